@@ -1,0 +1,10 @@
+"""rcedu: teach and reproduce random conditioning and guided step distillation.
+
+Rings, from the inside out (an inner ring never imports an outer one):
+
+0. equations  noise, random_conditioning, losses, guidance, sampling
+1. things     files, data, conditions, models, classifier, students, cache
+2. running    training, checkpoints, metrics, recipes, plots, cli
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,82 @@
+"""Random conditioning (Kim et al., CVPR 2025): the p(t) family, and the swap.
+
+Every p(t) maps integer timesteps t in [0, T), any shape, to probabilities of the same shape.
+The authors' released code trains with `p_exponential` (lam = 5), which rises from almost never
+at t = 0 to almost always at t = T. A summary of the paper describes a p(t) raised at *both* ends,
+which is `p_two_sided`. Both are here, and notebook 03 compares them.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def p_exponential(t: Tensor, T: int, lam: float = 5.0) -> Tensor:
+    """p(t) = exp(-lam (1 - t/T)).  The authors' default. Mean over t: about 1/lam."""
+    return torch.exp(-lam * (1 - torch.as_tensor(t) / T))
+
+
+def p_two_sided(t: Tensor, T: int, lam: float = 5.0) -> Tensor:
+    """p(t) = exp(-lam (1 - t/T)) for t > T/2, else exp(-lam t/T): raised at both ends."""
+    t = torch.as_tensor(t)
+    return torch.exp(-lam * torch.where(t > T / 2, 1 - t / T, t / T))
+
+
+def p_sigmoid(t: Tensor, T: int, steepness: float = 20.0, center: float = 0.7) -> Tensor:
+    """p(t) = 1 / (1 + exp(-steepness (t/T - center))).  A flag in the authors' code."""
+    return torch.sigmoid(steepness * (torch.as_tensor(t) / T - center))
+
+
+def p_quadratic(t: Tensor, T: int) -> Tensor:
+    """p(t) = (2 (t - T/2) / T)^2: 1 at both ends, 0 in the middle."""
+    return (2 * torch.as_tensor(t) / T - 1) ** 2
+
+
+def p_constant(t: Tensor, T: int, p: float = 1.0) -> Tensor:
+    """p(t) = p, whatever t.  p = 0 is plain distillation."""
+    return torch.full_like(torch.as_tensor(t), p, dtype=torch.float32)
+
+
+def randomize(
+    c: Tensor,
+    t: Tensor,
+    pool,
+    p: Callable[[Tensor], Tensor] | Tensor | float,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The swap: c_hat = c with probability 1 - p(t), else a condition drawn from the pool.
+
+    c          (B, ...) conditions, one a sample: labels (B,), token ids (B, 77), ...
+    t          (B,) integer timesteps
+    pool       anything with `len(pool)` and a batched `pool[rows]`: a tensor, or prompts on disk
+    p          p(t): a function of t, or its value(s) in [0, 1]
+    generator  all randomness comes from it; it is advanced by the same amount whatever p is
+
+    Returns (c_hat, replaced): c_hat like c, replaced (B,) bool. A stranger drawn from the pool may
+    happen to equal c; it still counts as replaced.
+    Raises ValueError for an empty pool, or p outside [0, 1].
+    """
+    if len(pool) == 0:
+        raise ValueError("the pool of conditions is empty; random conditioning needs at least one to draw from")
+    p_t = torch.as_tensor(p(t) if callable(p) else p, dtype=torch.float32, device=t.device)
+    if not bool(((p_t >= 0) & (p_t <= 1)).all()):
+        raise ValueError(f"p(t) must lie in [0, 1]; got {p_t.min().item():.4g} to {p_t.max().item():.4g}")
+    B = len(c)
+    replaced = torch.rand(B, generator=generator).to(t.device) < p_t  # (B,)
+    rows = torch.randint(len(pool), (B,), generator=generator)
+    strangers = pool[rows].to(c)
+    c_hat = torch.where(replaced.view(B, *[1] * (c.ndim - 1)), strangers, c)
+    return c_hat, replaced
+
+
+def drop_condition(c: Tensor, null: Tensor | int, p: float, generator: torch.Generator | None = None) -> Tensor:
+    """Replace each condition by the null condition with probability p, so that guidance can be learned.
+
+    It comes after `randomize` and independently of it; it does not change which samples count as paired.
+    c (B, ...), null one condition or a number, p in [0, 1]; raises ValueError otherwise.
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"the null-condition probability must lie in [0, 1]; got {p}")
+    drop = (torch.rand(len(c), generator=generator) < p).to(c.device)
+    return torch.where(drop.view(-1, *[1] * (c.ndim - 1)), torch.as_tensor(null).to(c), c)

@@ -1,0 +1,58 @@
+"""DDIM (Song et al. 2020) on an explicit time grid. Samplers are generators over the trajectory."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rcedu.noise import alpha_sigma, q_sample, x0_and_eps
+
+
+class Step(NamedTuple):
+    """One point of a trajectory: x_t at time t (t = -1: finished), and the x0 predicted on the way there."""
+
+    t: int
+    x_t: Tensor  # (B, C, H, W)
+    x0: Tensor  # (B, C, H, W)
+
+
+def time_grid(steps: int, T: int) -> list[int]:
+    """t_i = round((i + 1) T / steps) - 1 for i = steps-1 ... 0, so always from T - 1 downwards.
+
+    Halving `steps` keeps every second point (exactly so when steps divides T), which step
+    distillation relies on. The same points as diffusers' timestep_spacing="trailing".
+    Raises ValueError unless 1 <= steps <= T.
+    """
+    if not 1 <= steps <= T:
+        raise ValueError(f"the number of sampling steps must lie in [1, {T}]; got {steps}")
+    return [round((i + 1) * T / steps) - 1 for i in reversed(range(steps))]
+
+
+def ddim(predict: Callable[[Tensor, Tensor], Tensor], x_T: Tensor, *, scheduler, steps: int) -> Iterator[Step]:
+    """Deterministic DDIM, eta = 0:   x_next = alpha_next x0_hat + sigma_next eps_hat.
+
+    predict    (x_t (B, C, H, W), t (B,)) -> the network's output, in the scheduler's prediction type
+               (`rcedu.guidance.guided` makes one with guidance)
+    x_T        (B, C, H, W) standard normal noise
+    scheduler  a diffusers scheduler: only its alphas_cumprod and prediction_type are read
+    steps      network evaluations, 1 to T
+
+    Yields a Step after each evaluation; the last has t = -1, where x_t = x0. Nothing is clipped.
+    """
+    grid = time_grid(steps, len(scheduler.alphas_cumprod))
+    x_t = x_T
+    for t, t_next in zip(grid, [*grid[1:], -1], strict=True):
+        out = predict(x_t, torch.full((len(x_t),), t, device=x_t.device))
+        alpha_t, sigma_t = alpha_sigma(scheduler, torch.tensor(t, device=x_t.device), ndim=x_t.ndim, dtype=x_t.dtype)
+        x0, eps = x0_and_eps(x_t, out, scheduler.config.prediction_type, alpha_t=alpha_t, sigma_t=sigma_t)
+        alpha, sigma = alpha_sigma(scheduler, torch.tensor(t_next, device=x_t.device), ndim=x_t.ndim, dtype=x_t.dtype)
+        x_t = q_sample(x0, eps, alpha_t=alpha, sigma_t=sigma)
+        yield Step(t_next, x_t, x0)
+
+
+def finish(trajectory: Iterator[Step]) -> Tensor:
+    """Run a sampler to its end and return the last x_t."""
+    for step in trajectory:
+        pass
+    return step.x_t

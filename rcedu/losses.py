@@ -69,12 +69,12 @@ def task_loss(out_S: Tensor, target: Tensor, replaced: Tensor, paired_total: flo
 class Projections(nn.ModuleList):
     """Temporary 1x1 convolutions, student width -> teacher width, thrown away after training.
 
-    widths  one (student, teacher) pair a layer; where `always` is false, equal widths get the identity.
+    widths  one (student, teacher) pair a layer; equal widths need none and get the identity.
     """
 
-    def __init__(self, widths: Sequence[tuple[int, int]], always: bool = False):
+    def __init__(self, widths: Sequence[tuple[int, int]]):
         super().__init__(
-            nn.Conv2d(student, teacher, kernel_size=1) if always or student != teacher else nn.Identity()
+            nn.Conv2d(student, teacher, kernel_size=1) if student != teacher else nn.Identity()
             for student, teacher in widths
         )
 
@@ -86,8 +86,8 @@ class Projections(nn.ModuleList):
 def capture(model: nn.Module, layer_names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     """Collect the outputs of named submodules: `with capture(unet, names) as f: unet(...)`.
 
-    Yields a dict name -> output of the latest forward, in the order of layer_names (a block that
-    returns a tuple gives its first element). A recomputation by gradient checkpointing does not
+    Yields a dict name -> output of the latest forward (a block that returns a tuple gives its first
+    element). A recomputation by gradient checkpointing does not
     overwrite it: the tensors kept are those of the forward that built the loss.
     Raises ValueError, naming the layer, when the model has no such submodule.
     """

@@ -21,14 +21,16 @@ def alpha_sigma(scheduler, t: Tensor | int, *, ndim: int = 4, dtype=torch.float3
     Returns two tensors of shape (B, 1, ..., 1) with `ndim` dimensions, on t's device.
     Raises ValueError when a t lies outside [-1, T).
     """
-    t = torch.as_tensor(t).reshape(-1)
-    alpha_bar = scheduler.alphas_cumprod.to(device=t.device, dtype=torch.float64)
+    device = t.device if isinstance(t, Tensor) else None
+    t = torch.as_tensor(t).reshape(-1).cpu()  # float64 below: not every accelerator has it
+    alpha_bar = scheduler.alphas_cumprod.to("cpu", torch.float64)
     T = len(alpha_bar)
     if t.is_floating_point() or bool((t < -1).any()) or bool((t >= T).any()):
         raise ValueError(f"t must be integers in [-1, {T}); got {t.min().item()} to {t.max().item()} ({t.dtype})")
     alpha_bar_t = torch.where(t < 0, 1.0, alpha_bar[t.clamp(min=0)])
     shape = (-1, *[1] * (ndim - 1))
-    return alpha_bar_t.sqrt().to(dtype).view(shape), (1 - alpha_bar_t).sqrt().to(dtype).view(shape)
+    alpha_t, sigma_t = alpha_bar_t.sqrt(), (1 - alpha_bar_t).sqrt()
+    return alpha_t.to(dtype).to(device).view(shape), sigma_t.to(dtype).to(device).view(shape)
 
 
 def q_sample(x0: Tensor, eps: Tensor, *, alpha_t: Tensor, sigma_t: Tensor) -> Tensor:

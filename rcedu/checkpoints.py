@@ -1,0 +1,80 @@
+"""A training run on disk: one safetensors file a checkpoint, written whole, the previous one kept."""
+
+from pathlib import Path
+
+import torch
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+
+from rcedu.files import UsageError, load_tensors, save_tensors
+
+KEEP = 2  # the newest and the one before it
+
+
+def save_checkpoint(
+    folder: Path,
+    step: int,
+    trainee: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    ema: EMAModel | None,
+    losses: dict[str, list[float]],
+    config: dict,
+) -> Path:
+    """Write `step-<step>.safetensors`: weights, optimizer, EMA and losses so far; then drop all but two files.
+
+    Everything else a resume needs is the step number, because draws are a function of (seed, step).
+    """
+    tensors: dict[str, Tensor] = {f"trainee.{name}": value for name, value in trainee.state_dict().items()}
+    for i, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{i}.{key}": torch.as_tensor(value) for key, value in state.items()}
+    if ema is not None:
+        tensors |= {f"ema.{i}": value for i, value in enumerate(ema.shadow_params)}
+    tensors |= {f"loss.{name}": torch.tensor(values, dtype=torch.float64) for name, values in losses.items()}
+    path = Path(folder) / f"step-{step:08d}.safetensors"
+    save_tensors(path, tensors, {"step": step, "config": config})
+    for old in checkpoints(folder)[:-KEEP]:
+        old.unlink()
+    return path
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The complete checkpoints in a folder, oldest first. (Half-written ones never get such a name.)"""
+    return sorted(Path(folder).glob("step-*.safetensors"))
+
+
+def load_checkpoint(
+    folder: Path, trainee: nn.Module, optimizer: torch.optim.Optimizer, ema: EMAModel | None, config: dict
+) -> tuple[int, dict[str, list[float]]]:
+    """Load the newest checkpoint into trainee, optimizer and EMA; returns (step, losses so far), (0, {}) if none.
+
+    UsageError when the file is no checkpoint or belongs to a run with another config.
+    """
+    found = checkpoints(folder)
+    if not found:
+        return 0, {}
+    path = found[-1]
+    tensors, metadata = load_tensors(path)
+    if "step" not in metadata:
+        raise UsageError(f"{path} is not a checkpoint of rcedu; delete it, or choose another folder")
+    differs = [key for key in config if metadata["config"].get(key) != config[key]]
+    if differs:
+        key = differs[0]
+        raise UsageError(
+            f"{path} belongs to another run ({key} = {metadata['config'].get(key)!r} there, {config[key]!r} here); "
+            "delete it, or choose another folder"
+        )
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+    trainee.load_state_dict(part("trainee."))
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in part("optimizer.").items():
+        i, key = name.split(".")
+        state.setdefault(int(i), {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    if ema is not None:
+        for i, shadow in enumerate(ema.shadow_params):
+            shadow.copy_(tensors[f"ema.{i}"])
+        ema.optimization_step = metadata["step"]
+    return metadata["step"], {name: value.tolist() for name, value in part("loss.").items()}

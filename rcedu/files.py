@@ -1,0 +1,139 @@
+"""Whole files or none: atomic writes, checksums, and the error for bad input."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+
+class UsageError(ValueError):
+    """Something the user gave is wrong; the message is one line: what, where, what to do. Exit code 2."""
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def hash_tensors(tensors: dict[str, Tensor]) -> str:
+    """Hex SHA-256 over names, shapes, types and bytes, whatever order the dict is in."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _fsync(path: Path) -> None:
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR
+    try:
+        descriptor = os.open(path, flags)
+    except PermissionError:  # Windows cannot open a folder; the rename itself is still atomic there
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` to write a file to; it takes the name only when the block succeeds.
+
+    Write, fsync, rename, fsync the folder: after a crash at any point the old file or the new one is
+    there, whole. Raises OSError, naming `path`, when the disk refuses (full, read-only).
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(descriptor)
+    except OSError as error:
+        raise _could_not_write(path, error) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        _fsync(temporary)
+        os.replace(temporary, path)
+        _fsync(path.parent)
+    except (OSError, SafetensorError) as error:
+        raise _could_not_write(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _could_not_write(path: Path, error: Exception) -> OSError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return OSError(f"could not write {path}: {reason}; what was there before is unchanged")
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Like `atomic_path` for a whole folder: it appears complete, replacing an older one, or not at all."""
+    folder = Path(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    except OSError as error:
+        raise _could_not_write(folder, error) from error
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".old", dir=folder.parent))
+            os.replace(folder, old / folder.name)
+            os.replace(temporary, folder)
+            shutil.rmtree(old)
+        else:
+            os.replace(temporary, folder)
+    except (OSError, SafetensorError) as error:
+        raise _could_not_write(folder, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json(path: Path, value) -> None:
+    """Write JSON, atomically."""
+    text = json.dumps(value, indent=2, sort_keys=False) + "\n"
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path):
+    """Read JSON; UsageError when the file is missing or is not JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} does not exist") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is not valid JSON ({error})") from error
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict | None = None) -> None:
+    """Write a safetensors file, atomically. `metadata` is stored in its header as one JSON text."""
+    # .clone() where a tensor is a view: a view would drag its whole base along, and safetensors refuses shared memory
+    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    with atomic_path(path) as temporary:
+        safetensors.torch.save_file(tensors, temporary, metadata={"json": json.dumps(metadata or {})})
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """Read a safetensors file written by `save_tensors`: (tensors, metadata). UsageError when it is not one."""
+    try:
+        with safe_open(path, framework="pt") as f:
+            return {name: f.get_tensor(name) for name in f.keys()}, json.loads((f.metadata() or {}).get("json", "{}"))  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} does not exist") from error
+    except (SafetensorError, ValueError, OSError) as error:
+        raise UsageError(f"{path} is not a safetensors file ({error})") from error

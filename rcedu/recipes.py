@@ -1,0 +1,87 @@
+"""The named experiments on digits: what notebooks, the command line and the results table share."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from rcedu.classifier import DigitClassifier
+from rcedu.data import mnist, to_pixels
+from rcedu.losses import output_kd
+from rcedu.models import DiffusionModel, digit_model
+from rcedu.noise import alpha_sigma, q_sample, training_target
+from rcedu.random_conditioning import drop_condition
+from rcedu.training import Draw, fit
+
+
+@dataclass(frozen=True)
+class ClassifierRun:
+    """Train the classifier that judges, on MNIST's 60,000 training images."""
+
+    steps: int = 3000
+    batch_size: int = 128
+    lr: float = 2e-3
+    weight_decay: float = 0.05
+    shift: int = 2  # pixels; each image is moved by up to this much
+    seed: int = 0
+
+
+def train_classifier(run: ClassifierRun, folder: Path | None = None, progress: str | None = "classifier") -> DigitClassifier:
+    """A trained DigitClassifier. `folder`: where checkpoints go, None for none."""
+    images, labels = mnist(train=True)
+    images = F.pad(images, [run.shift] * 4)  # (60000, 1, 28 + 2 shift, 28 + 2 shift)
+
+    def step(classifier, draw: Draw):
+        rows = draw.integers(len(images))
+        dy, dx = (draw.integers(2 * run.shift + 1) for _ in range(2))
+        window = torch.arange(28)
+        y, x = (dy[:, None] + window)[:, :, None], (dx[:, None] + window)[:, None, :]
+        batch = images[rows[:, None, None], 0, y, x].unsqueeze(1)  # (B, 1, 28, 28)
+        batch, c = draw.mine(batch, labels[rows])
+        return {"cross entropy": F.cross_entropy(classifier(batch), c, label_smoothing=0.05)}
+
+    torch.manual_seed(run.seed)
+    classifier = DigitClassifier()
+    settings = {"steps": run.steps, "batch_size": run.batch_size, "lr": run.lr, "weight_decay": run.weight_decay, "seed": run.seed}
+    for _ in fit(step, classifier, **settings, warmup=100, decay="cosine", folder=folder, config=asdict(run), progress=progress):
+        pass
+    return classifier
+
+
+@dataclass(frozen=True)
+class TeacherRun:
+    """Train the digits' teacher on MNIST's 60,000 training images."""
+
+    steps: int = 4000
+    batch_size: int = 128
+    lr: float = 3e-3
+    ema_decay: float = 0.999
+    null_probability: float = 0.1  # of the label, so that guidance works
+    seed: int = 0
+
+
+def diffusion_loss(model, scheduler, x0, t, eps, c):
+    """E || target - model(x_t, t, c) ||^2 for clean x0 (B, C, H, W), t (B,), noise eps, conditions c."""
+    alpha_t, sigma_t = alpha_sigma(scheduler, t)
+    x_t = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
+    target = training_target(x0, eps, scheduler.config.prediction_type, alpha_t=alpha_t, sigma_t=sigma_t)
+    return output_kd(model(x_t, t, c), target)
+
+
+def train_teacher(run: TeacherRun, folder: Path | None = None, progress: str | None = "teacher") -> DiffusionModel:
+    """A trained digit model. `folder`: where checkpoints go, None for none."""
+    images, labels = mnist(train=True)
+    torch.manual_seed(run.seed)
+    model = digit_model()
+
+    def step(trainee, draw: Draw):
+        rows, t, eps = draw.integers(len(images)), draw.integers(model.T), draw.normal(*model.x_shape)
+        c = drop_condition(labels[rows], model.conditions.null, run.null_probability, draw.generator)
+        stored, t, eps, c = draw.mine(images[rows], t, eps, c)
+        return {"v": diffusion_loss(trainee, model.scheduler, model.codec.encode(to_pixels(stored)), t, eps, c)}
+
+    settings = {"steps": run.steps, "batch_size": run.batch_size, "lr": run.lr, "ema_decay": run.ema_decay, "seed": run.seed}
+    for _ in fit(step, model, **settings, warmup=100, decay="cosine", folder=folder, config=asdict(run), progress=progress):
+        pass
+    return model

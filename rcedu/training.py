@@ -1,0 +1,186 @@
+"""One trainer for everything: `fit` repeats a step function, and a run that was killed goes on bit for bit."""
+
+import hashlib
+import math
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from rcedu.checkpoints import load_checkpoint, save_checkpoint
+
+
+class Draw:
+    """All randomness of one step: a CPU generator that is a function of (seed, step) and nothing else.
+
+    Draw for the *global* batch (`draw.batch_size` samples, `draw.generator`), then let `mine` take this
+    rank's slice. So the data are the same on one rank or eight, and a resume needs only the step number.
+    """
+
+    def __init__(self, seed: int, step: int, batch_size: int, *, rank: int = 0, ranks: int = 1, device="cpu"):
+        self.step, self.batch_size, self.rank, self.ranks, self.device = step, batch_size, rank, ranks, device
+        # torch's CPU generator uses 32 bits of its seed: hash the seed, count the steps, so no two steps of a run collide
+        base = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4], "big")
+        self.generator = torch.Generator().manual_seed((base + step) % 2**32)
+
+    def integers(self, high: int) -> Tensor:
+        """(batch_size,) integers in [0, high)."""
+        return torch.randint(high, (self.batch_size,), generator=self.generator)
+
+    def normal(self, *shape: int) -> Tensor:
+        """(batch_size, *shape) standard normal."""
+        return torch.randn(self.batch_size, *shape, generator=self.generator)
+
+    def mine(self, *tensors: Tensor):
+        """This rank's slice of each global-batch tensor, on this rank's device."""
+        share = self.batch_size // self.ranks
+        parts = tuple(x[self.rank * share : (self.rank + 1) * share].to(self.device) for x in tensors)
+        return parts if len(parts) > 1 else parts[0]
+
+
+class Record(NamedTuple):
+    """What happened in one optimizer step. `step` counts steps done, so the first record has step 1."""
+
+    step: int
+    losses: dict[str, float]
+    lr: float
+    grad_norm: float
+
+
+StepFunction = Callable[[nn.Module, Draw], dict[str, Tensor]]
+
+
+def learning_rate(step: int, *, steps: int, peak: float, warmup: int, decay: str) -> float:
+    """Linear warm-up over `warmup` steps, then constant, or a cosine or straight line down to 0 at `steps`."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    progress = (step - warmup) / max(1, steps - warmup)
+    shapes = {"constant": 1.0, "linear": 1 - progress, "cosine": (1 + math.cos(math.pi * progress)) / 2}
+    if decay not in shapes:
+        raise ValueError(f"unknown learning-rate decay {decay!r}; choose from {', '.join(shapes)}")
+    return peak * shapes[decay]
+
+
+@contextmanager
+def _sigterm_flag() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets, instead of killing us in the middle of a step. Only the main thread can listen."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def fit(
+    step_fn: StepFunction,
+    trainee: nn.Module,
+    *,
+    steps: int,
+    batch_size: int,
+    seed: int = 0,
+    lr: float = 1e-3,
+    warmup: int = 0,
+    decay: str = "constant",
+    weight_decay: float = 0.01,
+    grad_clip: float = 1.0,
+    ema_decay: float | None = None,
+    folder: Path | None = None,
+    checkpoint_every: int = 500,
+    config: dict | None = None,
+    progress: str | None = None,
+) -> Iterator[Record]:
+    """Train with AdamW, yielding a Record *after* each optimizer step (a `break` loses nothing).
+
+    step_fn           (trainee, draw) -> {name: scalar loss}; the parts are summed. It must call `trainee`
+                      itself (it may be wrapped for several ranks) and draw from `draw` only
+    trainee           everything that is trained, in one module (student, projections, label table)
+    batch_size        the global batch, a multiple of the number of ranks
+    ema_decay         exponential moving average of the weights; when the run is complete, the trainee
+                      holds the average. None: no average
+    folder            where checkpoints go, every `checkpoint_every` steps, at the end, and on SIGTERM (then
+                      SystemExit follows). A folder with checkpoints is resumed. None: nothing is written
+    config            what a resumed run must agree on, beside this function's own numbers; JSON values
+    progress          label of a progress bar (loss parts, images/s, time left), or None
+
+    Raises FloatingPointError at a NaN or Inf, naming the step and the part, before weights or EMA change;
+    UsageError when the folder holds another run's checkpoint.
+    """
+    accelerator = Accelerator()
+    ranks = accelerator.num_processes
+    if batch_size % ranks:
+        raise ValueError(f"batch_size {batch_size} is not a multiple of the number of ranks, {ranks}")
+    config = (config or {}) | {
+        "steps": steps, "batch_size": batch_size, "seed": seed, "lr": lr, "warmup": warmup, "decay": decay,
+        "weight_decay": weight_decay, "grad_clip": grad_clip, "ema_decay": ema_decay,
+    }  # fmt: skip
+    trainee.to(accelerator.device)
+    parameters = [p for p in trainee.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
+    ema = None if ema_decay is None else EMAModel(parameters, decay=ema_decay, foreach=True)
+    if ema is not None:
+        ema.to(accelerator.device)
+    start, history = load_checkpoint(folder, trainee, optimizer, ema, config) if folder else (0, {})
+    wrapped, optimizer = accelerator.prepare(trainee, optimizer)
+
+    def checkpoint(step: int) -> None:
+        if folder and accelerator.is_main_process:
+            save_checkpoint(folder, step, trainee, optimizer, ema, history, config)
+        accelerator.wait_for_everyone()
+
+    bar = tqdm(
+        total=steps * batch_size, initial=start * batch_size, desc=progress, unit="img", unit_scale=True,
+        disable=progress is None or not accelerator.is_main_process,
+    )  # fmt: skip
+    trainee.train()
+    with bar, _sigterm_flag() as asked_to_stop:
+        for step in range(start, steps):
+            draw = Draw(seed, step, batch_size, rank=accelerator.process_index, ranks=ranks, device=accelerator.device)
+            parts = step_fn(wrapped, draw)
+            values = accelerator.reduce(torch.stack([p.detach() for p in parts.values()]), "mean")
+            losses = dict(zip(parts, values.tolist(), strict=True))
+            _stop_if_not_finite(step, losses)
+            rate = learning_rate(step, steps=steps, peak=lr, warmup=warmup, decay=decay)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.zero_grad(set_to_none=True)
+            accelerator.backward(sum(parts.values()))
+            grad_norm = float(accelerator.clip_grad_norm_(parameters, grad_clip))
+            _stop_if_not_finite(step, {"gradient": grad_norm})
+            optimizer.step()
+            if ema is not None:
+                ema.step(parameters)
+
+            done = step + 1
+            for name, value in losses.items():
+                history.setdefault(name, []).append(value)
+            bar.update(batch_size)
+            bar.set_postfix({name: f"{value:.4f}" for name, value in losses.items()}, refresh=False)
+            if done % checkpoint_every == 0 or done == steps or asked_to_stop.is_set():
+                checkpoint(done)
+            if asked_to_stop.is_set() and done < steps:
+                raise SystemExit(f"stopped by SIGTERM after step {done}" + (f"; run again to go on from {folder}" if folder else ""))
+            yield Record(done, losses, rate, grad_norm)
+    if ema is not None:
+        ema.copy_to(parameters)
+    trainee.eval()
+
+
+def _stop_if_not_finite(step: int, values: dict[str, float]) -> None:
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"step {step + 1}: loss part '{name}' is {value}; weights and average are those after step {step}. "
+                "Lower the learning rate, or look at this batch"
+            )

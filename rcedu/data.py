@@ -42,6 +42,14 @@ def cache_folder() -> Path:
     return Path(os.environ.get("RCEDU_CACHE") or user_cache_dir("rcedu", appauthor=False))
 
 
+def runs_folder() -> Path:
+    """Where trainings and results go: $RCEDU_RUNS, or runs/ of the checkout, or ./runs without one."""
+    if "RCEDU_RUNS" in os.environ:
+        return Path(os.environ["RCEDU_RUNS"]).expanduser()
+    checkout = Path(__file__).resolve().parents[1]
+    return (checkout if (checkout / "pyproject.toml").exists() else Path.cwd()) / "runs"
+
+
 def _unpacked_mnist() -> Path:
     """The root that torchvision.datasets.MNIST wants, its files unpacked once and verified each time."""
     root = cache_folder()

@@ -1,6 +1,6 @@
 """Classifier-free guidance (Ho & Salimans 2022), with one convention for w.
 
-    w = guidance_scale - 1:   w = 0 is the plain conditional model, w = 1 is diffusers' guidance_scale 2.
+w = guidance_scale - 1:   w = 0 is the plain conditional model, w = 1 is diffusers' guidance_scale 2.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """The distillation losses of random conditioning, and how to tap the features they compare.
 
-    L = L_out + L_feat (+ L_task),   all weights 1
+L = L_out + L_feat (+ L_task),   all weights 1
 """
 
 from collections.abc import Iterator, Sequence
@@ -74,8 +74,7 @@ class Projections(nn.ModuleList):
 
     def __init__(self, widths: Sequence[tuple[int, int]]):
         super().__init__(
-            nn.Conv2d(student, teacher, kernel_size=1) if student != teacher else nn.Identity()
-            for student, teacher in widths
+            nn.Conv2d(student, teacher, kernel_size=1) if student != teacher else nn.Identity() for student, teacher in widths
         )
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:

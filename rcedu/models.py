@@ -83,7 +83,9 @@ class DiffusionModel(nn.Module):
         yield from ddim(predict, x_T.to(self.device), scheduler=self.scheduler, steps=steps)
 
     @torch.no_grad()
-    def sample_x0(self, x_T: Tensor, c: Tensor, *, w: float = 1.0, steps: int = 25, batch_size: int = 250, watch=iter) -> Tensor:
+    def sample_x0(
+        self, x_T: Tensor, c: Tensor, *, w: float = 1.0, steps: int = 25, batch_size: int = 250, watch=iter
+    ) -> Tensor:
         """x0 (B, C, H, W) on the CPU, in the UNet's own space, by DDIM from noise x_T under conditions c.
 
         w      guidance; 0 is none

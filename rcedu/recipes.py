@@ -1,18 +1,51 @@
-"""The named experiments on digits: what notebooks, the command line and the results table share."""
+"""What ships in data/digits and how each piece is remade; the preset that scales everything to the machine."""
 
+import os
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
+from rcedu.cache import Cache, draw
 from rcedu.classifier import DigitClassifier
-from rcedu.data import mnist, to_pixels
+from rcedu.data import data_folder, mnist, to_pixels
+from rcedu.files import UsageError
 from rcedu.losses import output_kd
 from rcedu.models import DiffusionModel, digit_model
 from rcedu.noise import alpha_sigma, q_sample, training_target
 from rcedu.random_conditioning import drop_condition
 from rcedu.training import Draw, fit
+
+PRESETS = ("smoke", "cpu", "gpu")
+
+
+def preset() -> str:
+    """smoke, cpu or gpu: $RCEDU_PRESET, else gpu where torch sees one, else cpu. UsageError for anything else."""
+    chosen = os.environ.get("RCEDU_PRESET") or ("gpu" if torch.cuda.is_available() else "cpu")
+    if chosen not in PRESETS:
+        raise UsageError(f"RCEDU_PRESET is {chosen!r}; choose from {', '.join(PRESETS)}")
+    return chosen
+
+
+class Shipped:
+    """What ships in data/digits, each loaded when first asked for."""
+
+    def __init__(self, folder: Path | None = None):
+        self.folder = Path(folder) if folder else data_folder() / "digits"
+
+    @cached_property
+    def teacher(self) -> DiffusionModel:
+        return DiffusionModel.load(self.folder / "teacher")
+
+    @cached_property
+    def judge(self) -> DigitClassifier:
+        return DigitClassifier.load(self.folder / "classifier.safetensors")
+
+    @cached_property
+    def cache(self) -> Cache:
+        return Cache(self.folder / "cache", self.teacher)
 
 
 @dataclass(frozen=True)
@@ -43,8 +76,10 @@ def train_classifier(run: ClassifierRun, folder: Path | None = None, progress: s
 
     torch.manual_seed(run.seed)
     classifier = DigitClassifier()
-    settings = {"steps": run.steps, "batch_size": run.batch_size, "lr": run.lr, "weight_decay": run.weight_decay, "seed": run.seed}
-    for _ in fit(step, classifier, **settings, warmup=100, decay="cosine", folder=folder, config=asdict(run), progress=progress):
+    for _ in fit(
+        step, classifier, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=100, decay="cosine",
+        weight_decay=run.weight_decay, folder=folder, config=asdict(run), progress=progress,
+    ):  # fmt: skip
         pass
     return classifier
 
@@ -81,7 +116,25 @@ def train_teacher(run: TeacherRun, folder: Path | None = None, progress: str | N
         stored, t, eps, c = draw.mine(images[rows], t, eps, c)
         return {"v": diffusion_loss(trainee, model.scheduler, model.codec.encode(to_pixels(stored)), t, eps, c)}
 
-    settings = {"steps": run.steps, "batch_size": run.batch_size, "lr": run.lr, "ema_decay": run.ema_decay, "seed": run.seed}
-    for _ in fit(step, model, **settings, warmup=100, decay="cosine", folder=folder, config=asdict(run), progress=progress):
+    for _ in fit(
+        step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=100, decay="cosine",
+        ema_decay=run.ema_decay, folder=folder, config=asdict(run), progress=progress,
+    ):  # fmt: skip
         pass
     return model
+
+
+@dataclass(frozen=True)
+class CacheRun:
+    """Let the teacher draw the data set that students learn from."""
+
+    each: int = 1000  # samples a digit
+    w: float = 1.0  # guidance
+    steps: int = 25  # DDIM steps
+    seed: int = 0
+
+
+def draw_cache(run: CacheRun, teacher: DiffusionModel, folder: Path, watch=iter) -> Cache:
+    """The teacher's samples, `each` of every digit in turn, in shards of 1000. Resumes what was begun."""
+    labels = torch.arange(teacher.conditions.num_labels).repeat(run.each)
+    return draw(teacher, labels, folder, w=run.w, steps=run.steps, seed=run.seed, watch=watch)

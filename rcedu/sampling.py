@@ -1,5 +1,6 @@
 """DDIM (Song et al. 2020) on an explicit time grid. Samplers are generators over the trajectory."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -53,6 +54,4 @@ def ddim(predict: Callable[[Tensor, Tensor], Tensor], x_T: Tensor, *, scheduler,
 
 def finish(trajectory: Iterator[Step]) -> Tensor:
     """Run a sampler to its end and return the last x_t."""
-    for step in trajectory:
-        pass
-    return step.x_t
+    return deque(trajectory, maxlen=1).pop().x_t

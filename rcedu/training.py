@@ -170,7 +170,8 @@ def fit(
             if done % checkpoint_every == 0 or done == steps or asked_to_stop.is_set():
                 checkpoint(done)
             if asked_to_stop.is_set() and done < steps:
-                raise SystemExit(f"stopped by SIGTERM after step {done}" + (f"; run again to go on from {folder}" if folder else ""))
+                tqdm.write(f"stopped by SIGTERM after step {done}" + (f"; run again to go on from {folder}" if folder else ""))
+                raise SystemExit(128 + signal.SIGTERM)
             yield Record(done, losses, rate, grad_norm)
     if ema is not None:
         ema.copy_to(parameters)

@@ -1,0 +1,3 @@
+from rcedu.cli import main
+
+main()

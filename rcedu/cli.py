@@ -1,0 +1,144 @@
+"""The command line: `rcedu COMMAND --help`. Each command remakes one thing that ships, or runs an experiment.
+
+Bad input ends with one line on stderr and exit code 2; nothing is left half-written.
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+from tqdm.auto import tqdm
+
+from rcedu.data import data_folder, mnist, runs_folder
+from rcedu.files import UsageError, write_json
+from rcedu.metrics import DigitFID, asked_digit_accuracy
+from rcedu.recipes import CacheRun, ClassifierRun, Shipped, TeacherRun, draw_cache, preset, train_classifier, train_teacher
+from rcedu.report import markdown_table, plain_table, provenance, summarize
+
+DIGITS = "data/digits"
+
+
+def _digits() -> Path:
+    return data_folder() / "digits"
+
+
+def classifier(run: ClassifierRun = ClassifierRun(), out: Path | None = None) -> None:  # noqa: B008 (frozen)
+    """Train the classifier that judges. Writes data/digits/classifier.safetensors; resumes a killed run."""
+    judge = train_classifier(run, runs_folder() / "classifier")
+    images, labels = mnist(train=False)
+    print(f"test accuracy {asked_digit_accuracy(judge, images, labels)}")
+    judge.save(out or _digits() / "classifier.safetensors")
+
+
+def teacher(run: TeacherRun = TeacherRun(), out: Path | None = None) -> None:  # noqa: B008
+    """Train the digits' teacher. Writes data/digits/teacher; resumes a killed run."""
+    train_teacher(run, runs_folder() / "teacher").save(out or _digits() / "teacher")
+
+
+def cache(run: CacheRun = CacheRun(), out: Path | None = None) -> None:  # noqa: B008
+    """Let the teacher draw the students' data set. Writes data/digits/cache; resumes."""
+    draw_cache(run, Shipped().teacher, out or _digits() / "cache", watch=tqdm)
+
+
+def judge(out: Path | None = None) -> None:
+    """Score what ships: the classifier on MNIST's test set, the teacher's cached samples, and their FIDs."""
+    shipped = Shipped()
+    train_images, _ = mnist(train=True)
+    test_images, test_labels = mnist(train=False)
+    fid = DigitFID(shipped.judge, train_images)
+    result = {
+        "provenance": provenance("rcedu judge", preset()),
+        "classifier: test accuracy": asked_digit_accuracy(shipped.judge, test_images, test_labels),
+        "teacher: asked-digit accuracy": asked_digit_accuracy(shipped.judge, shipped.cache.images(), shipped.cache.c),
+        "teacher: samples": len(shipped.cache),
+        "teacher: digit-FID against MNIST train": fid(shipped.cache.images()),
+        "MNIST test: digit-FID against MNIST train": fid(test_images),
+    }
+    write_json(out or _digits() / "results" / "teacher.json", result)
+    for name, value in result.items():
+        print(f"{name}: {value}")
+
+
+def unseen(
+    table: tyro.conf.Positional[str] = "arms",
+    seeds: tuple[int, ...] = (0, 1, 2),
+    digit: int = 3,
+    jobs: int | None = None,
+    out: Path | None = None,
+) -> None:
+    """The held-out digit over several seeds. Writes data/digits/results/unseen-TABLE.json; resumes run by run.
+
+    Args:
+        table: arms (A, B, C), or variants (what decides what A knows, loss spaces, other students).
+        seeds: one training of every arm a seed.
+        digit: the held-out digit.
+        jobs: trainings at a time; default one a core.
+        out: where to write the table.
+    """
+    from rcedu.unseen_digit import TABLES, budget, run_all
+
+    if table not in TABLES:
+        raise UsageError(f"unknown table {table!r}; choose from {', '.join(TABLES)}")
+    arms = TABLES[table]
+    runs = {
+        f"{name}/seed-{seed}": budget(arm, preset(), digit=digit, seed=seed) for seed in seeds for name, arm in arms.items()
+    }
+    results = run_all(runs, runs_folder() / f"unseen-{table}-{preset()}-digit-{digit}", jobs=jobs)
+    rows = {name: summarize([results[f"{name}/seed-{seed}"] for seed in seeds]) for name in arms}
+    command = f"RCEDU_PRESET={preset()} rcedu unseen {table} --seeds {' '.join(map(str, seeds))} --digit {digit}"
+    kept = ("run", "unseen", "seen", "read_as", "fid", "seconds")
+    per_seed = {name: {key: result[key] for key in kept} for name, result in results.items()}
+    write_json(
+        out or _digits() / "results" / f"unseen-{table}.json",
+        {"provenance": provenance(command, preset()), "digit": digit, "rows": rows, "runs": per_seed},
+    )
+    print(plain_table(markdown_table(rows, digit)))
+
+
+def demo(jobs: int | None = None) -> None:
+    """The held-out digit from end to end: trains arms A, B and C, and opens nothing but files in runs/demo."""
+    from rcedu.notebooks import execute, write_html
+    from rcedu.unseen_digit import ARMS, DEMO_FOLDER, budget, run_all, write_results
+
+    source = data_folder().parent / "notebooks" / "02_unseen_digit.py"
+    folder = runs_folder() / DEMO_FOLDER[preset()]
+    runs = {name: budget(arm, preset()) for name, arm in ARMS.items()}
+    results = run_all(runs, folder, jobs=jobs)
+    rows = write_results(folder / "results.json", results, f"RCEDU_PRESET={preset()} rcedu demo")
+    print(plain_table(markdown_table(rows, runs["A"].digit)))
+    print("drawing the notebook ...", flush=True)
+    page = write_html(execute(source), folder / "02_unseen_digit.html")  # finds the results above and reads them
+    print(f"table    {folder / 'results.json'}\npage     {page}\npicture  {folder / 'comparison.png'}")
+
+
+def notebooks(names: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
+    """Execute notebooks/*.py (or those named) and write the paired .ipynb beside each."""
+    from rcedu.notebooks import write_pair
+
+    folder = data_folder().parent / "notebooks"
+    for source in [folder / f"{name}.py" for name in names] or sorted(folder.glob("[0-9]*.py")):
+        print(write_pair(source), flush=True)
+
+
+def anatomy(threads: int = 1, batch_size: int = 64) -> None:
+    """Time a training step against UNet anatomy on this machine: the table behind the choice of the digits' UNet."""
+    from rcedu.anatomy import measure
+
+    print(plain_table(measure(threads=threads, batch_size=batch_size)))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of `rcedu`."""
+    app = tyro.extras.SubcommandApp()
+    for command in (classifier, teacher, cache, judge, unseen, demo, notebooks, anatomy):
+        app.command(command)
+    if os.environ.get("PYTHONWARNINGS") is None:
+        warnings.simplefilter("ignore", category=FutureWarning)  # the libraries' own, not the reader's business
+    try:
+        app.cli(args=arguments, prog="rcedu", description=__doc__.splitlines()[0])
+    except (UsageError, OSError) as error:
+        print(f"rcedu: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

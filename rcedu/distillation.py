@@ -1,0 +1,77 @@
+"""The distillation step of random conditioning: what `fit` repeats."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from rcedu.cache import Cache
+from rcedu.losses import Projections, capture, distance_weight, feature_kd, output_kd
+from rcedu.models import DiffusionModel
+from rcedu.noise import alpha_sigma, q_sample
+from rcedu.random_conditioning import drop_condition, randomize
+from rcedu.students import feature_pairs, feature_widths
+from rcedu.training import Draw
+
+
+class DistilledStudent(nn.Module):
+    """A student and its temporary projections in one module, so that clipping, ranks and checkpoints see both.
+
+    Calling it gives (out, features): the student's output and its tapped features, projected to the
+    teacher's widths, in the order of `pairs`.
+    """
+
+    def __init__(self, student: DiffusionModel, teacher: DiffusionModel):
+        super().__init__()
+        self.student = student
+        self.pairs = feature_pairs(student.unet, teacher.unet)
+        self.projections = Projections(feature_widths(self.pairs, student.unet, teacher.unet))
+
+    def forward(self, x_t: Tensor, t: Tensor, c: Tensor) -> tuple[Tensor, list[Tensor]]:
+        with capture(self.student.unet, [pair.student for pair in self.pairs]) as features:
+            out = self.student(x_t, t, c)
+        return out, self.projections([features[pair.student] for pair in self.pairs])
+
+
+def distillation_step(
+    teacher: DiffusionModel,
+    student: DistilledStudent,
+    cache: Cache,
+    rows: Tensor,
+    pool,
+    p: Callable[[Tensor], Tensor],
+    *,
+    null_probability: float = 0.1,
+    space: str | None = None,
+    features: bool = True,
+):
+    """The step function of random conditioning, for `rcedu.training.fit`.
+
+    cache, rows       D: which of the teacher's samples may be drawn
+    pool, p           C and p(t) of `randomize`
+    null_probability  of dropping the condition, after the swap
+    space             where L_out is measured (epsilon, sample, v_prediction); None: what the networks predict
+    features          add L_feat
+    """
+    teacher.eval().requires_grad_(False)
+    layers_T = [pair.teacher for pair in student.pairs]
+
+    def step(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
+        pick, t, eps = rows[draw.integers(len(rows))], draw.integers(teacher.T), draw.normal(*teacher.x_shape)
+        c_hat, _ = randomize(cache.c[pick], t, pool, p, draw.generator)
+        c_hat = drop_condition(c_hat, teacher.conditions.null, null_probability, draw.generator)
+        x0, t, eps, c_hat = draw.mine(cache.x0(pick), t, eps, c_hat)
+
+        alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
+        x_t = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
+        with torch.no_grad(), capture(teacher.unet, layers_T) as tapped:
+            out_T = teacher(x_t, t, c_hat)
+        out_S, features_S = trainee(x_t, t, c_hat)
+
+        weight = distance_weight(teacher.prediction_type, space or teacher.prediction_type, alpha_t=alpha_t, sigma_t=sigma_t)
+        losses = {"out": output_kd(out_S, out_T, weight)}
+        if features:
+            losses["feat"] = feature_kd(features_S, [tapped[name] for name in layers_T])
+        return losses
+
+    return step

@@ -1,0 +1,82 @@
+"""Results with their provenance: which machine, preset, day and command a number comes from; tables of them."""
+
+import datetime
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from rcedu.metrics import Interval, mean_over_seeds, proportion
+
+
+def machine() -> str:
+    """This machine in a few words: GPU, or CPU and cores."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name(0)
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        name = models[0] if models else name
+    return f"{name}, {os.cpu_count()} cores ({torch.backends.cpu.get_cpu_capability()}), {platform.system()}"
+
+
+def provenance(command: str, preset: str) -> dict:
+    """What stands beside every table that ships."""
+    return {
+        "command": command,
+        "preset": preset,
+        "machine": machine(),
+        "torch": torch.__version__,
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def summarize(results: Sequence[dict]) -> dict[str, Interval | int]:
+    """One row of the table from one arm's runs over seeds: unseen, seen, fid with 95% intervals, and parameters.
+
+    One seed: Wilson's interval over its samples, and none for the FID. Several: Student's interval over trainings.
+    """
+
+    def accuracy(key: str) -> Interval:
+        if len(results) == 1:
+            return proportion(*results[0][key])
+        return mean_over_seeds([hits / total for hits, total in (result[key] for result in results)])
+
+    return {
+        "unseen": accuracy("unseen"),
+        "seen": accuracy("seen"),
+        "fid": mean_over_seeds([result["fid"] for result in results]),
+        "parameters": results[0]["parameters"],
+        "seeds": len(results),
+    }
+
+
+def format_interval(interval: Sequence[float], scale: float = 100, digits: int = 1) -> str:
+    """'97.3 [96.1, 98.5]'; without the brackets where there is no interval."""
+    value, low, high = (scale * x for x in interval)
+    bracket = "" if low != low else f" [{low:.{digits}f}, {high:.{digits}f}]"  # NaN: one run only
+    return f"{value:.{digits}f}{bracket}"
+
+
+def markdown_table(rows: dict[str, dict], digit: int) -> str:
+    """The table of a held-out-digit experiment: name -> row of `summarize`."""
+    lines = [
+        f"| arm | parameters | asked {digit} is read as {digit}, % | other digits, % | digit-FID |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        unseen, seen = format_interval(row["unseen"]), format_interval(row["seen"])
+        cells = [f"{row['parameters']:,}", unseen, seen, format_interval(row["fid"], scale=1)]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def plain_table(markdown: str) -> str:
+    """A markdown table with its columns aligned for a terminal."""
+    lines = [line for line in markdown.splitlines() if not line.startswith("|--")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -1,0 +1,282 @@
+"""The held-out digit: can a student draw a digit it never saw an image of?
+
+One `StudentRun` is one training; `run_all` trains several side by side and keeps each result as JSON, so
+a long table can be finished in pieces. The arms of the main comparison are A, B and C in `ARMS`.
+"""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from rcedu.cache import Cache
+from rcedu.classifier import DigitClassifier
+from rcedu.conditions import LabelTable, labels_without
+from rcedu.data import mnist
+from rcedu.distillation import DistilledStudent, distillation_step
+from rcedu.files import UsageError, read_json, write_json
+from rcedu.metrics import DigitFID, proportion
+from rcedu.models import DiffusionModel, with_unet
+from rcedu.random_conditioning import p_constant, p_exponential, p_quadratic, p_sigmoid, p_two_sided
+from rcedu.recipes import Shipped, preset
+from rcedu.report import provenance, summarize
+from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS, init_from_teacher, narrow_channels, parameter_count, remove_blocks
+from rcedu.training import Record, fit
+
+P_FAMILY = {
+    "none": partial(p_constant, p=0.0),
+    "exponential": p_exponential,
+    "two-sided": p_two_sided,
+    "sigmoid": p_sigmoid,
+    "quadratic": p_quadratic,
+    "constant": p_constant,
+}
+
+
+@dataclass(frozen=True)
+class StudentRun:
+    """One student, trained without real images and scored."""
+
+    digit: int = 3  # the digit in question
+    sees_digit: bool = False  # True: the oracle, which has the teacher's images of it
+    keep_lookalikes: bool = False  # True: keep other digits' images that the judge takes for it
+    p: str = "exponential"  # p(t): none, exponential, two-sided, sigmoid, quadratic, constant
+    student: str = "tiny"  # base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro
+    teacher_init: bool = False
+    own_table: bool = False  # True: the student learns its own label table instead of the teacher's frozen one
+    space: str = "v_prediction"  # where L_out is measured: v_prediction, epsilon, sample
+    features: bool = True  # add L_feat
+    steps: int = 450
+    batch_size: int = 64
+    lr: float = 4e-3
+    ema_decay: float = 0.99
+    seed: int = 0
+    scored_digit: int = 400  # samples of the digit in question
+    scored_each: int = 45  # samples of each other digit
+
+
+NAIVE = StudentRun(p="none")
+ARMS = {
+    "A": NAIVE,  # no random conditioning
+    "B": StudentRun(),  # random conditioning
+    "C": replace(NAIVE, sees_digit=True),  # oracle: saw everything
+}
+ARM_LABELS = {"A": "A: no random conditioning", "B": "B: random conditioning", "C": "C: saw everything"}
+
+# What decides how much A knows, the two loss spaces, the filter, and other students: each against its own A or B.
+VARIANTS = {
+    "A": NAIVE,
+    "B": StudentRun(),
+    "A, keeps look-alikes": replace(NAIVE, keep_lookalikes=True),
+    "A, own label table": replace(NAIVE, own_table=True),
+    "B, own label table": StudentRun(own_table=True),
+    "A, teacher init": replace(NAIVE, teacher_init=True),
+    "B, teacher init": StudentRun(teacher_init=True),
+    "A, L_out in eps space": replace(NAIVE, space="epsilon"),
+    "B, L_out in eps space": StudentRun(space="epsilon"),
+    "A, C-Micro": replace(NAIVE, student="C-Micro"),
+    "B, C-Micro": StudentRun(student="C-Micro"),
+    "A, C-Micro, sliced teacher init": replace(NAIVE, student="C-Micro", teacher_init=True),
+    "B, C-Micro, sliced teacher init": StudentRun(student="C-Micro", teacher_init=True),
+}
+TABLES = {"arms": ARMS, "variants": VARIANTS}
+
+BUDGETS = {
+    "smoke": {"steps": 6, "batch_size": 16, "scored_digit": 20, "scored_each": 4},
+    "cpu": {"steps": 450, "batch_size": 64, "scored_digit": 300, "scored_each": 30},
+    "gpu": {"steps": 2000, "batch_size": 128, "scored_digit": 1000, "scored_each": 200},
+}
+DEMO_FOLDER = {"smoke": "demo-smoke", "cpu": "demo", "gpu": "demo-gpu"}  # under runs/
+
+
+def budget(run: StudentRun, preset: str, **changes) -> StudentRun:
+    """The run at a preset's size: smoke (does it run?), cpu (a minute a run on one core), gpu (the full one)."""
+    return replace(run, **BUDGETS[preset], **changes)
+
+
+def visible_rows(cache: Cache, judge: DigitClassifier, run: StudentRun, threshold: float = 0.1) -> Tensor:
+    """Rows of the cache this student may learn from, (n,).
+
+    Without `sees_digit`, no image that was asked to be the digit, and none that the judge gives more than
+    `threshold` probability of being it (a 5 drawn so badly that it is a 3), unless `keep_lookalikes`.
+    """
+    labels_without(run.digit)  # refuses what is no digit
+    if run.sees_digit:
+        return torch.arange(len(cache))
+    keep = cache.c != run.digit
+    if not run.keep_lookalikes:
+        keep &= judge.probabilities(cache.images())[:, run.digit] <= threshold
+    return keep.nonzero().flatten()
+
+
+def make_student(teacher: DiffusionModel, run: StudentRun) -> DiffusionModel:
+    """The untrained student of a run: surgery on the teacher's UNet, then random or inherited weights."""
+    torch.manual_seed(run.seed)
+    if run.student in BLOCK_STUDENTS:
+        unet = remove_blocks(teacher.unet, run.student)
+    elif run.student in CHANNEL_STUDENTS:
+        unet = narrow_channels(teacher.unet, run.student)
+    else:
+        raise UsageError(f"unknown student {run.student!r}; choose from {', '.join([*BLOCK_STUDENTS, *CHANNEL_STUDENTS])}")
+    if run.teacher_init:
+        init_from_teacher(unet, teacher.unet)
+    student = with_unet(teacher, unet)
+    if run.own_table:
+        table = teacher.conditions
+        student.conditions = LabelTable(table.num_labels, table.dim, seed=run.seed + 1, trainable=True)
+    return student
+
+
+def train(
+    run: StudentRun,
+    shipped: Shipped,
+    *,
+    folder: Path | None = None,
+    watch: Callable[[Record], None] | None = None,
+    progress: str | None = None,
+) -> tuple[DiffusionModel, dict[str, list[float]]]:
+    """Train the student of a run: (student, loss parts step by step).
+
+    folder    checkpoints go here, and a killed run goes on from them; None for none
+    watch     called with each step's Record
+    progress  label of a progress bar, or None
+    """
+    if run.p not in P_FAMILY:
+        raise UsageError(f"unknown p(t) {run.p!r}; choose from {', '.join(P_FAMILY)}")
+    teacher, cache = shipped.teacher, shipped.cache
+    model = DistilledStudent(make_student(teacher, run), teacher)
+    step = distillation_step(
+        teacher,
+        model,
+        cache,
+        visible_rows(cache, shipped.judge, run),
+        labels_without(None),  # the pool: every label, the unseen one too
+        partial(P_FAMILY[run.p], T=teacher.T),
+        space=run.space,
+        features=run.features,
+    )
+    losses: dict[str, list[float]] = {}
+    records = fit(
+        step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, ema_decay=run.ema_decay,
+        warmup=20, decay="cosine", folder=folder, config=asdict(run), progress=progress,
+    )  # fmt: skip
+    for record in records:
+        for name, value in record.losses.items():
+            losses.setdefault(name, []).append(value)
+        if watch:
+            watch(record)
+    return model.student, losses
+
+
+def score(
+    student: DiffusionModel, run: StudentRun, judge: DigitClassifier, fid: DigitFID, *, w: float = 1.0, steps: int = 25
+) -> dict:
+    """Sample the student (the same noise for every student) and let the judge read.
+
+    Returns counts, from which intervals are made: `unseen` and `seen` as [read as asked, samples],
+    `read_as` (10,) for the digit in question, and `fid` over `scored_each` samples of every digit.
+    """
+    others = labels_without(run.digit)
+    asked = torch.cat([torch.full((run.scored_digit,), run.digit), others.repeat_interleave(run.scored_each)])
+    images = student.sample(student.noise(len(asked), seed=10_000), asked, w=w, steps=steps)
+    read = judge.probabilities(images).argmax(dim=1)
+    is_digit = asked == run.digit
+    balanced = torch.cat([images[is_digit][: run.scored_each], images[~is_digit]])
+    return {
+        "unseen": [int((read == asked)[is_digit].sum()), int(is_digit.sum())],
+        "seen": [int((read == asked)[~is_digit].sum()), int((~is_digit).sum())],
+        "read_as": torch.bincount(read[is_digit], minlength=10).tolist(),
+        "fid": fid(balanced),
+        "fid_samples": len(balanced),
+    }
+
+
+def run_one(
+    name: str, run: StudentRun, folder: Path, report: Callable[[str, Record], None] | None = None, threads: int = 1
+) -> dict:
+    """Train and score one run in `folder/name`; if its result is already there (same run), read that instead."""
+    result_path = Path(folder) / name / "result.json"
+    if result_path.exists():
+        result = read_json(result_path)
+        if result["run"] == asdict(run):
+            return result
+        raise UsageError(f"{result_path} is the result of another run called {name}; delete it, or choose another folder")
+    torch.set_num_threads(threads)
+    shipped = Shipped()
+    start = time.perf_counter()
+    student, losses = train(run, shipped, folder=result_path.parent, watch=partial(report, name) if report else None)
+    trained = time.perf_counter()
+    student.save(result_path.parent / "student")
+    scores = score(student, run, shipped.judge, DigitFID(shipped.judge, mnist(train=True)[0][:10_000]))
+    result = {
+        "run": asdict(run),
+        "parameters": parameter_count(student.unet),
+        **scores,
+        "losses": {key: [round(value, 5) for value in values] for key, values in losses.items()},
+        "seconds": {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)},
+    }
+    write_json(result_path, result)
+    return result
+
+
+def run_all(runs: dict[str, StudentRun], folder: Path, *, jobs: int | None = None, progress: bool = True) -> dict[str, dict]:
+    """Train and score several runs, `jobs` at a time, each in a process of its own on its share of the cores.
+
+    runs      name -> run; results come back under the same names, in the same order
+    folder    one sub-folder a run. What is finished is not done again; what was killed goes on
+    jobs      default: one a core, but at most 4 and no more than there are runs. Two processes of one thread
+              each train nearly twice as many images a second as one process with two threads
+    progress  one bar a run
+    """
+    cores = os.cpu_count() or 1
+    jobs = jobs or min(len(runs), cores, 4)
+    threads = max(1, cores // jobs)
+    results: dict[str, dict] = {}
+    with ExitStack() as stack:
+        messages = stack.enter_context(multiprocessing.Manager()).Queue()
+        bars = {
+            name: stack.enter_context(tqdm(total=run.steps, desc=name, unit="step", leave=False, disable=not progress))
+            for name, run in runs.items()
+        }
+        # "spawn" everywhere: a forked torch deadlocks, and Windows and macOS know nothing else
+        pool = stack.enter_context(ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")))
+        waiting = {pool.submit(run_one, name, run, folder, _Report(messages), threads): name for name, run in runs.items()}
+        while waiting:
+            done, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+            while not messages.empty():
+                name, step, losses = messages.get()
+                bars[name].n = step
+                bars[name].set_postfix({key: f"{value:.4f}" for key, value in losses.items()})
+            for future in done:
+                name = waiting.pop(future)
+                results[name] = future.result()
+                bars[name].n = runs[name].steps
+                bars[name].set_postfix_str(f"unseen {proportion(*results[name]['unseen'])}")
+    return {name: results[name] for name in runs}
+
+
+class _Report:
+    """Sends every tenth step's record from a worker to the parent's progress bars."""
+
+    def __init__(self, messages):
+        self.messages = messages
+
+    def __call__(self, name: str, record: Record) -> None:
+        if record.step % 10 == 0:
+            self.messages.put((name, record.step, record.losses))
+
+
+def write_results(path: Path, results: dict[str, dict], command: str) -> dict[str, dict]:
+    """Write one seed's results with provenance and intervals; returns the rows of the table, by arm."""
+    rows = {name: summarize([result]) for name, result in results.items()}
+    write_json(path, {"provenance": provenance(command, preset()), "rows": rows, "runs": results})
+    return rows

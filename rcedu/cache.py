@@ -25,6 +25,11 @@ def _shard_name(index: int) -> str:
     return f"shard-{index:05d}.safetensors"
 
 
+def shard_seed(seed: int, index: int) -> int:
+    """The seed of shard `index`'s noise: 32 bits hashed from both, so that no two seeds share a shard."""
+    return int(_digest([seed, index])[:8], 16)
+
+
 def origin(teacher, *, steps: int, w: float, seed: int) -> dict:
     """All that decides what the teacher draws for a given list of conditions."""
     return {"teacher": teacher.fingerprint(), "schedule": teacher.schedule(), "steps": steps, "w": w, "seed": seed}
@@ -64,10 +69,7 @@ def draw(
         manifest = found
     parts = c.split(shard_size)
     for index in watch(range(len(manifest["shards"]), len(parts))):
-        noise = torch.randn(
-            len(parts[index]), *teacher.x_shape,
-            generator=torch.Generator().manual_seed(int(_digest([seed, index])[:8], 16)),
-        )  # fmt: skip
+        noise = teacher.noise(len(parts[index]), shard_seed(seed, index))
         x0 = teacher.sample_x0(noise, parts[index], w=w, steps=steps)
         path = folder / _shard_name(index)
         save_tensors(path, {"x0": teacher.codec.pack(x0), "c": parts[index]}, {"index": index, "origin": made_from})

@@ -55,13 +55,23 @@ class StudentRun:
     own_table: bool = False  # True: the student learns its own label table instead of the teacher's frozen one
     space: str = "v_prediction"  # where L_out is measured: v_prediction, epsilon, sample
     features: bool = True  # add L_feat
-    steps: int = 450
-    batch_size: int = 64
-    lr: float = 4e-3
+    steps: int = 500
+    batch_size: int = 32
+    lr: float = 8e-3
     ema_decay: float = 0.99
     seed: int = 0
-    scored_digit: int = 400  # samples of the digit in question
-    scored_each: int = 45  # samples of each other digit
+    scored_digit: int = 300  # samples of the digit in question
+    scored_each: int = 30  # samples of each other digit
+
+    def __post_init__(self):
+        labels_without(self.digit)  # refuses what is no digit
+        for value, name, choices in (
+            (self.p, "p(t)", [*P_FAMILY]),
+            (self.student, "student", [*BLOCK_STUDENTS, *CHANNEL_STUDENTS]),
+            (self.space, "prediction space", ["v_prediction", "epsilon", "sample"]),
+        ):
+            if value not in choices:
+                raise UsageError(f"unknown {name} {value!r}; choose from {', '.join(choices)}")
 
 
 NAIVE = StudentRun(p="none")
@@ -92,8 +102,8 @@ TABLES = {"arms": ARMS, "variants": VARIANTS}
 
 BUDGETS = {
     "smoke": {"steps": 6, "batch_size": 16, "scored_digit": 20, "scored_each": 4},
-    "cpu": {"steps": 450, "batch_size": 64, "scored_digit": 300, "scored_each": 30},
-    "gpu": {"steps": 2000, "batch_size": 128, "scored_digit": 1000, "scored_each": 200},
+    "cpu": {"steps": 500, "batch_size": 32, "scored_digit": 300, "scored_each": 30},
+    "gpu": {"steps": 3000, "batch_size": 64, "scored_digit": 1000, "scored_each": 200},
 }
 DEMO_FOLDER = {"smoke": "demo-smoke", "cpu": "demo", "gpu": "demo-gpu"}  # under runs/
 
@@ -109,7 +119,6 @@ def visible_rows(cache: Cache, judge: DigitClassifier, run: StudentRun, threshol
     Without `sees_digit`, no image that was asked to be the digit, and none that the judge gives more than
     `threshold` probability of being it (a 5 drawn so badly that it is a 3), unless `keep_lookalikes`.
     """
-    labels_without(run.digit)  # refuses what is no digit
     if run.sees_digit:
         return torch.arange(len(cache))
     keep = cache.c != run.digit
@@ -121,12 +130,8 @@ def visible_rows(cache: Cache, judge: DigitClassifier, run: StudentRun, threshol
 def make_student(teacher: DiffusionModel, run: StudentRun) -> DiffusionModel:
     """The untrained student of a run: surgery on the teacher's UNet, then random or inherited weights."""
     torch.manual_seed(run.seed)
-    if run.student in BLOCK_STUDENTS:
-        unet = remove_blocks(teacher.unet, run.student)
-    elif run.student in CHANNEL_STUDENTS:
-        unet = narrow_channels(teacher.unet, run.student)
-    else:
-        raise UsageError(f"unknown student {run.student!r}; choose from {', '.join([*BLOCK_STUDENTS, *CHANNEL_STUDENTS])}")
+    cut = remove_blocks if run.student in BLOCK_STUDENTS else narrow_channels
+    unet = cut(teacher.unet, run.student)
     if run.teacher_init:
         init_from_teacher(unet, teacher.unet)
     student = with_unet(teacher, unet)
@@ -150,8 +155,6 @@ def train(
     watch     called with each step's Record
     progress  label of a progress bar, or None
     """
-    if run.p not in P_FAMILY:
-        raise UsageError(f"unknown p(t) {run.p!r}; choose from {', '.join(P_FAMILY)}")
     teacher, cache = shipped.teacher, shipped.cache
     model = DistilledStudent(make_student(teacher, run), teacher)
     step = distillation_step(

@@ -1,0 +1,36 @@
+# Everything here is also spelled out without make in README.md.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help demo test lab notebooks lint clean
+help:
+	@echo "make demo       the held-out digit from end to end: table, web page and picture in runs/demo"
+	@echo "make test       the whole suite, notebooks included, in smoke mode"
+	@echo "make lab        JupyterLab on notebooks/"
+	@echo "make notebooks  execute notebooks/*.py and rewrite the paired .ipynb"
+	@echo "make lint       ruff"
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	@touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/python -m rcedu demo
+
+test: $(VENV)/.installed
+	RCEDU_PRESET=smoke $(BIN)/python -m pytest
+
+lab: $(VENV)/.installed
+	$(BIN)/python -m jupyterlab notebooks
+
+notebooks: $(VENV)/.installed
+	$(BIN)/python -m rcedu notebooks
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check . && $(BIN)/ruff format --check rcedu tests
+
+clean:
+	rm -rf runs dist build *.egg-info .pytest_cache .ruff_cache

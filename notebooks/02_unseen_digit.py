@@ -1,0 +1,343 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 02 · The unseen digit
+#
+# A small network learns from a large one to draw digits, but never gets to see a single picture of a **3**.
+# Ask it for a 3 all the same. Plain distillation fails; with one extra line, *random conditioning*
+# (Kim et al., CVPR 2025, [arXiv:2504.02011](https://arxiv.org/abs/2504.02011)), it draws one.
+#
+# **Afterwards you will be able to** write the distillation losses $\mathcal L_\mathrm{out}$ and $\mathcal L_\mathrm{feat}$ and the
+# swap $\hat c$ yourself; train a student with half a minute of one core; tell, with intervals, what the swap buys;
+# and name three things that decide how much a naive student already knows.
+#
+# | preset (`RCEDU_PRESET`) | what it does | time |
+# |---|---|---|
+# | `smoke` | a few steps, to see that everything runs | COST_SMOKE |
+# | `cpu` | trains students A, B and C live, one process a core | COST_CPU |
+# | `gpu` | the full budget: 3,000 steps of batch 64 | COST_GPU |
+#
+# You need notebook 01: $x_t$, $v$-prediction, guidance, DDIM.
+
+# %%
+import torch
+from IPython.display import Markdown, display
+
+from rcedu import plots
+from rcedu.data import runs_folder
+from rcedu.recipes import Shipped, preset
+from rcedu.unseen_digit import ARM_LABELS, ARMS, DEMO_FOLDER, StudentRun, budget, visible_rows
+
+DIGIT = 3  # the digit the student never sees
+shipped = Shipped()
+teacher, judge, cache = shipped.teacher, shipped.judge, shipped.cache
+print(f"preset: {preset()}")
+
+# %% [markdown]
+# ## 1 · A data set without data
+#
+# The setting is *image-free*: we have the teacher $T$, but not the pictures it was trained on. So the teacher draws its own
+# data set $\mathcal D = \{(x_0, c)\}$: 1,000 samples of each digit, with guidance $w = 1$ and 25 DDIM steps, kept on disk
+# with a checksum and with everything that decides them (teacher, schedule, steps, $w$, seed).
+
+# %%
+print(f"{len(cache):,} samples; drawn with w = {cache.manifest['origin']['w']}, {cache.manifest['origin']['steps']} steps")
+rows = torch.stack([(cache.c == digit).nonzero().flatten()[:12] for digit in range(10)])  # (10, 12)
+plots.digit_grid(cache.images()[rows], row_labels=[f"c = {digit}" for digit in range(10)], title="What the teacher drew");
+
+# %% [markdown]
+# *Figure: twelve of the teacher's samples for each digit asked for. They are clean; a few are ambiguous.*
+#
+# Now we hide the 3. Dropping every sample with $c = 3$ is not enough: now and then the teacher draws a 5 that anyone would read
+# as a 3, and such an accident would show the student what it must not see. So a classifier (the *judge*, 99.6% right on
+# MNIST's test set) reads all samples, and whatever it gives more than 10% probability of being a 3 goes as well.
+
+# %%
+asked_other = cache.c != DIGIT
+p_digit = judge.probabilities(cache.images())[:, DIGIT]  # (N,) the judge's probability that it is a 3
+lookalikes = (asked_other & (p_digit > 0.1)).nonzero().flatten()
+visible = asked_other & (p_digit <= 0.1)
+assert torch.equal(visible.nonzero().flatten(), visible_rows(cache, judge, ARMS["A"]))
+
+print(f"{len(lookalikes)} of {int(asked_other.sum()):,} other digits look like a {DIGIT}; {int(visible.sum()):,} samples remain")
+worst = lookalikes[p_digit[lookalikes].argsort(descending=True)][:12]
+plots.digit_grid(cache.images()[worst][None], col_labels=[f"asked {cache.c[i]}" for i in worst], title=f"Read as a {DIGIT} by accident");
+
+# %% [markdown]
+# *Figure: the samples of other digits that look most like a 3, with the digit that was asked for above each. They are left out.*
+#
+# **Think.** The look-alikes are a fraction of a percent. Would the student notice them? (Section 8 measures it.)
+
+# %% [markdown]
+# ## 2 · The student
+#
+# The student $S$ is cut out of the teacher by *surgery*, the very functions that will later cut Stable Diffusion. `tiny` removes one
+# residual block from every stage, the middle block, and the innermost level. Its weights start at random: a student that inherits the
+# teacher's weights inherits its knowledge of 3s with them, and the experiment would be over before it began (section 8).
+
+# %%
+from rcedu.students import feature_pairs, parameter_count
+from rcedu.unseen_digit import make_student
+
+student = make_student(teacher, ARMS["A"])
+share = parameter_count(student.unet) / parameter_count(teacher.unet)
+print(f"teacher {parameter_count(teacher.unet):,} parameters, student {parameter_count(student.unet):,} ({share:.0%})")
+for pair in feature_pairs(student.unet, teacher.unet):
+    print(f"  teacher {pair.teacher:<26} <-> student {pair.student}")
+
+# %% [markdown]
+# The lines above are the *matched layers*: places in both networks with the same resolution and width, whose outputs we shall compare.
+
+# %% [markdown]
+# ## 3 · Learning from a teacher: the naive way
+#
+# Take a sample $(x_0, c)$ of $\mathcal D$, a time $t$ and noise $\varepsilon$; form $x_t = \alpha_t x_0 + \sigma_t \varepsilon$; show it to both.
+# The student should say what the teacher says, and its matched layers should look like the teacher's:
+#
+# $$\mathcal L_\mathrm{out} = \mathbb E\,\bigl\|T(x_t, t, c) - S(x_t, t, c)\bigr\|^2, \qquad
+# \mathcal L_\mathrm{feat} = \mathbb E \sum_l \bigl\|f_T^l(x_t, t, c) - f_S^l(x_t, t, c)\bigr\|^2, \qquad
+# \mathcal L = \mathcal L_\mathrm{out} + \mathcal L_\mathrm{feat}.$$
+#
+# ($\|\cdot\|^2$ is a mean over pixels and channels here; the sum over layers is not divided by their number.) Note what is *not* there:
+# no real image, and no target noise. The teacher's answer is the target.
+
+# %%
+from rcedu.losses import capture
+from rcedu.noise import alpha_sigma, q_sample
+
+B = 64
+g = torch.Generator().manual_seed(0)
+picked = visible.nonzero().flatten()[torch.randint(int(visible.sum()), (B,), generator=g)]
+x0, c = cache.x0(picked), cache.c[picked]  # (B, 4, 14, 14), (B,)
+t = torch.randint(teacher.T, (B,), generator=g)
+eps = torch.randn(x0.shape, generator=g)
+alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)  # (B, 1, 1, 1)
+x_t = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
+
+# %%
+pairs = feature_pairs(student.unet, teacher.unet)
+with torch.no_grad(), capture(teacher.unet, [p.teacher for p in pairs]) as f_T:
+    out_T = teacher(x_t, t, c)
+with capture(student.unet, [p.student for p in pairs]) as f_S:
+    out_S = student(x_t, t, c)
+L_out = ((out_T - out_S) ** 2).mean()
+L_feat = sum(((f_T[p.teacher] - f_S[p.student]) ** 2).mean() for p in pairs)
+print(f"an untrained student: L_out = {L_out:.3f}, L_feat = {L_feat:.3f}")
+
+# %%
+from rcedu.losses import feature_kd, output_kd
+
+assert torch.equal(L_out, output_kd(out_S, out_T))
+assert torch.equal(L_feat, feature_kd([f_S[p.student] for p in pairs], [f_T[p.teacher] for p in pairs]))
+
+# %% [markdown]
+# **Where the distance is measured matters.** Our networks predict $v$, so $\mathcal L_\mathrm{out}$ above is a distance in $v$. The papers' networks
+# predict $\varepsilon$. At fixed $x_t$ the two are tied: $\varepsilon = \sigma_t x_t + \alpha_t v$, hence
+# $\|\varepsilon_T - \varepsilon_S\|^2 = \alpha_t^2\,\|v_T - v_S\|^2$. Measured in $\varepsilon$, large $t$ (small $\alpha_t$) hardly counts. But large $t$ is where the
+# condition decides what is drawn. Section 8 shows what that costs on this schedule.
+
+# %%
+from rcedu.losses import distance_weight
+
+eps_T, eps_S = (sigma_t * x_t + alpha_t * v for v in (out_T, out_S))
+weight = distance_weight("v_prediction", "epsilon", alpha_t=alpha_t, sigma_t=sigma_t)  # alpha_t^2
+assert torch.allclose(output_kd(eps_S, eps_T), output_kd(out_S, out_T, weight), rtol=1e-4)
+
+# %% [markdown]
+# **Think.** Every $c$ in $\mathcal D$ is one of nine digits. What does the student's network receive when we finally ask for a 3, and
+# what could it possibly have learned about it?
+
+# %% [markdown]
+# ## 4 · The swap
+#
+# At large $t$ the picture is nearly gone, so the condition may be anyone's; the teacher will still tell us what it would do with it. That is the whole idea:
+#
+# $$\hat c=\begin{cases}c & \text{with probability } 1-p(t)\\ \tilde c\sim\mathcal C & \text{with probability } p(t)\end{cases}
+# \qquad\text{with}\qquad p(t) = e^{-\lambda(1 - t/T)},\quad \lambda = 5.$$
+#
+# $\mathcal C$ is a *pool* of conditions, much larger than those of $\mathcal D$. Conditions are cheap, pictures are not: here $\mathcal C$ is all ten labels, the 3 among them,
+# though there is no picture of a 3 anywhere.
+
+# %%
+pool, T, lam = torch.arange(10), teacher.T, 5.0
+p_t = torch.exp(-lam * (1 - t / T))  # (B,)
+g = torch.Generator().manual_seed(1)
+swap = torch.rand(B, generator=g) < p_t  # (B,) bool
+strangers = pool[torch.randint(len(pool), (B,), generator=g)]
+c_hat = torch.where(swap, strangers, c)
+
+# %%
+from rcedu.random_conditioning import p_exponential, randomize
+
+ours, replaced = randomize(c, t, pool, lambda t: p_exponential(t, T), torch.Generator().manual_seed(1))
+assert torch.equal(ours, c_hat) and torch.equal(replaced, swap)
+
+# %%
+show = torch.linspace(0, B - 1, 12).long()
+order = show[t[show].argsort()]
+noisy = teacher.codec.pack(x_t)[order]
+plots.swap_panel(noisy, c[order], c_hat[order], replaced[order], t=t[order]);
+
+# %% [markdown]
+# *Figure: twelve noisy samples $x_t$, sorted by $t$; above each its own label $c$, below it the one it was given, $\hat c$, in orange where it was swapped.
+# Swaps happen where there is little left to contradict them.*
+#
+# Which $p(t)$? The authors' released code uses the exponential with $\lambda = 5$. The paper speaks of reducing $p$ at *middle* $t$, and one summary of it of
+# a $p(t)$ raised at both ends; the code has such variants, commented out. Notebook 03 lets you hold them in your hand and measures them.
+
+# %%
+from functools import partial
+
+from rcedu.unseen_digit import P_FAMILY
+
+plots.p_curves({name: partial(p, T=T) for name, p in P_FAMILY.items() if name != "none"}, T);
+
+# %% [markdown]
+# *Figure: the family of $p(t)$. Exponential (the default here) and sigmoid rise with $t$; two-sided and quadratic are high at both ends; constant is 1 throughout.*
+#
+# One thing more: with probability 0.1, *after* the swap and independently of it, $\hat c$ becomes the null condition, so that the student can be guided.
+
+# %%
+from rcedu.random_conditioning import drop_condition
+
+g = torch.Generator().manual_seed(2)
+dropped = torch.where(torch.rand(B, generator=g) < 0.1, teacher.conditions.null, c_hat)
+assert torch.equal(dropped, drop_condition(c_hat, teacher.conditions.null, 0.1, torch.Generator().manual_seed(2)))
+
+# %% [markdown]
+# ## 5 · The step
+#
+# Put together, this is all that training repeats. Compare it with `step` in `rcedu/distillation.py`: the same lines.
+#
+# ```python
+# pick, t, eps = rows[draw.integers(len(rows))], draw.integers(T), draw.normal(4, 14, 14)
+# c_hat, _     = randomize(cache.c[pick], t, pool, p, draw.generator)
+# c_hat        = drop_condition(c_hat, null, 0.1, draw.generator)
+# x_t          = q_sample(cache.x0(pick), eps, alpha_t=alpha_t, sigma_t=sigma_t)
+# out_T, f_T   = teacher(x_t, t, c_hat)          # no gradient
+# out_S, f_S   = student(x_t, t, c_hat)
+# loss         = output_kd(out_S, out_T) + feature_kd(f_S, f_T)
+# ```
+#
+# `draw` holds the randomness of one step. It is a function of (seed, step) and of nothing else, so a run that was killed goes on to the same bits.
+#
+# ## 6 · Three students
+#
+# | arm | pictures | conditions |
+# |---|---|---|
+# | **A** | nine digits, no 3 | nine digits: plain distillation |
+# | **B** | the same nine digits, no 3 | swapped with probability $p(t)$ for one of all ten |
+# | **C** | all ten digits | their own: the *oracle*, which saw everything |
+#
+# They share the seed: the same starting weights, the same noise. Each trains in a process of its own.
+
+# %%
+from rcedu.unseen_digit import run_all
+
+folder = runs_folder() / DEMO_FOLDER[preset()]
+runs = {name: budget(arm, preset()) for name, arm in ARMS.items()}
+print(f"{runs['A'].steps} steps of batch {runs['A'].batch_size}; results are kept, and found again, in {folder.name}/")
+results = run_all(runs, folder)
+
+# %%
+plots.loss_curves({ARM_LABELS[name]: result["losses"]["out"] for name, result in results.items()});
+
+# %% [markdown]
+# *Figure: $\mathcal L_\mathrm{out}$ against training step, smoothed. All three fit what they are shown about equally well: the loss alone does not tell who can draw a 3.*
+#
+# ## 7 · Ask for a 3
+#
+# Same noise $x_T$, same request, four networks.
+
+# %%
+from rcedu.models import DiffusionModel
+
+networks = {"teacher": teacher} | {ARM_LABELS[name]: DiffusionModel.load(folder / name / "student") for name in ARMS}
+asked = torch.tensor([DIGIT] * 7 + [0, 1, 2, 4, 5, 7, 8])
+x_T = teacher.noise(len(asked), seed=1)
+drawn = {name: model.sample(x_T, asked) for name, model in networks.items()}
+wrong = {name: judge.probabilities(images).argmax(dim=1) != asked for name, images in drawn.items()}
+figure = plots.comparison_grid(drawn, asked, wrong)
+figure.savefig(folder / "comparison.png", dpi=150, bbox_inches="tight")
+
+# %% [markdown]
+# *Figure: each column starts from the same noise; rows are the teacher and the three students; above each column the digit asked for. A coloured border marks what
+# the judge reads as another digit. A draws other digits where a 3 was asked for; B draws 3s, though it never saw one; on the other digits all agree.*
+
+# %%
+from rcedu.metrics import proportion
+
+bars = {ARM_LABELS[name]: [(f"asked for {DIGIT}", proportion(*r["unseen"])), ("asked for others", proportion(*r["seen"]))] for name, r in results.items()}
+plots.accuracy_bars(bars);
+
+# %% [markdown]
+# *Figure: how often the judge reads the digit that was asked for, with 95% intervals (Wilson's, over the samples of this one training).*
+#
+# What does A draw instead of a 3?
+
+# %%
+plots.confusion_bars({ARM_LABELS[name]: result["read_as"] for name, result in results.items()}, asked=DIGIT);
+
+# %% [markdown]
+# *Figure: what the judge reads when a 3 was asked for, one panel a student.*
+
+# %%
+from rcedu.report import markdown_table
+from rcedu.unseen_digit import write_results
+
+table = write_results(folder / "results.json", results, f"RCEDU_PRESET={preset()} rcedu demo")
+display(Markdown(markdown_table({ARM_LABELS[name]: row for name, row in table.items()}, DIGIT)))
+
+# %% [markdown]
+# *Digit-FID: the Fréchet distance to real MNIST digits in the judge's features (lower is better). It falls with the number of samples, so compare it only within this table.*
+#
+# **Think.** B never saw a 3, and no loss term ever compared it with a picture of one. Which inputs, exactly, carried the information into it?
+
+# %% [markdown]
+# ## 8 · More seeds, and what decides what A knows
+#
+# One training is an anecdote. The tables below ship with the toolkit; each says which command remade it, and on which machine. Intervals are Student's 95% over seeds:
+# they say what another *training* would do.
+
+# %%
+from rcedu.files import read_json
+
+
+def show_table(name):
+    """A table of results that ships, with where it comes from."""
+    saved = read_json(shipped.folder / "results" / f"unseen-{name}.json")
+    source = saved["provenance"]
+    display(Markdown(markdown_table(saved["rows"], saved["digit"])))
+    display(Markdown(f"*`{source['command']}`, {source['machine']}, torch {source['torch']}, {source['date']}*"))
+    return saved
+
+
+arms = show_table("arms")
+
+# %%
+variants = show_table("variants")
+
+# %% [markdown]
+# VARIANTS_TEXT
+
+# %% [markdown]
+# ## Three questions
+#
+# 1. Random conditioning shows the student $(x_t, \hat c)$ pairs that never occur when sampling. At which $t$ could that hurt, and what does $p(t)$ do about it?
+# 2. The teacher must be run on every step, on conditions it was never asked to draw. What would go wrong if we cached its *outputs* instead of its pictures?
+# 3. The pool needs the label 3. For text, someone has to write prompts about the unseen thing. Where could they come from? (Notebook 06.)
+#
+# **Links.** Random conditioning: [arXiv:2504.02011](https://arxiv.org/abs/2504.02011) and [the authors' code](https://github.com/dohyun-as/Random-Conditioning) ·
+# BK-SDM, whose blocks and losses it builds on: [arXiv:2305.15798](https://arxiv.org/abs/2305.15798) · classifier-free guidance:
+# [arXiv:2207.12598](https://arxiv.org/abs/2207.12598) · DDIM: [arXiv:2010.02502](https://arxiv.org/abs/2010.02502)

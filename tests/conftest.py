@@ -1,0 +1,58 @@
+"""Small shared things. Fixtures of session scope are read-only: a test that changes one takes a copy."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # a test that would ask the network fails instead
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from processes import Launcher
+from small import small_digit_model, small_text_unet
+
+from rcedu.cache import draw
+from rcedu.classifier import DigitClassifier
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Small tensors: a second thread costs more than it brings, and bitwise comparisons want one number of threads."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def small_model():
+    return small_digit_model()
+
+
+@pytest.fixture(scope="session")
+def text_unet():
+    return small_text_unet()
+
+
+@pytest.fixture(scope="session")
+def sd14():
+    """Stable Diffusion v1.4's UNet on the meta device: its names and shapes without its 3.4 GB."""
+    with torch.device("meta"):
+        return UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8)
+
+
+@pytest.fixture(scope="session")
+def judge():
+    torch.manual_seed(0)
+    return DigitClassifier().eval()
+
+
+@pytest.fixture(scope="session")
+def small_cache_folder(small_model, tmp_path_factory):
+    """Ten samples of the small model in three shards. Read-only; `test_cache.py` breaks copies."""
+    folder = tmp_path_factory.mktemp("cache") / "small"
+    draw(small_model, torch.arange(10), folder, steps=2, w=1.0, shard_size=4)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def launcher():
+    """Starts functions of processes.py in processes of their own, real ones that can really be killed."""
+    with Launcher() as launcher:
+        yield launcher

@@ -1,0 +1,185 @@
+"""What the tests run in processes of their own, to be killed, stopped, or to be one of several ranks."""
+
+import multiprocessing
+import os
+import socket
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from small import small_digit_model
+
+import rcedu.cache
+import rcedu.files
+from rcedu.cache import Cache, draw
+from rcedu.conditions import LabelTable, labels_without
+from rcedu.distillation import DistilledStudent, distillation_step
+from rcedu.files import save_tensors, write_json
+from rcedu.models import with_unet
+from rcedu.random_conditioning import p_exponential
+from rcedu.students import narrow_channels
+from rcedu.training import fit
+
+PATIENCE = 120  # seconds before a process is taken to hang
+
+
+class Launcher:
+    """Forks from a process that has imported everything once: a fresh interpreter would import for seconds each time."""
+
+    def __init__(self):
+        self.context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+        self.started = []
+
+    def __enter__(self):
+        before = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, [before])])
+        if self.context.get_start_method() == "forkserver":
+            self.context.set_forkserver_preload(["processes"])
+        self.start(time.sleep, 0).join(PATIENCE)  # the server inherits the path now
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+        return self
+
+    def __exit__(self, *_):
+        for process in self.started:
+            if process.is_alive():
+                process.kill()
+
+    def start(self, target, *args, **kwargs):
+        process = self.context.Process(target=target, args=args, kwargs=kwargs)
+        process.start()
+        self.started.append(process)
+        return process
+
+    def run(self, target, *args, **kwargs) -> int:
+        """Start, wait, and return the exit code."""
+        return wait(self.start(target, *args, **kwargs))
+
+
+def wait(process) -> int:
+    process.join(PATIENCE)
+    assert process.exitcode is not None, "the process hangs"
+    return process.exitcode
+
+
+def wait_until(condition, process) -> None:
+    """Until condition() holds; an error if the process ends, or hangs, without it."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert process.is_alive() or condition(), f"the process ended (exit code {process.exitcode}) before what was awaited"
+        assert time.monotonic() < deadline, "what was awaited never came"
+        time.sleep(0.002)
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def _stand_still(marker: Path) -> None:
+    marker.touch()
+    while True:
+        time.sleep(1)
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+def small_distillation(cache_folder: Path) -> tuple[DistilledStudent, object]:
+    """A channel student with projections and a label table of its own, so a checkpoint has all it can have."""
+    teacher = small_digit_model()
+    student = with_unet(teacher, narrow_channels(teacher.unet, "C-Micro"))
+    torch.manual_seed(1)
+    student.conditions = LabelTable(seed=1, trainable=True)
+    trainee = DistilledStudent(student, teacher)
+    cache, pool = Cache(cache_folder, teacher), labels_without(None)
+    return trainee, distillation_step(teacher, trainee, cache, torch.arange(len(cache)), pool, partial(p_exponential, T=1000))
+
+
+def train(
+    folder: Path,
+    cache_folder: Path,
+    *,
+    steps: int = 12,
+    batch_size: int = 4,
+    checkpoint_every: int = 2,
+    torn_save_at: int | None = None,
+    marker: Path | None = None,
+    hold_at: int | None = None,
+    result: Path | None = None,
+) -> None:
+    """Train in `folder`; on completion write the trainee to `result` and the records beside it.
+
+    torn_save_at  the checkpoint of this step is half written when the process touches `marker` and stands still
+    hold_at       after this many steps, touch `marker` and wait for a signal
+    """
+    torch.set_num_threads(1)
+    if torn_save_at is not None:
+        whole = safetensors.torch.save_file
+
+        def torn(tensors, path, **kwargs):
+            whole(tensors, path, **kwargs)
+            if f"step-{torn_save_at:08d}" in str(path):
+                os.truncate(path, os.path.getsize(path) // 2)
+                _stand_still(marker)
+
+        rcedu.files.safetensors.torch.save_file = torn
+    trainee, step = small_distillation(cache_folder)
+    records = []
+    settings = {"steps": steps, "batch_size": batch_size, "lr": 1e-3, "ema_decay": 0.9}
+    try:
+        for record in fit(step, trainee, **settings, folder=folder, checkpoint_every=checkpoint_every):
+            records.append(record._asdict())
+            if record.step == hold_at:
+                marker.touch()
+                time.sleep(PATIENCE)  # a signal interrupts no sleep (PEP 475) ...
+    except SystemExit as stop:
+        Path(f"{folder}.stopped").write_text(str(stop))
+        raise
+    if result:
+        save_tensors(result, trainee.state_dict())
+        write_json(result.with_suffix(".json"), records)
+
+
+def one_rank_of(ranks: int, rank: int, port: int, folder: Path, **kwargs) -> None:
+    """`train` as `accelerate launch --cpu --num_processes <ranks>` would start it."""
+    os.environ |= {
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true",
+    }  # fmt: skip
+    train(folder, **kwargs)
+    torch.distributed.destroy_process_group()
+
+
+# --- the cache ------------------------------------------------------------------------------------
+
+
+def draw_and_stall(folder: Path, marker: Path, *, where: str) -> None:
+    """Draw the small cache, but touch `marker` and stand still after the first shard.
+
+    where  "between shards", or "before manifest": the second shard is written and not yet in the manifest
+    """
+    torch.set_num_threads(1)
+    if where == "before manifest":
+        write = rcedu.cache.write_json
+
+        def stall(path, value):
+            if len(value["shards"]) == 2:
+                _stand_still(marker)
+            write(path, value)
+
+        rcedu.cache.write_json = stall
+
+    def watch(shards):
+        for i in shards:
+            if where == "between shards" and i == 1:
+                _stand_still(marker)
+            yield i
+
+    draw(small_digit_model(), torch.arange(10), folder, steps=2, w=1.0, shard_size=4, watch=watch)

@@ -1,0 +1,71 @@
+"""The command line: every command has help, bad input gives one clear line and exit code 2."""
+
+import shutil
+
+import pytest
+
+from rcedu.cli import main
+from rcedu.data import data_folder
+
+COMMANDS = ["classifier", "teacher", "cache", "judge", "unseen", "demo", "notebooks", "anatomy"]
+
+
+def exit_code_and_error(capsys, *arguments: str) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    return stopped.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    assert "usage: rcedu" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["unseen", "nonsense"], "unknown table 'nonsense'; choose from arms, variants"),
+        (["unseen", "--digit", "12"], "12 is not a digit"),
+        (["notebooks", "99_nowhere"], "99_nowhere.py does not exist"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, says, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("RCEDU_RUNS", str(tmp_path))
+    monkeypatch.setenv("RCEDU_PRESET", "smoke")
+    code, error = exit_code_and_error(capsys, *arguments)
+    assert code == 2
+    assert says in error
+    assert len(error.strip().splitlines()) == 1
+    assert not list(tmp_path.rglob("*.safetensors")) and not list(tmp_path.rglob("*.json"))
+
+
+def test_unknown_command_is_exit_code_2(capsys):
+    assert exit_code_and_error(capsys, "nonsense")[0] == 2
+
+
+def test_unknown_preset(capsys, monkeypatch):
+    monkeypatch.setenv("RCEDU_PRESET", "huge")
+    code, error = exit_code_and_error(capsys, "unseen")
+    assert code == 2 and "RCEDU_PRESET is 'huge'; choose from smoke, cpu, gpu" in error
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ("digits/classifier.safetensors", "is not a safetensors file"),
+        ("digits/teacher/model_index.json", "is not valid JSON"),
+        ("digits/cache/manifest.json", "is not valid JSON"),
+    ],
+)
+def test_a_file_that_is_no_checkpoint(damage, says, capsys, tmp_path, monkeypatch):
+    """What ships, one file at a time replaced by junk: the command names the file."""
+    shutil.copytree(data_folder() / "digits", tmp_path / "data" / "digits")
+    monkeypatch.setenv("RCEDU_DATA", str(tmp_path / "data"))
+    (tmp_path / "data" / damage).write_text("junk")
+    code, error = exit_code_and_error(capsys, "judge", "--out", str(tmp_path / "out.json"))
+    assert code == 2
+    assert says in error and damage.split("/")[-1] in error
+    assert not (tmp_path / "out.json").exists()

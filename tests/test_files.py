@@ -1,0 +1,223 @@
+"""Whole files or none, whatever happens while they are written."""
+
+import errno
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from rcedu.files import (
+    UsageError,
+    atomic_folder,
+    atomic_path,
+    hash_tensors,
+    load_tensors,
+    read_json,
+    save_tensors,
+    sha256,
+    write_json,
+)
+
+
+def no_space(*args, **kwargs):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.fixture
+def old(tmp_path):
+    """A file that must survive."""
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    return path
+
+
+def assert_only_old(path: Path):
+    assert path.read_bytes() == b"old" and os.listdir(path.parent) == [path.name]
+
+
+def test_a_written_file_is_there_and_nothing_else(old):
+    with atomic_path(old) as temporary:
+        temporary.write_bytes(b"new")
+        assert old.read_bytes() == b"old" and temporary.parent == old.parent  # a rename across disks is a copy
+    assert old.read_bytes() == b"new" and os.listdir(old.parent) == ["file.bin"]
+
+
+def test_folders_on_the_way_are_made(tmp_path):
+    write_json(tmp_path / "a" / "b" / "c.json", [1, {"x": None}])
+    assert read_json(tmp_path / "a" / "b" / "c.json") == [1, {"x": None}]
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), KeyboardInterrupt(), SystemExit(1)])
+def test_an_error_while_writing_leaves_the_old_file(old, error):
+    with pytest.raises(type(error)), atomic_path(old) as temporary:
+        temporary.write_bytes(b"ne")
+        raise error
+    assert_only_old(old)
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_old_file(old, monkeypatch, call):
+    """The disk may say so as late as at fsync or at the rename."""
+    monkeypatch.setattr(os, call, no_space)
+    with pytest.raises(OSError, match=r"could not write .*file\.bin.*No space left") as raised, atomic_path(old) as temporary:
+        temporary.write_bytes(b"new")
+    assert "\n" not in str(raised.value)
+    assert_only_old(old)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
+@pytest.mark.parametrize("write", ["tensors", "json"])
+def test_a_real_write_that_fails(old, write):
+    """The system refuses to let a file grow (as a full disk does): from safetensors' own writer and from Python's."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(OSError, match=r"could not write .*file\.bin") as raised:
+            if write == "tensors":
+                save_tensors(old, {"x": torch.zeros(100_000)})
+            else:
+                write_json(old, list(range(100_000)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(raised.value)
+    assert_only_old(old)
+
+
+def test_the_contents_reach_the_disk_before_the_name(old, monkeypatch):
+    """fsync of the file, then the rename, then fsync of the folder: the order that survives a power cut."""
+    calls = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (calls.append("fsync"), fsync(fd))[1])
+    monkeypatch.setattr(os, "replace", lambda a, b: (calls.append("replace"), replace(a, b))[1])
+    write_json(old, 1)
+    assert calls[:2] == ["fsync", "replace"] and calls[2:] in (["fsync"], [])  # Windows has no fsync of folders
+
+
+def test_a_file_where_a_folder_should_be(old):
+    with pytest.raises(OSError, match="could not write"):
+        write_json(old / "below.json", 1)
+    assert_only_old(old)
+
+
+# --- folders --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def old_folder(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "a").write_text("old")
+    (folder / "gone in the new one").write_text("old")
+    return folder
+
+
+def tree(folder: Path) -> dict:
+    return {str(p.relative_to(folder)): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+OLD = {"model/a": "old", "model/gone in the new one": "old"}
+
+
+def test_a_folder_replaces_the_older_one_whole(old_folder):
+    with atomic_folder(old_folder) as temporary:
+        (temporary / "a").write_text("new")
+        assert tree(old_folder.parent) | OLD == tree(old_folder.parent)
+    assert tree(old_folder.parent) == {"model/a": "new"}
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), KeyboardInterrupt()])
+def test_an_error_leaves_the_old_folder(old_folder, error):
+    with pytest.raises(type(error)), atomic_folder(old_folder) as temporary:
+        (temporary / "a").write_text("new")
+        raise error
+    assert tree(old_folder.parent) == OLD and os.listdir(old_folder.parent) == ["model"]
+
+
+@pytest.mark.parametrize("call, failing", [("fsync", 1), ("replace", 1), ("replace", 2)])
+def test_a_full_disk_leaves_the_old_folder(old_folder, monkeypatch, call, failing):
+    """Also when the old folder has been moved away and the new one cannot take its place."""
+    real, calls = getattr(os, call), []
+
+    def sometimes(*args, **kwargs):
+        calls.append(args)
+        return no_space() if len(calls) == failing else real(*args, **kwargs)
+
+    monkeypatch.setattr(os, call, sometimes)
+    with pytest.raises(OSError, match=r"could not write .*model.*No space left"), atomic_folder(old_folder) as temporary:
+        (temporary / "a").write_text("new")
+    assert len(calls) >= failing
+    assert tree(old_folder.parent) == OLD and os.listdir(old_folder.parent) == ["model"]
+
+
+def test_a_new_folder_or_none(tmp_path):
+    with pytest.raises(KeyError), atomic_folder(tmp_path / "new") as temporary:
+        (temporary / "a").write_text("x")
+        raise KeyError
+    assert os.listdir(tmp_path) == []
+
+
+# --- tensors, JSON, sums --------------------------------------------------------------------------
+
+
+def test_tensors_round_trip(tmp_path):
+    """Bit for bit, types and metadata included; a view is stored without what it is a view of."""
+    base = torch.arange(1_000_000, dtype=torch.float32)
+    tensors = {
+        "view": base[:4].view(2, 2), "same memory": base[:4], "transposed": base[:6].view(2, 3).T, "scalar": torch.tensor(3.5),
+        "half": torch.tensor([1, float("inf"), float("nan")], dtype=torch.bfloat16), "bool": torch.tensor([True, False]),
+        "parameter": torch.nn.Parameter(torch.ones(2)), "empty": torch.zeros(0, 3), "int": torch.tensor([2**62]),
+    }  # fmt: skip
+    save_tensors(tmp_path / "x.safetensors", tensors, {"step": 3, "nested": {"a": [1, None]}})
+    loaded, metadata = load_tensors(tmp_path / "x.safetensors")
+    assert metadata == {"step": 3, "nested": {"a": [1, None]}}
+    assert loaded.keys() == tensors.keys()
+    assert all(loaded[k].dtype == v.dtype and loaded[k].equal(v) for k, v in tensors.items() if k != "half")
+    assert torch.equal(loaded["half"].view(torch.int16), tensors["half"].view(torch.int16))
+    assert (tmp_path / "x.safetensors").stat().st_size < 2000
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk", b"\x00" * 64, b"\xff" * 64, (10).to_bytes(8, "little") + b"{}", b"\x80\x02}q\x00."])
+def test_junk_is_refused(tmp_path, junk):
+    path = tmp_path / "junk.safetensors"
+    path.write_bytes(junk)
+    with pytest.raises(UsageError, match=r"junk\.safetensors is not a safetensors file") as raised:
+        load_tensors(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_missing_and_folder_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="does not exist"):
+        load_tensors(tmp_path / "none.safetensors")
+    with pytest.raises(UsageError, match=tmp_path.name):
+        load_tensors(tmp_path)
+
+
+@pytest.mark.parametrize("junk", [b"", b"{", b"\xff\xfe", b'{"a": 1}}'])
+def test_junk_json_is_refused(tmp_path, junk):
+    (tmp_path / "x.json").write_bytes(junk)
+    with pytest.raises(UsageError, match=r"x\.json is not valid JSON"):
+        read_json(tmp_path / "x.json")
+    with pytest.raises(UsageError, match="does not exist"):
+        read_json(tmp_path / "y.json")
+
+
+def test_sha256_known_answer(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_hash_of_tensors_sees_everything_but_order():
+    x = torch.arange(6.0)
+    base = hash_tensors({"a": x, "b": x + 1})
+    assert base == hash_tensors({"b": x + 1, "a": x.clone()})
+    changed = x.clone()
+    changed[5] = torch.nextafter(changed[5], torch.tensor(9.0))
+    others = [
+        {"a": x, "c": x + 1}, {"a": x, "b": x}, {"a": x.view(2, 3), "b": x + 1}, {"a": x.double(), "b": x + 1},
+        {"a": changed, "b": x + 1}, {"a": x}, {"a": x.view(torch.int32), "b": x + 1},
+    ]  # fmt: skip
+    assert len({base, *map(hash_tensors, others)}) == 1 + len(others)

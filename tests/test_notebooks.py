@@ -1,0 +1,68 @@
+"""The notebooks as they are committed. (That they run is nbmake's part: `pytest` collects notebooks/*.ipynb.)"""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from rcedu.notebooks import clean, same_content
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+SOURCES = sorted(NOTEBOOKS.glob("[0-9]*.py"))
+PAIRS = [pytest.param(path, id=path.stem) for path in SOURCES]
+
+
+def test_every_notebook_has_its_pair():
+    assert [path.stem for path in SOURCES] == [path.stem for path in sorted(NOTEBOOKS.glob("*.ipynb"))]
+    assert len(SOURCES) >= 3
+
+
+@pytest.mark.parametrize("source", PAIRS)
+def test_pair_has_not_drifted(source):
+    """If this fails: edit the .py, then run `rcedu notebooks` (or `make notebooks`)."""
+    assert same_content(source, source.with_suffix(".ipynb"))
+
+
+def test_drift_is_found(tmp_path):
+    """The check above can fail: one changed word in one cell is enough."""
+    source = tmp_path / SOURCES[0].name
+    notebook = SOURCES[0].with_suffix(".ipynb")
+    source.write_text(SOURCES[0].read_text(encoding="utf-8"), encoding="utf-8")
+    assert same_content(source, notebook)
+    source.write_text(SOURCES[0].read_text(encoding="utf-8").replace(" the ", " teh ", 1), encoding="utf-8")
+    assert not same_content(source, notebook)
+
+
+@pytest.mark.parametrize("source", PAIRS)
+def test_committed_outputs_teach_without_running(source):
+    """Executed from top to bottom, free of errors, of progress bars and of the author's paths; at most 1 MB."""
+    path = source.with_suffix(".ipynb")
+    assert path.stat().st_size <= 1_000_000
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    texts = str([output.get("text", output.get("data", {}).get("text/plain")) for output in outputs])
+    assert not re.search(r"/(home|root|Users|tmp|work)/", texts)
+    assert clean(nbformat.from_dict(notebook)) == notebook
+
+
+@pytest.mark.parametrize("source", PAIRS)
+def test_every_figure_is_described(source):
+    """Each figure is followed by a line of text that says what is to be seen, for screen readers and printouts."""
+    cells = nbformat.read(source.with_suffix(".ipynb"), as_version=4).cells
+    for cell, following in zip(cells, [*cells[1:], None], strict=True):
+        if cell.cell_type == "code" and any("image/png" in output.get("data", {}) for output in cell.outputs):
+            assert following is not None and "*Figure" in following.source, cell.source
+
+
+@pytest.mark.parametrize("source", PAIRS)
+def test_notebook_opens_and_ends_as_promised(source):
+    text = source.read_text(encoding="utf-8")
+    assert "you will be able to" in text.lower()
+    assert "RCEDU_PRESET" in text
+    assert "three questions" in text.lower()
+    assert "arxiv.org" in text

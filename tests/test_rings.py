@@ -1,0 +1,69 @@
+"""Inner rings never import outer ones."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import rcedu
+
+PACKAGE = Path(rcedu.__file__).parent
+RINGS = [
+    {"noise", "random_conditioning", "losses", "guidance", "sampling"},
+    {"files", "data", "conditions", "models", "classifier", "students", "cache"},
+    {
+        "training", "checkpoints", "metrics", "distillation", "recipes", "unseen_digit", "report",
+        "anatomy", "notebooks", "plots", "widgets", "cli",
+    },
+]  # fmt: skip
+RING_OF = {name: ring for ring, names in enumerate(RINGS) for name in names}
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))
+STANDARD = {"collections", "contextlib", "typing", "math", "functools", "itertools", "dataclasses", "__future__"}
+
+
+def imports(path: Path) -> set[str]:
+    """Every module imported anywhere in a file, functions included: `from rcedu import x` counts as rcedu.x."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = "rcedu" * bool(node.level) + "." * bool(node.level and node.module) + (node.module or "")
+            found |= {f"rcedu.{alias.name}" for alias in node.names} if module == "rcedu" else {module}
+    return found
+
+
+def test_every_module_has_a_ring():
+    unplaced = [name for name in MODULES if name not in RING_OF]
+    assert not unplaced, f"say in test_rings.py and in rcedu/__init__.py which ring {unplaced} belong to"
+    assert PACKAGE.joinpath("noise.py").exists() and len(MODULES) >= 16  # we are looking at the package
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_point_inward(name):
+    outer = {
+        target for target in imports(PACKAGE / f"{name}.py")
+        if target.startswith("rcedu.") and RING_OF.get(target.split(".")[1], 0) > RING_OF[name]
+    }  # fmt: skip
+    assert not outer, f"rcedu.{name} is in ring {RING_OF[name]} and imports {sorted(outer)}"
+
+
+@pytest.mark.parametrize("name", sorted(RINGS[0]))
+def test_equations_need_torch_only(name):
+    roots = {target.split(".")[0] for target in imports(PACKAGE / f"{name}.py")}
+    assert roots - STANDARD <= {"torch", "rcedu"}
+
+
+@pytest.mark.parametrize(
+    "line, expected",
+    [
+        ("from rcedu.cli import main", {"rcedu.cli"}),
+        ("from rcedu import cli", {"rcedu.cli"}),
+        ("from . import cli", {"rcedu.cli"}),
+        ("from .cli import main", {"rcedu.cli"}),
+        ("def f():\n    import rcedu.cli as c", {"rcedu.cli"}),
+    ],
+)
+def test_no_way_to_import_is_overlooked(tmp_path, line, expected):
+    (tmp_path / "m.py").write_text(line)
+    assert imports(tmp_path / "m.py") == expected

@@ -1,0 +1,130 @@
+"""DDIM against diffusers' scheduler, and against data whose trajectory is known in closed form."""
+
+import math
+
+import pytest
+import torch
+from diffusers import DDIMScheduler
+from small import max_error, seeded
+
+from rcedu.noise import alpha_sigma
+from rcedu.sampling import ddim, finish, time_grid
+
+PREDICTIONS = ["epsilon", "v_prediction", "sample"]
+SD = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+COSINE = {"beta_schedule": "squaredcos_cap_v2"}
+
+
+def double(**config) -> DDIMScheduler:
+    """diffusers' scheduler, trailing steps, its table in float64: at the cosine schedule's end 1/alpha_t is 20,000."""
+    scheduler = DDIMScheduler(**config, timestep_spacing="trailing", clip_sample=False, set_alpha_to_one=True)
+    scheduler.alphas_cumprod = scheduler.alphas_cumprod.double()
+    return scheduler
+
+
+def wavy(x_t, t):
+    """A network that is nothing in particular, but depends on every input."""
+    return torch.sin(2 * x_t) + 0.3 * x_t.flip(-1) + (t / 1000).view(-1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 25, 50, 1000])
+@pytest.mark.parametrize("prediction_type", PREDICTIONS)
+@pytest.mark.parametrize("schedule", [SD, COSINE], ids=["SD", "cosine"])
+def test_trajectory_is_diffusers(schedule, prediction_type, steps):
+    """Every x_t and predicted x0 of the way, the last step to clean data included."""
+    scheduler = double(**schedule, prediction_type=prediction_type)
+    x_t = x_T = torch.randn(2, 1, 3, 3, generator=seeded(0), dtype=torch.float64)
+    scheduler.set_timesteps(steps)
+    ours = list(ddim(wavy, x_T, scheduler=scheduler, steps=steps))
+    assert len(ours) == steps and ours[-1].t == -1
+    for t, step in zip(scheduler.timesteps, ours, strict=True):
+        theirs = scheduler.step(wavy(x_t, t.expand(2)), t, x_t)
+        x_t = theirs.prev_sample
+        size = 1 + theirs.pred_original_sample.abs().max().item()  # relative: eps-prediction divides by alpha_t
+        assert max_error(step.x0, theirs.pred_original_sample) / size < 1e-9
+        assert max_error(step.x_t, x_t) / size < 1e-9
+
+
+@pytest.mark.parametrize("prediction_type", PREDICTIONS)
+def test_last_point_is_the_predicted_x0(prediction_type):
+    """At t = -1 nothing of the noise is left: x_t = x0, exactly."""
+    scheduler = DDIMScheduler(**SD, prediction_type=prediction_type)
+    *_, last = ddim(wavy, torch.randn(2, 1, 3, 3, generator=seeded(0)), scheduler=scheduler, steps=4)
+    assert last.t == -1 and torch.equal(last.x_t, last.x0)
+
+
+def test_the_network_is_asked_on_the_grid():
+    asked = []
+
+    def watch(x_t, t):
+        asked.append(t.tolist())
+        return x_t
+
+    ts = [step.t for step in ddim(watch, torch.zeros(3, 1, 2, 2), scheduler=DDIMScheduler(), steps=8)]
+    grid = time_grid(8, 1000)
+    assert asked == [[t] * 3 for t in grid] and ts == [*grid[1:], -1]
+
+
+def test_finish_is_the_last_point():
+    arguments = {"scheduler": DDIMScheduler(), "steps": 3}
+    x_T = torch.randn(2, 1, 2, 2, generator=seeded(0))
+    assert torch.equal(finish(ddim(wavy, x_T, **arguments)), list(ddim(wavy, x_T, **arguments))[-1].x_t)
+
+
+@pytest.mark.parametrize("schedule", [SD, COSINE], ids=["SD", "cosine"])
+@pytest.mark.parametrize("steps", [1, 4, 25])
+def test_gaussian_data_of_unit_variance(schedule, steps):
+    """For x0 ~ N(0, 1) the ideal v is 0, and each step rotates: x_next = cos(phi_t - phi_next) x_t, alpha = cos phi."""
+    scheduler = double(**schedule, prediction_type="v_prediction")
+    x_T = torch.randn(3, 1, 2, 2, generator=seeded(0), dtype=torch.float64)
+    x0 = finish(ddim(lambda x_t, t: torch.zeros_like(x_t), x_T, scheduler=scheduler, steps=steps))
+    phi = [math.acos(scheduler.alphas_cumprod[t].sqrt().item()) for t in time_grid(steps, 1000)] + [0.0]
+    factor = math.prod(math.cos(a - b) for a, b in zip(phi, phi[1:], strict=False))
+    assert max_error(x0, factor * x_T) < 1e-12
+
+
+@pytest.mark.parametrize("prediction_type", PREDICTIONS)
+@pytest.mark.parametrize("s", [0.3, 1.0, 2.0])
+def test_gaussian_data_in_the_limit(prediction_type, s):
+    """For x0 ~ N(0, s^2) the probability flow is x_t / sd(x_t) = constant; DDIM with all T steps comes near it."""
+    scheduler = double(**SD, prediction_type=prediction_type)
+
+    def ideal(x_t, t):  # E[x0 | x_t] = alpha s^2 / (alpha^2 s^2 + sigma^2) x_t
+        alpha_t, sigma_t = alpha_sigma(scheduler, t, dtype=torch.float64)
+        x0 = alpha_t * s**2 / (alpha_t**2 * s**2 + sigma_t**2) * x_t
+        eps = (x_t - alpha_t * x0) / sigma_t
+        return {"sample": x0, "epsilon": eps, "v_prediction": alpha_t * eps - sigma_t * x0}[prediction_type]
+
+    alpha_T, sigma_T = alpha_sigma(scheduler, 999, ndim=1, dtype=torch.float64)
+    expected = s / (alpha_T**2 * s**2 + sigma_T**2).sqrt().item()
+    x_T = torch.ones(1, 1, 1, 1, dtype=torch.float64)
+    errors = [abs(finish(ddim(ideal, x_T, scheduler=scheduler, steps=n)).item() / expected - 1) for n in (50, 250, 1000)]
+    assert errors[0] > errors[1] > errors[2] and errors[2] < 0.01
+
+
+@pytest.mark.parametrize("steps", [n for n in range(1, 1001) if 1000 % n == 0])
+def test_grid_is_trailing_spacing(steps):
+    scheduler = DDIMScheduler(timestep_spacing="trailing")
+    scheduler.set_timesteps(steps)
+    assert time_grid(steps, 1000) == scheduler.timesteps.tolist()
+
+
+@pytest.mark.parametrize("T", [1000, 1024])
+def test_grid_nests_under_halving(T):
+    """N/2 steps are every second of N: what step distillation relies on."""
+    for steps in (n for n in range(2, T + 1, 2) if T % n == 0):
+        assert time_grid(steps // 2, T) == time_grid(steps, T)[::2]
+
+
+def test_grid_of_any_number_of_steps():
+    """From T - 1 downwards, no point twice, none below 0."""
+    for steps in range(1, 1001):
+        grid = time_grid(steps, 1000)
+        assert len(grid) == steps and grid[0] == 999 and grid[-1] >= 0
+        assert all(a > b for a, b in zip(grid, grid[1:], strict=False))
+
+
+@pytest.mark.parametrize("steps", [0, -1, 1001])
+def test_impossible_number_of_steps(steps):
+    with pytest.raises(ValueError, match=r"\[1, 1000\]"):
+        time_grid(steps, 1000)

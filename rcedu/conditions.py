@@ -59,7 +59,10 @@ class LabelTable(nn.Module):
 
     @classmethod
     def load(cls, folder: Path) -> "LabelTable":
-        tensors, _ = load_tensors(Path(folder) / "label_table.safetensors")
+        path = Path(folder) / "label_table.safetensors"
+        tensors, _ = load_tensors(path)
+        if "table" not in tensors:
+            raise UsageError(f"{path} is not a label table")
         self = cls(num_labels=len(tensors["table"]) - 1, dim=tensors["table"].shape[1])
         self.table.data.copy_(tensors["table"])
         return self

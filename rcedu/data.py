@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import zlib
 from pathlib import Path
 
 import torch
@@ -59,11 +60,14 @@ def _unpacked_mnist() -> Path:
             continue
         packed = data_folder() / "mnist" / f"{name}.gz"
         if not packed.exists():
-            MNIST(root, download=True)  # asks torchvision's mirrors
+            try:
+                MNIST(root, download=True)  # asks torchvision's mirrors
+            except (OSError, RuntimeError) as error:
+                raise UsageError(f"{packed} is missing and could not be downloaded; {HOW_TO_GET_DATA}") from error
         else:
             try:
                 content = gzip.decompress(packed.read_bytes())
-            except (OSError, EOFError) as error:
+            except (OSError, EOFError, zlib.error) as error:
                 raise UsageError(f"{packed} is damaged ({error}); restore it: git checkout -- data/mnist") from error
             with atomic_path(raw / name) as temporary:
                 temporary.write_bytes(content)

@@ -3,10 +3,10 @@
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import safetensors.torch
@@ -55,14 +55,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     there, whole. Raises OSError, naming `path`, when the disk refuses (full, read-only).
     """
     path = Path(path)
+    temporary = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(descriptor)
-    except OSError as error:
-        raise _could_not_write(path, error) from error
-    temporary = Path(name)
-    try:
         yield temporary
         _fsync(temporary)
         os.replace(temporary, path)
@@ -70,7 +65,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except (OSError, SafetensorError) as error:
         raise _could_not_write(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):  # renamed, never written, or no folder to be in
+            temporary.unlink()
+
+
+def _beside(path: Path) -> Path:
+    """A hidden name beside `path` that nobody else uses."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
 def _could_not_write(path: Path, error: Exception) -> OSError:
@@ -82,21 +83,23 @@ def _could_not_write(path: Path, error: Exception) -> OSError:
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """Like `atomic_path` for a whole folder: it appears complete, replacing an older one, or not at all."""
     folder = Path(folder)
+    temporary, old = _beside(folder), _beside(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
-    except OSError as error:
-        raise _could_not_write(folder, error) from error
-    try:
+        temporary.mkdir(parents=True)
         yield temporary
-        temporary.chmod(0o755)
+        for path in [*temporary.rglob("*"), temporary]:
+            _fsync(path)
         if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".old", dir=folder.parent))
-            os.replace(folder, old / folder.name)
-            os.replace(temporary, folder)
+            os.replace(folder, old)
+            try:
+                os.replace(temporary, folder)
+            except OSError:
+                os.replace(old, folder)
+                raise
             shutil.rmtree(old)
         else:
             os.replace(temporary, folder)
+        _fsync(folder.parent)
     except (OSError, SafetensorError) as error:
         raise _could_not_write(folder, error) from error
     finally:

@@ -138,9 +138,12 @@ def init_from_teacher(student: UNet2DConditionModel, teacher: UNet2DConditionMod
     Where the student is narrower, it takes the leading channels of every group that belongs together
     (the two halves of a concatenated skip, each attention head, the two halves of a gated layer), and of the
     timestep's sinusoids those with its own frequencies. The papers leave channel students uninitialised;
-    this slice is ours.  UsageError when the student is deeper than the teacher.
+    this slice is ours.  UsageError when the student is deeper or wider than the teacher.
     """
     _check_not_deeper(student, teacher)
+    widths_S, widths_T = student.config.block_out_channels, teacher.config.block_out_channels
+    if any(width_S > width_T for width_S, width_T in zip(widths_S, widths_T, strict=False)):
+        raise UsageError(f"the student's widths {tuple(widths_S)} are wider than its teacher's {tuple(widths_T)}")
     weights_T = teacher.state_dict()
     copied = {}
     for name, weight in student.state_dict().items():
@@ -206,7 +209,7 @@ def feature_pairs(student: UNet2DConditionModel, teacher: UNet2DConditionModel) 
     """
     _check_not_deeper(student, teacher)
     n = _levels(student)
-    if student.config.block_out_channels[0] != teacher.config.block_out_channels[0]:
+    if tuple(student.config.block_out_channels) != tuple(teacher.config.block_out_channels[:n]):
         names = [f"down_blocks.{i}.downsamplers.0.conv" for i in range(n - 1)]
         names += [f"down_blocks.{n - 1}.resnets.{_layers(student) - 1}.conv2"]
         if student.mid_block is not None:

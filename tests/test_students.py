@@ -260,7 +260,7 @@ def numbered():
         init_from_teacher(student, teacher)
         for name, weight in student.state_dict().items():
             if weight.ndim > axis:
-                lines = weight.movedim(axis, 0).flatten(1)
+                lines = weight.movedim(axis, 0).reshape(weight.shape[axis], -1)
                 assert (lines == lines[:, :1]).all()  # whole channels, nothing mixed
                 kept[name, axis] = lines[:, 0].long().tolist()
     return kept

@@ -1,0 +1,188 @@
+"""A model as one object: what it writes opens in stock diffusers, what it draws does not depend on how."""
+
+import json
+import shutil
+import socket
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from small import max_error, seeded, small_digit_model
+
+from rcedu.data import to_pixels
+from rcedu.files import UsageError
+from rcedu.models import DiffusionModel, PixelShuffle, with_unet
+from rcedu.students import remove_blocks
+
+
+@pytest.fixture(scope="module")
+def folder(small_model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "small"
+    small_model.save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return torch.randn(5, 4, 14, 14, generator=seeded(0)), torch.tensor([0, 10, 500, 900, 999]), torch.tensor([0, 3, 9, 10, 5])
+
+
+@torch.no_grad()
+def test_round_trip_is_bitwise(small_model, folder, inputs):
+    loaded = DiffusionModel.load(folder).eval()
+    assert torch.equal(loaded(*inputs), small_model(*inputs))
+    assert loaded.fingerprint() == small_model.fingerprint() and loaded.schedule() == small_model.schedule()
+    assert (loaded.T, loaded.prediction_type, loaded.x_shape) == (1000, "v_prediction", (4, 14, 14))
+
+
+@torch.no_grad()
+def test_the_folder_opens_in_stock_diffusers(small_model, folder, inputs):
+    """from_pretrained with subfolders, as every diffusers pipeline loads its parts; safetensors only."""
+    unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet").eval()
+    scheduler = DDIMScheduler.from_pretrained(folder, subfolder="scheduler")
+    x_t, t, c = inputs
+    labels = small_model.conditions.table[c]
+    assert torch.equal(unet(x_t, t, class_labels=labels, encoder_hidden_states=None).sample, small_model(*inputs))
+    assert torch.equal(scheduler.alphas_cumprod, small_model.scheduler.alphas_cumprod)
+    assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".json", ".safetensors"}
+
+
+def test_a_student_round_trips_as_well(small_model, tmp_path):
+    """Block-removed UNets have no mid block; their config must say so."""
+    student = with_unet(small_model, remove_blocks(small_model.unet, "tiny")).eval()
+    student.save(tmp_path / "student")
+    x_T, c = student.noise(2, seed=0), torch.tensor([1, 2])
+    loaded = DiffusionModel.load(tmp_path / "student")
+    assert torch.equal(loaded.sample_x0(x_T, c, steps=2), student.sample_x0(x_T, c, steps=2))
+
+
+def test_saving_again_replaces(small_model, tmp_path):
+    small_digit_model(seed=5).save(tmp_path / "m")
+    small_model.save(tmp_path / "m")
+    assert DiffusionModel.load(tmp_path / "m").fingerprint() == small_model.fingerprint()
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+def test_fingerprint_sees_one_weight_and_the_table():
+    model = small_digit_model()
+    prints = {model.fingerprint()}
+    assert small_digit_model().fingerprint() in prints
+    weight = model.unet.up_blocks[2].resnets[0].conv1.weight
+    with torch.no_grad():
+        before = weight[0, 0, 0, 0].clone()
+        weight[0, 0, 0, 0] = torch.nextafter(before, before + 1)
+        prints.add(model.fingerprint())
+        weight[0, 0, 0, 0] = before
+        model.conditions.table[3, 0] += 1
+        prints.add(model.fingerprint())
+    assert len(prints) == 3
+
+
+@pytest.mark.parametrize("w", [0.0, 1.0])
+@pytest.mark.parametrize("batch_size", [1, 3, 7])
+def test_samples_do_not_depend_on_the_batch(small_model, w, batch_size):
+    x_T, c = small_model.noise(7, seed=0), torch.arange(7)
+    whole = small_model.sample_x0(x_T, c, w=w, steps=4)
+    assert max_error(small_model.sample_x0(x_T, c, w=w, steps=4, batch_size=batch_size), whole) < 1e-5
+
+
+def test_the_same_noise_gives_the_same_sample_and_other_noise_another(small_model):
+    x_T, c = small_model.noise(2, seed=0), torch.tensor([4, 4])
+    first = small_model.sample_x0(x_T, c, steps=3)
+    assert torch.equal(first, small_model.sample_x0(small_model.noise(2, seed=0), c, steps=3))
+    assert max_error(first[:1], first[1:]) > 0.1
+    assert max_error(first, small_model.sample_x0(x_T, torch.tensor([5, 5]), steps=3)) > 1e-4  # the label counts
+
+
+def test_sample_is_the_decoded_x0(small_model):
+    x_T, c = small_model.noise(3, seed=1), torch.arange(3)
+    images = small_model.sample(x_T, c, steps=2)
+    assert images.shape == (3, 1, 28, 28) and images.dtype == torch.uint8
+    pixels = small_model.codec.decode(small_model.sample_x0(x_T, c, steps=2)).clamp(-1, 1)
+    assert max_error(to_pixels(images), pixels) <= 0.5 / 127.5 + 1e-6
+
+
+def test_the_trajectory_ends_in_the_sample(small_model):
+    x_T, c = small_model.noise(2, seed=0), torch.arange(2)
+    with torch.no_grad():
+        steps = list(small_model.trajectory(x_T, c, w=1.0, steps=3))
+    assert [step.t for step in steps] == [666, 332, -1]
+    assert max_error(steps[-1].x_t, small_model.sample_x0(x_T, c, steps=3)) < 1e-6
+
+
+@pytest.mark.parametrize("digit", [-1, 11])
+def test_an_unknown_digit_is_refused(small_model, digit):
+    with pytest.raises(UsageError, match=f"^{digit} is not a digit"):
+        small_model.sample(small_model.noise(2, seed=0), torch.tensor([1, digit]), steps=1)
+
+
+def test_with_unet_does_not_share_the_table(small_model):
+    other = with_unet(small_model, small_model.unet)
+    other.conditions.table.data.zero_()
+    assert small_model.conditions.table.abs().max() > 0
+
+
+def test_pixel_shuffle_is_lossless():
+    codec = PixelShuffle()
+    pixels = torch.randn(3, 1, 28, 28, generator=seeded(0))
+    x0 = codec.encode(pixels)
+    assert x0.shape == (3, 4, 14, 14) and torch.equal(codec.decode(x0), pixels)
+    assert torch.equal(x0[0, :, 2, 5], pixels[0, 0, 4:6, 10:12].flatten())  # a 2x2 patch is a vector
+    stored = torch.randint(256, (3, 1, 28, 28), generator=seeded(1), dtype=torch.uint8)
+    assert torch.equal(codec.pack(codec.unpack(stored)), stored)
+
+
+# --- folders that are no model ----------------------------------------------------------------------
+
+
+def test_no_model(tmp_path):
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(UsageError, match=r"no model in .*model_index\.json is missing"):
+            DiffusionModel.load(folder)
+
+
+@pytest.mark.parametrize(
+    "part", ["unet/config.json", "unet/diffusion_pytorch_model.safetensors", "scheduler", "conditions", "unet"]
+)
+def test_a_model_with_a_part_missing(folder, tmp_path, monkeypatch, part):
+    """One line naming the folder; and no question to the network, though a relative path looks like a repository's name."""
+    shutil.copytree(folder, tmp_path / "m")
+    gone = tmp_path / "m" / part
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: pytest.fail("asks the network"))
+    with pytest.raises(UsageError) as raised:
+        DiffusionModel.load("m")
+    assert "m" in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("damage", ["junk", "half"])
+@pytest.mark.parametrize(
+    "part", ["model_index.json", "unet/config.json", "unet/diffusion_pytorch_model.safetensors", "conditions/label_table.safetensors"]
+)
+def test_a_damaged_model(folder, tmp_path, part, damage):
+    shutil.copytree(folder, tmp_path / "m")
+    path = tmp_path / "m" / part
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2] if damage == "half" else b"junk")
+    with pytest.raises(UsageError) as raised:
+        DiffusionModel.load(tmp_path / "m")
+    assert str(tmp_path / "m") in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_weights_of_another_shape(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "m")
+    config = tmp_path / "m" / "unet" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"block_out_channels": [8, 16, 32]}))
+    with pytest.raises(UsageError) as raised:
+        DiffusionModel.load(tmp_path / "m")
+    assert "\n" not in str(raised.value)
+
+
+def test_nothing_unpickled(folder, tmp_path):
+    """A pickled checkpoint in the place of the safetensors file is not opened."""
+    shutil.copytree(folder, tmp_path / "m")
+    (tmp_path / "m" / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    torch.save(small_digit_model().unet.state_dict(), tmp_path / "m" / "unet" / "diffusion_pytorch_model.bin")
+    with pytest.raises(UsageError):
+        DiffusionModel.load(tmp_path / "m")

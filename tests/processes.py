@@ -76,6 +76,11 @@ def wait_until(condition, process) -> None:
         time.sleep(0.002)
 
 
+def go(marker: Path) -> Path:
+    """The file that lets a process go on that has touched `marker` and waits."""
+    return marker.with_suffix(".go")
+
+
 def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -117,7 +122,7 @@ def train(
     """Train in `folder`; on completion write the trainee to `result` and the records beside it.
 
     torn_save_at  the checkpoint of this step is half written when the process touches `marker` and stands still
-    hold_at       after this many steps, touch `marker` and wait for a signal
+    hold_at       after this many steps, touch `marker` and wait for `go(marker)` to appear
     """
     torch.set_num_threads(1)
     if torn_save_at is not None:
@@ -138,7 +143,8 @@ def train(
             records.append(record._asdict())
             if record.step == hold_at:
                 marker.touch()
-                time.sleep(PATIENCE)  # a signal interrupts no sleep (PEP 475) ...
+                while not go(marker).exists():
+                    time.sleep(0.002)
     except SystemExit as stop:
         Path(f"{folder}.stopped").write_text(str(stop))
         raise

@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 
+import huggingface_hub
 import pytest
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
@@ -150,6 +151,7 @@ def test_a_model_with_a_part_missing(folder, tmp_path, monkeypatch, part):
     gone = tmp_path / "m" / part
     shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: pytest.fail("asks the network"))
     with pytest.raises(UsageError) as raised:
         DiffusionModel.load("m")

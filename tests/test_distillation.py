@@ -1,0 +1,137 @@
+"""The step of random conditioning, against the same step written out."""
+
+from functools import partial
+
+import pytest
+import torch
+from small import small_digit_model
+
+from rcedu.cache import Cache
+from rcedu.distillation import DistilledStudent, distillation_step
+from rcedu.losses import capture
+from rcedu.models import with_unet
+from rcedu.noise import alpha_sigma
+from rcedu.random_conditioning import p_exponential
+from rcedu.students import narrow_channels, remove_blocks
+from rcedu.training import Draw, fit
+
+POOL = torch.arange(10)
+
+
+@pytest.fixture
+def teacher():
+    return small_digit_model()
+
+
+@pytest.fixture
+def cache(small_cache_folder, teacher):
+    return Cache(small_cache_folder, teacher)
+
+
+def distilled(teacher, student: str) -> DistilledStudent:
+    torch.manual_seed(1)
+    unet = narrow_channels(teacher.unet, student) if student.startswith("C-") else remove_blocks(teacher.unet, student)
+    return DistilledStudent(with_unet(teacher, unet), teacher)
+
+
+class Watched:
+    """A trainee that remembers what it was given."""
+
+    def __init__(self, trainee):
+        self.trainee, self.x_t, self.t, self.c = trainee, [], [], []
+
+    def __call__(self, x_t, t, c):
+        self.x_t.append(x_t)
+        self.t.append(t)
+        self.c.append(c)
+        return self.trainee(x_t, t, c)
+
+
+@pytest.mark.parametrize("space", [None, "epsilon", "sample"])
+@pytest.mark.parametrize("student", ["base", "tiny", "C-Micro"])
+def test_the_step_written_out(teacher, cache, student, space):
+    """Both loss parts from their formulas, for what the student was shown."""
+    trainee = distilled(teacher, student)
+    step = distillation_step(teacher, trainee, cache, torch.arange(10), POOL, partial(p_exponential, T=1000), space=space)
+    watched = Watched(trainee)
+    losses = step(watched, Draw(0, 0, 8))
+    x_t, t, c = watched.x_t[0], watched.t[0], watched.c[0]
+    names = [pair.teacher for pair in trainee.pairs]
+    with torch.no_grad():
+        with capture(teacher.unet, names) as f_T:
+            v_T = teacher(x_t, t, c)
+        v_S, f_S = trainee(x_t, t, c)
+    alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
+    scale = {None: 1.0, "epsilon": alpha_t, "sample": sigma_t}[space]  # d_eps = alpha_t d_v, d_x0 = sigma_t d_v
+    assert losses["out"].item() == pytest.approx(((scale * (v_T - v_S)) ** 2).mean().item(), rel=1e-5)
+    by_layer = [((f_T[name] - f) ** 2).mean().item() for name, f in zip(names, f_S, strict=True)]
+    assert losses["feat"].item() == pytest.approx(sum(by_layer), rel=1e-5)
+
+
+def test_x_t_comes_from_a_cached_sample_at_t(teacher, cache):
+    """x_t = alpha_t x0 + sigma_t eps with x0 of the visible rows only, and eps of unit variance."""
+    rows, watched = torch.tensor([2, 7]), Watched(distilled(teacher, "tiny"))
+    step = distillation_step(teacher, watched.trainee, cache, rows, POOL, lambda t: 0.0 * t)
+    with torch.no_grad():
+        for k in range(10):
+            step(watched, Draw(0, k, 16))
+    x_t, t, c = torch.cat(watched.x_t), torch.cat(watched.t), torch.cat(watched.c)
+    alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
+    early = t < 200  # where the two samples can be told apart
+    both = cache.x0(rows)  # (2, C, H, W)
+    eps = (x_t[:, None] - alpha_t[:, None] * both) / sigma_t[:, None]
+    spread = eps.flatten(2).std(2)  # (B, 2): 1 for the right one
+    assert early.sum() > 10 and ((spread.amin(1) - 1).abs() < 0.2)[early].all()
+    nearest = rows[spread.argmin(1)]
+    paired = (c != teacher.conditions.null) & early
+    assert paired.any() and torch.equal(c[paired], nearest[paired])  # p = 0: labels are the samples' own
+
+
+@pytest.mark.parametrize("p, null_probability", [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 0.3)])
+def test_conditions_that_the_student_sees(teacher, cache, p, null_probability):
+    """The unseen digit comes through the swap alone; the null condition replaces swapped labels too."""
+    rows, watched = torch.tensor([0, 1]), Watched(distilled(teacher, "tiny"))
+    pool = torch.tensor([3, 4])
+    step = distillation_step(
+        teacher, watched.trainee, cache, rows, pool, lambda t: torch.full((len(t),), p), null_probability=null_probability
+    )
+    with torch.no_grad():
+        for k in range(6):
+            step(watched, Draw(0, k, 16))
+    seen = set(torch.cat(watched.c).tolist())
+    expected = (set() if null_probability == 1 else {0, 1} if p == 0 else {3, 4}) | ({10} if null_probability else set())
+    assert seen == expected
+
+
+def test_p_does_not_change_which_samples_and_noise_are_drawn(teacher, cache):
+    """Arms with and without random conditioning differ in conditions and in nothing else."""
+    seen = []
+    for p in (0.0, 1.0):
+        watched = Watched(distilled(teacher, "tiny"))
+        step = distillation_step(teacher, watched.trainee, cache, torch.arange(10), POOL, lambda t, p=p: torch.full((len(t),), p))
+        step(watched, Draw(0, 0, 16))
+        seen.append(watched)
+    assert torch.equal(seen[0].x_t[0], seen[1].x_t[0]) and torch.equal(seen[0].t[0], seen[1].t[0])
+    assert not torch.equal(seen[0].c[0], seen[1].c[0])
+
+
+def test_without_features(teacher, cache):
+    trainee = distilled(teacher, "C-Micro")
+    step = distillation_step(teacher, trainee, cache, torch.arange(10), POOL, partial(p_exponential, T=1000), features=False)
+    losses = step(trainee, Draw(0, 0, 4))
+    assert set(losses) == {"out"}
+
+
+def test_the_teacher_is_frozen_and_the_student_learns(teacher, cache):
+    """Thirty steps: both loss parts fall, on the same draw, and no weight of the teacher moves."""
+    before = teacher.fingerprint()
+    trainee = distilled(teacher, "base")
+    step = distillation_step(teacher, trainee, cache, torch.arange(10), POOL, partial(p_exponential, T=1000))
+    with torch.no_grad():
+        first = step(trainee, Draw(7, 0, 32))
+    for _ in fit(step, trainee, steps=30, batch_size=8, lr=3e-3):
+        pass
+    with torch.no_grad():
+        last = step(trainee, Draw(7, 0, 32))
+    assert last["out"] < 0.8 * first["out"] and last["feat"] < 0.8 * first["feat"]
+    assert teacher.fingerprint() == before and not any(p.requires_grad for p in teacher.parameters())

@@ -32,6 +32,7 @@
 
 # %%
 import torch
+# %matplotlib inline
 from IPython.display import Markdown, display
 
 from rcedu import plots
@@ -54,7 +55,7 @@ print(f"preset: {preset()}")
 # %%
 print(f"{len(cache):,} samples; drawn with w = {cache.manifest['origin']['w']}, {cache.manifest['origin']['steps']} steps")
 rows = torch.stack([(cache.c == digit).nonzero().flatten()[:12] for digit in range(10)])  # (10, 12)
-plots.digit_grid(cache.images()[rows], row_labels=[f"c = {digit}" for digit in range(10)], title="What the teacher drew");
+plots.digit_grid(cache.images()[rows], row_labels=[f"c = {digit}" for digit in range(10)], title="What the teacher drew")
 
 # %% [markdown]
 # *Figure: twelve of the teacher's samples for each digit asked for. They are clean; a few are ambiguous.*
@@ -72,7 +73,7 @@ assert torch.equal(visible.nonzero().flatten(), visible_rows(cache, judge, ARMS[
 
 print(f"{len(lookalikes)} of {int(asked_other.sum()):,} other digits look like a {DIGIT}; {int(visible.sum()):,} samples remain")
 worst = lookalikes[p_digit[lookalikes].argsort(descending=True)][:12]
-plots.digit_grid(cache.images()[worst][None], col_labels=[f"asked {cache.c[i]}" for i in worst], title=f"Read as a {DIGIT} by accident");
+plots.digit_grid(cache.images()[worst][None], col_labels=[f"asked {cache.c[i]}" for i in worst], title=f"Read as a {DIGIT} by accident")
 
 # %% [markdown]
 # *Figure: the samples of other digits that look most like a 3, with the digit that was asked for above each. They are left out.*
@@ -187,7 +188,7 @@ assert torch.equal(ours, c_hat) and torch.equal(replaced, swap)
 show = torch.linspace(0, B - 1, 12).long()
 order = show[t[show].argsort()]
 noisy = teacher.codec.pack(x_t)[order]
-plots.swap_panel(noisy, c[order], c_hat[order], replaced[order], t=t[order]);
+plots.swap_panel(noisy, c[order], c_hat[order], replaced[order], t=t[order])
 
 # %% [markdown]
 # *Figure: twelve noisy samples $x_t$, sorted by $t$; above each its own label $c$, below it the one it was given, $\hat c$, in orange where it was swapped.
@@ -201,7 +202,7 @@ from functools import partial
 
 from rcedu.unseen_digit import P_FAMILY
 
-plots.p_curves({name: partial(p, T=T) for name, p in P_FAMILY.items() if name != "none"}, T);
+plots.p_curves({name: partial(p, T=T) for name, p in P_FAMILY.items() if name != "none"}, T)
 
 # %% [markdown]
 # *Figure: the family of $p(t)$. Exponential (the default here) and sigmoid rise with $t$; two-sided and quadratic are high at both ends; constant is 1 throughout.*
@@ -251,7 +252,7 @@ print(f"{runs['A'].steps} steps of batch {runs['A'].batch_size}; results are kep
 results = run_all(runs, folder)
 
 # %%
-plots.loss_curves({ARM_LABELS[name]: result["losses"]["out"] for name, result in results.items()});
+plots.loss_curves({ARM_LABELS[name]: result["losses"]["out"] for name, result in results.items()})
 
 # %% [markdown]
 # *Figure: $\mathcal L_\mathrm{out}$ against training step, smoothed. All three fit what they are shown about equally well: the loss alone does not tell who can draw a 3.*
@@ -279,7 +280,7 @@ figure.savefig(folder / "comparison.png", dpi=150, bbox_inches="tight")
 from rcedu.metrics import proportion
 
 bars = {ARM_LABELS[name]: [(f"asked for {DIGIT}", proportion(*r["unseen"])), ("asked for others", proportion(*r["seen"]))] for name, r in results.items()}
-plots.accuracy_bars(bars);
+plots.accuracy_bars(bars)
 
 # %% [markdown]
 # *Figure: how often the judge reads the digit that was asked for, with 95% intervals (Wilson's, over the samples of this one training).*
@@ -287,7 +288,7 @@ plots.accuracy_bars(bars);
 # What does A draw instead of a 3?
 
 # %%
-plots.confusion_bars({ARM_LABELS[name]: result["read_as"] for name, result in results.items()}, asked=DIGIT);
+plots.confusion_bars({ARM_LABELS[name]: result["read_as"] for name, result in results.items()}, asked=DIGIT)
 
 # %% [markdown]
 # *Figure: what the judge reads when a 3 was asked for, one panel a student.*

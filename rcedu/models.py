@@ -121,8 +121,10 @@ class DiffusionModel(nn.Module):
     def load(cls, folder: Path) -> "DiffusionModel":
         """Read a folder written by `save`; safetensors only. UsageError when it is not one."""
         folder = Path(folder)
-        if not (folder / "model_index.json").exists():
-            raise UsageError(f"no model in {folder}: model_index.json is missing; train one, or check the path")
+        # asked first, because diffusers would look for a missing runs/unet on the hub, as the repository of that name
+        for part in ("model_index.json", "unet/config.json", "scheduler/scheduler_config.json"):
+            if not (folder / part).exists():
+                raise UsageError(f"no model in {folder}: {part} is missing; train one, or check the path")
         read_json(folder / "model_index.json")
         try:
             unet = UNet2DConditionModel.from_pretrained(folder / "unet", use_safetensors=True)

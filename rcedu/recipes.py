@@ -1,6 +1,7 @@
 """What ships in data/digits and how each piece is remade; the preset that scales everything to the machine."""
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from rcedu.losses import output_kd
 from rcedu.models import DiffusionModel, digit_model
 from rcedu.noise import alpha_sigma, q_sample, training_target
 from rcedu.random_conditioning import drop_condition
-from rcedu.training import Draw, fit
+from rcedu.training import Draw, Record, fit
 
 PRESETS = ("smoke", "cpu", "gpu")
 
@@ -104,8 +105,13 @@ def diffusion_loss(model, scheduler, x0, t, eps, c):
     return output_kd(model(x_t, t, c), target)
 
 
-def train_teacher(run: TeacherRun, folder: Path | None = None, progress: str | None = "teacher") -> DiffusionModel:
-    """A trained digit model. `folder`: where checkpoints go, None for none."""
+def train_teacher(
+    run: TeacherRun,
+    folder: Path | None = None,
+    progress: str | None = "teacher",
+    watch: Callable[[Record], None] = lambda record: None,
+) -> DiffusionModel:
+    """A trained digit model. `folder`: where checkpoints go, None for none; `watch` is called with each step's Record."""
     images, labels = mnist(train=True)
     torch.manual_seed(run.seed)
     model = digit_model()
@@ -116,11 +122,11 @@ def train_teacher(run: TeacherRun, folder: Path | None = None, progress: str | N
         stored, t, eps, c = draw.mine(images[rows], t, eps, c)
         return {"v": diffusion_loss(trainee, model.scheduler, model.codec.encode(to_pixels(stored)), t, eps, c)}
 
-    for _ in fit(
+    for record in fit(
         step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=100, decay="cosine",
         ema_decay=run.ema_decay, folder=folder, config=asdict(run), progress=progress,
     ):  # fmt: skip
-        pass
+        watch(record)
     return model
 
 

@@ -148,8 +148,11 @@ def fit(
         for step in range(start, steps):
             draw = Draw(seed, step, batch_size, rank=accelerator.process_index, ranks=ranks, device=accelerator.device)
             parts = step_fn(wrapped, draw)
-            values = accelerator.reduce(torch.stack([p.detach() for p in parts.values()]), "mean")
-            losses = dict(zip(parts, values.tolist(), strict=True))
+            values = torch.stack([p.detach() for p in parts.values()])
+            # SIGTERM may reach one rank only, or each in another step: all learn of it here, and stop after the same step
+            values = torch.cat([values, values.new_tensor([asked_to_stop.is_set()])])
+            *means, asked = accelerator.reduce(values, "mean").tolist()
+            losses = dict(zip(parts, means, strict=True))
             _stop_if_not_finite(step, losses)
             rate = learning_rate(step, steps=steps, peak=lr, warmup=warmup, decay=decay)
             for group in optimizer.param_groups:
@@ -167,9 +170,9 @@ def fit(
                 history.setdefault(name, []).append(value)
             bar.update(batch_size)
             bar.set_postfix({name: f"{value:.4f}" for name, value in losses.items()}, refresh=False)
-            if done % checkpoint_every == 0 or done == steps or asked_to_stop.is_set():
+            if done % checkpoint_every == 0 or done == steps or asked:
                 checkpoint(done)
-            if asked_to_stop.is_set() and done < steps:
+            if asked and done < steps:
                 tqdm.write(f"stopped by SIGTERM after step {done}" + (f"; run again to go on from {folder}" if folder else ""))
                 raise SystemExit(128 + signal.SIGTERM)
             yield Record(done, losses, rate, grad_norm)

@@ -1,5 +1,6 @@
 """What the tests run in processes of their own, to be killed, stopped, or to be one of several ranks."""
 
+import contextlib
 import multiprocessing
 import os
 import socket
@@ -119,7 +120,7 @@ def train(
     hold_at: int | None = None,
     result: Path | None = None,
 ) -> None:
-    """Train in `folder`; on completion write the trainee to `result` and the records beside it.
+    """Train in `folder`, printing to `folder`.said; on completion write the trainee to `result`, the records beside it.
 
     torn_save_at  the checkpoint of this step is half written when the process touches `marker` and stands still
     hold_at       after this many steps, touch `marker` and wait for `go(marker)` to appear
@@ -138,16 +139,13 @@ def train(
     trainee, step = small_distillation(cache_folder)
     records = []
     settings = {"steps": steps, "batch_size": batch_size, "lr": 1e-3, "ema_decay": 0.9}
-    try:
+    with open(f"{folder}.said", "a") as said, contextlib.redirect_stdout(said):
         for record in fit(step, trainee, **settings, folder=folder, checkpoint_every=checkpoint_every):
             records.append(record._asdict())
             if record.step == hold_at:
                 marker.touch()
                 while not go(marker).exists():
                     time.sleep(0.002)
-    except SystemExit as stop:
-        Path(f"{folder}.stopped").write_text(str(stop))
-        raise
     if result:
         save_tensors(result, trainee.state_dict())
         write_json(result.with_suffix(".json"), records)

@@ -108,7 +108,9 @@ def test_p_does_not_change_which_samples_and_noise_are_drawn(teacher, cache):
     seen = []
     for p in (0.0, 1.0):
         watched = Watched(distilled(teacher, "tiny"))
-        step = distillation_step(teacher, watched.trainee, cache, torch.arange(10), POOL, lambda t, p=p: torch.full((len(t),), p))
+        step = distillation_step(
+            teacher, watched.trainee, cache, torch.arange(10), POOL, lambda t, p=p: torch.full((len(t),), p)
+        )
         step(watched, Draw(0, 0, 16))
         seen.append(watched)
     assert torch.equal(seen[0].x_t[0], seen[1].x_t[0]) and torch.equal(seen[0].t[0], seen[1].t[0])

@@ -180,7 +180,9 @@ def test_tensors_round_trip(tmp_path):
     assert (tmp_path / "x.safetensors").stat().st_size < 2000
 
 
-@pytest.mark.parametrize("junk", [b"", b"junk", b"\x00" * 64, b"\xff" * 64, (10).to_bytes(8, "little") + b"{}", b"\x80\x02}q\x00."])
+@pytest.mark.parametrize(
+    "junk", [b"", b"junk", b"\x00" * 64, b"\xff" * 64, (10).to_bytes(8, "little") + b"{}", b"\x80\x02}q\x00."]
+)
 def test_junk_is_refused(tmp_path, junk):
     path = tmp_path / "junk.safetensors"
     path.write_bytes(junk)

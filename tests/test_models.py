@@ -160,7 +160,8 @@ def test_a_model_with_a_part_missing(folder, tmp_path, monkeypatch, part):
 
 @pytest.mark.parametrize("damage", ["junk", "half"])
 @pytest.mark.parametrize(
-    "part", ["model_index.json", "unet/config.json", "unet/diffusion_pytorch_model.safetensors", "conditions/label_table.safetensors"]
+    "part",
+    ["model_index.json", "unet/config.json", "unet/diffusion_pytorch_model.safetensors", "conditions/label_table.safetensors"],
 )
 def test_a_damaged_model(folder, tmp_path, part, damage):
     shutil.copytree(folder, tmp_path / "m")

@@ -1,6 +1,7 @@
 """DDIM against diffusers' scheduler, and against data whose trajectory is known in closed form."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -79,7 +80,7 @@ def test_gaussian_data_of_unit_variance(schedule, steps):
     x_T = torch.randn(3, 1, 2, 2, generator=seeded(0), dtype=torch.float64)
     x0 = finish(ddim(lambda x_t, t: torch.zeros_like(x_t), x_T, scheduler=scheduler, steps=steps))
     phi = [math.acos(scheduler.alphas_cumprod[t].sqrt().item()) for t in time_grid(steps, 1000)] + [0.0]
-    factor = math.prod(math.cos(a - b) for a, b in zip(phi, phi[1:], strict=False))
+    factor = math.prod(math.cos(a - b) for a, b in pairwise(phi))
     assert max_error(x0, factor * x_T) < 1e-12
 
 
@@ -121,7 +122,7 @@ def test_grid_of_any_number_of_steps():
     for steps in range(1, 1001):
         grid = time_grid(steps, 1000)
         assert len(grid) == steps and grid[0] == 999 and grid[-1] >= 0
-        assert all(a > b for a, b in zip(grid, grid[1:], strict=False))
+        assert all(a > b for a, b in pairwise(grid))
 
 
 @pytest.mark.parametrize("steps", [0, -1, 1001])

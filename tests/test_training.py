@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import free_port, go, one_rank_of, train, wait, wait_until
+from processes import free_port, go, one_rank_of, small_distillation, train, wait, wait_until
 from small import max_error
 from torch import nn
 
@@ -293,9 +293,9 @@ def test_sigterm_writes_a_checkpoint_and_exits(launcher, small_cache_folder, uni
     assert not checkpoints(folder)
     process.terminate()
     go(marker).touch()
-    assert wait(process) == 1
+    assert wait(process) == 128 + signal.SIGTERM
     assert [path.name for path in checkpoints(folder)] == ["step-00000005.safetensors"]
-    assert "stopped by SIGTERM after step 5; run again" in Path(f"{folder}.stopped").read_text()
+    assert "SIGTERM after step 5; run again" in Path(f"{folder}.said").read_text()
     assert launcher.run(train, folder, small_cache_folder, checkpoint_every=100, result=result) == 0
     assert_same_result(folder, result, uninterrupted)
 
@@ -330,9 +330,15 @@ def test_two_ranks_and_one_give_the_same(launcher, small_cache_folder, uninterru
             assert a["losses"] == pytest.approx(b["losses"], rel=1e-4) and a["step"] == b["step"]
             assert a["grad_norm"] == pytest.approx(b["grad_norm"], rel=1e-3)
     assert (tmp_path / "0.safetensors").read_bytes() == (tmp_path / "1.safetensors").read_bytes()
-    expected, _ = load_tensors(uninterrupted[1])
-    for name, weight in load_tensors(tmp_path / "0.safetensors")[0].items():
-        assert max_error(weight, expected[name]) < 1e-4, name
+    # weights as what they compute: where a norm follows, a bias has a gradient of rounding errors, which Adam magnifies
+    computed = []
+    for result in (uninterrupted[1], tmp_path / "0.safetensors"):
+        trainee, _ = small_distillation(small_cache_folder)
+        trainee.load_state_dict(load_tensors(result)[0])
+        with torch.no_grad():
+            out, features = trainee.eval()(torch.ones(2, 4, 14, 14), torch.tensor([100, 900]), torch.tensor([3, 8]))
+        computed.append([out, *features])
+    assert all(max_error(a, b) < 1e-4 for a, b in zip(*computed, strict=True))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to catch")
@@ -346,5 +352,5 @@ def test_sigterm_to_one_rank_stops_all_at_the_same_step(launcher, small_cache_fo
     ranks[1].terminate()
     for marker in markers:
         go(marker).touch()
-    assert [wait(process) for process in ranks] == [1, 1]
+    assert [wait(process) for process in ranks] == [128 + signal.SIGTERM] * 2
     assert [path.name for path in checkpoints(folder)] == ["step-00000004.safetensors"]

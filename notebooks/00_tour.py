@@ -1,0 +1,152 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 00 · Tour
+#
+# A diffusion model makes pictures by removing noise, step by step, with a large network. *Distillation* makes that cheaper: a student network learns from a teacher network
+# to do the same with fewer parameters (**smaller**) or in fewer steps (**faster**). This toolkit teaches both, on digits that train in minutes and, with the same code, on Stable Diffusion.
+#
+# **Afterwards you will be able to** tell whether your machine is ready; find any equation of the walk in the package; and read the notation that all notebooks share.
+#
+# | preset (`RCEDU_PRESET`) | what it does | time |
+# |---|---|---|
+# | `smoke` | everything | COST_SMOKE |
+# | `cpu` | everything | COST_CPU |
+# | `gpu` | everything | not measured |
+
+# %% [markdown]
+# ## 1 · Is everything here?
+#
+# One variable scales all notebooks to the machine: `RCEDU_PRESET` is `smoke` (does it run?), `cpu` (two cores, minutes) or `gpu` (the full budget). If it is not set, it is `gpu` where
+# torch sees one and `cpu` elsewhere. To choose, set it before Jupyter starts.
+
+# %%
+# %matplotlib inline
+import platform
+from importlib.metadata import version
+
+import torch
+
+from rcedu.recipes import Shipped, preset
+
+print(f"Python {platform.python_version()}, preset: {preset()}")
+for package in ("torch", "torchvision", "diffusers", "transformers", "accelerate", "torchmetrics", "ipywidgets"):
+    print(f"  {package} {version(package)}")
+print("GPU:", torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none (and none is needed)")
+
+# %% [markdown]
+# The data, a trained teacher, a classifier that judges, and 10,000 of the teacher's samples come with the checkout, in `data/`. Each is loaded when first asked for, and checked: a damaged
+# file is refused with one line that says what to do.
+
+# %%
+from rcedu import plots
+from rcedu.data import mnist
+
+images, labels = mnist(train=False)  # (10000, 1, 28, 28) uint8, (10000,)
+shipped = Shipped()
+rows = torch.stack([(labels == digit).nonzero().flatten()[:6] for digit in range(10)], dim=1)  # (6, 10)
+plots.digit_grid(images[rows], col_labels=[str(digit) for digit in range(10)], title="MNIST: real digits")
+
+# %% [markdown]
+# *Figure: six real handwritten digits of each kind from MNIST's test set, 28x28 grey pixels.*
+
+# %%
+asked = torch.arange(10).repeat(2)
+drawn = shipped.teacher.sample(shipped.teacher.noise(20, seed=0), asked)  # (20, 1, 28, 28) uint8
+plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit in range(10)], title="Drawn just now by the teacher")
+
+# %% [markdown]
+# *Figure: twenty digits that do not exist, drawn just now from noise by the teacher: 25 steps, each evaluating a network of 0.8 million parameters twice. What follows is about saving on both.*
+#
+# ## 2 · The map
+#
+# | notebook | the question |
+# |---|---|
+# | **00 · tour** | what is where? |
+# | **01 · the teacher** | how does a diffusion model of digits work, equation by equation? |
+# | **02 · the unseen digit** | can a smaller student draw a digit it never saw a picture of? |
+#
+# They build on one another; more will follow (why it works and which $p(t)$; Stable Diffusion's surgery; guided distillation to few steps). Each section has a motivation, an equation, the code that
+# is the equation, an `assert` that the package agrees, a picture, and a question (**Think.**). Each notebook ends with three larger ones.
+#
+# ## 3 · Where an equation lives
+#
+# The package is three rings. An inner ring never imports an outer one, so that the equations can be read without anything else.
+#
+# | ring | module of `rcedu` | what lives there |
+# |---|---|---|
+# | **0 · equations** (torch only) | `noise` | $x_t = \alpha_t x_0 + \sigma_t \varepsilon$ and the conversions among $x_0$, $\varepsilon$, $v$ |
+# | | `random_conditioning` | the $p(t)$ family; the swap, `randomize` |
+# | | `losses` | $\mathcal L_\mathrm{out}$, $\mathcal L_\mathrm{feat}$, $\mathcal L_\mathrm{task}$; how to tap features |
+# | | `guidance` | classifier-free guidance |
+# | | `sampling` | DDIM on an explicit time grid |
+# | **1 · things** | `data`, `conditions`, `models`, `classifier` | digits; labels and pools; a model as one object; the judge |
+# | | `students` | surgery: remove blocks, narrow channels, inherit weights |
+# | | `cache`, `files` | the teacher's samples on disk; whole files or none |
+# | **2 · running** | `training`, `checkpoints`, `distillation` | `fit`; resuming; the step it repeats |
+# | | `recipes`, `unseen_digit` | what ships; the experiment of notebook 02 |
+# | | `metrics`, `report`, `plots`, `notebooks`, `cli` | scores, tables, figures, pages, commands |
+#
+# Any function's source is one cell away:
+
+# %%
+import inspect
+
+from rcedu.random_conditioning import p_exponential
+
+print(inspect.getsource(p_exponential))
+
+# %% [markdown]
+# ## 4 · Notation
+#
+# The same symbols in prose, code and figures.
+#
+# | symbol | code | meaning |
+# |---|---|---|
+# | $x_0$ | `x0` | a clean picture; for digits $(B, 4, 14, 14)$, each 2x2 patch of pixels a position of four channels; pixels in $[-1, 1]$ |
+# | $t$, $T$ | `t`, `T` | time, an integer $0 \le t < T = 1000$; $t = 0$ nearly clean, $t = T-1$ noise; $-1$ stands for clean |
+# | $\varepsilon$ | `eps` | standard normal noise, of $x_0$'s shape |
+# | $\alpha_t$, $\sigma_t$ | `alpha_t`, `sigma_t` | weights of signal and noise, $\alpha_t^2 + \sigma_t^2 = 1$; shape $(B, 1, 1, 1)$ |
+# | $x_t$ | `x_t` | the noisy picture, $\alpha_t x_0 + \sigma_t \varepsilon$ |
+# | $v$ | `v` | $\alpha_t \varepsilon - \sigma_t x_0$, what our networks predict |
+# | $c$ | `c` | the condition: a digit's label, or a prompt |
+# | $\varnothing$ | `null` | the null condition: "anything" |
+# | $\mathcal D$ | `cache` | pairs $(x_0, c)$ the teacher drew: the students' data set |
+# | $\mathcal C$ | `pool` | conditions without pictures, many more than in $\mathcal D$ |
+# | $\hat c$ | `c_hat` | the condition a noisy picture is paired with in training: its own, or a stranger from $\mathcal C$ |
+# | $p(t)$ | `p_t` | the probability of that swap |
+# | $w$ | `w` | guidance; $w = 0$ none. diffusers' `guidance_scale` is $w + 1$ |
+# | $T(\cdot)$, $S(\cdot)$ | `teacher`, `student` | the two networks (the subscripts in $f_T$, $\varepsilon_S$ mean the same) |
+# | $f^l$ | `features` | the output of a network's layer $l$ |
+#
+# ## 5 · Glossary
+#
+# - **Image-free**: the student never sees real pictures, only the teacher's.
+# - **Matched layers**: layers of student and teacher whose outputs are compared.
+# - **Surgery**: making a student's network out of the teacher's, by leaving out blocks or channels.
+# - **Teacher init**: starting the student from the teacher's weights, where both have the layer.
+# - **Judge**: a digit classifier, 99.6% right on MNIST's test set, that reads what was drawn.
+# - **Asked-digit accuracy**: how often the judge reads the digit that was asked for.
+# - **Digit-FID**: the Fréchet distance between samples and real digits in the judge's features; lower is better, comparable only at equal sample counts.
+# - **DDIM**: a sampler without randomness; **NFE**: the number of network evaluations it takes.
+# - **Seed**: the number all randomness of a run derives from; step $k$ of seed $s$ is the same on every machine with the same number of ranks or another.
+#
+# ## Three questions
+#
+# 1. A teacher with 0.8 million parameters evaluates its network 50 times a picture. Which of the two, parameters or evaluations, would you attack first, and on what machine?
+# 2. The digits' UNet takes the label where Stable Diffusion's takes text. Which parts of a distillation method have to know which it is?
+# 3. We judge digits with a network trained on real ones. When would you not trust it?
+#
+# **Links.** Random conditioning: [arXiv:2504.02011](https://arxiv.org/abs/2504.02011) · guided distillation: [arXiv:2210.03142](https://arxiv.org/abs/2210.03142) ·
+# diffusers: [huggingface.co/docs/diffusers](https://huggingface.co/docs/diffusers)

@@ -1,0 +1,371 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 01 · The teacher
+#
+# Before one network can teach another, there has to be a teacher: a conditional diffusion model of digits. This notebook builds the five
+# ideas it rests on, each as an equation, as the few lines of code that are that equation, and as a picture.
+#
+# **Afterwards you will be able to** noise a picture to any time $t$ in one jump; convert between $\varepsilon$, $x_0$ and $v$ and say when which is safe;
+# write the training loss; strengthen a condition with classifier-free guidance; and draw samples with DDIM. Every formula is derived, then asserted
+# against the package, then imported, so that nothing later is magic.
+#
+# | preset (`RCEDU_PRESET`) | what it does | time |
+# |---|---|---|
+# | `smoke` | a few steps, to see that everything runs | COST_SMOKE |
+# | `cpu` | trains a fresh model for half a minute, then studies the trained one | COST_CPU |
+# | `gpu` | the same with more samples | not measured |
+
+# %%
+# %matplotlib inline
+import torch
+
+from rcedu import plots
+from rcedu.data import mnist, to_pixels
+from rcedu.metrics import asked_digit_accuracy
+from rcedu.recipes import Shipped, TeacherRun, preset, train_teacher
+
+shipped = Shipped()
+teacher, judge = shipped.teacher, shipped.judge
+images, labels = mnist(train=False)  # (10000, 1, 28, 28) uint8, (10000,)
+samples = {"smoke": 10, "cpu": 100, "gpu": 1000}[preset()]  # a point of a curve below
+print(f"preset: {preset()}; teacher on {teacher.device}: {sum(p.numel() for p in teacher.unet.parameters()):,} parameters")
+
+# %% [markdown]
+# ## 1 · Noise, in one jump
+#
+# A diffusion model learns to undo noise, so first we need noise in every dose. At time $t = 0, \dots, T-1$ a picture $x_0$ is mixed with
+# standard normal noise $\varepsilon$:
+#
+# $$x_t = \alpha_t\, x_0 + \sigma_t\, \varepsilon, \qquad \alpha_t^2 + \sigma_t^2 = 1.$$
+#
+# The two weights fall and rise along a fixed schedule (here the *cosine* one, $T = 1000$). Because their squares sum to one, a picture of unit variance keeps it.
+# A diffusers scheduler stores $\bar\alpha_t = \alpha_t^2$ under the name `alphas_cumprod`.
+
+# %%
+T = teacher.T
+alpha_bar = teacher.scheduler.alphas_cumprod.double()  # (T,)
+alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+
+x0 = to_pixels(images[[3, 2, 1, 18]])  # (4, 1, 28, 28) in [-1, 1]
+eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
+t = torch.tensor([0, 100, 250, 400, 500, 600, 700, 800, 900, 999])
+x_t = torch.stack([alpha[s] * x0 + sigma[s] * eps for s in t], dim=1).float()  # (4, 10, 1, 28, 28)
+
+# %%
+from rcedu.noise import alpha_sigma, q_sample
+
+alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t, ndim=5)  # (10, 1, 1, 1, 1)
+ours = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t).transpose(0, 1)  # (4, 10, 1, 28, 28)
+assert (ours - x_t).abs().max() < 1e-6
+
+# %%
+from rcedu.data import to_uint8
+
+plots.forward_strip(to_uint8(x_t / 2), t.tolist(), alpha, sigma)  # halved, so that noise beyond the grey scale still shows
+
+# %% [markdown]
+# *Figure: four digits from $t=0$ (clean) to $t=999$ (nothing left), over the schedule's $\alpha_t$ (signal, falling) and $\sigma_t$ (noise, rising). They cross near $t = 500$,
+# yet you can read the digit until about $t = 700$.*
+#
+# **Think.** The same noise $\varepsilon$ is used in every column. What would change in the picture, and what in the distribution of each $x_t$, if it were drawn anew?
+
+# %% [markdown]
+# One practical detail. Our UNet does not see 28x28 pixels but each 2x2 patch as one position with four channels, 14x14x4: a quarter of the positions,
+# so a step costs a quarter. It is only a reshuffle; where Stable Diffusion has an autoencoder, the digits have this.
+
+# %%
+latent = teacher.codec.encode(x0)
+assert torch.equal(teacher.codec.decode(latent), x0)
+print(tuple(x0.shape), "->", tuple(latent.shape))
+
+# %% [markdown]
+# ## 2 · Three names for one prediction
+#
+# Given $x_t$, a network could predict the noise $\varepsilon$, the picture $x_0$, or a mixture of the two. As long as $x_t$ is known, each determines the others:
+#
+# $$v = \alpha_t\,\varepsilon - \sigma_t\, x_0, \qquad x_0 = \alpha_t\, x_t - \sigma_t\, v, \qquad \varepsilon = \sigma_t\, x_t + \alpha_t\, v.$$
+#
+# The first is a definition (Salimans & Ho, 2022). The others follow by inserting it: $\alpha_t x_t - \sigma_t v = \alpha_t^2 x_0 + \alpha_t\sigma_t\varepsilon - \alpha_t\sigma_t\varepsilon + \sigma_t^2 x_0 = x_0$.
+# From $\varepsilon$ instead, we have to divide: $x_0 = (x_t - \sigma_t\,\varepsilon)/\alpha_t$.
+
+# %%
+from rcedu.noise import eps_from_v, v_from, x0_from_eps, x0_from_v
+
+weights = {"alpha_t": alpha[600], "sigma_t": sigma[600]}
+x, e = x0.double(), eps.double()
+x_600 = q_sample(x, e, **weights)
+v = weights["alpha_t"] * e - weights["sigma_t"] * x
+assert torch.equal(v, v_from(x, e, **weights))
+assert (x0_from_v(x_600, v, **weights) - x).abs().max() < 1e-12
+assert (eps_from_v(x_600, v, **weights) - e).abs().max() < 1e-12
+assert (x0_from_eps(x_600, e, **weights) - x).abs().max() < 1e-12
+
+# %% [markdown]
+# So why prefer one? No network is exact, and the conversion decides what its error does. If $v$ is off by $\delta$, then $x_0$ is off by $\sigma_t\delta$: never more than $\delta$.
+# If $\varepsilon$ is off by $\delta$, then $x_0$ is off by $(\sigma_t/\alpha_t)\,\delta$, and $\alpha_t \to 0$.
+
+# %%
+steps = torch.arange(0, T - 1)
+plots.lines(
+    steps.tolist(),
+    {r"$v$-prediction: $\sigma_t$": sigma[steps].tolist(), r"$\varepsilon$-prediction: $\sigma_t/\alpha_t$": (sigma / alpha)[steps].tolist()},
+    xlabel="timestep $t$",
+    ylabel="factor on the error of $x_0$",
+    logy=True,
+)
+
+# %% [markdown]
+# *Figure: what an error of the prediction is multiplied by on its way to $x_0$ (log scale). For $\varepsilon$ it grows without bound as $t \to T$; for $v$ it stays below one.
+# Few-step samplers spend their first, decisive step exactly there. Our teacher predicts $v$.*
+#
+# **Think.** At small $t$ it is the other way round: which of the two is then the harder task for the network?
+
+# %% [markdown]
+# ## 3 · Training
+#
+# Draw a picture, a time and noise; form $x_t$; ask the network; compare:
+#
+# $$\mathcal L = \mathbb E_{x_0, c, t, \varepsilon}\,\bigl\| v - v_\theta(x_t, t, c)\bigr\|^2.$$
+#
+# The condition $c$ is the digit's label, replaced by the *null* condition with probability 0.1. That makes one network two: conditional and unconditional. Section 5 needs both.
+
+# %%
+from rcedu.models import digit_model
+from rcedu.random_conditioning import drop_condition
+
+torch.manual_seed(0)
+model = digit_model()  # untrained
+g = torch.Generator().manual_seed(0)
+B = 64
+x0, c = model.codec.encode(to_pixels(images[:B])), labels[:B]  # (B, 4, 14, 14), (B,)
+t, eps = torch.randint(T, (B,), generator=g), torch.randn(x0.shape, generator=g)
+c = drop_condition(c, model.conditions.null, 0.1, g)
+alpha_t, sigma_t = alpha_sigma(model.scheduler, t)
+x_t = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
+loss = ((v_from(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t) - model(x_t, t, c)) ** 2).mean()
+
+# %%
+from rcedu.recipes import diffusion_loss
+
+assert torch.allclose(loss, diffusion_loss(model, model.scheduler, x0, t, eps, c))
+print(f"loss of an untrained network: {loss:.2f}; v has unit scale, so this is about its variance")
+
+# %% [markdown]
+# `rcedu.training.fit` does nothing but repeat this: gradient, AdamW, an average of the weights, a progress bar, a checkpoint now and then. Here is a short run from scratch;
+# the teacher that ships had 4,000 such steps of batch 128 (24 minutes of one core).
+
+# %%
+history = []
+run = TeacherRun(steps={"smoke": 4, "cpu": 100, "gpu": 1000}[preset()], batch_size=32 if preset() == "smoke" else 128, ema_decay=0.98)
+young = train_teacher(run, progress="from scratch", watch=lambda record: history.append(record.losses["v"]))
+
+# %%
+plots.loss_curves({f"{run.steps} steps from scratch": history}, ylabel=r"$\mathcal{L}$")
+
+# %% [markdown]
+# *Figure: the loss of the short run against the training step, smoothed, log scale. It falls fast, because most of what there is to learn is that the background is black.*
+#
+# What can it draw already? Beside it, the trained teacher from the same noise. (Sampling is explained in section 6; here it is only looked at.)
+
+# %%
+asked = torch.arange(10)
+x_T = teacher.noise(10, seed=0)
+both = torch.stack([young.sample(x_T, asked), teacher.sample(x_T, asked)])  # (2, 10, 1, 28, 28)
+plots.digit_grid(both, row_labels=[f"{run.steps} steps", "teacher, 4,000"], col_labels=[str(digit) for digit in range(10)])
+
+# %% [markdown]
+# *Figure: samples for the digits 0 to 9 from the same noise: above the network trained just now, below the teacher.*
+#
+# ## 4 · Where in $t$ the difficulty lies
+#
+# One number for all $t$ hides a lot. On the test set, against $t$, in two spaces (with $x_t$ fixed, $x_0$ is off by $\sigma_t$ times what $v$ is off by):
+
+# %%
+from rcedu.losses import distance_weight
+
+times = torch.tensor([10, 50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 950, 990])
+in_v, in_x0 = [], []
+g = torch.Generator().manual_seed(0)
+x0, c = teacher.codec.encode(to_pixels(images[:samples])), labels[:samples]
+for time in times:
+    t, eps = time.expand(len(x0)), torch.randn(x0.shape, generator=g)
+    with torch.no_grad():
+        mse = diffusion_loss(teacher, teacher.scheduler, x0, t, eps, c).item()
+    a, s = alpha_sigma(teacher.scheduler, time)
+    in_v.append(mse)
+    in_x0.append(mse * distance_weight("v_prediction", "sample", alpha_t=a, sigma_t=s).item())
+plots.lines(times.tolist(), {"in $v$": in_v, "in $x_0$": in_x0}, xlabel="timestep $t$", ylabel="mean squared error", logy=True)
+
+# %% [markdown]
+# *Figure: the teacher's error on test images against $t$ (log scale), measured in $v$ and in $x_0$. Towards $t = T$ the two agree, because there $v \approx -x_0$: the network
+# has to guess the picture from next to nothing. Towards $t = 0$ the picture is known ($x_0$ error small) and what is left in $v$ is the noise.*
+#
+# **Think.** At $t = 990$ even a perfect network has a large error. Which one?
+
+# %% [markdown]
+# ## 5 · Classifier-free guidance
+#
+# The conditional network is right on average but not emphatic: some of its 4s could be 9s. The unconditional one (the null condition) shows what it would draw anyway.
+# Guidance walks from the second to the first, and then further (Ho & Salimans, 2022):
+#
+# $$\hat v = v_c + w\,(v_c - v_\varnothing) = (1 + w)\,v_c - w\,v_\varnothing.$$
+#
+# $w = 0$ is no guidance. **One convention:** throughout, $w = \texttt{guidance\_scale} - 1$, where `guidance_scale` is what diffusers calls it.
+
+# %%
+from rcedu.guidance import cfg
+
+t, w = torch.full((10,), 700), 1.0
+x_t = teacher.noise(10, seed=1)
+with torch.no_grad():
+    v_c, v_null = teacher(x_t, t, asked), teacher(x_t, t, torch.full((10,), teacher.conditions.null))
+guided_v = v_c + w * (v_c - v_null)
+assert torch.equal(guided_v, cfg(v_c, v_null, w))
+
+# %% [markdown]
+# It does not matter in which space we guide: the conversions are linear in the prediction, with the same $x_t$, and the weights $1 + w$ and $-w$ sum to one.
+
+# %%
+at = dict(zip(("alpha_t", "sigma_t"), alpha_sigma(teacher.scheduler, t), strict=True))
+in_x0_space = cfg(x0_from_v(x_t, v_c, **at), x0_from_v(x_t, v_null, **at), w)
+assert (x0_from_v(x_t, guided_v, **at) - in_x0_space).abs().max() < 1e-5
+
+# %% [markdown]
+# What does strength look like? Same noise in each column, $w$ grows downwards.
+
+# %%
+strengths = [0, 0.5, 1, 2, 4, 8]
+rows = [teacher.sample(teacher.noise(10, seed=4), asked, w=w) for w in strengths]
+plots.guidance_grid(torch.stack(rows), strengths, asked)
+
+# %% [markdown]
+# *Figure: rows from $w=0$ (top) to $w=8$ (bottom), columns the digit asked for. Without guidance some digits are ambiguous; with it they become typical; too much of it makes strokes
+# heavy and alike.*
+
+# %%
+asked_many = torch.arange(10).repeat(-(-samples // 10))[:samples]
+noise = teacher.noise(samples, seed=5)
+accuracy = [asked_digit_accuracy(judge, teacher.sample(noise, asked_many, w=w), asked_many) for w in strengths]
+name = f"teacher, {samples} samples a point"
+plots.lines(
+    strengths,
+    {name: [100 * a.value for a in accuracy]},
+    intervals={name: [(100 * a.low, 100 * a.high) for a in accuracy]},
+    xlabel="guidance $w$",
+    ylabel="read as asked, %",
+)
+
+# %% [markdown]
+# *Figure: how often the judge (a classifier that reads 99.6% of MNIST's test set) reads the digit that was asked for, against $w$, with 95% intervals. A little guidance does most of it;
+# from here on $w = 1$.*
+#
+# **Think.** Guidance costs two evaluations of the network a step. What would a network have to know to give $\hat v$ in one? (Notebook 07.)
+
+# %% [markdown]
+# ## 6 · DDIM
+#
+# We can say what is in $x_t$; now we walk from $t = T-1$ down. At each time split $x_t$ into the two things it is made of, $\hat x_0$ and $\hat\varepsilon$, and mix them again in the proportions
+# of the next, smaller time (Song et al., 2020):
+#
+# $$x_{t_\mathrm{next}} = \alpha_{t_\mathrm{next}}\,\hat x_0 + \sigma_{t_\mathrm{next}}\,\hat\varepsilon, \qquad
+# \hat x_0 = \alpha_t x_t - \sigma_t \hat v, \quad \hat\varepsilon = \sigma_t x_t + \alpha_t \hat v.$$
+#
+# No noise is added: the picture is a function of $x_T$. The times are an explicit grid that always starts at $T-1$; after the last there is $t_\mathrm{next} = -1$, by which we mean clean:
+# $\alpha = 1$, $\sigma = 0$.
+
+# %%
+N = 10
+grid = [round((i + 1) * T / N) - 1 for i in reversed(range(N))] + [-1]
+print(grid)
+
+
+def guided_prediction(x_t, t):
+    """v at time t, with guidance w = 1."""
+    t = torch.full((len(x_t),), t)
+    null = torch.full((len(x_t),), teacher.conditions.null)
+    return cfg(teacher(x_t, t, asked), teacher(x_t, t, null), 1.0)
+
+
+# %%
+x = teacher.noise(10, seed=6)  # x_T
+with torch.no_grad():
+    for t, t_next in zip(grid[:-1], grid[1:], strict=True):
+        alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
+        v = guided_prediction(x, t)
+        x0, eps = alpha_t * x - sigma_t * v, sigma_t * x + alpha_t * v
+        alpha_next, sigma_next = alpha_sigma(teacher.scheduler, t_next)
+        x = alpha_next * x0 + sigma_next * eps
+
+# %%
+from rcedu.sampling import time_grid
+
+assert grid[:-1] == time_grid(N, T)
+assert (x - teacher.sample_x0(teacher.noise(10, seed=6), asked, w=1.0, steps=N)).abs().max() < 1e-4
+
+# %% [markdown]
+# Samplers in the package are generators: they hand over every point of the way, so that a plot or a progress bar can watch.
+
+# %%
+with torch.no_grad():
+    path = list(teacher.trajectory(teacher.noise(1, seed=7), torch.tensor([5]), w=1.0, steps=N))
+x_path = teacher.codec.pack(torch.cat([step.x_t for step in path]) / 2)
+x0_path = teacher.codec.pack(torch.cat([step.x0 for step in path]))
+plots.trajectory_strip(x_path, x0_path, [step.t for step in path])
+
+# %% [markdown]
+# *Figure: ten DDIM steps towards a 5. Above, $x_t$; below, what the network takes $x_0$ to be at that moment: at first an average of 5s, then one of them.*
+
+# %%
+counts = [2, 4, 8, 16, 25, 50] if preset() != "smoke" else [2, 4]
+accuracy = [asked_digit_accuracy(judge, teacher.sample(noise, asked_many, w=1.0, steps=n), asked_many) for n in counts]
+plots.lines(
+    counts,
+    {name: [100 * a.value for a in accuracy]},
+    intervals={name: [(100 * a.low, 100 * a.high) for a in accuracy]},
+    xlabel="DDIM steps",
+    ylabel="read as asked, %",
+)
+
+# %% [markdown]
+# *Figure: accuracy against the number of DDIM steps, $w = 1$, with 95% intervals. Accuracy saturates early, well before the pictures stop improving: it only asks whether a digit can be
+# read. From here on 25 steps.*
+#
+# **Think.** Two steps, four network evaluations with guidance, already give readable digits. What is wrong with them, and which score would show it?
+
+# %% [markdown]
+# ## 7 · The teacher's marks
+#
+# Over the 10,000 samples that ship (they will be the students' data set), as measured by `rcedu judge`:
+
+# %%
+from rcedu.files import read_json
+
+marks = read_json(shipped.folder / "results" / "teacher.json")
+for key, value in marks.items():
+    print(f"{key}: {value}")
+
+# %% [markdown]
+# *Digit-FID* is the Fréchet distance between the judge's features of samples and of MNIST's training set: 0 for equal distributions. MNIST's own test set stands beside it,
+# since real digits, too, are not the training set.
+#
+# ## Three questions
+#
+# 1. We trained one network on conditions and on null. What would guidance do if it had never seen null?
+# 2. The label enters as one of eleven fixed random vectors. What would the network draw for a vector half-way between 3 and 8?
+# 3. Guidance sharpens; sharp is not diverse. How would you measure what is lost at $w = 8$?
+#
+# **Links.** DDPM: [arXiv:2006.11239](https://arxiv.org/abs/2006.11239) · DDIM: [arXiv:2010.02502](https://arxiv.org/abs/2010.02502) · cosine schedule:
+# [arXiv:2102.09672](https://arxiv.org/abs/2102.09672) · $v$-prediction: [arXiv:2202.00512](https://arxiv.org/abs/2202.00512) · classifier-free guidance:
+# [arXiv:2207.12598](https://arxiv.org/abs/2207.12598)

@@ -1,5 +1,6 @@
 """A training run on disk: one safetensors file a checkpoint, written whole, the previous one kept."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -47,8 +48,11 @@ def load_checkpoint(
 ) -> tuple[int, dict[str, list[float]]]:
     """Load the newest checkpoint into trainee, optimizer and EMA; returns (step, losses so far), (0, {}) if none.
 
-    UsageError when the file is no checkpoint or belongs to a run with another config.
+    UsageError when the file is no checkpoint or belongs to a run with another config. What a killed save left
+    half-written is deleted.
     """
+    for half_written in Path(folder).glob(".step-*.tmp"):
+        half_written.unlink(missing_ok=True)
     found = checkpoints(folder)
     if not found:
         return 0, {}
@@ -56,6 +60,7 @@ def load_checkpoint(
     tensors, metadata = load_tensors(path)
     if "step" not in metadata:
         raise UsageError(f"{path} is not a checkpoint of rcedu; delete it, or choose another folder")
+    config = json.loads(json.dumps(config))  # as it was stored: tuples are lists
     differs = [key for key in config if metadata["config"].get(key) != config[key]]
     if differs:
         key = differs[0]
@@ -64,12 +69,12 @@ def load_checkpoint(
             "delete it, or choose another folder"
         )
 
-    def part(prefix: str) -> dict[str, Tensor]:
-        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-    trainee.load_state_dict(part("trainee."))
+    try:
+        trainee.load_state_dict(_part(tensors, "trainee."))
+    except RuntimeError as error:
+        raise UsageError(f"{path} holds another network's weights; delete it, or choose another folder") from error
     state: dict[int, dict[str, Tensor]] = {}
-    for name, value in part("optimizer.").items():
+    for name, value in _part(tensors, "optimizer.").items():
         i, key = name.split(".")
         state.setdefault(int(i), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
@@ -77,4 +82,18 @@ def load_checkpoint(
         for i, shadow in enumerate(ema.shadow_params):
             shadow.copy_(tensors[f"ema.{i}"])
         ema.optimization_step = metadata["step"]
-    return metadata["step"], {name: value.tolist() for name, value in part("loss.").items()}
+    return metadata["step"], _losses(tensors)
+
+
+def stored_losses(folder: Path) -> dict[str, list[float]]:
+    """The loss parts of every step up to the newest checkpoint in a folder; {} if there is none."""
+    found = checkpoints(folder)
+    return _losses(load_tensors(found[-1])[0]) if found else {}
+
+
+def _losses(tensors: dict[str, Tensor]) -> dict[str, list[float]]:
+    return {name: value.tolist() for name, value in _part(tensors, "loss.").items()}
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

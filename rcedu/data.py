@@ -33,7 +33,7 @@ def data_folder() -> Path:
             raise UsageError(f"RCEDU_DATA is {folder}, which is not a folder; {HOW_TO_GET_DATA}")
         return folder
     folder = Path(__file__).resolve().parents[1] / "data"
-    if not (folder / "mnist").is_dir():
+    if not (folder / "README.md").is_file():
         raise UsageError(f"rcedu's data folder is not installed with the package; {HOW_TO_GET_DATA}")
     return folder
 

@@ -18,13 +18,13 @@ class DistilledStudent(nn.Module):
     """A student and its temporary projections in one module, so that clipping, ranks and checkpoints see both.
 
     Calling it gives (out, features): the student's output and its tapped features, projected to the
-    teacher's widths, in the order of `pairs`.
+    teacher's widths, in the order of `pairs`. With features=False there are none of either, and no L_feat.
     """
 
-    def __init__(self, student: DiffusionModel, teacher: DiffusionModel):
+    def __init__(self, student: DiffusionModel, teacher: DiffusionModel, features: bool = True):
         super().__init__()
         self.student = student
-        self.pairs = feature_pairs(student.unet, teacher.unet)
+        self.pairs = feature_pairs(student.unet, teacher.unet) if features else []
         self.projections = Projections(feature_widths(self.pairs, student.unet, teacher.unet))
 
     def forward(self, x_t: Tensor, t: Tensor, c: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -43,7 +43,6 @@ def distillation_step(
     *,
     null_probability: float = 0.1,
     space: str | None = None,
-    features: bool = True,
 ):
     """The step function of random conditioning, for `rcedu.training.fit`.
 
@@ -51,7 +50,6 @@ def distillation_step(
     pool, p           C and p(t) of `randomize`
     null_probability  of dropping the condition, after the swap
     space             where L_out is measured (epsilon, sample, v_prediction); None: what the networks predict
-    features          add L_feat
     """
     teacher.eval().requires_grad_(False)
     layers_T = [pair.teacher for pair in student.pairs]
@@ -70,7 +68,7 @@ def distillation_step(
 
         weight = distance_weight(teacher.prediction_type, space or teacher.prediction_type, alpha_t=alpha_t, sigma_t=sigma_t)
         losses = {"out": output_kd(out_S, out_T, weight)}
-        if features:
+        if layers_T:
             losses["feat"] = feature_kd(features_S, [tapped[name] for name in layers_T])
         return losses
 

@@ -1,6 +1,8 @@
 """A teacher or student as one object: UNet, scheduler, condition encoder and codec, in diffusers' folder layout."""
 
 import copy
+import hashlib
+import json
 from pathlib import Path
 
 import torch
@@ -13,6 +15,16 @@ from rcedu.data import to_pixels, to_uint8
 from rcedu.files import UsageError, atomic_folder, hash_tensors, read_json, write_json
 from rcedu.guidance import guided
 from rcedu.sampling import ddim, finish
+
+# Named one by one, because newer versions of diffusers add entries, and a fingerprint must not change with them.
+_NOT_IN_WEIGHTS = (
+    "act_fn", "attention_head_dim", "center_input_sample", "down_block_types", "downsample_padding", "flip_sin_to_cos",
+    "freq_shift", "mid_block_scale_factor", "norm_eps", "norm_num_groups", "up_block_types",
+)  # fmt: skip
+_SCHEDULE = (
+    "num_train_timesteps", "beta_schedule", "beta_start", "beta_end", "trained_betas", "rescale_betas_zero_snr",
+    "prediction_type",
+)  # fmt: skip
 
 
 class PixelShuffle:
@@ -100,13 +112,14 @@ class DiffusionModel(nn.Module):
         return to_uint8(self.codec.decode(self.sample_x0(x_T, c, **settings)))
 
     def fingerprint(self) -> str:
-        """SHA-256 over weights and label table; two models with one fingerprint draw the same pictures."""
-        return hash_tensors(self.state_dict())
+        """SHA-256 over the weights, the label table and what they do not show of the UNet: equal means the same network."""
+        config = {key: self.unet.config[key] for key in _NOT_IN_WEIGHTS}
+        config_hash = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256((config_hash + hash_tensors(self.state_dict())).encode()).hexdigest()
 
     def schedule(self) -> dict:
-        """The parts of the scheduler's config that decide what x_t means, for comparison."""
-        keys = ("num_train_timesteps", "beta_schedule", "beta_start", "beta_end", "prediction_type")
-        return {key: self.scheduler.config[key] for key in keys}
+        """The parts of the scheduler's config that decide what x_t and the output mean, for comparison."""
+        return {key: self.scheduler.config.get(key) for key in _SCHEDULE}
 
     def save(self, folder: Path) -> None:
         """Write the folder, whole or not at all: unet/, scheduler/, conditions/, model_index.json."""

@@ -69,7 +69,9 @@ def remove_blocks(unet: UNet2DConditionModel, size: str) -> UNet2DConditionModel
 def narrow_channels(unet: UNet2DConditionModel, factor: float | str) -> UNet2DConditionModel:
     """A student with every width multiplied by `factor` (a number in (0, 1], or C-Base ... C-Micro), fresh weights.
 
-    Widths are rounded to a multiple of the normalisation groups. UsageError for an unknown name or factor.
+    Widths are rounded to a multiple of the normalisation groups, which are halved until a group has at least two
+    channels: a group of one would cancel the timestep and label that are added before it, and the student would be
+    deaf to both. (Stable Diffusion keeps its 32 groups.) UsageError for an unknown name or factor.
     """
     if isinstance(factor, str):
         if factor not in CHANNEL_STUDENTS:
@@ -77,9 +79,12 @@ def narrow_channels(unet: UNet2DConditionModel, factor: float | str) -> UNet2DCo
         factor = CHANNEL_STUDENTS[factor]
     if not 0 < factor <= 1:
         raise UsageError(f"the width factor must lie in (0, 1]; got {factor}")
-    groups = unet.config.norm_num_groups
+    groups, narrowest = unet.config.norm_num_groups, min(unet.config.block_out_channels)
+    least = min(2, narrowest / groups)  # channels a group
+    while groups > 1 and narrowest * factor / groups < least:
+        groups //= 2
     widths = tuple(max(1, round(width * factor / groups)) * groups for width in unet.config.block_out_channels)
-    return _fresh(unet, block_out_channels=widths)
+    return _fresh(unet, block_out_channels=widths, norm_num_groups=groups)
 
 
 def parameter_count(unet: torch.nn.Module) -> int:

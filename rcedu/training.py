@@ -173,7 +173,9 @@ def fit(
             if done % checkpoint_every == 0 or done == steps or asked:
                 checkpoint(done)
             if asked and done < steps:
-                tqdm.write(f"stopped by SIGTERM after step {done}" + (f"; run again to go on from {folder}" if folder else ""))
+                where = f"; run again to go on from {folder}" if folder else ""
+                if accelerator.is_main_process:
+                    tqdm.write(f"stopped by SIGTERM after step {done}{where}")
                 raise SystemExit(128 + signal.SIGTERM)
             yield Record(done, losses, rate, grad_norm)
     if ema is not None:

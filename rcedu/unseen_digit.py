@@ -19,6 +19,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from rcedu.cache import Cache
+from rcedu.checkpoints import stored_losses
 from rcedu.classifier import DigitClassifier
 from rcedu.conditions import LabelTable, labels_without
 from rcedu.data import mnist
@@ -156,7 +157,7 @@ def train(
     progress  label of a progress bar, or None
     """
     teacher, cache = shipped.teacher, shipped.cache
-    model = DistilledStudent(make_student(teacher, run), teacher)
+    model = DistilledStudent(make_student(teacher, run), teacher, features=run.features)
     step = distillation_step(
         teacher,
         model,
@@ -165,9 +166,8 @@ def train(
         labels_without(None),  # the pool: every label, the unseen one too
         partial(P_FAMILY[run.p], T=teacher.T),
         space=run.space,
-        features=run.features,
     )
-    losses: dict[str, list[float]] = {}
+    losses = stored_losses(folder) if folder else {}  # of the steps before a resume
     records = fit(
         step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, ema_decay=run.ema_decay,
         warmup=20, decay="cosine", folder=folder, config=asdict(run), progress=progress,
@@ -236,22 +236,24 @@ def run_all(runs: dict[str, StudentRun], folder: Path, *, jobs: int | None = Non
 
     runs      name -> run; results come back under the same names, in the same order
     folder    one sub-folder a run. What is finished is not done again; what was killed goes on
-    jobs      default: one a core, but at most 4 and no more than there are runs. Two processes of one thread
+    jobs      default: all at once where that is at most two a core, else one a core. Two processes of one thread
               each train nearly twice as many images a second as one process with two threads
     progress  one bar a run
     """
     cores = os.cpu_count() or 1
-    jobs = jobs or min(len(runs), cores, 4)
+    jobs = jobs or (len(runs) if len(runs) <= 2 * cores else cores)
     threads = max(1, cores // jobs)
+    # Never a plain fork: a forked torch deadlocks. A fork server imports once for all; Windows has only "spawn"
+    context = multiprocessing.get_context("forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn")
+    context.set_forkserver_preload(["rcedu.unseen_digit"])
     results: dict[str, dict] = {}
     with ExitStack() as stack:
-        messages = stack.enter_context(multiprocessing.Manager()).Queue()
+        messages = stack.enter_context(context.Manager()).Queue()
         bars = {
             name: stack.enter_context(tqdm(total=run.steps, desc=name, unit="step", leave=False, disable=not progress))
             for name, run in runs.items()
         }
-        # "spawn" everywhere: a forked torch deadlocks, and Windows and macOS know nothing else
-        pool = stack.enter_context(ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")))
+        pool = stack.enter_context(ProcessPoolExecutor(jobs, mp_context=context))
         waiting = {pool.submit(run_one, name, run, folder, _Report(messages), threads): name for name, run in runs.items()}
         while waiting:
             done, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)

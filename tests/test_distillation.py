@@ -28,10 +28,10 @@ def cache(small_cache_folder, teacher):
     return Cache(small_cache_folder, teacher)
 
 
-def distilled(teacher, student: str) -> DistilledStudent:
+def distilled(teacher, student: str, features: bool = True) -> DistilledStudent:
     torch.manual_seed(1)
     unet = narrow_channels(teacher.unet, student) if student.startswith("C-") else remove_blocks(teacher.unet, student)
-    return DistilledStudent(with_unet(teacher, unet), teacher)
+    return DistilledStudent(with_unet(teacher, unet), teacher, features)
 
 
 class Watched:
@@ -118,10 +118,13 @@ def test_p_does_not_change_which_samples_and_noise_are_drawn(teacher, cache):
 
 
 def test_without_features(teacher, cache):
-    trainee = distilled(teacher, "C-Micro")
-    step = distillation_step(teacher, trainee, cache, torch.arange(10), POOL, partial(p_exponential, T=1000), features=False)
+    """No pairs, no projections without a gradient (ranks would wait for them), no L_feat."""
+    trainee = distilled(teacher, "C-Micro", features=False)
+    step = distillation_step(teacher, trainee, cache, torch.arange(10), POOL, partial(p_exponential, T=1000))
     losses = step(trainee, Draw(0, 0, 4))
     assert set(losses) == {"out"}
+    losses["out"].backward()
+    assert all(p.grad is not None for p in trainee.parameters() if p.requires_grad)
 
 
 def test_the_teacher_is_frozen_and_the_student_learns(teacher, cache):

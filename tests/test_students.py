@@ -365,3 +365,13 @@ def test_a_student_wider_than_its_teacher(small_model):
     smaller = narrow_channels(small_model.unet, "C-Micro")
     with pytest.raises(UsageError, match="wider"):
         init_from_teacher(small_digit_model().unet, smaller)
+
+
+def test_no_student_is_deaf():
+    """A norm group of one channel would cancel the timestep and label added before it: at least two, or the teacher's."""
+    for factor in (0.8, 0.7, 0.6, 0.5, 0.25):
+        config = narrow_channels(digit_unet(), factor).config
+        assert min(config.block_out_channels) // config.norm_num_groups >= 2
+    with torch.device("meta"):
+        sd = UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8)
+    assert narrow_channels(sd, "C-Micro").config.norm_num_groups == 32

@@ -140,7 +140,7 @@ print(inspect.getsource(p_exponential))
 # - **Asked-digit accuracy**: how often the judge reads the digit that was asked for.
 # - **Digit-FID**: the Fréchet distance between samples and real digits in the judge's features; lower is better, comparable only at equal sample counts.
 # - **DDIM**: a sampler without randomness; **NFE**: the number of network evaluations it takes.
-# - **Seed**: the number all randomness of a run derives from; step $k$ of seed $s$ is the same on every machine with the same number of ranks or another.
+# - **Seed**: the number all randomness of a run derives from. What step $k$ draws is a function of (seed, $k$), so a run that was killed goes on to the same bits.
 #
 # ## Three questions
 #

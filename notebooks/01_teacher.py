@@ -77,7 +77,7 @@ plots.forward_strip(to_uint8(x_t / 2), t.tolist(), alpha, sigma)  # halved, so t
 
 # %% [markdown]
 # *Figure: four digits from $t=0$ (clean) to $t=999$ (nothing left), over the schedule's $\alpha_t$ (signal, falling) and $\sigma_t$ (noise, rising). They cross near $t = 500$,
-# yet you can read the digit until about $t = 700$.*
+# yet you can still read the digits at about $t = 600$.*
 #
 # **Think.** The same noise $\varepsilon$ is used in every column. What would change in the picture, and what in the distribution of each $x_t$, if it were drawn anew?
 
@@ -350,11 +350,23 @@ plots.lines(
 # Over the 10,000 samples that ship (they will be the students' data set), as measured by `rcedu judge`:
 
 # %%
+from IPython.display import Markdown, display
+
 from rcedu.files import read_json
+from rcedu.report import format_interval
 
 marks = read_json(shipped.folder / "results" / "teacher.json")
-for key, value in marks.items():
-    print(f"{key}: {value}")
+source = marks["provenance"]
+display(
+    Markdown(f"""| what | value [95% interval] |
+|---|---|
+| the judge reads MNIST's test set, % | {format_interval(marks["classifier: test accuracy"], digits=2)} |
+| the judge reads the teacher's samples as asked, % | {format_interval(marks["teacher: asked-digit accuracy"], digits=2)} |
+| digit-FID of the teacher's {marks["teacher: samples"]:,} samples | {marks["teacher: digit-FID against MNIST train"]:.2f} |
+| digit-FID of MNIST's test set | {marks["MNIST test: digit-FID against MNIST train"]:.2f} |
+
+*`{source["command"]}`, {source["machine"]}, torch {source["torch"]}, {source["date"]}*""")
+)
 
 # %% [markdown]
 # *Digit-FID* is the Fréchet distance between the judge's features of samples and of MNIST's training set: 0 for equal distributions. MNIST's own test set stands beside it,

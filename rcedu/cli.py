@@ -18,8 +18,6 @@ from rcedu.metrics import DigitFID, asked_digit_accuracy
 from rcedu.recipes import CacheRun, ClassifierRun, Shipped, TeacherRun, draw_cache, preset, train_classifier, train_teacher
 from rcedu.report import markdown_table, plain_table, provenance, summarize
 
-DIGITS = "data/digits"
-
 
 def _digits() -> Path:
     return data_folder() / "digits"
@@ -99,7 +97,7 @@ def unseen(
 
 
 def demo(jobs: int | None = None) -> None:
-    """The held-out digit from end to end: trains arms A, B and C, and opens nothing but files in runs/demo."""
+    """The held-out digit from end to end: trains arms A, B and C side by side; table, page and picture in runs/demo."""
     from rcedu.notebooks import execute, write_html
     from rcedu.unseen_digit import ARMS, DEMO_FOLDER, budget, run_all, write_results
 
@@ -130,10 +128,13 @@ def anatomy(threads: int = 1, batch_size: int = 64) -> None:
     print(plain_table(measure(threads=threads, batch_size=batch_size)))
 
 
+COMMANDS = (classifier, teacher, cache, judge, unseen, demo, notebooks, anatomy)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `rcedu`."""
     app = tyro.extras.SubcommandApp()
-    for command in (classifier, teacher, cache, judge, unseen, demo, notebooks, anatomy):
+    for command in COMMANDS:
         app.command(command)
     if os.environ.get("PYTHONWARNINGS") is None:
         warnings.simplefilter("ignore", category=FutureWarning)  # the libraries' own, not the reader's business

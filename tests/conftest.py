@@ -1,8 +1,13 @@
 """Small shared things. Fixtures of session scope are read-only: a test that changes one takes a copy."""
 
 import os
+import shutil
+import tempfile
 
+RUNS = tempfile.mkdtemp(prefix="rcedu-test-")
 os.environ["HF_HUB_OFFLINE"] = "1"  # a test that would ask the network fails instead
+os.environ["RCEDU_RUNS"] = RUNS  # the notebooks' kernels write here, not beside a user's own runs
+os.environ.setdefault("RCEDU_PRESET", "smoke")
 
 import pytest
 import torch
@@ -12,6 +17,10 @@ from small import small_digit_model, small_text_unet
 
 from rcedu.cache import draw
 from rcedu.classifier import DigitClassifier
+
+
+def pytest_unconfigure():
+    shutil.rmtree(RUNS, ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,10 +4,8 @@ import shutil
 
 import pytest
 
-from rcedu.cli import main
+from rcedu.cli import COMMANDS, main
 from rcedu.data import data_folder
-
-COMMANDS = ["classifier", "teacher", "cache", "judge", "unseen", "demo", "notebooks", "anatomy"]
 
 
 def exit_code_and_error(capsys, *arguments: str) -> tuple[int, str]:
@@ -16,7 +14,7 @@ def exit_code_and_error(capsys, *arguments: str) -> tuple[int, str]:
     return stopped.value.code, capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [command.__name__ for command in COMMANDS])
 def test_help(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])

@@ -1,4 +1,17 @@
-from rcedu.cli import main
+"""`python -m rcedu` and the command `rcedu`."""
+
+import sys
+
+
+def main() -> None:
+    if sys.argv[1:2] in (["demo"], ["unseen"]) and "--help" not in sys.argv:
+        from rcedu.workers import start_early
+
+        start_early()  # importing takes several seconds: the workers and this process do it side by side
+    from rcedu.cli import main as command_line
+
+    command_line()
+
 
 if __name__ == "__main__":
     main()

@@ -4,7 +4,6 @@ One `StudentRun` is one training; `run_all` trains several side by side and keep
 a long table can be finished in pieces. The arms of the main comparison are A, B and C in `ARMS`.
 """
 
-import multiprocessing
 import os
 import time
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from rcedu.recipes import Shipped, preset
 from rcedu.report import provenance, summarize
 from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS, init_from_teacher, narrow_channels, parameter_count, remove_blocks
 from rcedu.training import Record, fit
+from rcedu.workers import worker_context
 
 P_FAMILY = {
     "none": partial(p_constant, p=0.0),
@@ -203,22 +203,28 @@ def score(
     }
 
 
+def finished(name: str, run: StudentRun, folder: Path) -> dict | None:
+    """The result of a run in `folder/name`, None if there is none yet; UsageError if it is another run's."""
+    path = Path(folder) / name / "result.json"
+    if not path.exists():
+        return None
+    result = read_json(path)
+    if result["run"] != asdict(run):
+        raise UsageError(f"{path} is the result of another run called {name}; delete it, or choose another folder")
+    return result
+
+
 def run_one(
     name: str, run: StudentRun, folder: Path, report: Callable[[str, Record], None] | None = None, threads: int = 1
 ) -> dict:
-    """Train and score one run in `folder/name`; if its result is already there (same run), read that instead."""
-    result_path = Path(folder) / name / "result.json"
-    if result_path.exists():
-        result = read_json(result_path)
-        if result["run"] == asdict(run):
-            return result
-        raise UsageError(f"{result_path} is the result of another run called {name}; delete it, or choose another folder")
+    """Train and score one run in `folder/name`: checkpoints, student/ and, last, result.json, which is returned."""
+    folder = Path(folder) / name
     torch.set_num_threads(threads)
     shipped = Shipped()
     start = time.perf_counter()
-    student, losses = train(run, shipped, folder=result_path.parent, watch=partial(report, name) if report else None)
+    student, losses = train(run, shipped, folder=folder, watch=partial(report, name) if report else None)
     trained = time.perf_counter()
-    student.save(result_path.parent / "student")
+    student.save(folder / "student")
     scores = score(student, run, shipped.judge, DigitFID(shipped.judge, mnist(train=True)[0][:10_000]))
     result = {
         "run": asdict(run),
@@ -227,7 +233,7 @@ def run_one(
         "losses": {key: [round(value, 5) for value in values] for key, values in losses.items()},
         "seconds": {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)},
     }
-    write_json(result_path, result)
+    write_json(folder / "result.json", result)
     return result
 
 
@@ -240,21 +246,22 @@ def run_all(runs: dict[str, StudentRun], folder: Path, *, jobs: int | None = Non
               each train nearly twice as many images a second as one process with two threads
     progress  one bar a run
     """
+    results = {name: finished(name, run, folder) for name, run in runs.items()}
+    todo = {name: run for name, run in runs.items() if results[name] is None}
+    if not todo:
+        return results
     cores = os.cpu_count() or 1
-    jobs = jobs or (len(runs) if len(runs) <= 2 * cores else cores)
+    jobs = jobs or (len(todo) if len(todo) <= 2 * cores else cores)
     threads = max(1, cores // jobs)
-    # Never a plain fork: a forked torch deadlocks. A fork server imports once for all; Windows has only "spawn"
-    context = multiprocessing.get_context("forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn")
-    context.set_forkserver_preload(["rcedu.unseen_digit"])
-    results: dict[str, dict] = {}
+    context = worker_context()
     with ExitStack() as stack:
         messages = stack.enter_context(context.Manager()).Queue()
         bars = {
             name: stack.enter_context(tqdm(total=run.steps, desc=name, unit="step", leave=False, disable=not progress))
-            for name, run in runs.items()
+            for name, run in todo.items()
         }
         pool = stack.enter_context(ProcessPoolExecutor(jobs, mp_context=context))
-        waiting = {pool.submit(run_one, name, run, folder, _Report(messages), threads): name for name, run in runs.items()}
+        waiting = {pool.submit(run_one, name, run, folder, _Report(messages), threads): name for name, run in todo.items()}
         while waiting:
             done, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
             while not messages.empty():
@@ -266,7 +273,7 @@ def run_all(runs: dict[str, StudentRun], folder: Path, *, jobs: int | None = Non
                 results[name] = future.result()
                 bars[name].n = runs[name].steps
                 bars[name].set_postfix_str(f"unseen {proportion(*results[name]['unseen'])}")
-    return {name: results[name] for name in runs}
+    return results
 
 
 class _Report:

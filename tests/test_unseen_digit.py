@@ -5,10 +5,10 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
-from rcedu.files import UsageError, read_json
+from rcedu.files import UsageError
 from rcedu.recipes import Shipped
 from rcedu.students import parameter_count
-from rcedu.unseen_digit import ARMS, VARIANTS, StudentRun, budget, make_student, run_all, run_one, train, visible_rows
+from rcedu.unseen_digit import ARMS, VARIANTS, StudentRun, budget, make_student, run_all, train, visible_rows
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +67,10 @@ def test_side_by_side_is_one_after_the_other(shipped, tmp_path):
         _, losses = train(run, shipped)
         assert losses["out"] == pytest.approx(result["losses"]["out"], abs=1e-4)
     written = (tmp_path / "A" / "result.json").stat().st_mtime_ns
-    assert run_one("A", runs["A"], tmp_path) == read_json(tmp_path / "A" / "result.json")
+    assert run_all(runs, tmp_path, progress=False) == together
     assert (tmp_path / "A" / "result.json").stat().st_mtime_ns == written
     with pytest.raises(UsageError, match="another run called A"):
-        run_one("A", replace(runs["A"], seed=1), tmp_path)
+        run_all({"A": replace(runs["A"], seed=1)}, tmp_path, progress=False)
 
 
 @pytest.mark.parametrize(

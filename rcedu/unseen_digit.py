@@ -56,7 +56,7 @@ class StudentRun:
     own_table: bool = False  # True: the student learns its own label table instead of the teacher's frozen one
     space: str = "v_prediction"  # where L_out is measured: v_prediction, epsilon, sample
     features: bool = True  # add L_feat
-    steps: int = 500
+    steps: int = 700
     batch_size: int = 32
     lr: float = 8e-3
     ema_decay: float = 0.99
@@ -103,7 +103,7 @@ TABLES = {"arms": ARMS, "variants": VARIANTS}
 
 BUDGETS = {
     "smoke": {"steps": 6, "batch_size": 16, "scored_digit": 20, "scored_each": 4},
-    "cpu": {"steps": 500, "batch_size": 32, "scored_digit": 300, "scored_each": 30},
+    "cpu": {"steps": 700, "batch_size": 32, "scored_digit": 300, "scored_each": 30},
     "gpu": {"steps": 3000, "batch_size": 64, "scored_digit": 1000, "scored_each": 200},
 }
 DEMO_FOLDER = {"smoke": "demo-smoke", "cpu": "demo", "gpu": "demo-gpu"}  # under runs/

@@ -4,6 +4,11 @@ import os
 import shutil
 import tempfile
 
+RUNS = tempfile.mkdtemp(prefix="rcedu-test-")
+os.environ["HF_HUB_OFFLINE"] = "1"  # a test that would ask the network fails instead; read when its library is imported
+os.environ["RCEDU_RUNS"] = RUNS  # the notebooks' kernels write here, not beside a user's own runs
+os.environ.setdefault("RCEDU_PRESET", "smoke")
+
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
@@ -12,11 +17,6 @@ from small import small_digit_model, small_text_unet
 
 from rcedu.cache import draw
 from rcedu.classifier import DigitClassifier
-
-RUNS = tempfile.mkdtemp(prefix="rcedu-test-")
-os.environ["HF_HUB_OFFLINE"] = "1"  # a test that would ask the network fails instead
-os.environ["RCEDU_RUNS"] = RUNS  # the notebooks' kernels write here, not beside a user's own runs
-os.environ.setdefault("RCEDU_PRESET", "smoke")
 
 
 def pytest_unconfigure():

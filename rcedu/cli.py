@@ -64,6 +64,7 @@ def unseen(
     table: tyro.conf.Positional[str] = "arms",
     seeds: tuple[int, ...] = (0, 1, 2),
     digit: int = 3,
+    steps: int | None = None,
     jobs: int | None = None,
     out: Path | None = None,
 ) -> None:
@@ -73,6 +74,7 @@ def unseen(
         table: arms (A, B, C), or variants (what decides what A knows, loss spaces, other students).
         seeds: one training of every arm a seed.
         digit: the held-out digit.
+        steps: of each training, instead of the preset's.
         jobs: trainings at a time; default one a core.
         out: where to write the table.
     """
@@ -81,12 +83,12 @@ def unseen(
     if table not in TABLES:
         raise UsageError(f"unknown table {table!r}; choose from {', '.join(TABLES)}")
     arms = TABLES[table]
-    runs = {
-        f"{name}/seed-{seed}": budget(arm, preset(), digit=digit, seed=seed) for seed in seeds for name, arm in arms.items()
-    }
+    changes = {"digit": digit} | ({"steps": steps} if steps else {})
+    runs = {f"{name}/seed-{seed}": budget(arm, preset(), seed=seed, **changes) for seed in seeds for name, arm in arms.items()}
     results = run_all(runs, runs_folder() / f"unseen-{table}-{preset()}-digit-{digit}", jobs=jobs)
     rows = {name: summarize([results[f"{name}/seed-{seed}"] for seed in seeds]) for name in arms}
     command = f"RCEDU_PRESET={preset()} rcedu unseen {table} --seeds {' '.join(map(str, seeds))} --digit {digit}"
+    command += f" --steps {steps}" if steps else ""
     kept = ("run", "unseen", "seen", "read_as", "fid", "seconds")
     per_seed = {name: {key: result[key] for key in kept} for name, result in results.items()}
     write_json(

@@ -4,34 +4,30 @@ One `StudentRun` is one training; `run_all` trains several side by side and keep
 a long table can be finished in pieces. The arms of the main comparison are A, B and C in `ARMS`.
 """
 
-import os
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
+from rcedu import side_by_side
 from rcedu.cache import Cache
 from rcedu.checkpoints import stored_losses
 from rcedu.classifier import DigitClassifier
 from rcedu.conditions import LabelTable, labels_without
 from rcedu.data import mnist
 from rcedu.distillation import DistilledStudent, distillation_step
-from rcedu.files import UsageError, read_json, write_json
-from rcedu.metrics import DigitFID, proportion
+from rcedu.files import UsageError, write_json
+from rcedu.metrics import DigitFID
 from rcedu.models import DiffusionModel, with_unet
 from rcedu.random_conditioning import p_constant, p_exponential, p_quadratic, p_sigmoid, p_two_sided
 from rcedu.recipes import Shipped, preset
 from rcedu.report import provenance, summarize
 from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS, init_from_teacher, narrow_channels, parameter_count, remove_blocks
 from rcedu.training import Record, fit
-from rcedu.workers import worker_context
 
 P_FAMILY = {
     "none": partial(p_constant, p=0.0),
@@ -111,7 +107,7 @@ DEMO_FOLDER = {"smoke": "demo-smoke", "cpu": "demo", "gpu": "demo-gpu"}  # under
 
 def budget(run: StudentRun, preset: str, **changes) -> StudentRun:
     """The run at a preset's size: smoke (does it run?), cpu (a minute a run on one core), gpu (the full one)."""
-    return replace(run, **BUDGETS[preset], **changes)
+    return replace(run, **(BUDGETS[preset] | changes))
 
 
 def visible_rows(cache: Cache, judge: DigitClassifier, run: StudentRun, threshold: float = 0.1) -> Tensor:
@@ -203,88 +199,26 @@ def score(
     }
 
 
-def finished(name: str, run: StudentRun, folder: Path) -> dict | None:
-    """The result of a run in `folder/name`, None if there is none yet; UsageError if it is another run's."""
-    path = Path(folder) / name / "result.json"
-    if not path.exists():
-        return None
-    result = read_json(path)
-    if result["run"] != asdict(run):
-        raise UsageError(f"{path} is the result of another run called {name}; delete it, or choose another folder")
-    return result
-
-
-def run_one(
-    name: str, run: StudentRun, folder: Path, report: Callable[[str, Record], None] | None = None, threads: int = 1
-) -> dict:
-    """Train and score one run in `folder/name`: checkpoints, student/ and, last, result.json, which is returned."""
+def run_one(name: str, run: StudentRun, folder: Path, report: Callable[[str, Record], None] | None = None) -> dict:
+    """Train and score one run in `folder/name`, where checkpoints and student/ are left; returns its result."""
     folder = Path(folder) / name
-    torch.set_num_threads(threads)
     shipped = Shipped()
     start = time.perf_counter()
     student, losses = train(run, shipped, folder=folder, watch=partial(report, name) if report else None)
     trained = time.perf_counter()
     student.save(folder / "student")
     scores = score(student, run, shipped.judge, DigitFID(shipped.judge, mnist(train=True)[0][:10_000]))
-    result = {
-        "run": asdict(run),
+    return {
         "parameters": parameter_count(student.unet),
         **scores,
         "losses": {key: [round(value, 5) for value in values] for key, values in losses.items()},
         "seconds": {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)},
     }
-    write_json(folder / "result.json", result)
-    return result
 
 
 def run_all(runs: dict[str, StudentRun], folder: Path, *, jobs: int | None = None, progress: bool = True) -> dict[str, dict]:
-    """Train and score several runs, `jobs` at a time, each in a process of its own on its share of the cores.
-
-    runs      name -> run; results come back under the same names, in the same order
-    folder    one sub-folder a run. What is finished is not done again; what was killed goes on
-    jobs      default: all at once where that is at most two a core, else one a core. Two processes of one thread
-              each train nearly twice as many images a second as one process with two threads
-    progress  one bar a run
-    """
-    results = {name: finished(name, run, folder) for name, run in runs.items()}
-    todo = {name: run for name, run in runs.items() if results[name] is None}
-    if not todo:
-        return results
-    cores = os.cpu_count() or 1
-    jobs = jobs or (len(todo) if len(todo) <= 2 * cores else cores)
-    threads = max(1, cores // jobs)
-    context = worker_context()
-    with ExitStack() as stack:
-        messages = stack.enter_context(context.Manager()).Queue()
-        bars = {
-            name: stack.enter_context(tqdm(total=run.steps, desc=name, unit="step", leave=False, disable=not progress))
-            for name, run in todo.items()
-        }
-        pool = stack.enter_context(ProcessPoolExecutor(jobs, mp_context=context))
-        waiting = {pool.submit(run_one, name, run, folder, _Report(messages), threads): name for name, run in todo.items()}
-        while waiting:
-            done, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-            while not messages.empty():
-                name, step, losses = messages.get()
-                bars[name].n = step
-                bars[name].set_postfix({key: f"{value:.4f}" for key, value in losses.items()})
-            for future in done:
-                name = waiting.pop(future)
-                results[name] = future.result()
-                bars[name].n = runs[name].steps
-                bars[name].set_postfix_str(f"unseen {proportion(*results[name]['unseen'])}")
-    return results
-
-
-class _Report:
-    """Sends every tenth step's record from a worker to the parent's progress bars."""
-
-    def __init__(self, messages):
-        self.messages = messages
-
-    def __call__(self, name: str, record: Record) -> None:
-        if record.step % 10 == 0:
-            self.messages.put((name, record.step, record.losses))
+    """Train and score several runs, each in a process of its own: `rcedu.side_by_side.run_all` of `run_one`."""
+    return side_by_side.run_all(run_one, runs, folder, jobs=jobs, progress=progress)
 
 
 def write_results(path: Path, results: dict[str, dict], command: str) -> dict[str, dict]:

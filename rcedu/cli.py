@@ -44,15 +44,16 @@ def cache(run: CacheRun = CacheRun(), out: Path | None = None) -> None:  # noqa:
 def judge(out: Path | None = None) -> None:
     """Score what ships: the classifier on MNIST's test set, the teacher's cached samples, and their FIDs."""
     shipped = Shipped()
+    classifier, samples = shipped.judge, shipped.cache  # first, so that a damaged file is found before any work
     train_images, _ = mnist(train=True)
     test_images, test_labels = mnist(train=False)
-    fid = DigitFID(shipped.judge, train_images)
+    fid = DigitFID(classifier, train_images)
     result = {
         "provenance": provenance("rcedu judge", preset()),
-        "classifier: test accuracy": asked_digit_accuracy(shipped.judge, test_images, test_labels),
-        "teacher: asked-digit accuracy": asked_digit_accuracy(shipped.judge, shipped.cache.images(), shipped.cache.c),
-        "teacher: samples": len(shipped.cache),
-        "teacher: digit-FID against MNIST train": fid(shipped.cache.images()),
+        "classifier: test accuracy": asked_digit_accuracy(classifier, test_images, test_labels),
+        "teacher: asked-digit accuracy": asked_digit_accuracy(classifier, samples.images(), samples.c),
+        "teacher: samples": len(samples),
+        "teacher: digit-FID against MNIST train": fid(samples.images()),
         "MNIST test: digit-FID against MNIST train": fid(test_images),
     }
     write_json(out or _digits() / "results" / "teacher.json", result)

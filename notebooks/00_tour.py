@@ -21,8 +21,8 @@
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
-# | `smoke` | everything | COST_SMOKE |
-# | `cpu` | everything | COST_CPU |
+# | `smoke` | everything | 21 s |
+# | `cpu` | everything | 26 s |
 # | `gpu` | everything | not measured |
 
 # %% [markdown]
@@ -67,7 +67,8 @@ drawn = shipped.teacher.sample(shipped.teacher.noise(20, seed=0), asked)  # (20,
 plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit in range(10)], title="Drawn just now by the teacher")
 
 # %% [markdown]
-# *Figure: twenty digits that do not exist, drawn just now from noise by the teacher: 25 steps, each evaluating a network of 0.8 million parameters twice. What follows is about saving on both.*
+# *Figure: twenty digits that do not exist, drawn just now from noise by the teacher: 25 steps, each evaluating a network of 0.8 million parameters twice (that is guidance, $w = 1$). What follows
+# is about saving on both. The faint dots on the black are real: the network works on 2x2 patches and leaves their traces.*
 #
 # ## 2 · The map
 #
@@ -114,6 +115,7 @@ print(inspect.getsource(p_exponential))
 #
 # | symbol | code | meaning |
 # |---|---|---|
+# | $B$ | `B` | the number of pictures in a batch |
 # | $x_0$ | `x0` | a clean picture; for digits $(B, 4, 14, 14)$, each 2x2 patch of pixels a position of four channels; pixels in $[-1, 1]$ |
 # | $t$, $T$ | `t`, `T` | time, an integer $0 \le t < T = 1000$; $t = 0$ nearly clean, $t = T-1$ noise; $-1$ stands for clean |
 # | $\varepsilon$ | `eps` | standard normal noise, of $x_0$'s shape |

@@ -23,9 +23,11 @@
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
-# | `smoke` | a few steps, to see that everything runs | COST_SMOKE |
-# | `cpu` | trains a fresh model for half a minute, then studies the trained one | COST_CPU |
+# | `smoke` | a few steps, to see that everything runs | 40 s |
+# | `cpu` | trains a fresh model for half a minute, then studies the trained one | 95 s |
 # | `gpu` | the same with more samples | not measured |
+#
+# (Measured with one thread on a two-core machine that was busy with other work; 16 s of each are imports.)
 
 # %%
 # %matplotlib inline
@@ -33,7 +35,7 @@ import torch
 
 from rcedu import plots
 from rcedu.data import mnist, to_pixels
-from rcedu.metrics import asked_digit_accuracy
+from rcedu.metrics import DigitFID, asked_digit_accuracy
 from rcedu.recipes import Shipped, TeacherRun, preset, train_teacher
 
 shipped = Shipped()
@@ -76,7 +78,7 @@ from rcedu.data import to_uint8
 plots.forward_strip(to_uint8(x_t / 2), t.tolist(), alpha, sigma)  # halved, so that noise beyond the grey scale still shows
 
 # %% [markdown]
-# *Figure: four digits from $t=0$ (clean) to $t=999$ (nothing left), over the schedule's $\alpha_t$ (signal, falling) and $\sigma_t$ (noise, rising). They cross near $t = 500$,
+# *Figure: four digits from $t=0$ (nearly clean) to $t=999$ (nothing left), at half contrast so that strong noise is not cut off (black is drawn as dark grey), over the schedule's $\alpha_t$ (signal, falling) and $\sigma_t$ (noise, rising). They cross near $t = 500$,
 # yet you can still read the digits at about $t = 600$.*
 #
 # **Think.** The same noise $\varepsilon$ is used in every column. What would change in the picture, and what in the distribution of each $x_t$, if it were drawn anew?
@@ -117,10 +119,10 @@ assert (x0_from_eps(x_600, e, **weights) - x).abs().max() < 1e-12
 # If $\varepsilon$ is off by $\delta$, then $x_0$ is off by $(\sigma_t/\alpha_t)\,\delta$, and $\alpha_t \to 0$.
 
 # %%
-steps = torch.arange(0, T - 1)
+times = torch.arange(T - 1)  # without the last, where the factor leaps to 20,000 and flattens the rest
 plots.lines(
-    steps.tolist(),
-    {r"$v$-prediction: $\sigma_t$": sigma[steps].tolist(), r"$\varepsilon$-prediction: $\sigma_t/\alpha_t$": (sigma / alpha)[steps].tolist()},
+    times.tolist(),
+    {r"$v$-prediction: $\sigma_t$": sigma[times].tolist(), r"$\varepsilon$-prediction: $\sigma_t/\alpha_t$": (sigma / alpha)[times].tolist()},
     xlabel="timestep $t$",
     ylabel="factor on the error of $x_0$",
     logy=True,
@@ -130,12 +132,13 @@ plots.lines(
 # *Figure: what an error of the prediction is multiplied by on its way to $x_0$ (log scale). For $\varepsilon$ it grows without bound as $t \to T$; for $v$ it stays below one.
 # Few-step samplers spend their first, decisive step exactly there. Our teacher predicts $v$.*
 #
-# **Think.** At small $t$ it is the other way round: which of the two is then the harder task for the network?
+# **Think.** At small $t$ the two curves meet, because there $v \approx \varepsilon$. A third network might predict $x_0$ itself, and read $\varepsilon$ off it. At which end of $t$ would
+# that one have to divide by something small?
 
 # %% [markdown]
 # ## 3 · Training
 #
-# Draw a picture, a time and noise; form $x_t$; ask the network; compare:
+# Draw a picture, a time and noise; form $x_t$; ask the network; compare ($\|\cdot\|^2$ is a mean over pixels and channels, here and in all notebooks):
 #
 # $$\mathcal L = \mathbb E_{x_0, c, t, \varepsilon}\,\bigl\| v - v_\theta(x_t, t, c)\bigr\|^2.$$
 #
@@ -240,7 +243,9 @@ assert torch.equal(guided_v, cfg(v_c, v_null, w))
 # %%
 at = dict(zip(("alpha_t", "sigma_t"), alpha_sigma(teacher.scheduler, t), strict=True))
 in_x0_space = cfg(x0_from_v(x_t, v_c, **at), x0_from_v(x_t, v_null, **at), w)
+in_eps_space = cfg(eps_from_v(x_t, v_c, **at), eps_from_v(x_t, v_null, **at), w)
 assert (x0_from_v(x_t, guided_v, **at) - in_x0_space).abs().max() < 1e-5
+assert (eps_from_v(x_t, guided_v, **at) - in_eps_space).abs().max() < 1e-5
 
 # %% [markdown]
 # What does strength look like? Same noise in each column, $w$ grows downwards.
@@ -257,7 +262,8 @@ plots.guidance_grid(torch.stack(rows), strengths, asked)
 # %%
 asked_many = torch.arange(10).repeat(-(-samples // 10))[:samples]
 noise = teacher.noise(samples, seed=5)
-accuracy = [asked_digit_accuracy(judge, teacher.sample(noise, asked_many, w=w), asked_many) for w in strengths]
+drawn = [teacher.sample(noise, asked_many, w=w) for w in strengths]
+accuracy = [asked_digit_accuracy(judge, images_w, asked_many) for images_w in drawn]
 name = f"teacher, {samples} samples a point"
 plots.lines(
     strengths,
@@ -270,6 +276,17 @@ plots.lines(
 # %% [markdown]
 # *Figure: how often the judge (a classifier that reads 99.6% of MNIST's test set) reads the digit that was asked for, against $w$, with 95% intervals. A little guidance does most of it;
 # from here on $w = 1$.*
+#
+# Then why not more? A second score sees what the first cannot. *Digit-FID* is the Fréchet distance between the samples and real digits in the judge's features: 0 for equal distributions, and
+# it grows when samples become all alike, however readable. (It depends on how many samples there are, so compare it within a figure only.)
+
+# %%
+fid = DigitFID(judge, mnist(train=True)[0][:10_000])
+distance = [fid(images_w) for images_w in drawn]
+plots.lines(strengths, {name: distance}, xlabel="guidance $w$", ylabel="digit-FID")
+
+# %% [markdown]
+# *Figure: digit-FID against $w$. A little guidance lowers it; more of it moves the samples away from real digits again, as strokes get heavier and alike, though the judge reads all of them.*
 #
 # **Think.** Guidance costs two evaluations of the network a step. What would a network have to know to give $\hat v$ in one? (Notebook 07.)
 
@@ -325,24 +342,23 @@ x0_path = teacher.codec.pack(torch.cat([step.x0 for step in path]))
 plots.trajectory_strip(x_path, x0_path, [step.t for step in path])
 
 # %% [markdown]
-# *Figure: ten DDIM steps towards a 5. Above, $x_t$; below, what the network takes $x_0$ to be at that moment: at first an average of 5s, then one of them.*
+# *Figure: ten DDIM steps towards a 5. Above, $x_t$ (at half contrast) at the time it has just reached; below, the $x_0$ the network predicted to get there: at first an average of 5s, then one of them.*
 
 # %%
-counts = [2, 4, 8, 16, 25, 50] if preset() != "smoke" else [2, 4]
-accuracy = [asked_digit_accuracy(judge, teacher.sample(noise, asked_many, w=1.0, steps=n), asked_many) for n in counts]
-plots.lines(
-    counts,
-    {name: [100 * a.value for a in accuracy]},
-    intervals={name: [(100 * a.low, 100 * a.high) for a in accuracy]},
-    xlabel="DDIM steps",
-    ylabel="read as asked, %",
-)
+counts = [1, 2, 4, 8, 25] if preset() != "smoke" else [1, 2]
+by_steps, row_labels = [], []
+for n in counts:
+    by_steps.append(teacher.sample(teacher.noise(10, seed=8), asked, steps=n))
+    many = teacher.sample(noise, asked_many, steps=n)
+    read = asked_digit_accuracy(judge, many, asked_many)
+    row_labels.append(f"{n} step{'s' * (n > 1)}: {100 * read.value:.0f}%, FID {fid(many):.0f}")
+plots.digit_grid(torch.stack(by_steps), row_labels=row_labels, col_labels=[str(digit) for digit in range(10)])
 
 # %% [markdown]
-# *Figure: accuracy against the number of DDIM steps, $w = 1$, with 95% intervals. Accuracy saturates early, well before the pictures stop improving: it only asks whether a digit can be
-# read. From here on 25 steps.*
+# *Figure: the same ten noises, drawn with more and more DDIM steps, $w = 1$. Beside each row stand the two scores, over as many samples as in section 5: the share read as asked, and digit-FID.
+# One step gives the blurred average of a digit. The judge is content early, well before the strokes are clean: accuracy only asks whether a digit can be read, and digit-FID goes on falling. From here on 25 steps.*
 #
-# **Think.** Two steps, four network evaluations with guidance, already give readable digits. What is wrong with them, and which score would show it?
+# **Think.** One step gives a blur although the network is as good as it ever was. Of which pictures is it the average, and why does a second step help so much?
 
 # %% [markdown]
 # ## 7 · The teacher's marks
@@ -369,8 +385,7 @@ display(
 )
 
 # %% [markdown]
-# *Digit-FID* is the Fréchet distance between the judge's features of samples and of MNIST's training set: 0 for equal distributions. MNIST's own test set stands beside it,
-# since real digits, too, are not the training set.
+# Digit-FID is measured against MNIST's training set here. MNIST's own test set stands beside it, since real digits, too, are not the training set.
 #
 # ## Three questions
 #

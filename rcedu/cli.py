@@ -72,7 +72,7 @@ def unseen(
     """The held-out digit over several seeds. Writes data/digits/results/unseen-TABLE.json; resumes run by run.
 
     Args:
-        table: arms (A, B, C), or variants (what decides what A knows, loss spaces, other students).
+        table: arms (A, B, C), variants (what decides what A knows, loss spaces), or students (surgery, initialisation).
         seeds: one training of every arm a seed.
         digit: the held-out digit.
         steps: of each training, instead of the preset's.

@@ -59,6 +59,8 @@ def distillation_step(
         c_hat, _ = randomize(cache.c[pick], t, pool, p, draw.generator)
         c_hat = drop_condition(c_hat, teacher.conditions.null, null_probability, draw.generator)
         x0, t, eps, c_hat = draw.mine(cache.x0(pick), t, eps, c_hat)
+        if teacher.device != x0.device:
+            teacher.to(x0.device)
 
         alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
         x_t = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator
 from torch import Tensor
 
 ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, GREY = (
@@ -31,6 +32,13 @@ def _axes(figure: Figure, *, xlabel: str, ylabel: str, position=(1, 1, 1)):
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     return axes
+
+
+def _plain_log_ticks(axes) -> None:
+    """0.2, 0.5, 1, 2 instead of 2x10^-1: a loss falls over one decade or two."""
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5, 7)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
 
 
 def digit_grid(
@@ -153,6 +161,7 @@ def loss_curves(histories: Mapping[str, Sequence[float]], *, ylabel: str = r"$\m
         colour = arm_colour(name) if name[:1] in "ABC" else CYCLE[i]
         axes.plot(steps, smooth, color=colour, linestyle=STYLES[i % len(STYLES)], label=name)
     axes.set_yscale("log")
+    _plain_log_ticks(axes)
     axes.legend(frameon=False)
     return figure
 

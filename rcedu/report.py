@@ -37,13 +37,15 @@ def provenance(command: str, preset: str) -> dict:
 def summarize(results: Sequence[dict]) -> dict[str, Interval | int]:
     """One row of the table from one arm's runs over seeds: unseen, seen, fid with 95% intervals, and parameters.
 
-    One seed: Wilson's interval over its samples, and none for the FID. Several: Student's interval over trainings.
+    One seed: Wilson's interval over its samples, and none for the FID. Several: Student's interval over trainings,
+    cut off at 0 and 1 for accuracies.
     """
 
     def accuracy(key: str) -> Interval:
         if len(results) == 1:
             return proportion(*results[0][key])
-        return mean_over_seeds([hits / total for hits, total in (result[key] for result in results)])
+        mean = mean_over_seeds([hits / total for hits, total in (result[key] for result in results)])
+        return mean._replace(low=max(mean.low, 0.0), high=min(mean.high, 1.0))
 
     return {
         "unseen": accuracy("unseen"),

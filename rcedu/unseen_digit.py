@@ -79,7 +79,7 @@ ARMS = {
 }
 ARM_LABELS = {"A": "A: no random conditioning", "B": "B: random conditioning", "C": "C: saw everything"}
 
-# What decides how much A knows, the two loss spaces, the filter, and other students: each against its own A or B.
+# What decides how much A knows, the two loss spaces, and the filter: each against its own A or B.
 VARIANTS = {
     "A": NAIVE,
     "B": StudentRun(),
@@ -90,12 +90,15 @@ VARIANTS = {
     "B, teacher init": StudentRun(teacher_init=True),
     "A, L_out in eps space": replace(NAIVE, space="epsilon"),
     "B, L_out in eps space": StudentRun(space="epsilon"),
-    "A, C-Micro": replace(NAIVE, student="C-Micro"),
-    "B, C-Micro": StudentRun(student="C-Micro"),
-    "A, C-Micro, sliced teacher init": replace(NAIVE, student="C-Micro", teacher_init=True),
-    "B, C-Micro, sliced teacher init": StudentRun(student="C-Micro", teacher_init=True),
 }
-TABLES = {"arms": ARMS, "variants": VARIANTS}
+# Other students, by surgery and initialisation.
+STUDENTS = {
+    f"{arm}, {student}{', teacher init' if init else ''}": replace(ARMS[arm], student=student, teacher_init=init)
+    for student in ("tiny", "C-Micro")
+    for init in (False, True)
+    for arm in ("A", "B")
+}
+TABLES = {"arms": ARMS, "variants": VARIANTS, "students": STUDENTS}
 
 BUDGETS = {
     "smoke": {"steps": 6, "batch_size": 16, "scored_digit": 20, "scored_each": 4},

@@ -25,7 +25,7 @@ def test_help(command, capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["unseen", "nonsense"], "unknown table 'nonsense'; choose from arms, variants"),
+        (["unseen", "nonsense"], "unknown table 'nonsense'; choose from arms, variants, students"),
         (["unseen", "--digit", "12"], "12 is not a digit"),
         (["notebooks", "99_nowhere"], "99_nowhere.py does not exist"),
     ],

@@ -8,7 +8,7 @@ import torch
 from rcedu.files import UsageError
 from rcedu.recipes import Shipped
 from rcedu.students import parameter_count
-from rcedu.unseen_digit import ARMS, VARIANTS, StudentRun, budget, make_student, run_all, train, visible_rows
+from rcedu.unseen_digit import ARMS, STUDENTS, VARIANTS, StudentRun, budget, make_student, run_all, train, visible_rows
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_arms_differ_in_one_thing_each():
     assert {key for key in a if a[key] != c[key]} == {"sees_digit"}
 
 
-@pytest.mark.parametrize("run", [ARMS["A"], VARIANTS["A, C-Micro"]])
+@pytest.mark.parametrize("run", [ARMS["A"], STUDENTS["A, C-Micro"]])
 def test_student_is_at_most_half_the_teacher(shipped, run):
     assert parameter_count(make_student(shipped.teacher, run).unet) <= parameter_count(shipped.teacher.unet) / 2
 

@@ -125,7 +125,7 @@ print(inspect.getsource(p_exponential))
 # | $c$ | `c` | the condition: a digit's label, or a prompt |
 # | $\varnothing$ | `null` | the null condition: "anything" |
 # | $\mathcal D$ | `cache` | pairs $(x_0, c)$ the teacher drew: the students' data set |
-# | $\mathcal C$ | `pool` | conditions without pictures, many more than in $\mathcal D$ |
+# | $\mathcal C$ | `pool` | conditions, with or without pictures; in the paper about a hundred times as many as in $\mathcal D$ |
 # | $\hat c$ | `c_hat` | the condition a noisy picture is paired with in training: its own, or a stranger from $\mathcal C$ |
 # | $p(t)$ | `p_t` | the probability of that swap |
 # | $w$ | `w` | guidance; $w = 0$ none. diffusers' `guidance_scale` is $w + 1$ |
@@ -141,13 +141,13 @@ print(inspect.getsource(p_exponential))
 # - **Judge**: a digit classifier, 99.6% right on MNIST's test set, that reads what was drawn.
 # - **Asked-digit accuracy**: how often the judge reads the digit that was asked for.
 # - **Digit-FID**: the Fréchet distance between samples and real digits in the judge's features; lower is better, comparable only at equal sample counts.
-# - **DDIM**: a sampler without randomness; **NFE**: the number of network evaluations it takes.
+# - **DDIM**: a sampler that adds no noise, so that the picture is a function of the starting noise; **NFE**: the number of network evaluations it takes.
 # - **Seed**: the number all randomness of a run derives from. What step $k$ draws is a function of (seed, $k$), so a run that was killed goes on to the same bits.
 #
 # ## Three questions
 #
 # 1. A teacher with 0.8 million parameters evaluates its network 50 times a picture. Which of the two, parameters or evaluations, would you attack first, and on what machine?
-# 2. The digits' UNet takes the label where Stable Diffusion's takes text. Which parts of a distillation method have to know which it is?
+# 2. The digits' UNet takes its label beside the timestep; Stable Diffusion's takes text through cross-attention. Which parts of a distillation method have to know which it is?
 # 3. We judge digits with a network trained on real ones. When would you not trust it?
 #
 # **Links.** Random conditioning: [arXiv:2504.02011](https://arxiv.org/abs/2504.02011) · guided distillation: [arXiv:2210.03142](https://arxiv.org/abs/2210.03142) ·

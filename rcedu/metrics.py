@@ -30,7 +30,7 @@ def proportion(hits: int, total: int) -> Interval:
 
 
 def mean_over_seeds(values: list[float]) -> Interval:
-    """Mean of runs with Student's 95% interval: the spread of *trainings*. With one run the interval is NaN."""
+    """Mean of runs with its 95% t-interval: how well the mean over *trainings* is known. With one run the interval is NaN."""
     values = torch.tensor(values, dtype=torch.float64)
     mean, n = values.mean().item(), len(values)
     if n < 2:

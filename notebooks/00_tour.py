@@ -15,7 +15,8 @@
 # # 00 · Tour
 #
 # A diffusion model makes pictures by removing noise, step by step, with a large network. *Distillation* makes that cheaper: a student network learns from a teacher network
-# to do the same with fewer parameters (**smaller**) or in fewer steps (**faster**). This toolkit teaches both, on digits that train in minutes and, with the same code, on Stable Diffusion.
+# to do the same with fewer parameters (**smaller**) or in fewer steps (**faster**). The three notebooks so far teach *smaller*, on digits that train in minutes; Stable Diffusion, through the
+# same code, and *faster* come later.
 #
 # **Afterwards you will be able to** tell whether your machine is ready; find any equation of the walk in the package; and read the notation that all notebooks share.
 #
@@ -46,8 +47,8 @@ for package in ("torch", "torchvision", "diffusers", "transformers", "accelerate
 print("GPU:", torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none (and none is needed)")
 
 # %% [markdown]
-# The data, a trained teacher, a classifier that judges, and 10,000 of the teacher's samples come with the checkout, in `data/`. Each is loaded when first asked for, and checked: a damaged
-# file is refused with one line that says what to do.
+# The data, a trained teacher, a classifier that judges, and 10,000 of the teacher's samples come with the checkout, in `data/`. Each is loaded when first asked for. The pictures are
+# checked by SHA-256, and so is that the samples are this teacher's: what is damaged is refused with one line that says what to do.
 
 # %%
 from rcedu import plots
@@ -78,7 +79,7 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | **01 · the teacher** | how does a diffusion model of digits work, equation by equation? |
 # | **02 · the unseen digit** | can a smaller student draw a digit it never saw a picture of? |
 #
-# They build on one another; more will follow (why it works and which $p(t)$; Stable Diffusion's surgery; guided distillation to few steps). Each section has a motivation, an equation, the code that
+# They build on one another; more will follow (why it works and which $p(t)$; Stable Diffusion's surgery; guided distillation to few steps). Most sections have a motivation, an equation, the code that
 # is the equation, an `assert` that the package agrees, a picture, and a question (**Think.**). Each notebook ends with three larger ones.
 #
 # ## 3 · Where an equation lives
@@ -98,6 +99,7 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | **2 · running** | `training`, `checkpoints`, `distillation` | `fit`; resuming; the step it repeats |
 # | | `recipes`, `unseen_digit` | what ships; the experiment of notebook 02 |
 # | | `metrics`, `report`, `plots`, `notebooks`, `cli` | scores, tables, figures, pages, commands |
+# | | `side_by_side`, `workers`, `anatomy` | several trainings at once; step times |
 #
 # Any function's source is one cell away:
 

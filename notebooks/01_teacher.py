@@ -18,7 +18,7 @@
 # ideas it rests on, each as an equation, as the few lines of code that are that equation, and as a picture.
 #
 # **Afterwards you will be able to** noise a picture to any time $t$ in one jump; convert between $\varepsilon$, $x_0$ and $v$ and say when which is safe;
-# write the training loss; strengthen a condition with classifier-free guidance; and draw samples with DDIM. Every formula is derived, then asserted
+# write the training loss; strengthen a condition with classifier-free guidance; and draw samples with DDIM. Every formula is explained, written as code, asserted
 # against the package, then imported, so that nothing later is magic.
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
@@ -47,13 +47,14 @@ print(f"preset: {preset()}; teacher on {teacher.device}: {sum(p.numel() for p in
 # %% [markdown]
 # ## 1 · Noise, in one jump
 #
-# A diffusion model learns to undo noise, so first we need noise in every dose. At time $t = 0, \dots, T-1$ a picture $x_0$ is mixed with
+# A diffusion model learns to undo noise, so first we need noise of every strength. At time $t = 0, \dots, T-1$ a picture $x_0$ is mixed with
 # standard normal noise $\varepsilon$:
 #
 # $$x_t = \alpha_t\, x_0 + \sigma_t\, \varepsilon, \qquad \alpha_t^2 + \sigma_t^2 = 1.$$
 #
-# The two weights fall and rise along a fixed schedule (here the *cosine* one, $T = 1000$). Because their squares sum to one, a picture of unit variance keeps it.
-# A diffusers scheduler stores $\bar\alpha_t = \alpha_t^2$ under the name `alphas_cumprod`.
+# $\alpha_t$ falls and $\sigma_t$ rises along a fixed schedule (here the *cosine* one, $T = 1000$). As their squares sum to one and $\varepsilon$ is independent of $x_0$, data of unit variance would keep it; our
+# pixels have a mean square of 0.93, which is near enough.
+# A diffusers scheduler stores $\bar\alpha_t = \alpha_t^2$ under the name `alphas_cumprod`. (Beware: the DDPM paper writes $\alpha_t$ for $1 - \beta_t$, and $\sqrt{\bar\alpha_t}$ for ours.)
 
 # %%
 T = teacher.T
@@ -85,7 +86,7 @@ plots.forward_strip(to_uint8(x_t / 2), t.tolist(), alpha, sigma)  # halved, so t
 
 # %% [markdown]
 # One practical detail. Our UNet does not see 28x28 pixels but each 2x2 patch as one position with four channels, 14x14x4: a quarter of the positions,
-# so a step costs a quarter. It is only a reshuffle; where Stable Diffusion has an autoencoder, the digits have this.
+# so a convolution of the same width costs a quarter. It is only a reshuffle; where Stable Diffusion has an autoencoder, the digits have this.
 
 # %%
 latent = teacher.codec.encode(x0)
@@ -142,7 +143,8 @@ plots.lines(
 #
 # $$\mathcal L = \mathbb E_{x_0, c, t, \varepsilon}\,\bigl\| v - v_\theta(x_t, t, c)\bigr\|^2.$$
 #
-# The condition $c$ is the digit's label, replaced by the *null* condition with probability 0.1. That makes one network two: conditional and unconditional. Section 5 needs both.
+# The condition $c$ is the digit's label. It enters as one of eleven fixed random vectors (ten digits and null), which is added, after a small network, to the embedding of $t$ inside every block of the UNet.
+# In training it is replaced by the *null* condition with probability 0.1. That makes one network two: conditional and unconditional. Section 5 needs both.
 
 # %%
 from rcedu.models import digit_model
@@ -220,7 +222,8 @@ plots.lines(times.tolist(), {"in $v$": in_v, "in $x_0$": in_x0}, xlabel="timeste
 # %% [markdown]
 # ## 5 · Classifier-free guidance
 #
-# The conditional network is right on average but not emphatic: some of its 4s could be 9s. The unconditional one (the null condition) shows what it would draw anyway.
+# The conditional network, $v_c = v_\theta(x_t, t, c)$, draws the right digit but not always a clear one: some of its 2s could be 3s. The unconditional one, $v_\varnothing = v_\theta(x_t, t, \varnothing)$, shows what it
+# would draw if nothing were asked.
 # Guidance walks from the second to the first, and then further (Ho & Salimans, 2022):
 #
 # $$\hat v = v_c + w\,(v_c - v_\varnothing) = (1 + w)\,v_c - w\,v_\varnothing.$$
@@ -238,7 +241,8 @@ guided_v = v_c + w * (v_c - v_null)
 assert torch.equal(guided_v, cfg(v_c, v_null, w))
 
 # %% [markdown]
-# It does not matter in which space we guide: the conversions are linear in the prediction, with the same $x_t$, and the weights $1 + w$ and $-w$ sum to one.
+# It does not matter in which space we guide. Each conversion is affine: a multiple of the same $x_t$ plus a multiple of the prediction. And the weights $1 + w$ and $-w$ sum to one.
+# (Clipping would break this.)
 
 # %%
 at = dict(zip(("alpha_t", "sigma_t"), alpha_sigma(teacher.scheduler, t), strict=True))
@@ -293,7 +297,7 @@ plots.lines(strengths, {name: distance}, xlabel="guidance $w$", ylabel="digit-FI
 # %% [markdown]
 # ## 6 · DDIM
 #
-# We can say what is in $x_t$; now we walk from $t = T-1$ down. At each time split $x_t$ into the two things it is made of, $\hat x_0$ and $\hat\varepsilon$, and mix them again in the proportions
+# The network tells us what $x_t$ is made of. Sampling uses this to walk from $t = T-1$ down. At each time split $x_t$ into the two things it is made of, $\hat x_0$ and $\hat\varepsilon$, and mix them again in the proportions
 # of the next, smaller time (Song et al., 2020):
 #
 # $$x_{t_\mathrm{next}} = \alpha_{t_\mathrm{next}}\,\hat x_0 + \sigma_{t_\mathrm{next}}\,\hat\varepsilon, \qquad

@@ -69,7 +69,7 @@ def unseen(
     jobs: int | None = None,
     out: Path | None = None,
 ) -> None:
-    """The held-out digit over several seeds. Writes data/digits/results/unseen-TABLE.json; resumes run by run.
+    """The held-out digit over several seeds. Writes table.json beside its runs; resumes run by run.
 
     Args:
         table: arms (A, B, C), variants (what decides what A knows, loss spaces), or students (surgery, initialisation).
@@ -77,7 +77,7 @@ def unseen(
         digit: the held-out digit.
         steps: of each training, instead of the preset's.
         jobs: trainings at a time; default one a core.
-        out: where to write the table.
+        out: write the table here instead, for instance data/digits/results/unseen-arms.json, the one that ships.
     """
     from rcedu.unseen_digit import TABLES, budget, run_all
 
@@ -86,14 +86,15 @@ def unseen(
     arms = TABLES[table]
     changes = {"digit": digit} | ({"steps": steps} if steps else {})
     runs = {f"{name}/seed-{seed}": budget(arm, preset(), seed=seed, **changes) for seed in seeds for name, arm in arms.items()}
-    results = run_all(runs, runs_folder() / f"unseen-{table}-{preset()}-digit-{digit}", jobs=jobs)
+    folder = runs_folder() / f"unseen-{table}-{preset()}-digit-{digit}"
+    results = run_all(runs, folder, jobs=jobs)
     rows = {name: summarize([results[f"{name}/seed-{seed}"] for seed in seeds]) for name in arms}
     command = f"RCEDU_PRESET={preset()} rcedu unseen {table} --seeds {' '.join(map(str, seeds))} --digit {digit}"
     command += f" --steps {steps}" if steps else ""
     kept = ("run", "unseen", "seen", "read_as", "fid", "seconds")
     per_seed = {name: {key: result[key] for key in kept} for name, result in results.items()}
     write_json(
-        out or _digits() / "results" / f"unseen-{table}.json",
+        out or folder / "table.json",  # not what ships: another digit or preset must not overwrite it unasked
         {"provenance": provenance(command, preset()), "digit": digit, "rows": rows, "runs": per_seed},
     )
     print(plain_table(markdown_table(rows, digit)))

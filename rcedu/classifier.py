@@ -14,7 +14,7 @@ class DigitClassifier(nn.Module):
 
     num_features = 128  # what torchmetrics asks a feature extractor
 
-    def __init__(self):
+    def __init__(self, channels: int = 1):
         super().__init__()
 
         def stage(c_in: int, c_out: int) -> list[nn.Module]:
@@ -23,7 +23,9 @@ class DigitClassifier(nn.Module):
                 layers += [nn.Conv2d(c, c_out, 3, padding=1), nn.BatchNorm2d(c_out), nn.ReLU()]
             return [*layers, nn.MaxPool2d(2)]
 
-        self.body = nn.Sequential(*stage(1, 16), *stage(16, 32), nn.Flatten(), nn.Linear(32 * 49, self.num_features), nn.ReLU())
+        self.body = nn.Sequential(
+            *stage(channels, 16), *stage(16, 32), nn.Flatten(), nn.Linear(32 * 49, self.num_features), nn.ReLU()
+        )
         self.head = nn.Linear(self.num_features, 10)
 
     def features(self, images: Tensor) -> Tensor:

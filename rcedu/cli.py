@@ -12,9 +12,10 @@ from pathlib import Path
 import tyro
 from tqdm.auto import tqdm
 
+from rcedu.conditions import labels_without
 from rcedu.data import data_folder, mnist, runs_folder
 from rcedu.files import UsageError, write_json
-from rcedu.metrics import DigitFID, asked_digit_accuracy
+from rcedu.metrics import DigitFID, asked_digit_accuracy, mean_interval
 from rcedu.recipes import CacheRun, ClassifierRun, Shipped, TeacherRun, draw_cache, preset, train_classifier, train_teacher
 from rcedu.report import markdown_table, plain_table, provenance, summarize
 
@@ -72,7 +73,8 @@ def unseen(
     """The held-out digit over several seeds. Writes table.json beside its runs; resumes run by run.
 
     Args:
-        table: arms (A, B, C), variants (what decides what A knows, loss spaces), or students (surgery, initialisation).
+        table: arms (A, B, C), variants (what decides what A knows, loss spaces), students (surgery, initialisation), or
+            schedules (every p(t)).
         seeds: one training of every arm a seed.
         digit: the held-out digit.
         steps: of each training, instead of the preset's.
@@ -98,6 +100,45 @@ def unseen(
         {"provenance": provenance(command, preset()), "digit": digit, "rows": rows, "runs": per_seed},
     )
     print(plain_table(markdown_table(rows, digit)))
+
+
+def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | None = None) -> None:
+    """Measure on the teacher how much the condition matters at every t, and p(t) from it. Writes conditioning.json.
+
+    Args:
+        digit: held out: the measured p(t) come from the other nine, as a student of rcedu unseen sees them.
+        each: pictures an ordered pair of conditions.
+        pairs: real digits denoised under unrelated conditions, a time.
+        out: write here, not to data/digits/results/conditioning.json, which the experiments read.
+    """
+    from rcedu.conditioning import measure, torn_band, who_wins
+    from rcedu.schedules import measured_file
+    from rcedu.unseen_digit import StudentRun, visible_rows
+
+    shipped, labels = Shipped(), labels_without(digit)
+    rows = visible_rows(shipped.cache, shipped.judge, StudentRun(digit=digit))
+    x0, c = shipped.cache.x0(rows), shipped.cache.c[rows]
+    found = measure(shipped.teacher, x0, c, labels, [0, *range(9, shipped.teacher.T, 10)], each=each, watch=tqdm)
+    images, true = (x[:pairs] for x in mnist(train=False))
+    contests = who_wins(shipped.teacher, shipped.judge, images, true, range(99, shipped.teacher.T, 50), watch=tqdm)
+    torn = torn_band(contests)
+    command = f"rcedu conditioning --digit {digit} --each {each} --pairs {pairs}"
+    result = {
+        "provenance": provenance(command, preset()),
+        "digit": digit,
+        "times": found.times.tolist(),
+        "squared distance in eps": [mean_interval(row.tolist()) for row in found.squared_eps],
+        "kl": [mean_interval(row.tolist()) for row in found.kl],
+        "overlap": [round(value, 6) for value in found.overlap.tolist()],
+        "indifference": [round(value, 6) for value in found.indifference.tolist()],
+        "pairs": pairs,
+        "contests": [contest._asdict() for contest in contests],
+        "torn": torn,
+    }
+    write_json(out or measured_file(), result)
+    print(f"neither source nor condition reaches 90% from t = {torn[0]} to {torn[1]}" if torn else "one of them always wins")
+    for name in ("overlap", "indifference"):
+        print(f"mean p(t), {name}: {sum(result[name]) / len(result[name]):.3f}")
 
 
 def demo(jobs: int | None = None) -> None:
@@ -132,7 +173,7 @@ def anatomy(threads: int = 1, batch_size: int = 64) -> None:
     print(plain_table(measure(threads=threads, batch_size=batch_size)))
 
 
-COMMANDS = (classifier, teacher, cache, judge, unseen, demo, notebooks, anatomy)
+COMMANDS = (classifier, teacher, cache, judge, conditioning, unseen, demo, notebooks, anatomy)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

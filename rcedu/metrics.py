@@ -29,8 +29,8 @@ def proportion(hits: int, total: int) -> Interval:
     return Interval(hits / total, float(bounds.low), float(bounds.high))
 
 
-def mean_over_seeds(values: list[float]) -> Interval:
-    """Mean of runs with its 95% t-interval: how well the mean over *trainings* is known. With one run the interval is NaN."""
+def mean_interval(values: list[float]) -> Interval:
+    """Mean with its 95% t-interval; over trainings: how well the mean over *trainings* is known. Of one value, it is NaN."""
     values = torch.tensor(values, dtype=torch.float64)
     mean, n = values.mean().item(), len(values)
     if n < 2:

@@ -89,23 +89,35 @@ class DiffusionModel(nn.Module):
         """x_T (count, C, H, W) on the CPU from a seed: the same on every device, and for every model of this shape."""
         return torch.randn(count, *self.x_shape, generator=torch.Generator().manual_seed(seed))
 
-    def trajectory(self, x_T: Tensor, c: Tensor, *, w: float, steps: int):
-        """The DDIM trajectory from x_T (B, C, H, W) under conditions c (B, ...): yields `Step`s."""
+    def trajectory(self, x_T: Tensor, c: Tensor, *, w: float, steps: int, start: int | None = None):
+        """The DDIM trajectory from x_T (B, C, H, W) under conditions c (B, ...): yields `Step`s.
+
+        start  x_T is at this time, not T - 1 (`rcedu.sampling.ddim`)
+        """
         predict = guided(self, self.conditions.check(c).to(self.device), self.conditions.null, w)
-        yield from ddim(predict, x_T.to(self.device), scheduler=self.scheduler, steps=steps)
+        yield from ddim(predict, x_T.to(self.device), scheduler=self.scheduler, steps=steps, start=start)
 
     @torch.no_grad()
     def sample_x0(
-        self, x_T: Tensor, c: Tensor, *, w: float = 1.0, steps: int = 25, batch_size: int = 250, watch=iter
+        self,
+        x_T: Tensor,
+        c: Tensor,
+        *,
+        w: float = 1.0,
+        steps: int = 25,
+        start: int | None = None,
+        batch_size: int = 250,
+        watch=iter,
     ) -> Tensor:
         """x0 (B, C, H, W) on the CPU, in the UNet's own space, by DDIM from noise x_T under conditions c.
 
         w      guidance; 0 is none
+        start  x_T is at this time, not T - 1
         watch  wraps the list of batches, for instance tqdm
         """
         self.eval()
         batches = list(zip(x_T.split(batch_size), c.split(batch_size), strict=True))
-        return torch.cat([finish(self.trajectory(x, c_, w=w, steps=steps)).cpu() for x, c_ in watch(batches)])
+        return torch.cat([finish(self.trajectory(x, c_, w=w, steps=steps, start=start)).cpu() for x, c_ in watch(batches)])
 
     def sample(self, x_T: Tensor, c: Tensor, **settings) -> Tensor:
         """Images, uint8 (B, 1, H, W) on the CPU; arguments as for `sample_x0`."""

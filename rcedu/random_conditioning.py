@@ -4,6 +4,9 @@ Every p(t) maps integer timesteps t in [0, T), any shape, to probabilities of th
 The authors' released code trains with `p_exponential` (lam = 5), which rises from almost never
 at t = 0 to almost always at t = T. A summary of the paper describes a p(t) raised at *both* ends,
 which is `p_two_sided`. Both are here, and notebook 03 compares them.
+
+The papers leave p(t) to be chosen by hand. Notebook 03 *measures* it instead, from how far the teacher's
+prediction moves when its condition changes: `kl_from_sensitivity`, `overlap` and `indifference` are the equations.
 """
 
 from collections.abc import Callable
@@ -36,6 +39,56 @@ def p_quadratic(t: Tensor, T: int) -> Tensor:
 def p_constant(t: Tensor, T: int, p: float = 1.0) -> Tensor:
     """p(t) = p, whatever t.  p = 0 is plain distillation."""
     return torch.full_like(torch.as_tensor(t), p, dtype=torch.float32)
+
+
+def p_measured(t: Tensor, T: int, times: Tensor, values: Tensor) -> Tensor:
+    """p(t) on the straight lines through (times, values), level outside them.
+
+    times   (K,) increasing, K >= 1;  values (K,) in [0, 1]
+    """
+    t = torch.as_tensor(t)
+    times, values = times.to(t.device, torch.float32), values.to(t.device, torch.float32)
+    right = torch.searchsorted(times, t.float()).clamp(1, max(1, len(times) - 1)).clamp(max=len(times) - 1)
+    left = (right - 1).clamp(min=0)
+    share = ((t - times[left]) / (times[right] - times[left]).clamp(min=1e-9)).clamp(0, 1)
+    return torch.lerp(values[left], values[right], share)
+
+
+def kl_from_sensitivity(squared: Tensor, log_snr: Tensor) -> Tensor:
+    """KL(p(x_t | c) || p(x_t | c')) at every t, from how much the ideal noise prediction moves between c and c'.
+
+    KL_t = 1/2 integral over log-SNR, from -infinity (t = T) to that of t, of
+           E_{x_s ~ p(x_s | c)} || eps(x_s, s, c) - eps(x_s, s, c') ||^2
+    (Verdu 2010, "Mismatched estimation and relative entropy", theorem 2, with snr = alpha_t^2 / sigma_t^2.)
+
+    squared  (K, ...) that expectation at K times t, increasing; the norm is a *sum* over pixels, not a mean
+    log_snr  (K,) log(alpha_t^2 / sigma_t^2), decreasing
+
+    Returns (K, ...) in nats: trapezoids between the times, and before the last of them, where the
+    integrand falls like the SNR, its closed form squared[-1] / 2.
+    """
+    rising, x = squared.flip(0), log_snr.flip(0)
+    gaps = (x[1:] - x[:-1]).view(-1, *[1] * (squared.ndim - 1))
+    trapezoids = torch.cumsum((rising[1:] + rising[:-1]) / 2 * gaps, dim=0)
+    return (torch.cat([torch.zeros_like(rising[:1]), trapezoids]) + rising[:1]).flip(0) / 2
+
+
+def overlap(kl: Tensor) -> Tensor:
+    """p(t) = mean over pairs (c, c') of exp(-KL_t): how plausible a picture is under a stranger's condition.
+
+    exp(-KL) is the geometric mean of p(x_t | c') / p(x_t | c) over the x_t of c: 1 at t = T, and falls to 0
+    as the two part. No constant is chosen.  kl (K, pairs) -> (K,)
+    """
+    return torch.exp(-kl).mean(dim=1)
+
+
+def indifference(squared: Tensor) -> Tensor:
+    """p(t) = 1 - s(t) / max s, with s(t) = E || eps(x_t, t, c) - eps(x_t, t, c') ||^2.
+
+    Swap where the noise prediction hardly depends on the condition, not where the two compete: a measured
+    p(t) that is raised at both ends.  squared (K,), at any common scale -> (K,)
+    """
+    return 1 - squared / squared.max()
 
 
 def randomize(

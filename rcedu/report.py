@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from rcedu.metrics import Interval, mean_over_seeds, proportion
+from rcedu.metrics import Interval, mean_interval, proportion
 
 
 def machine() -> str:
@@ -44,13 +44,13 @@ def summarize(results: Sequence[dict]) -> dict[str, Interval | int]:
     def accuracy(key: str) -> Interval:
         if len(results) == 1:
             return proportion(*results[0][key])
-        mean = mean_over_seeds([hits / total for hits, total in (result[key] for result in results)])
+        mean = mean_interval([hits / total for hits, total in (result[key] for result in results)])
         return mean._replace(low=max(mean.low, 0.0), high=min(mean.high, 1.0))
 
     return {
         "unseen": accuracy("unseen"),
         "seen": accuracy("seen"),
-        "fid": mean_over_seeds([result["fid"] for result in results]),
+        "fid": mean_interval([result["fid"] for result in results]),
         "parameters": results[0]["parameters"],
         "seeds": len(results),
     }

@@ -30,18 +30,26 @@ def time_grid(steps: int, T: int) -> list[int]:
     return [round((i + 1) * T / steps) - 1 for i in reversed(range(steps))]
 
 
-def ddim(predict: Callable[[Tensor, Tensor], Tensor], x_T: Tensor, *, scheduler, steps: int) -> Iterator[Step]:
+def ddim(
+    predict: Callable[[Tensor, Tensor], Tensor], x_T: Tensor, *, scheduler, steps: int, start: int | None = None
+) -> Iterator[Step]:
     """Deterministic DDIM, eta = 0:   x_next = alpha_next x0_hat + sigma_next eps_hat.
 
     predict    (x_t (B, C, H, W), t (B,)) -> the network's output, in the scheduler's prediction type
                (`rcedu.guidance.guided` makes one with guidance)
     x_T        (B, C, H, W) standard normal noise
     scheduler  a diffusers scheduler: only its alphas_cumprod and prediction_type are read
-    steps      network evaluations, 1 to T
+    steps      network evaluations on the whole way, 1 to T
+    start      x_T is at this time instead of T - 1: the way begins here and goes on over the grid's smaller times
 
     Yields a Step after each evaluation; the last has t = -1, where x_t = x0. Nothing is clipped.
+    Raises ValueError when start lies outside [0, T).
     """
-    grid = time_grid(steps, len(scheduler.alphas_cumprod))
+    T = len(scheduler.alphas_cumprod)
+    start = T - 1 if start is None else start
+    if not 0 <= start < T:
+        raise ValueError(f"the time to start from must lie in [0, {T}); got {start}")
+    grid = [start, *[t for t in time_grid(steps, T) if t < start]]
     x_t = x_T
     for t, t_next in zip(grid, [*grid[1:], -1], strict=True):
         out = predict(x_t, torch.full((len(x_t),), t, device=x_t.device))

@@ -23,20 +23,11 @@ from rcedu.distillation import DistilledStudent, distillation_step
 from rcedu.files import UsageError, write_json
 from rcedu.metrics import DigitFID
 from rcedu.models import DiffusionModel, with_unet
-from rcedu.random_conditioning import p_constant, p_exponential, p_quadratic, p_sigmoid, p_two_sided
 from rcedu.recipes import Shipped, preset
 from rcedu.report import provenance, summarize
+from rcedu.schedules import FAMILIES, label, schedule
 from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS, init_from_teacher, narrow_channels, parameter_count, remove_blocks
 from rcedu.training import Record, fit
-
-P_FAMILY = {
-    "none": partial(p_constant, p=0.0),
-    "exponential": p_exponential,
-    "two-sided": p_two_sided,
-    "sigmoid": p_sigmoid,
-    "quadratic": p_quadratic,
-    "constant": p_constant,
-}
 
 
 @dataclass(frozen=True)
@@ -46,7 +37,8 @@ class StudentRun:
     digit: int = 3  # the digit in question
     sees_digit: bool = False  # True: the oracle, which has the teacher's images of it
     keep_lookalikes: bool = False  # True: keep other digits' images that the judge takes for it
-    p: str = "exponential"  # p(t): none, exponential, two-sided, sigmoid, quadratic, constant
+    p: str = "exponential"  # p(t): none, or a family of rcedu.schedules
+    p_parameter: float | None = None  # of the family: lambda, the sigmoid's centre, the constant; None: its default
     student: str = "tiny"  # base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro
     teacher_init: bool = False
     own_table: bool = False  # True: the student learns its own label table instead of the teacher's frozen one
@@ -63,7 +55,7 @@ class StudentRun:
     def __post_init__(self):
         labels_without(self.digit)  # refuses what is no digit
         for value, name, choices in (
-            (self.p, "p(t)", [*P_FAMILY]),
+            (self.p, "p(t)", ["none", *FAMILIES]),
             (self.student, "student", [*BLOCK_STUDENTS, *CHANNEL_STUDENTS]),
             (self.space, "prediction space", ["v_prediction", "epsilon", "sample"]),
         ):
@@ -97,7 +89,19 @@ STUDENTS = {
     for init in (False, True)
     for arm in ("A", "B")
 }
-TABLES = {"arms": ARMS, "variants": VARIANTS, "students": STUDENTS}
+# Every p(t) at equal budget: notebook 03. "constant, p = 0.2" swaps as often as the exponential, but at any t.
+SCHEDULES = {
+    "none": NAIVE,
+    **{
+        label(family, value): StudentRun(p=family, p_parameter=value)
+        for family, value in (
+            ("constant", 0.2), ("constant", 0.5), ("constant", 1.0),
+            ("exponential", 1.0), ("exponential", 3.0), ("exponential", 5.0), ("exponential", 10.0),
+            ("two-sided", 5.0), ("sigmoid", 0.7), ("quadratic", None), ("overlap", None), ("indifference", None),
+        )
+    },
+}  # fmt: skip
+TABLES = {"arms": ARMS, "variants": VARIANTS, "students": STUDENTS, "schedules": SCHEDULES}
 
 BUDGETS = {
     "smoke": {"steps": 6, "batch_size": 16, "scored_digit": 20, "scored_each": 4},
@@ -124,6 +128,11 @@ def visible_rows(cache: Cache, judge: DigitClassifier, run: StudentRun, threshol
     if not run.keep_lookalikes:
         keep &= judge.probabilities(cache.images())[:, run.digit] <= threshold
     return keep.nonzero().flatten()
+
+
+def p_of(run: StudentRun, T: int) -> Callable[[Tensor], Tensor]:
+    """p(t) of a run, as a function of t."""
+    return schedule("constant", 0.0, T=T) if run.p == "none" else schedule(run.p, run.p_parameter, T=T)
 
 
 def make_student(teacher: DiffusionModel, run: StudentRun) -> DiffusionModel:
@@ -162,7 +171,7 @@ def train(
         cache,
         visible_rows(cache, shipped.judge, run),
         labels_without(None),  # the pool: every label, the unseen one too
-        partial(P_FAMILY[run.p], T=teacher.T),
+        p_of(run, teacher.T),
         space=run.space,
     )
     losses = stored_losses(folder) if folder else {}  # of the steps before a resume

@@ -11,7 +11,7 @@ from small import seeded
 from rcedu.classifier import DigitClassifier
 from rcedu.data import mnist
 from rcedu.files import UsageError, save_tensors
-from rcedu.metrics import DigitFID, asked_digit_accuracy, confusion, mean_over_seeds, proportion
+from rcedu.metrics import DigitFID, asked_digit_accuracy, confusion, mean_interval, proportion
 
 
 @pytest.mark.parametrize(
@@ -34,17 +34,17 @@ def test_wilson_over_nothing():
         proportion(0, 0)
 
 
-def test_mean_over_seeds_by_hand():
+def test_mean_interval_by_hand():
     """1, 2, 3: mean 2, standard error 1/sqrt(3), t(0.975, 2) = 4.3027."""
-    interval = mean_over_seeds([1.0, 2.0, 3.0])
+    interval = mean_interval([1.0, 2.0, 3.0])
     assert interval.value == 2
     assert interval.high - 2 == pytest.approx(4.302653 / math.sqrt(3), abs=1e-5)
     assert 2 - interval.low == pytest.approx(4.302653 / math.sqrt(3), abs=1e-5)
-    assert str(mean_over_seeds([0.5, 0.5])) == "0.500 [0.500, 0.500]"
+    assert str(mean_interval([0.5, 0.5])) == "0.500 [0.500, 0.500]"
 
 
 def test_one_seed_has_no_interval():
-    value, low, high = mean_over_seeds([0.7])
+    value, low, high = mean_interval([0.7])
     assert value == 0.7 and math.isnan(low) and math.isnan(high)
 
 

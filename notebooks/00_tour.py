@@ -15,7 +15,7 @@
 # # 00 · Tour
 #
 # A diffusion model makes pictures by removing noise, step by step, with a large network. *Distillation* makes that cheaper: a student network learns from a teacher network
-# to do the same with fewer parameters (**smaller**) or in fewer steps (**faster**). The three notebooks so far teach *smaller*, on digits that train in minutes; Stable Diffusion, through the
+# to do the same with fewer parameters (**smaller**) or in fewer steps (**faster**). The notebooks so far teach *smaller*, on digits that train in minutes; Stable Diffusion, through the
 # same code, and *faster* come later.
 #
 # **Afterwards you will be able to** tell whether your machine is ready; find any equation of the walk in the package; and read the notation that all notebooks share.
@@ -78,8 +78,9 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | **00 · tour** | what is where? |
 # | **01 · the teacher** | how does a diffusion model of digits work, equation by equation? |
 # | **02 · the unseen digit** | can a smaller student draw a digit it never saw a picture of? |
+# | **03 · why it works** | when does the condition decide, and which $p(t)$ follows from it? |
 #
-# They build on one another; more will follow (why it works and which $p(t)$; Stable Diffusion's surgery; guided distillation to few steps). Most sections have a motivation, an equation, the code that
+# They build on one another; more will follow (Stable Diffusion's surgery; guided distillation to few steps). Most sections have a motivation, an equation, the code that
 # is the equation, an `assert` that the package agrees, a picture, and a question (**Think.**). Each notebook ends with three larger ones.
 #
 # ## 3 · Where an equation lives
@@ -98,7 +99,8 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | | `cache`, `files` | the teacher's samples on disk; whole files or none |
 # | **2 · running** | `training`, `checkpoints`, `distillation` | `fit`; resuming; the step it repeats |
 # | | `recipes`, `unseen_digit` | what ships; the experiment of notebook 02 |
-# | | `metrics`, `report`, `plots`, `notebooks`, `cli` | scores, tables, figures, pages, commands |
+# | | `schedules`, `conditioning` | $p(t)$ by name; how much the condition matters (notebook 03) |
+# | | `metrics`, `report`, `plots`, `panels`, `widgets`, `notebooks`, `cli` | scores, tables, figures, explorers, pages, commands |
 # | | `side_by_side`, `workers`, `anatomy` | several trainings at once; step times |
 #
 # Any function's source is one cell away:
@@ -122,17 +124,21 @@ print(inspect.getsource(p_exponential))
 # | $t$, $T$ | `t`, `T` | time, an integer $0 \le t < T = 1000$; $t = 0$ nearly clean, $t = T-1$ noise; $-1$ stands for clean |
 # | $\varepsilon$ | `eps` | standard normal noise, of $x_0$'s shape |
 # | $\alpha_t$, $\sigma_t$ | `alpha_t`, `sigma_t` | weights of signal and noise, $\alpha_t^2 + \sigma_t^2 = 1$; shape $(B, 1, 1, 1)$ |
-# | $x_t$ | `x_t` | the noisy picture, $\alpha_t x_0 + \sigma_t \varepsilon$ |
+# | $\bar\alpha_t$ | `alphas_cumprod` | $\alpha_t^2$, what a diffusers scheduler stores; $\mathrm{SNR}_t = \alpha_t^2/\sigma_t^2$ |
+# | $x_t$, $x_T$ | `x_t`, `x_T` | the noisy picture, $\alpha_t x_0 + \sigma_t \varepsilon$; the pure noise that sampling starts from |
+# | $\hat x_0$, $\hat\varepsilon$, $\hat v$ | `x0_hat`, ... | what a network predicts of them |
 # | $v$ | `v` | $\alpha_t \varepsilon - \sigma_t x_0$, what our networks predict |
 # | $c$ | `c` | the condition: a digit's label, or a prompt |
-# | $\varnothing$ | `null` | the null condition: "anything" |
+# | $\varnothing$ | `null` | the null condition: "anything"; $v_c$, $v_\varnothing$: the prediction under $c$, under null |
 # | $\mathcal D$ | `cache` | pairs $(x_0, c)$ the teacher drew: the students' data set |
 # | $\mathcal C$ | `pool` | conditions, with or without pictures; in the paper about a hundred times as many as in $\mathcal D$ |
-# | $\hat c$ | `c_hat` | the condition a noisy picture is paired with in training: its own, or a stranger from $\mathcal C$ |
-# | $p(t)$ | `p_t` | the probability of that swap |
+# | $\hat c$, $\tilde c$ | `c_hat`, `strangers` | the condition a noisy picture is paired with in training: its own $c$, or a stranger $\tilde c$ drawn from $\mathcal C$ |
+# | $p(t)$, $\lambda$ | `p_t`, `lam` | the probability of that swap; the one parameter of the exponential $p(t)$ |
+# | $N$ | `steps` | the number of sampling steps |
 # | $w$ | `w` | guidance; $w = 0$ none. diffusers' `guidance_scale` is $w + 1$ |
-# | $T(\cdot)$, $S(\cdot)$ | `teacher`, `student` | the two networks (the subscripts in $f_T$, $\varepsilon_S$ mean the same) |
-# | $f^l$ | `features` | the output of a network's layer $l$ |
+# | $\mathcal T$, $\mathcal S$ | `teacher`, `student` | the two networks; $\mathcal T(x_t, t, c)$ is the teacher's output. In code a suffix: `out_T`, `f_S` |
+# | $f^l_{\mathcal T}$ | `f_T` | the output of layer $l$ of the teacher |
+# | $\mathcal L$ | `loss` | a loss; $\|\cdot\|^2$ is a mean over pixels and channels, unless said otherwise |
 #
 # ## 5 · Glossary
 #

@@ -61,22 +61,22 @@ T = teacher.T
 alpha_bar = teacher.scheduler.alphas_cumprod.double()  # (T,)
 alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
 
-x0 = to_pixels(images[[3, 2, 1, 18]])  # (4, 1, 28, 28) in [-1, 1]
-eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
-t = torch.tensor([0, 100, 250, 400, 500, 600, 700, 800, 900, 999])
-x_t = torch.stack([alpha[s] * x0 + sigma[s] * eps for s in t], dim=1).float()  # (4, 10, 1, 28, 28)
+pixels = to_pixels(images[[3, 2, 1, 18]])  # four x0: (4, 1, 28, 28) in [-1, 1]
+noise = torch.randn(pixels.shape, generator=torch.Generator().manual_seed(0))  # their eps
+times = torch.tensor([0, 100, 250, 400, 500, 600, 700, 800, 900, 999])
+strip = torch.stack([alpha[t] * pixels + sigma[t] * noise for t in times], dim=1).float()  # x_t: (4, 10, 1, 28, 28)
 
 # %%
 from rcedu.noise import alpha_sigma, q_sample
 
-alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t, ndim=5)  # (10, 1, 1, 1, 1)
-ours = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t).transpose(0, 1)  # (4, 10, 1, 28, 28)
-assert (ours - x_t).abs().max() < 1e-6
+alpha_t, sigma_t = alpha_sigma(teacher.scheduler, times, ndim=5)  # (10, 1, 1, 1, 1)
+ours = q_sample(pixels, noise, alpha_t=alpha_t, sigma_t=sigma_t).transpose(0, 1)  # (4, 10, 1, 28, 28)
+assert (ours - strip).abs().max() < 1e-6
 
 # %%
 from rcedu.data import to_uint8
 
-plots.forward_strip(to_uint8(x_t / 2), t.tolist(), alpha, sigma)  # halved, so that noise beyond the grey scale still shows
+plots.forward_strip(to_uint8(strip / 2), times.tolist(), alpha, sigma)  # halved, so that noise beyond the grey scale still shows
 
 # %% [markdown]
 # *Figure: four digits from $t=0$ (nearly clean) to $t=999$ (nothing left), at half contrast so that strong noise is not cut off (black is drawn as dark grey), over the schedule's $\alpha_t$ (signal, falling) and $\sigma_t$ (noise, rising). They cross near $t = 500$,
@@ -89,9 +89,9 @@ plots.forward_strip(to_uint8(x_t / 2), t.tolist(), alpha, sigma)  # halved, so t
 # so a convolution of the same width costs a quarter. It is only a reshuffle; where Stable Diffusion has an autoencoder, the digits have this.
 
 # %%
-latent = teacher.codec.encode(x0)
-assert torch.equal(teacher.codec.decode(latent), x0)
-print(tuple(x0.shape), "->", tuple(latent.shape))
+x0 = teacher.codec.encode(pixels)
+assert torch.equal(teacher.codec.decode(x0), pixels)
+print(tuple(pixels.shape), "->", tuple(x0.shape))
 
 # %% [markdown]
 # ## 2 · Three names for one prediction
@@ -106,14 +106,14 @@ print(tuple(x0.shape), "->", tuple(latent.shape))
 # %%
 from rcedu.noise import eps_from_v, v_from, x0_from_eps, x0_from_v
 
-weights = {"alpha_t": alpha[600], "sigma_t": sigma[600]}
-x, e = x0.double(), eps.double()
-x_600 = q_sample(x, e, **weights)
-v = weights["alpha_t"] * e - weights["sigma_t"] * x
-assert torch.equal(v, v_from(x, e, **weights))
-assert (x0_from_v(x_600, v, **weights) - x).abs().max() < 1e-12
-assert (eps_from_v(x_600, v, **weights) - e).abs().max() < 1e-12
-assert (x0_from_eps(x_600, e, **weights) - x).abs().max() < 1e-12
+at_600 = {"alpha_t": alpha[600], "sigma_t": sigma[600]}
+x0, eps = pixels.double(), noise.double()
+x_600 = q_sample(x0, eps, **at_600)
+v = alpha[600] * eps - sigma[600] * x0
+assert torch.equal(v, v_from(x0, eps, **at_600))
+assert (x0_from_v(x_600, v, **at_600) - x0).abs().max() < 1e-12
+assert (eps_from_v(x_600, v, **at_600) - eps).abs().max() < 1e-12
+assert (x0_from_eps(x_600, eps, **at_600) - x0).abs().max() < 1e-12
 
 # %% [markdown]
 # So why prefer one? No network is exact, and the conversion decides what its error does. If $v$ is off by $\delta$, then $x_0$ is off by $\sigma_t\delta$: never more than $\delta$.
@@ -143,8 +143,10 @@ plots.lines(
 #
 # $$\mathcal L = \mathbb E_{x_0, c, t, \varepsilon}\,\bigl\| v - v_\theta(x_t, t, c)\bigr\|^2.$$
 #
+# The network $v_\theta$ is the usual UNet, from diffusers: residual blocks on three levels, 14, 7 and 4 positions a side, down, through a middle, and up again, with skip connections from the way down to the way up. Notebook 02 takes it apart.
+#
 # The condition $c$ is the digit's label. It enters as one of eleven fixed random vectors (ten digits and null), which is added, after a small network, to the embedding of $t$ inside every block of the UNet.
-# In training it is replaced by the *null* condition with probability 0.1. That makes one network two: conditional and unconditional. Section 5 needs both.
+# In training the label is replaced by the *null* condition with probability 0.1. That makes one network two: conditional and unconditional. Section 5 needs both.
 
 # %%
 from rcedu.models import digit_model
@@ -173,7 +175,7 @@ print(f"loss of an untrained network: {loss:.2f}; v has unit scale, so this is a
 
 # %%
 history = []
-run = TeacherRun(steps={"smoke": 4, "cpu": 100, "gpu": 1000}[preset()], batch_size=32 if preset() == "smoke" else 128, ema_decay=0.98)
+run = TeacherRun(steps={"smoke": 4, "cpu": 100, "gpu": 1000}[preset()], batch_size=32 if preset() == "smoke" else 128, warmup=10, ema_decay=0.98)
 young = train_teacher(run, progress="from scratch", watch=lambda record: history.append(record.losses["v"]))
 
 # %%
@@ -228,6 +230,9 @@ plots.lines(times.tolist(), {"in $v$": in_v, "in $x_0$": in_x0}, xlabel="timeste
 #
 # $$\hat v = v_c + w\,(v_c - v_\varnothing) = (1 + w)\,v_c - w\,v_\varnothing.$$
 #
+# Why this direction? By Bayes' rule $\log p(c \mid x_t) = \log p(x_t \mid c) - \log p(x_t) + \text{const}$, and a prediction of the noise is, up to a factor, the gradient of the log-density of $x_t$. So the
+# difference of the two predictions points where $c$ becomes more *probable*, and $w$ says how far to follow it: it is a classifier's gradient without a classifier.
+#
 # $w = 0$ is no guidance. **One convention:** throughout, $w = \texttt{guidance\_scale} - 1$, where `guidance_scale` is what diffusers calls it.
 
 # %%
@@ -245,11 +250,12 @@ assert torch.equal(guided_v, cfg(v_c, v_null, w))
 # (Clipping would break this.)
 
 # %%
-at = dict(zip(("alpha_t", "sigma_t"), alpha_sigma(teacher.scheduler, t), strict=True))
-in_x0_space = cfg(x0_from_v(x_t, v_c, **at), x0_from_v(x_t, v_null, **at), w)
-in_eps_space = cfg(eps_from_v(x_t, v_c, **at), eps_from_v(x_t, v_null, **at), w)
-assert (x0_from_v(x_t, guided_v, **at) - in_x0_space).abs().max() < 1e-5
-assert (eps_from_v(x_t, guided_v, **at) - in_eps_space).abs().max() < 1e-5
+alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
+at_t = {"alpha_t": alpha_t, "sigma_t": sigma_t}
+in_x0_space = cfg(x0_from_v(x_t, v_c, **at_t), x0_from_v(x_t, v_null, **at_t), w)
+in_eps_space = cfg(eps_from_v(x_t, v_c, **at_t), eps_from_v(x_t, v_null, **at_t), w)
+assert (x0_from_v(x_t, guided_v, **at_t) - in_x0_space).abs().max() < 1e-5
+assert (eps_from_v(x_t, guided_v, **at_t) - in_eps_space).abs().max() < 1e-5
 
 # %% [markdown]
 # What does strength look like? Same noise in each column, $w$ grows downwards.
@@ -265,8 +271,8 @@ plots.guidance_grid(torch.stack(rows), strengths, asked)
 
 # %%
 asked_many = torch.arange(10).repeat(-(-samples // 10))[:samples]
-noise = teacher.noise(samples, seed=5)
-drawn = [teacher.sample(noise, asked_many, w=w) for w in strengths]
+x_T_many = teacher.noise(samples, seed=5)
+drawn = [teacher.sample(x_T_many, asked_many, w=w) for w in strengths]
 accuracy = [asked_digit_accuracy(judge, images_w, asked_many) for images_w in drawn]
 name = f"teacher, {samples} samples a point"
 plots.lines(
@@ -312,28 +318,27 @@ grid = [round((i + 1) * T / N) - 1 for i in reversed(range(N))] + [-1]
 print(grid)
 
 
-def guided_prediction(x_t, t):
-    """v at time t, with guidance w = 1."""
-    t = torch.full((len(x_t),), t)
-    null = torch.full((len(x_t),), teacher.conditions.null)
-    return cfg(teacher(x_t, t, asked), teacher(x_t, t, null), 1.0)
+def guided_prediction(x_t, t, c, w):
+    """v_hat (B, 4, 14, 14) at one time t under conditions c (B,), with guidance w."""
+    t, null = torch.full_like(c, t), torch.full_like(c, teacher.conditions.null)
+    return cfg(teacher(x_t, t, c), teacher(x_t, t, null), w)
 
 
 # %%
-x = teacher.noise(10, seed=6)  # x_T
+x_t = teacher.noise(10, seed=6)  # x_T
 with torch.no_grad():
     for t, t_next in zip(grid[:-1], grid[1:], strict=True):
         alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
-        v = guided_prediction(x, t)
-        x0, eps = alpha_t * x - sigma_t * v, sigma_t * x + alpha_t * v
+        v_hat = guided_prediction(x_t, t, asked, w=1.0)
+        x0_hat, eps_hat = alpha_t * x_t - sigma_t * v_hat, sigma_t * x_t + alpha_t * v_hat
         alpha_next, sigma_next = alpha_sigma(teacher.scheduler, t_next)
-        x = alpha_next * x0 + sigma_next * eps
+        x_t = alpha_next * x0_hat + sigma_next * eps_hat
 
 # %%
 from rcedu.sampling import time_grid
 
 assert grid[:-1] == time_grid(N, T)
-assert (x - teacher.sample_x0(teacher.noise(10, seed=6), asked, w=1.0, steps=N)).abs().max() < 1e-4
+assert (x_t - teacher.sample_x0(teacher.noise(10, seed=6), asked, w=1.0, steps=N)).abs().max() < 1e-4
 
 # %% [markdown]
 # Samplers in the package are generators: they hand over every point of the way, so that a plot or a progress bar can watch.
@@ -353,7 +358,7 @@ counts = [1, 2, 4, 8, 25] if preset() != "smoke" else [1, 2]
 by_steps, row_labels = [], []
 for n in counts:
     by_steps.append(teacher.sample(teacher.noise(10, seed=8), asked, steps=n))
-    many = teacher.sample(noise, asked_many, steps=n)
+    many = teacher.sample(x_T_many, asked_many, steps=n)
     read = asked_digit_accuracy(judge, many, asked_many)
     row_labels.append(f"{n} step{'s' * (n > 1)}: {100 * read.value:.0f}%, FID {fid(many):.0f}")
 plots.digit_grid(torch.stack(by_steps), row_labels=row_labels, col_labels=[str(digit) for digit in range(10)])

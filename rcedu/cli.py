@@ -4,6 +4,7 @@ Bad input ends with one line on stderr and exit code 2; nothing is left half-wri
 """
 
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
@@ -67,17 +68,19 @@ def unseen(
     seeds: tuple[int, ...] = (0, 1, 2),
     digit: int = 3,
     steps: int | None = None,
+    only: tuple[str, ...] = (),
     jobs: int | None = None,
     out: Path | None = None,
 ) -> None:
     """The held-out digit over several seeds. Writes table.json beside its runs; resumes run by run.
 
     Args:
-        table: arms (A, B, C), variants (what decides what A knows, loss spaces), students (surgery, initialisation), or
-            schedules (every p(t)).
+        table: arms (A, B, C), variants (what decides what A knows, loss spaces), students (surgery, initialisation),
+            schedules (every p(t)), or pools (with and without the digit's label).
         seeds: one training of every arm a seed.
         digit: the held-out digit.
         steps: of each training, instead of the preset's.
+        only: these rows of the table; default all.
         jobs: trainings at a time; default one a core.
         out: write the table here instead, for instance data/digits/results/unseen-arms.json, the one that ships.
     """
@@ -85,7 +88,10 @@ def unseen(
 
     if table not in TABLES:
         raise UsageError(f"unknown table {table!r}; choose from {', '.join(TABLES)}")
-    arms = TABLES[table]
+    unknown = [name for name in only if name not in TABLES[table]]
+    if unknown:
+        raise UsageError(f"no row {unknown[0]!r} in {table}; choose from {'; '.join(TABLES[table])}")
+    arms = {name: run for name, run in TABLES[table].items() if not only or name in only}
     changes = {"digit": digit} | ({"steps": steps} if steps else {})
     runs = {f"{name}/seed-{seed}": budget(arm, preset(), seed=seed, **changes) for seed in seeds for name, arm in arms.items()}
     folder = runs_folder() / f"unseen-{table}-{preset()}-digit-{digit}"
@@ -93,6 +99,7 @@ def unseen(
     rows = {name: summarize([results[f"{name}/seed-{seed}"] for seed in seeds]) for name in arms}
     command = f"RCEDU_PRESET={preset()} rcedu unseen {table} --seeds {' '.join(map(str, seeds))} --digit {digit}"
     command += f" --steps {steps}" if steps else ""
+    command += f" --only {shlex.join(only)}" if only else ""
     kept = ("run", "unseen", "seen", "read_as", "fid", "seconds")
     per_seed = {name: {key: result[key] for key in kept} for name, result in results.items()}
     write_json(

@@ -63,6 +63,35 @@ def torn_band(contests: Sequence[Contest], level: float = 0.9) -> tuple[int, int
     return (torn[0], torn[-1]) if torn else None
 
 
+class DenoisingFrames(NamedTuple):
+    """Sources noised to every time and denoised under all ten conditions."""
+
+    times: Sequence[int]  # K
+    c: Tensor  # (S,) the sources' digits
+    source: Tensor  # (S, 1, H, W) uint8
+    x_t: Tensor  # (K, S, 1, H, W) uint8, at half contrast
+    drawn: Tensor  # (K, S, 10, 1, H, W) uint8
+    probabilities: Tensor  # (K, S, 10, 10): the judge's, the last over what it reads
+
+
+def denoising_frames(
+    model: DiffusionModel, judge: DigitClassifier, images: Tensor, c: Tensor, times: Sequence[int], *,
+    w: float = 1.0, steps: int = 25, seed: int = 0, watch: Callable = iter,
+) -> DenoisingFrames:  # fmt: skip
+    """Every (time, source, condition) that the explorer can show. images (S, 1, H, W) uint8, c (S,)."""
+    S, x0 = len(c), model.codec.encode(to_pixels(images))
+    asked = torch.arange(10).repeat(S)
+    noisy, drawn = [], []
+    for t in watch(times):
+        x_t = noised(model, x0, t, seed)
+        noisy.append(model.codec.pack(x_t / 2))
+        drawn.append(model.sample(x_t.repeat_interleave(10, dim=0), asked, w=w, steps=steps, start=t))
+    drawn = torch.stack(drawn)  # (K, 10 S, 1, H, W)
+    probabilities = judge.probabilities(drawn.flatten(0, 1)).view(len(times), S, 10, 10)
+    shape = (len(times), S, 10, *images.shape[1:])
+    return DenoisingFrames(list(times), c, images, torch.stack(noisy), drawn.view(shape), probabilities)
+
+
 @torch.no_grad()
 def sensitivity(
     model: DiffusionModel, x0: Tensor, c: Tensor, c_other: Tensor, times: Sequence[int], *,
@@ -89,7 +118,6 @@ class MeasuredSchedules(NamedTuple):
     """What `measure` found on K times."""
 
     times: Tensor  # (K,)
-    log_snr: Tensor  # (K,)
     squared_eps: Tensor  # (K, pairs) mean over pixels and channels
     kl: Tensor  # (K, pairs) nats
     overlap: Tensor  # (K,) p(t)
@@ -117,10 +145,12 @@ def measure(
     squared = sensitivity(model, x0[rows], c[rows], others, times, seed=seed, watch=watch)
     squared = squared.view(len(times), -1, each).mean(dim=2).double()  # (K, pairs)
     alpha_t, sigma_t = (x.view(-1, 1) for x in alpha_sigma(model.scheduler, torch.tensor(times), dtype=torch.float64))
-    squared_eps = squared * distance_weight(model.prediction_type, "epsilon", alpha_t=alpha_t, sigma_t=sigma_t)
-    log_snr = (alpha_t / sigma_t).log().flatten() * 2
-    kl = kl_from_sensitivity(squared_eps * x0[0].numel(), log_snr)
-    return MeasuredSchedules(torch.tensor(times), log_snr, squared_eps, kl, overlap(kl), indifference(squared_eps.mean(dim=1)))
+    squared_eps, squared_x0 = (
+        squared * distance_weight(model.prediction_type, space, alpha_t=alpha_t, sigma_t=sigma_t)
+        for space in ("epsilon", "sample")
+    )
+    kl = kl_from_sensitivity(squared_x0 * x0[0].numel(), (alpha_t / sigma_t).flatten() ** 2)
+    return MeasuredSchedules(torch.tensor(times), squared_eps, kl, overlap(kl), indifference(squared_eps.mean(dim=1)))
 
 
 class NoiseAwareClassifier(DigitClassifier):

@@ -1,5 +1,7 @@
 """Notebooks from their py:percent sources: execute, clean, pair, and print as a web page."""
 
+import re
+from itertools import pairwise
 from pathlib import Path
 
 import jupytext
@@ -31,6 +33,7 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
             for output in cell.outputs
             if output.get("name") != "stderr" and "application/vnd.jupyter.widget-view+json" not in output.get("data", {})
         ]
+    _describe(notebook)
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -39,6 +42,16 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     for index, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{index}"
     return notebook
+
+
+def _describe(notebook: nbformat.NotebookNode) -> None:
+    """Give every picture the caption that follows it, '*Figure: ...*', as its alt text: web pages and screen readers use it."""
+    for cell, following in pairwise(notebook.cells):
+        caption = re.search(r"^\*Figure[^:]*:\s*(.*?)\*$", following.source, flags=re.DOTALL | re.MULTILINE)
+        for output in cell.get("outputs", []):
+            if caption and "image/png" in output.get("data", {}):
+                text = re.sub(r"[$\\*]", "", " ".join(caption[1].split()))
+                output.setdefault("metadata", {}).setdefault("image/png", {})["alt"] = text
 
 
 def write_pair(source: Path) -> Path:

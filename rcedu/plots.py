@@ -129,10 +129,16 @@ def lines(
     intervals: Mapping[str, Sequence[tuple[float, float]]] | None = None,
     logy: bool = False,
     colours: Mapping[str, str] | None = None,
+    band: tuple[float, float] | None = None,
 ) -> Figure:
-    """Named curves over x, with 95% intervals as whiskers where given (name -> [(low, high), ...])."""
+    """Named curves over x, with 95% intervals as whiskers where given (name -> [(low, high), ...]).
+
+    band  shade this stretch of x
+    """
     figure = Figure(figsize=(7.5, 3.6), layout="constrained")
     axes = _axes(figure, xlabel=xlabel, ylabel=ylabel)
+    if band:
+        axes.axvspan(*band, color=GREY, alpha=0.13, linewidth=0)
     for i, (name, y) in enumerate(curves.items()):
         colour = (colours or {}).get(name, CYCLE[i % len(CYCLE)])
         style = STYLES[i % len(STYLES)]
@@ -192,6 +198,20 @@ def accuracy_bars(results: Mapping[str, Sequence[tuple[str, Sequence[float]]]]) 
     axes.set_ylim(0, 112)
     axes.set_yticks(range(0, 101, 20))
     figure.legend(loc="outside upper center", ncols=len(results), frameon=False, fontsize=9)
+    return figure
+
+
+def interval_dots(names: Sequence[str], columns: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
+    """A table as a picture: a row a name, a panel a column; title -> [(value, low, high), ...] in the order of names."""
+    figure = Figure(figsize=(10, 0.28 * len(names) + 0.9), layout="constrained")
+    y = range(len(names))
+    for i, (title, intervals) in enumerate(columns.items()):
+        axes = _axes(figure, xlabel=title, ylabel="", position=(1, len(columns), i + 1))
+        values = [value for value, _, _ in intervals]
+        error = [[value - low for value, low, _ in intervals], [high - value for value, _, high in intervals]]
+        axes.errorbar(values, y, xerr=error, fmt="o", color=BLUE, ecolor=SKY, capsize=3, markersize=5)
+        axes.set_yticks(y, names if i == 0 else [""] * len(names))
+        axes.invert_yaxis()
     return figure
 
 

@@ -54,23 +54,21 @@ def p_measured(t: Tensor, T: int, times: Tensor, values: Tensor) -> Tensor:
     return torch.lerp(values[left], values[right], share)
 
 
-def kl_from_sensitivity(squared: Tensor, log_snr: Tensor) -> Tensor:
-    """KL(p(x_t | c) || p(x_t | c')) at every t, from how much the ideal noise prediction moves between c and c'.
+def kl_from_sensitivity(squared: Tensor, snr: Tensor) -> Tensor:
+    """KL(p(x_t | c) || p(x_t | c')) at every t, from how much the ideal prediction of x0 moves between c and c'.
 
-    KL_t = 1/2 integral over log-SNR, from -infinity (t = T) to that of t, of
-           E_{x_s ~ p(x_s | c)} || eps(x_s, s, c) - eps(x_s, s, c') ||^2
-    (Verdu 2010, "Mismatched estimation and relative entropy", theorem 2, with snr = alpha_t^2 / sigma_t^2.)
+    KL_t = 1/2 integral from 0 (t = T) to SNR_t of  E_{x_s ~ p(x_s | c)} || x0(x_s, s, c) - x0(x_s, s, c') ||^2  dSNR_s
+    (Verdu 2010, "Mismatched estimation and relative entropy", for the Gaussian channel of SNR alpha_t^2 / sigma_t^2.)
 
     squared  (K, ...) that expectation at K times t, increasing; the norm is a *sum* over pixels, not a mean
-    log_snr  (K,) log(alpha_t^2 / sigma_t^2), decreasing
+    snr      (K,) alpha_t^2 / sigma_t^2, decreasing
 
-    Returns (K, ...) in nats: trapezoids between the times, and before the last of them, where the
-    integrand falls like the SNR, its closed form squared[-1] / 2.
+    Returns (K, ...) in nats: trapezoids between the times, and a level integrand from the last of them to SNR 0.
     """
-    rising, x = squared.flip(0), log_snr.flip(0)
+    rising, x = squared.flip(0), snr.flip(0)
     gaps = (x[1:] - x[:-1]).view(-1, *[1] * (squared.ndim - 1))
     trapezoids = torch.cumsum((rising[1:] + rising[:-1]) / 2 * gaps, dim=0)
-    return (torch.cat([torch.zeros_like(rising[:1]), trapezoids]) + rising[:1]).flip(0) / 2
+    return (torch.cat([torch.zeros_like(rising[:1]), trapezoids]) + rising[:1] * x[0]).flip(0) / 2
 
 
 def overlap(kl: Tensor) -> Tensor:

@@ -92,6 +92,7 @@ class TeacherRun:
     steps: int = 4000
     batch_size: int = 128
     lr: float = 3e-3
+    warmup: int = 100  # steps
     ema_decay: float = 0.999
     null_probability: float = 0.1  # of the label, so that guidance works
     seed: int = 0
@@ -123,8 +124,8 @@ def train_teacher(
         return {"v": diffusion_loss(trainee, model.scheduler, model.codec.encode(to_pixels(stored)), t, eps, c)}
 
     for record in fit(
-        step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=100, decay="cosine",
-        ema_decay=run.ema_decay, folder=folder, config=asdict(run), progress=progress,
+        step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=run.warmup,
+        decay="cosine", ema_decay=run.ema_decay, folder=folder, config=asdict(run), progress=progress,
     ):  # fmt: skip
         watch(record)
     return model

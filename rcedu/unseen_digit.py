@@ -37,6 +37,7 @@ class StudentRun:
     digit: int = 3  # the digit in question
     sees_digit: bool = False  # True: the oracle, which has the teacher's images of it
     keep_lookalikes: bool = False  # True: keep other digits' images that the judge takes for it
+    pool_has_digit: bool = True  # False: strangers are drawn from the other nine labels only
     p: str = "exponential"  # p(t): none, or a family of rcedu.schedules
     p_parameter: float | None = None  # of the family: lambda, the sigmoid's centre, the constant; None: its default
     student: str = "tiny"  # base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro
@@ -101,7 +102,9 @@ SCHEDULES = {
         )
     },
 }  # fmt: skip
-TABLES = {"arms": ARMS, "variants": VARIANTS, "students": STUDENTS, "schedules": SCHEDULES}
+# Is it the swap, or the digit's label in the pool? "B, pool without the digit" swaps as often, among nine labels.
+POOLS = {"B": StudentRun(), "B, pool without the digit": StudentRun(pool_has_digit=False)}
+TABLES = {"arms": ARMS, "variants": VARIANTS, "students": STUDENTS, "schedules": SCHEDULES, "pools": POOLS}
 
 BUDGETS = {
     "smoke": {"steps": 6, "batch_size": 16, "scored_digit": 20, "scored_each": 4},
@@ -170,7 +173,7 @@ def train(
         model,
         cache,
         visible_rows(cache, shipped.judge, run),
-        labels_without(None),  # the pool: every label, the unseen one too
+        labels_without(None if run.pool_has_digit else run.digit),  # the pool: every label, the unseen one too
         p_of(run, teacher.T),
         space=run.space,
     )

@@ -13,7 +13,7 @@ RINGS = [
     {"files", "data", "conditions", "models", "classifier", "students", "cache"},
     {
         "training", "checkpoints", "metrics", "distillation", "recipes", "unseen_digit", "report",
-        "anatomy", "notebooks", "plots", "widgets", "workers", "side_by_side", "cli",
+        "anatomy", "notebooks", "plots", "panels", "widgets", "conditioning", "schedules", "workers", "side_by_side", "cli",
     },
 ]  # fmt: skip
 RING_OF = {name: ring for ring, names in enumerate(RINGS) for name in names}

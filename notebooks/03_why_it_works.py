@@ -1,0 +1,391 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 03 · Why it works, and which $p(t)$
+#
+# In notebook 02 a student learned to draw a 3 from noisy pictures of *other* digits that were labelled 3. That sounds like teaching it nonsense. This notebook
+# looks at why it is not: at most times $t$ the picture and the condition do not compete, and it can be *measured* where they do. The measurement gives a $p(t)$ without any
+# constant chosen by hand, and a laboratory to hold $p(t)$ in your hand.
+#
+# **Afterwards you will be able to** say at which $t$ the picture decides, at which the condition decides, and where neither does; compute how fast two noised
+# distributions merge, exactly for Gaussian mixtures and by measurement for digits; derive $p(t)$ from a teacher alone; and tell, with intervals, which choices of $p(t)$ matter.
+#
+# | preset (`RCEDU_PRESET`) | what it does | time |
+# |---|---|---|
+# | `smoke` | a few samples, to see that everything runs | COST_SMOKE |
+# | `cpu` | measures live on the teacher that ships; the trainings of section 5 are read from a table | COST_CPU |
+# | `gpu` | the same with ten times the samples | not measured |
+#
+# You need notebooks 01 and 02: $x_t$, guidance, the swap $c \to \hat c$.
+
+# %%
+# %matplotlib inline
+import torch
+from IPython.display import Image, Markdown, display
+from tqdm.auto import tqdm
+
+from rcedu import panels, plots
+from rcedu.data import mnist, to_pixels
+from rcedu.recipes import Shipped, preset
+
+shipped = Shipped()
+teacher, judge, cache = shipped.teacher, shipped.judge, shipped.cache
+images, labels = mnist(train=False)  # (10000, 1, 28, 28) uint8, (10000,)
+T = teacher.T
+pairs = {"smoke": 10, "cpu": 100, "gpu": 1000}[preset()]  # pictures a point of a curve
+print(f"preset: {preset()}")
+
+# %% [markdown]
+# ## 1 · Which wins, the picture or the condition?
+#
+# Take a real digit $x_0$, noise it to $x_t$, and denoise from there under a condition that has *nothing* to do with it. If $t$ is small, the picture is all but there; if $t$ is large, nothing of it is left.
+# In between the two pull at one another.
+
+# %%
+from rcedu.conditioning import noised
+
+source, asked = 7, 4  # a real 7, denoised as a 4
+index = int((labels == source).nonzero()[0])
+x0 = teacher.codec.encode(to_pixels(images[[index]]))  # (1, 4, 14, 14)
+starts = [199, 399, 549, 649, 749, 849, 999]
+rows = []
+for t in starts:
+    x_t = noised(teacher, x0, t, seed=0)
+    with torch.no_grad():
+        path = list(teacher.trajectory(x_t, torch.tensor([asked]), w=1.0, steps=25, start=t))
+    shown = [path[round(i * (len(path) - 1) / 5)].x0 for i in range(6)]  # the x0 predicted on the way
+    rows.append(torch.cat([images[[index]], teacher.codec.pack(x_t / 2), *(teacher.codec.pack(x) for x in shown)]))
+
+# %%
+plots.digit_grid(
+    torch.stack(rows),
+    row_labels=[f"$t$ = {t}" for t in starts],
+    col_labels=["source", "$x_t$", "start →", "", "", "", "", "→ end"],
+    title=f"A {source}, noised to $t$, denoised under $c$ = {asked}: the $x_0$ predicted on the way",
+    size=0.8,
+)
+
+# %% [markdown]
+# *Figure: each row starts from the same 7 (left), noised to a larger $t$ (second column, at half contrast), and is denoised under the condition 4; from the third column on, the clean picture the teacher predicts on its way, ending on the right.
+# At small $t$ the 7 stays whatever is asked; at large $t$ a 4 comes out; in between, something torn.*
+#
+# One example is an anecdote. So: many real digits, each under a stranger's condition, and the judge's probability of the digit that was in the picture and of the one that was asked for.
+
+# %%
+from rcedu.conditioning import torn_band, who_wins
+
+ladder = list(range(99, T, 100)) if preset() == "smoke" else list(range(99, T, 50))
+contests = who_wins(teacher, judge, images[:pairs], labels[:pairs], ladder, watch=tqdm)
+band = torn_band(contests)
+print(f"neither reaches 90% from t = {band[0]} to t = {band[1]}" if band else "at every t one of them reaches 90%")
+
+# %%
+names = ("the source picture's digit", "the condition's digit")
+curves = {name: [interval.value for interval in column] for name, column in zip(names, list(zip(*contests))[1:])}
+whiskers = {name: [interval[1:] for interval in column] for name, column in zip(names, list(zip(*contests))[1:])}
+plots.lines(
+    ladder, curves, intervals=whiskers, band=band, xlabel="timestep $t$ where denoising starts", ylabel="judge's mean probability",
+    colours=dict(zip(names, (plots.VERMILLION, plots.BLUE))),
+)
+
+# %% [markdown]
+# *Figure: the judge's mean probability of the source's digit and of the asked digit against the $t$ where denoising starts, with 95% intervals over the pictures. Shaded: the band where neither reaches 90%.
+# (The judge was trained with smoothed labels, so that it never says more than about 95%.) Left of the band the source wins, right of it the condition, inside it they are torn.*
+#
+# The same to hold in your hand: every picture below was computed beforehand, so that the slider answers at once.
+
+# %%
+from rcedu.conditioning import denoising_frames
+
+sources = [7, 2] if preset() == "smoke" else list(range(10))
+picked = torch.tensor([int((labels == digit).nonzero()[0]) for digit in sources])
+times = [199, 599, 999] if preset() == "smoke" else [99, 199, 299, 399, 499, 549, 599, 649, 699, 749, 799, 849, 899, 999]
+frames = denoising_frames(teacher, judge, images[picked], labels[picked], times, watch=tqdm)
+
+# %%
+from rcedu.widgets import DenoisingExplorer
+
+explorer = DenoisingExplorer(frames)
+explorer.box
+
+# %%
+panel = panels.DenoisingPanel(frames, rows=3)
+for row, time in enumerate((199, 699, 999) if 699 in times else (199, 599, 999)):
+    panel.update(times.index(time), source=sources.index(7), asked=4, row=row)
+    print(panel.sentence(times.index(time), sources.index(7), 4))
+panel.figure
+
+# %% [markdown]
+# *Figure: three settings of the explorer for readers on paper: a 7 noised to a small, a middle and a large $t$ and denoised as a 4, with the judge's probability of every digit (red: the source's, blue: the asked one).*
+#
+# **Think.** A swap at $t = 199$ gives teacher and student a 7 labelled 4. What does the teacher answer there, and what could the student learn from it about 4s?
+
+# %% [markdown]
+# ## 2 · Two distributions merge
+#
+# When is a noisy picture of a 7 a *sensible* input for the condition 4? When noisy 4s look just like it: when the distributions $p(x_t \mid c)$ and $p(x_t \mid \hat c)$ overlap. For Gaussian mixtures everything is known
+# exactly, because noise keeps a Gaussian Gaussian: $\mathcal N(\mu, s^2)$ becomes $\mathcal N(\alpha_t\mu,\; \alpha_t^2 s^2 + \sigma_t^2)$.
+
+# %%
+from torch.distributions import Categorical, MixtureSameFamily, Normal
+
+from rcedu.noise import alpha_sigma
+
+alpha, sigma = (x.flatten() for x in alpha_sigma(teacher.scheduler, torch.arange(T), dtype=torch.float64))  # (T,) each
+
+
+def mixture(means: list[float], t: int, scale: float = 0.3) -> MixtureSameFamily:
+    """p(x_t | c) on a line: equal Gaussians around `means`, noised to t."""
+    means = torch.tensor(means, dtype=torch.float64)
+    spread = (alpha[t] ** 2 * scale**2 + sigma[t] ** 2).sqrt()
+    return MixtureSameFamily(Categorical(torch.ones(len(means))), Normal(alpha[t] * means, spread))
+
+
+own, stranger = [-2.0, -0.7, 0.3], [0.9, 2.0]  # where the pictures of c and of c_hat sit
+x = torch.linspace(-5, 5, 2001, dtype=torch.float64)
+dx = x[1] - x[0]
+
+# %%
+shown = [0, 400, 600, 800, 999]
+densities = [tuple(mixture(means, t).log_prob(x).exp() for means in (own, stranger)) for t in shown]
+common = [float(torch.minimum(p, q).sum() * dx) for p, q in densities]  # the overlap, integral of min(p, q)
+panels.density_strip(
+    x, densities, [f"$t$ = {t}: overlap {o:.2f}" for t, o in zip(shown, common)], [r"$p(x_t \mid c)$", r"$p(x_t \mid \hat{c})$"]
+)
+
+# %% [markdown]
+# *Figure: two one-dimensional mixtures (solid: pictures of $c$; dashed: of $\hat c$) noised to five times, in closed form; shaded, the area they share, the* overlap*: from next to nothing at $t = 0$ to 1 at $t = T$, where both are the same standard normal.*
+#
+# The same on a plane, as time runs:
+
+# %%
+from torch.distributions import Independent
+
+grid = torch.linspace(-3.2, 3.2, 120, dtype=torch.float64)
+plane = torch.stack(torch.meshgrid(grid, grid, indexing="ij"), dim=-1)  # (120, 120, 2)
+centres = {"c": [[-1.8, -1.0], [-1.2, 1.4], [-0.3, -1.8]], "c_hat": [[1.6, 1.2], [1.9, -0.8]]}
+
+
+def plane_density(means: list[list[float]], t: int, scale: float = 0.35) -> torch.Tensor:
+    """p(x_t | c) on the plane, (120, 120)."""
+    means = alpha[t] * torch.tensor(means, dtype=torch.float64)
+    spread = (alpha[t] ** 2 * scale**2 + sigma[t] ** 2).sqrt().expand_as(means)
+    return MixtureSameFamily(Categorical(torch.ones(len(means))), Independent(Normal(means, spread), 1)).log_prob(plane).exp()
+
+
+def frame(t: int):
+    p, q = (plane_density(means, t) for means in centres.values())
+    shared = float(torch.minimum(p, q).sum() * (grid[1] - grid[0]) ** 2)
+    return panels.mixture_frame(grid, grid, (p, q), (r"$p(x_t \mid c)$", r"$p(x_t \mid \hat{c})$"), f"t = {t}: overlap {shared:.2f}")
+
+
+movie = panels.animation([frame(t) for t in [0, *range(199, T, 50), 999, 999, 999]])
+display(Image(movie, format="png"))
+
+# %% [markdown]
+# *Figure (animated; on paper you see $t = 0$): contours of two mixtures on a plane. As $t$ grows the blobs of each melt into one, the two drift to the origin, and at $t = T$ they are the same.*
+#
+# ### How fast? An identity that needs only the network
+#
+# On digits we have no densities, but we have a network that predicts $x_0$ (by way of $v$). And there is an exact relation between how the two predictions *differ* and how the two distributions differ (Verdú, 2010). With the signal-to-noise ratio
+# $\mathrm{SNR}_t = \alpha_t^2/\sigma_t^2$,
+#
+# $$\mathrm{KL}_t(c, c') := \mathrm{KL}\bigl(p(x_t \mid c)\,\|\,p(x_t \mid c')\bigr) = \frac12 \int_0^{\mathrm{SNR}_t} \mathbb E_{x_s \sim p(x_s \mid c)}\bigl\|\hat x_0(x_s, s, c) - \hat x_0(x_s, s, c')\bigr\|^2\, d\,\mathrm{SNR}_s .$$
+#
+# In words: start at $s = T$, where the two are equal, and walk towards the picture; each step at which the condition changes the prediction adds to what separates them. (The norm here is a sum over pixels.)
+# On the line both sides can be computed, because the ideal prediction follows from the density: $\hat x_0 = (x_t + \sigma_t^2\,\nabla \log p(x_t \mid c))/\alpha_t$, so that $x_t$ cancels in the difference:
+
+# %%
+from rcedu.random_conditioning import kl_from_sensitivity
+
+exact, squared = [], []
+for t in range(T):
+    p, q = (mixture(means, t) for means in (own, stranger))
+    point = x.clone().requires_grad_()
+    (score_p,), (score_q,) = (torch.autograd.grad(d.log_prob(point).sum(), point) for d in (p, q))
+    weight = p.log_prob(x).exp() * dx  # p(x) dx
+    exact.append((weight * (p.log_prob(x) - q.log_prob(x))).sum())
+    squared.append((weight * (sigma[t] ** 2 / alpha[t] * (score_p - score_q)) ** 2).sum())
+integral = kl_from_sensitivity(torch.stack(squared), (alpha / sigma) ** 2)
+error = (integral - torch.stack(exact)).abs() / torch.stack(exact).clamp(min=1e-3)
+print(f"largest relative difference between the two sides: {error.max():.2%}")
+assert error.max() < 1e-3  # trapezoids
+
+# %% [markdown]
+# ## 3 · How much does the condition matter?
+#
+# Now on the teacher. $s(t) = \mathbb E\,\|\varepsilon_{\mathcal T}(x_t, t, c) - \varepsilon_{\mathcal T}(x_t, t, c')\|^2$: noise a picture of $c$, ask the teacher under its own condition and under another, and see how far the answers are apart. With $x_t$ fixed,
+# the distance in $x_0$ and in $v$ is the same up to a factor (notebook 02), so one measurement gives three curves. $\mathcal T$ is the teacher; no guidance here.
+
+# %%
+from rcedu.conditioning import sensitivity, strangers
+from rcedu.losses import distance_weight
+from rcedu.metrics import mean_interval
+
+points = [0, *range(49, T, 50)]
+x0, c = teacher.codec.encode(to_pixels(images[:pairs])), labels[:pairs]
+squared_v = sensitivity(teacher, x0, c, strangers(c, torch.arange(10), seed=1), points)  # (21, pairs), means over pixels
+a, s = (w.view(-1, 1) for w in alpha_sigma(teacher.scheduler, torch.tensor(points)))
+in_space = {
+    name: squared_v * distance_weight("v_prediction", space, alpha_t=a, sigma_t=s)
+    for name, space in ((r"in $\varepsilon$", "epsilon"), ("in $x_0$", "sample"), ("in $v$", "v_prediction"))
+}
+
+# %%
+intervals = {name: [mean_interval(row.tolist()) for row in values] for name, values in in_space.items()}
+plots.lines(
+    points,
+    {name: [i.value for i in rows] for name, rows in intervals.items()},
+    intervals={name: [i[1:] for i in rows] for name, rows in intervals.items()},
+    band=band,
+    xlabel="timestep $t$",
+    ylabel="mean squared distance",
+)
+
+# %% [markdown]
+# *Figure: how far the teacher's prediction moves when its condition is replaced, against $t$, in three spaces, with 95% intervals over pictures; shaded again the torn band of section 1. In $\varepsilon$ the condition matters nowhere but in the middle: at small $t$ the picture has decided,
+# and at large $t$ nearly all of $x_t$ is noise whatever was asked. In $x_0$ and $v$ it matters more and more, up to $t = T$.*
+#
+# The right end can be checked. At $t = T$ the picture tells nothing, so the best guess of $x_0$ is the *average* picture of $c$, and the distance between two conditions is that between their average digits:
+
+# %%
+train_images, train_labels = mnist(train=True)
+average = torch.stack([to_pixels(train_images[train_labels == digit]).mean(dim=0).flatten() for digit in range(10)])  # (10, 784)
+between = ((average[:, None] - average) ** 2).mean(dim=2)  # (10, 10)
+theory = float(between.sum() / 90)  # over ordered pairs of different digits
+measured = mean_interval(in_space["in $x_0$"][-1].tolist())
+print(f"theory: {theory:.4f}; the teacher at t = {points[-1]}: {measured.value:.4f} [{measured.low:.4f}, {measured.high:.4f}]")
+
+# %% [markdown]
+# ### From the measurement to $p(t)$
+#
+# The papers leave $p(t)$ to be set by hand. What we have measured suggests two answers, neither with a constant to choose:
+#
+# 1. **Overlap.** Swap as often as the pair $(x_t, \hat c)$ is *plausible*. $e^{-\mathrm{KL}_t(c, \hat c)}$ is the geometric mean of the ratio $p(x_t \mid \hat c)/p(x_t \mid c)$: how likely a picture of $c$ is under the stranger's condition, compared to its own. So
+#    $$p(t) = \mathbb E_{c, c'}\, e^{-\mathrm{KL}_t(c, c')},$$
+#    with the KL from the identity of section 2. It rises from 0 to 1: the *monotone* reading of the paper.
+# 2. **Indifference.** Swap wherever it does not matter, and avoid the torn middle:
+#    $$p(t) = 1 - s(t)/\max_t s(t).$$
+#    It is high at both ends and 0 where the condition matters most: the *two-sided* reading. The two readings of the paper are two reasons to swap.
+#
+# `rcedu conditioning` measures both on pictures the teacher drew (nothing of the held-out 3 enters); here is the same in small, beside what ships.
+
+# %%
+from rcedu.conditioning import measure
+from rcedu.conditions import labels_without
+from rcedu.schedules import schedule
+from rcedu.unseen_digit import ARMS, visible_rows
+
+rows = visible_rows(cache, judge, ARMS["A"])  # nine digits, no 3
+small = measure(teacher, cache.x0(rows), cache.c[rows], labels_without(3), points, each=1 if preset() == "smoke" else 2, watch=tqdm)
+every = torch.arange(T)
+shipped_p = {name: schedule(name, T=T)(every) for name in ("overlap", "indifference")}
+for name in shipped_p:
+    gap = (getattr(small, name) - shipped_p[name][points]).abs().max()
+    print(f"{name}: mean p(t) = {shipped_p[name].mean():.3f}; measured now, at most {gap:.3f} away")
+
+# %% [markdown]
+# Is the overlap right? It rests on the teacher being a good model. An independent witness: a classifier trained on noisy *real* digits at every $t$. How often does it mistake $x_t$ of a $c$ for a $c'$, if it has to choose between the two?
+# Twice the error of the *best* possible classifier is the overlap $\int \min(p, q)$; a trained one errs more often, so ours gives an upper bound. At $t = T$ it can only toss a coin: the theory's value there is 1.
+# And $\tfrac12 e^{-\mathrm{KL}}$ is known to be a lower bound of the overlap (Bretagnolle & Huber, 1979).
+
+# %%
+from rcedu.conditioning import pairwise_overlap, train_noise_aware
+
+steps = {"smoke": 3, "cpu": 400, "gpu": 4000}[preset()]
+witness = train_noise_aware(teacher, train_images, train_labels, steps=steps, progress="noise-aware classifier")
+read = pairwise_overlap(witness, teacher, images[: 10 * pairs], labels[: 10 * pairs], points)
+
+# %%
+witness_name, lower = "witness: twice the classifier's error", r"lower bound $\frac{1}{2}\,\mathbb{E}\,e^{-\mathrm{KL}_t}$"
+curves = {
+    witness_name: [interval.value for interval in read],
+    r"overlap: $\mathbb{E}\,e^{-\mathrm{KL}_t}$": shipped_p["overlap"][points].tolist(),
+    lower: (shipped_p["overlap"][points] / 2).tolist(),
+    r"indifference: $1 - s(t)/\max s$": shipped_p["indifference"][points].tolist(),
+    r"exponential, $\lambda = 5$": schedule("exponential", 5.0, T=T)(torch.tensor(points)).tolist(),
+}
+plots.lines(
+    points, curves, intervals={witness_name: [i[1:] for i in read]}, band=band, xlabel="timestep $t$", ylabel="overlap, or $p(t)$"
+)
+
+# %% [markdown]
+# *Figure: the witness's estimate of the overlap (with 95% intervals over pictures), the measured overlap schedule with the lower bound it implies, the indifference schedule, and the authors' exponential, against $t$. At $t = T$ the witness tosses a coin, as the theory says; it stays above the lower bound;
+# and pictures of different digits are practically disjoint below $t \approx 700$. The exponential swaps far more often at middle $t$ than pictures overlap.*
+#
+# **Think.** Two ways to err: swapping where $(x_t, \hat c)$ is implausible wastes a training pair on an input that sampling never meets; not swapping where it is plausible withholds what the student has no other way to see. Which error would you rather make, and does it depend on how long you train?
+
+# %% [markdown]
+# ## 4 · The $p(t)$ laboratory
+#
+# Choose a family, move its parameter, and watch: the curve, its mean, the share of pairs whose condition is really a foreign one (the pool of ten labels holds the sample's own, too), twelve samples and what `randomize` does to their conditions, and what came out
+# of *training* with the nearest schedule that we did train (section 5). The distance to it, the mean of $|\Delta p|$ over $t$, is given, so that you know how far to trust it.
+
+# %%
+from rcedu.data import data_folder
+from rcedu.files import read_json
+
+table = read_json(data_folder() / "digits" / "results" / "unseen-schedules.json")
+trained = panels.outcomes(table)
+batch = panels.example_batch(teacher, cache)  # twelve noisy samples
+
+# %%
+from rcedu.widgets import ScheduleLaboratory
+
+laboratory = ScheduleLaboratory(batch, trained)
+laboratory.box
+
+# %%
+panel = panels.SchedulePanel(batch, rows=4)
+settings = [("exponential", 5.0), ("two-sided", 8.0), ("overlap", None), ("constant", 1.0)]
+for row, (family, parameter) in enumerate(settings):
+    view = panels.view_schedule(family, parameter, batch, trained)
+    panel.update(view, row)
+    print(view.sentence(unseen_digit=3))
+panel.figure
+
+# %% [markdown]
+# *Figure: four settings of the laboratory for readers on paper. Left: $p(t)$ (solid), the share of foreign conditions (dashed) and the nearest schedule that was trained (dotted). Right: twelve noisy samples with their $t$ above and their label below, in orange where it was swapped (own → given); under them, what training with the nearest schedule led to.*
+
+# %% [markdown]
+# ## 5 · Does it matter? The ablation
+#
+# Notebook 02's student B, trained with every family at equal budget: 700 steps of batch 32, three seeds each, no picture of a 3 anywhere. "none" is arm A. "constant, p = 0.2" swaps as often as the exponential with $\lambda = 5$, but at any $t$: it isolates *where* from *how often*.
+
+# %%
+from rcedu.report import markdown_table
+
+source = table["provenance"]
+display(Markdown(markdown_table(table["rows"], 3) + f"\n\n*`{source['command']}`, {source['machine']}, torch {source['torch']}, {source['date']}; mean over {table['rows']['none']['seeds']} seeds [95% interval]*"))
+
+# %%
+columns = {"asked 3 is read as 3, %": ("unseen", 100), "other digits, %": ("seen", 100), "digit-FID": ("fid", 1)}
+plots.interval_dots(
+    list(table["rows"]),
+    {title: [[scale * value for value in row[key]] for row in table["rows"].values()] for title, (key, scale) in columns.items()},
+)
+
+# %% [markdown]
+# *Figure: the table as a picture: mean over three seeds with 95% intervals, one row a schedule.*
+#
+# ANSWERS
+#
+# ## Three questions
+#
+# 1. Both measured schedules come from a teacher's predictions alone. What would you need to measure them for Stable Diffusion, where the conditions are millions of prompts?
+# 2. The identity of section 2 integrates over SNR. Which change of the noise schedule leaves the measured $p$ unchanged as a function of SNR, and what happens to it as a function of $t$?
+# 3. The judge decides which of the two wins. What would change in section 1 if it had been trained on noisy or torn digits as well?
+#
+# **Links.** Random conditioning: [arXiv:2504.02011](https://arxiv.org/abs/2504.02011) · Verdú, [Mismatched estimation and relative entropy](https://collaborate.princeton.edu/en/publications/mismatched-estimation-and-relative-entropy), IEEE Transactions on Information Theory, 2010 · the same integral for
+# maximum likelihood in diffusion: [arXiv:2101.09258](https://arxiv.org/abs/2101.09258) · classification with diffusion predictions: [arXiv:2303.16203](https://arxiv.org/abs/2303.16203)

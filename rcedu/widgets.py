@@ -1,0 +1,89 @@
+"""The two explorers of notebook 03, on ipywidgets (7.7, which Colab has, or 8).
+
+The pictures are PNGs inside an HTML widget, because its <img> can carry alt text, and because it needs no extension.
+"""
+
+import base64
+import html
+
+import ipywidgets
+
+from rcedu.conditioning import DenoisingFrames
+from rcedu.panels import Batch, DenoisingPanel, Outcome, SchedulePanel, view_schedule
+from rcedu.schedules import FAMILIES
+
+
+def img(png: bytes, alt: str) -> str:
+    """An HTML picture of a PNG, with its alt text."""
+    data = base64.b64encode(png).decode()
+    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt, quote=True)}" style="max-width: 100%">'
+
+
+class ScheduleLaboratory:
+    """Choose a p(t) and see the curve, a swapped batch, and what the nearest trained schedule led to.
+
+    batch    the pictures whose conditions are swapped;  trained  the ablation's outcomes
+    Controls: `family` (a dropdown) and `parameter` (a slider, hidden where the family has none). Display `box`.
+    """
+
+    def __init__(self, batch: Batch, trained: list[Outcome], unseen_digit: int = 3):
+        self.batch, self.trained = batch, trained
+        self.panel = SchedulePanel(batch, unseen_digit=unseen_digit)
+        self.family = ipywidgets.Dropdown(options=list(FAMILIES), value="exponential", description="p(t)")
+        self.parameter = ipywidgets.FloatSlider(continuous_update=False, readout_format=".2f", step=0.05)
+        self.picture, self.sentence = ipywidgets.HTML(), ipywidgets.HTML()
+        self.box = ipywidgets.VBox([ipywidgets.HBox([self.family, self.parameter]), self.picture, self.sentence])
+        self.family.observe(self._change_family, "value")
+        self.parameter.observe(self._redraw, "value")
+        self._change_family()
+
+    def _change_family(self, _=None) -> None:
+        knob = FAMILIES[self.family.value].parameter
+        self.parameter.layout.visibility = "visible" if knob else "hidden"
+        if knob:
+            self.parameter.unobserve(self._redraw, "value")  # one redraw, when the range is whole again
+            self.parameter.min = min(self.parameter.min, knob.low)
+            self.parameter.max = knob.high
+            self.parameter.min = knob.low
+            self.parameter.value, self.parameter.description = knob.default, knob.symbol
+            self.parameter.observe(self._redraw, "value")
+        self._redraw()
+
+    def _redraw(self, _=None) -> None:
+        knob = FAMILIES[self.family.value].parameter
+        view = view_schedule(self.family.value, self.parameter.value if knob else None, self.batch, self.trained)
+        self.panel.update(view)
+        sentence = view.sentence(self.panel.unseen_digit)
+        self.picture.value = img(self.panel.png(), sentence)
+        self.sentence.value = html.escape(sentence, quote=False)
+
+
+class DenoisingExplorer:
+    """Drag t, choose a source and a condition, and see the denoised result, from frames computed beforehand.
+
+    Controls: `time` (a slider over the frames' times), `source` and `asked` (dropdowns). Display `box`.
+    """
+
+    def __init__(self, frames: DenoisingFrames):
+        self.panel = DenoisingPanel(frames)
+        digits = [int(c) for c in frames.c]
+        self.time = ipywidgets.SelectionSlider(
+            options=[(str(t), i) for i, t in enumerate(frames.times)], index=len(frames.times) // 2, description="t",
+            continuous_update=False,
+        )  # fmt: skip
+        self.source = ipywidgets.Dropdown(options=[(str(c), i) for i, c in enumerate(digits)], description="source")
+        asked = next(digit for digit in (8, 3) if digit != digits[0])
+        self.asked = ipywidgets.Dropdown(options=list(range(10)), value=asked, description="asked for")
+        self.picture, self.sentence = ipywidgets.HTML(), ipywidgets.HTML()
+        controls = ipywidgets.HBox([self.time, self.source, self.asked])
+        self.box = ipywidgets.VBox([controls, self.picture, self.sentence])
+        for control in (self.time, self.source, self.asked):
+            control.observe(self._redraw, "value")
+        self._redraw()
+
+    def _redraw(self, _=None) -> None:
+        setting = (self.time.value, self.source.value, self.asked.value)
+        self.panel.update(*setting)
+        sentence = self.panel.sentence(*setting)
+        self.picture.value = img(self.panel.png(), sentence)
+        self.sentence.value = html.escape(sentence, quote=False)

@@ -1,0 +1,172 @@
+"""The explorers: every control is set, and the picture must become the right one."""
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rcedu.conditioning import DenoisingFrames
+from rcedu.data import data_folder
+from rcedu.panels import (
+    DenoisingPanel,
+    Outcome,
+    SchedulePanel,
+    animation,
+    example_batch,
+    mixture_frame,
+    outcomes,
+    view_schedule,
+)
+from rcedu.random_conditioning import randomize
+from rcedu.recipes import Shipped
+from rcedu.schedules import FAMILIES, schedule
+from rcedu.widgets import DenoisingExplorer, ScheduleLaboratory
+
+TRAINED = [
+    Outcome("exponential", 5.0, (0.907, 0.868, 0.935), (0.963, 0.94, 0.98), (14.2, 13.0, 15.4)),
+    Outcome("constant", 1.0, (0.8, 0.7, 0.9), (0.9, 0.85, 0.95), (20.0, 18.0, 22.0)),
+]
+
+
+@pytest.fixture(scope="module")
+def batch():
+    shipped = Shipped()
+    return example_batch(shipped.teacher, shipped.cache)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """Frames whose pictures say which setting they belong to: their brightness counts the settings."""
+    times, S = [100, 500, 900], 2
+    drawn = torch.arange(len(times) * S * 10).view(len(times), S, 10, 1, 1, 1).expand(-1, -1, -1, 1, 28, 28) * 4
+    probabilities = torch.rand(len(times), S, 10, 10, generator=torch.Generator().manual_seed(0)).softmax(dim=-1)
+    source = torch.full((S, 1, 28, 28), 99, dtype=torch.uint8)
+    x_t = torch.full((len(times), S, 1, 28, 28), 50, dtype=torch.uint8)
+    return DenoisingFrames(times, torch.tensor([7, 2]), source, x_t, drawn.to(torch.uint8), probabilities)
+
+
+def pixels(widget) -> np.ndarray:
+    """The picture inside an HTML widget, (H, W, 3)."""
+    data = re.search(r'src="data:image/png;base64,([^"]+)"', widget.value)[1]
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
+
+
+def alt(widget) -> str:
+    return re.search(r'alt="([^"]+)"', widget.value)[1]
+
+
+def expected(batch, family, parameter) -> np.ndarray:
+    """A panel drawn from nothing for this one setting."""
+    panel = SchedulePanel(batch)
+    panel.update(view_schedule(family, parameter, batch, TRAINED))
+    return np.asarray(Image.open(io.BytesIO(panel.png())))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_laboratory_shows_the_family_that_was_chosen(batch, family):
+    laboratory = ScheduleLaboratory(batch, TRAINED)
+    other = "quadratic" if family == "exponential" else "exponential"
+    laboratory.family.value = other
+    before = pixels(laboratory.picture)
+    laboratory.family.value = family
+    knob = FAMILIES[family].parameter
+    after = pixels(laboratory.picture)
+    assert not np.array_equal(before, after)
+    assert np.array_equal(after, expected(batch, family, knob.default if knob else None))
+    assert laboratory.sentence.value.startswith(family) and alt(laboratory.picture) == laboratory.sentence.value
+    assert laboratory.parameter.layout.visibility == ("visible" if knob else "hidden")
+
+
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.parameter])
+def test_laboratory_shows_the_parameter_that_was_set(batch, family):
+    laboratory = ScheduleLaboratory(batch, TRAINED)
+    laboratory.family.value = family
+    knob = FAMILIES[family].parameter
+    assert (laboratory.parameter.min, laboratory.parameter.max) == (knob.low, knob.high)
+    assert laboratory.parameter.description == knob.symbol
+    for value in (knob.low, knob.high):
+        laboratory.parameter.value = value
+        assert np.array_equal(pixels(laboratory.picture), expected(batch, family, value))
+        mean = schedule(family, value, T=batch.T)(torch.arange(batch.T)).mean()
+        assert f"mean p = {mean:.3f}" in laboratory.sentence.value
+
+
+def test_ranges_follow_from_any_family_to_any_other(batch):
+    """A slider whose minimum exceeds its maximum on the way would raise; the redraws are counted, one a change."""
+    laboratory = ScheduleLaboratory(batch, TRAINED)
+    drawn = []
+    laboratory.picture.observe(lambda change: drawn.append(change), "value")
+    families = [*FAMILIES, *reversed(FAMILIES)]
+    for family in families:
+        laboratory.family.value = family
+    changes = sum(a != b for a, b in zip(["exponential", *families], families, strict=False))
+    assert len(drawn) == changes
+
+
+def test_the_swaps_are_those_of_randomize(batch):
+    view = view_schedule("sigmoid", 0.5, batch, TRAINED, seed=3)
+    p = schedule("sigmoid", 0.5, T=batch.T)
+    c_hat, replaced = randomize(batch.c, batch.t, batch.pool, p, torch.Generator().manual_seed(3))
+    assert torch.equal(view.c_hat, c_hat) and torch.equal(view.replaced, replaced)
+    assert f"{int(replaced.sum())} of 12 conditions swapped" in view.sentence(3)
+
+
+def test_nearest_is_the_nearest_curve(batch):
+    near = view_schedule("exponential", 5.5, batch, TRAINED)
+    assert near.nearest == TRAINED[0] and 0 < near.distance < 0.05
+    exact = view_schedule("constant", 1.0, batch, TRAINED)
+    assert exact.nearest == TRAINED[1] and exact.distance == 0
+    far = view_schedule("constant", 0.9, batch, TRAINED)
+    assert far.nearest == TRAINED[1] and far.distance == pytest.approx(0.1)
+
+
+def test_outcomes_are_the_table_that_ships():
+    table = json.loads((data_folder() / "digits" / "results" / "unseen-schedules.json").read_text(encoding="utf-8"))
+    found = outcomes(table)
+    assert len(found) == len(table["rows"]) - 1  # all but "none"
+    assert {outcome.family for outcome in found} == set(FAMILIES)
+    row = table["rows"]["exponential, λ = 5"]
+    assert next(o for o in found if (o.family, o.parameter) == ("exponential", 5.0)).unseen == row["unseen"]
+
+
+def test_explorer_shows_the_frame_that_was_chosen(frames):
+    explorer = DenoisingExplorer(frames)
+    seen = set()
+    for time in range(3):
+        for source in range(2):
+            for asked in (0, 4, 9):
+                explorer.time.index, explorer.source.value, explorer.asked.value = time, source, asked
+                panel = DenoisingPanel(frames)
+                panel.update(time, source, asked)
+                shown = pixels(explorer.picture)
+                assert np.array_equal(shown, np.asarray(Image.open(io.BytesIO(panel.png()))))
+                seen.add(shown.tobytes())
+                c = int(frames.c[source])
+                assert f"A {c}, noised to t = {frames.times[time]} and denoised as a {asked}" in explorer.sentence.value
+                assert alt(explorer.picture) == explorer.sentence.value
+    assert len(seen) == 18
+
+
+def test_panel_on_paper_is_the_widgets_picture(batch):
+    """savefig draws the moving parts too: the figure of a panel and its quick PNG are the same picture."""
+    panel = SchedulePanel(batch)
+    panel.update(view_schedule("two-sided", 5.0, batch, TRAINED))
+    quick = np.asarray(Image.open(io.BytesIO(panel.png()))).astype(int)
+    buffer = io.BytesIO()
+    panel.figure.savefig(buffer, dpi=90)
+    saved = np.asarray(Image.open(io.BytesIO(buffer.getvalue())).convert("RGB")).astype(int)
+    assert quick.shape == saved.shape
+    assert (np.abs(quick - saved).max(axis=2) > 40).mean() < 0.01  # but for what is drawn over what
+
+
+def test_animation_has_every_frame():
+    grid = torch.linspace(-1, 1, 20)
+    bump = torch.exp(-(grid[:, None] ** 2 + grid**2))
+    frames = [mixture_frame(grid, grid, (bump, bump.roll(i, 0)), ("a", "b"), f"t = {i}") for i in range(3)]
+    movie = Image.open(io.BytesIO(animation(frames)))
+    assert movie.format == "PNG" and movie.n_frames == 3

@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> None:
-    if sys.argv[1:2] in (["demo"], ["unseen"]) and "--help" not in sys.argv:
+    if sys.argv[1:2] in (["demo"], ["unseen"]) and not {"--help", "-h"} & set(sys.argv):
         from rcedu.workers import start_early
 
         start_early()  # importing takes several seconds: the workers and this process do it side by side

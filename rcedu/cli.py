@@ -3,11 +3,14 @@
 Bad input ends with one line on stderr and exit code 2; nothing is left half-written.
 """
 
+import functools
+import io
 import os
 import shlex
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import tyro
@@ -44,7 +47,11 @@ def cache(run: CacheRun = CacheRun(), out: Path | None = None) -> None:  # noqa:
 
 
 def judge(out: Path | None = None) -> None:
-    """Score what ships: the classifier on MNIST's test set, the teacher's cached samples, and their FIDs."""
+    """Score what ships: the classifier on MNIST's test set, the teacher's cached samples, and their FIDs.
+
+    Args:
+        out: write here, not to data/digits/results/teacher.json, the marks that ship.
+    """
     shipped = Shipped()
     classifier, samples = shipped.judge, shipped.cache  # first, so that a damaged file is found before any work
     train_images, _ = mnist(train=True)
@@ -149,16 +156,22 @@ def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | N
 
 
 def demo(jobs: int | None = None) -> None:
-    """The held-out digit from end to end: trains arms A, B and C side by side; table, page and picture in runs/demo."""
+    """The held-out digit from end to end: trains arms A, B and C side by side; table, page and picture in runs/demo.
+
+    Args:
+        jobs: trainings at a time; default all three.
+    """
     from rcedu.notebooks import execute, write_html
-    from rcedu.unseen_digit import ARMS, DEMO_FOLDER, budget, run_all, write_results
+    from rcedu.unseen_digit import ARM_LABELS, ARMS, DEMO_FOLDER, budget, run_all, write_results
 
     source = data_folder().parent / "notebooks" / "02_unseen_digit.py"
     folder = runs_folder() / DEMO_FOLDER[preset()]
     runs = {name: budget(arm, preset()) for name, arm in ARMS.items()}
+    size = f"{runs['A'].steps} steps of batch {runs['A'].batch_size} each, preset {preset()}"
+    print(f"three students side by side, {size} (cpu: about two minutes on two cores); results in {folder}", flush=True)
     results = run_all(runs, folder, jobs=jobs)
     rows = write_results(folder / "results.json", results, f"RCEDU_PRESET={preset()} rcedu demo")
-    print(plain_table(markdown_table(rows, runs["A"].digit)))
+    print(plain_table(markdown_table({ARM_LABELS[name]: row for name, row in rows.items()}, runs["A"].digit)))
     print("drawing the notebook ...", flush=True)
     page = write_html(execute(source), folder / "02_unseen_digit.html")  # finds the results above and reads them
     print(f"table    {folder / 'results.json'}\npage     {page}\npicture  {folder / 'comparison.png'}")
@@ -180,18 +193,65 @@ def anatomy(threads: int = 1, batch_size: int = 64) -> None:
     print(plain_table(measure(threads=threads, batch_size=batch_size)))
 
 
-COMMANDS = (classifier, teacher, cache, judge, conditioning, unseen, demo, notebooks, anatomy)
+def sliders() -> None:
+    """Time how long the explorers of notebook 03 take to answer: milliseconds from a changed control to the new picture."""
+    from rcedu.conditioning import denoising_frames
+    from rcedu.files import read_json
+    from rcedu.panels import example_batch, outcomes
+    from rcedu.widgets import DenoisingExplorer, ScheduleLaboratory, time_updates
+
+    shipped = Shipped()
+    trained = outcomes(read_json(_digits() / "results" / "unseen-schedules.json"))
+    laboratory = ScheduleLaboratory(example_batch(shipped.teacher, shipped.cache), trained)
+    images, labels = (x[:2] for x in mnist(train=False))
+    explorer = DenoisingExplorer(denoising_frames(shipped.teacher, shipped.judge, images, labels, [99, 499, 699, 899], steps=2))
+    families = laboratory.family.options
+    for name, change in {
+        "laboratory, parameter": lambda i: setattr(laboratory.parameter, "value", 1 + i % 40 / 4),
+        "laboratory, family": lambda i: setattr(laboratory.family, "value", families[(i + 1) % len(families)]),
+        "explorer, t": lambda i: setattr(explorer.time, "index", i % 4),
+    }.items():
+        times = sorted(time_updates(change, 42))
+        print(f"{name}: median {times[21]:.0f} ms, slowest {times[-1]:.0f} ms")
+
+
+COMMANDS = (classifier, teacher, cache, judge, conditioning, unseen, demo, notebooks, anatomy, sliders)
+
+
+def _later(command: Callable) -> Callable:
+    """The same command line, but calling it returns what is to be run: parsing ends before work begins."""
+
+    @functools.wraps(command)
+    def prepared(*args, **kwargs):
+        return functools.partial(command, *args, **kwargs)
+
+    return prepared
+
+
+def _in_one_line(complaint: str) -> str:
+    """The first paragraph of tyro's framed error."""
+    lines = [line.strip("│ ") for line in complaint.splitlines() if not line.startswith(("╭", "╰"))]
+    end = next((i for i, line in enumerate(lines) if not line.strip("─ ")), len(lines))
+    return f"rcedu: {' '.join(lines[:end])} (see rcedu --help)"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `rcedu`."""
     app = tyro.extras.SubcommandApp()
     for command in COMMANDS:
-        app.command(command)
+        app.command(_later(command))
     if os.environ.get("PYTHONWARNINGS") is None:
         warnings.simplefilter("ignore", category=FutureWarning)  # the libraries' own, not the reader's business
+    complaint = io.StringIO()
     try:
-        app.cli(args=arguments, prog="rcedu", description=__doc__.splitlines()[0])
+        with redirect_stderr(complaint):
+            run = app.cli(args=arguments, prog="rcedu", description=__doc__.splitlines()[0])
+    except SystemExit as stop:
+        if stop.code:
+            print(_in_one_line(complaint.getvalue()), file=sys.stderr)
+        raise
+    try:
+        run()
     except (UsageError, OSError) as error:
         print(f"rcedu: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import secrets
 import shutil
@@ -106,9 +107,18 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _null_for_nan(value):
+    """NaN is no JSON: other languages' readers refuse a file that has one."""
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _null_for_nan(part) for key, part in value.items()}
+    return [_null_for_nan(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
 def write_json(path: Path, value) -> None:
-    """Write JSON, atomically."""
-    text = json.dumps(value, indent=2, sort_keys=False) + "\n"
+    """Write JSON, atomically; NaN (an interval that a single run does not have) as null."""
+    text = json.dumps(_null_for_nan(value), indent=2, sort_keys=False, allow_nan=False) + "\n"
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

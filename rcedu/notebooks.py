@@ -1,10 +1,13 @@
 """Notebooks from their py:percent sources: execute, clean, pair, and print as a web page."""
 
+import copy
 import re
+import unicodedata
 from itertools import pairwise
 from pathlib import Path
 
 import jupytext
+import latex2mathml.converter
 import nbformat
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import ExecutePreprocessor
@@ -18,7 +21,8 @@ def execute(source: Path, timeout: int = 1800) -> nbformat.NotebookNode:
         raise UsageError(f"{source} does not exist; notebooks are in the notebooks/ folder of a checkout")
     notebook = jupytext.read(source)
     resources = {"metadata": {"path": str(Path(source).parent)}}
-    ExecutePreprocessor(timeout=timeout, kernel_name="python3").preprocess(notebook, resources)
+    quiet = ["--log-level=ERROR"]  # newer kernels warn of plain TCP, on this very machine
+    ExecutePreprocessor(timeout=timeout, kernel_name="python3", extra_arguments=quiet).preprocess(notebook, resources)
     return clean(notebook)
 
 
@@ -63,9 +67,47 @@ def write_pair(source: Path) -> Path:
     return target
 
 
+_CODE_OR_MATH = re.compile(r"(?P<code>```.*?```|`[^`]*`)|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", flags=re.DOTALL)
+
+
+_LETTER = re.compile(r'<mi mathvariant="(script|double-struck)">([A-Z])</mi>')
+
+
+def _unicode_letter(match: re.Match) -> str:
+    """Browsers draw the letter itself (a script L), but no longer a plain one with an attribute that asks for script."""
+    style, letter = match[1].upper(), match[2]
+    try:
+        letter = unicodedata.lookup(f"MATHEMATICAL {style} CAPITAL {letter}")
+    except KeyError:  # a few are older than their block
+        letter = unicodedata.lookup(f"{style} CAPITAL {letter}")
+    return f"<mi>{letter}</mi>"
+
+
 def write_html(notebook: nbformat.NotebookNode, target: Path) -> Path:
-    """The executed notebook as one self-contained web page."""
-    html, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook)
+    """The executed notebook as one self-contained web page: pictures inside, nothing fetched.
+
+    Formulas become MathML, which browsers draw themselves; MathJax, nbconvert's way, comes over the network.
+    """
+    formulas = []
+
+    def take_out(match: re.Match) -> str:
+        if match["code"]:
+            return match["code"]
+        tex = (match["block"] or match["inline"]).replace(r"\bigl\|", r"\|").replace(r"\bigr\|", r"\|")
+        mathml = latex2mathml.converter.convert(tex, display="block" if match["block"] else "inline")
+        formulas.append(_LETTER.sub(_unicode_letter, mathml.replace(r"\_", "_")))
+        return f"formula-{len(formulas) - 1}-here"  # nbconvert strips tags it does not know from markdown
+
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = _CODE_OR_MATH.sub(take_out, cell.source)
+    title = next(
+        (line.strip("# ") for cell in notebook.cells for line in cell.source.splitlines() if line.startswith("# ")), ""
+    )
+    html, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook, resources={"metadata": {"name": title}})
+    html = re.sub(r"formula-(\d+)-here", lambda match: formulas[int(match[1])], html)
+    html = html.replace("</head>", "<style>.highlight pre { white-space: pre-wrap !important; }</style></head>", 1)
     with atomic_path(target) as temporary:
         temporary.write_text(html, encoding="utf-8")
     return target

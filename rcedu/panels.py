@@ -23,14 +23,14 @@ from rcedu.report import format_interval
 from rcedu.schedules import label, schedule
 
 
-def animation(frames: Iterable[Figure], *, milliseconds: int = 200, dpi: int = 70) -> bytes:
+def animation(frames: Iterable[Figure], *, milliseconds: int = 400, dpi: int = 60) -> bytes:
     """Figures as one animated PNG that repeats; where animation is not supported, the first frame is shown."""
     images = []
     for figure in frames:
         figure.set_dpi(dpi)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-        images.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(48))
+        images.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(12))
     buffer = io.BytesIO()
     images[0].save(buffer, format="PNG", save_all=True, append_images=images[1:], duration=milliseconds, loop=0, optimize=True)
     return buffer.getvalue()
@@ -160,7 +160,7 @@ class SchedulePanel(_Panel):
         own_or_not = batch.pool[:, None] != batch.pool
         self.share_foreign = own_or_not.float().mean().item()  # of the swaps: the pool holds the own condition too
         height = 3.3
-        super().__init__(Figure(figsize=(10, height * rows), dpi=90))
+        super().__init__(Figure(figsize=(10, height * rows), dpi=80))
         grid = self.figure.add_gridspec(
             rows, 2, width_ratios=[1, 1.25], left=0.065, right=0.995, wspace=0.1, hspace=0.5,
             top=1 - 0.3 / (height * rows), bottom=0.62 / (height * rows),
@@ -204,7 +204,7 @@ class SchedulePanel(_Panel):
         near = view.nearest
         footer.set_text(
             f"nearest that was trained: {label(near.family, near.parameter)} (mean |Δp| = {view.distance:.3f})\n"
-            f"read as asked: {self.unseen_digit} {format_interval(near.unseen)} %, others {format_interval(near.seen)} %\n"
+            f"asked {self.unseen_digit}: {format_interval(near.unseen)} %, others: {format_interval(near.seen)} %\n"
             f"digit-FID {format_interval(near.fid, scale=1)}"
         )
 
@@ -233,7 +233,7 @@ class DenoisingPanel(_Panel):
         axes = self.figure.add_subplot(grid[row, 3])
         axes.spines[["top", "right"]].set_visible(False)
         axes.set(ylim=(0, 1), xlim=(-0.6, 9.6), xlabel="digit", xticks=range(10))
-        axes.set_title("judge's probability (red: source)", fontsize=10)
+        axes.set_title("judge (orange: source)", fontsize=10)
         bars = axes.bar(range(10), [0] * 10)
         self._move(*pictures, *titles, *bars)
         return pictures, titles, bars

@@ -201,8 +201,11 @@ def accuracy_bars(results: Mapping[str, Sequence[tuple[str, Sequence[float]]]]) 
     return figure
 
 
-def interval_dots(names: Sequence[str], columns: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
-    """A table as a picture: a row a name, a panel a column; title -> [(value, low, high), ...] in the order of names."""
+def interval_dots(names: Sequence[str], columns: Mapping[str, Sequence[Sequence[float]]], *, zero: bool = False) -> Figure:
+    """A table as a picture: a row a name, a panel a column; title -> [(value, low, high), ...] in the order of names.
+
+    zero  draw a line at 0, for differences
+    """
     figure = Figure(figsize=(10, 0.28 * len(names) + 0.9), layout="constrained")
     y = range(len(names))
     for i, (title, intervals) in enumerate(columns.items()):
@@ -212,6 +215,8 @@ def interval_dots(names: Sequence[str], columns: Mapping[str, Sequence[Sequence[
         axes.errorbar(values, y, xerr=error, fmt="o", color=BLUE, ecolor=SKY, capsize=3, markersize=5)
         axes.set_yticks(y, names if i == 0 else [""] * len(names))
         axes.invert_yaxis()
+        if zero:
+            axes.axvline(0, color=GREY, linewidth=1)
     return figure
 
 
@@ -236,9 +241,9 @@ def comparison_grid(images_by_arm: Mapping[str, Tensor], asked: Tensor, wrong: M
     """
     borders = [[VERMILLION if bad else None for bad in wrong[name].tolist()] for name in images_by_arm]
     images = torch.stack(list(images_by_arm.values()))
-    return digit_grid(
-        images, row_labels=list(images_by_arm), col_labels=[str(int(c)) for c in asked], borders=borders, size=0.7
-    )
+    title = "Above: the digit asked for. Orange frame: the judge reads another one"
+    columns = [str(int(c)) for c in asked]
+    return digit_grid(images, row_labels=list(images_by_arm), col_labels=columns, title=title, borders=borders, size=0.7)
 
 
 def swap_panel(images: Tensor, c: Tensor, c_hat: Tensor, replaced: Tensor, *, t: Tensor) -> Figure:

@@ -1,6 +1,7 @@
 """Results with their provenance: which machine, preset, day and command a number comes from; tables of them."""
 
 import datetime
+import math
 import os
 import platform
 from collections.abc import Sequence
@@ -56,11 +57,33 @@ def summarize(results: Sequence[dict]) -> dict[str, Interval | int]:
     }
 
 
-def format_interval(interval: Sequence[float], scale: float = 100, digits: int = 1) -> str:
+def paired_differences(table: dict, reference: str) -> dict[str, dict[str, Interval]]:
+    """Every row minus the reference row, seed by seed, so that what a seed does to both cancels.
+
+    table  a results file of `rcedu unseen`, with at least two seeds;  returns name -> {unseen, seen (shares), fid}
+    """
+
+    def value(name: str, seed: str, key: str) -> float:
+        stored = table["runs"][f"{name}/{seed}"][key]
+        return stored[0] / stored[1] if isinstance(stored, list) else stored
+
+    seeds = [name.rsplit("/", 1)[1] for name in table["runs"] if name.rsplit("/", 1)[0] == reference]
+    return {
+        name: {
+            key: mean_interval([value(name, seed, key) - value(reference, seed, key) for seed in seeds])
+            for key in ("unseen", "seen", "fid")
+        }
+        for name in table["rows"]
+        if name != reference
+    }
+
+
+def format_interval(interval: Sequence[float | None], scale: float = 100, digits: int = 1) -> str:
     """'97.3 [96.1, 98.5]'; without the brackets where there is no interval."""
-    value, low, high = (scale * x for x in interval)
-    bracket = "" if low != low else f" [{low:.{digits}f}, {high:.{digits}f}]"  # NaN: one run only
-    return f"{value:.{digits}f}{bracket}"
+    value, low, high = interval
+    if low is None or math.isnan(low):  # one run only; null when read from JSON
+        return f"{scale * value:.{digits}f}"
+    return f"{scale * value:.{digits}f} [{scale * low:.{digits}f}, {scale * high:.{digits}f}]"
 
 
 def markdown_table(rows: dict[str, dict], digit: int) -> str:

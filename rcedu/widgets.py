@@ -5,6 +5,8 @@ The pictures are PNGs inside an HTML widget, because its <img> can carry alt tex
 
 import base64
 import html
+import time
+from collections.abc import Callable
 
 import ipywidgets
 
@@ -17,6 +19,16 @@ def img(png: bytes, alt: str) -> str:
     """An HTML picture of a PNG, with its alt text."""
     data = base64.b64encode(png).decode()
     return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt, quote=True)}" style="max-width: 100%">'
+
+
+def time_updates(change: Callable[[int], None], count: int) -> list[float]:
+    """Milliseconds that each of `count` changes of a control takes until the new picture is in place."""
+    times = []
+    for i in range(count):
+        start = time.perf_counter()
+        change(i)
+        times.append(1000 * (time.perf_counter() - start))
+    return times
 
 
 class ScheduleLaboratory:

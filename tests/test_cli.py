@@ -27,6 +27,8 @@ def test_help(command, capsys):
     [
         (["unseen", "nonsense"], "unknown table 'nonsense'; choose from arms, variants, students"),
         (["unseen", "--digit", "12"], "12 is not a digit"),
+        (["unseen", "schedules", "--only", "cubic"], "no row 'cubic' in schedules; choose from none; constant"),
+        (["conditioning", "--digit", "12"], "12 is not a digit"),
         (["notebooks", "99_nowhere"], "99_nowhere.py does not exist"),
     ],
 )
@@ -40,8 +42,18 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, says, capsys, tmp_path
     assert not list(tmp_path.rglob("*.safetensors")) and not list(tmp_path.rglob("*.json"))
 
 
-def test_unknown_command_is_exit_code_2(capsys):
-    assert exit_code_and_error(capsys, "nonsense")[0] == 2
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nonsense"], "Unrecognized options: nonsense"),
+        (["unseen", "--steps", "abc"], "Error parsing --steps"),
+        (["unseen", "--stepz", "3"], "Unrecognized options: --stepz, 3"),
+    ],
+)
+def test_what_cannot_be_parsed_is_one_line_too(arguments, says, capsys):
+    code, error = exit_code_and_error(capsys, *arguments)
+    assert code == 2 and says in error and "rcedu --help" in error
+    assert len(error.strip().splitlines()) == 1
 
 
 def test_unknown_preset(capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """Whole files or none, whatever happens while they are written."""
 
 import errno
+import json
 import os
 import sys
 from pathlib import Path
@@ -223,3 +224,11 @@ def test_hash_of_tensors_sees_everything_but_order():
         {"a": changed, "b": x + 1}, {"a": x}, {"a": x.view(torch.int32), "b": x + 1},
     ]  # fmt: skip
     assert len({base, *map(hash_tensors, others)}) == 1 + len(others)
+
+
+def test_nan_is_written_as_null(tmp_path):
+    """Every reader of JSON can read it: NaN would not parse elsewhere."""
+    write_json(tmp_path / "x.json", {"interval": (1.0, float("nan"), float("nan")), "deep": [{"a": float("nan")}], "n": 1})
+    assert json.loads((tmp_path / "x.json").read_text(), parse_constant=pytest.fail) == {
+        "interval": [1.0, None, None], "deep": [{"a": None}], "n": 1,
+    }  # fmt: skip

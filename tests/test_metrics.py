@@ -12,6 +12,7 @@ from rcedu.classifier import DigitClassifier
 from rcedu.data import mnist
 from rcedu.files import UsageError, save_tensors
 from rcedu.metrics import DigitFID, asked_digit_accuracy, confusion, mean_interval, proportion
+from rcedu.report import paired_differences
 
 
 @pytest.mark.parametrize(
@@ -123,3 +124,18 @@ def test_classifier_refuses_another_file(tmp_path):
     with pytest.raises(UsageError, match="not a digit classifier") as raised:
         DigitClassifier.load(tmp_path / "x.safetensors")
     assert "\n" not in str(raised.value)
+
+
+def test_paired_differences_by_hand():
+    """Seeds that lift both rows alike cancel: a difference that is the same on every seed has no spread."""
+    runs = {
+        "A/seed-0": {"unseen": [10, 100], "seen": [90, 100], "fid": 5.0},
+        "A/seed-1": {"unseen": [30, 100], "seen": [80, 100], "fid": 9.0},
+        "B/seed-0": {"unseen": [20, 100], "seen": [90, 100], "fid": 4.0},
+        "B/seed-1": {"unseen": [40, 100], "seen": [82, 100], "fid": 8.0},
+    }
+    found = paired_differences({"rows": {"A": {}, "B": {}}, "runs": runs}, "A")
+    assert list(found) == ["B"]
+    assert found["B"]["unseen"] == pytest.approx((0.1, 0.1, 0.1))
+    assert found["B"]["fid"] == pytest.approx((-1, -1, -1))
+    assert found["B"]["seen"].value == pytest.approx(0.01) and found["B"]["seen"].low < 0 < found["B"]["seen"].high

@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from rcedu.notebooks import clean, same_content
+from rcedu.notebooks import clean, same_content, write_html
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 SOURCES = sorted(NOTEBOOKS.glob("[0-9]*.py"))
@@ -57,6 +57,22 @@ def test_every_figure_is_described(source):
     for cell, following in zip(cells, [*cells[1:], None], strict=True):
         if cell.cell_type == "code" and any("image/png" in output.get("data", {}) for output in cell.outputs):
             assert following is not None and "*Figure" in following.source, cell.source
+
+
+@pytest.mark.parametrize("source", PAIRS)
+def test_web_page_needs_no_network(source, tmp_path):
+    """Every formula is MathML (none is left as TeX), pictures are inside and carry their captions as alt text."""
+    notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    page = write_html(notebook, tmp_path / "page.html").read_text(encoding="utf-8")
+    texts = [re.sub(r"```.*?```|`[^`]*`", "", c.source, flags=re.DOTALL) for c in notebook.cells if c.cell_type == "markdown"]
+    formulas = sum(len(re.findall(r"\$\$.+?\$\$|\$[^$\n]+?\$", text, flags=re.DOTALL)) for text in texts)
+    assert page.count("<math") == formulas > 0
+    body = re.sub(r"<(pre|code|script|style).*?</\1>", "", page, flags=re.DOTALL)
+    text = re.sub(r"<[^>]*>", "", body)
+    assert not re.search(r"\\[a-zA-Z]{2,}", text)
+    pictures = re.findall(r"<img[^>]*>", page)
+    assert pictures and all('src="data:' in picture for picture in pictures)
+    assert all(re.search(r'alt="[^"]{20,}"', picture) and "No description" not in picture for picture in pictures)
 
 
 @pytest.mark.parametrize("source", PAIRS)

@@ -158,7 +158,7 @@ def test_panel_on_paper_is_the_widgets_picture(batch):
     panel.update(view_schedule("two-sided", 5.0, batch, TRAINED))
     quick = np.asarray(Image.open(io.BytesIO(panel.png()))).astype(int)
     buffer = io.BytesIO()
-    panel.figure.savefig(buffer, dpi=90)
+    panel.figure.savefig(buffer, dpi=80)
     saved = np.asarray(Image.open(io.BytesIO(buffer.getvalue())).convert("RGB")).astype(int)
     assert quick.shape == saved.shape
     assert (np.abs(quick - saved).max(axis=2) > 40).mean() < 0.01  # but for what is drawn over what

@@ -193,9 +193,9 @@ class SchedulePanel(_Panel):
     def update(self, view: ScheduleView, row: int = 0) -> None:
         """Draw one setting into one row."""
         nearest, swap, foreign, title, heading, footer, labels = self.rows[row]
-        nearest.set_ydata(view.nearest_p)
-        swap.set_ydata(view.p_t)
-        foreign.set_ydata(view.p_t * self.share_foreign)
+        nearest.set_ydata(view.nearest_p.numpy())
+        swap.set_ydata(view.p_t.numpy())
+        foreign.set_ydata(view.p_t.numpy() * self.share_foreign)
         title.set_text(f"{view.name}: mean p = {view.p_t.mean():.3f}")
         for text, c, c_hat, replaced in zip(labels, self.batch.c, view.c_hat, view.replaced, strict=True):
             text.set_text(f"{int(c)} → {int(c_hat)}" if replaced else f"{int(c)}")

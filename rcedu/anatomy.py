@@ -1,10 +1,13 @@
-"""What a training step costs against UNet anatomy: `rcedu anatomy`."""
+"""What a UNet costs: multiply-accumulates, counted, and step times, measured (`rcedu anatomy`)."""
 
 import time
+from typing import NamedTuple
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from rcedu.models import digit_unet
+from rcedu.stable_diffusion import example_inputs
 from rcedu.students import parameter_count, remove_blocks
 
 ANATOMIES = {  # widths, layers a level
@@ -17,6 +20,29 @@ ANATOMIES = {  # widths, layers a level
     "32-64-64, 2 layers": ((32, 64, 64), 2),
     "24-48-96, 2 layers": ((24, 48, 96), 2),
 }
+
+
+class Macs(NamedTuple):
+    """Multiply-accumulates of one forward pass of one picture, in units of 10^9 (GMACs)."""
+
+    layers: float  # convolutions and linear layers, what papers usually count
+    attention: float  # the products inside attention, Q K^T and the weighted sum of V
+
+    @property
+    def total(self) -> float:
+        return self.layers + self.attention
+
+
+def macs(unet, size: int = 64, tokens: int = 77) -> Macs:
+    """Count by torch's FlopCounterMode, on the UNet's device; on the meta device nothing is computed.
+
+    size  width of the latents: 64 for pictures of 512
+    """
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        unet(**example_inputs(unet, size, tokens))
+    flops = {str(operation): count for operation, count in counter.get_flop_counts()["Global"].items()}
+    attention = sum(count for operation, count in flops.items() if "attention" in operation or "bmm" in operation)
+    return Macs((sum(flops.values()) - attention) / 2e9, attention / 2e9)
 
 
 def step_times(unet, batch_size: int, repeats: int = 5) -> tuple[float, float]:

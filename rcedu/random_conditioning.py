@@ -81,7 +81,7 @@ def overlap(kl: Tensor) -> Tensor:
 
 
 def indifference(squared: Tensor) -> Tensor:
-    """p(t) = 1 - s(t) / max s, with s(t) = E || eps(x_t, t, c) - eps(x_t, t, c') ||^2.
+    """p(t) = 1 - Delta(t) / max Delta, with Delta(t) = E || eps(x_t, t, c) - eps(x_t, t, c') ||^2.
 
     Swap where the noise prediction hardly depends on the condition, not where the two compete: a measured
     p(t) that is raised at both ends.  squared (K,), at any common scale -> (K,)

@@ -14,6 +14,8 @@ from torch import Tensor
 from rcedu.files import UsageError
 
 BLOCK_STUDENTS = ("base", "small", "tiny")
+# KOALA (Lee et al. 2023) cuts SDXL's blocks like BK-SDM, and its deep transformers: (blocks, transformer layers a level)
+KOALA_STUDENTS = {"KOALA-1B": ("base", (1, 2, 6)), "KOALA-700M": ("small", (1, 2, 5))}
 CHANNEL_STUDENTS = {"C-Base": 0.8, "C-Small": 0.7, "C-Tiny": 0.6, "C-Micro": 0.5}  # factor on every width
 
 # config entries that may hold one value a level
@@ -37,13 +39,20 @@ def remove_blocks(unet: UNet2DConditionModel, size: str) -> UNet2DConditionModel
     base   one residual block (and attention) fewer in every stage, down and up
     small  base, and no mid block
     tiny   small, and no innermost level
+    KOALA-1B, KOALA-700M  base and small, of SDXL's anatomy, with fewer transformer layers inside each attention
 
     Works on the meta device, for counting without weights. UsageError for an unknown size, or when
     there is nothing left to remove.
     """
-    if size not in BLOCK_STUDENTS:
-        raise UsageError(f"unknown block student {size!r}; choose from {', '.join(BLOCK_STUDENTS)}")
+    if size not in (*BLOCK_STUDENTS, *KOALA_STUDENTS):
+        raise UsageError(f"unknown block student {size!r}; choose from {', '.join((*BLOCK_STUDENTS, *KOALA_STUDENTS))}")
     config = unet.config
+    if size in KOALA_STUDENTS:
+        size, depths = KOALA_STUDENTS[size]
+        before = config.transformer_layers_per_block
+        if isinstance(before, int) or len(before) != 3 or any(new > old for new, old in zip(depths, before, strict=True)):
+            raise UsageError(f"KOALA cuts SDXL's three levels of transformers; this UNet has {before} layers")
+        return remove_blocks(_fresh(unet, transformer_layers_per_block=depths), size)
     layers = config.layers_per_block
     if isinstance(layers, int):
         layers = [layers] * len(config.block_out_channels)

@@ -10,10 +10,11 @@ import rcedu
 PACKAGE = Path(rcedu.__file__).parent
 RINGS = [
     {"noise", "random_conditioning", "losses", "guidance", "sampling"},
-    {"files", "data", "conditions", "models", "classifier", "students", "cache"},
+    {"files", "data", "conditions", "models", "classifier", "students", "stable_diffusion", "cache"},
     {
         "training", "checkpoints", "metrics", "distillation", "recipes", "unseen_digit", "report",
-        "anatomy", "notebooks", "plots", "panels", "widgets", "conditioning", "schedules", "workers", "side_by_side", "cli",
+        "anatomy", "notebooks", "plots", "panels", "diagrams", "widgets", "conditioning", "schedules",
+        "workers", "side_by_side", "cli",
     },
 ]  # fmt: skip
 RING_OF = {name: ring for ring, names in enumerate(RINGS) for name in names}

@@ -1,0 +1,264 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 04 · Student surgery
+#
+# A student network is cut out of its teacher. Notebook 02 did it to a UNet of digits without looking closely; here the same functions cut Stable Diffusion, and we look: which blocks go, what stays, what it
+# saves, where teacher and student are compared, and which weights the student inherits. No weights are needed for that, only the anatomy, so everything here runs in seconds.
+#
+# **Afterwards you will be able to** read a diffusion UNet as a diagram; cut SD v1.4 to BK-SDM's Base, Small and Tiny, or narrow it; count parameters and multiply-accumulates to the published digit; say which blocks were
+# removed, and test on a small teacher whether they were the right ones.
+#
+# | preset (`RCEDU_PRESET`) | what it does | time |
+# |---|---|---|
+# | `smoke` | everything, with few pictures in section 6 | COST_SMOKE |
+# | `cpu` | everything | COST_CPU |
+# | `gpu` | the same | not measured |
+#
+# You need notebook 02: $\mathcal L_\mathrm{feat}$, teacher init.
+
+# %%
+# %matplotlib inline
+import torch
+from IPython.display import Markdown, display
+
+from rcedu import diagrams, plots
+from rcedu.recipes import Shipped, preset
+from rcedu.stable_diffusion import unet
+from rcedu.students import parameter_count
+
+teacher = unet("SD v1.4")
+print(f"preset: {preset()}; SD v1.4's UNet: {parameter_count(teacher):,} parameters, on the {teacher.device} device")
+assert parameter_count(teacher) == 859_520_964
+
+# %% [markdown]
+# ## 1 · The patient
+#
+# torch's *meta* device holds names and shapes, but no numbers: the 860 million parameters above take no memory, and a forward pass computes shapes only. That is all that surgery needs.
+#
+# The UNet works on latents of 64x64 positions (a picture of 512 pixels). On the way down, three of its four stages halve the resolution; on the way up, three double it again. A stage is a chain of *residual
+# blocks* (R: convolutions, with the timestep added) and *attention* (A: every position looks at every other, and at the prompt). What each residual block and downsampling on the way down puts out is kept and handed to the way up at the same resolution, the
+# *skip connections*: that is why the stages on the way up have one pair more.
+
+# %%
+diagrams.unet_diagram(teacher, title="The UNet of Stable Diffusion v1.4, from input to output")
+
+# %% [markdown]
+# *Figure: the modules of SD v1.4's UNet from input (left) to output (right); lower means a coarser resolution, 64, 32, 16 and 8 positions a side. Under each stage, its parameters. The innermost level has no attention but in the middle block. Most parameters sit deep, where channels are many and positions few.*
+#
+# **Think.** The top stages hold 3% of the parameters. Do they also take 3% of the time?
+
+# %% [markdown]
+# ## 2 · Removing blocks
+#
+# BK-SDM (Kim et al., 2023) removes whole blocks, in three sizes; `remove_blocks` is its rule, for any number of levels:
+#
+# - **Base**: from every pair of R-A pairs on the way down, the second; on the way up, of three the middle one.
+# - **Small**: also the whole middle block.
+# - **Tiny**: also the innermost level, down and up.
+
+# %%
+from rcedu.students import remove_blocks
+
+students = {f"B-{size.title()}": remove_blocks(teacher, size) for size in ("base", "small", "tiny")}
+for name, student in students.items():
+    print(f"{name:<8} {parameter_count(student):>11,} parameters, {parameter_count(student) / parameter_count(teacher):.0%}")
+assert [parameter_count(student) for student in students.values()] == [579_384_964, 482_346_884, 323_384_964]
+
+# %%
+diagrams.unet_diagram(teacher, students["B-Base"], title="SD v1.4 → B-Base")
+
+# %% [markdown]
+# *Figure: what B-Base keeps (coloured) and what is gone (grey, hatched): the second pair of every stage on the way down, the middle pair on the way up. Under each stage the teacher's and the student's parameters; triangles: where their features are compared.*
+
+# %%
+diagrams.unet_diagram(teacher, students["B-Tiny"], title="SD v1.4 → B-Tiny")
+
+# %% [markdown]
+# *Figure: B-Tiny. The middle block and the innermost level are gone as well; the third stage on the way down no longer downsamples, so its comparison moves to its last attention.*
+#
+# **Which blocks went, and why these?** This is what users of BK-SDM ask most. The authors' reasons:
+#
+# - *The first pair of a stage stays*, because it meets the new resolution and changes the number of channels; the second only refines.
+# - *On the way up, the last pair stays as well*, so that each stage still ends on a pair that takes in a skip connection of the highest resolution; the student's skips then match, because each stage on the way down has one fewer, too.
+# - *The middle block goes first*, because taking it out hardly changed their pictures.
+#
+# We shall test the first and the last of these in section 6. (The numbers of users' other questions: BK-SDM trained for 50,000 steps; a feature loss of 20 is normal, because it is a sum over layers and not divided by anything.)
+
+# %% [markdown]
+# ## 3 · Narrowing channels
+#
+# The other way keeps every block and makes each one thinner: C-Base, C-Small, C-Tiny and C-Micro multiply every width by 0.8, 0.7, 0.6 and 0.5. The cost of a layer falls with the *square* of that, because both its inputs and its outputs get fewer.
+
+# %%
+from rcedu.students import CHANNEL_STUDENTS, narrow_channels
+
+students |= {name: narrow_channels(teacher, name) for name in CHANNEL_STUDENTS}
+for name, factor in CHANNEL_STUDENTS.items():
+    share = parameter_count(students[name]) / parameter_count(teacher)
+    print(f"{name:<8} {parameter_count(students[name]):>11,} parameters, {share:.0%}; the factor squared: {factor**2:.0%}")
+
+# %%
+diagrams.unet_diagram(teacher, students["C-Micro"], title="SD v1.4 → C-Micro")
+
+# %% [markdown]
+# *Figure: C-Micro has every block of its teacher at half the width (the filled part of each box). Its features have half the channels, so they are compared through temporary 1x1 convolutions, which are thrown away after training.*
+
+# %% [markdown]
+# ## 4 · What it saves
+#
+# Parameters decide memory and download; *multiply-accumulates* (MACs) are a first guess at time. torch counts them while a forward pass runs, here on the meta device. Papers usually count convolutions and linear layers only; the products inside
+# attention, $QK^\top$ and the weighted sum of $V$, come on top, and at 64x64 positions they are not small.
+
+# %%
+from rcedu.anatomy import macs
+
+costs = {name: (parameter_count(network), macs(network)) for name, network in {"SD v1.4": teacher, **students}.items()}
+rows = [f"| {name} | {count:,} | {m.layers:.1f} | {m.total:.1f} |" for name, (count, m) in costs.items()]
+head = "| UNet | parameters | GMACs, convolutions and linear | GMACs, with attention |\n|---|---|---|---|\n"
+display(Markdown(head + "\n".join(rows)))
+
+# %%
+diagrams.cost_bars(costs)
+
+# %% [markdown]
+# *Figure: parameters (left) and multiply-accumulates for one picture and one step (right). Removing blocks from the deep, coarse stages saves many parameters and few MACs: B-Tiny has 38% of the parameters and 60% of the MACs. Narrowing saves both alike: C-Tiny has about the parameters of B-Tiny and a third fewer MACs.*
+#
+# The parameter counts agree with the published models to the last digit; tests hold them. MACs are not seconds: a GPU is limited by memory as much as by arithmetic, and narrow layers use it less well. Notebook 05 (planned) measures time.
+
+# %% [markdown]
+# ## 5 · What the student inherits, and where it is compared
+#
+# *Teacher init* copies, for every tensor of the student, the one that does the teacher's same job. Down blocks and everything outside the stages keep their index; on the way up, the student's last pair takes the teacher's last (0 → 0, 2 → 1); and
+# where the innermost level is gone, stages are counted from the other end.
+
+# %%
+from rcedu.diagrams import kept_boxes
+
+tiny = students["B-Tiny"]
+inherited = [f"| `{mine}` | `{source}` |" for source, mine in kept_boxes(tiny, teacher).items() if mine.startswith("up_blocks")]
+display(Markdown("| B-Tiny's | takes its weights from the teacher's |\n|---|---|\n" + "\n".join(inherited)))
+
+# %% [markdown]
+# And $\mathcal L_\mathrm{feat}$ compares at the ends of the stages, or for narrow students at the convolutions that change the resolution:
+
+# %%
+from rcedu.students import feature_pairs, feature_widths
+
+for name in ("B-Tiny", "C-Micro"):
+    pairs = feature_pairs(students[name], teacher)
+    widths = feature_widths(pairs, students[name], teacher)
+    lines = [f"| `{p.teacher}` | `{p.student}` | {a} → {b} |" for p, (a, b) in zip(pairs, widths, strict=True)]
+    display(Markdown(f"**{name}**\n\n| teacher | student | channels |\n|---|---|---|\n" + "\n".join(lines)))
+
+# %% [markdown]
+# For narrow students the papers inherit nothing: a layer of half the width cannot take over the teacher's. It can take a *slice* of it, though, and notebook 02 measured on digits what that brings (a great deal).
+
+# %% [markdown]
+# ## 6 · Were these the right blocks?
+#
+# A claim about trained networks has to be tested on one. SD's weights are a download; our digits' teacher is here, and it has the same anatomy: three levels, two residual blocks a stage. So: take one residual block at a time out of the *trained* teacher
+# (what it adds is left away; what it passes through stays), and see how much worse the prediction of $v$ gets.
+
+# %%
+from rcedu.data import mnist, to_pixels
+from rcedu.metrics import mean_interval
+from rcedu.noise import alpha_sigma, q_sample, v_from
+
+digits = Shipped().teacher
+images, labels = mnist(train=False)
+count = 50 if preset() == "smoke" else 500
+g = torch.Generator().manual_seed(0)
+x0, c = digits.codec.encode(to_pixels(images[:count])), labels[:count]
+t, eps = torch.randint(digits.T, (count,), generator=g), torch.randn(x0.shape, generator=g)
+alpha_t, sigma_t = alpha_sigma(digits.scheduler, t)
+x_t, v = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t), v_from(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
+
+
+@torch.no_grad()
+def errors() -> torch.Tensor:
+    """The teacher's squared error of v, picture by picture: (count,)."""
+    return ((digits(x_t, t, c) - v) ** 2).flatten(1).mean(dim=1)
+
+
+# %%
+from rcedu.diagrams import boxes
+
+
+def pass_through(block, inputs, output):
+    """What a residual block passes on if it adds nothing."""
+    return inputs[0] if block.conv_shortcut is None else block.conv_shortcut(inputs[0])
+
+
+whole, harm = errors(), {}
+for stage in boxes(digits.unet).values():
+    for box in stage:
+        if box.kind == "resnets":
+            hook = digits.unet.get_submodule(box.name).register_forward_hook(pass_through)
+            harm[box.name] = mean_interval((errors() - whole).tolist())
+            hook.remove()
+assert torch.equal(errors(), whole)  # everything is back in place
+
+# %%
+kept = {size: kept_boxes(remove_blocks(digits.unet, size), digits.unet) for size in ("base", "small", "tiny")}
+
+
+def fate(name: str) -> str:
+    """The first size of student that has lost this block."""
+    return next((f"gone in {size}" for size, names in kept.items() if name not in names), "always kept")
+
+
+order = sorted(harm, key=lambda name: harm[name].value)
+plots.interval_dots([f"{name} · {fate(name)}" for name in order], {"error added by leaving the block out": [harm[n] for n in order]})
+
+# %% [markdown]
+# *Figure: how much the teacher's error of $v$ grows when one residual block is left out, sorted, with 95% intervals over test pictures, and which of BK-SDM's sizes loses that block. (The whole teacher's error is printed below.)*
+
+# %%
+groups = {label: [harm[name].value for name in harm if fate(name) == label] for label in sorted({fate(name) for name in harm})}
+print(f"whole teacher: {whole.mean():.3f}")
+for label, values in groups.items():
+    print(f"{label:<14} {len(values)} blocks, error added: mean {sum(values) / len(values):.3f}, from {min(values):.3f} to {max(values):.3f}")
+
+# %% [markdown]
+# FINDING
+#
+# **Think.** A block was taken out of a *trained* network, without any training afterwards. Why can that be misleading about a student that is trained after the cut?
+
+# %% [markdown]
+# ## 7 · Other patients: SD v2 and SDXL
+#
+# Nothing above named Stable Diffusion v1.4 but its config. SD v2 has linear projections and more heads; SDXL three levels and up to ten transformer layers inside an attention, where most of its parameters are. KOALA (Lee et al., 2023) cuts SDXL as BK-SDM cuts v1.4, and thins those transformers, too.
+
+# %%
+v2, xl = unet("SD v2"), unet("SDXL")
+table = {"SD v2": v2} | {f"SD v2, {size}": remove_blocks(v2, size) for size in ("base", "small", "tiny")}
+table |= {"SDXL": xl} | {name: remove_blocks(xl, name) for name in ("KOALA-1B", "KOALA-700M")}
+lines = [f"| {name} | {parameter_count(network):,} |" for name, network in table.items()]
+display(Markdown("| UNet | parameters |\n|---|---|\n" + "\n".join(lines)))
+
+# %%
+diagrams.unet_diagram(xl, table["KOALA-700M"], title="SDXL → KOALA-700M")
+
+# %% [markdown]
+# *Figure: SDXL and what KOALA-700M keeps. The number in an attention box is its count of transformer layers, the student's where it has the box: the deep stages go from ten layers to five.*
+#
+# ## Three questions
+#
+# 1. B-Tiny and C-Tiny have about the same number of parameters. Which would you expect to be faster on a phone, and which to lose more when the prompt is long?
+# 2. The student's up stages are compared with the teacher's at their ends. What would change if they were compared after every block?
+# 3. You may remove *one* more pair from B-Base. How would you choose it, given the teacher's weights and an afternoon?
+#
+# **Links.** BK-SDM: [arXiv:2305.15798](https://arxiv.org/abs/2305.15798) · KOALA: [arXiv:2312.04005](https://arxiv.org/abs/2312.04005) · random conditioning, with the channel students: [arXiv:2504.02011](https://arxiv.org/abs/2504.02011) ·
+# Stable Diffusion: [arXiv:2112.10752](https://arxiv.org/abs/2112.10752) · SDXL: [arXiv:2307.01952](https://arxiv.org/abs/2307.01952)

@@ -79,8 +79,9 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | **01 · the teacher** | how does a diffusion model of digits work, equation by equation? |
 # | **02 · the unseen digit** | can a smaller student draw a digit it never saw a picture of? |
 # | **03 · why it works** | when does the condition decide, and which $p(t)$ follows from it? |
+# | **04 · student surgery** | how is a student cut out of Stable Diffusion, and what does it save? |
 #
-# They build on one another; more will follow (Stable Diffusion's surgery; guided distillation to few steps). Most sections have a motivation, an equation, the code that
+# They build on one another; more will follow (distilling Stable Diffusion; guided distillation to few steps). Most sections have a motivation, an equation, the code that
 # is the equation, an `assert` that the package agrees, a picture, and a question (**Think.**). Each notebook ends with three larger ones.
 #
 # ## 3 · Where an equation lives
@@ -95,13 +96,13 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | | `guidance` | classifier-free guidance |
 # | | `sampling` | DDIM on an explicit time grid |
 # | **1 · things** | `data`, `conditions`, `models`, `classifier` | digits; labels and pools; a model as one object; the judge |
-# | | `students` | surgery: remove blocks, narrow channels, inherit weights |
+# | | `students`, `stable_diffusion` | surgery: remove blocks, narrow channels, inherit weights; SD's UNets without weights |
 # | | `cache`, `files` | the teacher's samples on disk; whole files or none |
 # | **2 · running** | `training`, `checkpoints`, `distillation` | `fit`; resuming; the step it repeats |
 # | | `recipes`, `unseen_digit` | what ships; the experiment of notebook 02 |
 # | | `schedules`, `conditioning` | $p(t)$ by name; how much the condition matters (notebook 03) |
-# | | `metrics`, `report`, `plots`, `panels`, `widgets`, `notebooks`, `cli` | scores, tables, figures, explorers, pages, commands |
-# | | `side_by_side`, `workers`, `anatomy` | several trainings at once; step times |
+# | | `metrics`, `report`, `plots`, `diagrams`, `panels`, `widgets` | scores, tables, figures, explorers |
+# | | `notebooks`, `cli`, `side_by_side`, `workers`, `anatomy` | pages, commands; several trainings at once; MACs and step times |
 #
 # Any function's source is one cell away:
 

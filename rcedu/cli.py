@@ -8,6 +8,7 @@ import io
 import os
 import shlex
 import sys
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
@@ -178,12 +179,13 @@ def demo(jobs: int | None = None) -> None:
 
 
 def notebooks(names: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
-    """Execute notebooks/*.py (or those named) and write the paired .ipynb beside each."""
+    """Execute notebooks/*.py (or those named), write the paired .ipynb beside each, and say how long it took."""
     from rcedu.notebooks import write_pair
 
     folder = data_folder().parent / "notebooks"
     for source in [folder / f"{name}.py" for name in names] or sorted(folder.glob("[0-9]*.py")):
-        print(write_pair(source), flush=True)
+        start = time.perf_counter()
+        print(f"{write_pair(source)}: {time.perf_counter() - start:.0f} s, preset {preset()}", flush=True)
 
 
 def anatomy(threads: int = 1, batch_size: int = 64) -> None:

@@ -45,9 +45,9 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, says, capsys, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["nonsense"], "Unrecognized options: nonsense"),
+        (["nonsense"], "nonsense"),
         (["unseen", "--steps", "abc"], "Error parsing --steps"),
-        (["unseen", "--stepz", "3"], "Unrecognized options: --stepz, 3"),
+        (["unseen", "--stepz", "3"], "Unrecognized options: --stepz"),
     ],
 )
 def test_what_cannot_be_parsed_is_one_line_too(arguments, says, capsys):

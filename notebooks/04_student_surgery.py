@@ -48,8 +48,8 @@ assert parameter_count(teacher) == 859_520_964
 # torch's *meta* device holds names and shapes, but no numbers: the 860 million parameters above take no memory, and a forward pass computes shapes only. That is all that surgery needs.
 #
 # The UNet works on latents of 64x64 positions (a picture of 512 pixels). On the way down, three of its four stages halve the resolution; on the way up, three double it again. A stage is a chain of *residual
-# blocks* (R: convolutions, with the timestep added) and *attention* (A: every position looks at every other, and at the prompt). What each residual block and downsampling on the way down puts out is kept and handed to the way up at the same resolution, the
-# *skip connections*: that is why the stages on the way up have one pair more.
+# blocks* (R: convolutions, with the timestep added) and *attention* (A: every position looks at every other, and at the prompt). What the first convolution, each pair R-A and each downsampling put out on the way down is kept, and handed to the way up at the same resolution: the
+# *skip connections*. There is one more of them than pairs in a stage; that is why the stages on the way up have one pair more.
 
 # %%
 diagrams.unet_diagram(teacher, title="The UNet of Stable Diffusion v1.4, from input to output")
@@ -57,14 +57,14 @@ diagrams.unet_diagram(teacher, title="The UNet of Stable Diffusion v1.4, from in
 # %% [markdown]
 # *Figure: the modules of SD v1.4's UNet from input (left) to output (right); lower means a coarser resolution, 64, 32, 16 and 8 positions a side. Under each stage, its parameters. The innermost level has no attention but in the middle block. Most parameters sit deep, where channels are many and positions few.*
 #
-# **Think.** The top stages hold 3% of the parameters. Do they also take 3% of the time?
+# **Think.** The stages at full resolution hold 3% of the parameters. Do they also take 3% of the work? (Section 4 counts.)
 
 # %% [markdown]
 # ## 2 · Removing blocks
 #
 # BK-SDM (Kim et al., 2023) removes whole blocks, in three sizes; `remove_blocks` is its rule, for any number of levels:
 #
-# - **Base**: from every pair of R-A pairs on the way down, the second; on the way up, of three the middle one.
+# - **Base**: of the two R-A pairs of a stage on the way down, the second goes; of the three on the way up, the middle one.
 # - **Small**: also the whole middle block.
 # - **Tiny**: also the innermost level, down and up.
 
@@ -80,7 +80,7 @@ assert [parameter_count(student) for student in students.values()] == [579_384_9
 diagrams.unet_diagram(teacher, students["B-Base"], title="SD v1.4 → B-Base")
 
 # %% [markdown]
-# *Figure: what B-Base keeps (coloured) and what is gone (grey, hatched): the second pair of every stage on the way down, the middle pair on the way up. Under each stage the teacher's and the student's parameters; triangles: where their features are compared.*
+# *Figure: what B-Base keeps (coloured) and what is gone (grey, hatched): the second pair of every stage on the way down, the middle pair on the way up. Under each stage the teacher's and the student's parameters; triangles: where the teacher's features are taken, to be compared with the student's.*
 
 # %%
 diagrams.unet_diagram(teacher, students["B-Tiny"], title="SD v1.4 → B-Tiny")
@@ -90,16 +90,16 @@ diagrams.unet_diagram(teacher, students["B-Tiny"], title="SD v1.4 → B-Tiny")
 #
 # **Which blocks went, and why these?** This is what users of BK-SDM ask most. The authors' reasons:
 #
-# - *The first pair of a stage stays*, because it meets the new resolution and changes the number of channels; the second only refines.
-# - *On the way up, the last pair stays as well*, so that each stage still ends on a pair that takes in a skip connection of the highest resolution; the student's skips then match, because each stage on the way down has one fewer, too.
-# - *The middle block goes first*, because taking it out hardly changed their pictures.
+# - *The first pair of a stage stays*, because it is the one that meets a changed resolution; the second works on what the first has made.
+# - *On the way up, the last pair stays as well*: it takes in the skip that comes from the end of the stage above on the way down (at the top, from the first convolution), and the student still has those.
+# - *The middle block goes next*, in Small, because taking it out hardly changed their pictures.
 #
-# We shall test these in section 6. (The numbers of users' other questions: BK-SDM trained for 50,000 steps; a feature loss of 20 is normal, because it is a sum over layers and not divided by anything.)
+# Section 6 tests how such blocks rank on a small teacher. (Other questions of users: BK-SDM trained for 50,000 steps. And a large feature loss is normal: each layer's term is a mean, but the terms are summed over layers, and features are not normalised.)
 
 # %% [markdown]
 # ## 3 · Narrowing channels
 #
-# The other way keeps every block and makes each one thinner: C-Base, C-Small, C-Tiny and C-Micro multiply every width by 0.8, 0.7, 0.6 and 0.5. The cost of a layer falls with the *square* of that, because both its inputs and its outputs get fewer.
+# The other way keeps every block and makes each one thinner: C-Base, C-Small, C-Tiny and C-Micro multiply every width by 0.8, 0.7, 0.6 and 0.5. The cost of a layer falls with the *square* of that, because both its inputs and its outputs get fewer; only the products inside attention fall linearly.
 
 # %%
 from rcedu.students import CHANNEL_STUDENTS, narrow_channels
@@ -119,7 +119,7 @@ diagrams.unet_diagram(teacher, students["C-Micro"], title="SD v1.4 → C-Micro")
 # ## 4 · What it saves
 #
 # Parameters decide memory and download; *multiply-accumulates* (MACs) are a first guess at time. torch counts them while a forward pass runs, here on the meta device. Papers usually count convolutions and linear layers only; the products inside
-# attention, $QK^\top$ and the weighted sum of $V$, come on top, and at 64x64 positions they are not small.
+# attention, $QK^\top$ and the weighted sum of $V$, come on top, and at 64x64 positions they are not small. (MACs are for one picture and one evaluation of the network; guidance takes two a step.)
 
 # %%
 from rcedu.anatomy import macs
@@ -133,7 +133,20 @@ display(Markdown(head + "\n".join(rows)))
 diagrams.cost_bars(costs)
 
 # %% [markdown]
-# *Figure: parameters (left) and multiply-accumulates for one picture and one step (right). Removing blocks from the deep, coarse stages saves many parameters and few MACs: B-Tiny has 38% of the parameters and 60% of the MACs. Narrowing saves both alike: C-Tiny has about the parameters of B-Tiny and a third fewer MACs.*
+# *Figure: parameters (left) and multiply-accumulates for one picture and one evaluation (right). From Base to Tiny, what goes is deep and coarse: 30% of the teacher's parameters, but 5% of its MACs. Narrowing saves both: C-Tiny has about the parameters of B-Tiny and a third fewer MACs.*
+#
+# Where the work is, by stage:
+
+# %%
+from rcedu.anatomy import stage_macs
+
+print("stage            parameters   MACs")
+for stage, m in stage_macs(teacher).items():
+    share = parameter_count(teacher.get_submodule(stage)) / parameter_count(teacher)
+    print(f"{stage:<15} {share:>10.0%} {m.total / macs(teacher).total:>10.0%}")
+
+# %% [markdown]
+# The two stages at full resolution: 3% of the parameters, 39% of the work.
 #
 # The parameter counts agree with the published models to the last digit; tests hold them. MACs are not seconds: a GPU is limited by memory as much as by arithmetic, and narrow layers use it less well. Notebook 05 (planned) measures time.
 
@@ -148,10 +161,10 @@ from rcedu.diagrams import kept_boxes
 
 tiny = students["B-Tiny"]
 inherited = [f"| `{mine}` | `{source}` |" for source, mine in kept_boxes(tiny, teacher).items() if mine.startswith("up_blocks")]
-display(Markdown("| B-Tiny's | takes its weights from the teacher's |\n|---|---|\n" + "\n".join(inherited)))
+display(Markdown("| B-Tiny's (student) | takes its weights from the teacher's |\n|---|---|\n" + "\n".join(inherited)))
 
 # %% [markdown]
-# And $\mathcal L_\mathrm{feat}$ compares at the ends of the stages, or for narrow students at the convolutions that change the resolution:
+# And $\mathcal L_\mathrm{feat}$ compares at the ends of the stages, or for narrow students at the convolutions that change the resolution and at the last layers of the way down, of the middle and of the way up:
 
 # %%
 from rcedu.students import feature_pairs, feature_widths
@@ -168,7 +181,7 @@ for name in ("B-Tiny", "C-Micro"):
 # %% [markdown]
 # ## 6 · Were these the right blocks?
 #
-# A claim about trained networks has to be tested on one. SD's weights are a download; our digits' teacher is here, and it has the same anatomy: three levels, two residual blocks a stage. So: take one residual block at a time out of the *trained* teacher
+# A claim about trained networks has to be tested on one. SD's weights are a download; our digits' teacher is here, and its anatomy is similar: three levels of two residual blocks, without attention. So: take one residual block at a time out of the *trained* teacher
 # (what it adds is left away; what it passes through stays), and see how much worse the prediction of $v$ gets.
 
 # %%
@@ -197,7 +210,7 @@ from rcedu.diagrams import boxes
 
 
 def pass_through(block, inputs, output):
-    """What a residual block passes on if it adds nothing."""
+    """What a residual block passes on if it adds nothing. (What a forward hook returns takes the output's place.)"""
     return inputs[0] if block.conv_shortcut is None else block.conv_shortcut(inputs[0])
 
 
@@ -211,7 +224,7 @@ for stage in boxes(digits.unet).values():
 assert torch.equal(errors(), whole)  # everything is back in place
 
 # %%
-kept = {size: kept_boxes(remove_blocks(digits.unet, size), digits.unet) for size in ("base", "small", "tiny")}
+kept = {size: kept_boxes(remove_blocks(digits.unet, size), digits.unet) for size in ("base", "small", "tiny")}  # teacher name -> student name
 
 
 def fate(name: str) -> str:
@@ -219,29 +232,30 @@ def fate(name: str) -> str:
     return next((f"gone in {size}" for size, names in kept.items() if name not in names), "always kept")
 
 
-order = sorted(harm, key=lambda name: harm[name].value)
-plots.interval_dots([f"{name} · {fate(name)}" for name in order], {"error added by leaving the block out": [harm[n] for n in order]})
+colours = {"always kept": plots.BLUE, "gone in base": plots.VERMILLION, "gone in small": plots.ORANGE, "gone in tiny": plots.GREEN}
+plots.interval_dots(
+    list(harm), {"error of $v$ added by leaving the block out": list(harm.values())}, groups=[fate(n) for n in harm], colours=colours
+)
 
 # %% [markdown]
-# *Figure: how much the teacher's error of $v$ grows when one residual block is left out, sorted, with 95% intervals over test pictures, and which of BK-SDM's sizes loses that block. (The whole teacher's error is printed below.)*
+# *Figure: how much the teacher's error of $v$ grows when one residual block is left out, from input (top) to output, with 95% intervals over test pictures; colour and marker say which of BK-SDM's sizes loses that block. (The whole teacher's error, and each block's number, are printed below.)*
 
 # %%
-groups = {label: [harm[name].value for name in harm if fate(name) == label] for label in sorted({fate(name) for name in harm})}
 print(f"whole teacher: {whole.mean():.3f}")
-for label, values in groups.items():
-    print(f"{label:<14} {len(values)} blocks, error added: mean {sum(values) / len(values):.3f}, from {min(values):.3f} to {max(values):.3f}")
+for name, added in harm.items():
+    print(f"{name:<24} {fate(name):<14} {added.value:+.4f} [{added.low:+.4f}, {added.high:+.4f}]")
 
 # %% [markdown]
-# **What it says.** On the way down the rule is right in every stage: the second block, which Base removes, is missed less than the first. On the way up it is right at the top; in the two deeper stages the *first* of three is missed even less than the
-# middle one, by little. The middle block and the innermost level, which Small and Tiny give up, are hardly missed at all: this teacher scarcely uses its 4x4 positions. But *which level* a block is on matters far more than its place in the stage: the two most
-# harmful removals of Base are at full resolution, where parameters are few. Surgery that only wants to save parameters would leave the top level alone; BK-SDM cuts there to save time.
+# **What it says.** On the way down the rule is right in every stage: the second block, which Base removes, is missed less than the first. On the way up it does not stand out: at the top the middle block is missed about as much as the first (the intervals overlap), one level down
+# clearly *more* than the first, and at the innermost level none of the three matters. No single block of the middle or of the innermost level, which Small and Tiny give up, is missed much. But *which level* a block is on matters far more than its place in the stage:
+# Base's two most harmful removals are at full resolution, where parameters are few. Surgery for the sake of parameters alone would leave the top level be; cutting there is what saves MACs. (Our bypass is gentler than removal: a bypassed block on the way down still hands on a skip.)
 #
 # **Think.** A block was taken out of a *trained* network, without any training afterwards. Why can that be misleading about a student that is trained after the cut?
 
 # %% [markdown]
 # ## 7 · Other patients: SD v2 and SDXL
 #
-# Nothing above named Stable Diffusion v1.4 but its config. SD v2 has linear projections and more heads; SDXL three levels and up to ten transformer layers inside an attention, where most of its parameters are. KOALA (Lee et al., 2023) cuts SDXL as BK-SDM cuts v1.4, and thins those transformers, too.
+# Nothing above named Stable Diffusion v1.4 but its config. SD v2 has linear projections and 5, 10, 20 and 20 heads instead of 8; SDXL three levels and up to ten transformer layers inside an attention, where most of its parameters are. KOALA (Lee et al., 2023) cuts SDXL as BK-SDM cuts v1.4, and thins those transformers, too.
 
 # %%
 v2, xl = unet("SD v2"), unet("SDXL")
@@ -251,10 +265,10 @@ lines = [f"| {name} | {parameter_count(network):,} |" for name, network in table
 display(Markdown("| UNet | parameters |\n|---|---|\n" + "\n".join(lines)))
 
 # %%
-diagrams.unet_diagram(xl, table["KOALA-700M"], title="SDXL → KOALA-700M")
+diagrams.unet_diagram(xl, table["KOALA-700M"], title="SDXL → KOALA-700M", taps=False)
 
 # %% [markdown]
-# *Figure: SDXL and what KOALA-700M keeps. The number in an attention box is its count of transformer layers, the student's where it has the box: the deep stages go from ten layers to five.*
+# *Figure: SDXL and what KOALA-700M keeps. The number in an attention box is its count of transformer layers, the student's where it has the box: the deep stages go from ten layers to five. (KOALA compares other features than BK-SDM, so no triangles here.)*
 #
 # ## Three questions
 #

@@ -38,11 +38,28 @@ def macs(unet, size: int = 64, tokens: int = 77) -> Macs:
 
     size  width of the latents: 64 for pictures of 512
     """
+    return _macs_by_module(unet, size, tokens)["Global"]
+
+
+def stage_macs(unet, size: int = 64, tokens: int = 77) -> dict[str, Macs]:
+    """`macs` of every stage: down_blocks.0, ..., mid_block, ..., up_blocks.3."""
+    counted = _macs_by_module(unet, size, tokens)
+    levels = range(len(unet.config.block_out_channels))
+    names = (
+        [f"down_blocks.{i}" for i in levels] + ["mid_block"] * (unet.mid_block is not None) + [f"up_blocks.{i}" for i in levels]
+    )
+    return {name: counted[f"{type(unet).__name__}.{name}"] for name in names}
+
+
+def _macs_by_module(unet, size: int, tokens: int) -> dict[str, Macs]:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         unet(**example_inputs(unet, size, tokens))
-    flops = {str(operation): count for operation, count in counter.get_flop_counts()["Global"].items()}
-    attention = sum(count for operation, count in flops.items() if "attention" in operation or "bmm" in operation)
-    return Macs((sum(flops.values()) - attention) / 2e9, attention / 2e9)
+    found = {}
+    for module, operations in counter.get_flop_counts().items():
+        flops = {str(operation): count for operation, count in operations.items()}
+        attention = sum(count for operation, count in flops.items() if "attention" in operation or "bmm" in operation)
+        found[module] = Macs((sum(flops.values()) - attention) / 2e9, attention / 2e9)
+    return found
 
 
 def step_times(unet, batch_size: int, repeats: int = 5) -> tuple[float, float]:

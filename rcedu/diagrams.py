@@ -59,15 +59,18 @@ def _millions(count: int) -> str:
     return f"{count / 1e6:.1f}M" if count >= 1e6 else f"{count / 1e3:.0f}k" if count else "0"
 
 
-def unet_diagram(teacher: UNet2DConditionModel, student: UNet2DConditionModel | None = None, title: str = "") -> Figure:
+def unet_diagram(
+    teacher: UNet2DConditionModel, student: UNet2DConditionModel | None = None, title: str = "", *, taps: bool = True
+) -> Figure:
     """The teacher's modules from input to output, lower where the resolution is lower; grey and hatched: not in the student.
 
-    A narrowed student fills only its share of each box's height. Triangles: where features are compared. Under each
-    stage stand its parameters, the student's after the teacher's.
+    A narrowed student fills only its share of each box's height. Triangles: where the teacher's features are taken
+    for comparison (taps=False leaves them out). Under each stage stand its parameters, the student's after the teacher's.
     """
     stages = boxes(teacher)
     kept = kept_boxes(student, teacher) if student is not None else {box.name: box.name for s in stages.values() for box in s}
-    pairs: list[FeaturePair] = feature_pairs(student, teacher) if student is not None else []
+    narrowed = teacher if student is None else student
+    pairs: list[FeaturePair] = feature_pairs(student, teacher) if student is not None and taps else []
     levels = len(teacher.config.block_out_channels)
     columns = sum(len(stage) for stage in stages.values()) + 1.2 * (len(stages) - 1)
     figure = Figure(figsize=(max(9, 0.27 * columns), 0.72 * levels + 1.3), layout="constrained")
@@ -76,26 +79,13 @@ def unet_diagram(teacher: UNet2DConditionModel, student: UNet2DConditionModel | 
     for stage, modules in stages.items():
         start, y = x, -1.6 * modules[0].level
         for box in modules:
-            here = box.name in kept
-            letter, colour = KINDS[box.kind]
-            axes.add_patch(
-                Rectangle(
-                    (x, y), 0.9, 1, facecolor="#eeeeee", edgecolor="#999999", hatch=None if here else "////", linewidth=0.8
-                )
-            )
-            if here:
-                share = 1.0
-                if student is not None:
-                    share = student.config.block_out_channels[box.level] / teacher.config.block_out_channels[box.level]
-                axes.add_patch(Rectangle((x, y), 0.9, share, facecolor=colour, edgecolor="black", linewidth=0.8))
-            text = letter + (f"\n{box.depth}" if box.depth > 1 else "")
-            if here and student is not None and box.depth > 1:
-                text = f"{letter}\n{len(student.get_submodule(kept[box.name]).transformer_blocks)}"
-            axes.text(x + 0.45, y + 0.5, text, ha="center", va="center", fontsize=8, color="black" if here else "#888888")
+            share, depth = 0.0, box.depth
+            if box.name in kept:
+                share = narrowed.config.block_out_channels[box.level] / teacher.config.block_out_channels[box.level]
+                depth = len(getattr(narrowed.get_submodule(kept[box.name]), "transformer_blocks", [0]))
+            _draw_box(axes, x, y, box._replace(depth=depth), share)
             if any(_is_tap(pair.teacher, box, modules) for pair in pairs):
-                axes.plot(
-                    x + 0.45, y + 1.22, marker="v", color=GREEN, markersize=6, markeredgecolor="black", markeredgewidth=0.5
-                )
+                axes.plot(x + 0.45, y + 1.22, **TAP)
             x += 1
         size = _millions(parameter_count(teacher.get_submodule(stage)))
         if student is not None:
@@ -112,12 +102,21 @@ def unet_diagram(teacher: UNet2DConditionModel, student: UNet2DConditionModel | 
         Patch(facecolor=LIGHT, edgecolor="black", label="D, U: down-, upsampling"),
     ]
     if student is not None:
-        handles.append(Patch(facecolor="#eeeeee", edgecolor="#999999", hatch="////", label="not in the student"))
-        handles += axes.plot(
-            [], [], marker="v", color=GREEN, linestyle="none", markeredgecolor="black", label="features compared"
-        )
+        handles.append(Patch(hatch="////", label="not in the student", **GONE))
+        handles += axes.plot([], [], label="teacher's features taken", **TAP) if taps else []
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
     return figure
+
+
+def _draw_box(axes, x: float, y: float, box: Box, share: float) -> None:
+    """One module at (x, y): filled to `share` of its height, hatched where that is 0."""
+    letter, colour = KINDS[box.kind]
+    axes.add_patch(Rectangle((x, y), 0.9, 1, hatch=None if share else "////", **GONE))
+    if share:
+        axes.add_patch(Rectangle((x, y), 0.9, share, facecolor=colour, edgecolor="black", linewidth=0.8))
+    text = letter + (f"\n{box.depth}" if box.depth > 1 else "")
+    middle = y + (share or 1) / 2
+    axes.text(x + 0.45, middle, text, ha="center", va="center", fontsize=8, color="black" if share else "#888888")
 
 
 def _is_tap(layer: str, box: Box, modules: Sequence[Box]) -> bool:

@@ -201,22 +201,35 @@ def accuracy_bars(results: Mapping[str, Sequence[tuple[str, Sequence[float]]]]) 
     return figure
 
 
-def interval_dots(names: Sequence[str], columns: Mapping[str, Sequence[Sequence[float]]], *, zero: bool = False) -> Figure:
+def interval_dots(
+    names: Sequence[str],
+    columns: Mapping[str, Sequence[Sequence[float]]],
+    *,
+    zero: bool = False,
+    groups: Sequence[str] | None = None,
+    colours: Mapping[str, str] | None = None,
+) -> Figure:
     """A table as a picture: a row a name, a panel a column; title -> [(value, low, high), ...] in the order of names.
 
-    zero  draw a line at 0, for differences
+    zero     draw a line at 0, for differences
+    groups   what each row belongs to;  colours  of the groups, in the legend's order
     """
+    groups, colours = groups or [""] * len(names), colours or {"": BLUE}
     figure = Figure(figsize=(10, 0.28 * len(names) + 0.9), layout="constrained")
-    y = range(len(names))
     for i, (title, intervals) in enumerate(columns.items()):
         axes = _axes(figure, xlabel=title, ylabel="", position=(1, len(columns), i + 1))
-        values = [value for value, _, _ in intervals]
-        error = [[value - low for value, low, _ in intervals], [high - value for value, _, high in intervals]]
-        axes.errorbar(values, y, xerr=error, fmt="o", color=BLUE, ecolor=SKY, capsize=3, markersize=5)
-        axes.set_yticks(y, names if i == 0 else [""] * len(names))
+        for marker, (group, colour) in zip("osD^vPX", colours.items(), strict=False):
+            rows = [row for row, own in enumerate(groups) if own == group]
+            values = [intervals[row][0] for row in rows]
+            error = [[values[k] - intervals[row][1] for k, row in enumerate(rows)],
+                     [intervals[row][2] - values[k] for k, row in enumerate(rows)]]  # fmt: skip
+            axes.errorbar(values, rows, xerr=error, fmt=marker, color=colour, capsize=3, markersize=5, label=group)
+        axes.set_yticks(range(len(names)), names if i == 0 else [""] * len(names))
         axes.invert_yaxis()
         if zero:
             axes.axvline(0, color=GREY, linewidth=1)
+        if len(colours) > 1:
+            axes.legend(frameon=False)
     return figure
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rcedu.anatomy import macs
+from rcedu.anatomy import macs, stage_macs
 from rcedu.files import UsageError
 from rcedu.models import digit_unet
 from rcedu.stable_diffusion import example_inputs, unet
@@ -46,6 +46,14 @@ def test_macs_of_sd14_and_its_students(student, layers, with_attention):
     counted = macs(cut(teacher, student) if student else teacher)
     assert counted.layers == pytest.approx(layers, abs=0.06)
     assert counted.total == pytest.approx(with_attention, abs=0.06)
+
+
+def test_stages_add_up():
+    """What is not in a stage, the convolutions at both ends and the embeddings, is a thousandth."""
+    teacher = unet("SD v1.4")
+    stages = stage_macs(teacher)
+    assert len(stages) == 9
+    assert 0.998 < sum(stage.total for stage in stages.values()) / macs(teacher).total < 1
 
 
 def test_macs_of_one_convolution():

@@ -3,8 +3,9 @@
 Rings, from the inside out (an inner ring never imports an outer one):
 
 0. equations  noise, random_conditioning, losses, guidance, sampling
-1. things     files, data, conditions, models, classifier, students, cache
-2. running    training, checkpoints, metrics, recipes, plots, cli
+1. things     files, data, conditions, models, classifier, students, stable_diffusion, cache
+2. running    training, checkpoints, distillation, recipes, unseen_digit, schedules, conditioning, metrics, report,
+              anatomy, plots, diagrams, panels, widgets, notebooks, cli, side_by_side, workers
 """
 
 __version__ = "0.1.0"

@@ -22,9 +22,11 @@
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
-# | `smoke` | everything | 21 s |
-# | `cpu` | everything | 26 s |
+# | `smoke` | everything | 22 s |
+# | `cpu` | everything | 21 s |
 # | `gpu` | everything | not measured |
+#
+# (Times in these tables: `rcedu notebooks`, on two quiet cores of an AMD EPYC.)
 
 # %% [markdown]
 # ## 1 · Is everything here?

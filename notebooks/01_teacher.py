@@ -23,11 +23,9 @@
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
-# | `smoke` | a few steps, to see that everything runs | 40 s |
-# | `cpu` | trains a fresh model for half a minute, then studies the trained one | 95 s |
+# | `smoke` | a few steps, to see that everything runs | 37 s |
+# | `cpu` | trains a fresh model for half a minute, then studies the trained one | 66 s |
 # | `gpu` | the same with more samples | not measured |
-#
-# (Measured with one thread on a two-core machine that was busy with other work; 16 s of each are imports.)
 
 # %%
 # %matplotlib inline

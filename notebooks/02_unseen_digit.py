@@ -25,7 +25,7 @@
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
 # | `smoke` | a few steps, to see that everything runs | under a minute |
-# | `cpu` | trains students A, B and C live, side by side | 2.5 minutes |
+# | `cpu` | trains students A, B and C live, side by side | 161 s |
 # | `gpu` | the full budget, 3,000 steps of batch 64 | not measured on a GPU; ten minutes of one core a student |
 #
 # You need notebook 01: $x_t$, $v$-prediction, guidance, DDIM.

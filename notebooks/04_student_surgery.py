@@ -22,8 +22,8 @@
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
-# | `smoke` | everything, with few pictures in section 6 | COST_SMOKE |
-# | `cpu` | everything | COST_CPU |
+# | `smoke` | everything, with few pictures in section 6 | 35 s |
+# | `cpu` | everything | 36 s |
 # | `gpu` | the same | not measured |
 #
 # You need notebook 02: $\mathcal L_\mathrm{feat}$, teacher init.

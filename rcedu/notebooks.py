@@ -1,8 +1,11 @@
 """Notebooks from their py:percent sources: execute, clean, pair, and print as a web page."""
 
+import base64
 import copy
+import io
 import re
 import unicodedata
+from html import escape
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import latex2mathml.converter
 import nbformat
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import ExecutePreprocessor
+from PIL import Image
 
 from rcedu.files import UsageError, atomic_path
 
@@ -38,6 +42,7 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
             if output.get("name") != "stderr" and "application/vnd.jupyter.widget-view+json" not in output.get("data", {})
         ]
     _describe(notebook)
+    _pack_pictures(notebook)
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -56,6 +61,18 @@ def _describe(notebook: nbformat.NotebookNode) -> None:
             if caption and "image/png" in output.get("data", {}):
                 text = re.sub(r"[$\\*]", "", " ".join(caption[1].split()))
                 output.setdefault("metadata", {}).setdefault("image/png", {})["alt"] = text
+
+
+def _pack_pictures(notebook: nbformat.NotebookNode) -> None:
+    """Every still PNG once more, without its transparency and as small as it gets; not a pixel changes on white."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                image = Image.open(io.BytesIO(base64.b64decode(output["data"]["image/png"])))
+                if getattr(image, "n_frames", 1) == 1:
+                    buffer = io.BytesIO()
+                    image.convert("RGB").save(buffer, format="PNG", optimize=True)
+                    output["data"]["image/png"] = base64.b64encode(buffer.getvalue()).decode()
 
 
 def write_pair(source: Path) -> Path:
@@ -98,14 +115,24 @@ def write_html(notebook: nbformat.NotebookNode, target: Path) -> Path:
         formulas.append(_LETTER.sub(_unicode_letter, mathml.replace(r"\_", "_")))
         return f"formula-{len(formulas) - 1}-here"  # nbconvert strips tags it does not know from markdown
 
+    title = notebook.cells[0].source.splitlines()[0].strip("# ").replace("$", "")
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = _CODE_OR_MATH.sub(take_out, cell.source)
-    title = next(
-        (line.strip("# ") for cell in notebook.cells for line in cell.source.splitlines() if line.startswith("# ")), ""
-    )
     html, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook, resources={"metadata": {"name": title}})
+    captions = iter(
+        output.metadata.get("image/png", {}).get("alt", "a figure of this notebook")
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    )
+    # nbconvert's template does not read the pictures' alt texts; its newer versions say so in each picture
+    html = re.sub('<img alt="No description[^"]*"', "<img", html)
+    html = re.sub('<img(?=[^>]*src="data:image/png)', lambda _: f'<img alt="{escape(next(captions), quote=True)}"', html)
+    html = re.sub(
+        r"<[^>]*>", lambda tag: re.sub(r"formula-\d+-here", "", tag[0]), html
+    )  # a heading's formula is in its id, too
     html = re.sub(r"formula-(\d+)-here", lambda match: formulas[int(match[1])], html)
     html = html.replace("</head>", "<style>.highlight pre { white-space: pre-wrap !important; }</style></head>", 1)
     with atomic_path(target) as temporary:

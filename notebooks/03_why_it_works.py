@@ -171,7 +171,7 @@ panels.density_strip(
 )
 
 # %% [markdown]
-# *Figure: two one-dimensional mixtures (solid: pictures of $c$; dashed: of $\tilde c$) noised to five times, in closed form; shaded, the area they share, the* overlap*: from 0.13 at $t = 0$ to 1 at $t = T$, where both are the same standard normal.*
+# *Figure: two one-dimensional mixtures (solid: pictures of $c$; dashed: of $\tilde c$) noised to five times, in closed form; shaded, the area they share, the overlap: from 0.13 at $t = 0$ to 1 at $t = T$, where both are the same standard normal.*
 #
 # The same on a plane, as time runs:
 

@@ -130,6 +130,7 @@ def write_html(notebook: nbformat.NotebookNode, target: Path) -> Path:
     # nbconvert's template does not read the pictures' alt texts; its newer versions say so in each picture
     html = re.sub('<img alt="No description[^"]*"', "<img", html)
     html = re.sub('<img(?=[^>]*src="data:image/png)', lambda _: f'<img alt="{escape(next(captions), quote=True)}"', html)
+    # a heading's formula stands in its id and its link as well
     html = re.sub(r"<[^>]*>", lambda tag: re.sub(r"formula-\d+-here", "", tag[0]), html)
     html = re.sub(r"formula-(\d+)-here", lambda match: formulas[int(match[1])], html)
     html = html.replace("</head>", "<style>.highlight pre { white-space: pre-wrap !important; }</style></head>", 1)

@@ -400,6 +400,8 @@ plots.interval_dots(
 # %% [markdown]
 # *Figure: every schedule minus the exponential with $\lambda = 5$, paired by seed: mean difference and 95% interval over three seeds, in percentage points (left, middle) and digit-FID (right, lower is better). An interval that crosses 0 decides nothing; and of 33 intervals one or two miss 0 by chance.*
 #
+# (`rcedu compare unseen-schedules --against "constant, p = 1"` prints such differences for any other reference; those quoted below come from it.)
+#
 # - **The swap matters, its shape much less.** Without it 1% of the asked 3s are 3s; with any $p(t)$ that we tried, 76% to 94%.
 # - **Is $p = 1$ throughout worse?** On the 3 it is not: 93.4% [92.5, 94.4], among the highest, with the least scatter. It pays elsewhere: its digit-FID is worse than the default's by 5.9 [4.5, 7.3], seed by seed, and the other digits have the lowest
 #   point estimate. So the paper's finding ("suboptimal") holds for the quality of the pictures. Where in $t$ the harm is done, a constant cannot tell; but indifference, which is high everywhere except in the middle, does not suffer it: against $p = 1$ its digit-FID is better by 6.6 [4.8, 8.4]. At this budget, lowering $p$ at middle $t$ helps, as the paper says.
@@ -430,7 +432,7 @@ made_by = f"*`{origin['command']}`, {origin['machine']}, torch {origin['torch']}
 display(Markdown(markdown_table(rows, 3) + "\n\n" + made_by))
 
 # %% [markdown]
-# With enough training the picture changes. All schedules but overlap reach about 99% on the 3, and $p = 1$ is no longer worse in anything: paired by seed against the exponential, its digit-FID is *better* by 0.65 [0.30, 1.00], and so is that of indifference, by 0.52 [0.29, 0.75]; the two do not differ from one another
+# With enough training the picture changes. All schedules but overlap reach about 99% on the 3, and against the exponential $p = 1$ is no longer worse in anything that three seeds resolve: paired by seed, its digit-FID is *better* by 0.65 [0.30, 1.00], and so is that of indifference, by 0.52 [0.29, 0.75]; the two do not differ from one another
 # (0.13 [-0.12, 0.38]). Overlap, which swaps least, remains last (the 3: 95.1% [90.3, 99.9]).
 #
 # So on digits the paper's warning against $p = 1$ holds for short training only, and what helps is *many* swaps. We can offer a reason, not a proof: with ten labels every pair $(x_t, \hat c)$ is visited often, and the teacher's answer to an implausible pair is still the answer of a network that has to be imitated. With millions of prompts and a

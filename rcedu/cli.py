@@ -14,15 +14,17 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from pathlib import Path
 
+import torch
 import tyro
 from tqdm.auto import tqdm
 
 from rcedu.conditions import labels_without
 from rcedu.data import data_folder, mnist, runs_folder
-from rcedu.files import UsageError, write_json
+from rcedu.files import UsageError, read_json, write_json
 from rcedu.metrics import DigitFID, asked_digit_accuracy, mean_interval
+from rcedu.random_conditioning import p_measured
 from rcedu.recipes import CacheRun, ClassifierRun, Shipped, TeacherRun, draw_cache, preset, train_classifier, train_teacher
-from rcedu.report import markdown_table, plain_table, provenance, summarize
+from rcedu.report import format_interval, markdown_table, paired_differences, plain_table, provenance, summarize
 
 
 def _digits() -> Path:
@@ -117,6 +119,24 @@ def unseen(
     print(plain_table(markdown_table(rows, digit)))
 
 
+def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: str) -> None:
+    """Print every row of tables that ship minus one of them, paired by seed: mean difference and 95% interval.
+
+    Args:
+        tables: names in data/digits/results, for instance unseen-schedules; several are read as one.
+        against: the row to subtract, for instance "constant, p = 1".
+    """
+    stored = [read_json(_digits() / "results" / f"{name}.json") for name in tables]
+    table = {key: {name: row for part in stored for name, row in part[key].items()} for key in ("rows", "runs")}
+    if against not in table["rows"]:
+        raise UsageError(f"no row {against!r} in {' + '.join(tables)}; choose from {'; '.join(table['rows'])}")
+    lines = [f"| minus {against} | asked digit, points | other digits, points | digit-FID |", "|---|---|---|---|"]
+    for name, row in paired_differences(table, against).items():
+        cells = [format_interval(row[key], scale, digits=2) for key, scale in (("unseen", 100), ("seen", 100), ("fid", 1))]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    print(plain_table("\n".join(lines)))
+
+
 def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | None = None) -> None:
     """Measure on the teacher how much the condition matters at every t, and p(t) from it. Writes conditioning.json.
 
@@ -152,8 +172,11 @@ def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | N
     }
     write_json(out or measured_file(), result)
     print(f"neither source nor condition reaches 90% from t = {torn[0]} to {torn[1]}" if torn else "one of them always wins")
+    peak = int(found.squared_eps.mean(dim=1).argmax())
+    print(f"the noise prediction depends on the condition most at t = {result['times'][peak]}")
+    every = torch.arange(shipped.teacher.T)
     for name in ("overlap", "indifference"):
-        print(f"mean p(t), {name}: {sum(result[name]) / len(result[name]):.3f}")
+        print(f"mean p(t), {name}: {p_measured(every, len(every), found.times, getattr(found, name)).mean():.3f}")
 
 
 def demo(jobs: int | None = None) -> None:
@@ -198,7 +221,6 @@ def anatomy(threads: int = 1, batch_size: int = 64) -> None:
 def sliders() -> None:
     """Time how long the explorers of notebook 03 take to answer: milliseconds from a changed control to the new picture."""
     from rcedu.conditioning import denoising_frames
-    from rcedu.files import read_json
     from rcedu.panels import example_batch, outcomes
     from rcedu.widgets import DenoisingExplorer, ScheduleLaboratory, time_updates
 
@@ -217,7 +239,7 @@ def sliders() -> None:
         print(f"{name}: median {times[21]:.0f} ms, slowest {times[-1]:.0f} ms")
 
 
-COMMANDS = (classifier, teacher, cache, judge, conditioning, unseen, demo, notebooks, anatomy, sliders)
+COMMANDS = (classifier, teacher, cache, judge, conditioning, unseen, compare, demo, notebooks, anatomy, sliders)
 
 
 def _later(command: Callable) -> Callable:

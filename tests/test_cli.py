@@ -29,6 +29,8 @@ def test_help(command, capsys):
         (["unseen", "--digit", "12"], "12 is not a digit"),
         (["unseen", "schedules", "--only", "cubic"], "no row 'cubic' in schedules; choose from none; constant"),
         (["conditioning", "--digit", "12"], "12 is not a digit"),
+        (["compare", "unseen-schedules", "--against", "cubic"], "no row 'cubic' in unseen-schedules; choose from none"),
+        (["compare", "nowhere", "--against", "B"], "nowhere.json does not exist"),
         (["notebooks", "99_nowhere"], "99_nowhere.py does not exist"),
     ],
 )
@@ -60,6 +62,13 @@ def test_unknown_preset(capsys, monkeypatch):
     monkeypatch.setenv("RCEDU_PRESET", "huge")
     code, error = exit_code_and_error(capsys, "unseen")
     assert code == 2 and "RCEDU_PRESET is 'huge'; choose from smoke, cpu, gpu" in error
+
+
+def test_compare_prints_the_readmes_differences(capsys):
+    """Two tables as one, paired by seed: the README's figures are this command's."""
+    main(["compare", "unseen-arms", "unseen-schedules-full", "--against", "B"])
+    printed = capsys.readouterr().out
+    assert "-0.65 [-1.00, -0.30]" in printed and "-0.52 [-0.75, -0.29]" in printed
 
 
 @pytest.mark.parametrize(

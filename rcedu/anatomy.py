@@ -45,10 +45,9 @@ def stage_macs(unet, size: int = 64, tokens: int = 77) -> dict[str, Macs]:
     """`macs` of every stage: down_blocks.0, ..., mid_block, ..., up_blocks.3."""
     counted = _macs_by_module(unet, size, tokens)
     levels = range(len(unet.config.block_out_channels))
-    names = (
-        [f"down_blocks.{i}" for i in levels] + ["mid_block"] * (unet.mid_block is not None) + [f"up_blocks.{i}" for i in levels]
-    )
-    return {name: counted[f"{type(unet).__name__}.{name}"] for name in names}
+    names = [*(f"down_blocks.{i}" for i in levels), "mid_block", *(f"up_blocks.{i}" for i in levels)]
+    prefix = type(unet).__name__
+    return {name: counted[f"{prefix}.{name}"] for name in names if f"{prefix}.{name}" in counted}  # small: no mid block
 
 
 def _macs_by_module(unet, size: int, tokens: int) -> dict[str, Macs]:

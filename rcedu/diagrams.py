@@ -129,7 +129,7 @@ def cost_bars(costs: Mapping[str, tuple[int, Macs]]) -> Figure:
     names, y = list(costs), range(len(costs))
     figure = Figure(figsize=(10, 0.34 * len(names) + 1.1), layout="constrained")
     left = figure.add_subplot(1, 2, 1, xlabel="parameters, millions")
-    right = figure.add_subplot(1, 2, 2, xlabel="GMACs a picture and step")
+    right = figure.add_subplot(1, 2, 2, xlabel="GMACs a picture and evaluation")
     left.barh(y, [count / 1e6 for count, _ in costs.values()], color=BLUE)
     layers, attention = [macs.layers for _, macs in costs.values()], [macs.attention for _, macs in costs.values()]
     right.barh(y, layers, color=BLUE, label="convolutions and linear layers")

@@ -33,7 +33,7 @@ import torch
 
 from rcedu import plots
 from rcedu.data import mnist, to_pixels
-from rcedu.metrics import DigitFID, asked_digit_accuracy
+from rcedu.metrics import FeatureFID, asked_digit_accuracy
 from rcedu.recipes import Shipped, TeacherRun, preset, train_teacher
 
 shipped = Shipped()
@@ -289,7 +289,7 @@ plots.lines(
 # it grows when samples become all alike, however readable. (It depends on how many samples there are, so compare it within a figure only.)
 
 # %%
-fid = DigitFID(judge, mnist(train=True)[0][:10_000])
+fid = FeatureFID(judge, mnist(train=True)[0][:10_000])
 distance = [fid(images_w) for images_w in drawn]
 plots.lines(strengths, {name: distance}, xlabel="guidance $w$", ylabel="digit-FID")
 

@@ -3,9 +3,11 @@
 Rings, from the inside out (an inner ring never imports an outer one):
 
 0. equations  noise, random_conditioning, losses, guidance, sampling
-1. things     files, data, conditions, models, classifier, students, stable_diffusion, cache
+1. things     files, data, conditions, codecs, pools, models, classifier, students, stable_diffusion, cache,
+              captioned_digits, attribute_judge
 2. running    training, checkpoints, distillation, recipes, unseen_digit, schedules, conditioning, metrics, report,
-              anatomy, plots, diagrams, panels, widgets, notebooks, cli, side_by_side, workers
+              mini_sd, mini_sd_training, text_students, images, anatomy, plots, diagrams, panels, widgets, notebooks,
+              cli, text_commands, side_by_side, workers
 """
 
 __version__ = "0.1.0"

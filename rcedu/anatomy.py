@@ -50,6 +50,44 @@ def stage_macs(unet, size: int = 64, tokens: int = 77) -> dict[str, Macs]:
     return {name: counted[f"{prefix}.{name}"] for name in names if f"{prefix}.{name}" in counted}  # small: no mid block
 
 
+def activation_bytes(unet, size: int = 64, tokens: int = 77) -> int:
+    """What autograd keeps of one picture's forward pass for the backward pass, in the UNet's own precision, in bytes.
+
+    Counted tensor by tensor (shared memory once, weights not), on the meta device as anywhere. Real attention kernels
+    keep about this; gradient checkpointing keeps a small part of it.
+    """
+    weights = {p.untyped_storage()._cdata for p in unet.parameters()}
+    kept: dict[int, tuple[int, object]] = {}  # the storage itself is held, so that no address is used twice
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            kept[storage._cdata] = (storage.nbytes(), storage)
+        return tensor
+
+    inputs = {
+        key: value.to(unet.dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+        for key, value in example_inputs(unet, size, tokens).items()
+    }
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), torch.enable_grad():
+        unet(**inputs)
+    return sum(count for count, _ in kept.values())
+
+
+def state_bytes(teacher, student, *, frozen_parameters: int = 0, eight_bit: bool = False) -> int:
+    """Memory of a distillation whatever the batch: bytes of all weights and of what training keeps beside them.
+
+    Teacher and other frozen parts in 16 bits; student in 32 with gradient, two AdamW moments and the average of its weights.
+    """
+    student_bytes = 4 + 4 + (2 if eight_bit else 8) + 4
+    return 2 * (parameter_count(teacher) + frozen_parameters) + student_bytes * parameter_count(student)
+
+
+def step_flops(teacher, student, size: int = 64, tokens: int = 77) -> float:
+    """Floating-point operations a picture of one distillation step: the teacher forward, the student forward and backward."""
+    return 2e9 * (macs(teacher, size, tokens).total + 3 * macs(student, size, tokens).total)
+
+
 def _macs_by_module(unet, size: int, tokens: int) -> dict[str, Macs]:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         unet(**example_inputs(unet, size, tokens))

@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object, parse_flag_from_env
 from torch import Tensor
 
 from rcedu.files import UsageError, load_tensors, read_json, save_tensors, sha256, write_json
@@ -23,6 +25,11 @@ def _digest(value) -> str:
 
 def _shard_name(index: int) -> str:
     return f"shard-{index:05d}.safetensors"
+
+
+def place_among_ranks() -> PartialState:
+    """Which of the processes that torchrun or accelerate started this is; on CPU they want ACCELERATE_USE_CPU=true."""
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
 
 
 def shard_seed(seed: int, index: int) -> int:
@@ -44,6 +51,7 @@ def draw(
     steps: int = 25,
     seed: int = 0,
     shard_size: int = 1000,
+    batch_size: int = 250,
     watch=iter,
 ) -> "Cache":
     """Let the teacher draw one sample for each condition in c (N, ...), and store them; returns the opened Cache.
@@ -51,9 +59,11 @@ def draw(
     w, steps    guidance and DDIM steps
     seed        sample i of shard k is a function of (seed, k, i) only
     shard_size  samples a file
+    batch_size  samples at a time, as memory allows
     watch       wraps the list of shards still to do, for instance tqdm
 
-    Killed half-way, the same call goes on where it stopped. UsageError when the folder holds another
+    On several ranks (torchrun, accelerate launch) each draws one shard of each round. Killed half-way, the same call goes on
+    where it stopped, on as many ranks as there now are. UsageError when the folder holds another
     teacher's, schedule's, steps', w's, seed's or conditions' samples.
     """
     folder, c = Path(folder), teacher.conditions.check(c)
@@ -67,14 +77,20 @@ def draw(
             if found[key] != manifest[key]:
                 raise UsageError(f"{folder} holds samples of other {key}; choose another folder or delete it")
         manifest = found
-    parts = c.split(shard_size)
-    for index in watch(range(len(manifest["shards"]), len(parts))):
-        noise = teacher.noise(len(parts[index]), shard_seed(seed, index))
-        x0 = teacher.sample_x0(noise, parts[index], w=w, steps=steps)
-        path = folder / _shard_name(index)
-        save_tensors(path, {"x0": teacher.codec.pack(x0), "c": parts[index]}, {"index": index, "origin": made_from})
-        manifest["shards"].append(sha256(path))
-        write_json(folder / MANIFEST, manifest | {"sha256": _digest(manifest)})
+    parts, ranks = c.split(shard_size), place_among_ranks()
+    teacher.to(ranks.device)
+    for first in watch(range(len(manifest["shards"]), len(parts), ranks.num_processes)):
+        index, digest = first + ranks.process_index, None
+        if index < len(parts):
+            noise = teacher.noise(len(parts[index]), shard_seed(seed, index))
+            x0 = teacher.sample_x0(noise, parts[index], w=w, steps=steps, batch_size=batch_size)
+            path = folder / _shard_name(index)
+            save_tensors(path, {"x0": teacher.codec.pack(x0), "c": parts[index]}, {"index": index, "origin": made_from})
+            digest = sha256(path)
+        manifest["shards"] += [digest for digest in gather_object([digest]) if digest]
+        if ranks.is_main_process:
+            write_json(folder / MANIFEST, manifest | {"sha256": _digest(manifest)})
+    ranks.wait_for_everyone()
     return Cache(folder, teacher, steps=steps, w=w)
 
 
@@ -153,5 +169,5 @@ class Cache:
         return self.codec.unpack(self.stored[rows])
 
     def images(self) -> Tensor:
-        """All of it as stored: for digits, (N, 1, 28, 28) uint8."""
+        """All of it as stored: for digits, (N, 1, 28, 28) uint8; for Stable Diffusion, latents in 16 bits."""
         return self.stored

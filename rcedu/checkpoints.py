@@ -23,9 +23,12 @@ def save_checkpoint(
 ) -> Path:
     """Write `step-<step>.safetensors`: weights, optimizer, EMA and losses so far; then drop all but two files.
 
-    Everything else a resume needs is the step number, because draws are a function of (seed, step).
+    Everything else a resume needs is the step number, because draws are a function of (seed, step). Frozen weights
+    are left out (a student of Stable Diffusion carries its teacher's text encoder and autoencoder along).
     """
-    tensors: dict[str, Tensor] = {f"trainee.{name}": value for name, value in trainee.state_dict().items()}
+    frozen = frozen_names(trainee)
+    weights = {name: value for name, value in trainee.state_dict().items() if name not in frozen}
+    tensors: dict[str, Tensor] = {f"trainee.{name}": value for name, value in weights.items()}
     for i, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{key}": torch.as_tensor(value) for key, value in state.items()}
     if ema is not None:
@@ -36,6 +39,11 @@ def save_checkpoint(
     for old in checkpoints(folder)[:-KEEP]:
         old.unlink()
     return path
+
+
+def frozen_names(trainee: nn.Module) -> set[str]:
+    """Names of the parameters that no training changes."""
+    return {name for name, parameter in trainee.named_parameters(remove_duplicate=False) if not parameter.requires_grad}
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -69,8 +77,11 @@ def load_checkpoint(
             "delete it, or choose another folder"
         )
 
+    weights, frozen = _part(tensors, "trainee."), frozen_names(trainee)
     try:
-        trainee.load_state_dict(_part(tensors, "trainee."))
+        if set(weights) != set(trainee.state_dict()) - frozen:
+            raise RuntimeError("other names")
+        trainee.load_state_dict(weights, strict=False)
     except RuntimeError as error:
         raise UsageError(f"{path} holds another network's weights; delete it, or choose another folder") from error
     state: dict[int, dict[str, Tensor]] = {}

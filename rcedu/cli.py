@@ -18,10 +18,11 @@ import torch
 import tyro
 from tqdm.auto import tqdm
 
+from rcedu import text_commands
 from rcedu.conditions import labels_without
 from rcedu.data import data_folder, mnist, runs_folder
 from rcedu.files import UsageError, read_json, write_json
-from rcedu.metrics import DigitFID, asked_digit_accuracy, mean_interval
+from rcedu.metrics import FeatureFID, asked_digit_accuracy, mean_interval
 from rcedu.random_conditioning import p_measured
 from rcedu.recipes import CacheRun, ClassifierRun, Shipped, TeacherRun, draw_cache, preset, train_classifier, train_teacher
 from rcedu.report import format_interval, markdown_table, paired_differences, plain_table, provenance, summarize
@@ -59,7 +60,7 @@ def judge(out: Path | None = None) -> None:
     classifier, samples = shipped.judge, shipped.cache  # first, so that a damaged file is found before any work
     train_images, _ = mnist(train=True)
     test_images, test_labels = mnist(train=False)
-    fid = DigitFID(classifier, train_images)
+    fid = FeatureFID(classifier, train_images)
     result = {
         "provenance": provenance("rcedu judge", preset()),
         "classifier: test accuracy": asked_digit_accuracy(classifier, test_images, test_labels),
@@ -240,6 +241,7 @@ def sliders() -> None:
 
 
 COMMANDS = (classifier, teacher, cache, judge, conditioning, unseen, compare, demo, notebooks, anatomy, sliders)
+COMMANDS += text_commands.COMMANDS
 
 
 def _later(command: Callable) -> Callable:

@@ -1,18 +1,24 @@
 """How a condition becomes what a UNet2DConditionModel takes, and pools of conditions.
 
 An encoder has `null` (the null condition), `check(c)` and `unet_inputs(c)`: keyword arguments for the
-UNet. A digit enters through the class projection; text (notebook 04) through cross-attention. Nothing
+UNet. A digit enters through the class projection; text through cross-attention. Nothing
 outside this file and the UNet's config knows which of the two a model has.
 
 A pool is anything with `len(pool)` and a batched `pool[rows]`: for digits, a tensor of labels.
 """
 
+import copy
+import hashlib
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
 
-from rcedu.files import UsageError, load_tensors, save_tensors
+from rcedu.files import UsageError, atomic_path, load_tensors, save_tensors, write_json
 
 
 class LabelTable(nn.Module):
@@ -54,18 +60,108 @@ class LabelTable(nn.Module):
         """c (B,) int labels -> {"class_labels": (B, dim), "encoder_hidden_states": None}."""
         return {"class_labels": self.table[c], "encoder_hidden_states": None}
 
-    def save(self, folder: Path) -> None:
-        save_tensors(Path(folder) / "label_table.safetensors", {"table": self.table})
+    settings: ClassVar[dict] = {}  # the table shows everything
+
+    def copy(self) -> "LabelTable":
+        """A table of its own for a student: it may be replaced or trained."""
+        return copy.deepcopy(self)
+
+    def save(self, folder: Path) -> dict[str, str]:
+        """Write folder/conditions; returns the entry of model_index.json."""
+        save_tensors(Path(folder) / "conditions" / "label_table.safetensors", {"table": self.table})
+        return {"conditions": "LabelTable"}
 
     @classmethod
     def load(cls, folder: Path) -> "LabelTable":
-        path = Path(folder) / "label_table.safetensors"
+        path = Path(folder) / "conditions" / "label_table.safetensors"
         tensors, _ = load_tensors(path)
         if "table" not in tensors:
             raise UsageError(f"{path} is not a label table")
         self = cls(num_labels=len(tensors["table"]) - 1, dim=tensors["table"].shape[1])
         self.table.data.copy_(tensors["table"])
         return self
+
+
+class PromptEncoder(nn.Module):
+    """A frozen CLIP: sentences -> token ids -> one vector a token, which the UNet attends to.
+
+    A condition c is a row of token ids (L,), L = the tokenizer's model_max_length (77 for Stable Diffusion): small,
+    so that a cache can store it and a pool can hand it out; the vectors are 40 times as large.
+    """
+
+    def __init__(self, tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel):
+        super().__init__()
+        self.tokenizer, self.text_encoder = tokenizer, text_encoder.eval().requires_grad_(False)
+
+    def tokenize(self, texts: Sequence[str]) -> Tensor:
+        """Sentences -> c (N, L) int32, padded and cut to L. UsageError for anything that is not text."""
+        for i, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise UsageError(f"prompt {i} is {text!r}, not text")
+        length = self.tokenizer.model_max_length
+        ids = self.tokenizer(list(texts), padding="max_length", max_length=length, truncation=True).input_ids
+        return torch.tensor(ids, dtype=torch.int32).view(-1, length)
+
+    @property
+    def null(self) -> Tensor:
+        """The empty sentence, (L,)."""
+        return self.tokenize([""])[0]
+
+    def check(self, c: Tensor) -> Tensor:
+        """The token ids as they are, or UsageError."""
+        length, size = self.tokenizer.model_max_length, self.text_encoder.config.vocab_size
+        if c.ndim != 2 or c.shape[1] != length:
+            raise UsageError(f"conditions are token ids (N, {length}); got {tuple(c.shape)}; tokenize the prompts first")
+        if len(c) and not (c.min() >= 0 and c.max() < size):
+            raise UsageError(f"token ids must lie in [0, {size}); the prompts were tokenized for another text encoder")
+        return c
+
+    @torch.no_grad()
+    def unet_inputs(self, c: Tensor) -> dict[str, Tensor]:
+        """c (B, L) -> {"encoder_hidden_states": (B, L, D)}."""
+        return {"encoder_hidden_states": self.text_encoder(c)[0]}
+
+    @property
+    def settings(self) -> dict:
+        """What the weights do not show: the vocabulary, and the text encoder's heads and activation."""
+        config = self.text_encoder.config
+        vocabulary = json.dumps(self.tokenizer.get_vocab(), sort_keys=True)
+        return {
+            "vocabulary": hashlib.sha256(vocabulary.encode()).hexdigest(),
+            "num_attention_heads": config.num_attention_heads,
+            "hidden_act": config.hidden_act,
+        }
+
+    def copy(self) -> "PromptEncoder":
+        """Itself: frozen, so teacher and students share it."""
+        return self
+
+    def save(self, folder: Path) -> dict[str, list[str]]:
+        """Write folder/tokenizer and folder/text_encoder; returns the entries of model_index.json."""
+        self.text_encoder.save_pretrained(Path(folder) / "text_encoder", safe_serialization=True)
+        tokenizer = self.tokenizer
+        if hasattr(tokenizer, "bpe_ranks"):  # transformers 4
+            merges = [" ".join(pair) for pair in tokenizer.bpe_ranks]
+        else:
+            merges = [" ".join(pair) for pair in json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]]
+        write_clip_tokenizer(Path(folder) / "tokenizer", tokenizer.get_vocab(), merges, tokenizer.model_max_length)
+        return {"text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"]}
+
+
+def write_clip_tokenizer(folder: Path, vocabulary: dict[str, int], merges: list[str], length: int) -> None:
+    """A CLIP tokenizer as vocab.json and merges.txt, which transformers 4 and 5 both open (5 itself writes neither).
+
+    merges  pairs of tokens, "a b", in the order they are to be joined;  length  tokens a sentence
+    """
+    folder = Path(folder)
+    write_json(folder / "vocab.json", dict(sorted(vocabulary.items(), key=lambda item: item[1])))
+    with atomic_path(folder / "merges.txt") as temporary:
+        temporary.write_text("\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8")
+    end = "<|endoftext|>"
+    special = {"bos_token": "<|startoftext|>", "eos_token": end, "unk_token": end, "pad_token": end}
+    write_json(folder / "special_tokens_map.json", special)
+    config = {"tokenizer_class": "CLIPTokenizer", "model_max_length": length, "do_lower_case": True, **special}
+    write_json(folder / "tokenizer_config.json", config)
 
 
 def labels_without(held_out: int | None, num_labels: int = 10) -> Tensor:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from rcedu.cache import Cache
-from rcedu.losses import Projections, capture, distance_weight, feature_kd, output_kd
+from rcedu.losses import Projections, capture, distance_weight, feature_kd, output_kd, task_loss
 from rcedu.models import DiffusionModel
-from rcedu.noise import alpha_sigma, q_sample
+from rcedu.noise import alpha_sigma, q_sample, training_target
 from rcedu.random_conditioning import drop_condition, randomize
 from rcedu.students import feature_pairs, feature_widths
 from rcedu.training import Draw
@@ -43,6 +43,7 @@ def distillation_step(
     *,
     null_probability: float = 0.1,
     space: str | None = None,
+    task: bool = False,
 ):
     """The step function of random conditioning, for `rcedu.training.fit`.
 
@@ -50,15 +51,17 @@ def distillation_step(
     pool, p           C and p(t) of `randomize`
     null_probability  of dropping the condition, after the swap
     space             where L_out is measured (epsilon, sample, v_prediction); None: what the networks predict
+    task              add L_task, on the samples that kept their own condition
     """
     teacher.eval().requires_grad_(False)
     layers_T = [pair.teacher for pair in student.pairs]
 
     def step(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
         pick, t, eps = rows[draw.integers(len(rows))], draw.integers(teacher.T), draw.normal(*teacher.x_shape)
-        c_hat, _ = randomize(cache.c[pick], t, pool, p, draw.generator)
+        c_hat, replaced = randomize(cache.c[pick], t, pool, p, draw.generator)
         c_hat = drop_condition(c_hat, teacher.conditions.null, null_probability, draw.generator)
-        x0, t, eps, c_hat = draw.mine(cache.x0(pick), t, eps, c_hat)
+        paired_total = (~replaced).sum().item() / draw.ranks  # so that the mean over ranks is the global mean
+        x0, t, eps, c_hat, replaced = draw.mine(cache.x0(pick), t, eps, c_hat, replaced)
         if teacher.device != x0.device:
             teacher.to(x0.device)
 
@@ -72,6 +75,9 @@ def distillation_step(
         losses = {"out": output_kd(out_S, out_T, weight)}
         if layers_T:
             losses["feat"] = feature_kd(features_S, [tapped[name] for name in layers_T])
+        if task:
+            target = training_target(x0, eps, teacher.prediction_type, alpha_t=alpha_t, sigma_t=sigma_t)
+            losses["task"] = task_loss(out_S, target, replaced, paired_total)
         return losses
 
     return step

@@ -16,7 +16,7 @@ def output_kd(out_S: Tensor, out_T: Tensor, weight: Tensor | None = None) -> Ten
     out_S, out_T  (B, C, H, W), in whatever the networks predict (eps or v)
     weight        (B, 1, 1, 1) or None: measure the distance in another space, see `distance_weight`
     """
-    squared = (out_T.detach() - out_S) ** 2
+    squared = (_wide(out_T).detach() - _wide(out_S)) ** 2
     return (squared if weight is None else weight * squared).mean()
 
 
@@ -48,7 +48,12 @@ def feature_kd(features_S: Sequence[Tensor], features_T: Sequence[Tensor]) -> Te
             raise ValueError(
                 f"feature pair {i}: student {tuple(f_S.shape)}, teacher {tuple(f_T.shape)}; a Projections closes the gap"
             )
-    return sum(((f_T.detach() - f_S) ** 2).mean() for f_S, f_T in zip(features_S, features_T, strict=True))
+    return sum(((_wide(f_T).detach() - _wide(f_S)) ** 2).mean() for f_S, f_T in zip(features_S, features_T, strict=True))
+
+
+def _wide(x: Tensor) -> Tensor:
+    """At least 32 bits: the mean of a million squares does not fit 16."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def task_loss(out_S: Tensor, target: Tensor, replaced: Tensor, paired_total: float | None = None) -> Tensor:

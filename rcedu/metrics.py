@@ -1,13 +1,19 @@
 """Scores, each with its 95% interval: asked-digit accuracy, confusion, digit-FID."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from scipy import stats
 from torch import Tensor
 from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.inception import InceptionScore
+from transformers import CLIPModel, CLIPProcessor
 
+from rcedu.attribute_judge import AttributeJudge
 from rcedu.classifier import DigitClassifier
+
+Judge = DigitClassifier | AttributeJudge
 
 
 class Interval(NamedTuple):
@@ -54,7 +60,7 @@ def confusion(judge: DigitClassifier, images: Tensor, asked: Tensor) -> Tensor:
 class _Features(torch.nn.Module):
     """The judge's 128 features in the form torchmetrics wants an extractor."""
 
-    def __init__(self, judge: DigitClassifier):
+    def __init__(self, judge: Judge):
         super().__init__()
         self.judge, self.num_features = judge.eval(), judge.num_features
 
@@ -62,14 +68,17 @@ class _Features(torch.nn.Module):
         return self.judge.features(images)
 
 
-class DigitFID:
-    """Frechet distance to a fixed set of real digits, in the judge's features instead of Inception's.
+class FeatureFID:
+    """Frechet distance to a fixed set of real pictures, in a judge's features instead of Inception's.
 
-    real  (N, 1, 28, 28) uint8. Its statistics are computed once. Values are not comparable with Inception FIDs,
-    and only comparable with one another at equal sample counts (small samples raise them).
+    judge  a DigitClassifier or an AttributeJudge
+    real   (N, C, H, W) uint8, as that judge takes them; its statistics are computed once
+
+    Values are not comparable with Inception FIDs, and only comparable with one another at equal sample counts
+    (small samples raise them).
     """
 
-    def __init__(self, judge: DigitClassifier, real: Tensor, batch_size: int = 1000):
+    def __init__(self, judge: Judge, real: Tensor, batch_size: int = 1000):
         self.batch_size = batch_size
         self.fid = FrechetInceptionDistance(feature=_Features(judge), reset_real_features=False)
         with torch.no_grad():
@@ -78,8 +87,41 @@ class DigitFID:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> float:
-        """images (N, 1, 28, 28) uint8, N >= 2."""
+        """images (N, C, H, W) uint8, N >= 2."""
         self.fid.reset()
         for part in images.split(self.batch_size):
             self.fid.update(part, real=False)
         return float(self.fid.compute())
+
+
+def inception_score(judge: AttributeJudge, images: Tensor) -> float:
+    """exp E KL(p(digit | x) || p(digit)) in the judge's eyes.
+
+    1: all alike, or none readable; 10: each digit clear and all equally often.  images (N, 3, 32, 32) uint8
+    """
+    digits = torch.nn.Module()
+    digits.num_features, digits.forward = 10, lambda x: judge(x)[0]
+    score = InceptionScore(feature=digits, splits=1)
+    with torch.no_grad():
+        for part in images.split(1000):
+            score.update(part)
+    return float(score.compute()[0])
+
+
+@torch.no_grad()
+def clip_score(model: Path | str, images: Tensor, texts: list[str], batch_size: int = 100) -> float:
+    """Mean of 100 cos(picture, its sentence), negative ones as 0 (Hessel et al. 2021).
+
+    model  a CLIP's folder, or its name on the hub;  images (N, 3, H, W) uint8
+
+    Not torchmetrics' CLIPScore: with transformers 5 it fails (version 1.9), and it admits only a few names of models.
+    """
+    clip, processor = CLIPModel.from_pretrained(model).eval(), CLIPProcessor.from_pretrained(model)
+    scores = []
+    for start in range(0, len(images), batch_size):
+        here = slice(start, start + batch_size)
+        inputs = processor(text=texts[here], images=list(images[here]), return_tensors="pt", padding=True, truncation=True)
+        out = clip(**inputs)
+        cosine = torch.cosine_similarity(out.image_embeds, out.text_embeds)
+        scores.append((100 * cosine).clamp(min=0))
+    return torch.cat(scores).mean().item()

@@ -1,17 +1,19 @@
 """A teacher or student as one object: UNet, scheduler, condition encoder and codec, in diffusers' folder layout."""
 
-import copy
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from huggingface_hub import snapshot_download
 from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
 
-from rcedu.conditions import LabelTable
-from rcedu.data import to_pixels, to_uint8
+from rcedu.codecs import Autoencoder, PixelShuffle
+from rcedu.conditions import LabelTable, PromptEncoder
+from rcedu.data import to_uint8
 from rcedu.files import UsageError, atomic_folder, hash_tensors, read_json, write_json
 from rcedu.guidance import guided
 from rcedu.sampling import ddim, finish
@@ -27,45 +29,25 @@ _SCHEDULE = (
 )  # fmt: skip
 
 
-class PixelShuffle:
-    """The digits' codec: (B, 1, 28, 28) pixels <-> (B, 4, 14, 14), each 2x2 patch a vector. Lossless.
-
-    A quarter of the positions makes a convolution four times cheaper; where Stable Diffusion has a VAE,
-    the digits have this.
-    """
-
-    factor = 2
-
-    def encode(self, pixels: Tensor) -> Tensor:
-        return F.pixel_unshuffle(pixels, self.factor)
-
-    def decode(self, x0: Tensor) -> Tensor:
-        return F.pixel_shuffle(x0, self.factor)
-
-    def pack(self, x0: Tensor) -> Tensor:
-        """x0 -> what a cache stores: uint8 images (B, 1, 28, 28), a quarter of the bytes of floats."""
-        return to_uint8(self.decode(x0))
-
-    def unpack(self, stored: Tensor) -> Tensor:
-        return self.encode(to_pixels(stored))
-
-
 class DiffusionModel(nn.Module):
     """A conditional diffusion model. Calling it is the network: model(x_t, t, c) -> eps, x0 or v.
 
     unet        diffusers UNet2DConditionModel
     scheduler   diffusers scheduler: alphas_cumprod and config.prediction_type are what is used
     conditions  encoder of conditions (`rcedu.conditions`)
-    codec       pixels <-> the space the UNet works in
+    codec       pixels <-> the space the UNet works in (`rcedu.codecs`)
     """
 
-    def __init__(self, unet: UNet2DConditionModel, scheduler, conditions: LabelTable, codec: PixelShuffle):
+    def __init__(
+        self, unet: UNet2DConditionModel, scheduler, conditions: LabelTable | PromptEncoder, codec: PixelShuffle | Autoencoder
+    ):
         super().__init__()
         self.unet, self.scheduler, self.conditions, self.codec = unet, scheduler, conditions, codec
 
     def forward(self, x_t: Tensor, t: Tensor, c: Tensor) -> Tensor:
         """x_t (B, C, H, W), t (B,) ints in [0, T), c (B, ...) conditions -> (B, C, H, W)."""
-        return self.unet(x_t, t, **self.conditions.unet_inputs(c)).sample
+        condition = {key: None if x is None else x.to(self.unet.dtype) for key, x in self.conditions.unet_inputs(c).items()}
+        return self.unet(x_t.to(self.unet.dtype), t, **condition).sample.to(x_t.dtype)
 
     @property
     def T(self) -> int:
@@ -120,12 +102,12 @@ class DiffusionModel(nn.Module):
         return torch.cat([finish(self.trajectory(x, c_, w=w, steps=steps, start=start)).cpu() for x, c_ in watch(batches)])
 
     def sample(self, x_T: Tensor, c: Tensor, **settings) -> Tensor:
-        """Images, uint8 (B, 1, H, W) on the CPU; arguments as for `sample_x0`."""
+        """Images, uint8 (B, channels, H, W) on the CPU; arguments as for `sample_x0`."""
         return to_uint8(self.codec.decode(self.sample_x0(x_T, c, **settings)))
 
     def fingerprint(self) -> str:
-        """SHA-256 over the weights, the label table and what they do not show of the UNet: equal means the same network."""
-        config = {key: self.unet.config[key] for key in _NOT_IN_WEIGHTS}
+        """SHA-256 over all weights and what they do not show of the configs: equal means the same network."""
+        config = {key: self.unet.config[key] for key in _NOT_IN_WEIGHTS} | self.conditions.settings | self.codec.settings
         config_hash = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
         return hashlib.sha256((config_hash + hash_tensors(self.state_dict())).encode()).hexdigest()
 
@@ -134,29 +116,78 @@ class DiffusionModel(nn.Module):
         return {key: self.scheduler.config.get(key) for key in _SCHEDULE}
 
     def save(self, folder: Path) -> None:
-        """Write the folder, whole or not at all: unet/, scheduler/, conditions/, model_index.json."""
+        """Write the folder, whole or not at all. A text-to-image model opens in a stock StableDiffusionPipeline."""
         with atomic_folder(folder) as temporary:
             self.unet.save_pretrained(temporary / "unet", safe_serialization=True)
             self.scheduler.save_pretrained(temporary / "scheduler")
-            self.conditions.save(temporary / "conditions")
-            index = {"unet": "UNet2DConditionModel", "scheduler": type(self.scheduler).__name__}
-            write_json(temporary / "model_index.json", index | {"conditions": "LabelTable", "codec": "PixelShuffle"})
+            parts = self.conditions.save(temporary) | self.codec.save(temporary)
+            scheduler = type(self.scheduler).__name__
+            if isinstance(self.conditions, LabelTable):
+                index = {"unet": "UNet2DConditionModel", "scheduler": scheduler}
+            else:
+                index = _PIPELINE | {"unet": ["diffusers", "UNet2DConditionModel"], "scheduler": ["diffusers", scheduler]}
+            write_json(temporary / "model_index.json", index | parts)
 
     @classmethod
-    def load(cls, folder: Path) -> "DiffusionModel":
-        """Read a folder written by `save`; safetensors only. UsageError when it is not one."""
-        folder = Path(folder)
+    def load(cls, source: Path | str) -> "DiffusionModel":
+        """Read a folder written by `save`, or any Stable Diffusion folder; safetensors only. UsageError when it is neither.
+
+        source  a folder; or, where there is none of that name, a model on the hub, such as "CompVis/stable-diffusion-v1-4"
+        """
+        folder = Path(source)
+        if _is_hub_id(source):
+            folder = _download(str(source))
         # asked first, because diffusers would look for a missing runs/unet on the hub, as the repository of that name
-        for part in ("model_index.json", "unet/config.json", "scheduler/scheduler_config.json"):
-            if not (folder / part).exists():
-                raise UsageError(f"no model in {folder}: {part} is missing; train one, or check the path")
-        read_json(folder / "model_index.json")
+        _require(folder, "model_index.json", "unet/config.json", "scheduler/scheduler_config.json")
+        index = read_json(folder / "model_index.json")
         try:
             unet = UNet2DConditionModel.from_pretrained(folder / "unet", use_safetensors=True)
             scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
+            if "text_encoder" not in index:
+                return cls(unet, scheduler, LabelTable.load(folder), PixelShuffle())
+            _require(folder, "text_encoder/config.json", "tokenizer/vocab.json", "tokenizer/merges.txt", "vae/config.json")
+            tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+            text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", use_safetensors=True)
+            vae = AutoencoderKL.from_pretrained(folder / "vae", use_safetensors=True)
+        except UsageError:
+            raise
         except (OSError, ValueError) as error:
             raise UsageError(f"the model in {folder} cannot be read ({str(error).splitlines()[0]})") from error
-        return cls(unet, scheduler, LabelTable.load(folder / "conditions"), PixelShuffle())
+        return cls(unet, scheduler, PromptEncoder(tokenizer, text_encoder), Autoencoder(vae))
+
+
+# what a stock pipeline wants to read in model_index.json beside the parts that we write
+_PIPELINE = {
+    "_class_name": "StableDiffusionPipeline", "safety_checker": [None, None], "feature_extractor": [None, None],
+    "image_encoder": [None, None], "requires_safety_checker": False,
+}  # fmt: skip
+
+
+def _require(folder: Path, *parts: str) -> None:
+    for part in parts:
+        if not (folder / part).exists():
+            raise UsageError(f"no model in {folder}: {part} is missing; train one, or check the path")
+
+
+def _is_hub_id(source: Path | str) -> bool:
+    """owner/name, and no folder of that name here."""
+    return isinstance(source, str) and re.fullmatch(r"[\w-]+/[\w.-]+", source) is not None and not Path(source).exists()
+
+
+def _download(name: str) -> Path:
+    """The model's folder in the hub's cache, fetched when it is not there. UsageError when it cannot be."""
+    try:
+        return Path(
+            snapshot_download(
+                name,
+                allow_patterns=["model_index.json", "*/*.json", "*/*.txt", "*/*.safetensors"],
+                ignore_patterns=["safety_checker/*", "*fp16*", "*non_ema*"],
+            )
+        )
+    except Exception as error:  # no network, no such model, a licence to accept: the hub has many names for it
+        raise UsageError(
+            f"{name} is no folder here and could not be fetched from the hub ({str(error).splitlines()[0]})"
+        ) from error
 
 
 def digit_unet(widths=(16, 32, 64), layers: int = 2, label_dim: int = 32) -> UNet2DConditionModel:
@@ -199,5 +230,5 @@ def digit_model(widths=(16, 32, 64), layers: int = 2, label_dim: int = 32) -> Di
 
 
 def with_unet(model: DiffusionModel, unet: UNet2DConditionModel) -> DiffusionModel:
-    """A model with another UNet, sharing the scheduler and codec and copying the label table."""
-    return DiffusionModel(unet, model.scheduler, copy.deepcopy(model.conditions), model.codec)
+    """A model with another UNet, sharing the scheduler, the codec and a text encoder, with a label table of its own."""
+    return DiffusionModel(unet, model.scheduler, model.conditions.copy(), model.codec)

@@ -50,14 +50,14 @@ def digit_grid(
     borders: Sequence[Sequence[str | None]] | None = None,
     size: float = 0.62,
 ) -> Figure:
-    """A grid of pictures, (R, C, 1, H, W) uint8.
+    """A grid of pictures, (R, C, 1 or 3, H, W) uint8.
 
     borders  (R, C) colours, None for none;  size  inches a picture
     """
-    R, C, _, H, W = images.shape
+    R, C, channels, H, W = images.shape
     gap = 2  # white pixels around each picture
-    tiles = F.pad(images[:, :, 0], [gap] * 4, value=255)  # (R, C, H + 4, W + 4)
-    mosaic = tiles.permute(0, 2, 1, 3).reshape(R * (H + 2 * gap), C * (W + 2 * gap))  # one image draws fast
+    tiles = F.pad(images, [gap] * 4, value=255)  # (R, C, channels, H + 4, W + 4)
+    mosaic = tiles.permute(0, 3, 1, 4, 2).reshape(R * (H + 2 * gap), C * (W + 2 * gap), channels)  # one image draws fast
     left = max((0.085 * len(label) for label in row_labels or []), default=0) + 0.1
     top = 0.1 + (0.25 if col_labels else 0) + (0.3 if title else 0)
     width, height = left + C * size + 0.1, top + R * size + 0.1

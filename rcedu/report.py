@@ -42,19 +42,41 @@ def summarize(results: Sequence[dict]) -> dict[str, Interval | int]:
     cut off at 0 and 1 for accuracies.
     """
 
-    def accuracy(key: str) -> Interval:
-        if len(results) == 1:
-            return proportion(*results[0][key])
-        mean = mean_interval([hits / total for hits, total in (result[key] for result in results)])
-        return mean._replace(low=max(mean.low, 0.0), high=min(mean.high, 1.0))
-
     return {
-        "unseen": accuracy("unseen"),
-        "seen": accuracy("seen"),
+        "unseen": _accuracy(results, "unseen"),
+        "seen": _accuracy(results, "seen"),
         "fid": mean_interval([result["fid"] for result in results]),
         "parameters": results[0]["parameters"],
         "seeds": len(results),
     }
+
+
+def _accuracy(results: Sequence[dict], key: str) -> Interval:
+    """From counts [hits, total] of one or more runs."""
+    if len(results) == 1:
+        return proportion(*results[0][key])
+    mean = mean_interval([hits / total for hits, total in (result[key] for result in results)])
+    return mean._replace(low=max(mean.low, 0.0), high=min(mean.high, 1.0))
+
+
+MARKS = ("digit", "ink", "background", "slant", "all")  # accuracies of a picture of a caption; "all" is all four at once
+
+
+def summarize_marks(results: Sequence[dict]) -> dict[str, Interval | int]:
+    """One row of a table of text-to-image students from its runs over seeds; intervals as in `summarize`."""
+    row = {name: _accuracy(results, name) for name in MARKS}
+    row |= {name: mean_interval([result[name] for result in results]) for name in ("fid", "is", "clip")}
+    return row | {"parameters": results[0]["parameters"], "seeds": len(results)}
+
+
+def marks_table(rows: dict[str, dict]) -> str:
+    """Markdown: name -> row of `summarize_marks`."""
+    lines = ["| student | parameters | digit, % | all four, % | FID | IS | CLIP |", "|---|---|---|---|---|---|---|"]
+    for name, row in rows.items():
+        cells = [f"{row['parameters']:,}", format_interval(row["digit"]), format_interval(row["all"])]
+        cells += [format_interval(row[key], scale=1, digits=2 if key != "fid" else 1) for key in ("fid", "is", "clip")]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def paired_differences(table: dict, reference: str) -> dict[str, dict[str, Interval]]:

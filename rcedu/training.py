@@ -5,12 +5,13 @@ import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -96,6 +97,9 @@ def fit(
     weight_decay: float = 0.01,
     grad_clip: float = 1.0,
     ema_decay: float | None = None,
+    accumulate: int = 1,
+    mixed_precision: str = "no",
+    optimizer_class: type[torch.optim.Optimizer] = torch.optim.AdamW,
     folder: Path | None = None,
     checkpoint_every: int = 500,
     config: dict | None = None,
@@ -106,28 +110,36 @@ def fit(
     step_fn           (trainee, draw) -> {name: scalar loss}; the parts are summed. It must call `trainee`
                       itself (it may be wrapped for several ranks) and draw from `draw` only
     trainee           everything that is trained, in one module (student, projections, label table)
-    batch_size        the global batch, a multiple of the number of ranks
+    batch_size        the global batch, a multiple of the number of ranks times `accumulate`
     ema_decay         exponential moving average of the weights; when the run is complete, the trainee
                       holds the average. None: no average
+    accumulate        a rank's share of the batch is worked off in this many equal parts, to save memory: the same
+                      samples and, but for rounding, the same gradient
+    mixed_precision   "no", "bf16", or "fp16" (accelerate's autocast; weights, optimizer and average stay in 32 bits)
+    optimizer_class   called with (parameters, lr=, weight_decay=); bitsandbytes.optim.AdamW8bit keeps its state in 8 bits
     folder            where checkpoints go, every `checkpoint_every` steps, at the end, and on SIGTERM (then
                       SystemExit follows). A folder with checkpoints is resumed. None: nothing is written
     config            what a resumed run must agree on, beside this function's own numbers; JSON values
     progress          label of a progress bar (loss parts, images/s, time left), or None
 
-    Raises FloatingPointError at a NaN or Inf, naming the step and the part, before weights or EMA change;
+    Raises FloatingPointError at a NaN or Inf, naming the step and the part, before weights or EMA change (in fp16 an
+    infinite *gradient* is expected now and then: that step is skipped and the loss scale halved);
     UsageError when the folder holds another run's checkpoint.
     """
-    accelerator = Accelerator()
+    AcceleratorState._reset_state()  # it would hold this process to the precision of its first training; ranks stay as they are
+    accelerator = Accelerator(mixed_precision=mixed_precision)
     ranks = accelerator.num_processes
-    if batch_size % ranks:
-        raise ValueError(f"batch_size {batch_size} is not a multiple of the number of ranks, {ranks}")
+    if batch_size % (ranks * accumulate):
+        parts = f"the number of ranks, {ranks}" + (f", times accumulate, {accumulate}" if accumulate > 1 else "")
+        raise ValueError(f"batch_size {batch_size} is not a multiple of {parts}")
     config = (config or {}) | {
         "steps": steps, "batch_size": batch_size, "seed": seed, "lr": lr, "warmup": warmup, "decay": decay,
-        "weight_decay": weight_decay, "grad_clip": grad_clip, "ema_decay": ema_decay,
+        "weight_decay": weight_decay, "grad_clip": grad_clip, "ema_decay": ema_decay, "mixed_precision": mixed_precision,
+        "optimizer": optimizer_class.__name__,
     }  # fmt: skip
     trainee.to(accelerator.device)
     parameters = [p for p in trainee.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
+    optimizer = optimizer_class(parameters, lr=lr, weight_decay=weight_decay)
     ema = None if ema_decay is None else EMAModel(parameters, decay=ema_decay, foreach=True)
     if ema is not None:
         ema.to(accelerator.device)
@@ -146,21 +158,26 @@ def fit(
     trainee.train()
     with bar, _sigterm_flag() as asked_to_stop:
         for step in range(start, steps):
-            draw = Draw(seed, step, batch_size, rank=accelerator.process_index, ranks=ranks, device=accelerator.device)
-            parts = step_fn(wrapped, draw)
-            values = torch.stack([p.detach() for p in parts.values()])
-            # SIGTERM may reach one rank only, or each in another step: all learn of it here, and stop after the same step
-            values = torch.cat([values, values.new_tensor([asked_to_stop.is_set()])])
-            *means, asked = accelerator.reduce(values, "mean").tolist()
-            losses = dict(zip(parts, means, strict=True))
-            _stop_if_not_finite(step, losses)
             rate = learning_rate(step, steps=steps, peak=lr, warmup=warmup, decay=decay)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
-            accelerator.backward(sum(parts.values()))
+            sums = 0
+            for part in range(accumulate):  # each part of a rank's share is drawn as if it were a rank of its own
+                rank = accelerator.process_index * accumulate + part
+                draw = Draw(seed, step, batch_size, rank=rank, ranks=ranks * accumulate, device=accelerator.device)
+                with nullcontext() if part == accumulate - 1 else accelerator.no_sync(wrapped):
+                    losses = step_fn(wrapped, draw)
+                    accelerator.backward(sum(losses.values()) / accumulate)
+                sums = sums + torch.stack([loss.detach().float() for loss in losses.values()]) / accumulate
+            # SIGTERM may reach one rank only, or each in another step: all learn of it here, and stop after the same step
+            values = torch.cat([sums, sums.new_tensor([asked_to_stop.is_set()])])
+            *means, asked = accelerator.reduce(values, "mean").tolist()
+            losses = dict(zip(losses, means, strict=True))
+            _stop_if_not_finite(step, losses)
             grad_norm = float(accelerator.clip_grad_norm_(parameters, grad_clip))
-            _stop_if_not_finite(step, {"gradient": grad_norm})
+            if accelerator.scaler is None:
+                _stop_if_not_finite(step, {"gradient": grad_norm})
             optimizer.step()
             if ema is not None:
                 ema.step(parameters)

@@ -21,7 +21,7 @@ from rcedu.conditions import LabelTable, labels_without
 from rcedu.data import mnist
 from rcedu.distillation import DistilledStudent, distillation_step
 from rcedu.files import UsageError, write_json
-from rcedu.metrics import DigitFID
+from rcedu.metrics import FeatureFID
 from rcedu.models import DiffusionModel, with_unet
 from rcedu.recipes import Shipped, preset
 from rcedu.report import provenance, summarize
@@ -191,7 +191,7 @@ def train(
 
 
 def score(
-    student: DiffusionModel, run: StudentRun, judge: DigitClassifier, fid: DigitFID, *, w: float = 1.0, steps: int = 25
+    student: DiffusionModel, run: StudentRun, judge: DigitClassifier, fid: FeatureFID, *, w: float = 1.0, steps: int = 25
 ) -> dict:
     """Sample the student (the same noise for every student) and let the judge read.
 
@@ -221,7 +221,7 @@ def run_one(name: str, run: StudentRun, folder: Path, report: Callable[[str, Rec
     student, losses = train(run, shipped, folder=folder, watch=partial(report, name) if report else None)
     trained = time.perf_counter()
     student.save(folder / "student")
-    scores = score(student, run, shipped.judge, DigitFID(shipped.judge, mnist(train=True)[0][:10_000]))
+    scores = score(student, run, shipped.judge, FeatureFID(shipped.judge, mnist(train=True)[0][:10_000]))
     return {
         "parameters": parameter_count(student.unet),
         **scores,

@@ -1,9 +1,13 @@
 """Models small enough that a test may use as many as it likes. Also imported by other processes (processes.py)."""
 
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from rcedu.codecs import Autoencoder
+from rcedu.conditions import PromptEncoder
+from rcedu.mini_sd_training import mini_scheduler, write_mini_tokenizer
 from rcedu.models import DiffusionModel, digit_model
 
 
@@ -38,3 +42,26 @@ def scramble(module: nn.Module, seed: int = 0) -> nn.Module:
     for weight in module.state_dict().values():
         weight.copy_(torch.randn(weight.shape, generator=generator) * 0.1 + 0.05)
     return module
+
+
+def small_text_model(tokenizer_folder, seed: int = 0) -> DiffusionModel:
+    """mini-SD's anatomy, much narrower and untrained; its tokenizer is written to a folder first."""
+    write_mini_tokenizer(tokenizer_folder)
+    tokenizer = CLIPTokenizer.from_pretrained(tokenizer_folder)
+    torch.manual_seed(seed)
+    text = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+            max_position_embeddings=16, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )  # fmt: skip
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3, block_out_channels=(8, 8, 8),
+        latent_channels=8, norm_num_groups=4, sample_size=32, mid_block_add_attention=False, scaling_factor=0.5,
+    )  # fmt: skip
+    unet = UNet2DConditionModel(
+        sample_size=8, in_channels=8, out_channels=8, block_out_channels=(8, 8, 16, 16), norm_num_groups=4,
+        cross_attention_dim=16, attention_head_dim=2,
+    )  # fmt: skip
+    return DiffusionModel(unet, mini_scheduler(), PromptEncoder(tokenizer, text), Autoencoder(vae)).eval()

@@ -60,9 +60,10 @@ def test_labels_without_what_is_no_digit(held_out):
 def test_load_refuses_what_is_no_table(tmp_path):
     with pytest.raises(UsageError, match="does not exist"):
         LabelTable.load(tmp_path)
-    (tmp_path / "label_table.safetensors").write_bytes(b"junk")
+    (tmp_path / "conditions").mkdir()
+    (tmp_path / "conditions" / "label_table.safetensors").write_bytes(b"junk")
     with pytest.raises(UsageError, match="not a safetensors file"):
         LabelTable.load(tmp_path)
-    save_tensors(tmp_path / "label_table.safetensors", {"other": torch.zeros(3)})
+    save_tensors(tmp_path / "conditions" / "label_table.safetensors", {"other": torch.zeros(3)})
     with pytest.raises(UsageError, match="label_table"):
         LabelTable.load(tmp_path)

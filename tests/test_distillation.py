@@ -11,7 +11,7 @@ from rcedu.distillation import DistilledStudent, distillation_step
 from rcedu.losses import capture
 from rcedu.models import with_unet
 from rcedu.noise import alpha_sigma
-from rcedu.random_conditioning import p_exponential
+from rcedu.random_conditioning import p_exponential, randomize
 from rcedu.students import narrow_channels, remove_blocks
 from rcedu.training import Draw, fit
 
@@ -140,3 +140,23 @@ def test_the_teacher_is_frozen_and_the_student_learns(teacher, cache):
         last = step(trainee, Draw(7, 0, 32))
     assert last["out"] < 0.8 * first["out"] and last["feat"] < 0.8 * first["feat"]
     assert teacher.fingerprint() == before and not any(p.requires_grad for p in teacher.parameters())
+
+
+@pytest.mark.parametrize("p", [0.0, 0.5, 1.0])
+def test_task_loss_is_on_the_samples_that_kept_their_condition(teacher, cache, p):
+    """Against the definition, with the draws repeated; 0 when every condition was swapped."""
+    watched = Watched(distilled(teacher, "tiny"))
+    step = distillation_step(
+        teacher, watched.trainee, cache, torch.arange(10), POOL, lambda t: torch.full((len(t),), p), task=True
+    )
+    with torch.no_grad():
+        losses = step(watched, Draw(0, 0, 16))
+    draw = Draw(0, 0, 16)
+    pick, t, eps = draw.integers(10), draw.integers(teacher.T), draw.normal(*teacher.x_shape)
+    _, replaced = randomize(cache.c[pick], t, POOL, p, draw.generator)
+    alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
+    v = alpha_t * eps - sigma_t * cache.x0(pick)
+    with torch.no_grad():
+        v_S, _ = watched.trainee(watched.x_t[0], t, watched.c[0])
+    each = ((v - v_S) ** 2).flatten(1).mean(dim=1)[~replaced]
+    assert losses["task"].item() == pytest.approx(each.mean().item() if len(each) else 0.0, rel=1e-5)

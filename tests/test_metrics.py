@@ -11,7 +11,7 @@ from small import seeded
 from rcedu.classifier import DigitClassifier
 from rcedu.data import mnist
 from rcedu.files import UsageError, save_tensors
-from rcedu.metrics import DigitFID, asked_digit_accuracy, confusion, mean_interval, proportion
+from rcedu.metrics import FeatureFID, asked_digit_accuracy, confusion, mean_interval, proportion
 from rcedu.report import paired_differences
 
 
@@ -86,7 +86,7 @@ def frechet(f_1: torch.Tensor, f_2: torch.Tensor) -> float:
 
 @pytest.fixture(scope="module")
 def fid(judge, digits):
-    return DigitFID(judge, digits[:600], batch_size=250)
+    return FeatureFID(judge, digits[:600], batch_size=250)
 
 
 @pytest.mark.filterwarnings("ignore:Matrix is singular")  # an untrained judge has features that are always 0

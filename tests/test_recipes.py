@@ -8,7 +8,7 @@ import torch
 from rcedu.cache import shard_seed
 from rcedu.data import data_folder, mnist
 from rcedu.files import UsageError, hash_tensors, sha256
-from rcedu.metrics import DigitFID, asked_digit_accuracy
+from rcedu.metrics import FeatureFID, asked_digit_accuracy
 from rcedu.recipes import ClassifierRun, Shipped, TeacherRun, preset, train_classifier, train_teacher
 
 
@@ -46,7 +46,7 @@ def test_teacher_is_the_one_that_drew_the_cache(shipped):
 
 
 def test_digit_fid_tells_digits_from_noise(shipped):
-    fid = DigitFID(shipped.judge, mnist(train=True)[0][:2000])
+    fid = FeatureFID(shipped.judge, mnist(train=True)[0][:2000])
     generator = torch.Generator().manual_seed(0)
     noise = torch.randint(256, (500, 1, 28, 28), generator=generator, dtype=torch.uint8)
     assert fid(shipped.cache.images()[:500]) < 0.1 * fid(noise)

@@ -10,11 +10,14 @@ import rcedu
 PACKAGE = Path(rcedu.__file__).parent
 RINGS = [
     {"noise", "random_conditioning", "losses", "guidance", "sampling"},
-    {"files", "data", "conditions", "models", "classifier", "students", "stable_diffusion", "cache"},
+    {
+        "files", "data", "conditions", "codecs", "models", "classifier", "students", "stable_diffusion", "cache",
+        "captioned_digits", "attribute_judge", "pools",
+    },
     {
         "training", "checkpoints", "metrics", "distillation", "recipes", "unseen_digit", "report",
         "anatomy", "notebooks", "plots", "panels", "diagrams", "widgets", "conditioning", "schedules",
-        "workers", "side_by_side", "cli",
+        "workers", "side_by_side", "cli", "text_commands", "mini_sd", "mini_sd_training", "text_students", "images",
     },
 ]  # fmt: skip
 RING_OF = {name: ring for ring, names in enumerate(RINGS) for name in names}

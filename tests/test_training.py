@@ -151,6 +151,54 @@ def test_the_batch_must_divide_by_the_ranks(monkeypatch):
         next(fit(toy_step, toy(), steps=1, **SETTINGS))
 
 
+@pytest.mark.parametrize("accumulate", [2, 4])
+def test_accumulation_changes_the_memory_and_not_the_result(accumulate, small_cache_folder):
+    """A student with projections and an average: the same losses and weights, up to the order of additions."""
+    results = []
+    for parts in (1, accumulate):
+        trainee, step = small_distillation(small_cache_folder)
+        seen = []
+
+        def counting(trainee, draw, step=step, seen=seen):
+            seen.append(len(draw.mine(draw.integers(5))))
+            return step(trainee, draw)
+
+        records = list(fit(counting, trainee, steps=3, batch_size=8, lr=1e-4, ema_decay=0.5, accumulate=parts))
+        assert seen == [8 // parts] * 3 * parts
+        results.append((records, flat(trainee)))
+    (whole, weights), (split, again) = results
+    for a, b in zip(whole, split, strict=True):
+        assert a.losses == pytest.approx(b.losses, rel=1e-4) and a.grad_norm == pytest.approx(b.grad_norm, rel=1e-3)
+    assert max_error(weights, again) < 3 * 2e-4  # Adam moves a weight by at most lr a step, whatever the sign of a zero
+
+
+def test_mixed_precision_computes_in_16_bits_and_keeps_32(small_cache_folder):
+    trainee, step = small_distillation(small_cache_folder)
+    seen = set()
+    trainee.student.unet.conv_in.register_forward_hook(lambda module, args, out: seen.add(out.dtype))
+    records = list(fit(step, trainee, steps=2, batch_size=4, lr=1e-4, mixed_precision="bf16"))
+    assert seen == {torch.bfloat16} and {p.dtype for p in trainee.parameters()} == {torch.float32}
+    trainee, step = small_distillation(small_cache_folder)
+    exact = list(fit(step, trainee, steps=2, batch_size=4, lr=1e-4))
+    assert records[0].losses == pytest.approx(exact[0].losses, rel=0.02)
+
+
+def test_another_optimizer():
+    class Still(torch.optim.SGD):
+        def __init__(self, parameters, lr, weight_decay):
+            super().__init__(parameters, lr=0.0, weight_decay=weight_decay)
+
+        def step(self, closure=None):
+            for group in self.param_groups:
+                group["lr"] = 0.0
+            return super().step(closure)
+
+    trainee = toy()
+    before = flat(trainee).clone()
+    list(fit(toy_step, trainee, steps=2, **SETTINGS, optimizer_class=Still))
+    assert torch.equal(flat(trainee), before)
+
+
 # --- NaN and Inf ----------------------------------------------------------------------------------
 
 

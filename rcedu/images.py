@@ -1,0 +1,131 @@
+"""Pictures in a folder: drawn a batch at a time, kept, and marked. The papers' protocol is 30,000 COCO captions, 512 to 256."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.inception import InceptionScore
+from torchvision.io import ImageReadMode, decode_image, write_png
+from torchvision.transforms.v2.functional import resize
+from tqdm.auto import tqdm
+
+from rcedu.cache import place_among_ranks, shard_seed
+from rcedu.files import UsageError, atomic_path, read_json, write_json
+from rcedu.metrics import clip_score
+from rcedu.models import DiffusionModel
+
+LIST = "prompts.json"
+SUFFIXES = {".png", ".jpg", ".jpeg"}
+
+
+def generate_images(
+    model: DiffusionModel,
+    texts: list[str],
+    folder: Path,
+    *,
+    w: float,
+    steps: int = 25,
+    size: int | None = None,
+    seed: int = 0,
+    batch_size: int = 100,
+) -> int:
+    """Draw one picture for each sentence: folder/000000.png ..., and prompts.json. Returns how many there are.
+
+    w, steps    guidance and DDIM steps
+    size        shrink to (size, size), antialiased; None: as drawn
+    seed        batch k's noise is a function of (seed, k)
+    batch_size  pictures at a time
+
+    Pictures that are there are kept: a killed call goes on where it stopped; on several ranks each draws its share.
+    UsageError when the folder holds the pictures of other settings.
+    """
+    folder, ranks = Path(folder), place_among_ranks()
+    wanted = {"model": model.fingerprint(), "w": w, "steps": steps, "size": size, "seed": seed, "batch_size": batch_size}
+    wanted["prompts"] = list(texts)
+    if (folder / LIST).exists():
+        found = read_json(folder / LIST)
+        differs = [key for key in wanted if found.get(key) != wanted[key]]
+        if differs:
+            raise UsageError(f"{folder} holds pictures of another {differs[0]}; choose another folder, or delete it")
+    elif ranks.is_main_process:
+        write_json(folder / LIST, wanted)
+    ranks.wait_for_everyone()
+    model.to(ranks.device)
+    paths = [folder / f"{i:06d}.png" for i in range(len(texts))]
+    starts = range(ranks.process_index * batch_size, len(texts), ranks.num_processes * batch_size)
+    for start in tqdm(starts, desc="pictures", unit="batch", disable=not ranks.is_main_process):
+        here = slice(start, min(start + batch_size, len(texts)))
+        if all(path.exists() for path in paths[here]):
+            continue
+        noise = model.noise(here.stop - here.start, shard_seed(seed, start // batch_size))
+        images = model.sample(noise, model.conditions.tokenize(texts[here]), w=w, steps=steps, batch_size=batch_size)
+        if size is not None:
+            images = resize(images, [size, size], antialias=True)
+        for image, path in zip(images, paths[here], strict=True):
+            with atomic_path(path) as temporary:
+                write_png(image, str(temporary))
+    ranks.wait_for_everyone()
+    return len(paths)
+
+
+def read_images(folder: Path) -> tuple[Tensor, list[str]]:
+    """What `generate_images` left: ((N, 3, H, W) uint8, sentences). UsageError when pictures are missing or damaged."""
+    folder = Path(folder)
+    if not (folder / LIST).exists():
+        raise UsageError(f"no pictures in {folder}: {LIST} is missing; draw them with: rcedu generate")
+    texts = read_json(folder / LIST)["prompts"]
+    paths = [folder / f"{i:06d}.png" for i in range(len(texts))]
+    missing = [path.name for path in paths if not path.exists()]
+    if missing:
+        raise UsageError(
+            f"{folder} is unfinished: {len(missing)} of {len(paths)} pictures are missing; run rcedu generate again"
+        )
+    return torch.stack([_read(path) for path in paths]), texts
+
+
+def _read(path: Path) -> Tensor:
+    try:
+        return decode_image(str(path), mode=ImageReadMode.RGB)
+    except RuntimeError as error:
+        raise UsageError(f"{path} is damaged ({str(error).splitlines()[0]}); delete it and draw it again") from error
+
+
+class _Folder(Dataset):
+    """Real pictures, one at a time, cut to the middle square and shrunk to (size, size)."""
+
+    def __init__(self, folder: Path, size: int):
+        self.size = size
+        self.paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
+        if not self.paths:
+            raise UsageError(f"no pictures in {folder}: it has no {', '.join(sorted(SUFFIXES))} file")
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: int) -> Tensor:
+        image = _read(self.paths[i])
+        side = min(image.shape[1:])
+        top, left = ((n - side) // 2 for n in image.shape[1:])
+        return resize(image[:, top : top + side, left : left + side], [self.size, self.size], antialias=True)
+
+
+def marks_by_inception(images: Tensor, texts: list[str], real: Path, clip: str | None, batch_size: int = 50) -> dict:
+    """FID against a folder of real pictures, inception score, and CLIP score where a CLIP is named; torchmetrics throughout.
+
+    images (N, 3, H, H) uint8. The first use fetches Inception's weights. UsageError when they cannot be fetched.
+    """
+    device = place_among_ranks().device
+    try:
+        fid = FrechetInceptionDistance(normalize=False).to(device)
+        inception = InceptionScore(normalize=False).to(device)
+    except Exception as error:  # the download has many ways to fail
+        raise UsageError(f"Inception's weights could not be fetched ({str(error).splitlines()[0]})") from error
+    for part in tqdm(DataLoader(_Folder(real, images.shape[-1]), batch_size=batch_size), desc="real pictures"):
+        fid.update(part.to(device), real=True)
+    for part in tqdm(images.split(batch_size), desc="pictures"):
+        fid.update(part.to(device), real=False)
+        inception.update(part.to(device))
+    marks = {"fid": float(fid.compute()), "is": float(inception.compute()[0]), "pictures": len(images)}
+    return marks | ({"clip": clip_score(clip, images, texts)} if clip else {})

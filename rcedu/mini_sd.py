@@ -1,0 +1,117 @@
+"""mini-SD: a Stable Diffusion small enough to ship. What is in data/mini-sd, and how good it is.
+
+A frozen CLIP, an AutoencoderKL and a four-level UNet2DConditionModel, all trained here on captioned digits
+(`rcedu.mini_sd_training`), in a folder that a stock StableDiffusionPipeline opens.
+"""
+
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from rcedu.attribute_judge import AttributeJudge
+from rcedu.cache import Cache
+from rcedu.captioned_digits import (
+    ATTRIBUTES,
+    UNSAID,
+    CaptionedDigits,
+    all_attributes,
+    is_held_out,
+    prompts,
+    read_prompts,
+)
+from rcedu.data import data_folder, mnist, to_pixels, to_uint8
+from rcedu.metrics import FeatureFID, clip_score, inception_score, proportion
+from rcedu.models import DiffusionModel
+
+GUIDANCE = 2.0  # w, chosen on sentences that training has shown, not on those that are reported
+
+
+class MiniSD:
+    """What ships in data/mini-sd, each loaded when first asked for."""
+
+    def __init__(self, folder: Path | None = None):
+        self.folder = Path(folder) if folder else data_folder() / "mini-sd"
+
+    @cached_property
+    def teacher(self) -> DiffusionModel:
+        return DiffusionModel.load(self.folder / "pipeline")
+
+    @cached_property
+    def judge(self) -> AttributeJudge:
+        return AttributeJudge.load(self.folder / "judge.safetensors")
+
+    @cached_property
+    def cache(self) -> Cache:
+        return Cache(self.folder / "cache", self.teacher)
+
+    @cached_property
+    def fid(self) -> FeatureFID:
+        """Against 10,000 real captioned digits of the combinations that training never shows."""
+        return FeatureFID(self.judge, real_images(10_000, train=True))
+
+    def score(self, model: DiffusionModel, texts: list[str], *, w: float, steps: int = 25, watch=iter) -> dict:
+        """Draw a picture for each sentence (the same noise for every model) and mark them: see `marks`."""
+        c = model.conditions.tokenize(texts)
+        return self.marks(model.sample(model.noise(len(texts), seed=10_000), c, w=w, steps=steps, watch=watch), texts)
+
+    def marks(self, images: Tensor, texts: list[str]) -> dict:
+        """images (N, 3, 32, 32) uint8 of these sentences ->
+
+        digit, ink, background, slant, all   [read as asked, asked]; slant over the sentences that say one
+        fid, is, clip                        Frechet distance and inception score in the judge's eyes; mean CLIP score
+        """
+        asked, read = read_prompts(texts), self.judge.read(images)
+        right = (read == asked) | (asked == torch.tensor([-1, -1, -1, UNSAID]))
+        spoken = asked[:, 3] != UNSAID
+        hits = {name: [int(right[:, i].sum()), len(asked)] for i, name in enumerate(ATTRIBUTES[:3])}
+        return hits | {
+            "slant": [int(right[spoken, 3].sum()), int(spoken.sum())],
+            "all": [int(right.all(dim=1).sum()), len(asked)],
+            "fid": self.fid(images),
+            "is": inception_score(self.judge, images),
+            "clip": clip_score(self.folder / "clip", images, texts),
+        }
+
+
+def held_out_prompts(count: int) -> list[str]:
+    """`count` sentences about combinations that no training picture shows, each of the 108 in turn."""
+    rows = is_held_out(all_attributes()).nonzero().flatten()
+    return [prompts()[row] for row in rows[torch.arange(count) % len(rows)]]
+
+
+def real_images(count: int, train: bool, seed: int = 0) -> Tensor:
+    """Real captioned digits of the held-out combinations, (count, 3, 32, 32) uint8; of MNIST's training or test half."""
+    data = CaptionedDigits(*mnist(train=train), held_out=True)
+    generator = torch.Generator().manual_seed(seed)
+    return data.draw(torch.randperm(len(data), generator=generator)[:count], generator).images
+
+
+def all_marks(shipped: MiniSD, guidances: tuple[float, ...] = (0, 1, 2, 3, 4, 6.5)) -> dict:
+    """How good mini-SD is: its judge, its autoencoder, and its pictures of held-out prompts at several guidances w.
+
+    2,000 pictures at GUIDANCE and at w = 6.5 (Stable Diffusion's guidance_scale 7.5), 500 at the others.
+    """
+    real = CaptionedDigits(*mnist(train=False), held_out=None).draw(torch.arange(10_000), torch.Generator().manual_seed(1))
+    decoded = to_uint8(shipped.teacher.codec.decode(shipped.teacher.codec.encode(to_pixels(real.images))))
+    squared = (decoded.float() - real.images.float()).square().flatten(1).mean(dim=1)
+
+    def read(images: Tensor) -> dict:
+        right, spoken = shipped.judge.read(images) == real.attributes, real.attributes[:, 3] != UNSAID
+        columns = [right[:, 0], right[:, 1], right[:, 2], right[spoken, 3]]
+        return {name: proportion(int(x.sum()), len(x)) for name, x in zip(ATTRIBUTES, columns, strict=True)}
+
+    halves = real_images(10_000, train=False).chunk(2)
+    half = FeatureFID(shipped.judge, halves[0])
+    counts = {w: 2000 if w in (GUIDANCE, 6.5) else 500 for w in guidances}
+    return {
+        "judge on real test pictures": read(real.images),
+        "judge on their reconstructions": read(decoded),
+        "PSNR, dB": float((10 * torch.log10(255**2 / squared)).mean()),
+        "FID of one half of the real test pictures against the other": half(halves[1]),
+        "guidance": {
+            str(w): shipped.score(shipped.teacher, held_out_prompts(count), w=w, watch=tqdm) for w, count in counts.items()
+        },
+    }

@@ -1,0 +1,185 @@
+"""Notebook 05's experiments: students of mini-SD, cut or narrowed, with and without random conditioning.
+
+As in `rcedu.unseen_digit`, one `TextStudentRun` is one training, and a table is several of them over several seeds.
+D, the students' data, is what the teacher drew for *some* prompts; C, the pool, has all of them; half of the marks are
+for prompts that D has no picture of.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rcedu import side_by_side
+from rcedu.captioned_digits import (
+    DIGITS,
+    UNSAID,
+    all_attributes,
+    compose,
+    is_held_out,
+    measured_slant,
+    prompt_rows,
+    prompts,
+    read_prompts,
+)
+from rcedu.checkpoints import stored_losses
+from rcedu.data import mnist, to_pixels
+from rcedu.distillation import DistilledStudent, distillation_step
+from rcedu.files import UsageError
+from rcedu.mini_sd import GUIDANCE, MiniSD, held_out_prompts
+from rcedu.models import DiffusionModel, with_unet
+from rcedu.pools import PromptPool
+from rcedu.schedules import FAMILIES, schedule
+from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS, init_from_teacher, narrow_channels, parameter_count, remove_blocks
+from rcedu.training import Record, fit
+
+
+@dataclass(frozen=True)
+class TextStudentRun:
+    """One student of mini-SD, trained and scored."""
+
+    p: str = "exponential"  # p(t): none, or a family of rcedu.schedules
+    student: str = "base"  # base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro
+    teacher_init: bool = True
+    real_images: bool = False  # True: D is real captioned digits (of the same prompts), and L_task is added
+    steps: int = 300
+    batch_size: int = 32
+    lr: float = 1e-3
+    ema_decay: float = 0.99
+    seed: int = 0
+    scored: int = 216  # samples
+
+    def __post_init__(self):
+        for value, name, choices in (
+            (self.p, "p(t)", ["none", *FAMILIES]),
+            (self.student, "student", [*BLOCK_STUDENTS, *CHANNEL_STUDENTS]),
+        ):
+            if value not in choices:
+                raise UsageError(f"unknown {name} {value!r}; choose from {', '.join(choices)}")
+
+
+# Table 1 of the paper, in its order: random conditioning, teacher init, real images.
+TABLE_1 = {
+    "1: nothing": TextStudentRun(p="none", teacher_init=False),
+    "2: teacher init": TextStudentRun(p="none"),
+    "3: teacher init, real images (BK-SDM)": TextStudentRun(p="none", real_images=True),
+    "4: random conditioning": TextStudentRun(teacher_init=False),
+    "5: random conditioning, teacher init": TextStudentRun(),
+    "6: random conditioning, teacher init, real images": TextStudentRun(real_images=True),
+}
+# The students by size; channel students without teacher init, as in the paper.
+SIZES = {
+    "B-Base": TextStudentRun(),
+    "B-Small": TextStudentRun(student="small"),
+    "B-Tiny": TextStudentRun(student="tiny"),
+    **{name: TextStudentRun(student=name, teacher_init=False) for name in CHANNEL_STUDENTS},
+}
+TABLES = {"table-1": TABLE_1, "sizes": SIZES}
+BUDGETS = {
+    "smoke": {"steps": 3, "batch_size": 8, "scored": 16},
+    "cpu": {"steps": 300, "batch_size": 32, "scored": 216},
+    "gpu": {"steps": 10_000, "batch_size": 128, "scored": 5000},
+}
+
+
+def budget(run: TextStudentRun, preset: str, **changes) -> TextStudentRun:
+    """The run at a preset's size: smoke (does it run?), cpu (minutes a run on one core), gpu (the full one)."""
+    return replace(run, **(BUDGETS[preset] | changes))
+
+
+def data_prompts(count: int = 120, seed: int = 0) -> Tensor:
+    """The attributes (count, 4) of the prompts that D has pictures of, drawn from those the teacher was trained on."""
+    known = all_attributes()[~is_held_out(all_attributes())]
+    return known[torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))[:count]]
+
+
+def cache_prompts(each: int = 25) -> list[str]:
+    """What D was drawn for: every data prompt in turn, `each` times, so that any shard has most of them."""
+    return [prompts()[row] for row in prompt_rows(data_prompts())] * each
+
+
+class RealImages:
+    """Real captioned digits in the place of the teacher's samples, for the same prompts: `x0(rows)` and `c`, like a `Cache`."""
+
+    def __init__(self, attributes: Tensor, teacher: DiffusionModel):
+        """attributes (N, 4): each gets an MNIST digit that fits, another one each time."""
+        digits, labels = mnist(train=True)
+        slants, rows = measured_slant(digits), torch.empty(len(attributes), dtype=torch.long)
+        for label in range(len(DIGITS)):
+            for slant in range(UNSAID + 1):
+                fits = ((labels == label) & ((slants == slant) | (slant == UNSAID))).nonzero().flatten()
+                asked = ((attributes[:, 0] == label) & (attributes[:, 3] == slant)).nonzero().flatten()
+                rows[asked] = fits[torch.arange(len(asked)) % len(fits)]
+        images = compose(digits[rows], attributes[:, 1], attributes[:, 2])
+        self.stored = teacher.codec.encode(to_pixels(images))
+        self.c = teacher.conditions.tokenize([prompts()[i] for i in prompt_rows(attributes)])
+
+    def __len__(self) -> int:
+        return len(self.c)
+
+    def x0(self, rows: Tensor) -> Tensor:
+        """(B,) rows -> (B, C, H, W) latents."""
+        return self.stored[rows]
+
+
+def make_student(teacher: DiffusionModel, student: str, teacher_init: bool, seed: int) -> DiffusionModel:
+    """The untrained student: surgery on the teacher's UNet, then random or inherited weights."""
+    torch.manual_seed(seed)
+    cut = remove_blocks if student in BLOCK_STUDENTS else narrow_channels
+    unet = cut(teacher.unet, student)
+    if teacher_init:
+        init_from_teacher(unet, teacher.unet)
+    return with_unet(teacher, unet)
+
+
+def train(
+    run: TextStudentRun,
+    shipped: MiniSD,
+    *,
+    folder: Path | None = None,
+    watch: Callable[[Record], None] | None = None,
+    progress: str | None = None,
+) -> tuple[DiffusionModel, dict[str, list[float]]]:
+    """Train the student of a run: (student, loss parts step by step). `folder`: checkpoints, None for none."""
+    teacher = shipped.teacher
+    source = RealImages(read_prompts(cache_prompts()), teacher) if run.real_images else shipped.cache
+    model = DistilledStudent(make_student(teacher, run.student, run.teacher_init, run.seed), teacher)
+    p = schedule("constant", 0.0, T=teacher.T) if run.p == "none" else schedule(run.p, T=teacher.T)
+    pool = PromptPool(prompts(), teacher.conditions)  # texts are free: also of what D has no picture of
+    step = distillation_step(teacher, model, source, torch.arange(len(source)), pool, p, task=run.real_images)
+    losses = stored_losses(folder) if folder else {}  # of the steps before a resume
+    for record in fit(
+        step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, ema_decay=run.ema_decay,
+        warmup=20, decay="cosine", folder=folder, config=asdict(run), progress=progress,
+    ):  # fmt: skip
+        for name, value in record.losses.items():
+            losses.setdefault(name, []).append(value)
+        if watch:
+            watch(record)
+    return model.student, losses
+
+
+def run_one(name: str, run: TextStudentRun, folder: Path, report: Callable[[str, Record], None] | None = None) -> dict:
+    """Train and score one run in `folder/name`, where checkpoints and unet/ are left; returns its result."""
+    folder, shipped, start = Path(folder) / name, MiniSD(), time.perf_counter()
+    student, losses = train(run, shipped, folder=folder, watch=partial(report, name) if report else None)
+    trained = time.perf_counter()
+    student.unet.save_pretrained(folder / "unet", safe_serialization=True)
+    scores = shipped.score(student, held_out_prompts(run.scored), w=GUIDANCE)
+    return {
+        "parameters": parameter_count(student.unet),
+        **scores,
+        "losses": {key: [round(value, 5) for value in values] for key, values in losses.items()},
+        "seconds": {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)},
+    }
+
+
+def run_all(
+    runs: dict[str, TextStudentRun], folder: Path, *, jobs: int | None = None, progress: bool = True
+) -> dict[str, dict]:
+    """Train and score several runs, each in a process of its own: `rcedu.side_by_side.run_all` of `run_one`."""
+    return side_by_side.run_all(run_one, runs, folder, jobs=jobs, progress=progress)

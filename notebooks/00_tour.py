@@ -15,8 +15,8 @@
 # # 00 · Tour
 #
 # A diffusion model makes pictures by removing noise, step by step, with a large network. *Distillation* makes that cheaper: a student network learns from a teacher network
-# to do the same with fewer parameters (**smaller**) or in fewer steps (**faster**). The notebooks so far teach *smaller*, on digits that train in minutes; Stable Diffusion, through the
-# same code, and *faster* come later.
+# to do the same with fewer parameters (**smaller**) or in fewer steps (**faster**). The notebooks so far teach *smaller*, on digits that train in minutes and, through the same code,
+# on text-to-image models; *faster* comes later.
 #
 # **Afterwards you will be able to** tell whether your machine is ready; find any equation of the walk in the package; and read the notation that all notebooks share.
 #
@@ -82,8 +82,9 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | **02 · the unseen digit** | can a smaller student draw a digit it never saw a picture of? |
 # | **03 · why it works** | when does the condition decide, and which $p(t)$ follows from it? |
 # | **04 · student surgery** | how is a student cut out of Stable Diffusion, and what does it save? |
+# | **05 · text to image** | how is a text-to-image model distilled, and what does each ingredient contribute? |
 #
-# They build on one another; more will follow (distilling Stable Diffusion; guided distillation to few steps). Most sections have a motivation, an equation, the code that
+# They build on one another; more will follow (concepts nobody drew; guided distillation to few steps). Most sections have a motivation, an equation, the code that
 # is the equation, an `assert` that the package agrees, a picture, and a question (**Think.**). Each notebook ends with three larger ones.
 #
 # ## 3 · Where an equation lives
@@ -97,14 +98,16 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | | `losses` | $\mathcal L_\mathrm{out}$, $\mathcal L_\mathrm{feat}$, $\mathcal L_\mathrm{task}$; how to tap features |
 # | | `guidance` | classifier-free guidance |
 # | | `sampling` | DDIM on an explicit time grid |
-# | **1 · things** | `data`, `conditions`, `models`, `classifier` | digits; labels and pools; a model as one object; the judge |
+# | **1 · things** | `data`, `conditions`, `codecs`, `models`, `classifier` | digits; labels and sentences; pixels and latents; a model as one object; the judge |
+# | | `captioned_digits`, `attribute_judge`, `pools` | digits in colour and their captions; who reads them; prompts by the million (notebook 05) |
 # | | `students`, `stable_diffusion` | surgery: remove blocks, narrow channels, inherit weights; SD's UNets without weights |
 # | | `cache`, `files` | the teacher's samples on disk; whole files or none |
 # | **2 · running** | `training`, `checkpoints`, `distillation` | `fit`; resuming; the step it repeats |
 # | | `recipes`, `unseen_digit` | what ships; the experiment of notebook 02 |
+# | | `mini_sd`, `mini_sd_training`, `text_students`, `images` | a Stable Diffusion that ships; how it is made; its students; pictures in a folder (notebook 05) |
 # | | `schedules`, `conditioning` | $p(t)$ by name; how much the condition matters (notebook 03) |
 # | | `metrics`, `report`, `plots`, `diagrams`, `panels`, `widgets` | scores, tables, figures, explorers |
-# | | `notebooks`, `cli`, `side_by_side`, `workers`, `anatomy` | pages, commands; several trainings at once; MACs and step times |
+# | | `notebooks`, `cli`, `text_commands`, `side_by_side`, `workers`, `anatomy` | pages, commands; several trainings at once; MACs and step times |
 #
 # Any function's source is one cell away:
 

@@ -148,7 +148,7 @@ for stage, m in stage_macs(teacher).items():
 # %% [markdown]
 # The two stages at full resolution: 3% of the parameters, 39% of the work.
 #
-# The parameter counts agree with the published models to the last digit; tests hold them. MACs are not seconds: a GPU is limited by memory as much as by arithmetic, and narrow layers use it less well. Notebook 05 (planned) measures time.
+# The parameter counts agree with the published models to the last digit; tests hold them. MACs are not seconds: a GPU is limited by memory as much as by arithmetic, and narrow layers use it less well. Notebook 05 says what they mean for a training.
 
 # %% [markdown]
 # ## 5 · What the student inherits, and where it is compared

@@ -15,8 +15,8 @@
 # # 05 · Text to image: distilling a Stable Diffusion
 #
 # Notebook 02 distilled a model of digits whose condition was one of ten labels. Stable Diffusion's condition is a sentence, and its pictures are made in the latent space of an autoencoder. Here the same
-# step, the same swap and the same surgery run on a model of exactly that anatomy: **mini-SD**, a text-to-image model small enough to be trained on two cores and to ship with this notebook. One variable
-# below turns it into Stable Diffusion v1.4.
+# step, the same swap and the same surgery run on a model of the same anatomy: **mini-SD**, a text-to-image model small enough to be trained on two cores and to ship with this notebook. Two variables
+# below turn it into Stable Diffusion v1.4.
 #
 # **Afterwards you will be able to** take a text-to-image model apart; run the papers' pipeline (prompts → the teacher's latents → a smaller student → pictures → marks) by hand and by command; say what random conditioning, teacher
 # initialisation and real images each contribute; and judge whether your GPU can do it for the real model.
@@ -38,37 +38,40 @@ from tqdm.auto import tqdm
 from rcedu import plots
 from rcedu.data import data_folder, to_uint8
 from rcedu.files import read_json
+from rcedu.metrics import proportion
 from rcedu.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.models import DiffusionModel
 from rcedu.recipes import preset
 from rcedu.report import format_interval
 
-TEACHER = data_folder() / "mini-sd" / "pipeline"  # or "CompVis/stable-diffusion-v1-4": section 8 says what that takes
+TEACHER = data_folder() / "mini-sd" / "pipeline"  # or "CompVis/stable-diffusion-v1-4"; section 8 says what that takes
+SAMPLES = data_folder() / "mini-sd" / "cache"  # what this teacher drew: for another one, what `rcedu draw` wrote
 
 smoke = preset() == "smoke"
 shipped = MiniSD()
 teacher = DiffusionModel.load(TEACHER)
 T = teacher.T
-print(f"preset: {preset()}; T = {T}; predicts {teacher.prediction_type}; x_t is {teacher.x_shape}")
+print(f"preset: {preset()}; T = {T}; predicts {teacher.prediction_type}; x_t is {teacher.x_shape}; guidance w = {GUIDANCE:g}")
 
 # %% [markdown]
 # ## 1 · A text-to-image model, taken apart
 #
 # Four parts, each in a folder of its own, the way Stable Diffusion is stored:
 #
-# 1. The **tokenizer** cuts a sentence into token ids and pads them to a fixed length: that row of integers is our condition $c$.
-# 2. The **text encoder**, the text half of a CLIP, turns it into one vector a token. CLIP has learned to match pictures with captions; here it is frozen.
+# 1. The **tokenizer** cuts a sentence into token ids and pads them to a fixed length: that row of integers is our condition $c$. Ours knows each word of its captions as one token, and spells any other word out in pieces.
+# 2. The **text encoder**, the text half of a CLIP, turns it into one vector a token. A CLIP has learned to match pictures with captions; this one was trained here, on captioned digits only, and then frozen.
 # 3. The **UNet** removes noise from latents, looking at those vectors in each of its attention blocks.
 # 4. The **autoencoder** turns pictures into latents and back: here 3x32x32 numbers into 8x8x8.
 #
-# mini-SD's pictures are MNIST digits in one of six inks on one of six backgrounds. Its captions say so, and (two times in three, where it is clear) whether the digit is upright or slanted, which is *measured* from
-# the digit's second moments. That makes 1,080 possible sentences. One in ten of the combinations of digit, ink and background was never shown in training, so that we can ask for something nobody drew.
+# mini-SD's pictures are MNIST digits in one of six inks on one of six backgrounds. Its captions say so, and (two times in three, where it is clear) whether the digit is upright or slanted, which is *measured*: how
+# far its strokes lean, from the second moments. That makes 1,080 possible sentences. One in ten of the combinations of digit, ink and background was never shown in training, so that we can ask for something nobody drew.
 
 # %%
 prompt = "a slanted orange seven on a navy background"
 c = teacher.conditions.tokenize([prompt])  # (1, L)
 vectors = teacher.conditions.unet_inputs(c)["encoder_hidden_states"]  # (1, L, D)
-print(f"c = {c[0].tolist()}\nvectors {tuple(vectors.shape)}")
+print(f"c = {c[0].tolist()}\nread as {' '.join(teacher.conditions.tokenizer.convert_ids_to_tokens(c[0].tolist())[:12])} ...")
+print(f"red is read as {teacher.conditions.tokenizer.tokenize('red')}\nvectors {tuple(vectors.shape)}")
 for name, part in {"text encoder": teacher.conditions, "UNet": teacher.unet, "autoencoder": teacher.codec}.items():
     print(f"{name:<13} {sum(p.numel() for p in part.parameters()):>11,} parameters")
 
@@ -87,17 +90,18 @@ plots.digit_grid(torch.stack([real.images, decoded]), row_labels=["picture", "de
 # %% [markdown]
 # *Figure: eight captioned test digits (above), and the same after encoding and decoding (below). The first three captions are printed.*
 #
-# The latents were *whitened*: over the training pictures each channel has mean 0 and variance 1, and no two correlate, so that at $t = T$ signal and noise are comparable in each. Nobody downstream has to know: the
-# change of basis was folded into the autoencoder's own 1x1 convolutions (`whiten` in `rcedu/mini_sd_training.py`).
+# The latents were *whitened*: over the training pictures each channel has mean 0 and variance 1, and no two correlate (nearly so on test pictures, below), so that one $\alpha_t$ and $\sigma_t$ mean the same signal-to-noise ratio in every channel.
+# Stable Diffusion only multiplies all channels by one number, 0.18215. Nobody downstream has to know: the change of basis was folded into the autoencoder's own 1x1 convolutions (`whiten` in `rcedu/mini_sd_training.py`).
 
 # %%
 some = data.draw(torch.arange(1000), torch.Generator().manual_seed(1)).images
 z = teacher.codec.encode(to_pixels(some)).transpose(0, 1).flatten(1)  # (8, positions)
 print("mean", [f"{m:+.2f}" for m in z.mean(dim=1)])
 print("variance", [f"{v:.2f}" for v in z.var(dim=1)])
+print(f"largest correlation of two channels: {(z.corrcoef() - torch.eye(len(z))).abs().max():.2f}")
 
 # %% [markdown]
-# **Think.** The attention in the UNet compares latent positions with token vectors. What would the model do with the word *red*, which its training captions never used?
+# **Think.** What would the model do with the word *red*, whose pieces no caption ever used, so that their vectors are still the random ones they began with?
 
 # %% [markdown]
 # ## 2 · It is a Stable Diffusion
@@ -105,9 +109,12 @@ print("variance", [f"{v:.2f}" for v in z.var(dim=1)])
 # The folder opens in diffusers' own `StableDiffusionPipeline`, and for the same noise, steps and guidance our sampler draws the same pictures (guidance_scale $= w + 1$, notebook 01):
 
 # %%
-from diffusers import StableDiffusionPipeline
+from diffusers import DDIMScheduler, StableDiffusionPipeline
 
 pipeline = StableDiffusionPipeline.from_pretrained(TEACHER, safety_checker=None)
+pipeline.scheduler = DDIMScheduler.from_config(  # v1.4 comes with another sampler and other steps
+    pipeline.scheduler.config, timestep_spacing="trailing", set_alpha_to_one=True, clip_sample=False
+)
 pipeline.set_progress_bar_config(disable=True)
 noise, texts = teacher.noise(2, seed=3), held_out_prompts(5)[3:]
 stock = pipeline(texts, latents=noise, num_inference_steps=5, guidance_scale=GUIDANCE + 1, output_type="pt").images
@@ -118,16 +125,16 @@ assert error < 1e-3
 
 # %%
 count, steps = (2, 5) if smoke else (8, 25)
-rows = held_out_prompts(108)[4::18]  # six sentences, all about combinations that no training picture shows
-c = teacher.conditions.tokenize([text for text in rows for _ in range(count)])
-images = teacher.sample(teacher.noise(len(c), seed=0), c, w=GUIDANCE, steps=steps, batch_size=16, watch=tqdm)
+rows = held_out_prompts(108)[1::19]  # six sentences, all about combinations that no training picture shows
+asked = teacher.conditions.tokenize([text for text in rows for _ in range(count)])
+images = teacher.sample(teacher.noise(len(asked), seed=0), asked, w=GUIDANCE, steps=steps, batch_size=16, watch=tqdm)
 plots.digit_grid(images.unflatten(0, (len(rows), count)), row_labels=rows, size=0.6)
 
 # %% [markdown]
 # *Figure: pictures the teacher drew for six sentences about combinations it was never shown, a row each.*
 #
-# How good is it? A judge, a small convolutional network trained on real captioned digits only, reads digit, ink, background and slant off 2,000 pictures of held-out sentences. Beside them: how often it is right about *real* test
-# pictures, and about real ones that only went through the autoencoder. That is the most any model in this latent space can reach.
+# How good is it? A judge, a small convolutional network trained on real captioned digits only (of all combinations), reads digit, ink, background and slant off pictures of held-out sentences. Beside them: how often it is right about *real* test
+# pictures, and about the same after the autoencoder. That says how far the judge can be trusted, and what the autoencoder costs. Pictures drawn under guidance can be read *better* than real ones: they are typical.
 
 # %%
 marks = read_json(data_folder() / "mini-sd" / "results" / "marks.json")
@@ -135,25 +142,28 @@ lines = []
 for name in ("judge on real test pictures", "judge on their reconstructions"):
     cells = [format_interval(marks[name][key]) for key in ("digit", "ink", "background", "slant")]
     lines.append(f"| {name.removeprefix('judge on ')} | " + " | ".join(cells) + " | | |")
-for w, row in marks["guidance"].items():
-    share = [f"{100 * row[key][0] / row[key][1]:.1f}" for key in ("digit", "ink", "background", "slant")]
-    lines.append(f"| drawn, $w$ = {float(w):g} ({row['digit'][1]:,} pictures) | " + " | ".join(share) + f" | {row['fid']:.1f} | {row['clip']:.1f} |")
+for strength, row in marks["guidance"].items():
+    cells = [format_interval(proportion(*row[key])) for key in ("digit", "ink", "background", "slant")]
+    cells += [f"{row['fid']:.1f}", f"{row['clip']:.1f}"]
+    lines.append(f"| drawn, $w$ = {float(strength):g} ({row['digit'][1]:,}) | " + " | ".join(cells) + " |")
 head = "| pictures | digit, % | ink, % | background, % | slant, % | FID | CLIP |\n|---|---|---|---|---|---|---|\n"
 display(Markdown(head + "\n".join(lines)))
 print(f"autoencoder: {marks['PSNR, dB']:.1f} dB; FID between two halves of the real test pictures: {marks['FID of one half of the real test pictures against the other']:.2f}")
 
 # %% [markdown]
-# *Table: what the judge reads as asked; Fréchet distance in its features (its own, not comparable with Inception's) to 10,000 real pictures; and the CLIP score, 100 times the cosine of picture and sentence in mini-SD's own CLIP. FIDs are only comparable at equal numbers of pictures.*
+# *Table: what the judge reads as asked (95% intervals over pictures of this one model; slant over the sentences that say one); Fréchet distance in its features (its own, not comparable with Inception's) to 10,000 real pictures, comparable only at equal numbers of pictures; and the CLIP score, 100 times the cosine of picture and sentence in
+# mini-SD's own CLIP. That is no independent witness: its text half is what the UNet listens to.*
 #
-# **Think.** Guidance raises one column and lowers another. Which number would you tune it on, and what would you not see then?
+# **Think.** What does guidance do to the share read as asked, and what to FID? Which would you tune it on, and what would you not see then?
 
 # %% [markdown]
 # ## 3 · Prompts, and a pool of strangers
 #
-# The papers train with 212 thousand prompts that the teacher has drawn ($\mathcal D$), and a pool $\mathcal C$ of 20 million that nobody drew. A pool that size does not belong into memory: `read_prompts_from` converts a text, CSV or Parquet file once, and
-# maps it (the `datasets` library does), so that any number of processes share the same pages of the disk's cache. For mini-SD, $\mathcal D$ has 25 pictures each of 120 sentences, and $\mathcal C$ all 1,080.
+# The papers train with 212 thousand prompts that the teacher has drawn ($\mathcal D$), and a pool $\mathcal C$ of 20 million that nobody drew. A pool that size does not belong in memory: `read_prompts_from` (`--pool` of the commands in section 8) checks and converts a text, CSV or Parquet file once, and
+# the `datasets` library maps it, so that any number of processes share the same pages. For mini-SD, $\mathcal D$ has 25 pictures each of 120 sentences, and $\mathcal C$ all 1,080.
 
 # %%
+from rcedu.cache import Cache
 from rcedu.pools import PromptPool
 from rcedu.text_students import data_prompts
 
@@ -164,23 +174,24 @@ print(f"D: {len(data_prompts())} sentences; C: {len(pool):,} sentences, such as 
 # %% [markdown]
 # ## 4 · The teacher draws
 #
-# Distillation needs no images, but it needs the noisy latents that images become; so the teacher draws, once, and its latents are kept: 1,024 bytes each here, 32 KB for Stable Diffusion. On the command line this is `rcedu draw`; it
+# Distillation needs no images, but it needs the noisy latents that images become; so the teacher draws, once, and its latents are kept: 8x8x8 numbers in 16 bits, 1,024 bytes each here (32 KiB for Stable Diffusion), and 64 bytes of token ids. On the command line this is `rcedu draw`; it
 # shares the work over GPUs, goes on after being killed, and refuses a cache that was drawn by another teacher.
 
 # %%
-cache = shipped.cache
-settings = cache.manifest["origin"]
-print(f"{len(cache):,} samples at w = {settings['w']}, {settings['steps']} DDIM steps; {sum(f.stat().st_size for f in cache.folder.glob('*.safetensors')) / len(cache):,.0f} bytes a sample")
+cache = Cache(SAMPLES, teacher)
+drawn_with, size_on_disk = cache.manifest["origin"], sum(file.stat().st_size for file in cache.folder.glob("*.safetensors"))
+print(f"{len(cache):,} samples at w = {drawn_with['w']:g}, {drawn_with['steps']} DDIM steps; {size_on_disk / len(cache):,.0f} bytes a sample on disk")
+print("\n".join(cache_prompts()[:3]))
 shown = torch.arange(10)
 plots.digit_grid(to_uint8(teacher.codec.decode(cache.x0(shown)))[None], size=0.85, title="From the students' data set")
 
 # %% [markdown]
-# *Figure: ten of the latents that the students learn from, decoded. Students never see the pictures, only these latents under noise.*
+# *Figure: ten of the latents that the students learn from, decoded; the first three sentences are printed. Students never see the pictures, only these latents under noise.*
 
 # %% [markdown]
 # ## 5 · The step
 #
-# It is notebook 02's, to the letter: swap, drop, noise, ask the teacher, ask the student, compare outputs and features. Only the shapes have changed. Here it is in full for one batch, and the package's step on the same draws:
+# It is notebook 02's: swap, drop, noise, ask the teacher, ask the student, compare outputs and features. Only the shapes have changed. (mini-SD predicts $v$, as Stable Diffusion v2 does; v1.4 predicts $\varepsilon$. $\mathcal L_\mathrm{out}$ is measured in what the networks predict.) Here it is in full for one batch, and the package's step on the same draws:
 
 # %%
 from rcedu.distillation import DistilledStudent, distillation_step
@@ -207,7 +218,7 @@ x_t = q_sample(cache.x0(pick), eps, alpha_t=alpha_t, sigma_t=sigma_t)
 with torch.no_grad(), capture(teacher.unet, [pair.teacher for pair in trainee.pairs]) as f_T:
     v_T = teacher(x_t, t, c_hat)
 v_S, f_S = trainee(x_t, t, c_hat)
-L_out, L_feat = output_kd(v_S, v_T), feature_kd(f_S, list(f_T.values()))
+L_out, L_feat = output_kd(v_S, v_T), feature_kd(f_S, [f_T[pair.teacher] for pair in trainee.pairs])
 
 step = distillation_step(teacher, trainee, cache, torch.arange(len(cache)), pool, p)
 package = step(trainee, Draw(seed=0, step=0, batch_size=8))
@@ -219,38 +230,44 @@ print(f"L_out = {L_out.item():.3f}, L_feat = {L_feat.item():.3f}; swapped: {repl
 #
 # ## 6 · A student
 #
-# BK-SDM's Base student, with the teacher's weights where blocks remain. `fit` does the rest, as in notebook 02. For the real model it takes the flags of `rcedu distil`: several GPUs, mixed precision, accumulation, gradient checkpointing, an 8-bit optimizer.
+# BK-SDM's Base student, with the teacher's weights where blocks remain. `fit` does the rest, as in notebook 02. For the real model `rcedu distil` has flags for mixed precision, accumulation, gradient checkpointing and an 8-bit optimizer, and runs on as many GPUs as `accelerate launch` gives it.
 
 # %%
 from rcedu.students import parameter_count
 from rcedu.training import fit
 
-length = {"smoke": 3, "cpu": 60, "gpu": 2000}[preset()]
-size = 8 if smoke else 32
+length, size = {"smoke": (3, 8), "cpu": (60, 32), "gpu": (2000, 32)}[preset()]
+student = make_student(teacher, "base", teacher_init=True, seed=0)  # afresh, should you run this cell twice
+trainee = DistilledStudent(student, teacher)
+step = distillation_step(teacher, trainee, cache, torch.arange(len(cache)), pool, p)
 losses = {"out": [], "feat": []}
-for record in fit(step, trainee, steps=length, batch_size=size, lr=1e-3, warmup=5, decay="cosine", ema_decay=0.95, progress="B-Base"):
+training = {"steps": length, "batch_size": size, "lr": 1e-3, "warmup": 5, "decay": "cosine", "ema_decay": 0.95}
+for record in fit(step, trainee, **training, progress="B-Base"):
     for name, value in record.losses.items():
         losses[name].append(value)
 print(f"{parameter_count(student.unet):,} parameters, {parameter_count(student.unet) / parameter_count(teacher.unet):.0%} of the teacher's")
-plots.loss_curves({"$L_{out}$": losses["out"], "$L_{feat}$": losses["feat"]}, ylabel="loss")
+plots.loss_curves({r"$\mathcal{L}_\mathrm{out}$": losses["out"], r"$\mathcal{L}_\mathrm{feat}$": losses["feat"]}, ylabel="loss")
 
 # %%
 few = 1 if smoke else 6
-c = teacher.conditions.tokenize([text for text in rows for _ in range(few)])
-noise = teacher.noise(len(c), seed=0)
-settings = {"w": GUIDANCE, "steps": 5 if smoke else 15, "batch_size": 18}
-pair = [model.sample(noise, c, **settings).unflatten(0, (len(rows), few)) for model in (teacher, student)]
-plots.digit_grid(torch.cat(pair, dim=1), row_labels=rows, title="teacher (left half), its student after a minute (right half), same noise", size=0.6)
+asked = teacher.conditions.tokenize([text for text in rows for _ in range(few)])
+noise = teacher.noise(len(asked), seed=0)
+sampling = {"w": GUIDANCE, "steps": 5 if smoke else 15, "batch_size": 18}
+halves = [model.sample(noise, asked, **sampling).unflatten(0, (len(rows), few)) for model in (teacher, student)]
+title = f"left half: teacher; right half, from the same noise: its student after {length} steps"
+plots.digit_grid(torch.cat(halves, dim=1), row_labels=rows, title=title, size=0.6)
 
 # %% [markdown]
-# *Figure: the same sentences and the same noise, drawn by the teacher and by the student just trained, 15 DDIM steps. No sentence here, and no picture of such a combination, was in the student's $\mathcal D$.*
+# *Figure: the same sentences and the same noise, drawn by the teacher and by the student just trained. No picture of such a combination is in $\mathcal D$; the sentences are in the pool $\mathcal C$.*
 #
 # **Think.** With teacher initialisation the student starts from weights that have seen everything. Is a good picture of a new combination then a success of random conditioning?
 #
 # ## 7 · What each part contributes: the paper's table 1
 #
-# The paper switches three things on and off: random conditioning, teacher initialisation, and real images instead of the teacher's (then also $\mathcal L_\mathrm{task}$, on the samples that kept their own condition). The same six rows on mini-SD, three seeds each, B-Base, equal steps; marks are for sentences
-# about combinations that no student, and no teacher, has ever seen drawn.
+# The paper switches three things on and off: random conditioning, teacher initialisation, and real images instead of the teacher's. The same six rows on mini-SD: three seeds each, B-Base, equal steps. *Real images* are 3,000 MNIST digits, coloured and captioned with the same 120 sentences; with them comes
+# $\mathcal L_\mathrm{task}$, the ordinary training loss, on the samples that kept their own condition. The pool is the same everywhere. Marks are for sentences about combinations that were in no student's pictures, nor in the teacher's training.
+#
+# IS, the inception score, is $\exp\,\mathbb E\,\mathrm{KL}(p(\text{digit}\mid x)\,\|\,p(\text{digit}))$ in the judge's eyes: 10 where every digit is clear and all are equally frequent, 1 where nothing can be told apart. "All four" is digit, ink, background and slant at once (a slant that was not asked for cannot be wrong).
 
 # %%
 stored = read_json(data_folder() / "mini-sd" / "results" / "table-1.json")
@@ -262,23 +279,24 @@ display(Markdown(marks_table(stored["rows"])))
 
 # %%
 names = list(stored["rows"])
-columns = {"digit as asked, share": "digit", "all four as asked, share": "all", "FID (lower is better)": "fid"}
-swapped = ["with random conditioning" if run["run"]["p"] != "none" else "without" for run in (stored["runs"][f"{name}/seed-0"] for name in names)]
+swapped = ["with random conditioning" if stored["runs"][f"{name}/seed-0"]["run"]["p"] != "none" else "without" for name in names]
+columns = {"digit as asked, %": ("digit", 100), "all four as asked, %": ("all", 100), "FID (lower is better)": ("fid", 1)}
 plots.interval_dots(
     names,
-    {title: [stored["rows"][name][key] for name in names] for title, key in columns.items()},
+    {title: [[scale * value for value in stored["rows"][name][key]] for name in names] for title, (key, scale) in columns.items()},
     groups=swapped,
     colours={"with random conditioning": plots.BLUE, "without": plots.VERMILLION},
 )
 
 # %% [markdown]
-# *Figure: the table's rows with 95% intervals over three trainings.*
+# *Figure: the table's rows with 95% intervals over three trainings. FID is over fewer pictures than in section 2, so the two do not compare.*
 #
 # TODO text
 #
 # ## 8 · The real one
 #
-# Put `TEACHER = "CompVis/stable-diffusion-v1-4"` at the top (or the folder of a copy), and sections 1, 2, 5 and 6 run on it; for the whole pipeline there are commands, each of which goes on where it was stopped:
+# Put `TEACHER = "CompVis/stable-diffusion-v1-4"` at the top (or the folder of a copy) and the folder that the first command below wrote as `SAMPLES`, and the notebook runs on it (with sentences about digits, and at a learning rate for mini-SD: it is the commands that reproduce). The first three go on where they
+# were stopped:
 #
 # ```bash
 # rcedu draw     --teacher CompVis/stable-diffusion-v1-4 --prompts laion.csv --count 212000 --w 6.5 --batch-size 16 --out runs/latents
@@ -296,20 +314,22 @@ from rcedu.students import narrow_channels, remove_blocks
 
 sd = unet("SD v1.4")  # on the meta device: shapes, no numbers
 others = 123_060_480 + 83_653_863  # text encoder and autoencoder
-cards = {"T4": (15, 65), "L4": (22, 121), "A100": (79, 312), "H100": (79, 989)}  # GiB, peak TFLOP/s in 16 bits (makers' data sheets)
+cards = {"T4": (15, 65), "L4": (22, 121), "A100 80 GB": (79, 312), "H100 80 GB": (79, 989)}  # GiB, peak TFLOP/s in 16 bits (data sheets)
 lines = []
 for name, cut in {"B-Base": remove_blocks(sd, "base"), "B-Tiny": remove_blocks(sd, "tiny"), "C-Micro": narrow_channels(sd, "C-Micro")}.items():
     fixed, flops = state_bytes(sd, cut, frozen_parameters=others) / 2**30, step_flops(sd, cut)
     each = activation_bytes(cut.to(torch.bfloat16)) / 2**30
-    fits = [f"{max(0, int((memory - fixed) / each))}" for memory, _ in cards.values()]
-    days = [f"{50_000 * 256 * flops / (0.3e12 * peak) / 86400:.1f}" for _, peak in cards.values()]
-    cells = [f"{n} / {d}" if n != "0" else f"- / {d}" for n, d in zip(fits, days, strict=True)]
-    lines.append(f"| {name} | {fixed:.1f} | {each:.2f} | " + " | ".join(cells) + " |")
-display(Markdown("| student | fixed, GiB | a picture, GiB | " + " | ".join(cards) + " |\n|---|---|---|" + "---|" * len(cards) + "\n" + "\n".join(lines)))
+    cells = [f"{fixed:.1f}", f"{each:.2f}"]
+    for memory, peak in cards.values():
+        fits, days = int((memory - fixed) / each), 50_000 * 256 * flops / (0.3e12 * peak) / 86400
+        cells.append(f"{fits} / {days:.1f}" if fits > 0 else "-")
+    lines.append(f"| {name} | " + " | ".join(cells) + " |")
+head = "| student | fixed, GiB | a picture, GiB | " + " | ".join(f"{name}: pictures / days" for name in cards) + " |\n"
+display(Markdown(head + "|---|---|---|" + "---|" * len(cards) + "\n" + "\n".join(lines)))
 
 # %% [markdown]
-# *Table (computed, not measured): memory for weights, gradients, AdamW and the average; memory that one picture of 512 pixels adds without gradient checkpointing; and for each card, how many pictures fit at once / days for the paper's 50,000 steps of 256 pictures at 30% of the card's peak. A dash: does not
-# fit without an 8-bit optimizer or gradient checkpointing.*
+# *Table (computed, not measured, a lower bound): memory for weights, gradients, AdamW and the average of the weights; memory that one picture of 512 pixels adds without gradient checkpointing; and for each card, how many pictures fit at once / days for the paper's 50,000 steps of 256 pictures at 30% of the card's peak, without the
+# text encoder. A dash: does not fit without an 8-bit optimizer or gradient checkpointing. A T4 computes in fp16 only.*
 #
 # ## Three questions
 #

@@ -53,15 +53,19 @@ def stage_macs(unet, size: int = 64, tokens: int = 77) -> dict[str, Macs]:
 def activation_bytes(unet, size: int = 64, tokens: int = 77) -> int:
     """What autograd keeps of one picture's forward pass for the backward pass, in the UNet's own precision, in bytes.
 
-    Counted tensor by tensor (shared memory once, weights not), on the meta device as anywhere. Real attention kernels
-    keep about this; gradient checkpointing keeps a small part of it.
+    Counted tensor by tensor (shared memory once, weights not), on the meta device as anywhere. The attention matrices,
+    which the meta device would keep, are left out: the fused kernels of a GPU compute them anew. Gradient
+    checkpointing keeps a small part of it all.
     """
+    lengths = {size * size // 4**level for level in range(len(unet.config.block_out_channels))} | {tokens}  # of sequences
+
     weights = {p.untyped_storage()._cdata for p in unet.parameters()}
     kept: dict[int, tuple[int, object]] = {}  # the storage itself is held, so that no address is used twice
 
     def pack(tensor):
         storage = tensor.untyped_storage()
-        if storage._cdata not in weights:
+        attention = tensor.ndim >= 3 and set(tensor.shape[-2:]) <= lengths and tensor.shape[-2] > size
+        if storage._cdata not in weights and not attention:
             kept[storage._cdata] = (storage.nbytes(), storage)
         return tensor
 
@@ -77,9 +81,10 @@ def activation_bytes(unet, size: int = 64, tokens: int = 77) -> int:
 def state_bytes(teacher, student, *, frozen_parameters: int = 0, eight_bit: bool = False) -> int:
     """Memory of a distillation whatever the batch: bytes of all weights and of what training keeps beside them.
 
-    Teacher and other frozen parts in 16 bits; student in 32 with gradient, two AdamW moments and the average of its weights.
+    Teacher and other frozen parts in 16 bits; student in 32 with gradient, two AdamW moments, the average of its weights,
+    and the 16-bit copy that mixed precision computes with. A lower bound: libraries and kernels want their own.
     """
-    student_bytes = 4 + 4 + (2 if eight_bit else 8) + 4
+    student_bytes = 4 + 4 + (2 if eight_bit else 8) + 4 + 2
     return 2 * (parameter_count(teacher) + frozen_parameters) + student_bytes * parameter_count(student)
 
 

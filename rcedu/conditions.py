@@ -99,6 +99,8 @@ class PromptEncoder(nn.Module):
             if not isinstance(text, str):
                 raise UsageError(f"prompt {i} is {text!r}, not text")
         length = self.tokenizer.model_max_length
+        if not len(texts):
+            return torch.empty(0, length, dtype=torch.int32)
         ids = self.tokenizer(list(texts), padding="max_length", max_length=length, truncation=True).input_ids
         return torch.tensor(ids, dtype=torch.int32).view(-1, length)
 

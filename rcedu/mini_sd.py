@@ -89,10 +89,10 @@ def real_images(count: int, train: bool, seed: int = 0) -> Tensor:
     return data.draw(torch.randperm(len(data), generator=generator)[:count], generator).images
 
 
-def all_marks(shipped: MiniSD, guidances: tuple[float, ...] = (0, 1, 2, 3, 4, 6.5)) -> dict:
-    """How good mini-SD is: its judge, its autoencoder, and its pictures of held-out prompts at several guidances w.
+def all_marks(shipped: MiniSD, count: int, guidances: tuple[float, ...] = (0, 1, 2, 4, 6.5)) -> dict:
+    """How good mini-SD is: its judge, its autoencoder, and `count` pictures of held-out prompts at several guidances w.
 
-    2,000 pictures at GUIDANCE and at w = 6.5 (Stable Diffusion's guidance_scale 7.5), 500 at the others.
+    w = 6.5 is Stable Diffusion's guidance_scale 7.5.
     """
     real = CaptionedDigits(*mnist(train=False), held_out=None).draw(torch.arange(10_000), torch.Generator().manual_seed(1))
     decoded = to_uint8(shipped.teacher.codec.decode(shipped.teacher.codec.encode(to_pixels(real.images))))
@@ -105,13 +105,11 @@ def all_marks(shipped: MiniSD, guidances: tuple[float, ...] = (0, 1, 2, 3, 4, 6.
 
     halves = real_images(10_000, train=False).chunk(2)
     half = FeatureFID(shipped.judge, halves[0])
-    counts = {w: 2000 if w in (GUIDANCE, 6.5) else 500 for w in guidances}
+    texts = held_out_prompts(count)
     return {
         "judge on real test pictures": read(real.images),
         "judge on their reconstructions": read(decoded),
         "PSNR, dB": float((10 * torch.log10(255**2 / squared)).mean()),
         "FID of one half of the real test pictures against the other": half(halves[1]),
-        "guidance": {
-            str(w): shipped.score(shipped.teacher, held_out_prompts(count), w=w, watch=tqdm) for w, count in counts.items()
-        },
+        "guidance": {str(w): shipped.score(shipped.teacher, texts, w=w, watch=tqdm) for w in guidances},
     }

@@ -228,8 +228,10 @@ def interval_dots(
         axes.invert_yaxis()
         if zero:
             axes.axvline(0, color=GREY, linewidth=1)
-        if len(colours) > 1:
+        if len(colours) > 1 and len(columns) == 1:
             axes.legend(frameon=False)
+    if len(colours) > 1 and len(columns) > 1:
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=len(colours), frameon=False)
     return figure
 
 

@@ -179,7 +179,7 @@ def _text_column(path: Path, names: list[str], column: str | None) -> str:
     if name not in names:
         wanted = f"no column {column!r}" if column else f"no column {', '.join(COLUMNS)}"
         there = ", ".join(f"{name[:40]!r}" for name in names[:8])
-        raise UsageError(f"{path} has {wanted}; it has {there}: name one with column=, or give the file a header")
+        raise UsageError(f"{path} has {wanted}; it has {there}: name one (column), or give the file a header")
     if names.count(name) > 1:
         raise UsageError(f"{path} has {names.count(name)} columns {name!r}; rename all but one")
     return name
@@ -197,7 +197,7 @@ def _check(texts: "pa.Array", path: Path, rows_before: int) -> None:
     if where >= 0:
         raise UsageError(
             f"row {rows_before + where + 1} of {path} is the number {texts[where].as_py().strip()[:40]}, not text; "
-            "put it in words, or choose another column with column="
+            "put it in words, or choose another column"
         )
 
 

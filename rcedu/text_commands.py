@@ -27,7 +27,9 @@ def open_model(source: str):
     return DiffusionModel.load(data_folder() / "mini-sd" / "pipeline" if source == MINI_SD else source)
 
 
-def _check_guidance(w: float) -> None:
+def _check_sampling(w: float, steps: int) -> None:
+    if not 1 <= steps <= 1000:
+        raise UsageError(f"the number of DDIM steps must lie in [1, 1000]; got {steps}")
     if w < 0:
         raise UsageError(f"guidance w must be 0 (none) or more; got {w}. w = guidance_scale - 1")
 
@@ -50,6 +52,7 @@ def mini_sd(part: tyro.conf.Positional[str] = "all", out: Path | None = None) ->
 
 def draw(
     prompts: Path | None = None,
+    column: str | None = None,
     teacher: str = MINI_SD,
     count: int | None = None,
     w: float | None = None,
@@ -63,6 +66,7 @@ def draw(
 
     Args:
         prompts: a .txt, .csv or .parquet file or a folder of them; default: notebook 05's prompts for mini-SD.
+        column: of a table of prompts; default text, prompt or caption.
         teacher: mini-sd, a folder, or a name on the hub such as CompVis/stable-diffusion-v1-4.
         count: only the first so many prompts.
         w: guidance; default mini-SD's best, for another teacher 6.5 (guidance_scale 7.5).
@@ -80,8 +84,8 @@ def draw(
     if out is None and (prompts is not None or teacher != MINI_SD):
         raise UsageError("say where to keep the samples: --out FOLDER")
     w = w if w is not None else GUIDANCE if teacher == MINI_SD else 6.5
-    _check_guidance(w)
-    texts = cache_prompts() if prompts is None else read_prompts_from(prompts)["text"][:count]
+    _check_sampling(w, steps)
+    texts = cache_prompts() if prompts is None else read_prompts_from(prompts, column)["text"][:count]
     model = open_model(teacher)
     c = model.conditions.tokenize(texts[:count])
     folder = out or data_folder() / "mini-sd" / "cache"
@@ -119,6 +123,7 @@ def distil(
     teacher: str = MINI_SD,
     samples: Path | None = None,
     pool: Path | None = None,
+    column: str | None = None,
     out: Path | None = None,
 ) -> None:
     """Distil a student from cached samples with random conditioning; a folder that a stock pipeline opens. Resumes.
@@ -128,6 +133,7 @@ def distil(
         teacher: mini-sd, a folder, or a name on the hub.
         samples: what `rcedu draw` wrote with this teacher; default mini-SD's.
         pool: prompts that strangers are drawn from (.txt, .csv, .parquet, or a folder); default all of mini-SD's grammar.
+        column: of a table of prompts; default text, prompt or caption.
         out: the student's folder; default runs/distil-<student>.
     """
     from rcedu.cache import Cache
@@ -142,13 +148,13 @@ def distil(
         raise UsageError("another teacher needs its own --samples and --pool")
     model = open_model(teacher)
     cache = Cache(samples or data_folder() / "mini-sd" / "cache", model)
-    strangers = PromptPool(prompts() if pool is None else read_prompts_from(pool), model.conditions)
+    strangers = PromptPool(prompts() if pool is None else read_prompts_from(pool, column), model.conditions)
     p = schedule("constant", 0.0, T=model.T) if run.p == "none" else schedule(run.p, run.p_parameter, T=model.T)
     student = make_student(model, run.student, run.teacher_init, run.seed)
     if run.gradient_checkpointing:
         student.unet.enable_gradient_checkpointing()
     if run.mixed_precision != "no" and torch.cuda.is_available():
-        model.unet.to(torch.bfloat16 if run.mixed_precision == "bf16" else torch.float16)
+        model.to(torch.bfloat16 if run.mixed_precision == "bf16" else torch.float16)  # the student is cut in 32 bits above
     trainee = DistilledStudent(student, model)
     rows, state = torch.arange(len(cache)), place_among_ranks()
     step = distillation_step(model, trainee, cache, rows, strangers, p, null_probability=run.null_probability, task=run.task)
@@ -175,6 +181,7 @@ def _eight_bit_adamw():
 
 def generate(
     prompts: Path,
+    column: str | None = None,
     model: str = MINI_SD,
     count: int | None = None,
     w: float | None = None,
@@ -188,6 +195,7 @@ def generate(
 
     Args:
         prompts: a .txt, .csv or .parquet file or a folder of them.
+        column: of a table of prompts; default text, prompt or caption.
         model: mini-sd, a folder (a student's, say), or a name on the hub.
         count: only the first so many prompts (COCO-30K: 30000).
         w: guidance; default mini-SD's best; the papers' guidance_scale 7.5 is 6.5.
@@ -202,9 +210,9 @@ def generate(
     from rcedu.pools import read_prompts_from
 
     w = GUIDANCE if w is None else w
-    _check_guidance(w)
+    _check_sampling(w, steps)
     folder = out or runs_folder() / "images"
-    texts = read_prompts_from(prompts)["text"][:count]
+    texts = read_prompts_from(prompts, column)["text"][:count]
     made = generate_images(open_model(model), texts, folder, w=w, steps=steps, size=size, seed=seed, batch_size=batch_size)
     print(f"{made} pictures in {folder}")
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from rcedu.checkpoints import load_checkpoint, save_checkpoint
+from rcedu.files import UsageError
 
 
 class Draw:
@@ -131,7 +132,7 @@ def fit(
     ranks = accelerator.num_processes
     if batch_size % (ranks * accumulate):
         parts = f"the number of ranks, {ranks}" + (f", times accumulate, {accumulate}" if accumulate > 1 else "")
-        raise ValueError(f"batch_size {batch_size} is not a multiple of {parts}")
+        raise UsageError(f"batch_size {batch_size} is not a multiple of {parts}; choose one that is")
     config = (config or {}) | {
         "steps": steps, "batch_size": batch_size, "seed": seed, "lr": lr, "warmup": warmup, "decay": decay,
         "weight_decay": weight_decay, "grad_clip": grad_clip, "ema_decay": ema_decay, "mixed_precision": mixed_precision,

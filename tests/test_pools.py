@@ -211,7 +211,7 @@ def test_a_cache_that_cannot_be_written_is_not_the_files_fault(tmp_path, monkeyp
         ("a.txt", b"a cat\n" * 40_000 + "caf\u00e9".encode("latin-1"), "line 40001 of a.txt is not UTF-8"),
         ("a.txt", "a cat".encode("utf-16"), "line 1 of a.txt is not UTF-8"),
         ("a.csv", b"text\na cat\n\xff\n", "line 3 of a.csv is not UTF-8"),
-        ("a.csv", "id,url\n1,b\n", "a.csv has no column text, prompt, caption; it has 'id', 'url': name one with column="),
+        ("a.csv", "id,url\n1,b\n", "a.csv has no column text, prompt, caption; it has 'id', 'url': name one (column)"),
         ("a.csv", "a cat\na dog\n", "a.csv has no column text, prompt, caption; it has 'a cat': "),  # no header
         ("a.csv", "text,text\na,b\n", "a.csv has 2 columns 'text'; rename"),
         ("a.csv", "text\ncats, dogs\n", "line 2 of a.csv has 2 cells and the header has 1; repair it"),
@@ -275,7 +275,7 @@ def test_a_table_with_a_hole_is_refused(tmp_path):
 
 
 def test_a_missing_column_is_refused(tmp_path):
-    message = "has no column 'words'; it has 'id', 'text': name one with column="
+    message = "has no column 'words'; it has 'id', 'text': name one (column)"
     assert message in refusal(file_of(tmp_path, "a.csv", "id,text\n1,a cat\n"), column="words")
     assert message in refusal(table(tmp_path / "a.parquet", id=[1], text=["a cat"]), column="words")
 

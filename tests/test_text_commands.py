@@ -1,0 +1,65 @@
+"""The pipeline from end to end by its commands, on what ships; and what each says to bad input."""
+
+import json
+
+import pytest
+from diffusers import StableDiffusionPipeline
+
+from rcedu.cli import main
+
+
+def test_pipeline(tmp_path, capsys):
+    """prompts -> draw -> distil -> generate -> score, each once more, which finds everything done."""
+    prompts = tmp_path / "prompts.csv"
+    prompts.write_text("id,caption\n1,a white one on a navy background\n2,an upright cyan two on a gray background\n")
+    samples, student, images = tmp_path / "samples", tmp_path / "student", tmp_path / "images"
+    pipeline = (
+        ["draw", "--prompts", prompts, "--steps", "2", "--out", samples],
+        ["distil", "--samples", samples, "--pool", prompts, "--student", "tiny", "--steps", "2", "--batch-size", "4",
+         "--accumulate", "2", "--gradient-checkpointing", "--task", "--out", student],
+        ["generate", "--prompts", prompts, "--model", student, "--steps", "2", "--out", images],
+        ["score", "--images", images],
+    )  # fmt: skip
+    for command in pipeline + pipeline:
+        main([str(part) for part in command])
+    said = capsys.readouterr().out
+    assert said.count(f"2 samples in {samples}") == said.count(f"2 pictures in {images}") == 2
+    marks = json.loads((images / "marks.json").read_text())
+    assert marks["digit"][1] == 2 and marks["fid"] > 0
+    StableDiffusionPipeline.from_pretrained(student, safety_checker=None)  # a stock one
+
+
+@pytest.mark.parametrize(
+    "command, complaint",
+    [
+        ("draw --prompts {none}.txt --out {tmp}/a", "does not exist"),
+        ("draw --prompts {empty} --out {tmp}/a", "is empty"),
+        ("draw --w -1 --out {tmp}/a", "w must be 0"),
+        ("draw --teacher {tmp}/nowhere --out {tmp}/a", "model_index.json is missing"),
+        ("draw --teacher nobody/nothing --prompts {one} --out {tmp}/a", "could not be fetched"),
+        ("draw --prompts {one}", "--out"),
+        ("draw --steps 0 --prompts {one} --out {tmp}/a", "DDIM steps must lie in"),
+        ("distil --student huge --steps 1 --out {tmp}/s", "unknown"),
+        ("distil --p never --steps 1 --out {tmp}/s", "unknown"),
+        ("distil --samples {tmp}/none --out {tmp}/s", "no cache in"),
+        ("distil --pool {none}.csv --out {tmp}/s", "does not exist"),
+        ("distil --batch-size 3 --accumulate 2 --out {tmp}/s", "not a multiple"),
+        ("distil --eight-bit --out {tmp}/s", "bitsandbytes"),
+        ("generate --prompts {one} --w -2 --out {tmp}/i", "w must be 0"),
+        ("score --images {tmp}", "rcedu generate"),
+        ("students table-7", "unknown table"),
+        ("students table-1 --only nobody", "no row"),
+        ("mini-sd everything", "unknown part"),
+    ],
+)
+def test_bad_input_is_one_line(command, complaint, tmp_path, capsys):
+    """Exit code 2, one line that says what, and nothing written."""
+    one, empty = tmp_path / "one.txt", tmp_path / "empty.txt"
+    one.write_text("a white one on a navy background\n")
+    empty.write_text("")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SystemExit) as stop:
+        main(command.format(tmp=tmp_path, none=tmp_path / "none", one=one, empty=empty).split())
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("rcedu:")]
+    assert stop.value.code == 2 and len(error) == 1 and complaint in error[0]
+    assert sorted(tmp_path.rglob("*")) == before

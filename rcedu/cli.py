@@ -124,18 +124,27 @@ def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: str) -> None
     """Print every row of tables that ship minus one of them, paired by seed: mean difference and 95% interval.
 
     Args:
-        tables: names in data/digits/results, for instance unseen-schedules; several are read as one.
+        tables: names in data/digits/results or data/mini-sd/results, for instance unseen-schedules; several are read as one.
         against: the row to subtract, for instance "constant, p = 1".
     """
-    stored = [read_json(_digits() / "results" / f"{name}.json") for name in tables]
+    stored = [read_json(_stored_table(name)) for name in tables]
     table = {key: {name: row for part in stored for name, row in part[key].items()} for key in ("rows", "runs")}
     if against not in table["rows"]:
         raise UsageError(f"no row {against!r} in {' + '.join(tables)}; choose from {'; '.join(table['rows'])}")
-    lines = [f"| minus {against} | asked digit, points | other digits, points | digit-FID |", "|---|---|---|---|"]
-    for name, row in paired_differences(table, against).items():
-        cells = [format_interval(row[key], scale, digits=2) for key, scale in (("unseen", 100), ("seen", 100), ("fid", 1))]
+    columns = {"unseen": ("asked digit, points", 100), "seen": ("other digits, points", 100), "fid": ("digit-FID", 1)}
+    if "digit" in table["rows"][against]:
+        columns = {"digit": ("digit, points", 100), "all": ("all four, points", 100), "fid": ("FID", 1), "clip": ("CLIP", 1)}
+    head = " | ".join(title for title, _ in columns.values())
+    lines = [f"| minus {against} | {head} |", "|---" * (len(columns) + 1) + "|"]
+    for name, row in paired_differences(table, against, tuple(columns)).items():
+        cells = [format_interval(row[key], scale, digits=2) for key, (_, scale) in columns.items()]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     print(plain_table("\n".join(lines)))
+
+
+def _stored_table(name: str) -> Path:
+    mini = data_folder() / "mini-sd" / "results" / f"{name}.json"
+    return mini if mini.exists() else _digits() / "results" / f"{name}.json"
 
 
 def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | None = None) -> None:

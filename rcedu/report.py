@@ -79,10 +79,13 @@ def marks_table(rows: dict[str, dict]) -> str:
     return "\n".join(lines)
 
 
-def paired_differences(table: dict, reference: str) -> dict[str, dict[str, Interval]]:
+def paired_differences(
+    table: dict, reference: str, keys: Sequence[str] = ("unseen", "seen", "fid")
+) -> dict[str, dict[str, Interval]]:
     """Every row minus the reference row, seed by seed, so that what a seed does to both cancels.
 
-    table  a results file of `rcedu unseen`, with at least two seeds;  returns name -> {unseen, seen (shares), fid}
+    table  a results file of `rcedu unseen` or `rcedu students`, with at least two seeds
+    keys   marks to compare; returns name -> {key: difference}, shares for what is stored as [hits, total]
     """
 
     def value(name: str, seed: str, key: str) -> float:
@@ -91,10 +94,7 @@ def paired_differences(table: dict, reference: str) -> dict[str, dict[str, Inter
 
     seeds = [name.rsplit("/", 1)[1] for name in table["runs"] if name.rsplit("/", 1)[0] == reference]
     return {
-        name: {
-            key: mean_interval([value(name, seed, key) - value(reference, seed, key) for seed in seeds])
-            for key in ("unseen", "seen", "fid")
-        }
+        name: {key: mean_interval([value(name, seed, key) - value(reference, seed, key) for seed in seeds]) for key in keys}
         for name in table["rows"]
         if name != reference
     }

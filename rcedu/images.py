@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
-from torchvision.io import ImageReadMode, decode_image, write_png
+from torchvision.io import ImageReadMode, read_image, write_png
 from torchvision.transforms.v2.functional import resize
 from tqdm.auto import tqdm
 
@@ -87,7 +87,7 @@ def read_images(folder: Path) -> tuple[Tensor, list[str]]:
 
 def _read(path: Path) -> Tensor:
     try:
-        return decode_image(str(path), mode=ImageReadMode.RGB)
+        return read_image(str(path), mode=ImageReadMode.RGB)
     except RuntimeError as error:
         raise UsageError(f"{path} is damaged ({str(error).splitlines()[0]}); delete it and draw it again") from error
 

@@ -248,6 +248,9 @@ for record in fit(step, trainee, **training, progress="B-Base"):
 print(f"{parameter_count(student.unet):,} parameters, {parameter_count(student.unet) / parameter_count(teacher.unet):.0%} of the teacher's")
 plots.loss_curves({r"$\mathcal{L}_\mathrm{out}$": losses["out"], r"$\mathcal{L}_\mathrm{feat}$": losses["feat"]}, ylabel="loss")
 
+# %% [markdown]
+# *Figure: the two parts of the loss over the training, on a logarithmic axis.*
+
 # %%
 few = 1 if smoke else 6
 asked = teacher.conditions.tokenize([text for text in rows for _ in range(few)])

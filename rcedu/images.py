@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
-from torchvision.io import ImageReadMode, read_image, write_png
-from torchvision.transforms.v2.functional import resize
+from torchvision.transforms.v2.functional import pil_to_tensor, resize
 from tqdm.auto import tqdm
 
 from rcedu.cache import place_among_ranks, shard_seed
@@ -65,7 +65,7 @@ def generate_images(
             images = resize(images, [size, size], antialias=True)
         for image, path in zip(images, paths[here], strict=True):
             with atomic_path(path) as temporary:
-                write_png(image, str(temporary))
+                Image.fromarray(image.permute(1, 2, 0).numpy()).save(temporary, format="PNG")
     ranks.wait_for_everyone()
     return len(paths)
 
@@ -87,8 +87,8 @@ def read_images(folder: Path) -> tuple[Tensor, list[str]]:
 
 def _read(path: Path) -> Tensor:
     try:
-        return read_image(str(path), mode=ImageReadMode.RGB)
-    except RuntimeError as error:
+        return pil_to_tensor(Image.open(path).convert("RGB"))
+    except OSError as error:
         raise UsageError(f"{path} is damaged ({str(error).splitlines()[0]}); delete it and draw it again") from error
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from PIL import Image
 from small import small_text_model
-from torchvision.io import write_png
 
 from rcedu.captioned_digits import prompts
 from rcedu.files import UsageError
@@ -80,7 +80,7 @@ def test_a_damaged_picture(model, tmp_path):
 
 
 def test_real_pictures_are_cut_to_the_middle_square(tmp_path):
-    image = torch.zeros(3, 4, 8, dtype=torch.uint8)
-    image[:, :, 2:6] = 200
-    write_png(image, str(tmp_path / "a.png"))
+    image = torch.zeros(4, 8, 3, dtype=torch.uint8)
+    image[:, 2:6] = 200
+    Image.fromarray(image.numpy()).save(tmp_path / "a.png")
     assert (_Folder(tmp_path, 2)[0] == 200).all()

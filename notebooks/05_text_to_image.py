@@ -23,7 +23,7 @@
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
-# | `smoke` | everything, three steps of training | 38 s |
+# | `smoke` | everything, three steps of training | 27 s |
 # | `cpu` | everything, 60 steps of training; results of longer trainings come from files | 57 s |
 # | `gpu` | the same, 2,000 steps | not measured |
 #

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from rcedu.captioned_digits import IMAGE_SIZE, SIZES, SLANTS
+from rcedu.classifier import conv_stage
 from rcedu.data import to_pixels
-from rcedu.files import UsageError, load_tensors, save_tensors
+from rcedu.files import load_weights, save_tensors
 
 CLASSES = (*SIZES[:3], len(SLANTS))  # a picture always has a slant, even if its caption says none
 
@@ -19,16 +20,14 @@ class AttributeJudge(nn.Module):
 
     def __init__(self):
         super().__init__()
-
-        def stage(c_in: int, c_out: int) -> list[nn.Module]:
-            layers = []
-            for c in (c_in, c_out):
-                layers += [nn.Conv2d(c, c_out, 3, padding=1), nn.BatchNorm2d(c_out), nn.ReLU()]
-            return [*layers, nn.MaxPool2d(2)]
-
         flat = 64 * (IMAGE_SIZE // 8) ** 2
         self.body = nn.Sequential(
-            *stage(3, 24), *stage(24, 48), *stage(48, 64), nn.Flatten(), nn.Linear(flat, self.num_features), nn.ReLU()
+            *conv_stage(3, 24),
+            *conv_stage(24, 48),
+            *conv_stage(48, 64),
+            nn.Flatten(),
+            nn.Linear(flat, self.num_features),
+            nn.ReLU(),
         )
         self.heads = nn.ModuleList(nn.Linear(self.num_features, n) for n in CLASSES)
 
@@ -56,8 +55,5 @@ class AttributeJudge(nn.Module):
     def load(cls, path: Path) -> "AttributeJudge":
         """UsageError when the file is missing or is no such judge."""
         self = cls()
-        try:
-            self.load_state_dict(load_tensors(path)[0])
-        except RuntimeError as error:
-            raise UsageError(f"{path} is not an attribute judge's checkpoint") from error
+        load_weights(self, path, "an attribute judge")
         return self.eval()

@@ -6,7 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from rcedu.data import to_pixels
-from rcedu.files import UsageError, load_tensors, save_tensors
+from rcedu.files import load_weights, save_tensors
+
+
+def conv_stage(c_in: int, c_out: int) -> list[nn.Module]:
+    """Two convolutions, each normalised and rectified, then half the resolution."""
+    layers = []
+    for c in (c_in, c_out):
+        layers += [nn.Conv2d(c, c_out, 3, padding=1), nn.BatchNorm2d(c_out), nn.ReLU()]
+    return [*layers, nn.MaxPool2d(2)]
 
 
 class DigitClassifier(nn.Module):
@@ -17,14 +25,8 @@ class DigitClassifier(nn.Module):
     def __init__(self, channels: int = 1):
         super().__init__()
 
-        def stage(c_in: int, c_out: int) -> list[nn.Module]:
-            layers = []
-            for c in (c_in, c_out):
-                layers += [nn.Conv2d(c, c_out, 3, padding=1), nn.BatchNorm2d(c_out), nn.ReLU()]
-            return [*layers, nn.MaxPool2d(2)]
-
         self.body = nn.Sequential(
-            *stage(channels, 16), *stage(16, 32), nn.Flatten(), nn.Linear(32 * 49, self.num_features), nn.ReLU()
+            *conv_stage(channels, 16), *conv_stage(16, 32), nn.Flatten(), nn.Linear(32 * 49, self.num_features), nn.ReLU()
         )
         self.head = nn.Linear(self.num_features, 10)
 
@@ -50,8 +52,5 @@ class DigitClassifier(nn.Module):
     def load(cls, path: Path) -> "DigitClassifier":
         """UsageError when the file is missing or is no classifier."""
         self = cls()
-        try:
-            self.load_state_dict(load_tensors(path)[0])
-        except RuntimeError as error:
-            raise UsageError(f"{path} is not a digit classifier's checkpoint") from error
+        load_weights(self, path, "a digit classifier")
         return self.eval()

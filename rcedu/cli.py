@@ -95,14 +95,10 @@ def unseen(
         jobs: trainings at a time; default one a core.
         out: write the table here instead, for instance data/digits/results/unseen-arms.json, the one that ships.
     """
+    from rcedu.side_by_side import choose
     from rcedu.unseen_digit import TABLES, budget, run_all
 
-    if table not in TABLES:
-        raise UsageError(f"unknown table {table!r}; choose from {', '.join(TABLES)}")
-    unknown = [name for name in only if name not in TABLES[table]]
-    if unknown:
-        raise UsageError(f"no row {unknown[0]!r} in {table}; choose from {'; '.join(TABLES[table])}")
-    arms = {name: run for name, run in TABLES[table].items() if not only or name in only}
+    arms = choose(TABLES, table, only)
     changes = {"digit": digit} | ({"steps": steps} if steps else {})
     runs = {f"{name}/seed-{seed}": budget(arm, preset(), seed=seed, **changes) for seed in seeds for name, arm in arms.items()}
     folder = runs_folder() / f"unseen-{table}-{preset()}-digit-{digit}"

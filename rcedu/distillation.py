@@ -7,11 +7,21 @@ from torch import Tensor, nn
 
 from rcedu.cache import Cache
 from rcedu.losses import Projections, capture, distance_weight, feature_kd, output_kd, task_loss
-from rcedu.models import DiffusionModel
+from rcedu.models import DiffusionModel, with_unet
 from rcedu.noise import alpha_sigma, q_sample, training_target
 from rcedu.random_conditioning import drop_condition, randomize
-from rcedu.students import feature_pairs, feature_widths
+from rcedu.students import BLOCK_STUDENTS, feature_pairs, feature_widths, init_from_teacher, narrow_channels, remove_blocks
 from rcedu.training import Draw
+
+
+def make_student(teacher: DiffusionModel, student: str, teacher_init: bool, seed: int) -> DiffusionModel:
+    """The untrained student: surgery on the teacher's UNet, then random or inherited weights."""
+    torch.manual_seed(seed)
+    cut = remove_blocks if student in BLOCK_STUDENTS else narrow_channels
+    unet = cut(teacher.unet, student)
+    if teacher_init:
+        init_from_teacher(unet, teacher.unet)
+    return with_unet(teacher, unet)
 
 
 class DistilledStudent(nn.Module):

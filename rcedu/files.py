@@ -141,6 +141,14 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict | None =
         safetensors.torch.save_file(tensors, temporary, metadata={"json": json.dumps(metadata or {})})
 
 
+def load_weights(module: torch.nn.Module, path: Path, what: str) -> None:
+    """Read a module's weights; UsageError when the file is missing or is not `what`'s ("a digit classifier")."""
+    try:
+        module.load_state_dict(load_tensors(path)[0])
+    except RuntimeError as error:
+        raise UsageError(f"{path} is not {what}'s checkpoint") from error
+
+
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     """Read a safetensors file written by `save_tensors`: (tensors, metadata). UsageError when it is not one."""
     try:

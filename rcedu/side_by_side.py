@@ -59,6 +59,16 @@ def run_all(work: Callable, runs: dict, folder: Path, *, jobs: int | None = None
     return results
 
 
+def choose(tables: dict[str, dict], table: str, only: tuple[str, ...] = ()) -> dict:
+    """The runs of a table by its name, or those of its rows that are named; UsageError for a name that is none."""
+    if table not in tables:
+        raise UsageError(f"unknown table {table!r}; choose from {', '.join(tables)}")
+    unknown = [name for name in only if name not in tables[table]]
+    if unknown:
+        raise UsageError(f"no row {unknown[0]!r} in {table}; choose from {'; '.join(tables[table])}")
+    return {name: run for name, run in tables[table].items() if not only or name in only}
+
+
 def _finished(name: str, run, folder: Path) -> dict | None:
     path = Path(folder) / name / "result.json"
     if not path.exists():

@@ -138,10 +138,9 @@ def distil(
     """
     from rcedu.cache import Cache
     from rcedu.captioned_digits import prompts
-    from rcedu.distillation import DistilledStudent, distillation_step
+    from rcedu.distillation import DistilledStudent, distillation_step, make_student
     from rcedu.pools import PromptPool, read_prompts_from
     from rcedu.schedules import schedule
-    from rcedu.text_students import make_student
     from rcedu.training import fit
 
     if teacher != MINI_SD and (samples is None or pool is None):
@@ -254,14 +253,10 @@ def students(
         jobs: trainings at a time; default one a core.
         out: write the table here instead, for instance data/mini-sd/results/table-1.json, the one that ships.
     """
+    from rcedu.side_by_side import choose
     from rcedu.text_students import TABLES, budget, run_all
 
-    if table not in TABLES:
-        raise UsageError(f"unknown table {table!r}; choose from {', '.join(TABLES)}")
-    unknown = [name for name in only if name not in TABLES[table]]
-    if unknown:
-        raise UsageError(f"no row {unknown[0]!r} in {table}; choose from {'; '.join(TABLES[table])}")
-    rows = {name: run for name, run in TABLES[table].items() if not only or name in only}
+    rows = choose(TABLES, table, only)
     changes = {"steps": steps} if steps else {}
     runs = {f"{name}/seed-{seed}": budget(run, preset(), seed=seed, **changes) for seed in seeds for name, run in rows.items()}
     folder = runs_folder() / f"students-{table}-{preset()}"

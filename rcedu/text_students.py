@@ -28,13 +28,13 @@ from rcedu.captioned_digits import (
 )
 from rcedu.checkpoints import stored_losses
 from rcedu.data import mnist, to_pixels
-from rcedu.distillation import DistilledStudent, distillation_step
+from rcedu.distillation import DistilledStudent, distillation_step, make_student
 from rcedu.files import UsageError
 from rcedu.mini_sd import GUIDANCE, MiniSD, held_out_prompts
-from rcedu.models import DiffusionModel, with_unet
+from rcedu.models import DiffusionModel
 from rcedu.pools import PromptPool
 from rcedu.schedules import FAMILIES, schedule
-from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS, init_from_teacher, narrow_channels, parameter_count, remove_blocks
+from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
 from rcedu.training import Record, fit
 
 
@@ -124,16 +124,6 @@ class RealImages:
     def x0(self, rows: Tensor) -> Tensor:
         """(B,) rows -> (B, C, H, W) latents."""
         return self.stored[rows]
-
-
-def make_student(teacher: DiffusionModel, student: str, teacher_init: bool, seed: int) -> DiffusionModel:
-    """The untrained student: surgery on the teacher's UNet, then random or inherited weights."""
-    torch.manual_seed(seed)
-    cut = remove_blocks if student in BLOCK_STUDENTS else narrow_channels
-    unet = cut(teacher.unet, student)
-    if teacher_init:
-        init_from_teacher(unet, teacher.unet)
-    return with_unet(teacher, unet)
 
 
 def train(

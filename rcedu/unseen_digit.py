@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rcedu import side_by_side
+from rcedu import distillation, side_by_side
 from rcedu.cache import Cache
 from rcedu.checkpoints import stored_losses
 from rcedu.classifier import DigitClassifier
@@ -22,11 +22,11 @@ from rcedu.data import mnist
 from rcedu.distillation import DistilledStudent, distillation_step
 from rcedu.files import UsageError, write_json
 from rcedu.metrics import FeatureFID
-from rcedu.models import DiffusionModel, with_unet
+from rcedu.models import DiffusionModel
 from rcedu.recipes import Shipped, preset
 from rcedu.report import provenance, summarize
 from rcedu.schedules import FAMILIES, label, schedule
-from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS, init_from_teacher, narrow_channels, parameter_count, remove_blocks
+from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
 from rcedu.training import Record, fit
 
 
@@ -140,12 +140,7 @@ def p_of(run: StudentRun, T: int) -> Callable[[Tensor], Tensor]:
 
 def make_student(teacher: DiffusionModel, run: StudentRun) -> DiffusionModel:
     """The untrained student of a run: surgery on the teacher's UNet, then random or inherited weights."""
-    torch.manual_seed(run.seed)
-    cut = remove_blocks if run.student in BLOCK_STUDENTS else narrow_channels
-    unet = cut(teacher.unet, run.student)
-    if run.teacher_init:
-        init_from_teacher(unet, teacher.unet)
-    student = with_unet(teacher, unet)
+    student = distillation.make_student(teacher, run.student, run.teacher_init, run.seed)
     if run.own_table:
         table = teacher.conditions
         student.conditions = LabelTable(table.num_labels, table.dim, seed=run.seed + 1, trainable=True)

@@ -11,12 +11,11 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from rcedu.codecs import Autoencoder
 from rcedu.conditions import PromptEncoder
-from rcedu.distillation import DistilledStudent, distillation_step
+from rcedu.distillation import DistilledStudent, distillation_step, make_student
 from rcedu.models import DiffusionModel
 from rcedu.pools import PromptPool
 from rcedu.random_conditioning import p_exponential
 from rcedu.stable_diffusion import unet
-from rcedu.text_students import make_student
 from rcedu.training import fit
 
 

@@ -1,0 +1,34 @@
+"""mini-SD's command, from nothing to a folder that opens, at a few steps each; and once more, which trains nothing."""
+
+from functools import partial
+
+import pytest
+from diffusers import StableDiffusionPipeline
+
+import rcedu.mini_sd_training as training
+from rcedu.captioned_digits import prompts
+from rcedu.mini_sd import MiniSD
+
+PARTS = ("autoencoder", "clip", "judge", "unet")
+
+
+@pytest.fixture
+def few_steps(monkeypatch):
+    for name in ("AutoencoderRun", "ClipRun", "AttributeJudgeRun", "MiniTeacherRun"):
+        monkeypatch.setattr(training, name, partial(getattr(training, name), steps=2, batch_size=8))
+
+
+def test_every_part_is_made_and_made_again_the_same(few_steps, tmp_path):
+    out, runs = tmp_path / "mini-sd", tmp_path / "runs"
+    training.make(PARTS, out, runs)
+    shipped = MiniSD(out)
+    first = shipped.teacher.fingerprint()
+    pipeline = StableDiffusionPipeline.from_pretrained(out / "pipeline", safety_checker=None)
+    assert pipeline.unet.config.block_out_channels == shipped.teacher.unet.config.block_out_channels
+    images = shipped.teacher.sample(shipped.teacher.noise(2, 0), shipped.teacher.conditions.tokenize(prompts()[:2]), steps=1)
+    marks = shipped.marks(images, list(prompts()[:2]))  # the judge and the CLIP open as well
+    assert marks["digit"][1] == 2 and 0 <= marks["clip"] <= 100
+    before = {path: path.read_bytes() for path in out.rglob("*.safetensors")}
+    training.make(PARTS, out, runs)
+    assert {path: path.read_bytes() for path in out.rglob("*.safetensors")} == before
+    assert MiniSD(out).teacher.fingerprint() == first

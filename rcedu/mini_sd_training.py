@@ -7,6 +7,7 @@ then a denoiser of latents that is told a sentence. And the judge that reads pic
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from string import ascii_lowercase
 
 import torch
 import torch.nn.functional as F
@@ -153,9 +154,11 @@ class ClipRun:
 def write_mini_tokenizer(folder: Path) -> None:
     """Write CLIP's tokenizer with a vocabulary of our own: every word of the grammar is one token, any other is spelled out.
 
-    Byte-pair merges are learned from the prompts.
+    Byte-pair merges are learned from the prompts. Pairs that are equally frequent are merged in the order of their first
+    letters' ids; these are given here, because left to itself the trainer numbers them anew in every run.
     """
-    trainer = BpeTrainer(vocab_size=2000, end_of_word_suffix="</w>", show_progress=False)
+    ids = [*ascii_lowercase, *(f"{letter}</w>" for letter in reversed(ascii_lowercase))]
+    trainer = BpeTrainer(vocab_size=2000, end_of_word_suffix="</w>", show_progress=False, special_tokens=ids)
     words = Tokenizer(BPE(end_of_word_suffix="</w>"))
     words.pre_tokenizer = WhitespaceSplit()
     words.train_from_iterator(prompts(), trainer)
@@ -348,7 +351,7 @@ def _make_clip(out: Path, runs: Path) -> None:
     if not place_among_ranks().is_main_process:
         return
     clip.save_pretrained(folder)
-    write_mini_tokenizer(folder)  # a CLIP's folder holds its tokenizer and its picture processor as well
+    write_mini_tokenizer(folder)  # the same again: a CLIP's folder holds its tokenizer and its picture processor as well
     size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
     mean = std = [0.5] * 3
     CLIPImageProcessor(size={"shortest_edge": IMAGE_SIZE}, crop_size=size, image_mean=mean, image_std=std).save_pretrained(

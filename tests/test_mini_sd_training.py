@@ -18,6 +18,15 @@ def few_steps(monkeypatch):
         monkeypatch.setattr(training, name, partial(getattr(training, name), steps=2, batch_size=8))
 
 
+@pytest.mark.parametrize("where", ["pipeline/tokenizer", "clip"])
+def test_the_shipped_tokenizers_are_what_the_recipe_writes(where, tmp_path):
+    training.write_mini_tokenizer(tmp_path)
+    shipped = MiniSD().folder / where
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        path.name: (shipped / path.name).read_bytes() for path in tmp_path.iterdir()
+    }
+
+
 def test_every_part_is_made_and_made_again_the_same(few_steps, tmp_path):
     out, runs = tmp_path / "mini-sd", tmp_path / "runs"
     training.make(PARTS, out, runs)

@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test lab notebooks lint clean
+.PHONY: help demo test bench lab notebooks lint clean
 help:
 	@echo "make demo       the held-out digit from end to end: table, web page and picture in runs/demo"
 	@echo "make test       the whole suite, notebooks included, in smoke mode"
+	@echo "make bench      our distillation step in a race with the usual one, and how fast the students draw: 5 minutes"
 	@echo "make lab        JupyterLab on notebooks/"
 	@echo "make notebooks  execute notebooks/*.py and rewrite the paired .ipynb"
 	@echo "make lint       ruff"
@@ -22,6 +23,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	RCEDU_PRESET=smoke $(BIN)/python -m pytest
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m rcedu bench
 
 lab: $(VENV)/.installed
 	$(BIN)/python -m jupyterlab notebooks

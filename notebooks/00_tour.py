@@ -107,7 +107,8 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | | `mini_sd`, `mini_sd_training`, `text_students`, `images` | a Stable Diffusion that ships; how it is made; its students; pictures in a folder (notebook 05) |
 # | | `schedules`, `conditioning` | $p(t)$ by name; how much the condition matters (notebook 03) |
 # | | `metrics`, `report`, `plots`, `diagrams`, `panels`, `widgets` | scores, tables, figures, explorers |
-# | | `notebooks`, `cli`, `text_commands`, `side_by_side`, `workers`, `anatomy` | pages, commands; several trainings at once; MACs and step times |
+# | | `notebooks`, `cli`, `text_commands`, `speed_commands`, `side_by_side`, `workers` | pages, commands; several trainings at once |
+# | | `anatomy`, `benchmark`, `usual_loop`, `race` | MACs and step times; our step in a race with the usual one |
 #
 # Any function's source is one cell away:
 

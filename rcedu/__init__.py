@@ -6,8 +6,8 @@ Rings, from the inside out (an inner ring never imports an outer one):
 1. things     files, data, conditions, codecs, pools, models, classifier, students, stable_diffusion, cache,
               captioned_digits, attribute_judge
 2. running    training, checkpoints, distillation, recipes, unseen_digit, schedules, conditioning, metrics, report,
-              mini_sd, mini_sd_training, text_students, images, anatomy, plots, diagrams, panels, widgets, notebooks,
-              cli, text_commands, side_by_side, workers
+              mini_sd, mini_sd_training, text_students, images, plots, diagrams, panels, widgets, notebooks,
+              cli, text_commands, speed_commands, side_by_side, workers, anatomy, benchmark, usual_loop, race
 """
 
 __version__ = "0.1.0"

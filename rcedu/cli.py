@@ -18,7 +18,7 @@ import torch
 import tyro
 from tqdm.auto import tqdm
 
-from rcedu import text_commands
+from rcedu import speed_commands, text_commands
 from rcedu.conditions import labels_without
 from rcedu.data import data_folder, mnist, runs_folder
 from rcedu.files import UsageError, read_json, write_json
@@ -217,36 +217,8 @@ def notebooks(names: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
         print(f"{write_pair(source)}: {time.perf_counter() - start:.0f} s, preset {preset()}", flush=True)
 
 
-def anatomy(threads: int = 1, batch_size: int = 64) -> None:
-    """Time a training step against UNet anatomy on this machine: the table behind the choice of the digits' UNet."""
-    from rcedu.anatomy import measure
-
-    print(plain_table(measure(threads=threads, batch_size=batch_size)))
-
-
-def sliders() -> None:
-    """Time how long the explorers of notebook 03 take to answer: milliseconds from a changed control to the new picture."""
-    from rcedu.conditioning import denoising_frames
-    from rcedu.panels import example_batch, outcomes
-    from rcedu.widgets import DenoisingExplorer, ScheduleLaboratory, time_updates
-
-    shipped = Shipped()
-    trained = outcomes(read_json(_digits() / "results" / "unseen-schedules.json"))
-    laboratory = ScheduleLaboratory(example_batch(shipped.teacher, shipped.cache), trained)
-    images, labels = (x[:2] for x in mnist(train=False))
-    explorer = DenoisingExplorer(denoising_frames(shipped.teacher, shipped.judge, images, labels, [99, 499, 699, 899], steps=2))
-    families = laboratory.family.options
-    for name, change in {
-        "laboratory, parameter": lambda i: setattr(laboratory.parameter, "value", 1 + i % 40 / 4),
-        "laboratory, family": lambda i: setattr(laboratory.family, "value", families[(i + 1) % len(families)]),
-        "explorer, t": lambda i: setattr(explorer.time, "index", i % 4),
-    }.items():
-        times = sorted(time_updates(change, 42))
-        print(f"{name}: median {times[21]:.0f} ms, slowest {times[-1]:.0f} ms")
-
-
-COMMANDS = (classifier, teacher, cache, judge, conditioning, unseen, compare, demo, notebooks, anatomy, sliders)
-COMMANDS += text_commands.COMMANDS
+COMMANDS = (classifier, teacher, cache, judge, conditioning, unseen, compare, demo, notebooks)
+COMMANDS += text_commands.COMMANDS + speed_commands.COMMANDS
 
 
 def _later(command: Callable) -> Callable:

@@ -1,0 +1,264 @@
+"""How fast a distillation step is: ours beside the same step written the usual way, and what each difference brings.
+
+All ways train the same student on the same draws, in a race (`rcedu.race`). `rcedu bench`.
+"""
+
+import os
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from rcedu.anatomy import step_flops
+from rcedu.captioned_digits import prompts
+from rcedu.codecs import Autoencoder
+from rcedu.conditions import PromptEncoder
+from rcedu.distillation import DistilledStudent, distillation_step, make_student
+from rcedu.files import UsageError
+from rcedu.mini_sd import GUIDANCE, MiniSD, held_out_prompts
+from rcedu.models import DiffusionModel
+from rcedu.pools import PromptPool
+from rcedu.race import race, ranks, ratio
+from rcedu.random_conditioning import p_exponential
+from rcedu.report import format_interval
+from rcedu.stable_diffusion import unet
+from rcedu.text_students import SIZES, cache_prompts
+from rcedu.training import fit
+from rcedu.usual_loop import PandasPool, SampleFiles, Way, usual_loop
+
+MANY = 10**9  # steps: a race stops when it has seen enough
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all ways do: distil `teacher` into a student of the named size from samples x0 with prompts."""
+
+    teacher: DiffusionModel
+    x0: Tensor  # (N, C, H, W), on the CPU
+    texts: Sequence[str]  # N
+    pool: Sequence[str]
+    student: str = "base"
+    batch_size: int = 32
+    mixed_precision: str = "no"
+
+    @property
+    def c(self) -> Tensor:
+        return self.teacher.conditions.tokenize(self.texts)
+
+    def trainee(self) -> DistilledStudent:
+        student = make_student(self.teacher, self.student, teacher_init=True, seed=0)
+        student.unet.float()  # of a teacher in 16 bits, a student in 32
+        return DistilledStudent(student, self.teacher)
+
+
+class _Memory:
+    """`x0(rows)` and `c`, as of an opened `Cache`, which also keeps its latents in memory."""
+
+    def __init__(self, task: Task):
+        self.stored, self.c = task.x0, task.c
+
+    def __len__(self) -> int:
+        return len(self.c)
+
+    def x0(self, rows: Tensor) -> Tensor:
+        return self.stored[rows]
+
+
+def mini_sd_task(batch_size: int = 32) -> Task:
+    """mini-SD into B-Base, from the latents that ship."""
+    shipped = MiniSD()
+    x0 = shipped.cache.x0(torch.arange(len(shipped.cache)))
+    return Task(shipped.teacher, x0, cache_prompts(), prompts(), batch_size=batch_size)
+
+
+def stable_diffusion_task(batch_size: int = 64) -> Task:
+    """Stable Diffusion v1.4 into B-Base in bf16, all weights random: the arithmetic is the same. Wants a GPU of 40 GB."""
+    if not torch.cuda.is_available():
+        raise UsageError("a training step of Stable Diffusion's size is timed on a GPU; there is none here. Try --size mini-sd")
+    torch.manual_seed(0)
+    small = MiniSD().teacher  # for its vocabulary and its schedule, which is Stable Diffusion's
+    text = CLIPTextConfig(
+        vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12
+    )
+    small.conditions.tokenizer.model_max_length = 77
+    conditions = PromptEncoder(small.conditions.tokenizer, CLIPTextModel(text))
+    autoencoder = Autoencoder(AutoencoderKL(block_out_channels=(8,), norm_num_groups=4))  # decodes nothing here
+    teacher = DiffusionModel(unet("SD v1.4", "cpu"), small.scheduler, conditions, autoencoder).to(torch.bfloat16)
+    return Task(teacher, torch.randn(512, 4, 64, 64), prompts()[:512], prompts(), batch_size=batch_size, mixed_precision="bf16")
+
+
+TASKS = {  # a size -> a batch size or None -> a function that makes the task, which another process can import
+    "mini-sd": lambda batch_size: partial(mini_sd_task, batch_size or 32),
+    "sd-v1.4": lambda batch_size: partial(stable_diffusion_task, batch_size or 64),
+}
+
+
+# --- the ladder -----------------------------------------------------------------------------------
+
+
+def ladder(on_gpu: bool) -> dict[str, Way]:
+    """From the usual way to ours, one change at a time, each kept."""
+    way = Way(checkpointing=on_gpu)
+    rungs = {"the usual way": way}
+    changes = {
+        "latents from a cache in memory": {"sample_files": False},
+        "prompts from a tokenized pool": {"pandas_pool": False},
+        "fused AdamW": {"fused_adamw": True},
+        "average of all weights at once": {"foreach_ema": True},
+        "losses read once a step": {"many_reads": False},
+    }
+    if on_gpu:
+        changes["no gradient checkpointing"] = {"checkpointing": False}
+    for name, change in changes.items():
+        way = rungs[name] = replace(way, **change)
+    return rungs
+
+
+def ours(task: Task, lr: float) -> Iterator[dict[str, float]]:
+    """`fit` of `distillation_step`, as `rcedu distil` runs them."""
+    trainee, samples = task.trainee(), _Memory(task)
+    pool, p = PromptPool(task.pool, task.teacher.conditions), partial(p_exponential, T=task.teacher.T)
+    step = distillation_step(task.teacher, trainee, samples, torch.arange(len(samples)), pool, p)
+    for record in fit(
+        step, trainee, steps=MANY, batch_size=task.batch_size, lr=lr, ema_decay=0.99, mixed_precision=task.mixed_precision
+    ):
+        yield record.losses
+
+
+def _ours_of(make_task: Callable[[], Task], lr: float) -> Iterator[dict[str, float]]:
+    return ours(make_task(), lr)
+
+
+def usual(way: Way, task: Task, lr: float, folder: Path) -> Iterator[dict[str, float]]:
+    """`usual_loop` in this way; the files of single samples go to `folder`."""
+    c, conditions = task.c, task.teacher.conditions
+    samples = (
+        SampleFiles(task.x0, task.texts, folder, conditions) if way.sample_files else lambda rows: (task.x0[rows], c[rows])
+    )
+    pool = (PandasPool if way.pandas_pool else PromptPool)(task.pool, conditions)
+    return usual_loop(
+        way, task.teacher, task.trainee(), samples, len(c), pool, steps=MANY, batch_size=task.batch_size, lr=lr,
+        mixed_precision=task.mixed_precision,
+    )  # fmt: skip
+
+
+# --- the figures -----------------------------------------------------------------------------------
+
+
+def against_the_usual_way(make_task: Callable[[], Task], rounds: int, *, lr: float = 1e-3, watch=iter) -> dict[str, dict]:
+    """Every rung of the ladder, `rcedu` and, on a CPU, `rcedu` on several ranks, each raced against the usual way.
+
+    {name: {"ms": median milliseconds a step, "images_per_second": ..., "times_as_fast": [value, low, high],
+    "loss_difference": the largest relative difference to the usual way's losses}}; pairs are raced one after the other,
+    so that a GPU holds two students at a time. `make_task` is a function
+    that another process can import; `watch` wraps the list of names, for instance tqdm.
+    """
+    task = make_task()
+    on_gpu, cores = torch.cuda.is_available(), os.cpu_count() or 1
+    rungs, (first, *_) = ladder(on_gpu), ladder(on_gpu)
+    names = [*rungs, "rcedu"] + ([f"rcedu, {min(cores, 4)} ranks"] if not on_gpu and cores > 1 else [])
+    found = {}
+    for name in watch(names[1:]):
+        with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+            if name in rungs:
+                way = usual(rungs[name], task, lr, Path(folder))
+            elif name == "rcedu":
+                way = ours(task, lr)
+            else:
+                way = stack.enter_context(ranks(partial(_ours_of, make_task, lr), min(cores, 4)))
+            seen = race({first: usual(rungs[first], task, lr, Path(folder)), name: way}, rounds)
+        found.setdefault(first, _summary(seen, first, first, task))
+        found[name] = _summary(seen, first, name, task)
+    return found
+
+
+def _summary(seen: dict, first: str, name: str, task: Task) -> dict:
+    ms = statistics.median(seen[name]["ms"])
+    return {
+        "ms": round(ms, 2),
+        "images_per_second": round(1000 * task.batch_size / ms, 2),
+        "times_as_fast": ratio(seen[first]["ms"], seen[name]["ms"]),
+        "loss_difference": max(
+            abs(a[part] / b[part] - 1) for a, b in zip(seen[name]["yielded"], seen[first]["yielded"], strict=True) for part in b
+        ),
+    }
+
+
+def gpu_figures(task: Task, lr: float = 1e-3, steps: int = 10) -> dict:
+    """Of `rcedu` alone on a GPU: peak memory in GiB, TFLOP/s, and their share of what one large bf16 product reaches."""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    ms = statistics.median(race({"rcedu": ours(task, lr)}, steps)["rcedu"]["ms"])
+    memory = torch.cuda.max_memory_allocated() / 2**30
+    teacher, student = task.teacher.unet, task.trainee().student.unet
+    tokens = task.teacher.conditions.tokenizer.model_max_length
+    flops = task.batch_size * step_flops(teacher, student, task.x0.shape[-1], tokens) / (ms / 1000)
+    return {"peak_memory_gib": memory, "tflops": flops / 1e12, "share_of_peak": flops / _peak_flops()}
+
+
+def _peak_flops(size: int = 8192, repeats: int = 20) -> float:
+    """What the card reaches in one large product in bf16, FLOP/s."""
+    a = torch.randn(size, size, device="cuda", dtype=torch.bfloat16)
+
+    def products() -> Iterator[None]:
+        while True:
+            yield a @ a
+
+    return 2 * size**3 / (statistics.median(race({"product": products()}, repeats)["product"]["ms"]) / 1000)
+
+
+# --- the students' latency ------------------------------------------------------------------------
+
+
+def latencies(rounds: int = 7, steps: int = 25) -> dict[str, dict]:
+    """Of mini-SD and each of its students, one guided picture of `steps` DDIM steps, in turn, on one thread.
+
+    {name: {"ms": median, "times_as_fast": [value, low, high] as the teacher}}. Weights do not matter, so they are fresh.
+    """
+    shipped = MiniSD()
+    models = {"mini-SD": shipped.teacher} | {
+        name: make_student(shipped.teacher, run.student, teacher_init=False, seed=0) for name, run in SIZES.items()
+    }
+    c = shipped.teacher.conditions.tokenize(held_out_prompts(1))
+
+    def pictures(model: DiffusionModel) -> Iterator[None]:
+        while True:
+            yield model.sample(model.noise(1, seed=0), c, w=GUIDANCE, steps=steps)
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    seen = race({name: pictures(model) for name, model in models.items()}, rounds, warmup=1)
+    torch.set_num_threads(threads)
+    return {
+        name: {"ms": round(statistics.median(of["ms"]), 1), "times_as_fast": ratio(seen["mini-SD"]["ms"], of["ms"])}
+        for name, of in seen.items()
+    }
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def steps_table(steps: dict[str, dict]) -> str:
+    """Markdown of `against_the_usual_way`."""
+    lines = ["| a step of distillation | ms | images/s | times as fast |", "|---|---|---|---|"]
+    for name, row in steps.items():
+        fast = format_interval(row["times_as_fast"], scale=1, digits=2) if name != next(iter(steps)) else "1"
+        lines.append(f"| {name} | {row['ms']:.0f} | {row['images_per_second']:.0f} | {fast} |")
+    return "\n".join(lines)
+
+
+def sampling_table(sampling: dict[str, dict]) -> str:
+    """Markdown of `latencies`."""
+    lines = ["| model | ms a picture | times as fast as mini-SD |", "|---|---|---|"]
+    for name, row in sampling.items():
+        fast = format_interval(row["times_as_fast"], scale=1, digits=2) if name != next(iter(sampling)) else "1"
+        lines.append(f"| {name} | {row['ms']:.0f} | {fast} |")
+    return "\n".join(lines)

@@ -1,0 +1,72 @@
+"""The commands that time: how fast steps, samplers and sliders are. Speeds are ratios within one run."""
+
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from rcedu.data import data_folder, mnist, runs_folder
+from rcedu.files import UsageError, read_json, write_json
+from rcedu.recipes import Shipped, preset
+from rcedu.report import plain_table, provenance
+
+
+def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None, out: Path | None = None) -> None:
+    """Race our distillation step against one written the usual way, rung by rung; and time the students' sampling.
+
+    Args:
+        size: mini-sd, or sd-v1.4: random weights of Stable Diffusion's size, on a GPU.
+        rounds: steps of each way that are timed.
+        batch_size: pictures a step; default 32 for mini-sd, 64 for sd-v1.4.
+        out: write the figures here; default runs/bench-SIZE.json. data/mini-sd/results/bench.json is the one that ships.
+    """
+    from rcedu import benchmark
+
+    if size not in benchmark.TASKS:
+        raise UsageError(f"unknown size {size!r}; choose from {', '.join(benchmark.TASKS)}")
+    if rounds < 2:
+        raise UsageError(f"an interval needs at least 2 rounds; got {rounds}")
+    make_task = benchmark.TASKS[size](batch_size)
+    found = {"steps": benchmark.against_the_usual_way(make_task, rounds, watch=tqdm)}
+    if torch.cuda.is_available():
+        found["gpu"] = benchmark.gpu_figures(make_task())
+    if size == "mini-sd":
+        found["sampling"] = benchmark.latencies(rounds=max(2, rounds // 2))
+    command = f"rcedu bench --size {size} --rounds {rounds}" + (f" --batch-size {batch_size}" if batch_size else "")
+    write_json(out or runs_folder() / f"bench-{size}.json", {"provenance": provenance(command, preset()), **found})
+    print(plain_table(benchmark.steps_table(found["steps"])))
+    for name, value in found.get("gpu", {}).items():
+        print(f"{name}: {value:.3g}")
+    if "sampling" in found:
+        print(plain_table(benchmark.sampling_table(found["sampling"])))
+
+
+def anatomy(threads: int = 1, batch_size: int = 64) -> None:
+    """Time a training step against UNet anatomy on this machine: the table behind the choice of the digits' UNet."""
+    from rcedu.anatomy import measure
+
+    print(plain_table(measure(threads=threads, batch_size=batch_size)))
+
+
+def sliders() -> None:
+    """Time how long the explorers of notebook 03 take to answer: milliseconds from a changed control to the new picture."""
+    from rcedu.conditioning import denoising_frames
+    from rcedu.panels import example_batch, outcomes
+    from rcedu.widgets import DenoisingExplorer, ScheduleLaboratory, time_updates
+
+    shipped = Shipped()
+    trained = outcomes(read_json(data_folder() / "digits" / "results" / "unseen-schedules.json"))
+    laboratory = ScheduleLaboratory(example_batch(shipped.teacher, shipped.cache), trained)
+    images, labels = (x[:2] for x in mnist(train=False))
+    explorer = DenoisingExplorer(denoising_frames(shipped.teacher, shipped.judge, images, labels, [99, 499, 699, 899], steps=2))
+    families = laboratory.family.options
+    for name, change in {
+        "laboratory, parameter": lambda i: setattr(laboratory.parameter, "value", 1 + i % 40 / 4),
+        "laboratory, family": lambda i: setattr(laboratory.family, "value", families[(i + 1) % len(families)]),
+        "explorer, t": lambda i: setattr(explorer.time, "index", i % 4),
+    }.items():
+        times = sorted(time_updates(change, 42))
+        print(f"{name}: median {times[21]:.0f} ms, slowest {times[-1]:.0f} ms")
+
+
+COMMANDS = (bench, anatomy, sliders)

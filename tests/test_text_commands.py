@@ -1,6 +1,8 @@
 """The pipeline from end to end by its commands, on what ships; and what each says to bad input."""
 
 import json
+import sys
+from contextlib import contextmanager
 
 import pytest
 from diffusers import StableDiffusionPipeline
@@ -27,6 +29,43 @@ def test_pipeline(tmp_path, capsys):
     marks = json.loads((images / "marks.json").read_text())
     assert marks["digit"][1] == 2 and marks["fid"] > 0
     StableDiffusionPipeline.from_pretrained(student, safety_checker=None)  # a stock one
+
+
+@contextmanager
+def full_disk(left: int):
+    """The system refuses to let a file grow past `left` bytes, as a full disk does."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (left, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no RLIMIT_FSIZE")
+@pytest.mark.parametrize("stage", ["draw", "distil", "generate"])
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(stage, tmp_path, capsys):
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("a white one on a navy background\nan upright cyan two on a gray background\n")
+    out = tmp_path / "out"
+    command = {
+        "draw": ["draw", "--prompts", str(prompts), "--steps", "1"],
+        "distil": ["distil", "--student", "tiny", "--steps", "1", "--batch-size", "2"],
+        "generate": ["generate", "--prompts", str(prompts), "--steps", "1"],
+    }[stage] + ["--out", str(out)]
+    with full_disk(left=1200), pytest.raises(SystemExit) as stop:
+        main(command)
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("rcedu:")]
+    assert stop.value.code == 2 and len(said) == 1 and "could not write" in said[0]
+    assert not any("tmp" in path.name or path.name.startswith(".") for path in out.rglob("*"))
+    main(command)
+    again = tmp_path / "undisturbed"
+    main([*command[:-1], str(again)])
+    assert {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()} == {
+        path.relative_to(again): path.read_bytes() for path in again.rglob("*") if path.is_file()
+    }
 
 
 @pytest.mark.parametrize(

@@ -194,11 +194,10 @@ plots.digit_grid(to_uint8(teacher.codec.decode(cache.x0(shown)))[None], size=0.8
 # It is notebook 02's: swap, drop, noise, ask the teacher, ask the student, compare outputs and features. Only the shapes have changed. (mini-SD predicts $v$, as Stable Diffusion v2 does; v1.4 predicts $\varepsilon$. $\mathcal L_\mathrm{out}$ is measured in what the networks predict.) Here it is in full for one batch, and the package's step on the same draws:
 
 # %%
-from rcedu.distillation import DistilledStudent, distillation_step
+from rcedu.distillation import DistilledStudent, distillation_step, make_student
 from rcedu.losses import capture, feature_kd, output_kd
 from rcedu.noise import alpha_sigma, q_sample
 from rcedu.random_conditioning import drop_condition, p_exponential, randomize
-from rcedu.text_students import make_student
 from rcedu.training import Draw
 
 student = make_student(teacher, "base", teacher_init=True, seed=0)
@@ -278,7 +277,7 @@ from rcedu.report import marks_table
 
 run = next(iter(stored["runs"].values()))["run"]
 print(f"{run['steps']} steps of batch {run['batch_size']}, {run['scored']} pictures a run; {stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
-display(Markdown(marks_table(stored["rows"])))
+display(Markdown(marks_table({"mini-SD, the teacher": stored["teacher"]} | stored["rows"])))
 
 # %%
 names = list(stored["rows"])
@@ -294,13 +293,73 @@ plots.interval_dots(
 # %% [markdown]
 # *Figure: the table's rows with 95% intervals over three trainings. FID is over fewer pictures than in section 2, so the two do not compare.*
 #
-**What it says.** At this length one ingredient decides: with the teacher's weights the student is as good as done, without them it has hardly begun. The four rows that inherit weights differ by at most 1.3 points of "all four" and 0.3 of FID; a single one of those differences is resolved, row 5's FID lies 0.21 [0.05, 0.38] below row 3's.
+# **What it says.** At this length one ingredient decides: with the teacher's weights the student is as good as done, without them it has hardly begun. The four rows that inherit weights differ by at most 1.3 points of "all four" and 0.3 of FID; a single one of those differences is resolved, row 5's FID lies 0.21 [0.05, 0.38] below row 3's.
 # The paper's table is different: there initialisation alone moves FID from 18.13 to 18.15, and random conditioning to 15.5. Two things explain ours, and neither speaks against the method. $\mathcal D$'s 120 sentences name every digit, ink and background, so a held-out sentence has nothing new but the combination; and the teacher's weights compose already.
 # And 300 steps are too few from random weights, where spending some of them on strangers costs: paired by seed, row 4 reads the digit 3.6 points [1.8, 5.3] less often than row 1 (`rcedu compare table-1 --against "1: nothing"`). What can be said: where $\mathcal D$ covers every word and the weights are inherited, the swap does no harm. The case it was invented for, a word without any picture, is notebook 02's.
 #
 # **Think.** Which sentences would you take out of $\mathcal D$ so that rows 2 and 5 come apart?
 #
-# ## 8 · The real one
+# ## 8 · How small may it be?
+#
+# Notebook 04 cut seven students: three lose blocks (B), four lose width (C). Here each is trained on mini-SD, with random conditioning, for the same number of steps. As in the paper the B-students inherit the teacher's weights and the C-students start from random ones.
+# Size has three measures that need not agree: parameters (memory), MACs (arithmetic), and the time that a picture takes.
+
+# %%
+from rcedu.anatomy import macs
+from rcedu.students import BLOCK_STUDENTS, narrow_channels, remove_blocks
+
+sizes, speed = (read_json(data_folder() / "mini-sd" / "results" / f"{name}.json") for name in ("sizes", "bench"))
+first = "mini-SD, the teacher"
+drawn = {first: speed["sampling"]["mini-SD"]} | {name: speed["sampling"][name] for name in sizes["rows"]}
+unets = {first: shipped.teacher.unet}
+for name in sizes["rows"]:
+    student_name = sizes["runs"][f"{name}/seed-0"]["run"]["student"]
+    unets[name] = (remove_blocks if student_name in BLOCK_STUDENTS else narrow_channels)(shipped.teacher.unet, student_name)
+also = {
+    "MMACs": {name: f"{1000 * macs(unet, size=8, tokens=16).total:.0f}" for name, unet in unets.items()},
+    "ms a picture": {name: f"{row['ms']:.0f}" for name, row in drawn.items()},
+    "times as fast": {name: "1" if name == first else "{:.2f} [{:.2f}, {:.2f}]".format(*row["times_as_fast"]) for name, row in drawn.items()},
+}
+print(f"{sizes['provenance']['command']}; {sizes['provenance']['machine']}, {sizes['provenance']['date']}; times: {speed['provenance']['command']}")
+display(Markdown(marks_table({first: sizes["teacher"]} | sizes["rows"], also)))
+
+# %%
+kinds = {name: "B: fewer blocks, inherited weights" if name.startswith("B") else "C: narrower, random weights" for name in sizes["rows"]}
+plots.interval_dots(
+    list(kinds),
+    {title: [[scale * value for value in sizes["rows"][name][key]] for name in kinds] for title, (key, scale) in columns.items()},
+    groups=list(kinds.values()),
+    colours={"B: fewer blocks, inherited weights": plots.BLUE, "C: narrower, random weights": plots.VERMILLION},
+)
+
+# %% [markdown]
+# *Figure: the seven students, 95% intervals over three trainings of equal length.*
+#
+# **What it says.** The three B-students cannot be told apart after 300 steps: every digit as asked, all four attributes in 95% of the pictures, against the teacher's 100% [98.3, 100.0]. The smallest, B-Tiny, has 44% of the teacher's parameters and draws a picture in 1 / 1.7 of its time.
+# The C-students fall with their width, from 51% of the digits to 18%, and FID, IS and CLIP get worse with them. A reader's notes on the paper have FID *improve* as they shrink (14.45 for C-Base, 13.42 for C-Micro) while IS and CLIP fall (34.9 to 32.6, 0.290 to 0.281), which is why FID should never stand alone. Ours says little about that: from random weights 300 steps are a beginning,
+# and the B-students' advantage is their inheritance (section 7, row 4: B-Base from random weights gets 62.5% of the digits right). Notebook 02 gives narrow students slices of the teacher's weights.
+#
+# Time does not follow MACs. A narrower network makes as many calls, each smaller, and a single picture this small waits for the calls: C-Micro has a quarter of the MACs and is 1.2 times as fast. Fewer blocks are fewer calls.
+#
+# **Think.** C-Base and B-Base have nearly the same number of parameters. Which of the two would you compare with what, to say whether blocks or width should go?
+#
+# ## 9 · Where the time goes
+#
+# Public code for this task loads one file a sample, keeps its prompts in a DataFrame, tokenizes them one by one, updates weight by weight, and reads its losses many times a step. `rcedu bench` runs that loop and ours in turn, one step each, on the same draws (the losses agree, which tests both), and changes one thing at a time:
+
+# %%
+from rcedu.benchmark import steps_table
+
+print(f"{speed['provenance']['command']}; {speed['provenance']['machine']}, {speed['provenance']['date']}")
+display(Markdown(steps_table(speed["steps"])))
+
+# %% [markdown]
+# *Table: each row is raced against the first, so the ratios are from one run; the milliseconds vary with what else the machine does.*
+#
+# On two cores all of it together makes a step about a tenth to a fifth faster: nearly all of the time goes to the two networks, which are the same in both loops. (`torch.compile`, tried block by block, took 196 seconds to compile and made the step no faster.) On a GPU, where a read waits for everything before it and files are waited for, the same changes may weigh more;
+# `rcedu bench --size sd-v1.4` asks a GPU that question at the real size, with random weights. It has not been asked yet. Two processes on two cores gain nothing at this batch; small batches leave each too little to do.
+#
+# ## 10 · The real one
 #
 # Put `TEACHER = "CompVis/stable-diffusion-v1-4"` at the top (or the folder of a copy) and the folder that the first command below wrote as `SAMPLES`, and the notebook runs on it (with sentences about digits, and at a learning rate for mini-SD: it is the commands that reproduce). The first three go on where they
 # were stopped:
@@ -317,7 +376,6 @@ plots.interval_dots(
 # %%
 from rcedu.anatomy import activation_bytes, state_bytes, step_flops
 from rcedu.stable_diffusion import unet
-from rcedu.students import narrow_channels, remove_blocks
 
 sd = unet("SD v1.4")  # on the meta device: shapes, no numbers
 others = 123_060_480 + 83_653_863  # text encoder and autoencoder

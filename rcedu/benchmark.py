@@ -154,30 +154,27 @@ def usual(way: Way, task: Task, lr: float, folder: Path) -> Iterator[dict[str, f
 
 
 def against_the_usual_way(make_task: Callable[[], Task], rounds: int, *, lr: float = 1e-3, watch=iter) -> dict[str, dict]:
-    """Every rung of the ladder, `rcedu` and, on a CPU, `rcedu` on several ranks, each raced against the usual way.
+    """Every rung of the ladder, `rcedu` and, on a CPU, `rcedu` on several ranks, raced against the usual way.
 
     {name: {"ms": median milliseconds a step, "images_per_second": ..., "times_as_fast": [value, low, high],
-    "loss_difference": the largest relative difference to the usual way's losses}}; pairs are raced one after the other,
-    so that a GPU holds two students at a time. `make_task` is a function
-    that another process can import; `watch` wraps the list of names, for instance tqdm.
+    "loss_difference": the largest relative difference to the usual way's losses}}. On a CPU all are in one race; a GPU
+    would not hold as many students, so there each is in a race of two. `make_task` is a function that another process
+    can import; `watch` wraps the list of races, for instance tqdm.
     """
-    task = make_task()
-    on_gpu, cores = torch.cuda.is_available(), os.cpu_count() or 1
-    rungs, (first, *_) = ladder(on_gpu), ladder(on_gpu)
-    names = [*rungs, "rcedu"] + ([f"rcedu, {min(cores, 4)} ranks"] if not on_gpu and cores > 1 else [])
+    task, on_gpu, count = make_task(), torch.cuda.is_available(), min(os.cpu_count() or 1, 4)
+    rungs, several = ladder(on_gpu), f"rcedu, {count} ranks"
+    first, *others = [*rungs, "rcedu"] + ([several] if not on_gpu and count > 1 else [])
     found = {}
-    for name in watch(names[1:]):
+    for group in watch([[name] for name in others] if on_gpu else [others]):
         with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-            if name in rungs:
-                way = usual(rungs[name], task, lr, Path(folder))
-            elif name == "rcedu":
-                way = ours(task, lr)
-            else:
-                way = stack.enter_context(ranks(partial(_ours_of, make_task, lr), min(cores, 4)))
-            seen = race({first: usual(rungs[first], task, lr, Path(folder)), name: way}, rounds)
-        found.setdefault(first, _summary(seen, first, first, task))
-        found[name] = _summary(seen, first, name, task)
-    return found
+            ways = {name: usual(rungs[name], task, lr, Path(folder)) for name in (first, *group) if name in rungs}
+            if "rcedu" in group:
+                ways["rcedu"] = ours(task, lr)
+            if several in group:
+                ways[several] = stack.enter_context(ranks(partial(_ours_of, make_task, lr), count))
+            seen = race(ways, rounds)
+        found = {name: _summary(seen, first, name, task) for name in seen} | found
+    return {name: found[name] for name in (first, *others)}
 
 
 def _summary(seen: dict, first: str, name: str, task: Task) -> dict:

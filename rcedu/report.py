@@ -69,11 +69,14 @@ def summarize_marks(results: Sequence[dict]) -> dict[str, Interval | int]:
     return row | {"parameters": results[0]["parameters"], "seeds": len(results)}
 
 
-def marks_table(rows: dict[str, dict]) -> str:
-    """Markdown: name -> row of `summarize_marks`."""
-    lines = ["| student | parameters | digit, % | all four, % | FID | IS | CLIP |", "|---|---|---|---|---|---|---|"]
+def marks_table(rows: dict[str, dict], also: dict[str, dict[str, str]] | None = None) -> str:
+    """Markdown: name -> row of `summarize_marks`; also: further columns, title -> {name: cell}, after the parameters."""
+    also = also or {}
+    titles = ["model", "parameters", *also, "digit, %", "all four, %", "FID", "IS", "CLIP"]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for name, row in rows.items():
-        cells = [f"{row['parameters']:,}", format_interval(row["digit"]), format_interval(row["all"])]
+        cells = [f"{row['parameters']:,}", *(column[name] for column in also.values())]
+        cells += [format_interval(row["digit"]), format_interval(row["all"])]
         cells += [format_interval(row[key], scale=1, digits=2 if key != "fid" else 1) for key in ("fid", "is", "clip")]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """The commands that time: how fast steps, samplers and sliders are. Speeds are ratios within one run."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,7 +28,7 @@ def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None
     if rounds < 2:
         raise UsageError(f"an interval needs at least 2 rounds; got {rounds}")
     make_task = benchmark.TASKS[size](batch_size)
-    found = {"steps": benchmark.against_the_usual_way(make_task, rounds, watch=tqdm)}
+    found = {"steps": benchmark.against_the_usual_way(make_task, rounds, watch=partial(tqdm, desc="races"))}
     if torch.cuda.is_available():
         found["gpu"] = benchmark.gpu_figures(make_task())
     if size == "mini-sd":

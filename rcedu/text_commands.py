@@ -254,7 +254,7 @@ def students(
         out: write the table here instead, for instance data/mini-sd/results/table-1.json, the one that ships.
     """
     from rcedu.side_by_side import choose
-    from rcedu.text_students import TABLES, budget, run_all
+    from rcedu.text_students import TABLES, budget, run_all, score_teacher
 
     rows = choose(TABLES, table, only)
     changes = {"steps": steps} if steps else {}
@@ -262,10 +262,12 @@ def students(
     folder = runs_folder() / f"students-{table}-{preset()}"
     results = run_all(runs, folder, jobs=jobs)
     summary = {name: summarize_marks([results[f"{name}/seed-{seed}"] for seed in seeds]) for name in rows}
+    teacher = summarize_marks([score_teacher(next(iter(runs.values())).scored)])
     command = f"RCEDU_PRESET={preset()} rcedu students {table} --seeds {' '.join(map(str, seeds))}"
     command += f" --steps {steps}" if steps else ""
-    write_json(out or folder / "table.json", {"provenance": provenance(command, preset()), "rows": summary, "runs": results})
-    print(plain_table(marks_table(summary)))
+    scores = {"provenance": provenance(command, preset()), "teacher": teacher, "rows": summary, "runs": results}
+    write_json(out or folder / "table.json", scores)
+    print(plain_table(marks_table({"mini-SD, the teacher": teacher} | summary)))
 
 
 COMMANDS = (mini_sd, draw, distil, generate, score, students)

@@ -168,6 +168,13 @@ def run_one(name: str, run: TextStudentRun, folder: Path, report: Callable[[str,
     }
 
 
+def score_teacher(scored: int) -> dict:
+    """The teacher's own marks on the students' sentences, in the form of `run_one`."""
+    shipped = MiniSD()
+    marks = shipped.score(shipped.teacher, held_out_prompts(scored), w=GUIDANCE)
+    return {"parameters": parameter_count(shipped.teacher.unet), **marks}
+
+
 def run_all(
     runs: dict[str, TextStudentRun], folder: Path, *, jobs: int | None = None, progress: bool = True
 ) -> dict[str, dict]:

@@ -31,7 +31,6 @@ class Way:
     many_reads: bool = True  # 4 gathers, 8 .item() and 2 barriers a step; else one read
     checkpointing: bool = False  # gradient checkpointing, which saves memory and costs a forward pass
     channels_last: bool = False
-    compiled: bool = False
 
 
 class SampleFiles:
@@ -92,9 +91,6 @@ def usual_loop(
     if way.channels_last:
         teacher.unet.to(memory_format=torch.channels_last)
         student.to(memory_format=torch.channels_last)
-    if way.compiled:
-        _compile_blocks(teacher.unet)
-        _compile_blocks(student)
     layers_S, layers_T = [pair.student for pair in trainee.pairs], [pair.teacher for pair in trainee.pairs]
     parameters = [parameter for parameter in trainee.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.01, fused=way.fused_adamw, foreach=False)
@@ -135,11 +131,3 @@ def usual_loop(
         else:
             values = torch.stack([value.detach() for value in losses.values()]).tolist()
         yield dict(zip(losses, values, strict=False))
-
-
-def _compile_blocks(unet) -> None:
-    """torch.compile, block by block, in place: hooks on the layers between go on working."""
-    torch._dynamo.config.cache_size_limit = 256  # each width and size of map is compiled for itself
-    for module in unet.modules():
-        if type(module).__name__ in ("ResnetBlock2D", "BasicTransformerBlock"):
-            module.compile()

@@ -99,7 +99,7 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | | `guidance` | classifier-free guidance |
 # | | `sampling` | DDIM on an explicit time grid |
 # | **1 · things** | `data`, `conditions`, `codecs`, `models`, `classifier` | digits; labels and sentences; pixels and latents; a model as one object; the judge |
-# | | `captioned_digits`, `attribute_judge`, `pools` | digits in colour and their captions; who reads them; prompts by the million (notebook 05) |
+# | | `captioned_digits`, `attribute_judge`, `pools`, `prompt_writers` | digits in colour and their captions; who reads them; prompts by the million, or made up (notebook 05) |
 # | | `students`, `stable_diffusion` | surgery: remove blocks, narrow channels, inherit weights; SD's UNets without weights |
 # | | `cache`, `files` | the teacher's samples on disk; whole files or none |
 # | **2 · running** | `training`, `checkpoints`, `distillation` | `fit`; resuming; the step it repeats |

@@ -109,7 +109,9 @@ class DiffusionModel(nn.Module):
         """SHA-256 over all weights and what they do not show of the configs: equal means the same network."""
         config = {key: self.unet.config[key] for key in _NOT_IN_WEIGHTS} | self.conditions.settings | self.codec.settings
         config_hash = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
-        return hashlib.sha256((config_hash + hash_tensors(self.state_dict())).encode()).hexdigest()
+        # transformers 4 has a text_model. in the names of CLIP's weights, transformers 5 has not
+        weights = {name.replace("text_encoder.text_model.", "text_encoder."): x for name, x in self.state_dict().items()}
+        return hashlib.sha256((config_hash + hash_tensors(weights)).encode()).hexdigest()
 
     def schedule(self) -> dict:
         """The parts of the scheduler's config that decide what x_t and the output mean, for comparison."""

@@ -12,7 +12,7 @@ RINGS = [
     {"noise", "random_conditioning", "losses", "guidance", "sampling"},
     {
         "files", "data", "conditions", "codecs", "models", "classifier", "students", "stable_diffusion", "cache",
-        "captioned_digits", "attribute_judge", "pools",
+        "captioned_digits", "attribute_judge", "pools", "prompt_writers",
     },
     {
         "training", "checkpoints", "metrics", "distillation", "recipes", "unseen_digit", "report",

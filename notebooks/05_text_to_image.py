@@ -277,7 +277,7 @@ from rcedu.report import marks_table
 
 run = next(iter(stored["runs"].values()))["run"]
 print(f"{run['steps']} steps of batch {run['batch_size']}, {run['scored']} pictures a run; {stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
-display(Markdown(marks_table({"mini-SD, the teacher": stored["teacher"]} | stored["rows"])))
+display(Markdown(marks_table(stored["teacher"] | stored["rows"])))
 
 # %%
 names = list(stored["rows"])
@@ -321,7 +321,7 @@ also = {
     "times as fast": {name: "1" if name == first else "{:.2f} [{:.2f}, {:.2f}]".format(*row["times_as_fast"]) for name, row in drawn.items()},
 }
 print(f"{sizes['provenance']['command']}; {sizes['provenance']['machine']}, {sizes['provenance']['date']}; times: {speed['provenance']['command']}")
-display(Markdown(marks_table({first: sizes["teacher"]} | sizes["rows"], also)))
+display(Markdown(marks_table(sizes["teacher"] | sizes["rows"], also)))
 
 # %%
 kinds = {name: "B: fewer blocks, inherited weights" if name.startswith("B") else "C: narrower, random weights" for name in sizes["rows"]}
@@ -335,17 +335,17 @@ plots.interval_dots(
 # %% [markdown]
 # *Figure: the seven students, 95% intervals over three trainings of equal length.*
 #
-# **What it says.** The three B-students cannot be told apart after 300 steps: every digit as asked, all four attributes in 95% of the pictures, against the teacher's 100% [98.3, 100.0]. The smallest, B-Tiny, has 44% of the teacher's parameters and draws a picture in 1 / 1.7 of its time.
+# **What it says.** The three B-students cannot be told apart after 300 steps, not even by decimals (their runs differ in the second of FID): every digit as asked, all four attributes in 95% of the pictures, against the teacher's 100% [98.3, 100.0]. The smallest, B-Tiny, has 44% of the teacher's parameters and draws a picture nearly twice as fast.
 # The C-students fall with their width, from 51% of the digits to 18%, and FID, IS and CLIP get worse with them. A reader's notes on the paper have FID *improve* as they shrink (14.45 for C-Base, 13.42 for C-Micro) while IS and CLIP fall (34.9 to 32.6, 0.290 to 0.281), which is why FID should never stand alone. Ours says little about that: from random weights 300 steps are a beginning,
 # and the B-students' advantage is their inheritance (section 7, row 4: B-Base from random weights gets 62.5% of the digits right). Notebook 02 gives narrow students slices of the teacher's weights.
 #
-# Time does not follow MACs. A narrower network makes as many calls, each smaller, and a single picture this small waits for the calls: C-Micro has a quarter of the MACs and is 1.2 times as fast. Fewer blocks are fewer calls.
+# Time does not follow MACs. A narrower network makes as many calls, each smaller, and a single picture this small waits for the calls: C-Micro has a quarter of the MACs and is 1.3 times as fast. Fewer blocks are fewer calls.
 #
 # **Think.** C-Base and B-Base have nearly the same number of parameters. Which of the two would you compare with what, to say whether blocks or width should go?
 #
 # ## 9 · Where the time goes
 #
-# Public code for this task loads one file a sample, keeps its prompts in a DataFrame, tokenizes them one by one, updates weight by weight, and reads its losses many times a step. `rcedu bench` runs that loop and ours in turn, one step each, on the same draws (the losses agree, which tests both), and changes one thing at a time:
+# The authors' public code loads one file a sample, keeps its prompts in a DataFrame, tokenizes them one by one, updates weight by weight, and reads its losses many times a step. `rcedu bench` runs such a loop and ours in turn, one step each, on the same draws (the losses agree, which tests both), and changes one habit at a time:
 
 # %%
 from rcedu.benchmark import steps_table
@@ -354,10 +354,10 @@ print(f"{speed['provenance']['command']}; {speed['provenance']['machine']}, {spe
 display(Markdown(steps_table(speed["steps"])))
 
 # %% [markdown]
-# *Table: each row is raced against the first, so the ratios are from one run; the milliseconds vary with what else the machine does.*
+# *Table: milliseconds are medians; "times as fast" is the mean ratio to the first row, round by round, with its 95% interval. The changes add up from row to row; `rcedu` is our trainer, checks and all.*
 #
-# On two cores all of it together makes a step about a tenth to a fifth faster: nearly all of the time goes to the two networks, which are the same in both loops. (`torch.compile`, tried block by block, took 196 seconds to compile and made the step no faster.) On a GPU, where a read waits for everything before it and files are waited for, the same changes may weigh more;
-# `rcedu bench --size sd-v1.4` asks a GPU that question at the real size, with random weights. It has not been asked yet. Two processes on two cores gain nothing at this batch; small batches leave each too little to do.
+# On two cores a step of ours is a tenth faster than the usual one, no more: nearly all of the time goes to the two networks, which are the same in both loops. The only habit whose cost is clear here is updating weight by weight. (`torch.compile`, tried block by block, took 196 seconds to compile and made the step no faster; two processes share the batch and gain nothing.)
+# On a GPU, where every read waits for all the work before it, the same habits may weigh more. `rcedu bench --size sd-v1.4` asks a GPU that question at the real size, with random weights; it has not been asked yet.
 #
 # ## 10 · The real one
 #

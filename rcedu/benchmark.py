@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from rcedu.anatomy import step_flops
+from rcedu.cache import Cache
 from rcedu.captioned_digits import prompts
 from rcedu.codecs import Autoencoder
 from rcedu.conditions import PromptEncoder
@@ -37,33 +38,11 @@ from rcedu.usual_loop import PandasPool, SampleFiles, Way, usual_loop
 MANY = 10**9  # steps: a race stops when it has seen enough
 
 
-@dataclass(frozen=True)
-class Task:
-    """What all ways do: distil `teacher` into a student of the named size from samples x0 with prompts."""
+class RandomLatents:
+    """Noise in the place of a `Cache`: the arithmetic of a step does not depend on the numbers."""
 
-    teacher: DiffusionModel
-    x0: Tensor  # (N, C, H, W), on the CPU
-    texts: Sequence[str]  # N
-    pool: Sequence[str]
-    student: str = "base"
-    batch_size: int = 32
-    mixed_precision: str = "no"
-
-    @property
-    def c(self) -> Tensor:
-        return self.teacher.conditions.tokenize(self.texts)
-
-    def trainee(self) -> DistilledStudent:
-        student = make_student(self.teacher, self.student, teacher_init=True, seed=0)
-        student.unet.float()  # of a teacher in 16 bits, a student in 32
-        return DistilledStudent(student, self.teacher)
-
-
-class _Memory:
-    """`x0(rows)` and `c`, as of an opened `Cache`, which also keeps its latents in memory."""
-
-    def __init__(self, task: Task):
-        self.stored, self.c = task.x0, task.c
+    def __init__(self, c: Tensor, shape: tuple[int, int, int]):
+        self.c, self.stored = c, torch.randn(len(c), *shape)
 
     def __len__(self) -> int:
         return len(self.c)
@@ -72,15 +51,32 @@ class _Memory:
         return self.stored[rows]
 
 
+@dataclass(frozen=True)
+class Task:
+    """What all ways do: distil `teacher` into a student of the named size from samples with prompts."""
+
+    teacher: DiffusionModel
+    samples: Cache | RandomLatents  # D
+    texts: Sequence[str]  # the sentence of every sample
+    pool: Sequence[str]  # C
+    batch_size: int
+    student: str = "base"
+    mixed_precision: str = "no"
+
+    def trainee(self) -> DistilledStudent:
+        student = make_student(self.teacher, self.student, teacher_init=True, seed=0)
+        student.unet.float()  # of a teacher in 16 bits, a student in 32
+        return DistilledStudent(student, self.teacher)
+
+
 def mini_sd_task(batch_size: int = 32) -> Task:
     """mini-SD into B-Base, from the latents that ship."""
     shipped = MiniSD()
-    x0 = shipped.cache.x0(torch.arange(len(shipped.cache)))
-    return Task(shipped.teacher, x0, cache_prompts(), prompts(), batch_size=batch_size)
+    return Task(shipped.teacher, shipped.cache, cache_prompts(), prompts(), batch_size)
 
 
 def stable_diffusion_task(batch_size: int = 64) -> Task:
-    """Stable Diffusion v1.4 into B-Base in bf16, all weights random: the arithmetic is the same. Wants a GPU of 40 GB."""
+    """Stable Diffusion v1.4 into B-Base in bf16, all weights random. Wants a GPU of 80 GB, or a smaller batch."""
     if not torch.cuda.is_available():
         raise UsageError("a training step of Stable Diffusion's size is timed on a GPU; there is none here. Try --size mini-sd")
     torch.manual_seed(0)
@@ -92,13 +88,12 @@ def stable_diffusion_task(batch_size: int = 64) -> Task:
     conditions = PromptEncoder(small.conditions.tokenizer, CLIPTextModel(text))
     autoencoder = Autoencoder(AutoencoderKL(block_out_channels=(8,), norm_num_groups=4))  # decodes nothing here
     teacher = DiffusionModel(unet("SD v1.4", "cpu"), small.scheduler, conditions, autoencoder).to(torch.bfloat16)
-    return Task(teacher, torch.randn(512, 4, 64, 64), prompts()[:512], prompts(), batch_size=batch_size, mixed_precision="bf16")
+    texts = prompts()[:512]
+    samples = RandomLatents(conditions.tokenize(texts), teacher.x_shape)
+    return Task(teacher, samples, texts, prompts(), batch_size, mixed_precision="bf16")
 
 
-TASKS = {  # a size -> a batch size or None -> a function that makes the task, which another process can import
-    "mini-sd": lambda batch_size: partial(mini_sd_task, batch_size or 32),
-    "sd-v1.4": lambda batch_size: partial(stable_diffusion_task, batch_size or 64),
-}
+TASKS = {"mini-sd": mini_sd_task, "sd-v1.4": stable_diffusion_task}
 
 
 # --- the ladder -----------------------------------------------------------------------------------
@@ -109,8 +104,8 @@ def ladder(on_gpu: bool) -> dict[str, Way]:
     way = Way(checkpointing=on_gpu)
     rungs = {"the usual way": way}
     changes = {
-        "latents from a cache in memory": {"sample_files": False},
-        "prompts from a tokenized pool": {"pandas_pool": False},
+        "samples from a cache": {"sample_files": False},
+        "prompts by the batch": {"pandas_pool": False},
         "fused AdamW": {"fused_adamw": True},
         "average of all weights at once": {"foreach_ema": True},
         "losses read once a step": {"many_reads": False},
@@ -123,29 +118,31 @@ def ladder(on_gpu: bool) -> dict[str, Way]:
 
 
 def ours(task: Task, lr: float) -> Iterator[dict[str, float]]:
-    """`fit` of `distillation_step`, as `rcedu distil` runs them."""
-    trainee, samples = task.trainee(), _Memory(task)
-    pool, p = PromptPool(task.pool, task.teacher.conditions), partial(p_exponential, T=task.teacher.T)
-    step = distillation_step(task.teacher, trainee, samples, torch.arange(len(samples)), pool, p)
+    """`fit` of `distillation_step`: the losses after each step."""
+    trainee, pool = task.trainee(), PromptPool(task.pool, task.teacher.conditions)
+    p, rows = partial(p_exponential, T=task.teacher.T), torch.arange(len(task.samples))
+    step = distillation_step(task.teacher, trainee, task.samples, rows, pool, p)
     for record in fit(
         step, trainee, steps=MANY, batch_size=task.batch_size, lr=lr, ema_decay=0.99, mixed_precision=task.mixed_precision
     ):
         yield record.losses
 
 
-def _ours_of(make_task: Callable[[], Task], lr: float) -> Iterator[dict[str, float]]:
+def ours_on_a_rank(make_task: Callable[[], Task], lr: float) -> Iterator[dict[str, float]]:
+    """`ours`, its task made where it runs."""
     return ours(make_task(), lr)
 
 
 def usual(way: Way, task: Task, lr: float, folder: Path) -> Iterator[dict[str, float]]:
     """`usual_loop` in this way; the files of single samples go to `folder`."""
-    c, conditions = task.c, task.teacher.conditions
-    samples = (
-        SampleFiles(task.x0, task.texts, folder, conditions) if way.sample_files else lambda rows: (task.x0[rows], c[rows])
-    )
+    samples, conditions, count = task.samples, task.teacher.conditions, len(task.samples)
+    if way.sample_files:
+        source = SampleFiles(samples.x0(torch.arange(count)), task.texts, folder, conditions)
+    else:
+        source = lambda rows: (samples.x0(rows), samples.c[rows])  # noqa: E731
     pool = (PandasPool if way.pandas_pool else PromptPool)(task.pool, conditions)
     return usual_loop(
-        way, task.teacher, task.trainee(), samples, len(c), pool, steps=MANY, batch_size=task.batch_size, lr=lr,
+        way, task.teacher, task.trainee(), source, count, pool, steps=MANY, batch_size=task.batch_size, lr=lr,
         mixed_precision=task.mixed_precision,
     )  # fmt: skip
 
@@ -161,7 +158,8 @@ def against_the_usual_way(make_task: Callable[[], Task], rounds: int, *, lr: flo
     would not hold as many students, so there each is in a race of two. `make_task` is a function that another process
     can import; `watch` wraps the list of races, for instance tqdm.
     """
-    task, on_gpu, count = make_task(), torch.cuda.is_available(), min(os.cpu_count() or 1, 4)
+    task, on_gpu, cores = make_task(), torch.cuda.is_available(), min(os.cpu_count() or 1, 4)
+    count = max(n for n in range(1, cores + 1) if task.batch_size % n == 0)
     rungs, several = ladder(on_gpu), f"rcedu, {count} ranks"
     first, *others = [*rungs, "rcedu"] + ([several] if not on_gpu and count > 1 else [])
     found = {}
@@ -171,7 +169,7 @@ def against_the_usual_way(make_task: Callable[[], Task], rounds: int, *, lr: flo
             if "rcedu" in group:
                 ways["rcedu"] = ours(task, lr)
             if several in group:
-                ways[several] = stack.enter_context(ranks(partial(_ours_of, make_task, lr), count))
+                ways[several] = stack.enter_context(ranks(partial(ours_on_a_rank, make_task, lr), count))
             seen = race(ways, rounds)
         found = {name: _summary(seen, first, name, task) for name in seen} | found
     return {name: found[name] for name in (first, *others)}
@@ -197,7 +195,7 @@ def gpu_figures(task: Task, lr: float = 1e-3, steps: int = 10) -> dict:
     memory = torch.cuda.max_memory_allocated() / 2**30
     teacher, student = task.teacher.unet, task.trainee().student.unet
     tokens = task.teacher.conditions.tokenizer.model_max_length
-    flops = task.batch_size * step_flops(teacher, student, task.x0.shape[-1], tokens) / (ms / 1000)
+    flops = task.batch_size * step_flops(teacher, student, task.teacher.x_shape[-1], tokens) / (ms / 1000)
     return {"peak_memory_gib": memory, "tflops": flops / 1e12, "share_of_peak": flops / _peak_flops()}
 
 
@@ -216,7 +214,7 @@ def _peak_flops(size: int = 8192, repeats: int = 20) -> float:
 
 
 def latencies(rounds: int = 7, steps: int = 25) -> dict[str, dict]:
-    """Of mini-SD and each of its students, one guided picture of `steps` DDIM steps, in turn, on one thread.
+    """Of mini-SD and each of its students, one guided picture of `steps` DDIM steps, in turn, on one thread of the CPU.
 
     {name: {"ms": median, "times_as_fast": [value, low, high] as the teacher}}. Weights do not matter, so they are fresh.
     """
@@ -232,8 +230,10 @@ def latencies(rounds: int = 7, steps: int = 25) -> dict[str, dict]:
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    seen = race({name: pictures(model) for name, model in models.items()}, rounds, warmup=1)
-    torch.set_num_threads(threads)
+    try:
+        seen = race({name: pictures(model) for name, model in models.items()}, rounds, warmup=1)
+    finally:
+        torch.set_num_threads(threads)
     return {
         name: {"ms": round(statistics.median(of["ms"]), 1), "times_as_fast": ratio(seen["mini-SD"]["ms"], of["ms"])}
         for name, of in seen.items()

@@ -130,6 +130,9 @@ def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: str) -> None
     columns = {"unseen": ("asked digit, points", 100), "seen": ("other digits, points", 100), "fid": ("digit-FID", 1)}
     if "digit" in table["rows"][against]:
         columns = {"digit": ("digit, points", 100), "all": ("all four, points", 100), "fid": ("FID", 1), "clip": ("CLIP", 1)}
+    for name, result in table["runs"].items():
+        if not set(columns) <= set(result):
+            raise UsageError(f"{name} has no {', '.join(set(columns) - set(result))}; compare tables of one kind")
     head = " | ".join(title for title, _ in columns.values())
     lines = [f"| minus {against} | {head} |", "|---" * (len(columns) + 1) + "|"]
     for name, row in paired_differences(table, against, tuple(columns)).items():
@@ -242,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `rcedu`."""
     app = tyro.extras.SubcommandApp()
     for command in COMMANDS:
-        app.command(_later(command))
+        app.command(_later(command), name=command.__name__.replace("_", "-"))  # older tyro keeps the underscore
     if os.environ.get("PYTHONWARNINGS") is None:
         warnings.simplefilter("ignore", category=FutureWarning)  # the libraries' own, not the reader's business
     complaint = io.StringIO()

@@ -6,7 +6,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import BrokenBarrierError
 
 import torch
@@ -14,7 +14,7 @@ import torch
 from rcedu.metrics import mean_interval
 from rcedu.workers import worker_context
 
-LATE = 120.0  # seconds after which a process that does not answer has failed
+LATE = 300.0  # seconds after which a process that does not answer has failed
 
 
 def race(ways: dict[str, Iterator], rounds: int, warmup: int = 3) -> dict[str, dict]:
@@ -52,7 +52,7 @@ def ranks(make_steps: Callable[[], Iterator], count: int) -> Iterator[Iterator]:
 
     make_steps  called in every rank; must be importable there
     Yields an iterator: each `next` lets all ranks make one step, and gives what rank 0's step gave.
-    Raises threading.BrokenBarrierError or queue.Empty when a rank has failed.
+    What a rank raises is raised here; queue.Empty when one does not answer for five minutes.
     """
     context = worker_context()
     start, results = context.Barrier(count + 1), context.Queue()
@@ -66,8 +66,12 @@ def ranks(make_steps: Callable[[], Iterator], count: int) -> Iterator[Iterator]:
 
         def steps() -> Iterator:
             while True:
-                start.wait(LATE)
-                yield results.get(timeout=LATE)
+                with suppress(BrokenBarrierError):  # broken by a rank that has failed, and says why in `results`
+                    start.wait(LATE)
+                yielded = results.get(timeout=LATE)
+                if isinstance(yielded, Exception):
+                    raise yielded
+                yield yielded
 
         try:
             yield steps()
@@ -91,5 +95,8 @@ def _rank(make_steps: Callable[[], Iterator], rank: int, count: int, meet: str, 
             yielded = next(steps)
             if rank == 0:
                 results.put(yielded)
-    except BrokenBarrierError:
+    except BrokenBarrierError:  # the race is over
         torch.distributed.destroy_process_group()
+    except Exception as error:
+        results.put(error)
+        start.abort()

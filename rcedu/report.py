@@ -82,6 +82,28 @@ def marks_table(rows: dict[str, dict], also: dict[str, dict[str, str]] | None = 
     return "\n".join(lines)
 
 
+def summarize_apart(results: Sequence[dict]) -> dict[str, dict]:
+    """One row of a table whose marks are apart for sentences with and without the words that D lacks."""
+    row = {
+        part: summarize_marks([result[part] | {"parameters": result["parameters"]} for result in results])
+        for part in ("unseen", "seen")
+    }
+    return row | {"both": {"fid": mean_interval([result["both"]["fid"] for result in results])}}
+
+
+def apart_table(rows: dict[str, dict]) -> str:
+    """Markdown: name -> row of `summarize_apart`, in the order of the paper's table 2."""
+    parts = [f"{part}: {mark}" for part in ("seen", "unseen") for mark in ("all four, %", "FID", "IS", "CLIP")]
+    lines = [f"| model | {' | '.join(parts)} | both: FID |", "|---" * (len(parts) + 2) + "|"]
+    for name, row in rows.items():
+        cells = []
+        for part in ("seen", "unseen"):
+            cells.append(format_interval(row[part]["all"]))
+            cells += [format_interval(row[part][key], scale=1, digits=1) for key in ("fid", "is", "clip")]
+        lines.append(f"| {name} | {' | '.join(cells)} | {format_interval(row['both']['fid'], scale=1)} |")
+    return "\n".join(lines)
+
+
 def paired_differences(
     table: dict, reference: str, keys: Sequence[str] = ("unseen", "seen", "fid")
 ) -> dict[str, dict[str, Interval]]:

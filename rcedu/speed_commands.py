@@ -3,7 +3,6 @@
 from functools import partial
 from pathlib import Path
 
-import torch
 from tqdm.auto import tqdm
 
 from rcedu.data import data_folder, mnist, runs_folder
@@ -27,13 +26,15 @@ def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None
         raise UsageError(f"unknown size {size!r}; choose from {', '.join(benchmark.TASKS)}")
     if rounds < 2:
         raise UsageError(f"an interval needs at least 2 rounds; got {rounds}")
-    make_task = benchmark.TASKS[size](batch_size)
+    if batch_size is not None and batch_size < 1:
+        raise UsageError(f"a batch has at least 1 picture; got {batch_size}")
+    make_task = benchmark.TASKS[size] if batch_size is None else partial(benchmark.TASKS[size], batch_size)
     found = {"steps": benchmark.against_the_usual_way(make_task, rounds, watch=partial(tqdm, desc="races"))}
-    if torch.cuda.is_available():
+    if size == "sd-v1.4":
         found["gpu"] = benchmark.gpu_figures(make_task())
     if size == "mini-sd":
         found["sampling"] = benchmark.latencies(rounds=max(2, rounds // 2))
-    command = f"rcedu bench --size {size} --rounds {rounds}" + (f" --batch-size {batch_size}" if batch_size else "")
+    command = f"rcedu bench --size {size} --rounds {rounds}" + (f" --batch-size {batch_size}" if batch_size is not None else "")
     write_json(out or runs_folder() / f"bench-{size}.json", {"provenance": provenance(command, preset()), **found})
     print(plain_table(benchmark.steps_table(found["steps"])))
     for name, value in found.get("gpu", {}).items():

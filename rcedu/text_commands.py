@@ -4,6 +4,7 @@ prompts -> `draw` -> `distil` -> `generate` -> `score`; `students` runs whole ta
 """
 
 import functools
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from rcedu.cache import place_among_ranks
 from rcedu.data import data_folder, runs_folder
 from rcedu.files import UsageError, write_json
 from rcedu.recipes import preset
-from rcedu.report import marks_table, plain_table, provenance, summarize_marks
+from rcedu.report import apart_table, marks_table, plain_table, provenance, summarize_apart, summarize_marks
 
 MINI_SD = "mini-sd"  # stands for data/mini-sd/pipeline wherever a model is asked for
 
@@ -246,7 +247,8 @@ def students(
     """A table of mini-SD's students over several seeds. Writes table.json beside its runs; resumes run by run.
 
     Args:
-        table: table-1 (random conditioning, teacher init, real images) or sizes (three block and four channel students).
+        table: table-1 (random conditioning, teacher init, real images), sizes (three block and four channel students), or
+            concepts (words that D never shows, with and without them in the pool).
         seeds: one training of every row a seed.
         steps: of each training, instead of the preset's.
         only: these rows of the table; default all.
@@ -257,17 +259,20 @@ def students(
     from rcedu.text_students import TABLES, budget, run_all, score_teacher
 
     rows = choose(TABLES, table, only)
-    changes = {"steps": steps} if steps else {}
+    if steps is not None and steps < 1:
+        raise UsageError(f"a training has at least 1 step; got {steps}")
+    changes = {"steps": steps} if steps is not None else {}
     runs = {f"{name}/seed-{seed}": budget(run, preset(), seed=seed, **changes) for seed in seeds for name, run in rows.items()}
     folder = runs_folder() / f"students-{table}-{preset()}"
     results = run_all(runs, folder, jobs=jobs)
-    summary = {name: summarize_marks([results[f"{name}/seed-{seed}"] for seed in seeds]) for name in rows}
-    teacher = summarize_marks([score_teacher(next(iter(runs.values())).scored)])
+    summarize, as_table = (summarize_apart, apart_table) if table == "concepts" else (summarize_marks, marks_table)
+    summary = {name: summarize([results[f"{name}/seed-{seed}"] for seed in seeds]) for name in rows}
+    teacher = {name: summarize([result]) for name, result in score_teacher(runs.values()).items()}
     command = f"RCEDU_PRESET={preset()} rcedu students {table} --seeds {' '.join(map(str, seeds))}"
-    command += f" --steps {steps}" if steps else ""
+    command += (f" --steps {steps}" if steps is not None else "") + (f" --only {shlex.join(only)}" if only else "")
     scores = {"provenance": provenance(command, preset()), "teacher": teacher, "rows": summary, "runs": results}
     write_json(out or folder / "table.json", scores)
-    print(plain_table(marks_table({"mini-SD, the teacher": teacher} | summary)))
+    print(plain_table(as_table(teacher | summary)))
 
 
 COMMANDS = (mini_sd, draw, distil, generate, score, students)

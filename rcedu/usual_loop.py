@@ -1,4 +1,8 @@
-"""The distillation step as public code usually writes it: the yardstick of `rcedu bench`, and nothing else."""
+"""The distillation step as it is usually written: the yardstick of `rcedu bench`, and nothing else.
+
+The habits are those of the authors' public code, dohyun-as/Random-Conditioning, which builds on Nota-NetsPresso/BK-SDM:
+one torch.load a sample, prompts in pandas, default AdamW, EMA without foreach, gathers and .item() in every step.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +18,7 @@ from rcedu.distillation import DistilledStudent
 from rcedu.losses import capture, feature_kd, output_kd
 from rcedu.models import DiffusionModel
 from rcedu.noise import alpha_sigma, q_sample
+from rcedu.pools import PromptPool
 from rcedu.random_conditioning import drop_condition, p_exponential, randomize
 from rcedu.training import Draw
 
@@ -24,13 +29,12 @@ Samples = Callable[[Tensor], tuple[Tensor, Tensor]]  # rows (B,) -> x0 (B, C, H,
 class Way:
     """How a loop does what every loop must. These defaults are the usual ways."""
 
-    sample_files: bool = True  # a .pt file and a call of the tokenizer for every sample; else `Cache`
-    pandas_pool: bool = True  # prompts in a DataFrame, looked up and tokenized one by one; else `PromptPool`
-    fused_adamw: bool = False
+    sample_files: bool = True  # a .pt file, and its sentence to be tokenized, for every sample; else a `Cache`
+    pandas_pool: bool = True  # prompts in a DataFrame, looked up and tokenized one by one; else a `PromptPool`
+    fused_adamw: bool = False  # else torch's default: weight by weight on a CPU, in groups on a GPU
     foreach_ema: bool = False  # all weights' moving average in one kernel
     many_reads: bool = True  # 4 gathers, 8 .item() and 2 barriers a step; else one read
     checkpointing: bool = False  # gradient checkpointing, which saves memory and costs a forward pass
-    channels_last: bool = False
 
 
 class SampleFiles:
@@ -69,7 +73,7 @@ def usual_loop(
     trainee: DistilledStudent,
     samples: Samples,
     count: int,
-    pool: PandasPool,
+    pool: PandasPool | PromptPool,
     *,
     steps: int,
     batch_size: int,
@@ -80,7 +84,7 @@ def usual_loop(
     """Random conditioning with p(t) exponential, all in one function; yields the losses after each step.
 
     The same draws, losses and updates as `fit` of `distillation_step`, whichever the `way`, but for rounding.
-    samples, count  D and its size;  pool  C: a `PandasPool` or a `PromptPool`
+    samples, count  D and its size;  pool  C
     """
     accelerator = Accelerator(mixed_precision=mixed_precision)
     device, student = accelerator.device, trainee.student.unet
@@ -88,12 +92,9 @@ def usual_loop(
     trainee.to(device).train()
     if way.checkpointing:
         student.enable_gradient_checkpointing()
-    if way.channels_last:
-        teacher.unet.to(memory_format=torch.channels_last)
-        student.to(memory_format=torch.channels_last)
     layers_S, layers_T = [pair.student for pair in trainee.pairs], [pair.teacher for pair in trainee.pairs]
     parameters = [parameter for parameter in trainee.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.01, fused=way.fused_adamw, foreach=False)
+    optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.01, fused=way.fused_adamw or None)
     ema = EMAModel(parameters, decay=ema_decay, foreach=way.foreach_ema)
     ema.to(device)
     optimizer = accelerator.prepare(optimizer)
@@ -121,13 +122,13 @@ def usual_loop(
         optimizer.zero_grad()
         ema.step(parameters)
 
-        if way.many_reads:  # each loss averaged over ranks for the log, and read once more for the progress bar
-            values = []
-            for value in (*losses.values(), loss, loss):
-                values.append(accelerator.gather(value.detach().repeat(batch_size)).mean().item())
+        if way.many_reads:  # each averaged over ranks for the log, and read once more for the progress bar; the sum twice
+            read = {}
+            for name, value in (*losses.items(), ("sum", loss), ("sum", loss)):
+                read[name] = accelerator.gather(value.detach().repeat(batch_size)).mean().item()
                 value.detach().item()
             accelerator.wait_for_everyone()
             accelerator.wait_for_everyone()
+            yield {name: read[name] for name in losses}
         else:
-            values = torch.stack([value.detach() for value in losses.values()]).tolist()
-        yield dict(zip(losses, values, strict=False))
+            yield dict(zip(losses, torch.stack([value.detach() for value in losses.values()]).tolist(), strict=True))

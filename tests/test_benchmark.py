@@ -1,15 +1,16 @@
 """The benchmark times what it says: every way makes the same steps, and the turns are counted."""
 
-from functools import partial
+import os
 from itertools import count, pairwise
-from pathlib import Path
 
 import pytest
 import torch
 
-from rcedu.benchmark import _ours_of, ladder, mini_sd_task, ours, usual
-from rcedu.mini_sd import MiniSD
+from rcedu.benchmark import ladder, mini_sd_task, ours, stable_diffusion_task, usual
+from rcedu.cli import main
+from rcedu.files import UsageError, read_json
 from rcedu.race import race, ranks, ratio
+from rcedu.text_students import SIZES
 from rcedu.usual_loop import Way
 
 LR = 1e-3
@@ -31,9 +32,9 @@ def same(losses: list[dict], expected: list[dict]) -> bool:
     return all(a.keys() == b.keys() and a == pytest.approx(b, rel=1e-4) for a, b in zip(losses, expected, strict=True))
 
 
-@pytest.mark.parametrize("name", [*list(ladder(on_gpu=False))[1:], "channels last", "checkpointing"])
+@pytest.mark.parametrize("name", [*list(ladder(on_gpu=False))[1:], "checkpointing"])
 def test_every_way_sees_the_same_losses(name, task, expected, tmp_path):
-    way = ladder(on_gpu=False).get(name) or Way(channels_last=name == "channels last", checkpointing=name == "checkpointing")
+    way = ladder(on_gpu=False).get(name) or Way(checkpointing=True)
     steps = usual(way, task, LR, tmp_path)
     assert same([next(steps) for _ in range(3)], expected)
 
@@ -43,9 +44,42 @@ def test_fit_sees_the_same_losses(task, expected):
     assert same([next(steps) for _ in range(3)], expected)
 
 
-def test_two_ranks_see_the_same_losses(expected):
-    with ranks(partial(_ours_of, partial(mini_sd_task, 4), LR), 2) as steps:
-        assert same([next(steps) for _ in range(3)], expected)
+def test_bench_races_every_way_and_writes_what_it_saw(tmp_path, capsys):
+    """Two ranks among them; whatever the times, all saw the same losses."""
+    main(["bench", "--rounds", "2", "--batch-size", "4", "--out", str(tmp_path / "bench.json")])
+    found = read_json(tmp_path / "bench.json")
+    ranks = [name for name in found["steps"] if "ranks" in name]
+    assert list(found["steps"]) == [*ladder(on_gpu=False), "rcedu", *ranks] and len(ranks) == (os.cpu_count() > 1)
+    assert max(row["loss_difference"] for row in found["steps"].values()) < 1e-4
+    assert list(found["sampling"]) == ["mini-SD", *SIZES]
+    for row in (*found["steps"].values(), *found["sampling"].values()):
+        assert row["ms"] > 0 and row["times_as_fast"][1] <= row["times_as_fast"][0] <= row["times_as_fast"][2]
+    said = capsys.readouterr().out
+    assert all(name in said for name in (*found["steps"], *found["sampling"]))
+
+
+def failing_task():
+    raise UsageError("this task cannot be made")
+
+
+def test_what_a_rank_raises_is_raised_here():
+    with ranks(failing_task, 2) as steps, pytest.raises(UsageError, match="cannot be made"):
+        next(steps)
+
+
+@pytest.mark.parametrize(
+    "command, complaint",
+    [
+        ("bench --size huge", "unknown size"), ("bench --rounds 1", "at least 2 rounds"),
+        ("bench --batch-size 0", "at least 1 picture"), ("students sizes --steps 0", "at least 1 step"),
+        ("compare sizes unseen-arms --against B", "one kind"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line(command, complaint, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(command.split())
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and complaint in said and said.count("\n") == 1
 
 
 def test_the_ladder_changes_one_thing_at_a_time():
@@ -55,8 +89,8 @@ def test_the_ladder_changes_one_thing_at_a_time():
             assert sum(getattr(a, field) != getattr(b, field) for field in a.__dataclass_fields__) == 1
 
 
-def test_prompts_are_those_of_the_shipped_samples(task):
-    assert torch.equal(task.c, MiniSD().cache.c)
+def test_sentences_are_those_of_the_shipped_samples(task):
+    assert torch.equal(task.teacher.conditions.tokenize(task.texts), task.samples.c)
 
 
 def test_a_race_gives_every_way_the_same_number_of_turns():
@@ -74,15 +108,11 @@ def test_the_ratio_of_times_that_are_always_twice_as_long_is_two():
 def test_a_size_of_stable_diffusion_asks_for_a_gpu():
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    from rcedu.benchmark import stable_diffusion_task
-    from rcedu.files import UsageError
-
     with pytest.raises(UsageError, match="GPU"):
         stable_diffusion_task()
 
 
 def test_files_of_samples_hold_what_they_were_given(task, tmp_path):
-    usual_samples = usual(Way(), task, LR, Path(tmp_path))
-    next(usual_samples)
+    next(usual(Way(), task, LR, tmp_path))
     stored = torch.load(tmp_path / "7.pt", weights_only=True)
-    assert torch.equal(stored["latents"], task.x0[7]) and stored["text"] == task.texts[7]
+    assert torch.equal(stored["latents"], task.samples.x0(torch.tensor([7]))[0]) and stored["text"] == task.texts[7]

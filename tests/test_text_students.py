@@ -8,7 +8,22 @@ from rcedu.captioned_digits import UNSAID, all_attributes, compose, is_held_out,
 from rcedu.data import data_folder, mnist
 from rcedu.files import UsageError, read_json
 from rcedu.mini_sd import GUIDANCE, MiniSD, held_out_prompts, real_images
-from rcedu.text_students import SIZES, TABLE_1, RealImages, TextStudentRun, budget, cache_prompts, data_prompts, run_all
+from rcedu.text_students import (
+    CONCEPTS,
+    POOLS,
+    SIZES,
+    TABLE_1,
+    RealImages,
+    TextStudentRun,
+    budget,
+    cache_prompts,
+    data_prompts,
+    data_rows,
+    has_words,
+    real_pictures,
+    run_all,
+    score_teacher,
+)
 
 FOLDER = data_folder() / "mini-sd"
 
@@ -83,10 +98,69 @@ def test_real_images_fit_their_prompts(shipped):
     assert (encoded - source.x0(torch.tensor([0]))).abs().flatten(1).amax(dim=1).min() < 1e-4
 
 
-@pytest.mark.parametrize("change", [{"p": "nothing"}, {"student": "huge"}])
-def test_unknown_settings_are_refused(change):
-    with pytest.raises(UsageError, match="unknown"):
+@pytest.mark.parametrize(
+    "change, complaint",
+    [
+        ({"p": "nothing"}, "unknown p"), ({"student": "huge"}, "unknown student"), ({"pool": "ocean"}, "unknown pool"),
+        ({"absent": "cat"}, "no sentence"), ({"absent": "one two"}, "no sentence"), ({"samples": 0}, "at least one"),
+    ],
+)  # fmt: skip
+def test_settings_that_make_no_sense_are_refused(change, complaint):
+    with pytest.raises(UsageError, match=complaint):
         TextStudentRun(**change)
+
+
+@pytest.mark.parametrize("words, sentences", [("three", 108), ("orange", 180), ("orange three", 18)])
+def test_absent_words_are_in_no_sample_and_in_the_pool_only_if_asked(words, sentences):
+    """Of the grammar's 10 x 6 x 6 x 3 sentences: with one digit 108, with one ink 180, with both 18."""
+    run, texts = TextStudentRun(absent=words), cache_prompts()
+    rows = set(data_rows(run, texts).tolist())
+    assert rows == {row for row, text in enumerate(texts) if not has_words(text, words)} and 0 < len(rows) < len(texts)
+    own, both, grammar = (POOLS[name](run) for name in ("data", "data and absent", "grammar"))
+    assert not any(has_words(text, words) for text in own) and set(own) == {texts[row] for row in rows}
+    assert len(both) == len(set(both)) == len(own) + sentences
+    assert sum(has_words(text, words) for text in both) == sum(has_words(text, words) for text in grammar) == sentences
+
+
+def test_the_size_of_d():
+    texts = cache_prompts()
+    assert data_rows(TextStudentRun(samples=100), texts).tolist() == list(range(100))
+    assert len(data_rows(TextStudentRun(), texts)) == 3000
+    with pytest.raises(UsageError, match="has 3000 samples"):
+        data_rows(TextStudentRun(samples=3001), texts)
+
+
+def test_generated_pools_are_of_the_seed_and_have_their_share_of_nonsense():
+    known = set(prompts())
+    pool = POOLS["generated"](TextStudentRun(seed=1))
+    assert set(pool) <= known and len(set(pool)) == len(pool) > 800 and pool != POOLS["generated"](TextStudentRun(seed=2))
+    for name, share in (("generated, 10% nonsense", 0.1), ("generated, 50% nonsense", 0.5)):
+        texts = POOLS[name](TextStudentRun(seed=1))
+        assert abs(sum(text not in known for text in texts) / len(texts) - share) < 0.001
+
+
+def test_concepts_compare_like_with_like():
+    """Within each choice of absent words, the three rows differ in p(t) and pool only."""
+    for words in ("three", "orange", "orange three"):
+        rows = [run for run in CONCEPTS.values() if run.absent == words]
+        assert [(run.p, run.pool) for run in rows] == [
+            ("none", "data"), ("exponential", "data and absent"), ("exponential", "grammar"),
+        ]  # fmt: skip
+        assert len({(run.student, run.teacher_init, run.steps, run.samples) for run in rows}) == 1
+
+
+def test_real_pictures_show_what_is_asked(shipped):
+    asked = all_attributes()[::9]
+    read = shipped.judge.read(real_pictures(asked))
+    right = (read == asked) | (asked == torch.tensor([-1, -1, -1, UNSAID]))
+    assert right.float().mean(dim=0).min() > 0.97
+
+
+def test_the_teacher_is_marked_apart_on_absent_words():
+    runs = [TextStudentRun(absent="three", scored=8), TextStudentRun(absent="three", p="none", scored=8)]
+    ((name, result),) = score_teacher(runs).items()
+    assert name == "without three: the teacher" and result["unseen"]["digit"][1] == result["seen"]["digit"][1] == 8
+    assert result["unseen"]["digit"][0] >= 7 and result["both"]["fid"] > 0
 
 
 def test_table_1_has_the_papers_six_rows():
@@ -99,7 +173,7 @@ def test_table_1_has_the_papers_six_rows():
 
 def test_runs_side_by_side(tmp_path):
     """Two runs in processes of their own; their results have every mark, and a second call reads them."""
-    runs = {name: budget(TABLE_1[name], "smoke") for name in list(TABLE_1)[:1] + list(TABLE_1)[-1:]}
+    runs = {name: budget(TABLE_1[name], "smoke") for name in list(TABLE_1)[:1] + list(TABLE_1)[-1:]}  # no absent words
     results = run_all(runs, tmp_path)
     for name, result in results.items():
         assert {"digit", "ink", "background", "slant", "all", "fid", "is", "clip"} <= set(result)
@@ -110,7 +184,7 @@ def test_runs_side_by_side(tmp_path):
     assert (tmp_path / next(iter(runs)) / "result.json").stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("name", ["marks", "table-1"])
+@pytest.mark.parametrize("name", ["marks", "table-1", "sizes", "bench"])
 def test_shipped_results_say_where_they_come_from(name):
     stored = read_json(FOLDER / "results" / f"{name}.json")
     assert set(stored["provenance"]) == {"command", "preset", "machine", "torch", "date"}

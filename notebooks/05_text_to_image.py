@@ -44,7 +44,7 @@ from rcedu.models import DiffusionModel
 from rcedu.recipes import preset
 from rcedu.report import format_interval
 
-TEACHER = data_folder() / "mini-sd" / "pipeline"  # or "CompVis/stable-diffusion-v1-4"; section 8 says what that takes
+TEACHER = data_folder() / "mini-sd" / "pipeline"  # or "CompVis/stable-diffusion-v1-4"; section 10 says what that takes
 SAMPLES = data_folder() / "mini-sd" / "cache"  # what this teacher drew: for another one, what `rcedu draw` wrote
 
 smoke = preset() == "smoke"
@@ -64,7 +64,7 @@ print(f"preset: {preset()}; T = {T}; predicts {teacher.prediction_type}; x_t is 
 # 4. The **autoencoder** turns pictures into latents and back: here 3x32x32 numbers into 8x8x8.
 #
 # mini-SD's pictures are MNIST digits in one of six inks on one of six backgrounds. Its captions say so, and (two times in three, where it is clear) whether the digit is upright or slanted, which is *measured*: how
-# far its strokes lean, from the second moments. That makes 1,080 possible sentences. One in ten of the combinations of digit, ink and background was never shown in training, so that we can ask for something nobody drew.
+# far its strokes lean, from the second moments. That makes 1,080 possible sentences. One in ten of the combinations of digit, ink and background was never shown in training (*held out*), so that we can ask for something nobody drew.
 
 # %%
 prompt = "a slanted orange seven on a navy background"
@@ -159,7 +159,7 @@ print(f"autoencoder: {marks['PSNR, dB']:.1f} dB; FID between two halves of the r
 # %% [markdown]
 # ## 3 · Prompts, and a pool of strangers
 #
-# The papers train with 212 thousand prompts that the teacher has drawn ($\mathcal D$), and a pool $\mathcal C$ of 20 million that nobody drew. A pool that size does not belong in memory: `read_prompts_from` (`--pool` of the commands in section 8) checks and converts a text, CSV or Parquet file once, and
+# The random-conditioning paper trains with 212 thousand prompts that the teacher has drawn ($\mathcal D$), and a pool $\mathcal C$ of 20 million that nobody drew. A pool that size does not belong in memory: `read_prompts_from` (`--pool` of the commands in section 10) checks and converts a text, CSV or Parquet file once, and
 # the `datasets` library maps it, so that any number of processes share the same pages. For mini-SD, $\mathcal D$ has 25 pictures each of 120 sentences, and $\mathcal C$ all 1,080.
 
 # %%
@@ -191,7 +191,7 @@ plots.digit_grid(to_uint8(teacher.codec.decode(cache.x0(shown)))[None], size=0.8
 # %% [markdown]
 # ## 5 · The step
 #
-# It is notebook 02's: swap, drop, noise, ask the teacher, ask the student, compare outputs and features. Only the shapes have changed. (mini-SD predicts $v$, as Stable Diffusion v2 does; v1.4 predicts $\varepsilon$. $\mathcal L_\mathrm{out}$ is measured in what the networks predict.) Here it is in full for one batch, and the package's step on the same draws:
+# It is notebook 02's: swap, drop, noise, ask the teacher, ask the student, compare outputs and features. Only the shapes have changed. (mini-SD predicts $v$, as Stable Diffusion v2 at 768 pixels does; v1.4 predicts $\varepsilon$. $\mathcal L_\mathrm{out}$ is measured in what the networks predict.) Here it is in full for one batch, and the package's step on the same draws:
 
 # %%
 from rcedu.distillation import DistilledStudent, distillation_step, make_student
@@ -225,7 +225,7 @@ assert torch.allclose(package["out"], L_out) and torch.allclose(package["feat"],
 print(f"L_out = {L_out.item():.3f}, L_feat = {L_feat.item():.3f}; swapped: {replaced.sum().item()} of 8")
 
 # %% [markdown]
-# $\mathcal L_\mathrm{feat}$ is larger than $\mathcal L_\mathrm{out}$: it is a sum over eight layers, of features that are not of unit size. Users of BK-SDM have asked whether 20 is normal. It is.
+# $\mathcal L_\mathrm{feat}$ is larger than $\mathcal L_\mathrm{out}$: it is a sum over eight layers, of features that are not of unit size. Users of BK-SDM have asked whether 20 is normal. In the trainings of section 7 it starts at 11 to 13 from inherited weights and at 34 to 36 from random ones.
 #
 # ## 6 · A student
 #
@@ -248,7 +248,7 @@ print(f"{parameter_count(student.unet):,} parameters, {parameter_count(student.u
 plots.loss_curves({r"$\mathcal{L}_\mathrm{out}$": losses["out"], r"$\mathcal{L}_\mathrm{feat}$": losses["feat"]}, ylabel="loss")
 
 # %% [markdown]
-# *Figure: the two parts of the loss over the training, on a logarithmic axis.*
+# *Figure: the two parts of the loss over the training, as running means, on a logarithmic axis.*
 
 # %%
 few = 1 if smoke else 6
@@ -260,16 +260,16 @@ title = f"left half: teacher; right half, from the same noise: its student after
 plots.digit_grid(torch.cat(halves, dim=1), row_labels=rows, title=title, size=0.6)
 
 # %% [markdown]
-# *Figure: the same sentences and the same noise, drawn by the teacher and by the student just trained. No picture of such a combination is in $\mathcal D$; the sentences are in the pool $\mathcal C$.*
+# *Figure: the same sentences and the same noise, drawn by the teacher and by the student just trained. No picture of such a combination is in $\mathcal D$; the sentences are in the pool $\mathcal C$. After so few steps the shapes are there, and some colours are wrong.*
 #
 # **Think.** With teacher initialisation the student starts from weights that have seen everything. Is a good picture of a new combination then a success of random conditioning?
 #
 # ## 7 · What each part contributes: the paper's table 1
 #
 # The paper switches three things on and off: random conditioning, teacher initialisation, and real images instead of the teacher's. The same six rows on mini-SD: three seeds each, B-Base, equal steps. *Real images* are 3,000 MNIST digits, coloured and captioned with the same 120 sentences; with them comes
-# $\mathcal L_\mathrm{task}$, the ordinary training loss, on the samples that kept their own condition. The pool is the same everywhere. Marks are for sentences about combinations that were in no student's pictures, nor in the teacher's training.
+# $\mathcal L_\mathrm{task}$, the ordinary training loss, on the samples that kept their own condition. Rows 4 to 6 draw strangers from the same pool, all 1,080 sentences. Marks are for sentences about combinations that were in no student's pictures, nor in the teacher's training.
 #
-# IS, the inception score, is $\exp\,\mathbb E\,\mathrm{KL}(p(\text{digit}\mid x)\,\|\,p(\text{digit}))$ in the judge's eyes: 10 where every digit is clear and all are equally frequent, 1 where nothing can be told apart. "All four" is digit, ink, background and slant at once (a slant that was not asked for cannot be wrong).
+# IS, the inception score, is $\exp\,\mathbb E\,\mathrm{KL}(p(\text{digit}\mid x)\,\|\,p(\text{digit}))$ in the judge's eyes: 10 where every digit is certain and all are equally frequent, 1 where nothing can be told apart; this judge, trained with softened labels, is never certain, and 8 is about its best. "All four" is digit, ink, background and slant at once (a slant that was not asked for cannot be wrong).
 
 # %%
 stored = read_json(data_folder() / "mini-sd" / "results" / "table-1.json")
@@ -291,17 +291,17 @@ plots.interval_dots(
 )
 
 # %% [markdown]
-# *Figure: the table's rows with 95% intervals over three trainings. FID is over fewer pictures than in section 2, so the two do not compare.*
+# *Figure: the table's rows with 95% intervals over three trainings. FID is over fewer pictures than in section 2, so the two do not compare. In the table, the teacher's intervals are over 216 pictures of one model (Wilson); the students' are over three trainings (Student's t), and have no width where all three reached 100%.*
 #
-# **What it says.** At this length one ingredient decides: with the teacher's weights the student is as good as done, without them it has hardly begun. The four rows that inherit weights differ by at most 1.3 points of "all four" and 0.3 of FID; a single one of those differences is resolved, row 5's FID lies 0.21 [0.05, 0.38] below row 3's.
-# The paper's table is different: there initialisation alone moves FID from 18.13 to 18.15, and random conditioning to 15.5. Two things explain ours, and neither speaks against the method. $\mathcal D$'s 120 sentences name every digit, ink and background, so a held-out sentence has nothing new but the combination; and the teacher's weights compose already.
-# And 300 steps are too few from random weights, where spending some of them on strangers costs: paired by seed, row 4 reads the digit 3.6 points [1.8, 5.3] less often than row 1 (`rcedu compare table-1 --against "1: nothing"`). What can be said: where $\mathcal D$ covers every word and the weights are inherited, the swap does no harm. The case it was invented for, a word without any picture, is notebook 02's.
+# **What it says.** At this length one ingredient decides: with the teacher's weights the student is within six points of its teacher, without them it has hardly begun. The four rows that inherit weights differ by at most 1.3 points of "all four" and 0.3 of FID. A single interval of these differences leaves out 0: row 5's FID lies 0.21 [0.05, 0.38] below row 3's; among six pairs and several marks one in twenty does so by chance.
+# The paper's table is different: there initialisation alone moves FID from 18.13 to 18.15 (CLIP from .2728 to .2864), random conditioning alone to 15.46 (.2834), both to 15.76 (.2895). Three things may explain ours, none of them tested here. $\mathcal D$'s 120 sentences name every digit, ink and background, so a held-out sentence has nothing new but the combination; inherited weights combine words already;
+# and 300 steps are few from random weights, where steps spent on strangers may cost: paired by seed, row 4's digit is right 3.6 points [1.8, 5.3] less often than row 1's, its other marks are not resolved (`rcedu compare table-1 --against "1: nothing"`). What can be said: where $\mathcal D$ covers every word and the weights are inherited, the swap does no harm. The case it was invented for, a word without any picture, is notebook 02's.
 #
 # **Think.** Which sentences would you take out of $\mathcal D$ so that rows 2 and 5 come apart?
 #
 # ## 8 · How small may it be?
 #
-# Notebook 04 cut seven students: three lose blocks (B), four lose width (C). Here each is trained on mini-SD, with random conditioning, for the same number of steps. As in the paper the B-students inherit the teacher's weights and the C-students start from random ones.
+# Notebook 04 cut SD v1.4 into seven students: three lose blocks (B), four lose width (C). The same cuts of mini-SD are trained here, with random conditioning, for the same number of steps. As in the paper the B-students inherit the teacher's weights and the C-students start from random ones.
 # Size has three measures that need not agree: parameters (memory), MACs (arithmetic), and the time that a picture takes.
 
 # %%
@@ -335,17 +335,19 @@ plots.interval_dots(
 # %% [markdown]
 # *Figure: the seven students, 95% intervals over three trainings of equal length.*
 #
-# **What it says.** The three B-students cannot be told apart after 300 steps, not even by decimals (their runs differ in the second of FID): every digit as asked, all four attributes in 95% of the pictures, against the teacher's 100% [98.3, 100.0]. The smallest, B-Tiny, has 44% of the teacher's parameters and draws a picture nearly twice as fast.
-# The C-students fall with their width, from 51% of the digits to 18%, and FID, IS and CLIP get worse with them. A reader's notes on the paper have FID *improve* as they shrink (14.45 for C-Base, 13.42 for C-Micro) while IS and CLIP fall (34.9 to 32.6, 0.290 to 0.281), which is why FID should never stand alone. Ours says little about that: from random weights 300 steps are a beginning,
+# *Table above: MMACs, millions of multiply-accumulates of one evaluation; ms a picture, the median for one guided picture of 25 DDIM steps on one CPU thread; times as fast, the mean ratio to the teacher, round by round, so not the quotient of the medians; marks over 216 pictures a training.*
+#
+# **What it says.** The three B-students cannot be told apart after 300 steps (B-Base and B-Small agree within 0.03 of FID in every run, B-Tiny within 0.3): every digit as asked, all four attributes in 95% of the pictures, against the teacher's 100% [98.3, 100.0]. The smallest, B-Tiny, has 44% of the teacher's parameters and draws a picture nearly twice as fast.
+# The C-students fall with their width, from 51% of the digits to 18%, and FID, IS and CLIP get worse with them. A reader's notes on the paper, unverified, have FID *improve* as they shrink (14.45 for C-Base, 13.42 for C-Micro) while IS and CLIP fall (34.9 to 32.6, 0.290 to 0.281), which is why FID should never stand alone. Ours says little about that: from random weights 300 steps are a beginning,
 # and the B-students' advantage is their inheritance (section 7, row 4: B-Base from random weights gets 62.5% of the digits right). Notebook 02 gives narrow students slices of the teacher's weights.
 #
-# Time does not follow MACs. A narrower network makes as many calls, each smaller, and a single picture this small waits for the calls: C-Micro has a quarter of the MACs and is 1.3 times as fast. Fewer blocks are fewer calls.
+# Time does not follow MACs. A narrower network makes as many calls, each smaller, and for a single picture this small most of the time may go to starting each operation: C-Micro has a quarter of the MACs and is 1.3 times as fast. Fewer blocks are fewer calls.
 #
 # **Think.** C-Base and B-Base have nearly the same number of parameters. Which of the two would you compare with what, to say whether blocks or width should go?
 #
 # ## 9 · Where the time goes
 #
-# The authors' public code loads one file a sample, keeps its prompts in a DataFrame, tokenizes them one by one, updates weight by weight, and reads its losses many times a step. `rcedu bench` runs such a loop and ours in turn, one step each, on the same draws (the losses agree, which tests both), and changes one habit at a time:
+# The authors' public code loads one file a sample, keeps its prompts in a DataFrame, takes PyTorch's default AdamW (on a CPU: weight by weight), and reads its losses many times a step. `rcedu bench` runs such a loop and ours in turn, one step each, on the same draws (the losses agree, which tests both), and changes one habit at a time:
 
 # %%
 from rcedu.benchmark import steps_table
@@ -356,8 +358,8 @@ display(Markdown(steps_table(speed["steps"])))
 # %% [markdown]
 # *Table: milliseconds are medians; "times as fast" is the mean ratio to the first row, round by round, with its 95% interval. The changes add up from row to row; `rcedu` is our trainer, checks and all.*
 #
-# On two cores a step of ours is a tenth faster than the usual one, no more: nearly all of the time goes to the two networks, which are the same in both loops. The only habit whose cost is clear here is updating weight by weight. (`torch.compile`, tried block by block, took 196 seconds to compile and made the step no faster; two processes share the batch and gain nothing.)
-# On a GPU, where every read waits for all the work before it, the same habits may weigh more. `rcedu bench --size sd-v1.4` asks a GPU that question at the real size, with random weights; it has not been asked yet.
+# On two cores a step of ours is a tenth faster than the usual one, no more: nearly all of the time goes to the two networks, which are the same in both loops. Only from fused AdamW on, which updates all weights in one kernel, do the intervals leave out 1. (`torch.compile`, tried by hand block by block, took minutes to compile and made the step no faster; two processes, or *ranks*, share the batch and gain nothing.)
+# On a GPU, where every read waits for all the work before it, the other habits may weigh more. `rcedu bench --size sd-v1.4` asks a GPU that question at the real size, with random weights; it has not been asked yet.
 #
 # ## 10 · The real one
 #
@@ -393,13 +395,13 @@ head = "| student | fixed, GiB | a picture, GiB | " + " | ".join(f"{name}: pictu
 display(Markdown(head + "|---|---|---|" + "---|" * len(cards) + "\n" + "\n".join(lines)))
 
 # %% [markdown]
-# *Table (computed, not measured, a lower bound): memory for weights, gradients, AdamW and the average of the weights; memory that one picture of 512 pixels adds without gradient checkpointing; and for each card, how many pictures fit at once / days for the paper's 50,000 steps of 256 pictures at 30% of the card's peak, without the
-# text encoder. A dash: does not fit without an 8-bit optimizer or gradient checkpointing. A T4 computes in fp16 only.*
+# *Table (computed, not measured; memory and days are lower bounds, so the numbers of pictures are upper ones): memory for weights, gradients, AdamW and the average of the weights; memory that one picture of 512x512 pixels adds without gradient checkpointing; and for each card, how many pictures fit at once / days for BK-SDM's 50,000 steps of 256 pictures (the authors' script for random conditioning allows 400,000) at 30% of the card's peak, without the
+# text encoder. A T4 has no bf16: use `--mixed-precision fp16`.*
 #
 # ## Three questions
 #
 # 1. The pool of mini-SD has 1,080 sentences, $\mathcal D$ has 120. The paper's ratio is 94 to 1. What would you expect if the pool were a million sentences, most of them about cats?
-# 2. Row 3 of the table has real images and no random conditioning. Why can real images of *other* sentences not replace the swap?
+# 2. In the paper row 5 beats row 3 in IS and CLIP, at equal FID. What does the swap give a student that real images of $\mathcal D$'s sentences do not?
 # 3. FID compares clouds of features. Construct a student with a perfect FID that ignores its prompt. Which column gives it away?
 #
 # **Links.** Random conditioning: [arXiv:2504.02011](https://arxiv.org/abs/2504.02011) · BK-SDM: [arXiv:2305.15798](https://arxiv.org/abs/2305.15798) · latent diffusion: [arXiv:2112.10752](https://arxiv.org/abs/2112.10752) · CLIP: [arXiv:2103.00020](https://arxiv.org/abs/2103.00020) · CLIP score:

@@ -31,7 +31,8 @@ from rcedu.race import race, ranks, ratio
 from rcedu.random_conditioning import p_exponential
 from rcedu.report import format_interval
 from rcedu.stable_diffusion import unet
-from rcedu.text_students import SIZES, cache_prompts
+from rcedu.text_data import cache_prompts
+from rcedu.text_tables import SIZES
 from rcedu.training import fit
 from rcedu.usual_loop import PandasPool, SampleFiles, Way, usual_loop
 

@@ -88,17 +88,19 @@ def summarize_apart(results: Sequence[dict]) -> dict[str, dict]:
         part: summarize_marks([result[part] | {"parameters": result["parameters"]} for result in results])
         for part in ("unseen", "seen")
     }
+    row["unseen"]["word"] = _accuracy([result["unseen"] for result in results], "word")
     return row | {"both": {"fid": mean_interval([result["both"]["fid"] for result in results])}}
 
 
 def apart_table(rows: dict[str, dict]) -> str:
     """Markdown: name -> row of `summarize_apart`, in the order of the paper's table 2."""
-    parts = [f"{part}: {mark}" for part in ("seen", "unseen") for mark in ("all four, %", "FID", "IS", "CLIP")]
+    marks = ["all four, %", "FID", "IS", "CLIP"]
+    parts = [*(f"seen: {mark}" for mark in marks), *(f"unseen: {mark}" for mark in ("the word, %", *marks))]
     lines = [f"| model | {' | '.join(parts)} | both: FID |", "|---" * (len(parts) + 2) + "|"]
     for name, row in rows.items():
         cells = []
         for part in ("seen", "unseen"):
-            cells.append(format_interval(row[part]["all"]))
+            cells += [format_interval(row[part][key]) for key in ("word", "all") if key in row[part]]
             cells += [format_interval(row[part][key], scale=1, digits=1) for key in ("fid", "is", "clip")]
         lines.append(f"| {name} | {' | '.join(cells)} | {format_interval(row['both']['fid'], scale=1)} |")
     return "\n".join(lines)

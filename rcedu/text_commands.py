@@ -80,7 +80,7 @@ def draw(
     from rcedu.cache import draw as draw_cache
     from rcedu.mini_sd import GUIDANCE
     from rcedu.pools import read_prompts_from
-    from rcedu.text_students import cache_prompts
+    from rcedu.text_data import cache_prompts
 
     if out is None and (prompts is not None or teacher != MINI_SD):
         raise UsageError("say where to keep the samples: --out FOLDER")
@@ -244,34 +244,43 @@ def students(
     jobs: int | None = None,
     out: Path | None = None,
 ) -> None:
-    """A table of mini-SD's students over several seeds. Writes table.json beside its runs; resumes run by run.
+    """A table of mini-SD's students over several seeds. Writes <table>.json beside its runs; resumes run by run.
 
     Args:
-        table: table-1 (random conditioning, teacher init, real images), sizes (three block and four channel students), or
-            concepts (words that D never shows, with and without them in the pool).
+        table: table-1 (random conditioning, teacher init, real images), sizes (three block and four channel students),
+            slices (channel students that start from slices of the teacher's weights); and, where D lacks a word: concepts
+            (which word, and whether the pool names it), prompts (who wrote the pool), images (how many pictures D has),
+            pool-sizes (how many sentences the pool has), schedules (which p(t)). A training that two tables share is done once.
         seeds: one training of every row a seed.
         steps: of each training, instead of the preset's.
         only: these rows of the table; default all.
         jobs: trainings at a time; default one a core.
         out: write the table here instead, for instance data/mini-sd/results/table-1.json, the one that ships.
     """
+    from rcedu.mini_sd import MiniSD
     from rcedu.side_by_side import choose
-    from rcedu.text_students import TABLES, budget, run_all, score_teacher
+    from rcedu.text_data import pictures_each
+    from rcedu.text_students import data, run_all, run_name, score_teacher
+    from rcedu.text_tables import TABLES, budget
 
     rows = choose(TABLES, table, only)
     if steps is not None and steps < 1:
         raise UsageError(f"a training has at least 1 step; got {steps}")
     changes = {"steps": steps} if steps is not None else {}
     runs = {f"{name}/seed-{seed}": budget(run, preset(), seed=seed, **changes) for seed in seeds for name, run in rows.items()}
-    folder = runs_folder() / f"students-{table}-{preset()}"
-    results = run_all(runs, folder, jobs=jobs)
-    summarize, as_table = (summarize_apart, apart_table) if table == "concepts" else (summarize_marks, marks_table)
+    shipped, folder = MiniSD(), runs_folder() / "students"
+    for each in sorted({pictures_each(run.absent, run.samples) for run in runs.values()}):
+        data(shipped, each, watch=functools.partial(tqdm, desc="drawing pictures"))  # before the runs, which would all draw it
+    done = run_all({run_name(run): run for run in runs.values()}, folder, jobs=jobs)
+    results = {name: done[run_name(run)] for name, run in runs.items()}
+    apart = any(run.absent for run in runs.values())
+    summarize, as_table = (summarize_apart, apart_table) if apart else (summarize_marks, marks_table)
     summary = {name: summarize([results[f"{name}/seed-{seed}"] for seed in seeds]) for name in rows}
     teacher = {name: summarize([result]) for name, result in score_teacher(runs.values()).items()}
     command = f"RCEDU_PRESET={preset()} rcedu students {table} --seeds {' '.join(map(str, seeds))}"
     command += (f" --steps {steps}" if steps is not None else "") + (f" --only {shlex.join(only)}" if only else "")
     scores = {"provenance": provenance(command, preset()), "teacher": teacher, "rows": summary, "runs": results}
-    write_json(out or folder / "table.json", scores)
+    write_json(out or folder / f"{table}.json", scores)
     print(plain_table(as_table(teacher | summary)))
 
 

@@ -10,7 +10,7 @@ from rcedu.benchmark import ladder, mini_sd_task, ours, stable_diffusion_task, u
 from rcedu.cli import main
 from rcedu.files import UsageError, read_json
 from rcedu.race import race, ranks, ratio
-from rcedu.text_students import SIZES
+from rcedu.text_tables import SIZES
 from rcedu.usual_loop import Way
 
 LR = 1e-3

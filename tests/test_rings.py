@@ -18,7 +18,7 @@ RINGS = [
         "training", "checkpoints", "metrics", "distillation", "recipes", "unseen_digit", "report",
         "anatomy", "notebooks", "plots", "panels", "diagrams", "widgets", "conditioning", "schedules",
         "workers", "side_by_side", "cli", "text_commands", "speed_commands", "benchmark", "usual_loop", "race",
-        "mini_sd", "mini_sd_training", "text_students", "images",
+        "mini_sd", "mini_sd_training", "text_data", "text_students", "text_tables", "images",
     },
 ]  # fmt: skip
 RING_OF = {name: ring for ring, names in enumerate(RINGS) for name in names}

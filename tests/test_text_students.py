@@ -1,5 +1,7 @@
 """The experiments on mini-SD: what its students may learn from, and what ships."""
 
+from dataclasses import asdict
+
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
@@ -8,22 +10,19 @@ from rcedu.captioned_digits import UNSAID, all_attributes, compose, is_held_out,
 from rcedu.data import data_folder, mnist
 from rcedu.files import UsageError, read_json
 from rcedu.mini_sd import GUIDANCE, MiniSD, held_out_prompts, real_images
-from rcedu.text_students import (
-    CONCEPTS,
-    POOLS,
-    SIZES,
-    TABLE_1,
+from rcedu.text_data import (
     RealImages,
-    TextStudentRun,
-    budget,
     cache_prompts,
     data_prompts,
     data_rows,
     has_words,
+    pictures_each,
+    pool_texts,
     real_pictures,
-    run_all,
-    score_teacher,
+    samples_with,
 )
+from rcedu.text_students import TextStudentRun, run_all, run_name, score_teacher
+from rcedu.text_tables import CONCEPTS, IMAGES, POOL_SIZES, PROMPTS, SCHEDULES, SIZES, SLICES, TABLE_1, TABLES, budget
 
 FOLDER = data_folder() / "mini-sd"
 
@@ -113,30 +112,68 @@ def test_settings_that_make_no_sense_are_refused(change, complaint):
 @pytest.mark.parametrize("words, sentences", [("three", 108), ("orange", 180), ("orange three", 18)])
 def test_absent_words_are_in_no_sample_and_in_the_pool_only_if_asked(words, sentences):
     """Of the grammar's 10 x 6 x 6 x 3 sentences: with one digit 108, with one ink 180, with both 18."""
-    run, texts = TextStudentRun(absent=words), cache_prompts()
-    rows = set(data_rows(run, texts).tolist())
+    texts = cache_prompts()
+    rows = set(data_rows(texts, words).tolist())
     assert rows == {row for row, text in enumerate(texts) if not has_words(text, words)} and 0 < len(rows) < len(texts)
-    own, both, grammar = (POOLS[name](run) for name in ("data", "data and absent", "grammar"))
+    own, both, grammar = (pool_texts(name, words) for name in ("data", "data and absent", "grammar"))
     assert not any(has_words(text, words) for text in own) and set(own) == {texts[row] for row in rows}
-    assert len(both) == len(set(both)) == len(own) + sentences
+    assert len(both) == len(set(both)) == len(own) + sentences and set(both) == set(own) | set(pool_texts("absent", words))
     assert sum(has_words(text, words) for text in both) == sum(has_words(text, words) for text in grammar) == sentences
 
 
 def test_the_size_of_d():
     texts = cache_prompts()
-    assert data_rows(TextStudentRun(samples=100), texts).tolist() == list(range(100))
-    assert len(data_rows(TextStudentRun(), texts)) == 3000
+    assert data_rows(texts, samples=100).tolist() == list(range(100))
+    assert len(data_rows(texts)) == 3000
     with pytest.raises(UsageError, match="has 3000 samples"):
-        data_rows(TextStudentRun(samples=3001), texts)
+        data_rows(texts, samples=3001)
 
 
 def test_generated_pools_are_of_the_seed_and_have_their_share_of_nonsense():
     known = set(prompts())
-    pool = POOLS["generated"](TextStudentRun(seed=1))
-    assert set(pool) <= known and len(set(pool)) == len(pool) > 800 and pool != POOLS["generated"](TextStudentRun(seed=2))
-    for name, share in (("generated, 10% nonsense", 0.1), ("generated, 50% nonsense", 0.5)):
-        texts = POOLS[name](TextStudentRun(seed=1))
+    pool = pool_texts("generated", seed=1)
+    assert set(pool) <= known and len(set(pool)) == len(pool) > 800 and pool != pool_texts("generated", seed=2)
+    for share in (0.1, 0.5):
+        texts = pool_texts("generated", nonsense=share, seed=1)
+        assert set(pool) <= set(texts)
         assert abs(sum(text not in known for text in texts) / len(texts) - share) < 0.001
+
+
+def test_the_size_of_c():
+    """A random part of the pool, another one for another seed; nested: the first of a larger part are the smaller one."""
+    small, large = pool_texts("grammar", size=36, seed=1), pool_texts("grammar", size=108, seed=1)
+    assert len(set(small)) == 36 and small == large[:36] and small != pool_texts("grammar", size=36, seed=2)
+    assert len(pool_texts("grammar", nonsense=0.9)) == 10_800
+    for arguments, complaint in (
+        ({"size": 1081}, "has 1080 sentences"),
+        ({"size": 0}, "1080 sentences; 0"),
+        ({"pool": "absent"}, "empty"),
+    ):
+        with pytest.raises(UsageError, match=complaint):
+            pool_texts(**({"pool": "grammar"} | arguments))
+
+
+def test_a_larger_d_begins_with_what_ships(shipped, tmp_path):
+    """`pictures_each` is the least that suffices; rows without the word are as many as were asked for."""
+    assert pictures_each() == pictures_each("three", 2675) == 25 and pictures_each("three", 2676) == 26
+    each = pictures_each("three", 10_000)
+    texts = cache_prompts(each)
+    assert len(data_rows(texts, "three", 10_000)) == 10_000 and texts[:3000] == cache_prompts()
+    assert samples_with(shipped, 25, tmp_path) is shipped.cache and not list(tmp_path.iterdir())
+
+
+def test_a_run_is_named_by_what_it_is():
+    """So that a row which two tables share is trained once, and no two different runs share a folder."""
+    named = {}
+    for table in TABLES.values():
+        for run in table.values():
+            for seed in (0, 1):
+                run = budget(run, "cpu", seed=seed)
+                assert named.setdefault(run_name(run), run) == run
+    rows = sum(len(table) for table in TABLES.values())
+    # shared: B-Base, twice; of concepts two rows by each of the four tables that turn a knob
+    assert len(named) == 2 * (rows - 1 - 4 * 2)
+    assert run_name(TextStudentRun(absent="orange three", seed=2)) == "absent=orange_three,seed=2"
 
 
 def test_concepts_compare_like_with_like():
@@ -161,6 +198,17 @@ def test_the_teacher_is_marked_apart_on_absent_words():
     ((name, result),) = score_teacher(runs).items()
     assert name == "without three: the teacher" and result["unseen"]["digit"][1] == result["seen"]["digit"][1] == 8
     assert result["unseen"]["digit"][0] >= 7 and result["both"]["fid"] > 0
+
+
+@pytest.mark.parametrize(
+    "table, knobs",
+    [(PROMPTS, {"p", "pool", "nonsense"}), (IMAGES, {"p", "pool", "samples"}), (POOL_SIZES, {"pool", "pool_size", "nonsense"}),
+     (SCHEDULES, {"p", "pool"}), (SLICES, {"student"})],
+)  # fmt: skip
+def test_a_table_turns_its_own_knobs_only(table, knobs):
+    runs = [asdict(run) for run in table.values()]
+    assert {key for key in runs[0] if len({run[key] for run in runs}) > 1} == knobs
+    assert len({tuple(run.values()) for run in runs}) == len(runs)
 
 
 def test_table_1_has_the_papers_six_rows():

@@ -10,11 +10,10 @@ import shlex
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stderr
 from pathlib import Path
 
-import torch
 import tyro
 from tqdm.auto import tqdm
 
@@ -22,10 +21,9 @@ from rcedu import speed_commands, text_commands
 from rcedu.conditions import labels_without
 from rcedu.data import data_folder, mnist, runs_folder
 from rcedu.files import UsageError, read_json, write_json
-from rcedu.metrics import FeatureFID, asked_digit_accuracy, mean_interval
-from rcedu.random_conditioning import p_measured
+from rcedu.metrics import FeatureFID, asked_digit_accuracy
 from rcedu.recipes import CacheRun, ClassifierRun, Shipped, TeacherRun, draw_cache, preset, train_classifier, train_teacher
-from rcedu.report import format_interval, markdown_table, paired_differences, plain_table, provenance, summarize
+from rcedu.report import format_interval, mark, markdown_table, paired_differences, plain_table, provenance, summarize
 
 
 def _digits() -> Path:
@@ -116,6 +114,24 @@ def unseen(
     print(plain_table(markdown_table(rows, digit)))
 
 
+# What tables of each kind are compared by: mark -> (title, scale)
+COMPARED = (
+    {"unseen": ("asked digit, points", 100), "seen": ("other digits, points", 100), "fid": ("digit-FID", 1)},
+    {"digit": ("digit, points", 100), "all": ("all four, points", 100), "fid": ("FID", 1), "clip": ("CLIP", 1)},
+    {
+        "unseen.word": ("unseen: the word, points", 100), "unseen.all": ("unseen: all four, points", 100),
+        "seen.all": ("seen: all four, points", 100), "both.fid": ("both: FID", 1),
+    },
+)  # fmt: skip
+
+
+def _has(result: dict, keys: Iterable[str]) -> bool:
+    try:
+        return all(isinstance(mark(result, key), float | int) for key in keys)
+    except (KeyError, TypeError):
+        return False
+
+
 def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: str) -> None:
     """Print every row of tables that ship minus one of them, paired by seed: mean difference and 95% interval.
 
@@ -127,12 +143,9 @@ def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: str) -> None
     table = {key: {name: row for part in stored for name, row in part[key].items()} for key in ("rows", "runs")}
     if against not in table["rows"]:
         raise UsageError(f"no row {against!r} in {' + '.join(tables)}; choose from {'; '.join(table['rows'])}")
-    columns = {"unseen": ("asked digit, points", 100), "seen": ("other digits, points", 100), "fid": ("digit-FID", 1)}
-    if "digit" in table["rows"][against]:
-        columns = {"digit": ("digit, points", 100), "all": ("all four, points", 100), "fid": ("FID", 1), "clip": ("CLIP", 1)}
-    for name, result in table["runs"].items():
-        if not set(columns) <= set(result):
-            raise UsageError(f"{name} has no {', '.join(set(columns) - set(result))}; compare tables of one kind")
+    columns = next((kind for kind in COMPARED if all(_has(result, kind) for result in table["runs"].values())), None)
+    if columns is None:
+        raise UsageError(f"the runs of {' + '.join(tables)} do not have the same marks; compare tables of one kind")
     head = " | ".join(title for title, _ in columns.values())
     lines = [f"| minus {against} | {head} |", "|---" * (len(columns) + 1) + "|"]
     for name, row in paired_differences(table, against, tuple(columns)).items():
@@ -170,22 +183,14 @@ def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | N
     result = {
         "provenance": provenance(command, preset()),
         "digit": digit,
-        "times": found.times.tolist(),
-        "squared distance in eps": [mean_interval(row.tolist()) for row in found.squared_eps],
-        "kl": [mean_interval(row.tolist()) for row in found.kl],
-        "overlap": [round(value, 6) for value in found.overlap.tolist()],
-        "indifference": [round(value, 6) for value in found.indifference.tolist()],
+        **found.as_result(),
         "pairs": pairs,
         "contests": [contest._asdict() for contest in contests],
         "torn": torn,
     }
     write_json(out or measured_file(), result)
     print(f"neither source nor condition reaches 90% from t = {torn[0]} to {torn[1]}" if torn else "one of them always wins")
-    peak = int(found.squared_eps.mean(dim=1).argmax())
-    print(f"the noise prediction depends on the condition most at t = {result['times'][peak]}")
-    every = torch.arange(shipped.teacher.T)
-    for name in ("overlap", "indifference"):
-        print(f"mean p(t), {name}: {p_measured(every, len(every), found.times, getattr(found, name)).mean():.3f}")
+    print(found.in_words(shipped.teacher.T))
 
 
 def demo(jobs: int | None = None) -> None:

@@ -13,7 +13,7 @@ from rcedu.losses import distance_weight
 from rcedu.metrics import Interval, mean_interval
 from rcedu.models import DiffusionModel
 from rcedu.noise import alpha_sigma, q_sample
-from rcedu.random_conditioning import indifference, kl_from_sensitivity, overlap
+from rcedu.random_conditioning import indifference, kl_from_sensitivity, overlap, p_measured
 from rcedu.training import Draw, fit
 
 
@@ -123,24 +123,57 @@ class MeasuredSchedules(NamedTuple):
     overlap: Tensor  # (K,) p(t)
     indifference: Tensor  # (K,) p(t)
 
+    def as_result(self) -> dict:
+        """What a results file keeps: over the pairs means with 95% intervals, and both p(t)."""
+        return {
+            "times": self.times.tolist(),
+            "squared distance in eps": [mean_interval(row.tolist()) for row in self.squared_eps],
+            "kl": [mean_interval(row.tolist()) for row in self.kl],
+            "overlap": [round(value, 6) for value in self.overlap.tolist()],
+            "indifference": [round(value, 6) for value in self.indifference.tolist()],
+        }
+
+    def in_words(self, T: int) -> str:
+        """Where the condition matters most, and the mean of each p(t) over all T times."""
+        peak = int(self.times[self.squared_eps.mean(dim=1).argmax()])
+        means = {
+            name: float(p_measured(torch.arange(T), T, self.times, getattr(self, name)).mean())
+            for name in ("overlap", "indifference")
+        }
+        return "\n".join(
+            [f"the noise prediction depends on the condition most at t = {peak}"]
+            + [f"mean p(t), {name}: {mean:.3f}" for name, mean in means.items()]
+        )
+
 
 def measure(
     model: DiffusionModel, x0: Tensor, c: Tensor, labels: Tensor, times: Sequence[int], *,
-    each: int, seed: int = 0, watch: Callable = iter,
+    each: int, pairs: int | None = None, seed: int = 0, watch: Callable = iter,
 ) -> MeasuredSchedules:  # fmt: skip
-    """Both measured p(t), from every ordered pair (c, c') of `labels` and `each` pictures of c a pair.
+    """Both measured p(t), from ordered pairs (c, c') of `labels` and `each` pictures of c a pair.
 
-    x0 (N, C, H, W) with labels c (N,): what the student may see. ValueError where a label has fewer than `each` pictures.
+    x0 (N, C, H, W) with conditions c (N, ...): what the student may see; labels (L, ...): the different ones among them
+    pairs  so many of the L (L - 1) pairs, at random; None: all
+
+    ValueError where a label has fewer than `each` pictures, or there are fewer pairs.
     """
+    L = len(labels)
+    own = (c.view(len(c), 1, -1) == labels.view(1, L, -1)).all(dim=2)  # (N, L)
+    ordered = [(label, other) for label in range(L) for other in range(L) if label != other]
+    if pairs is not None:
+        if pairs > len(ordered):
+            raise ValueError(f"{pairs} pairs are wanted; {L} conditions make {len(ordered)}")
+        ordered = [ordered[i] for i in torch.randperm(len(ordered), generator=torch.Generator().manual_seed(seed))[:pairs]]
     rows, others = [], []
-    for label in labels.tolist():
-        own = (c == label).nonzero().flatten()
-        for other in labels[labels != label].tolist():
-            if len(own) < each:
-                raise ValueError(f"{each} pictures of every label are wanted; there are {len(own)} of {label}")
-            start = (len(rows) * each) % (len(own) - each + 1)
-            rows.append(own[start : start + each])
-            others.append(torch.full((each,), other))
+    for label, other in ordered:
+        pictures = own[:, label].nonzero().flatten()
+        if len(pictures) < each:
+            raise ValueError(
+                f"{each} pictures of every label are wanted; there are {len(pictures)} of {labels[label].tolist()}"
+            )
+        start = (len(rows) * each) % (len(pictures) - each + 1)
+        rows.append(pictures[start : start + each])
+        others.append(labels[[other] * each])
     rows, others = torch.cat(rows), torch.cat(others)
     squared = sensitivity(model, x0[rows], c[rows], others, times, seed=seed, watch=watch)
     squared = squared.view(len(times), -1, each).mean(dim=2).double()  # (K, pairs)

@@ -1,7 +1,9 @@
 """Results with their provenance: which machine, preset, day and command a number comes from; tables of them."""
 
 import datetime
+import functools
 import math
+import operator
 import os
 import platform
 from collections.abc import Sequence
@@ -106,18 +108,23 @@ def apart_table(rows: dict[str, dict]) -> str:
     return "\n".join(lines)
 
 
+def mark(result: dict, key: str) -> float:
+    """One mark of one run, "unseen.all" for a mark inside another; a share for what is stored as [hits, total]. KeyError."""
+    stored = functools.reduce(operator.getitem, key.split("."), result)
+    return stored[0] / stored[1] if isinstance(stored, list) else stored
+
+
 def paired_differences(
     table: dict, reference: str, keys: Sequence[str] = ("unseen", "seen", "fid")
 ) -> dict[str, dict[str, Interval]]:
     """Every row minus the reference row, seed by seed, so that what a seed does to both cancels.
 
     table  a results file of `rcedu unseen` or `rcedu students`, with at least two seeds
-    keys   marks to compare; returns name -> {key: difference}, shares for what is stored as [hits, total]
+    keys   marks to compare, see `mark`; returns name -> {key: difference}
     """
 
     def value(name: str, seed: str, key: str) -> float:
-        stored = table["runs"][f"{name}/{seed}"][key]
-        return stored[0] / stored[1] if isinstance(stored, list) else stored
+        return mark(table["runs"][f"{name}/{seed}"], key)
 
     seeds = [name.rsplit("/", 1)[1] for name in table["runs"] if name.rsplit("/", 1)[0] == reference]
     return {

@@ -284,4 +284,29 @@ def students(
     print(plain_table(as_table(teacher | summary)))
 
 
-COMMANDS = (mini_sd, draw, distil, generate, score, students)
+def text_conditioning(absent: str = "three", pairs: int = 500, every: int = 25, out: Path | None = None) -> None:
+    """Measure on mini-SD how much the sentence matters at every t, and p(t) from it, as `rcedu conditioning` does on digits.
+
+    Args:
+        absent: words that no sentence has together: those that a student does not see either.
+        pairs: ordered pairs of D's sentences, one picture each.
+        every: steps between the times.
+        out: write here, not to data/mini-sd/results/conditioning.json, which the trainings read.
+    """
+    from rcedu.conditioning import measure
+    from rcedu.mini_sd import MiniSD
+    from rcedu.text_data import cache_prompts, data_rows
+    from rcedu.text_students import measured_file
+
+    shipped = MiniSD()
+    teacher, cache, rows = shipped.teacher, shipped.cache, data_rows(cache_prompts(), absent)
+    x0, c = cache.x0(rows), cache.c[rows]
+    times = [0, *range(every - 1, teacher.T, every)]
+    found = measure(teacher, x0, c, c.unique(dim=0), times, each=1, pairs=pairs, watch=tqdm)
+    command = f"rcedu text-conditioning --absent {shlex.quote(absent)} --pairs {pairs} --every {every}"
+    result = {"provenance": provenance(command, preset()), "absent": absent, "pairs": pairs, **found.as_result()}
+    write_json(out or measured_file(), result)
+    print(found.in_words(teacher.T))
+
+
+COMMANDS = (mini_sd, draw, distil, generate, score, students, text_conditioning)

@@ -87,6 +87,30 @@ def test_measure_wants_enough_pictures():
         measure(model, torch.zeros(8, *model.x_shape), torch.tensor([0, 1] * 4), torch.tensor([0, 1]), [999], each=5)
 
 
+def test_measure_of_rows_of_tokens_and_of_some_pairs():
+    """Conditions of several numbers are compared whole, and so many random pairs are a part of all of them."""
+
+    class Words(GaussianDigits):
+        def __call__(self, x_t, t, c):
+            return super().__call__(x_t, t, c.sum(dim=1))
+
+    labels, c = torch.tensor([0, 1, 2]), torch.tensor([0, 1, 2] * 4)
+    words = torch.tensor([[0, 0], [1, 0], [1, 1]])  # share their parts
+    model, text_model = GaussianDigits(), Words()
+    x0 = model.means[c] + torch.randn(12, *model.x_shape, generator=seeded(2))
+    times = [199, 599, 999]
+    every = measure(model, x0, c, labels, times, each=2)
+    assert torch.equal(measure(text_model, x0, words[c], words, times, each=2).kl, every.kl)
+    some = measure(text_model, x0, words[c], words, times, each=4, pairs=4, seed=1).kl
+    exact = measure(model, x0, c, labels, times, each=4).kl
+    columns = (some.T[:, None] - exact.T).abs().amax(dim=2)
+    assert some.shape == (3, 4) and (columns.min(dim=1).values < 1e-3 * exact.max()).all()
+    unordered = torch.tensor([0, 1, 0, 2, 1, 2])  # (a, b) and (b, a) are as far apart
+    assert unordered[columns.argmin(dim=1)].bincount().max() <= 2  # no ordered pair twice
+    with pytest.raises(ValueError, match="7 pairs are wanted; 3 conditions make 6"):
+        measure(model, x0, c, labels, times, each=2, pairs=7)
+
+
 def test_the_teacher_at_T_knows_only_averages(shipped):
     """At t = T the x0 predictions of two conditions are as far apart as MNIST's average digits, within a tenth."""
     teacher = shipped.teacher

@@ -83,8 +83,9 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | **03 · why it works** | when does the condition decide, and which $p(t)$ follows from it? |
 # | **04 · student surgery** | how is a student cut out of Stable Diffusion, and what does it save? |
 # | **05 · text to image** | how is a text-to-image model distilled, and what does each ingredient contribute? |
+# | **06 · concepts and prompts** | can a word be learned from text alone, and who has to write the text? |
 #
-# They build on one another; more will follow (concepts nobody drew; guided distillation to few steps). Most sections have a motivation, an equation, the code that
+# They build on one another; more will follow (guided distillation to few steps). Most sections have a motivation, an equation, the code that
 # is the equation, an `assert` that the package agrees, a picture, and a question (**Think.**). Each notebook ends with three larger ones.
 #
 # ## 3 · Where an equation lives
@@ -96,15 +97,17 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | **0 · equations** (torch only) | `noise` | $x_t = \alpha_t x_0 + \sigma_t \varepsilon$ and the conversions among $x_0$, $\varepsilon$, $v$ |
 # | | `random_conditioning` | the $p(t)$ family; the swap, `randomize` |
 # | | `losses` | $\mathcal L_\mathrm{out}$, $\mathcal L_\mathrm{feat}$, $\mathcal L_\mathrm{task}$; how to tap features |
-# | | `guidance` | classifier-free guidance |
-# | | `sampling` | DDIM on an explicit time grid |
+# | | `guidance` | classifier-free guidance; $w$ as an input of the network |
+# | | `sampling` | DDIM on an explicit time grid; a stochastic sampler |
+# | | `progressive` | two steps of a teacher as one target: step distillation |
 # | **1 · things** | `data`, `conditions`, `codecs`, `models`, `classifier` | digits; labels and sentences; pixels and latents; a model as one object; the judge |
 # | | `captioned_digits`, `attribute_judge`, `pools`, `prompt_writers` | digits in colour and their captions; who reads them; prompts by the million, or made up (notebook 05) |
-# | | `students`, `stable_diffusion` | surgery: remove blocks, narrow channels, inherit weights; SD's UNets without weights |
+# | | `students`, `stable_diffusion` | surgery: remove blocks, narrow channels, add an input for $w$, inherit weights; SD's UNets without weights |
 # | | `cache`, `files` | the teacher's samples on disk; whole files or none |
-# | **2 · running** | `training`, `checkpoints`, `distillation` | `fit`; resuming; the step it repeats |
+# | **2 · running** | `training`, `checkpoints`, `distillation`, `guided_distillation` | `fit`; resuming; the steps it repeats |
 # | | `recipes`, `unseen_digit` | what ships; the experiment of notebook 02 |
-# | | `mini_sd`, `mini_sd_training`, `text_students`, `images` | a Stable Diffusion that ships; how it is made; its students; pictures in a folder (notebook 05) |
+# | | `mini_sd`, `mini_sd_training`, `images` | a Stable Diffusion that ships; how it is made; pictures in a folder (notebook 05) |
+# | | `text_data`, `text_students`, `text_tables` | its students: what they learn from, one training, the tables (notebooks 05 and 06) |
 # | | `schedules`, `conditioning` | $p(t)$ by name; how much the condition matters (notebook 03) |
 # | | `metrics`, `report`, `plots`, `diagrams`, `panels`, `widgets` | scores, tables, figures, explorers |
 # | | `notebooks`, `cli`, `text_commands`, `speed_commands`, `side_by_side`, `workers` | pages, commands; several trainings at once |

@@ -165,7 +165,7 @@ print(f"autoencoder: {marks['PSNR, dB']:.1f} dB; FID between two halves of the r
 # %%
 from rcedu.cache import Cache
 from rcedu.pools import PromptPool
-from rcedu.text_students import cache_prompts, data_prompts
+from rcedu.text_data import cache_prompts, data_prompts
 
 pool = PromptPool(prompts(), teacher.conditions)
 strangers = pool[torch.tensor([0, 500, 1079])]  # (3, L): tokenized as they are drawn

@@ -26,13 +26,16 @@ def distance_weight(prediction_type: str, space: str, *, alpha_t: Tensor, sigma_
     With x_t fixed, d_eps = alpha_t d_v and d_x0 = sigma_t d_v, so
     ||d_eps||^2 = alpha_t^2 ||d_v||^2 and ||d_x0||^2 = sigma_t^2 ||d_v||^2.
 
-    prediction_type, space  "v_prediction", "epsilon" or "sample" (x0), diffusers' names
+    prediction_type, space  "v_prediction", "epsilon" or "sample" (x0), diffusers' names. For step distillation (Salimans & Ho
+                            2022), in their terms of a squared distance of x0: the weight SNR + 1 is "v_prediction", and
+                            space may be "truncated SNR", their max(SNR, 1): the larger of the distances of x0 and of eps
     """
     squared_in_v = {"v_prediction": torch.ones_like(alpha_t), "epsilon": alpha_t**2, "sample": sigma_t**2}
-    for name in (prediction_type, space):
-        if name not in squared_in_v:
-            raise ValueError(f"unknown prediction space {name!r}; choose from {', '.join(squared_in_v)}")
-    return squared_in_v[space] / squared_in_v[prediction_type]
+    spaces = squared_in_v | {"truncated SNR": torch.maximum(alpha_t**2, sigma_t**2)}
+    for name, choices in ((prediction_type, squared_in_v), (space, spaces)):
+        if name not in choices:
+            raise ValueError(f"unknown prediction space {name!r}; choose from {', '.join(choices)}")
+    return spaces[space] / squared_in_v[prediction_type]
 
 
 def feature_kd(features_S: Sequence[Tensor], features_T: Sequence[Tensor]) -> Tensor:

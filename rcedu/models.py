@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from rcedu.codecs import Autoencoder, PixelShuffle
 from rcedu.conditions import LabelTable, PromptEncoder
 from rcedu.data import to_uint8
 from rcedu.files import UsageError, atomic_folder, hash_tensors, read_json, write_json
-from rcedu.guidance import guided
+from rcedu.guidance import guided, w_embedding
 from rcedu.sampling import ddim, finish
 
 # Named one by one, because newer versions of diffusers add entries, and a fingerprint must not change with them.
@@ -32,6 +33,9 @@ _SCHEDULE = (
 class DiffusionModel(nn.Module):
     """A conditional diffusion model. Calling it is the network: model(x_t, t, c) -> eps, x0 or v.
 
+    A network of stage 1 (Meng et al. 2023; `rcedu.students.with_guidance_input`) is told the guidance w as well:
+    model(x_t, t, c, w). Sampling knows which of the two it has.
+
     unet        diffusers UNet2DConditionModel
     scheduler   diffusers scheduler: alphas_cumprod and config.prediction_type are what is used
     conditions  encoder of conditions (`rcedu.conditions`)
@@ -44,9 +48,21 @@ class DiffusionModel(nn.Module):
         super().__init__()
         self.unet, self.scheduler, self.conditions, self.codec = unet, scheduler, conditions, codec
 
-    def forward(self, x_t: Tensor, t: Tensor, c: Tensor) -> Tensor:
-        """x_t (B, C, H, W), t (B,) ints in [0, T), c (B, ...) conditions -> (B, C, H, W)."""
+    @property
+    def takes_w(self) -> bool:
+        """Whether the network has w as an input."""
+        return self.unet.config.time_cond_proj_dim is not None
+
+    def forward(self, x_t: Tensor, t: Tensor, c: Tensor, w: Tensor | None = None) -> Tensor:
+        """x_t (B, C, H, W), t (B,) ints in [0, T), c (B, ...) conditions -> (B, C, H, W).
+
+        w  (B,) guidance, for a network that takes it, and for no other: ValueError
+        """
+        if self.takes_w != (w is not None):
+            raise ValueError("this network wants w, the guidance" if self.takes_w else "this network has no input for w")
         condition = {key: None if x is None else x.to(self.unet.dtype) for key, x in self.conditions.unet_inputs(c).items()}
+        if w is not None:
+            condition["timestep_cond"] = w_embedding(w, self.unet.config.time_cond_proj_dim).to(self.unet.dtype)
         return self.unet(x_t.to(self.unet.dtype), t, **condition).sample.to(x_t.dtype)
 
     @property
@@ -71,13 +87,23 @@ class DiffusionModel(nn.Module):
         """x_T (count, C, H, W) on the CPU from a seed: the same on every device, and for every model of this shape."""
         return torch.randn(count, *self.x_shape, generator=torch.Generator().manual_seed(seed))
 
+    def predictor(self, c: Tensor, w: Tensor | float) -> Callable[[Tensor, Tensor], Tensor]:
+        """predict(x_t, t) under guidance w, for a sampler: one evaluation of a network that takes w, else of two (`guided`).
+
+        c (B, ...) conditions;  w one number, or for a network that takes it (B,)
+        """
+        c = self.conditions.check(c).to(self.device)
+        if not self.takes_w:
+            return guided(self, c, self.conditions.null, w)
+        w = torch.as_tensor(w, dtype=torch.float32, device=self.device).expand(len(c))
+        return lambda x_t, t: self(x_t, t, c, w)
+
     def trajectory(self, x_T: Tensor, c: Tensor, *, w: float, steps: int, start: int | None = None):
         """The DDIM trajectory from x_T (B, C, H, W) under conditions c (B, ...): yields `Step`s.
 
         start  x_T is at this time, not T - 1 (`rcedu.sampling.ddim`)
         """
-        predict = guided(self, self.conditions.check(c).to(self.device), self.conditions.null, w)
-        yield from ddim(predict, x_T.to(self.device), scheduler=self.scheduler, steps=steps, start=start)
+        yield from ddim(self.predictor(c, w), x_T.to(self.device), scheduler=self.scheduler, steps=steps, start=start)
 
     @torch.no_grad()
     def sample_x0(

@@ -30,10 +30,22 @@ def time_grid(steps: int, T: int) -> list[int]:
     return [round((i + 1) * T / steps) - 1 for i in reversed(range(steps))]
 
 
+def ddim_step(x_t: Tensor, out: Tensor, t: Tensor, t_next: Tensor, scheduler) -> tuple[Tensor, Tensor]:
+    """One deterministic step:   x_next = alpha_next x0_hat + sigma_next eps_hat.   Returns (x_next, x0_hat).
+
+    out        (B, C, H, W) the network's output for x_t at t, in the scheduler's prediction type
+    t, t_next  integers, () or (B,); t_next = -1 is clean data. A t_next above t steps back towards the noise
+    """
+    alpha_t, sigma_t = alpha_sigma(scheduler, t, ndim=x_t.ndim, dtype=x_t.dtype)
+    x0, eps = x0_and_eps(x_t, out, scheduler.config.prediction_type, alpha_t=alpha_t, sigma_t=sigma_t)
+    alpha, sigma = alpha_sigma(scheduler, t_next, ndim=x_t.ndim, dtype=x_t.dtype)
+    return q_sample(x0, eps, alpha_t=alpha, sigma_t=sigma), x0
+
+
 def ddim(
     predict: Callable[[Tensor, Tensor], Tensor], x_T: Tensor, *, scheduler, steps: int, start: int | None = None
 ) -> Iterator[Step]:
-    """Deterministic DDIM, eta = 0:   x_next = alpha_next x0_hat + sigma_next eps_hat.
+    """Deterministic DDIM, eta = 0: `ddim_step` along the grid.
 
     predict    (x_t (B, C, H, W), t (B,)) -> the network's output, in the scheduler's prediction type
                (`rcedu.guidance.guided` makes one with guidance)
@@ -53,11 +65,37 @@ def ddim(
     x_t = x_T
     for t, t_next in zip(grid, [*grid[1:], -1], strict=True):
         out = predict(x_t, torch.full((len(x_t),), t, device=x_t.device))
-        alpha_t, sigma_t = alpha_sigma(scheduler, torch.tensor(t, device=x_t.device), ndim=x_t.ndim, dtype=x_t.dtype)
-        x0, eps = x0_and_eps(x_t, out, scheduler.config.prediction_type, alpha_t=alpha_t, sigma_t=sigma_t)
-        alpha, sigma = alpha_sigma(scheduler, torch.tensor(t_next, device=x_t.device), ndim=x_t.ndim, dtype=x_t.dtype)
-        x_t = q_sample(x0, eps, alpha_t=alpha, sigma_t=sigma)
+        x_t, x0 = ddim_step(x_t, out, *(torch.tensor(x, device=x_t.device) for x in (t, t_next)), scheduler)
         yield Step(t_next, x_t, x0)
+
+
+def stochastic(
+    predict: Callable[[Tensor, Tensor], Tensor], x_T: Tensor, *, scheduler, steps: int, generator: torch.Generator
+) -> Iterator[Step]:
+    """The stochastic sampler of Meng et al. 2023: from t a deterministic step of *double* length, to k, then noised again to s.
+
+        z_k = DDIM(z_t, t -> k),     z_s = (alpha_s / alpha_k) z_k + sigma_{s|k} eps
+        sigma_{s|k}^2 = (1 - e^(lambda_s - lambda_k)) sigma_s^2,     lambda = log(alpha^2 / sigma^2)
+
+    where s and k are the next point of the grid and the one after (k = -1: clean data, sigma_k = 0). The last step, from the
+    smallest t, ends on its x0. Every jump but that one is two points long: a network that was distilled for this sampler was
+    trained on those (`rcedu.progressive.jumps`, stride 2).
+
+    Arguments as for `ddim`; `generator` (CPU) for the noise. Yields a Step after each evaluation, the last with t = -1.
+    """
+    grid = [*time_grid(steps, len(scheduler.alphas_cumprod)), -1, -1]
+    x_t = x_T
+    for t, s, k in zip(grid, grid[1:], grid[2:], strict=False):
+        out = predict(x_t, torch.full((len(x_t),), t, device=x_t.device))
+        z_k, x0 = ddim_step(x_t, out, *(torch.tensor(x, device=x_t.device) for x in (t, k)), scheduler)
+        alpha_s, sigma_s = alpha_sigma(scheduler, s, ndim=x_t.ndim, dtype=torch.float64)
+        alpha_k, sigma_k = alpha_sigma(scheduler, k, ndim=x_t.ndim, dtype=torch.float64)
+        # 1 - e^(lambda_s - lambda_k) = 1 - (alpha_s sigma_k / (alpha_k sigma_s))^2; at s = -1 both sigmas are 0: no noise
+        ratio = alpha_s / alpha_k
+        spread = (sigma_s**2 - (ratio * sigma_k) ** 2).clamp(min=0).sqrt()
+        noise = torch.randn(x_t.shape, generator=generator, dtype=x_t.dtype).to(x_t.device)
+        x_t = ratio.to(z_k) * z_k + spread.to(z_k) * noise
+        yield Step(s, x_t, x0)
 
 
 def finish(trajectory: Iterator[Step]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Surgery on a UNet2DConditionModel: remove blocks, narrow channels, inherit weights, pair features.
+"""Surgery on a UNet2DConditionModel: remove blocks, narrow channels, add an input for w, inherit weights, pair features.
 
 The rules are those of BK-SDM (Kim et al. 2023) and of random conditioning's channel students, written
 for any number of levels: the digits' UNet and Stable Diffusion's go through the same functions.
@@ -94,6 +94,22 @@ def narrow_channels(unet: UNet2DConditionModel, factor: float | str) -> UNet2DCo
         groups //= 2
     widths = tuple(max(1, round(width * factor / groups)) * groups for width in unet.config.block_out_channels)
     return _fresh(unet, block_out_channels=widths, norm_num_groups=groups)
+
+
+def with_guidance_input(unet: UNet2DConditionModel, dim: int = 256) -> UNet2DConditionModel:
+    """A copy of a UNet that also takes w (Meng et al. 2023, stage 1): at first it is deaf to it, and so the very same network.
+
+    The embedding of w (`rcedu.guidance.w_embedding`) goes through one linear layer, without bias, and is added to the
+    timestep's sinusoids: diffusers' `time_cond_proj_dim`. That layer starts at zero; as diffusers leaves it, its noise would be
+    as large as the sinusoids.  UsageError for a UNet that takes w already.
+    """
+    if unet.config.time_cond_proj_dim is not None:
+        raise UsageError("this UNet takes w already")
+    student = _fresh(unet, time_cond_proj_dim=dim)
+    missing, unexpected = student.load_state_dict(unet.state_dict(), strict=False)
+    assert missing == ["time_embedding.cond_proj.weight"] and not unexpected
+    torch.nn.init.zeros_(student.time_embedding.cond_proj.weight)
+    return student
 
 
 def parameter_count(unet: torch.nn.Module) -> int:

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from rcedu.cache import place_among_ranks
 from rcedu.data import data_folder, runs_folder
-from rcedu.files import UsageError, write_json
+from rcedu.files import UsageError, save_tensors, write_json
 from rcedu.recipes import preset
 from rcedu.report import apart_table, marks_table, plain_table, provenance, summarize_apart, summarize_marks
 
@@ -246,6 +246,8 @@ def students(
 ) -> None:
     """A table of mini-SD's students over several seeds. Writes <table>.json beside its runs; resumes run by run.
 
+    Where D lacks a word, <table>-pictures.safetensors has what the first seed's students draw of it.
+
     Args:
         table: table-1 (random conditioning, teacher init, real images), sizes (three block and four channel students),
             slices (channel students that start from slices of the teacher's weights); and, where D lacks a word: concepts
@@ -260,7 +262,7 @@ def students(
     from rcedu.mini_sd import MiniSD
     from rcedu.side_by_side import choose
     from rcedu.text_data import pictures_each
-    from rcedu.text_students import data, run_all, run_name, score_teacher
+    from rcedu.text_students import data, examples, run_all, run_name, score_teacher
     from rcedu.text_tables import TABLES, budget
 
     rows = choose(TABLES, table, only)
@@ -280,7 +282,11 @@ def students(
     command = f"RCEDU_PRESET={preset()} rcedu students {table} --seeds {' '.join(map(str, seeds))}"
     command += (f" --steps {steps}" if steps is not None else "") + (f" --only {shlex.join(only)}" if only else "")
     scores = {"provenance": provenance(command, preset()), "teacher": teacher, "rows": summary, "runs": results}
-    write_json(out or folder / f"{table}.json", scores)
+    path = out or folder / f"{table}.json"
+    if apart:
+        drawn = examples({name: runs[f"{name}/seed-{seeds[0]}"] for name in rows}, folder)
+        save_tensors(path.with_name(f"{path.stem}-pictures.safetensors"), drawn, {"command": command, "seed": seeds[0]})
+    write_json(path, scores)
     print(plain_table(as_table(teacher | summary)))
 
 

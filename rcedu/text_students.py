@@ -23,7 +23,7 @@ from rcedu.distillation import DistilledStudent, distillation_step, make_student
 from rcedu.files import UsageError
 from rcedu.metrics import FeatureFID
 from rcedu.mini_sd import GUIDANCE, MiniSD, held_out_prompts
-from rcedu.models import DiffusionModel
+from rcedu.models import DiffusionModel, with_unet
 from rcedu.pools import PromptPool
 from rcedu.schedules import FAMILIES, schedule
 from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
@@ -155,10 +155,8 @@ def score_apart(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun) -> 
     drawn, asked = [], []
     marks = {}
     for name, wanted in (("unseen", True), ("seen", False)):
-        texts = [text for text in prompts() if has_words(text, run.absent) == wanted]
-        order = torch.randperm(len(texts), generator=torch.Generator().manual_seed(0))
-        texts = [texts[order[i % len(texts)]] for i in range(run.scored)]
-        images = model.sample(model.noise(len(texts), seed=10_000), model.conditions.tokenize(texts), w=GUIDANCE)
+        texts = sentences(run.absent, wanted, run.scored)
+        images = _pictures(model, texts)
         marks[name] = shipped.marks(images, texts) | {"fid": _fid(shipped, images, texts)}
         if wanted:
             kinds = [i for i, kind in enumerate((DIGITS, INKS, BACKGROUNDS, SLANTS)) if set(run.absent.split()) & set(kind)]
@@ -167,6 +165,32 @@ def score_apart(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun) -> 
         drawn.append(images)
         asked += texts
     return marks | {"both": {"fid": _fid(shipped, torch.cat(drawn), asked)}}
+
+
+def sentences(absent: str, wanted: bool, count: int) -> list[str]:
+    """`count` sentences to draw, with the absent words or without: each in turn, in a random order that is always the same."""
+    texts = [text for text in prompts() if has_words(text, absent) == wanted]
+    order = torch.randperm(len(texts), generator=torch.Generator().manual_seed(0))
+    return [texts[order[i % len(texts)]] for i in range(count)]
+
+
+def _pictures(model: DiffusionModel, texts: list[str]) -> Tensor:
+    return model.sample(model.noise(len(texts), seed=10_000), model.conditions.tokenize(texts), w=GUIDANCE)
+
+
+def examples(runs: dict[str, TextStudentRun], folder: Path, count: int = 8) -> dict[str, Tensor]:
+    """What finished runs draw of their absent words, beside the teacher: name -> (count, 3, 32, 32) uint8.
+
+    runs    name -> run, each with absent words, trained by `run_one` in folder/`run_name`(run); the pictures are the first
+            that `score_apart` marks, from the same noise for all
+    """
+    teacher, drawn = MiniSD().teacher, {}
+    for name, run in runs.items():
+        texts = sentences(run.absent, True, count)
+        drawn.setdefault(f"without {run.absent}: the teacher", _pictures(teacher, texts))
+        unet = type(teacher.unet).from_pretrained(Path(folder) / run_name(run) / "unet", use_safetensors=True)
+        drawn[name] = _pictures(with_unet(teacher, unet), texts)
+    return drawn
 
 
 def _fid(shipped: MiniSD, images: Tensor, texts: list[str]) -> float:

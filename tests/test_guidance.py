@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, StableDiffusionPipeline
 from small import max_error, seeded
 
-from rcedu.guidance import cfg, guided
+from rcedu.guidance import cfg, guided, w_embedding
 from rcedu.noise import alpha_sigma, x0_and_eps
 
 
@@ -53,3 +53,14 @@ def test_guided_evaluates_each_sample_with_its_own_condition(c, null, w):
     assert calls == ([3] if w == 0 else [6])
     nulls = torch.as_tensor(null).expand_as(c)
     assert max_error(out, cfg(model(x_t, t, c), model(x_t, t, nulls), w)) < 1e-4
+
+
+@pytest.mark.parametrize("dim", [8, 256])
+def test_w_is_embedded_as_in_diffusers(dim):
+    """Its pipelines call this method with guidance_scale - 1."""
+    w = torch.tensor([0.0, 0.5, 1.0, 6.5, 13.0])
+    theirs = StableDiffusionPipeline.get_guidance_scale_embedding(None, w, embedding_dim=dim)
+    assert max_error(w_embedding(w, dim), theirs) < 1e-3  # 1000 w in single precision, under a sine
+    assert len(w_embedding(torch.linspace(0, 4, 400), dim).unique(dim=0)) == 400  # no two w look alike
+    with pytest.raises(ValueError, match="even dim"):
+        w_embedding(w, 7)

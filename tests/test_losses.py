@@ -51,10 +51,22 @@ def test_weighted_distance_is_the_distance_of_the_other_space(prediction_type, s
     assert output_kd(out_S, out_T, weight).item() == pytest.approx(direct.mean().item(), rel=1e-9)
 
 
-@pytest.mark.parametrize("names", [("flow", "epsilon"), ("epsilon", "flow")])
+@pytest.mark.parametrize("prediction_type", SPACES)
+def test_truncated_snr_is_the_larger_distance(prediction_type):
+    """max(SNR, 1) on x0 is max(x0 distance, eps distance), sample by sample (Salimans & Ho); SNR + 1 is the distance of v."""
+    alpha_t, sigma_t = alpha_sigma(DDIMScheduler(), torch.tensor([0, 300, 600, 999]), dtype=torch.float64)
+    at = {"alpha_t": alpha_t, "sigma_t": sigma_t}
+    weights = {space: distance_weight(prediction_type, space, **at) for space in (*SPACES, "truncated SNR")}
+    assert torch.equal(weights["truncated SNR"], torch.maximum(weights["sample"], weights["epsilon"]))
+    snr = (alpha_t / sigma_t) ** 2
+    assert torch.allclose(weights["truncated SNR"], snr.clamp(min=1) * weights["sample"], rtol=1e-12)
+    assert torch.allclose(weights["v_prediction"], (snr + 1) * weights["sample"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("names", [("truncated SNR", "epsilon"), ("flow", "epsilon"), ("epsilon", "flow")])
 def test_unknown_space(names):
     one = torch.ones(1)
-    with pytest.raises(ValueError, match="'flow'"):
+    with pytest.raises(ValueError, match=r"unknown prediction space '(flow|truncated SNR)'"):
         distance_weight(*names, alpha_t=one, sigma_t=one)
 
 

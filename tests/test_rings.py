@@ -9,13 +9,13 @@ import rcedu
 
 PACKAGE = Path(rcedu.__file__).parent
 RINGS = [
-    {"noise", "random_conditioning", "losses", "guidance", "sampling"},
+    {"noise", "random_conditioning", "losses", "guidance", "sampling", "progressive"},
     {
         "files", "data", "conditions", "codecs", "models", "classifier", "students", "stable_diffusion", "cache",
         "captioned_digits", "attribute_judge", "pools", "prompt_writers",
     },
     {
-        "training", "checkpoints", "metrics", "distillation", "recipes", "unseen_digit", "report",
+        "training", "checkpoints", "metrics", "distillation", "guided_distillation", "recipes", "unseen_digit", "report",
         "anatomy", "notebooks", "plots", "panels", "diagrams", "widgets", "conditioning", "schedules",
         "workers", "side_by_side", "cli", "text_commands", "speed_commands", "benchmark", "usual_loop", "race",
         "mini_sd", "mini_sd_training", "text_data", "text_students", "text_tables", "images",

@@ -9,7 +9,7 @@ from diffusers import DDIMScheduler
 from small import max_error, seeded
 
 from rcedu.noise import alpha_sigma
-from rcedu.sampling import ddim, finish, time_grid
+from rcedu.sampling import ddim, finish, stochastic, time_grid
 
 PREDICTIONS = ["epsilon", "v_prediction", "sample"]
 SD = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
@@ -129,3 +129,43 @@ def test_grid_of_any_number_of_steps():
 def test_impossible_number_of_steps(steps):
     with pytest.raises(ValueError, match=r"\[1, 1000\]"):
         time_grid(steps, 1000)
+
+
+@pytest.mark.parametrize("schedule", [SD, COSINE], ids=["SD", "cosine"])
+def test_the_stochastic_sampler_keeps_the_marginals(schedule):
+    """Data that are one point m: the ideal x0 is m, and x_t ~ N(alpha_t m, sigma_t^2) at every step, whatever was drawn."""
+    scheduler, m, count = double(**schedule, prediction_type="sample"), 0.7, 40_000
+    asked = []
+
+    def predict(x_t, t):
+        asked.append(int(t[0]))
+        return torch.full_like(x_t, m)
+
+    alpha_T, sigma_T = alpha_sigma(scheduler, 999, dtype=torch.float64)
+    x_T = alpha_T * m + sigma_T * torch.randn(count, 1, 1, 1, generator=seeded(0), dtype=torch.float64)
+    way = list(stochastic(predict, x_T, scheduler=scheduler, steps=8, generator=seeded(1)))
+    assert asked == time_grid(8, 1000) and [step.t for step in way] == [*time_grid(8, 1000)[1:], -1]
+    for step in way:
+        alpha_t, sigma_t = (float(x) for x in alpha_sigma(scheduler, step.t, dtype=torch.float64))
+        assert abs(step.x_t.mean() - alpha_t * m) <= 5 * sigma_t / count**0.5 + 1e-12
+        assert abs(step.x_t.var() - sigma_t**2) <= 5 * sigma_t**2 * (2 / count) ** 0.5 + 1e-12
+    assert max_error(way[-1].x_t, torch.full_like(x_T, m)) < 1e-12
+
+
+def test_the_stochastic_sampler_is_its_formula():
+    """One step against lambda written out; the same generator gives the same way, another one another."""
+    scheduler = double(**SD, prediction_type="epsilon")
+    x_T = torch.randn(2, 1, 3, 3, generator=seeded(0), dtype=torch.float64)
+    t, s, k = time_grid(4, 1000)[:3]
+    (at, st), (a_s, s_s), (a_k, s_k) = (alpha_sigma(scheduler, i, dtype=torch.float64) for i in (t, s, k))
+    out = wavy(x_T, torch.full((2,), t))
+    z_k = a_k * (x_T - st * out) / at + s_k * out
+    lam = [2 * torch.log(a / b) for a, b in ((a_s, s_s), (a_k, s_k))]
+    spread = torch.sqrt((1 - torch.exp(lam[0] - lam[1])) * s_s**2)
+    z_s = a_s / a_k * z_k + spread * torch.randn(x_T.shape, generator=seeded(1), dtype=torch.float64)
+    ways = [finish(stochastic(wavy, x_T, scheduler=scheduler, steps=4, generator=seeded(seed))) for seed in (1, 1, 2)]
+    first = next(stochastic(wavy, x_T, scheduler=scheduler, steps=4, generator=seeded(1)))
+    assert first.t == s and max_error(first.x_t, z_s) < 1e-10
+    assert torch.equal(ways[0], ways[1]) and not torch.equal(ways[0], ways[2])
+    one = finish(stochastic(wavy, x_T, scheduler=scheduler, steps=1, generator=seeded(1)))
+    assert torch.equal(one, finish(ddim(wavy, x_T, scheduler=scheduler, steps=1)))

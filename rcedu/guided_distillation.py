@@ -1,0 +1,97 @@
+"""The steps of guided distillation (Meng et al., CVPR 2023), for `rcedu.training.fit`.
+
+Stage 1 folds guidance into one network that takes w; stage 2 makes one DDIM step of two, again and again.
+"""
+
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor, nn
+
+from rcedu.guidance import guided
+from rcedu.losses import distance_weight, output_kd
+from rcedu.models import DiffusionModel, with_unet
+from rcedu.noise import alpha_sigma, q_sample, training_target, x0_and_eps
+from rcedu.progressive import jumps, one_step_target, two_steps
+from rcedu.students import with_guidance_input
+from rcedu.training import Draw
+
+
+def guidance_student(teacher: DiffusionModel, dim: int = 256, prediction_type: str | None = None) -> DiffusionModel:
+    """The student of stage 1 before training: a copy of the teacher with an input for w, to which it is still deaf.
+
+    dim              of the embedding of w
+    prediction_type  None: the teacher's, and then the student *is* the conditional teacher. "v_prediction" for a teacher that
+                     predicts eps: at t = T - 1 an error of eps is an error of x0 sigma/alpha times as large (14.6 for Stable
+                     Diffusion), which few steps do not forgive. That student has to learn its new language first
+    """
+    student = with_unet(teacher, with_guidance_input(teacher.unet, dim))
+    if prediction_type not in (None, teacher.prediction_type):
+        student.scheduler = DDIMScheduler.from_config(teacher.scheduler.config, prediction_type=prediction_type)
+    return student
+
+
+def _uniform(draw: Draw, low: float, high: float) -> Tensor:
+    return low + (high - low) * torch.rand(draw.batch_size, generator=draw.generator)
+
+
+def _distance(out_S: Tensor, x_t: Tensor, x0: Tensor, t: Tensor, student: DiffusionModel, space: str) -> Tensor:
+    """omega(lambda_t) || x0 - x0_S ||^2, with omega as `space` (`rcedu.losses.distance_weight`) says."""
+    alpha_t, sigma_t = alpha_sigma(student.scheduler, t)
+    eps = (x_t - alpha_t * x0) / sigma_t
+    target = training_target(x0, eps, student.prediction_type, alpha_t=alpha_t, sigma_t=sigma_t)
+    return output_kd(out_S, target, distance_weight(student.prediction_type, space, alpha_t=alpha_t, sigma_t=sigma_t))
+
+
+def guidance_step(
+    teacher: DiffusionModel, student: DiffusionModel, source, rows: Tensor, w: tuple[float, float],
+    *, space: str = "v_prediction",
+):  # fmt: skip
+    """Stage 1:   omega(lambda_t) || x0_S(x_t, t, c, w) - [(1 + w) x0_T(x_t, t, c) - w x0_T(x_t, t, null)] ||^2
+
+    source, rows  clean data and conditions, `source.x0(rows)` and `source.c`, and which of them may be used
+    w             drawn uniformly from this range, one a sample
+    space         omega: "v_prediction" (SNR + 1) or "truncated SNR"
+    """
+    teacher.eval().requires_grad_(False)
+
+    def step(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
+        pick, t, eps = rows[draw.integers(len(rows))], draw.integers(teacher.T), draw.normal(*teacher.x_shape)
+        w_ = _uniform(draw, *w)
+        x0, t, eps, c, w_ = draw.mine(source.x0(pick), t, eps, source.c[pick], w_)
+        teacher.to(x0.device)
+        alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
+        x_t = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
+        with torch.no_grad():
+            out_T = guided(teacher, c, teacher.conditions.null, w_)(x_t, t)
+            x0_T, _ = x0_and_eps(x_t, out_T, teacher.prediction_type, alpha_t=alpha_t, sigma_t=sigma_t)
+        return {"guidance": _distance(trainee(x_t, t, c, w_), x_t, x0_T, t, student, space)}
+
+    return step
+
+
+def halving_step(
+    teacher: DiffusionModel, student: DiffusionModel, source, rows: Tensor, w: tuple[float, float], steps: int,
+    *, stride: int = 1, space: str = "truncated SNR",
+):  # fmt: skip
+    """Stage 2:   omega(lambda_t) || x0_S(z_t, t, c, w) - x_tilde ||^2, x_tilde of two teacher steps at the same w.
+
+    teacher        the student before, of 2 `steps` steps: a network that takes w
+    steps, stride  the student's, see `rcedu.progressive.jumps`
+    source, rows, w, space  as for `guidance_step`
+    """
+    teacher.eval().requires_grad_(False)
+
+    def step(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
+        pick, index, eps = rows[draw.integers(len(rows))], draw.integers(steps), draw.normal(*teacher.x_shape)
+        w_ = _uniform(draw, *w)
+        x0, index, eps, c, w_ = draw.mine(source.x0(pick), index, eps, source.c[pick], w_)
+        teacher.to(x0.device)
+        jump = jumps(index, steps, teacher.T, stride)
+        alpha_t, sigma_t = alpha_sigma(teacher.scheduler, jump.t)
+        x_t = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
+        with torch.no_grad():
+            _, predicted = two_steps(teacher.predictor(c, w_), x_t, jump, teacher.scheduler)
+            x_tilde = one_step_target(*predicted, jump, teacher.scheduler)
+        return {"halving": _distance(trainee(x_t, jump.t, c, w_), x_t, x_tilde, jump.t, student, space)}
+
+    return step

@@ -5,9 +5,10 @@ Rings, from the inside out (an inner ring never imports an outer one):
 0. equations  noise, random_conditioning, losses, guidance, sampling, progressive
 1. things     files, data, conditions, codecs, pools, models, classifier, students, stable_diffusion, cache,
               captioned_digits, attribute_judge, prompt_writers
-2. running    training, checkpoints, distillation, guided_distillation, recipes, unseen_digit, schedules, conditioning,
-              metrics, report, mini_sd, mini_sd_training, text_data, text_students, text_tables, images, plots, diagrams,
-              panels, widgets, notebooks, cli, text_commands, speed_commands, side_by_side, workers, anatomy, benchmark, usual_loop, race
+2. running    training, checkpoints, distillation, guided_distillation, recipes, unseen_digit, schedules,
+              conditioning, metrics, report, mini_sd, mini_sd_training, text_data, text_students, text_tables, images,
+              plots, diagrams, panels, widgets, notebooks, cli, text_commands, speed_commands, side_by_side, workers,
+              anatomy, benchmark, usual_loop, race
 """
 
 __version__ = "0.1.0"

@@ -301,14 +301,22 @@ def text_conditioning(absent: str = "three", pairs: int = 500, every: int = 25, 
     """
     from rcedu.conditioning import measure
     from rcedu.mini_sd import MiniSD
-    from rcedu.text_data import cache_prompts, data_rows
+    from rcedu.text_data import cache_prompts, check_words, data_rows
     from rcedu.text_students import measured_file
 
+    check_words(absent)
     shipped = MiniSD()
     teacher, cache, rows = shipped.teacher, shipped.cache, data_rows(cache_prompts(), absent)
     x0, c = cache.x0(rows), cache.c[rows]
+    sentences = c.unique(dim=0)
+    if not 1 <= pairs <= len(sentences) * (len(sentences) - 1):
+        raise UsageError(
+            f"{len(sentences)} sentences make {len(sentences) * (len(sentences) - 1):,} pairs; {pairs} were asked for"
+        )
+    if not 1 <= every <= teacher.T:
+        raise UsageError(f"there are {teacher.T} times; one in {every} was asked for")
     times = [0, *range(every - 1, teacher.T, every)]
-    found = measure(teacher, x0, c, c.unique(dim=0), times, each=1, pairs=pairs, watch=tqdm)
+    found = measure(teacher, x0, c, sentences, times, each=1, pairs=pairs, watch=tqdm)
     command = f"rcedu text-conditioning --absent {shlex.quote(absent)} --pairs {pairs} --every {every}"
     result = {"provenance": provenance(command, preset()), "absent": absent, "pairs": pairs, **found.as_result()}
     write_json(out or measured_file(), result)

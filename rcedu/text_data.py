@@ -31,6 +31,12 @@ def has_words(text: str, words: str) -> bool:
     return set(words.split()) <= set(text.split())
 
 
+def check_words(words: str) -> None:
+    """UsageError when no sentence of the grammar has all of these words."""
+    if not any(has_words(text, words) for text in prompts()):
+        raise UsageError(f"no sentence of the grammar has the words {words!r}")
+
+
 # --- D ----------------------------------------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ from rcedu.text_data import (
     POOLS,
     RealImages,
     cache_prompts,
+    check_words,
     data_rows,
     has_words,
     pictures_each,
@@ -71,8 +72,8 @@ class TextStudentRun:
         ):
             if value not in choices:
                 raise UsageError(f"unknown {name} {value!r}; choose from {', '.join(choices)}")
-        if self.absent and not any(has_words(text, self.absent) for text in prompts()):
-            raise UsageError(f"no sentence of the grammar has the words {self.absent!r}")
+        if self.absent:
+            check_words(self.absent)
         if self.samples is not None and self.samples < 1:
             raise UsageError(f"D needs at least one sample; got {self.samples}")
         if not 0 <= self.nonsense < 1:

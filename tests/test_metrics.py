@@ -12,7 +12,7 @@ from rcedu.classifier import DigitClassifier
 from rcedu.data import mnist
 from rcedu.files import UsageError, save_tensors
 from rcedu.metrics import FeatureFID, asked_digit_accuracy, confusion, mean_interval, proportion
-from rcedu.report import paired_differences
+from rcedu.report import MARKS, apart_table, paired_differences, summarize_apart
 
 
 @pytest.mark.parametrize(
@@ -139,3 +139,33 @@ def test_paired_differences_by_hand():
     assert found["B"]["unseen"] == pytest.approx((0.1, 0.1, 0.1))
     assert found["B"]["fid"] == pytest.approx((-1, -1, -1))
     assert found["B"]["seen"].value == pytest.approx(0.01) and found["B"]["seen"].low < 0 < found["B"]["seen"].high
+
+
+def test_differences_of_marks_inside_others():
+    runs = {
+        "A/seed-0": {"unseen": {"all": [10, 100]}, "both": {"fid": 5.0}},
+        "A/seed-1": {"unseen": {"all": [30, 100]}, "both": {"fid": 9.0}},
+        "B/seed-0": {"unseen": {"all": [20, 100]}, "both": {"fid": 4.0}},
+        "B/seed-1": {"unseen": {"all": [40, 100]}, "both": {"fid": 8.0}},
+    }
+    found = paired_differences({"rows": {"A": {}, "B": {}}, "runs": runs}, "A", ("unseen.all", "both.fid"))
+    assert found["B"]["unseen.all"] == pytest.approx((0.1, 0.1, 0.1)) and found["B"]["both.fid"] == pytest.approx((-1, -1, -1))
+
+
+def test_a_table_of_marks_apart():
+    """Means over the seeds, each part in its columns; "the word" stands with the unseen ones only."""
+
+    def part(hits: int, fid: float, **more) -> dict:
+        return {name: [hits, 100] for name in (*MARKS, *more)} | {"fid": fid, "is": 2.0, "clip": 80.0}
+
+    results = [
+        {"parameters": 7, "unseen": part(hits, 30.0, word=True), "seen": part(90, 20.0), "both": {"fid": 25.0}}
+        for hits in (40, 60)
+    ]
+    row = summarize_apart(results)
+    assert row["unseen"]["word"].value == row["unseen"]["all"].value == pytest.approx(0.5) and "word" not in row["seen"]
+    head, _, line = apart_table({"a row": row}).splitlines()
+    cells = [dict(zip(head.split(" | "), line.split(" | "), strict=True))][0]
+    assert cells["seen: all four, %"] == "90.0 [90.0, 90.0]" and cells["seen: FID"] == "20.0 [20.0, 20.0]"
+    assert cells["unseen: the word, %"] == cells["unseen: all four, %"] == "50.0 [0.0, 100.0]"
+    assert cells["both: FID |"] == "25.0 [25.0, 25.0] |"

@@ -7,7 +7,11 @@ from contextlib import contextmanager
 import pytest
 from diffusers import StableDiffusionPipeline
 
+from rcedu.captioned_digits import read_prompts
 from rcedu.cli import main
+from rcedu.files import load_tensors
+from rcedu.mini_sd import MiniSD
+from rcedu.text_students import sentences
 
 
 def test_pipeline(tmp_path, capsys):
@@ -89,6 +93,9 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(stage, tmp_path, c
         ("students table-7", "unknown table"),
         ("students table-1 --only nobody", "no row"),
         ("mini-sd everything", "unknown part"),
+        ("text-conditioning --absent cat", "no sentence of the grammar"),
+        ("text-conditioning --pairs 20000", "107 sentences make 11,342 pairs"),
+        ("text-conditioning --every 2000", "1000 times"),
     ],
 )
 def test_bad_input_is_one_line(command, complaint, tmp_path, capsys):
@@ -102,3 +109,36 @@ def test_bad_input_is_one_line(command, complaint, tmp_path, capsys):
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("rcedu:")]
     assert stop.value.code == 2 and len(error) == 1 and complaint in error[0]
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_tables_share_their_trainings(tmp_path, monkeypatch, capsys):
+    """A row that stands in two tables is trained once; each table has its marks and, where D lacks a word, its pictures."""
+    monkeypatch.setenv("RCEDU_RUNS", str(tmp_path))
+    monkeypatch.setenv("RCEDU_PRESET", "smoke")
+    main(["students", "prompts", "--seeds", "0", "--only", "no random conditioning"])
+    (result,) = tmp_path.rglob("result.json")
+    before = result.stat().st_mtime_ns
+    main(["students", "schedules", "--seeds", "0", "--only", "none"])
+    assert [path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")] == [before]
+    one, other = (json.loads((tmp_path / "students" / f"{name}.json").read_text()) for name in ("prompts", "schedules"))
+    assert one["runs"]["no random conditioning/seed-0"] == other["runs"]["none/seed-0"]
+    assert (
+        set(one["teacher"]) == {"without three: the teacher"} and one["rows"]["no random conditioning"]["unseen"]["seeds"] == 1
+    )
+    pictures, origin = load_tensors(tmp_path / "students" / "prompts-pictures.safetensors")
+    assert list(pictures) == ["no random conditioning", "without three: the teacher"] and origin["seed"] == 0
+    assert all(images.shape == (8, 3, 32, 32) for images in pictures.values())
+    asked = read_prompts(sentences("three", True, 8))
+    assert (MiniSD().judge.read(pictures["without three: the teacher"])[:, 0] == asked[:, 0]).all()
+    assert "unseen: the word" in capsys.readouterr().out
+
+
+def test_p_measured_on_mini_sd(tmp_path):
+    """Between 0 and 1, and what a pair of sentences says grows apart as the noise goes."""
+    out = tmp_path / "conditioning.json"
+    main(["text-conditioning", "--pairs", "4", "--every", "250", "--out", str(out)])
+    found = json.loads(out.read_text())
+    assert found["times"] == [0, 249, 499, 749, 999] and found["absent"] == "three"
+    kl = [mean for mean, *_ in found["kl"]]
+    assert kl == sorted(kl, reverse=True) and min(kl) > 0
+    assert found["overlap"] == sorted(found["overlap"]) and all(0 <= p <= 1 for p in found["overlap"] + found["indifference"])

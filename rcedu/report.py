@@ -41,13 +41,13 @@ def summarize(results: Sequence[dict]) -> dict[str, Interval | int]:
     """One row of the table from one arm's runs over seeds: unseen, seen, fid with 95% intervals, and parameters.
 
     One seed: Wilson's interval over its samples, and none for the FID. Several: Student's interval over trainings,
-    cut off at 0 and 1 for accuracies.
+    cut off at 0 and 1 for accuracies, at 0 for the other marks.
     """
 
     return {
         "unseen": _accuracy(results, "unseen"),
         "seen": _accuracy(results, "seen"),
-        "fid": mean_interval([result["fid"] for result in results]),
+        "fid": _at_least_0([result["fid"] for result in results]),
         "parameters": results[0]["parameters"],
         "seeds": len(results),
     }
@@ -61,13 +61,18 @@ def _accuracy(results: Sequence[dict], key: str) -> Interval:
     return mean._replace(low=max(mean.low, 0.0), high=min(mean.high, 1.0))
 
 
+def _at_least_0(values: Sequence[float]) -> Interval:
+    mean = mean_interval(values)
+    return mean._replace(low=max(mean.low, 0.0))  # NaN, of one value, stays NaN
+
+
 MARKS = ("digit", "ink", "background", "slant", "all")  # accuracies of a picture of a caption; "all" is all four at once
 
 
 def summarize_marks(results: Sequence[dict]) -> dict[str, Interval | int]:
     """One row of a table of text-to-image students from its runs over seeds; intervals as in `summarize`."""
     row = {name: _accuracy(results, name) for name in MARKS}
-    row |= {name: mean_interval([result[name] for result in results]) for name in ("fid", "is", "clip")}
+    row |= {name: _at_least_0([result[name] for result in results]) for name in ("fid", "is", "clip")}
     return row | {"parameters": results[0]["parameters"], "seeds": len(results)}
 
 
@@ -91,7 +96,7 @@ def summarize_apart(results: Sequence[dict]) -> dict[str, dict]:
         for part in ("unseen", "seen")
     }
     row["unseen"]["word"] = _accuracy([result["unseen"] for result in results], "word")
-    return row | {"both": {"fid": mean_interval([result["both"]["fid"] for result in results])}}
+    return row | {"both": {"fid": _at_least_0([result["both"]["fid"] for result in results])}}
 
 
 def apart_table(rows: dict[str, dict]) -> str:

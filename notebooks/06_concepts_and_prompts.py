@@ -1,0 +1,284 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 06 · Concepts nobody drew, prompts nobody collected
+#
+# In notebook 05 the students' data set $\mathcal D$ named every digit and every colour, and random conditioning made no difference that could be measured. Here a *word* is taken out of $\mathcal D$: no sentence of it says *three*, no picture of it shows one.
+# Can a student learn the word from text alone? And if text is all it takes, who has to write it?
+#
+# **Afterwards you will be able to** set up an unseen-concept experiment that is fair; say what a noisy picture of a seven can teach about threes; read the paper's table 2 beside ours, and say where they agree; write a pool of prompts with a generator or a language model, and filter it.
+#
+# | preset (`RCEDU_PRESET`) | what it does | time |
+# |---|---|---|
+# | `smoke` | everything, three steps of training | 25 s |
+# | `cpu` | everything, 40 steps of training; results of longer trainings come from files | 36 s |
+# | `gpu` | the same, 2,000 steps | not measured |
+#
+# You need notebooks 02 (the swap) and 05 (mini-SD, its sentences, $\mathcal D$ and $\mathcal C$).
+
+# %%
+# %matplotlib inline
+import torch
+from IPython.display import Markdown, display
+
+from rcedu import plots
+from rcedu.captioned_digits import prompts
+from rcedu.data import data_folder, to_uint8
+from rcedu.files import load_tensors, read_json
+from rcedu.mini_sd import GUIDANCE, MiniSD
+from rcedu.recipes import preset
+from rcedu.report import apart_table, format_interval, paired_differences, plain_table
+
+RESULTS = data_folder() / "mini-sd" / "results"
+smoke = preset() == "smoke"
+shipped = MiniSD()
+teacher, cache = shipped.teacher, shipped.cache
+T = teacher.T
+print(f"preset: {preset()}")
+
+# %% [markdown]
+# ## 1 · Taking a word out of D
+#
+# The students below learn from $\mathcal D$ without every sample whose sentence has the word: *three*; or *orange*, one of the six inks; or both at once, *orange* and *three*, where other threes and other orange digits stay. Three kinds of ignorance: of a shape, of a colour, of a combination.
+# The teacher knows them all; it is the student that must not have seen them.
+
+# %%
+from rcedu.text_data import cache_prompts, data_rows, pool_texts
+
+texts = cache_prompts()  # the sentence of each of D's samples
+for words in ("three", "orange", "orange three"):
+    rows = data_rows(texts, absent=words)
+    sentences = [text for text in prompts() if set(words.split()) <= set(text.split())]
+    print(f"without {words!r}: {len(rows):,} of {len(texts):,} samples stay; {len(sentences)} of the {len(prompts()):,} sentences have it, e.g. {sentences[0]!r}")
+
+# %% [markdown]
+# Two more leaks have to be closed, or the experiment says nothing.
+#
+# - **Weights.** A student that inherits the teacher's weights has inherited the word. (A trial: B-Tiny, inherited weights, 300 steps without random conditioning and without a three in $\mathcal D$, still drew 96% of its threes right.) So all students in this notebook start from random weights. They are B-Tiny, the
+#   smallest of the block students (notebook 04), and they train for 500 steps, which is enough for the digits but not for the colours: compare rows, not with the teacher.
+# - **The text encoder.** It is the teacher's, frozen, and it was trained on captions of all words: the student reads *three* as the teacher does. It cannot know what the vector of *three* should do to a picture. That is the paper's setting too: its CLIP has seen every animal.
+#
+# ## 2 · What a seven can teach about threes
+#
+# A swap pairs a noisy picture of some other digit with the word *three*, and the teacher is asked what it sees. Here is its answer: its prediction $\hat x_0 = \alpha_t x_t - \sigma_t \hat v$ (notebook 01), decoded. The noisy picture is the same in each pair of rows; only the sentence changes.
+
+# %%
+from rcedu.conditioning import noised
+from rcedu.noise import alpha_sigma, x0_from_v
+
+source, stranger = "a white seven on a navy background", "a white three on a navy background"
+start = teacher.sample_x0(teacher.noise(1, seed=3), teacher.conditions.tokenize([source]), w=GUIDANCE)  # a seven, as in D
+times = [99, 399, 599, 699, 799, 899, 999]
+answers = []
+for sentence in (source, stranger):
+    c, row = teacher.conditions.tokenize([sentence]), []
+    for t in times:
+        x_t = noised(teacher, start, t, seed=0)
+        alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
+        with torch.no_grad():
+            v_hat = teacher(x_t, torch.tensor([t]), c)
+        row.append(x0_from_v(x_t, v_hat, alpha_t=alpha_t, sigma_t=sigma_t))
+    answers.append(to_uint8(teacher.codec.decode(torch.cat(row))))
+noisy = to_uint8(teacher.codec.decode(torch.cat([noised(teacher, start, t, seed=0) for t in times])))
+plots.digit_grid(
+    torch.stack([noisy, *answers]),
+    row_labels=["$x_t$, decoded", f"as {source!r}", f"as {stranger!r}"],
+    col_labels=[f"t={t}" for t in times],
+    size=0.85,
+)
+
+# %% [markdown]
+# *Figure: a seven that the teacher drew, noised to seven times $t$ (above; latents decoded as they are), and the clean picture the teacher predicts from it under its own sentence (middle) and under a stranger's (below).*
+#
+# From $t = 799$ on the teacher answers with its idea of a three, though the noise hides a seven; up to $t = 599$ the seven is too plain to be talked away; at $t = 699$ the answer is torn. That is the lesson: nobody drew a three, but the teacher's *answer* to the word, given noise, is there to be copied, at the $t$ where the word decides. $p(t)$ puts the swaps there
+# (notebook 03 measures it on digits).
+#
+# **Think.** At which of these $t$ would the swapped answer be useful to a student, and at which would it be confusing? Compare with where $p(t) = e^{-5(1 - t/T)}$ swaps often.
+#
+# ## 3 · Three students for each word
+#
+# | row | $p(t)$ | pool $\mathcal C$ |
+# |---|---|---|
+# | no random conditioning | 0 | |
+# | its sentences in the pool | $e^{-5(1 - t/T)}$ | $\mathcal D$'s own sentences and all sentences with the absent words |
+# | the whole grammar in the pool | the same | all 1,080 sentences |
+#
+# The paper does this with animals: 24 thousand texts about animals in the pool, then 20 million texts of all kinds besides. One training of ours is one command line, and one function:
+
+# %%
+from rcedu.text_students import train
+from rcedu.text_tables import CONCEPTS, budget
+
+for name, run in list(CONCEPTS.items())[:3]:
+    pool = pool_texts(run.pool, run.absent)
+    print(f"{name}: p = {run.p}, C has {len(pool):,} sentences, {sum('three' in text.split() for text in pool)} with the word")
+length = {"smoke": 3, "cpu": 40, "gpu": 2000}[preset()]
+run = budget(CONCEPTS["without three: the whole grammar in the pool"], preset(), steps=length)
+student, losses = train(run, shipped, progress="B-Tiny, without three")
+plots.loss_curves({r"$\mathcal{L}_\mathrm{out}$": losses["out"], r"$\mathcal{L}_\mathrm{feat}$": losses["feat"]}, ylabel="loss")
+
+# %% [markdown]
+# *Figure: the losses of a training that has only begun: forty steps of five hundred. On this notebook's own time scale it draws nothing yet; the table below is from the finished ones.*
+#
+# ## 4 · The paper's table 2, on mini-SD
+#
+# Marks are given apart: *unseen* for sentences with the absent words, *seen* for sentences without. "The word" counts pictures in which what the absent words name is right, whatever else is; "all four" wants digit, ink, background and slant. FID is against real pictures of the same kind of sentences. CLIP and IS are explained in notebook 05
+# (the inception score of pictures that all show a three is 1 by construction).
+
+# %%
+stored = read_json(RESULTS / "concepts.json")
+example = next(iter(stored["runs"].values()))["run"]
+print(f"{example['steps']} steps of batch {example['batch_size']}, {example['scored']} unseen and {example['scored']} seen pictures a training, {len(stored['runs']) // len(stored['rows'])} seeds")
+print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
+display(Markdown(apart_table(stored["teacher"] | stored["rows"])))
+
+# %%
+kinds = {"no random conditioning": plots.VERMILLION, "its sentences in the pool": plots.SKY, "the whole grammar in the pool": plots.BLUE}
+names = list(stored["rows"])
+columns = {"unseen: the word, %": ("unseen", "word"), "unseen: all four, %": ("unseen", "all"), "seen: all four, %": ("seen", "all")}
+plots.interval_dots(
+    [name.split(":")[0] for name in names],
+    {title: [[100 * value for value in stored["rows"][name][part][key]] for name in names] for title, (part, key) in columns.items()},
+    groups=[name.split(": ")[1] for name in names],
+    colours=kinds,
+)
+
+# %% [markdown]
+# *Figure: the table's accuracies with 95% intervals over three trainings. From the top: without three, without orange, without orange threes.*
+
+# %%
+pictures, _ = load_tensors(RESULTS / "concepts-pictures.safetensors")
+for words in ("three", "orange", "orange three"):
+    mine = [name for name in (*stored["teacher"], *stored["rows"]) if name.startswith(f"without {words}:")]
+    display(plots.digit_grid(torch.stack([pictures[name] for name in mine]), row_labels=[name.split(": ")[1] for name in mine], title=f"Nobody drew for the student: {words}", size=0.62))
+
+# %% [markdown]
+# *Figure: what the students of the first seed draw for eight sentences with the absent words (three; orange; orange threes), from the same noise as their teacher above them. The colours are unsteady in every row: 500 steps from random weights are few.*
+#
+# **What it says.** For the *shape* it is the paper's story. Without random conditioning the student draws a three in 16% of the pictures that ask for one (10% would be chance); with the sentences about threes in the pool in 99.7%, with the whole grammar in 91%. On the sentences it has seen, the three students cannot be told apart.
+#
+# The *colour* is another story: without a single orange digit in $\mathcal D$, the student without random conditioning gets the ink right in 89.5% of the pictures. Random conditioning adds 9.3 points [−2.9, 21.4] (its sentences) or 7.7 [−0.4, 15.8] (grammar), which three seeds do not resolve. A likely reason, not tested here: in the text encoder's
+# space *orange* lies between inks that the student knows, and a colour can be interpolated; the shape of a three cannot. And the *combination* of a known ink and a known digit needs no help at all: 92%, 93% and 94%.
+#
+# So "unseen" is not one thing. What random conditioning buys is the part of a concept that does not follow from the student's other knowledge.
+#
+# The paper also enlarges the pool, from 24 thousand texts about animals to 20 million about everything, and its FID on animals rises a little, from 23.26 to 24.71 (IS and CLIP rise as well). Here the larger pool costs more: from 215 sentences, half of them about threes, to 1,080, a tenth of them about threes, "all four" of the unseen falls by 15.7 points [7.8, 23.7] and FID over both
+# rises by 6.0 [2.9, 9.1] (paired by seed). In a training of fixed length every swap that goes to another sentence is one that does not go to the three.
+#
+# **Think.** The intervals in the table are wide, the paired ones in the text narrower. Where does the difference come from, and when may one pair?
+
+# %%
+for words in ("three", "orange", "orange three"):
+    lines = ["| points, unless FID | unseen: the word | unseen: all four | seen: all four | both: FID |", "|---|---|---|---|---|"]
+    differences = paired_differences(stored, f"without {words}: no random conditioning", ("unseen.word", "unseen.all", "seen.all", "both.fid"))
+    for name, row in differences.items():
+        if name.startswith(f"without {words}:"):
+            cells = [format_interval(row[key], scale=1 if key == "both.fid" else 100) for key in row]
+            lines.append(f"| {name.split(': ')[1]} | {' | '.join(cells)} |")
+    print(f"without {words}, minus no random conditioning:\n{plain_table(chr(10).join(lines))}\n")
+
+# %% [markdown]
+# ## 5 · Prompts that nobody collected
+#
+# The swap needs texts, not pictures of them, and texts can be made up. The paper replaces 20 million captions from LAION by 2.2 million sentences that a language model wrote, and gets *better* marks. A **writer**, here, is any function from a number to that many sentences:
+
+# %%
+from rcedu.prompt_writers import filter_prompts, grammar_writer, is_caption, with_nonsense, write_prompts
+
+writer = grammar_writer(seed=0)
+writer(3)
+
+# %% [markdown]
+# This one draws each word by itself, so that it repeats itself; `weights` makes a word rarer, more frequent or (0) absent:
+
+# %%
+biased = grammar_writer(seed=0, weights={"three": 0, "orange": 5})
+lines = biased(2000)
+print(f"three: {sum('three' in line for line in lines)} of {len(lines)}; orange: {sum('orange' in line for line in lines)}; different: {len(set(lines))}")
+
+# %% [markdown]
+# A language model is another writer. What it returns is not to be trusted: it numbers its lines, says the same twice, and leaves the subject. A stand-in that does all that (put your own call in its place):
+
+
+# %%
+def language_model(count):
+    """As `client.complete(f"Write {count} captions of coloured digits, one a line").splitlines()` might answer."""
+    good = language_model.writer(count)
+    return [*good, "", "a white  three on a navy background", "a white three on a navy background", "a cat on a sofa"]
+
+
+language_model.writer = grammar_writer(seed=7)
+kept, dropped = filter_prompts(language_model(300), on_topic=is_caption)
+print(f"{len(kept)} kept, of 304; dropped: {dict(dropped)}")
+
+# %% [markdown]
+# `write_prompts` calls a writer until it has enough, filters every answer, and keeps a text file up to date after each call, so that a paid answer is never lost and the next call only asks for the rest:
+
+# %%
+import tempfile
+from pathlib import Path
+
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / "prompts.txt"
+    write_prompts(language_model, 400, path, on_topic=is_caption)
+    first = path.read_text(encoding="utf-8")
+    mine = write_prompts(language_model, 500, path, on_topic=is_caption)  # goes on; what is there stays
+    assert path.read_text(encoding="utf-8").startswith(first) and len(set(mine)) == 500
+    print(f"{len(mine)} sentences; the last: {mine[-1]!r}")
+
+# %% [markdown]
+# For Stable Diffusion the same file goes to `rcedu distil --pool prompts.txt` (section 10 of notebook 05); `is_caption` gives way to a test of your own, or to none.
+#
+# **How good must the pool be?** Nonsense is mixed in until it is a tenth or half of the pool: as many words, of random letters.
+
+# %%
+noisy = with_nonsense(kept, 0.5)
+print("\n".join(noisy[len(kept) :][:2]))
+
+# %% [markdown]
+# ## 6 · Which pool? The paper's table 3
+#
+# The student without *three* again, with five pools. The rows "no random conditioning" and "all captions" are section 4's trainings.
+
+# %%
+stored = read_json(RESULTS / "prompts.json")
+print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
+display(Markdown(apart_table(stored["teacher"] | stored["rows"])))
+
+# %%
+names = list(stored["rows"])
+plots.interval_dots(
+    names,
+    {title: [[100 * value for value in stored["rows"][name][part][key]] for name in names] for title, (part, key) in columns.items()},
+)
+
+# %% [markdown]
+# *Figure: six pools, 95% intervals over three trainings.*
+#
+# **What it says.** It is the *word* in the pool that teaches, not swapping as such: with $\mathcal D$'s own sentences as the pool, none of which says *three*, the student learns as little as without random conditioning (18.8% and 16.4%, a difference of 2.5 points [−2.3, 7.3]). The generator's sentences, some 910 different ones, get the word right as often as the data set's own 1,080 captions
+# (90.1% and 91.0%); FID over both is 1.8 [0.8, 2.8] worse, paired by seed. The generator is an easy case, to be sure: it speaks the very grammar of the captions, and misses only a part of it.
+#
+# A tenth of nonsense does nothing that three seeds could show (−2.2 points [−17.8, 13.5] of the word). Half nonsense costs 14.2 points [6.1, 22.3]: half of the swaps are spent on asking the teacher about words it has never read. The seen sentences do not mind either.
+#
+# The paper's own comparison says more: 2.2 million sentences by a language model gave FID 14.98, CLIP 0.2952, against 15.76 and 0.2896 for 20 million captions collected from the web. There the written prompts were better than the collected ones; here, where the captions are clean already, they are as good.
+#
+# **Think.** Nonsense costs twice: fewer swaps name the word, and capacity goes to imitating the teacher on garbage. How would you find out which of the two it was here?
+#
+# ## Three questions
+#
+# 1. Without *orange* in $\mathcal D$, the student without random conditioning reads the word through the teacher's text encoder. What would you have to change for *orange* to be as unknown as *three*?
+# 2. A pool may name things that the *teacher* cannot draw either. What does the student learn from them, and what does it cost?
+# 3. Your company has a text-to-image model and may not keep its users' prompts. Which table of this notebook would you show to whom?
+#
+# **Links.** Random conditioning: [arXiv:2504.02011](https://arxiv.org/abs/2504.02011) (tables 2 and 3) · CLIP: [arXiv:2103.00020](https://arxiv.org/abs/2103.00020)

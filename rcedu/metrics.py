@@ -94,6 +94,16 @@ class FeatureFID:
         return float(self.fid.compute())
 
 
+@torch.no_grad()
+def spread(judge: DigitClassifier, images: Tensor, labels: Tensor) -> float:
+    """How different the pictures of one label are: the variance of the judge's features, summed, averaged over labels.
+
+    images (N, 1, 28, 28) uint8, labels (N,), at least two of each that occurs. Compare with that of real pictures.
+    """
+    features = torch.cat([judge.features(part) for part in images.split(1000)])
+    return float(torch.stack([features[labels == label].var(dim=0).sum() for label in labels.unique()]).mean())
+
+
 def inception_score(judge: AttributeJudge, images: Tensor) -> float:
     """exp E KL(p(digit | x) || p(digit)) in the judge's eyes.
 

@@ -98,12 +98,13 @@ class DiffusionModel(nn.Module):
         w = torch.as_tensor(w, dtype=torch.float32, device=self.device).expand(len(c))
         return lambda x_t, t: self(x_t, t, c, w)
 
-    def trajectory(self, x_T: Tensor, c: Tensor, *, w: float, steps: int, start: int | None = None):
-        """The DDIM trajectory from x_T (B, C, H, W) under conditions c (B, ...): yields `Step`s.
+    def trajectory(self, x_T: Tensor, c: Tensor, *, w: float, steps: int, sampler: Callable = ddim, **settings):
+        """The trajectory from x_T (B, C, H, W) under conditions c (B, ...): yields `Step`s.
 
-        start  x_T is at this time, not T - 1 (`rcedu.sampling.ddim`)
+        sampler   of `rcedu.sampling`: `ddim`, or `stochastic`
+        settings  of the sampler: `start` for `ddim`, `generator` for `stochastic`
         """
-        yield from ddim(self.predictor(c, w), x_T.to(self.device), scheduler=self.scheduler, steps=steps, start=start)
+        yield from sampler(self.predictor(c, w), x_T.to(self.device), scheduler=self.scheduler, steps=steps, **settings)
 
     @torch.no_grad()
     def sample_x0(
@@ -113,19 +114,19 @@ class DiffusionModel(nn.Module):
         *,
         w: float = 1.0,
         steps: int = 25,
-        start: int | None = None,
         batch_size: int = 250,
         watch=iter,
+        **settings,
     ) -> Tensor:
-        """x0 (B, C, H, W) on the CPU, in the UNet's own space, by DDIM from noise x_T under conditions c.
+        """x0 (B, C, H, W) on the CPU, in the UNet's own space, from noise x_T under conditions c; by DDIM if nothing is said.
 
-        w      guidance; 0 is none
-        start  x_T is at this time, not T - 1
-        watch  wraps the list of batches, for instance tqdm
+        w         guidance; 0 is none
+        watch     wraps the list of batches, for instance tqdm
+        settings  `sampler` and what it takes, as for `trajectory`
         """
         self.eval()
         batches = list(zip(x_T.split(batch_size), c.split(batch_size), strict=True))
-        return torch.cat([finish(self.trajectory(x, c_, w=w, steps=steps, start=start)).cpu() for x, c_ in watch(batches)])
+        return torch.cat([finish(self.trajectory(x, c_, w=w, steps=steps, **settings)).cpu() for x, c_ in watch(batches)])
 
     def sample(self, x_T: Tensor, c: Tensor, **settings) -> Tensor:
         """Images, uint8 (B, channels, H, W) on the CPU; arguments as for `sample_x0`."""

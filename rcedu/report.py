@@ -66,6 +66,19 @@ def _at_least_0(values: Sequence[float]) -> Interval:
     return mean._replace(low=max(mean.low, 0.0))  # NaN, of one value, stays NaN
 
 
+def summarize_plain(results: Sequence[dict]) -> dict[str, Interval | int]:
+    """Marks of any names over seeds: an accuracy for what is stored as [hits, total], a mean of what is a number.
+
+    "nfe", which no seed changes, stays a number; "seeds" is how many there are.
+    """
+    row = {
+        name: _accuracy(results, name) if isinstance(value, list) else _at_least_0([result[name] for result in results])
+        for name, value in results[0].items()
+        if name != "nfe"
+    }
+    return row | {"nfe": results[0]["nfe"], "seeds": len(results)}
+
+
 MARKS = ("digit", "ink", "background", "slant", "all")  # accuracies of a picture of a caption; "all" is all four at once
 
 
@@ -110,6 +123,17 @@ def apart_table(rows: dict[str, dict]) -> str:
             cells += [format_interval(row[part][key]) for key in ("word", "all") if key in row[part]]
             cells += [format_interval(row[part][key], scale=1, digits=1) for key in ("fid", "is", "clip")]
         lines.append(f"| {name} | {' | '.join(cells)} | {format_interval(row['both']['fid'], scale=1)} |")
+    return "\n".join(lines)
+
+
+def few_steps_table(rows: dict[str, dict[str, dict[str, dict]]], w: str) -> str:
+    """Markdown of way -> steps -> w -> marks (`rcedu.few_steps.summarize`) at one w: a line a way and number of steps."""
+    lines = ["| drawn by | steps | evaluations | read as asked, % | FID |", "|---" * 5 + "|"]
+    for way, of in rows.items():
+        for steps, marks in of.items():
+            row = marks[w]
+            cells = [way, steps, str(row["nfe"]), format_interval(row["all"]), format_interval(row["fid"], scale=1)]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

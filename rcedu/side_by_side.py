@@ -1,5 +1,6 @@
 """Several runs at once, each in a process of its own; results as JSON, so that a long table can be finished in pieces."""
 
+import json
 import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -27,7 +28,7 @@ def run_all(work: Callable, runs: dict, folder: Path, *, jobs: int | None = None
 
     UsageError where folder/name holds the result of another run; what a worker raises is raised here.
     """
-    results = {name: _finished(name, run, folder) for name, run in runs.items()}
+    results = {name: finished(Path(folder) / name, run) for name, run in runs.items()}
     todo = {name: run for name, run in runs.items() if results[name] is None}
     if not todo:
         return results
@@ -69,13 +70,14 @@ def choose(tables: dict[str, dict], table: str, only: tuple[str, ...] = ()) -> d
     return {name: run for name, run in tables[table].items() if not only or name in only}
 
 
-def _finished(name: str, run, folder: Path) -> dict | None:
-    path = Path(folder) / name / "result.json"
+def finished(folder: Path, run) -> dict | None:
+    """The result in a folder, None if there is none yet. UsageError when it is another run's."""
+    path = Path(folder) / "result.json"
     if not path.exists():
         return None
     result = read_json(path)
-    if result.get("run") != asdict(run):
-        raise UsageError(f"{path} is the result of another run called {name}; delete it, or choose another folder")
+    if result.get("run") != json.loads(json.dumps(asdict(run))):  # as it was stored: tuples are lists
+        raise UsageError(f"{path} is the result of another run called {Path(folder).name}; delete it, or choose another folder")
     return result
 
 

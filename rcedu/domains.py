@@ -1,0 +1,116 @@
+"""What notebooks 07 and 08 make fast: a teacher, the data that its students learn from, and the marks of what they draw."""
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from rcedu.captioned_digits import all_attributes, is_held_out
+from rcedu.data import mnist, to_pixels
+from rcedu.metrics import FeatureFID, spread
+from rcedu.mini_sd import MiniSD, held_out_prompts
+from rcedu.models import DiffusionModel
+from rcedu.recipes import Shipped
+from rcedu.sampling import stochastic
+from rcedu.text_data import RealImages
+
+SAMPLERS = ("deterministic", "stochastic")
+
+
+def sampler_settings(sampler: str, seed: int) -> dict:
+    """What `DiffusionModel.sample` wants to hear of a sampler; the seed is of the stochastic one's noise."""
+    return {} if sampler == "deterministic" else {"sampler": stochastic, "generator": torch.Generator().manual_seed(seed)}
+
+
+class RealDigits:
+    """MNIST's 60,000 training digits: `x0(rows)` and `c`, like a `Cache`."""
+
+    def __init__(self, model: DiffusionModel):
+        (self.images, self.c), self.codec = mnist(train=True), model.codec
+
+    def __len__(self) -> int:
+        return len(self.c)
+
+    def x0(self, rows: Tensor) -> Tensor:
+        return self.codec.encode(to_pixels(self.images[rows]))
+
+
+class Digits:
+    """The digits' teacher, MNIST, and the classifier that reads."""
+
+    w = 1.0  # the guidance of the notebooks before
+
+    @cached_property
+    def shipped(self) -> Shipped:
+        return Shipped()
+
+    @property
+    def teacher(self) -> DiffusionModel:
+        return self.shipped.teacher
+
+    @cached_property
+    def source(self) -> RealDigits:
+        return RealDigits(self.teacher)
+
+    @cached_property
+    def fid(self) -> FeatureFID:
+        return FeatureFID(self.shipped.judge, mnist(train=True)[0][:10_000])
+
+    @cached_property
+    def real_spread(self) -> float:
+        return spread(self.shipped.judge, *(x[:10_000] for x in mnist(train=True)))
+
+    def asked(self, count: int) -> Tensor:
+        """The digits (count,) that are asked for: each in turn."""
+        return torch.arange(count) % self.teacher.conditions.num_labels
+
+    def draw(
+        self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str = "deterministic", seed: int = 10_000
+    ) -> Tensor:
+        """Pictures of what is `asked`, the same noise for every model."""
+        return model.sample(model.noise(count, seed), self.asked(count), w=w, steps=steps, **sampler_settings(sampler, seed))
+
+    def marks(self, images: Tensor) -> dict:
+        """all  [read as asked, asked];  fid;  diversity  the spread within a digit as a share of that of real digits."""
+        asked, judge = self.asked(len(images)), self.shipped.judge
+        right = int((judge.probabilities(images).argmax(dim=1) == asked).sum())
+        diversity = spread(judge, images, asked) / self.real_spread
+        return {"all": [right, len(asked)], "fid": self.fid(images), "diversity": diversity}
+
+
+class CaptionedPictures:
+    """mini-SD, real captioned digits of the combinations that it knows, and the marks of notebook 05 on those it does not."""
+
+    w = 2.0
+    each = 10  # real pictures of every sentence
+
+    @cached_property
+    def shipped(self) -> MiniSD:
+        return MiniSD()
+
+    @property
+    def teacher(self) -> DiffusionModel:
+        return self.shipped.teacher
+
+    @cached_property
+    def source(self) -> RealImages:
+        known = all_attributes()[~is_held_out(all_attributes())]
+        return RealImages(known.repeat(self.each, 1), self.teacher)
+
+    def asked(self, count: int) -> list[str]:
+        """The sentences that are asked for: combinations that no training picture shows, each in turn."""
+        return held_out_prompts(count)
+
+    def draw(
+        self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str = "deterministic", seed: int = 10_000
+    ) -> Tensor:
+        """Pictures of what is `asked`, the same noise for every model."""
+        c = model.conditions.tokenize(self.asked(count))
+        return model.sample(model.noise(count, seed), c, w=w, steps=steps, **sampler_settings(sampler, seed))
+
+    def marks(self, images: Tensor) -> dict:
+        """As `MiniSD.marks`."""
+        return self.shipped.marks(images, self.asked(len(images)))
+
+
+DOMAINS = {"digits": Digits, "mini-sd": CaptionedPictures}

@@ -1,0 +1,47 @@
+"""The commands of notebooks 07 and 08: guided distillation from end to end, on digits and on mini-SD."""
+
+from pathlib import Path
+
+import tyro
+
+from rcedu.data import runs_folder
+from rcedu.files import write_json
+from rcedu.recipes import preset
+from rcedu.report import few_steps_table, plain_table, provenance
+
+
+def few_steps(
+    domain: tyro.conf.Positional[str] = "digits",
+    seeds: tuple[int, ...] = (0, 1, 2),
+    samplers: tuple[str, ...] = ("deterministic", "stochastic"),
+    allowed: float | None = None,
+    jobs: int | None = None,
+    out: Path | None = None,
+) -> None:
+    """Stage 1, then half the steps again and again, marked after every stage; over several seeds. Resumes stage by stage.
+
+    Args:
+        domain: digits (64 steps down to 1) or mini-sd (32 down to 1).
+        seeds: one run of all stages a seed.
+        samplers: stage 2 once for each: deterministic, stochastic.
+        allowed: end a sampler's halvings when one of them has let FID grow by more than this factor.
+        jobs: runs at a time; default one a core.
+        out: write the table here, not to runs/few-steps/<domain>.json.
+    """
+    from rcedu.domains import DOMAINS
+    from rcedu.few_steps import budget, run_all, summarize
+
+    folder = runs_folder() / "few-steps"
+    runs = {f"{domain}/seed-{seed}": budget(domain, preset(), seed=seed, samplers=samplers, allowed=allowed) for seed in seeds}
+    results = run_all(runs, folder, jobs=jobs)
+    rows = summarize(list(results.values()))
+    command = f"RCEDU_PRESET={preset()} rcedu few-steps {domain} --seeds {' '.join(map(str, seeds))}"
+    command += f" --samplers {' '.join(samplers)}" + (f" --allowed {allowed:g}" if allowed is not None else "")
+    stopped = [line for result in results.values() for line in result["stopped"]]
+    table = {"provenance": provenance(command, preset()), "w": DOMAINS[domain].w, "rows": rows, "runs": results}
+    write_json(out or folder / f"{domain}.json", table)
+    print(plain_table(few_steps_table(rows, f"{DOMAINS[domain].w:g}")))
+    print("\n".join(stopped))
+
+
+COMMANDS = (few_steps,)

@@ -1,0 +1,192 @@
+"""All of guided distillation, on a tiny domain: what is trained from what, resumed where it was killed, stopped in time."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+from small import seeded, small_digit_model
+
+from rcedu import few_steps
+from rcedu.domains import SAMPLERS, Digits, sampler_settings
+from rcedu.few_steps import STAGE_1, FewStepsRun, budget, climb, growth, run_one, stages, summarize, train_stage, undistilled
+from rcedu.files import UsageError
+
+
+class TinyDigits:
+    """The face of `rcedu.domains.Digits` on an untrained model and noise; `fids` are the marks it gives, in order."""
+
+    w = 1.0
+    fids: list[float] = []  # noqa: RUF012
+
+    def __init__(self):
+        self.teacher = small_digit_model()
+        x0 = torch.randn(8, *self.teacher.x_shape, generator=seeded(5))
+        self.source = type("Source", (), {"__len__": lambda _: 8, "c": torch.arange(8), "x0": lambda _, rows: x0[rows]})()
+        self.given = list(self.fids)
+
+    def draw(self, model, count, *, w, steps, sampler="deterministic", seed=10_000):
+        settings = sampler_settings(sampler, seed)
+        return model.sample(model.noise(count, seed), torch.arange(count), w=w, steps=steps, **settings)
+
+    def marks(self, images):
+        return {"all": [1, len(images)], "fid": self.given.pop(0) if self.given else images.double().mean().item() + 1}
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    monkeypatch.setitem(few_steps.DOMAINS, "digits", TinyDigits)
+    monkeypatch.setattr(TinyDigits, "fids", [])
+
+
+RUN = FewStepsRun(first=4, guidance_steps=3, halving_steps=2, batch_size=2, scored=2, scored_w=(0.0, 1.0))
+
+
+def test_each_stage_learns_from_the_one_before():
+    found = stages(FewStepsRun(first=8, last=2))
+    assert [(stage.name, stage.steps, stage.before) for stage in found] == [
+        (STAGE_1, 8, None),
+        ("deterministic, 4 steps", 4, STAGE_1),
+        ("deterministic, 2 steps", 2, "deterministic, 4 steps"),
+        ("stochastic, 4 steps", 4, STAGE_1),
+        ("stochastic, 2 steps", 2, "stochastic, 4 steps"),
+    ]
+    assert FewStepsRun(first=8, last=2, guidance_steps=100, halving_steps=10).steps == 140
+
+
+@pytest.mark.parametrize(
+    "changes, complaint",
+    [
+        ({"domain": "cats"}, "unknown domain 'cats'; choose from digits, mini-sd"),
+        ({"samplers": ("heun",)}, "unknown sampler 'heun'; choose from deterministic, stochastic"),
+        ({"allowed": 0.5}, "FID may grow by a factor of 1 or more; got 0.5"),
+        ({"first": 6}, "6 halved again and again never is 1; take 4"),
+    ],
+)
+def test_what_cannot_be_run_is_said_in_a_line(changes, complaint):
+    with pytest.raises(UsageError) as error:
+        FewStepsRun(**changes)
+    assert str(error.value) == complaint
+
+
+def weights(rungs) -> dict:
+    return {rung.stage.name: torch.cat([x.flatten() for x in rung.student.unet.state_dict().values()]) for rung in rungs}
+
+
+def test_killed_anywhere_it_goes_on_to_the_same_networks(tmp_path):
+    """Killed inside stage 1, between stages, and inside a halving: bit for bit what one go trains."""
+    whole = weights(climb(RUN, tmp_path / "whole"))
+    assert len(whole) == 5
+
+    class Killed(Exception):
+        pass
+
+    def kill_at(step):
+        def watch(record):
+            seen.append(record.step)
+            if len(seen) == step:
+                raise Killed
+
+        seen = []
+        return watch
+
+    for step in (2, 3, 1):  # of those that are still to do: inside stage 1; at its end and one more; inside a halving
+        with pytest.raises(Killed):
+            list(climb(RUN, tmp_path / "pieces", watch=kill_at(step)))
+    pieces = list(climb(RUN, tmp_path / "pieces"))
+    assert all(torch.equal(whole[name], again) for name, again in weights(pieces).items())
+    assert [len(rung.result["losses"]) for rung in pieces] == [3, 2, 2, 2, 2]
+    marks = [rung.result["marks"] for rung in pieces]
+    trained = []
+    assert [rung.result["marks"] for rung in climb(RUN, tmp_path / "pieces", watch=trained.append)] == marks
+    assert not trained  # what is done is read
+
+
+def test_another_run_is_not_mixed_in(tmp_path):
+    list(climb(RUN, tmp_path))
+    with pytest.raises(UsageError, match="result of another run"):
+        list(climb(FewStepsRun(**(vars(RUN) | {"seed": 1})), tmp_path))
+
+
+def test_a_student_starts_as_its_teacher_and_is_no_part_of_it():
+    domain = TinyDigits()
+    first = stages(RUN)[0]
+    student, losses = train_stage(RUN, first, domain)
+    assert student.takes_w and student.prediction_type == "v_prediction" and len(losses) == 3
+    frozen = FewStepsRun(**(vars(RUN) | {"halving_lr": 0.0}))
+    after, _ = train_stage(frozen, stages(frozen)[1], domain, student)
+    pairs = list(zip(student.unet.parameters(), after.unet.parameters(), strict=True))
+    assert all(torch.equal(a, b) and a.data_ptr() != b.data_ptr() for a, b in pairs)
+    moved, _ = train_stage(RUN, stages(RUN)[1], domain, student)
+    assert any(not torch.equal(a, b) for a, b in zip(student.unet.parameters(), moved.unet.parameters(), strict=True))
+
+
+def test_a_halving_that_loses_too_much_is_the_last_of_its_sampler(tmp_path, monkeypatch):
+    """FID 10 at stage 1, 11 and 22 by DDIM (twice as much), 10 and 10 by the stochastic sampler."""
+    monkeypatch.setattr(TinyDigits, "fids", [value for value in (10.0, 11.0, 22.0, 10.0, 10.0) for _ in range(2)])
+    run = FewStepsRun(**(vars(RUN) | {"first": 8, "last": 1, "allowed": 1.5}))
+    rungs = list(climb(run, tmp_path))
+    names = [rung.stage.name for rung in rungs]
+    assert names[:4] == [STAGE_1, "deterministic, 4 steps", "deterministic, 2 steps", "stochastic, 4 steps"]
+    assert "deterministic, 1 step" not in names
+    assert rungs[2].result["stopped"] == "deterministic, 2 steps: FID is 2.00 times what it was, more than 1.5; stopped here"
+    assert growth(rungs[2].result["marks"], rungs[1].result["marks"]) == pytest.approx(2)
+    # and it stays stopped when the run is read again
+    assert [rung.stage.name for rung in climb(run, tmp_path)] == names
+
+
+def test_evaluations_are_counted_as_they_are_made(tmp_path, monkeypatch):
+    """nfe of every row = the batches of one picture that its UNet saw."""
+    drawn = []
+    draw = TinyDigits.draw
+
+    def counted(self, model, count, **settings):
+        calls = []
+        handle = model.unet.register_forward_pre_hook(lambda module, args: calls.append(len(args[0])))
+        images = draw(self, model, count, **settings)
+        handle.remove()
+        drawn.append(sum(calls) / count)
+        return images
+
+    monkeypatch.setattr(TinyDigits, "draw", counted)
+    result = run_one("a", RUN, tmp_path)
+    assert set(result["rows"]) == {"teacher", STAGE_1, *SAMPLERS}
+    rungs = [(1.0 * marks["nfe"]) for way in SAMPLERS for of in result["rows"][way].values() for marks in of.values()]
+    assert drawn[2:10] == rungs == [2.0, 2.0, 1.0, 1.0] * 2  # after stage 1's own two
+    assert [marks["nfe"] for marks in result["rows"]["teacher"]["4"].values()] == [4, 8]
+    assert drawn[10:] == [
+        marks["nfe"] for way in ("teacher", STAGE_1) for of in result["rows"][way].values() for marks in of.values()
+    ]
+
+
+def test_the_table_is_the_mean_over_seeds(tmp_path):
+    results = [run_one(str(seed), FewStepsRun(**(vars(RUN) | {"seed": seed})), tmp_path) for seed in (0, 1)]
+    rows = summarize(json.loads(json.dumps(results)))
+    mark = rows["deterministic"]["1"]["1"]
+    values = [result["rows"]["deterministic"]["1"]["1"]["fid"] for result in results]
+    assert mark["fid"].value == pytest.approx(sum(values) / 2) and mark["seeds"] == 2 and mark["nfe"] == 1
+    assert mark["all"].value == 0.5
+    assert undistilled(RUN, tmp_path / "0").items() <= results[0]["rows"].items()
+
+
+def test_presets_are_runs():
+    for domain in ("digits", "mini-sd"):
+        for preset in ("smoke", "cpu", "gpu"):
+            assert budget(domain, preset, seed=3).seed == 3
+    assert budget("mini-sd", "cpu").w_max == 13 and budget("digits", "cpu").w_max == 4
+    with pytest.raises(UsageError, match="unknown domain"):
+        budget("cats", "cpu")
+
+
+def test_real_digits_are_mnist():
+    """Decoded, a row of the source is the image of the label it says; and the marks know a real digit."""
+    domain = Digits()
+    rows = torch.tensor([0, 1, 59_999])
+    assert domain.source.c[rows].tolist() == [5, 0, 8]
+    pixels = domain.teacher.codec.decode(domain.source.x0(rows))
+    assert ((pixels + 1) * 127.5).round().to(torch.uint8).equal(domain.source.images[rows])
+    by_label = [(domain.source.c == label).nonzero().flatten()[:20] for label in range(10)]
+    images = domain.source.images[torch.stack(by_label, dim=1).flatten()]  # 0 1 2 ... 9 0 1 2 ...
+    marks = domain.marks(images)
+    assert marks["all"][0] >= 198 and marks["all"][1] == 200 and 0.8 < marks["diversity"] < 1.2
+    assert SimpleNamespace(**marks).fid < 30

@@ -16,6 +16,7 @@ def few_steps(
     samplers: tuple[str, ...] = ("deterministic", "stochastic"),
     allowed: float | None = None,
     jobs: int | None = None,
+    ship: Path | None = None,
     out: Path | None = None,
 ) -> None:
     """Stage 1, then half the steps again and again, marked after every stage; over several seeds. Resumes stage by stage.
@@ -26,19 +27,26 @@ def few_steps(
         samplers: stage 2 once for each: deterministic, stochastic.
         allowed: end a sampler's halvings when one of them has let FID grow by more than this factor.
         jobs: runs at a time; default one a core.
+        ship: write the first seed's networks for the deterministic sampler here, in 8 bits.
         out: write the table here, not to runs/few-steps/<domain>.json.
     """
+    from rcedu import few_steps as pipeline
     from rcedu.domains import DOMAINS
-    from rcedu.few_steps import budget, run_all, summarize
 
     folder = runs_folder() / "few-steps"
-    runs = {f"{domain}/seed-{seed}": budget(domain, preset(), seed=seed, samplers=samplers, allowed=allowed) for seed in seeds}
-    results = run_all(runs, folder, jobs=jobs)
-    rows = summarize(list(results.values()))
+    runs = {
+        f"{domain}/seed-{seed}": pipeline.budget(domain, preset(), seed=seed, samplers=samplers, allowed=allowed)
+        for seed in seeds
+    }
+    results = pipeline.run_all(runs, folder, jobs=jobs)
+    rows = pipeline.summarize(list(results.values()))
     command = f"RCEDU_PRESET={preset()} rcedu few-steps {domain} --seeds {' '.join(map(str, seeds))}"
     command += f" --samplers {' '.join(samplers)}" + (f" --allowed {allowed:g}" if allowed is not None else "")
     stopped = [line for result in results.values() for line in result["stopped"]]
     table = {"provenance": provenance(command, preset()), "w": DOMAINS[domain].w, "rows": rows, "runs": results}
+    if ship is not None:
+        name, run = next(iter(runs.items()))
+        pipeline.ship(run, folder / name, ship, command=command)
     write_json(out or folder / f"{domain}.json", table)
     print(plain_table(few_steps_table(rows, f"{DOMAINS[domain].w:g}")))
     print("\n".join(stopped))

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from rcedu import side_by_side
 from rcedu.checkpoints import stored_losses
 from rcedu.domains import DOMAINS, SAMPLERS, CaptionedPictures, Digits
-from rcedu.files import UsageError, write_json
+from rcedu.files import UsageError, from_8_bits, load_tensors, save_tensors, to_8_bits, write_json
 from rcedu.guided_distillation import guidance_step, guidance_student, halving_step
 from rcedu.models import DiffusionModel, with_unet
 from rcedu.progressive import halvings
@@ -145,7 +145,7 @@ def climb(
     for stage in stages(run):
         if stage.sampler in stopped:
             continue
-        here = Path(folder) / stage.name.replace(", ", "-").replace(" ", "-")
+        here = Path(folder) / folder_of(stage)
         before = done[stage.before] if stage.before else None
         result = side_by_side.finished(here, run)
         if result is None:
@@ -186,6 +186,34 @@ def load_student(teacher: DiffusionModel, folder: Path) -> DiffusionModel:
     """The student whose unet/ this is: as the teacher, but it takes w and predicts v."""
     student = guidance_student(teacher, prediction_type="v_prediction")
     return with_unet(student, type(student.unet).from_pretrained(folder, use_safetensors=True)).eval()
+
+
+def folder_of(stage: Stage) -> str:
+    """The folder of a stage within a run's; also the name of its file where it ships."""
+    return stage.name.replace(", ", "-").replace(" ", "-")
+
+
+def ship(run: FewStepsRun, folder: Path, out: Path, sampler: str = "deterministic", command: str = "") -> list[Path]:
+    """Write the networks of stage 1 and of one sampler's halvings, in 8 bits, from a run's folder to `out`."""
+    paths = []
+    for stage in stages(run):
+        unet = Path(folder) / folder_of(stage) / "unet" / "diffusion_pytorch_model.safetensors"
+        if stage.sampler == sampler and unet.exists():
+            paths.append(Path(out) / f"{folder_of(stage)}.safetensors")
+            save_tensors(
+                paths[-1], to_8_bits(load_tensors(unet)[0]), {"command": command, "stage": stage.name, "seed": run.seed}
+            )
+    return paths
+
+
+def shipped_student(teacher: DiffusionModel, path: Path) -> DiffusionModel:
+    """A network that `ship` wrote. UsageError when the file is none, or another network's."""
+    student = guidance_student(teacher, prediction_type="v_prediction")
+    try:
+        student.unet.load_state_dict(from_8_bits(load_tensors(path)[0]))
+    except RuntimeError as error:
+        raise UsageError(f"{path} does not hold a few-step student of this teacher") from error
+    return student.eval()
 
 
 def growth(marks: dict[str, dict], before: dict[str, dict]) -> float:
@@ -235,7 +263,10 @@ def undistilled(run: FewStepsRun, folder: Path) -> dict[str, dict[str, dict]]:
     found = side_by_side.finished(path, run)
     if found is None:
         domain = DOMAINS[run.domain]()
-        models = {"teacher": domain.teacher, STAGE_1: load_student(domain.teacher, Path(folder) / "stage-1" / "unet")}
+        models = {
+            "teacher": domain.teacher,
+            STAGE_1: load_student(domain.teacher, Path(folder) / folder_of(stages(run)[0]) / "unet"),
+        }
         grid = [Stage("", "deterministic", steps, None, 0) for steps in halvings(run.first, run.last)]
         marks = {name: {str(stage.steps): score(run, stage, domain, model) for stage in grid} for name, model in models.items()}
         found = {"run": asdict(run), "marks": marks}

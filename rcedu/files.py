@@ -141,6 +141,36 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict | None =
         safetensors.torch.save_file(tensors, temporary, metadata={"json": json.dumps(metadata or {})})
 
 
+SCALE = ".scale"  # ends the name of an 8-bit tensor's scales
+
+
+def to_8_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights in a quarter of the bytes: every matrix and kernel as int8, with one 16-bit scale an output channel.
+
+    x ~ scale int8, scale = max |x| / 127 over the channel, so that no weight is off by more than half a scale (and what the
+    scale's own rounding adds); vectors (biases, norms) become 16-bit floats. `from_8_bits` reads them.
+    """
+    packed = {}
+    for name, x in tensors.items():
+        if x.ndim < 2:
+            packed[name] = x.half()
+            continue
+        scale = (x.flatten(1).abs().amax(dim=1).float() / 127).clamp(min=2**-24).half()  # the smallest 16-bit number
+        packed[name + SCALE] = scale
+        packed[name] = (x / scale.float().view(-1, *[1] * (x.ndim - 1))).round().clamp(-127, 127).to(torch.int8)
+    return packed
+
+
+def from_8_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What `to_8_bits` packed, as 32-bit floats."""
+    scales = {name.removesuffix(SCALE): x.float() for name, x in tensors.items() if name.endswith(SCALE)}
+    return {
+        name: x.float() * scales[name].view(-1, *[1] * (x.ndim - 1)) if name in scales else x.float()
+        for name, x in tensors.items()
+        if not name.endswith(SCALE)
+    }
+
+
 def load_weights(module: torch.nn.Module, path: Path, what: str) -> None:
     """Read a module's weights; UsageError when the file is missing or is not `what`'s ("a digit classifier")."""
     try:

@@ -9,7 +9,20 @@ from small import seeded, small_digit_model
 
 from rcedu import few_steps
 from rcedu.domains import SAMPLERS, Digits, sampler_settings
-from rcedu.few_steps import STAGE_1, FewStepsRun, budget, climb, growth, run_one, stages, summarize, train_stage, undistilled
+from rcedu.few_steps import (
+    STAGE_1,
+    FewStepsRun,
+    budget,
+    climb,
+    growth,
+    run_one,
+    ship,
+    shipped_student,
+    stages,
+    summarize,
+    train_stage,
+    undistilled,
+)
 from rcedu.files import UsageError
 
 
@@ -167,6 +180,20 @@ def test_the_table_is_the_mean_over_seeds(tmp_path):
     assert mark["fid"].value == pytest.approx(sum(values) / 2) and mark["seeds"] == 2 and mark["nfe"] == 1
     assert mark["all"].value == 0.5
     assert undistilled(RUN, tmp_path / "0").items() <= results[0]["rows"].items()
+
+
+def test_what_ships_draws_nearly_the_same(tmp_path):
+    domain = TinyDigits()
+    rungs = {rung.stage.name: rung.student for rung in climb(RUN, tmp_path / "run")}
+    paths = ship(RUN, tmp_path / "run", tmp_path / "out", command="rcedu few-steps")
+    assert [path.stem for path in paths] == ["stage-1", "deterministic-2-steps", "deterministic-1-step"]
+    noise, c = domain.teacher.noise(4, seed=0), torch.arange(4)
+    again = shipped_student(domain.teacher, paths[1])
+    ours = rungs["deterministic, 2 steps"].sample_x0(noise, c, w=2.0, steps=2)
+    stored = again.sample_x0(noise, c, w=2.0, steps=2)
+    assert 0 < (ours - stored).square().mean() < 1e-3 * ours.square().mean()
+    with pytest.raises(UsageError, match="does not hold a few-step student"):
+        shipped_student(Digits().teacher, paths[1])
 
 
 def test_presets_are_runs():

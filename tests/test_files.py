@@ -13,11 +13,13 @@ from rcedu.files import (
     UsageError,
     atomic_folder,
     atomic_path,
+    from_8_bits,
     hash_tensors,
     load_tensors,
     read_json,
     save_tensors,
     sha256,
+    to_8_bits,
     write_json,
 )
 
@@ -232,3 +234,29 @@ def test_nan_is_written_as_null(tmp_path):
     assert json.loads((tmp_path / "x.json").read_text(), parse_constant=pytest.fail) == {
         "interval": [1.0, None, None], "deep": [{"a": None}], "n": 1,
     }  # fmt: skip
+
+
+def test_8_bits_are_a_quarter_of_the_bytes_and_off_by_half_a_scale(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    kernel = torch.randn(32, 16, 3, 3, generator=generator) * torch.logspace(-3, 1, 32).view(-1, 1, 1, 1)
+    kernel[5] = 0.0
+    tensors = {
+        "kernel": kernel,
+        "matrix": torch.randn(64, 48, generator=generator),
+        "bias": torch.randn(32, generator=generator),
+    }
+    save_tensors(tmp_path / "packed", to_8_bits(tensors), {"seed": 3})
+    save_tensors(tmp_path / "whole", tensors)
+    packed, metadata = load_tensors(tmp_path / "packed")
+    again = from_8_bits(packed)
+    assert metadata == {"seed": 3} and set(again) == set(tensors)
+    for name in ("kernel", "matrix"):
+        x = tensors[name].flatten(1)
+        scale = x.abs().amax(dim=1, keepdim=True) / 127
+        assert again[name].dtype == torch.float32 and again[name].shape == tensors[name].shape
+        # half a scale for the rounding; 127 x 2^-11 more for the 16-bit scale itself
+        assert ((again[name].flatten(1) - x).abs() <= scale * (0.5 + 127 / 2048) + 1e-7).all()
+    assert torch.allclose(again["bias"], tensors["bias"], rtol=1e-3)
+    assert (tmp_path / "packed").stat().st_size < 0.32 * (tmp_path / "whole").stat().st_size
+    # packing what was packed changes nothing more than the scales' rounding
+    assert torch.allclose(from_8_bits(to_8_bits(again))["kernel"], again["kernel"], rtol=2e-3, atol=1e-7)

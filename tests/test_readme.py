@@ -10,7 +10,7 @@ from rcedu.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = ["README.md", "data/README.md"]
+PAGES = ["README.md", "RESULTS.md", "data/README.md"]
 
 
 def test_make_targets_exist():
@@ -50,5 +50,5 @@ def test_top_level():
         pytest.skip("not a git checkout")
     top = {name.split("/")[0] for name in tracked if name and not name.startswith(".")}
     assert top == {
-        "notebooks", "rcedu", "data", "tests", "environment.yml", "README.md", "pyproject.toml", "Makefile", "LICENSE",
+        "notebooks", "rcedu", "data", "tests", "environment.yml", "README.md", "RESULTS.md", "pyproject.toml", "Makefile", "LICENSE",
     }  # fmt: skip

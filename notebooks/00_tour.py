@@ -110,7 +110,7 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | | `text_data`, `text_students`, `text_tables` | its students: what they learn from, one training, the tables (notebooks 05 and 06) |
 # | | `domains`, `few_steps` | guided distillation from end to end: what is made fast, how it is marked, both stages |
 # | | `schedules`, `conditioning` | $p(t)$ by name; how much the condition matters (notebook 03) |
-# | | `metrics`, `report`, `plots`, `diagrams`, `panels`, `widgets` | scores, tables, figures, explorers |
+# | | `metrics`, `report`, `plots`, `few_step_figures`, `diagrams`, `panels`, `widgets` | scores, tables, figures, explorers |
 # | | `notebooks`, `cli`, `text_commands`, `few_step_commands`, `speed_commands`, `side_by_side`, `workers` | pages, commands; several trainings at once |
 # | | `anatomy`, `benchmark`, `usual_loop`, `race` | MACs and step times; our step in a race with the usual one |
 #

@@ -23,7 +23,9 @@ from rcedu.captioned_digits import prompts
 from rcedu.codecs import Autoencoder
 from rcedu.conditions import PromptEncoder
 from rcedu.distillation import DistilledStudent, distillation_step, make_student
+from rcedu.domains import DOMAINS
 from rcedu.files import UsageError
+from rcedu.guided_distillation import guidance_student
 from rcedu.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.models import DiffusionModel
 from rcedu.pools import PromptPool
@@ -241,6 +243,48 @@ def latencies(rounds: int = 7, steps: int = 25) -> dict[str, dict]:
     }
 
 
+# --- few steps ------------------------------------------------------------------------------------
+
+
+def few_step_latencies(domain: str, count: int = 1, rounds: int = 7) -> dict[str, dict[str, dict]]:
+    """`count` pictures by the guided teacher in 50 steps, and by networks that take w in 50, 4 and 1, on one thread of the CPU.
+
+    {"UNet": ..., "end to end": ...}, each {name: {"ms": median, "times_as_fast": [value, low, high] as the first}}.
+    End to end is from the conditions as one asks for them to the picture. Weights do not matter, so the student is untrained.
+    """
+    of = DOMAINS[domain]()
+    teacher, student = of.teacher, guidance_student(of.teacher)
+    noise, asked = teacher.noise(count, seed=0), of.asked(count)
+    c = asked if isinstance(asked, Tensor) else teacher.conditions.tokenize(asked)
+    ways = {"teacher, 50 steps": (teacher, 50)} | {f"takes w, {n} step{'s' * (n > 1)}": (student, n) for n in (50, 4, 1)}
+
+    def latents(model: DiffusionModel, steps: int) -> Iterator[None]:
+        while True:
+            yield model.sample_x0(noise, c, w=of.w, steps=steps)
+
+    def pictures(model: DiffusionModel, steps: int) -> Iterator[None]:
+        while True:
+            yield of.draw(model, count, w=of.w, steps=steps)
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        seen = {
+            name: race({way: draw(*settings) for way, settings in ways.items()}, rounds, warmup=1)
+            for name, draw in (("UNet", latents), ("end to end", pictures))
+        }
+    finally:
+        torch.set_num_threads(threads)
+    first = next(iter(ways))
+    return {
+        name: {
+            way: {"ms": round(statistics.median(row["ms"]), 2), "times_as_fast": ratio(rows[first]["ms"], row["ms"])}
+            for way, row in rows.items()
+        }
+        for name, rows in seen.items()
+    }
+
+
 # --- tables ---------------------------------------------------------------------------------------
 
 
@@ -254,9 +298,9 @@ def steps_table(steps: dict[str, dict]) -> str:
 
 
 def sampling_table(sampling: dict[str, dict]) -> str:
-    """Markdown of `latencies`."""
-    lines = ["| model | ms a picture | times as fast as mini-SD |", "|---|---|---|"]
+    """Markdown of `latencies`, or of one half of `few_step_latencies`."""
+    lines = [f"| model | ms | times as fast as {next(iter(sampling))} |", "|---|---|---|"]
     for name, row in sampling.items():
         fast = format_interval(row["times_as_fast"], scale=1, digits=2) if name != next(iter(sampling)) else "1"
-        lines.append(f"| {name} | {row['ms']:.0f} | {fast} |")
+        lines.append(f"| {name} | {row['ms']:.{0 if row['ms'] >= 10 else 1}f} | {fast} |")
     return "\n".join(lines)

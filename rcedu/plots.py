@@ -25,7 +25,8 @@ def arm_colour(name: str) -> str:
     return ARM_COLOURS.get(name.split(":")[0].split(",")[0], GREY)
 
 
-def _axes(figure: Figure, *, xlabel: str, ylabel: str, position=(1, 1, 1)):
+def plain_axes(figure: Figure, *, xlabel: str, ylabel: str, position=(1, 1, 1)):
+    """Axes as all figures here have them: labelled, open above and to the right, with a faint grid."""
     axes = figure.add_subplot(*position)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
@@ -136,7 +137,7 @@ def lines(
     band  shade this stretch of x
     """
     figure = Figure(figsize=(7.5, 3.6), layout="constrained")
-    axes = _axes(figure, xlabel=xlabel, ylabel=ylabel)
+    axes = plain_axes(figure, xlabel=xlabel, ylabel=ylabel)
     if band:
         axes.axvspan(*band, color=GREY, alpha=0.13, linewidth=0)
     for i, (name, y) in enumerate(curves.items()):
@@ -158,7 +159,7 @@ def lines(
 def loss_curves(histories: Mapping[str, Sequence[float]], *, ylabel: str = r"$\mathcal{L}_\mathrm{out}$") -> Figure:
     """Loss against training step, one curve an arm, each smoothed over a thirtieth of its length."""
     figure = Figure(figsize=(7.5, 3.6), layout="constrained")
-    axes = _axes(figure, xlabel="training step", ylabel=ylabel)
+    axes = plain_axes(figure, xlabel="training step", ylabel=ylabel)
     for i, (name, values) in enumerate(histories.items()):
         values = torch.tensor(values, dtype=torch.float64)
         span = max(1, len(values) // 30)
@@ -184,7 +185,7 @@ def accuracy_bars(results: Mapping[str, Sequence[tuple[str, Sequence[float]]]]) 
     """Grouped bars with 95% intervals: arm -> [(what was asked, (value, low, high)), ...], values in [0, 1]."""
     groups = [label for label, _ in next(iter(results.values()))]
     figure = Figure(figsize=(7.5, 3.8), layout="constrained")
-    axes = _axes(figure, xlabel="", ylabel="read as asked, %")
+    axes = plain_axes(figure, xlabel="", ylabel="read as asked, %")
     width = 0.8 / len(results)
     for i, (name, values) in enumerate(results.items()):
         x = [group + (i - (len(results) - 1) / 2) * width for group in range(len(groups))]
@@ -217,7 +218,7 @@ def interval_dots(
     groups, colours = groups or [""] * len(names), colours or {"": BLUE}
     figure = Figure(figsize=(10, 0.28 * len(names) + 0.9), layout="constrained")
     for i, (title, intervals) in enumerate(columns.items()):
-        axes = _axes(figure, xlabel=title, ylabel="", position=(1, len(columns), i + 1))
+        axes = plain_axes(figure, xlabel=title, ylabel="", position=(1, len(columns), i + 1))
         for marker, (group, colour) in zip("osD^vPX", colours.items(), strict=False):
             rows = [row for row, own in enumerate(groups) if own == group]
             values = [intervals[row][0] for row in rows]
@@ -239,7 +240,7 @@ def confusion_bars(read_as: Mapping[str, Sequence[int]], asked: int) -> Figure:
     """What the judge reads when `asked` was asked for: arm -> ten counts; one panel an arm."""
     figure = Figure(figsize=(3.4 * len(read_as), 2.7), layout="constrained")
     for i, (name, counts) in enumerate(read_as.items()):
-        axes = _axes(figure, xlabel="read as", ylabel="samples, %" if i == 0 else "", position=(1, len(read_as), i + 1))
+        axes = plain_axes(figure, xlabel="read as", ylabel="samples, %" if i == 0 else "", position=(1, len(read_as), i + 1))
         shares = [100 * count / sum(counts) for count in counts]
         bars = axes.bar(range(10), shares, color=arm_colour(name), alpha=0.45)
         bars[asked].set(alpha=1, edgecolor="black", linewidth=1.2)

@@ -43,6 +43,28 @@ def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None
         print(plain_table(benchmark.sampling_table(found["sampling"])))
 
 
+def latency(rounds: int = 10, out: Path | None = None) -> None:
+    """Time few steps against many: one picture and fifty at once, on digits and mini-SD; the network alone and end to end.
+
+    Args:
+        rounds: pictures of each way that are timed.
+        out: write the figures here; default runs/latency.json. data/digits/results/latency.json is the one that ships.
+    """
+    from rcedu import benchmark
+
+    if rounds < 2:
+        raise UsageError(f"an interval needs at least 2 rounds; got {rounds}")
+    found = {
+        f"{domain}, {count} at once": benchmark.few_step_latencies(domain, count, rounds)
+        for domain, count in tqdm([(domain, count) for domain in benchmark.DOMAINS for count in (1, 50)])
+    }
+    stamp = provenance(f"rcedu latency --rounds {rounds}", preset())
+    write_json(out or runs_folder() / "latency.json", {"provenance": stamp, **found})
+    for name, parts in found.items():
+        for part, rows in parts.items():
+            print(f"{name}, {part}\n{plain_table(benchmark.sampling_table(rows))}\n")
+
+
 def anatomy(threads: int = 1, batch_size: int = 64) -> None:
     """Time a training step against UNet anatomy on this machine: the table behind the choice of the digits' UNet."""
     from rcedu.anatomy import measure
@@ -71,4 +93,4 @@ def sliders() -> None:
         print(f"{name}: median {times[21]:.0f} ms, slowest {times[-1]:.0f} ms")
 
 
-COMMANDS = (bench, anatomy, sliders)
+COMMANDS = (bench, latency, anatomy, sliders)

@@ -1,0 +1,156 @@
+"""Figures of notebooks 07 and 08: two steps in one, nested grids, marks against steps, quality against diversity."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from rcedu.models import DiffusionModel
+from rcedu.noise import alpha_sigma
+from rcedu.plots import BLUE, CYCLE, GREEN, GREY, STYLES, VERMILLION, plain_axes
+from rcedu.progressive import Jump, one_step_target, two_steps
+from rcedu.sampling import ddim_step, time_grid
+
+WAYS = {  # how pictures are drawn: title, colour, marker; everywhere the same
+    "teacher": ("teacher, two evaluations a step", GREY, "o"),
+    "stage 1": ("stage 1, plain DDIM", VERMILLION, "s"),
+    "deterministic": ("stage 2, deterministic", BLUE, "D"),
+    "stochastic": ("stage 2, stochastic", GREEN, "^"),
+}
+MARKS = {"all": ("read as asked, %", 100), "fid": ("FID", 1), "diversity": ("diversity, share of real", 1)}
+
+
+def step_curves(rows: Mapping[str, Mapping], w: str, marks: Sequence[str] = ("all", "fid")) -> Figure:
+    """Marks against the number of sampling steps, a line a way, with 95% intervals where there are several seeds.
+
+    rows  way -> steps -> w -> {mark: (value, low, high)}, as `rcedu.few_steps.summarize` makes them
+    """
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    for i, mark in enumerate(marks):
+        title, scale = MARKS[mark]
+        axes = plain_axes(figure, xlabel="sampling steps $N$", ylabel=title, position=(1, len(marks), i + 1))
+        for line, (way, of) in enumerate(rows.items()):
+            label, colour, marker = WAYS[way]
+            x, y = [int(steps) for steps in of], [[scale * (part or 0) for part in row[w][mark]] for row in of.values()]
+            known = all(part is not None for row in of.values() for part in row[w][mark])
+            error = [[value - low for value, low, _ in y], [high - value for value, _, high in y]] if known else None
+            axes.errorbar(
+                x, [value for value, _, _ in y], yerr=error, color=colour, marker=marker, markersize=5, capsize=3,
+                linestyle=STYLES[line % len(STYLES)], label=label,
+            )  # fmt: skip
+        axes.set_xscale("log", base=2)
+        ticks = sorted({int(steps) for of in rows.values() for steps in of})
+        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        axes.minorticks_off()
+        if mark == "fid":
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
+    return figure
+
+
+def quality_diversity(rows: Mapping[str, Mapping], way: str, steps: Sequence[str]) -> Figure:
+    """Accuracy against diversity, a curve a number of steps, a point a w: one network's choices."""
+    figure = Figure(figsize=(7.5, 4), layout="constrained")
+    axes = plain_axes(figure, xlabel="diversity: spread within a digit, share of real digits'", ylabel="read as asked, %")
+    for i, N in enumerate(steps):
+        of = rows[way][N]
+        x, y = [row["diversity"][0] for row in of.values()], [100 * row["all"][0] for row in of.values()]
+        name = f"$N = {N}$"
+        axes.plot(x, y, color=CYCLE[i % len(CYCLE)], linestyle=STYLES[i % len(STYLES)], marker="o", markersize=4, label=name)
+        for k in (0, len(x) - 1):
+            text = f"$w = {list(of)[k]}$"
+            axes.annotate(
+                text, (x[k], y[k]), textcoords="offset points", xytext=(5, -11), fontsize=8, color=CYCLE[i % len(CYCLE)]
+            )
+    axes.legend(frameon=False)
+    return figure
+
+
+def nested_grids(steps: Sequence[int], T: int) -> Figure:
+    """Where each number of steps evaluates the network: a row a number, a dot a time; every row is a half of the one above."""
+    figure = Figure(figsize=(8, 0.3 * len(steps) + 0.8), layout="constrained")
+    axes = plain_axes(figure, xlabel="timestep $t$", ylabel="$N$")
+    for row, N in enumerate(steps):
+        grid = time_grid(N, T)
+        axes.plot(grid, [row] * N, linestyle="none", marker="o", markersize=4, color=BLUE)
+    axes.set_yticks(range(len(steps)), [str(N) for N in steps])
+    axes.set_xlim(-10, T + 9)
+    axes.invert_yaxis()
+    return figure
+
+
+class JumpPicture(NamedTuple):
+    """A real jump, seen in the coordinates where a DDIM step is a straight line.
+
+    Over the noise level s = sigma/alpha, x/alpha moves along eps: x_t/alpha_t = x0_hat + s eps_hat. Of the many dimensions
+    one is drawn: along second - first, the teacher's two predictions of x0, in units of their distance, and sheared so that
+    the first step lies flat. So the first prediction is at height 0, the second at 1, and x_tilde at its k.
+    """
+
+    s: Tensor  # (3,) of t, t_mid, t_next
+    height: Tensor  # (3,) of z_t, z_mid, z_next; the first two are 0
+    k: float  # of x_tilde
+    fine_s: Tensor  # of a way with many more steps
+    fine_height: Tensor
+
+
+@torch.no_grad()
+def jump_picture(model: DiffusionModel, z_t: Tensor, c: Tensor, w: float, jump: Jump, every: int = 5) -> JumpPicture:
+    """What two DDIM steps of a model do over a jump, and what its steps of `every` timesteps would have done.
+
+    z_t (1, C, H, W) at jump.t (1,);  c (1, ...)
+    """
+    predict, scheduler = model.predictor(c, w), model.scheduler
+    z_next, (first, second) = two_steps(predict, z_t, jump, scheduler)
+    x_tilde = one_step_target(first, second, jump, scheduler)
+    z_mid, _ = ddim_step(z_t, predict(z_t, jump.t), jump.t, jump.t_mid, scheduler)
+    alpha_t, sigma_t = alpha_sigma(scheduler, jump.t)
+    eps = (z_t - alpha_t * first) / sigma_t
+    along = (second - first).flatten()
+
+    def place(z: Tensor, t: Tensor) -> tuple[float, float]:
+        """(s, height) of x_t = z at time t."""
+        alpha, sigma = alpha_sigma(scheduler, t)
+        s = float(sigma / alpha)
+        return s, float((z / alpha - first - s * eps).flatten() @ along / along.square().sum())
+
+    points = [place(z, t) for z, t in zip((z_t, z_mid, z_next), jump, strict=True)]
+    fine, z = [points[0]], z_t
+    grid = [*range(int(jump.t), int(jump.t_next), -every), int(jump.t_next)]
+    for t, t_next in pairwise(grid):
+        now, then = torch.tensor([t]), torch.tensor([t_next])
+        z, _ = ddim_step(z, predict(z, now), now, then, scheduler)
+        fine.append(place(z, then))
+    s, height = (torch.tensor(x) for x in zip(*points, strict=True))
+    fine_s, fine_height = (torch.tensor(x) for x in zip(*fine, strict=True))
+    k = float((x_tilde - first).flatten() @ along / along.square().sum())
+    return JumpPicture(s, height, k, fine_s, fine_height)
+
+
+def two_steps_diagram(picture: JumpPicture) -> Figure:
+    """Two steps of the teacher, and the one of the student that ends where they end; each aims at its x0 on the left edge."""
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = plain_axes(figure, xlabel=r"noise level $\sigma/\alpha$", ylabel=r"$x/\alpha$ along $\hat x_2 - \hat x_1$")
+    (s_t, s_mid, s_next), (_, y_mid, y_next) = picture.s.tolist(), picture.height.tolist()
+    axes.plot(picture.fine_s, picture.fine_height, color=GREY, linestyle=":", label="the teacher's way in many small steps")
+    axes.plot([s_t, s_mid], [0, y_mid], color=BLUE, marker="o", linewidth=2.5, label="two steps of the teacher")
+    axes.plot([s_mid, s_next], [y_mid, y_next], color=BLUE, marker="o", linewidth=2.5)
+    axes.plot([s_mid, 0], [y_mid, 0], color=BLUE, linewidth=0.8, linestyle="--")
+    axes.plot([s_next, 0], [y_next, 1], color=BLUE, linewidth=0.8, linestyle="--")
+    axes.plot([s_t, s_next], [0, y_next], color=VERMILLION, linewidth=2.5, label="one step of the student")
+    axes.plot([s_next, 0], [y_next, picture.k], color=VERMILLION, linewidth=0.8, linestyle="--")
+    span = 0.012 * s_t
+    for y, name, colour in ((0, r"$\hat x_1$", BLUE), (1, r"$\hat x_2$", BLUE), (picture.k, r"$\tilde x$", VERMILLION)):
+        axes.plot([0], [y], marker="s", color=colour, clip_on=False)
+        axes.text(-span, y, name, ha="right", va="center", color=colour, fontsize=13)
+    for s, y, name in ((s_t, 0, "$z_t$"), (s_mid, y_mid, r"$z_\mathrm{mid}$"), (s_next, y_next, r"$z_\mathrm{next}$")):
+        axes.annotate(name, (s, y), textcoords="offset points", xytext=(4, 6), fontsize=12)
+    axes.set_xlim(0, 1.06 * s_t)
+    axes.set_yticks([0, 0.5, 1])
+    axes.tick_params(axis="y", pad=26)
+    axes.legend(frameon=False, loc="upper right")
+    return figure

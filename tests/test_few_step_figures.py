@@ -1,5 +1,7 @@
 """Geometry of the diagrams, on real models; and that curves are drawn where the numbers are."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from small import small_digit_model
@@ -27,7 +29,7 @@ def test_the_chord_ends_where_the_two_steps_end(index):
 def test_every_grid_is_half_of_the_one_above():
     axes = nested_grids([8, 4, 2, 1], 1000).axes[0]
     points = [set(line.get_xdata()) for line in axes.lines]
-    assert [len(row) for row in points] == [8, 4, 2, 1] and all(b < a for a, b in zip(points, points[1:], strict=False))
+    assert [len(row) for row in points] == [8, 4, 2, 1] and all(b < a for a, b in pairwise(points))
 
 
 def rows(seeds: bool) -> dict:

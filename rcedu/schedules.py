@@ -37,6 +37,8 @@ FAMILIES = {
     "overlap": Family(None),  # measured on a teacher: see `rcedu.random_conditioning.overlap`
     "indifference": Family(None),  # likewise
 }
+NONE = "none"  # no random conditioning: p(t) = 0
+CHOICES = (NONE, *FAMILIES)
 
 
 def measured_file() -> Path:
@@ -56,7 +58,7 @@ def _measured(path: Path) -> dict[str, Tensor]:
 def schedule(family: str, parameter: float | None = None, *, T: int, path: Path | None = None) -> Callable[[Tensor], Tensor]:
     """p(t) as a function of t alone.
 
-    family     one of FAMILIES
+    family     one of CHOICES
     parameter  of the family: lambda, the sigmoid's centre, or the constant; None for its default
     T          number of timesteps
     path       the measured tables; default `measured_file()`
@@ -64,9 +66,9 @@ def schedule(family: str, parameter: float | None = None, *, T: int, path: Path 
     UsageError for an unknown family, a parameter that a family does not have, a constant outside [0, 1],
     or measured tables that are missing.
     """
-    if family not in FAMILIES:
-        raise UsageError(f"unknown p(t) {family!r}; choose from {', '.join(FAMILIES)}")
-    p, knob = FAMILIES[family]
+    if family not in CHOICES:
+        raise UsageError(f"unknown p(t) {family!r}; choose from {', '.join(CHOICES)}")
+    p, knob = Family(partial(p_constant, p=0.0)) if family == NONE else FAMILIES[family]
     if parameter is not None and knob is None:
         raise UsageError(f"p(t) {family!r} has no parameter; got {parameter:g}")
     if p is None:

@@ -149,7 +149,7 @@ def distil(
     model = open_model(teacher)
     cache = Cache(samples or data_folder() / "mini-sd" / "cache", model)
     strangers = PromptPool(prompts() if pool is None else read_prompts_from(pool, column), model.conditions)
-    p = schedule("constant", 0.0, T=model.T) if run.p == "none" else schedule(run.p, run.p_parameter, T=model.T)
+    p = schedule(run.p, run.p_parameter, T=model.T)
     student = make_student(model, run.student, run.teacher_init, run.seed)
     if run.gradient_checkpointing:
         student.unet.enable_gradient_checkpointing()

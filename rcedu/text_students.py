@@ -25,7 +25,7 @@ from rcedu.metrics import FeatureFID
 from rcedu.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.models import DiffusionModel, with_unet
 from rcedu.pools import PromptPool
-from rcedu.schedules import FAMILIES, schedule
+from rcedu.schedules import CHOICES, schedule
 from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
 from rcedu.text_data import (
     POOLS,
@@ -66,7 +66,7 @@ class TextStudentRun:
 
     def __post_init__(self):
         for value, name, choices in (
-            (self.p, "p(t)", ["none", *FAMILIES]),
+            (self.p, "p(t)", CHOICES),
             (self.student, "student", [*BLOCK_STUDENTS, *CHANNEL_STUDENTS]),
             (self.pool, "pool", POOLS),
         ):
@@ -109,7 +109,7 @@ def train(
     each = pictures_each(run.absent, run.samples)
     source = RealImages(read_prompts(cache_prompts(each)), teacher) if run.real_images else data(shipped, each)
     model = DistilledStudent(make_student(teacher, run.student, run.teacher_init, run.seed), teacher)
-    p = schedule("constant", 0.0, T=teacher.T) if run.p == "none" else schedule(run.p, T=teacher.T, path=measured_file())
+    p = schedule(run.p, T=teacher.T, path=measured_file())
     texts = pool_texts(run.pool, run.absent, run.pool_size, run.nonsense, run.seed)  # free: also of what D has no picture of
     rows, pool = data_rows(cache_prompts(each), run.absent, run.samples), PromptPool(texts, teacher.conditions)
     step = distillation_step(teacher, model, source, rows, pool, p, task=run.real_images)

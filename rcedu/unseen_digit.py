@@ -25,7 +25,7 @@ from rcedu.metrics import FeatureFID
 from rcedu.models import DiffusionModel
 from rcedu.recipes import Shipped, preset
 from rcedu.report import provenance, summarize
-from rcedu.schedules import FAMILIES, label, schedule
+from rcedu.schedules import CHOICES, label, schedule
 from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
 from rcedu.training import Record, fit
 
@@ -56,7 +56,7 @@ class StudentRun:
     def __post_init__(self):
         labels_without(self.digit)  # refuses what is no digit
         for value, name, choices in (
-            (self.p, "p(t)", ["none", *FAMILIES]),
+            (self.p, "p(t)", CHOICES),
             (self.student, "student", [*BLOCK_STUDENTS, *CHANNEL_STUDENTS]),
             (self.space, "prediction space", ["v_prediction", "epsilon", "sample"]),
         ):
@@ -133,11 +133,6 @@ def visible_rows(cache: Cache, judge: DigitClassifier, run: StudentRun, threshol
     return keep.nonzero().flatten()
 
 
-def p_of(run: StudentRun, T: int) -> Callable[[Tensor], Tensor]:
-    """p(t) of a run, as a function of t."""
-    return schedule("constant", 0.0, T=T) if run.p == "none" else schedule(run.p, run.p_parameter, T=T)
-
-
 def make_student(teacher: DiffusionModel, run: StudentRun) -> DiffusionModel:
     """The untrained student of a run: surgery on the teacher's UNet, then random or inherited weights."""
     student = distillation.make_student(teacher, run.student, run.teacher_init, run.seed)
@@ -169,7 +164,7 @@ def train(
         cache,
         visible_rows(cache, shipped.judge, run),
         labels_without(None if run.pool_has_digit else run.digit),  # the pool: every label, the unseen one too
-        p_of(run, teacher.T),
+        schedule(run.p, run.p_parameter, T=teacher.T),
         space=run.space,
     )
     losses = stored_losses(folder) if folder else {}  # of the steps before a resume

@@ -24,6 +24,10 @@ def test_every_family_is_a_probability_at_every_parameter(family):
         assert not torch.equal(schedule(family, knob.low, T=T)(EVERY), schedule(family, knob.high, T=T)(EVERY))
 
 
+def test_none_never_swaps():
+    assert torch.equal(schedule("none", T=T)(EVERY), torch.zeros(T))
+
+
 def test_exponential_is_the_equation():
     assert torch.equal(schedule("exponential", 3.0, T=T)(EVERY), p_exponential(EVERY, T, 3.0))
     assert label("exponential", 3.0) == "exponential, λ = 3" and label("exponential") == "exponential, λ = 5"
@@ -33,9 +37,10 @@ def test_exponential_is_the_equation():
 @pytest.mark.parametrize(
     ("family", "parameter", "says"),
     [
-        ("cubic", None, "unknown p.t. 'cubic'; choose from exponential"),
+        ("cubic", None, "unknown p.t. 'cubic'; choose from none, exponential"),
         ("quadratic", 2.0, "'quadratic' has no parameter; got 2"),
         ("overlap", 2.0, "'overlap' has no parameter"),
+        ("none", 0.5, "'none' has no parameter"),
         ("constant", 1.5, r"must lie in \[0, 1\]; got 1.5"),
     ],
 )

@@ -16,14 +16,13 @@ import torch
 from tqdm.auto import tqdm
 
 from rcedu import side_by_side
-from rcedu.checkpoints import stored_losses
 from rcedu.domains import DOMAINS, SAMPLERS, CaptionedPictures, Digits
 from rcedu.files import UsageError, from_8_bits, load_tensors, save_tensors, to_8_bits, write_json
 from rcedu.guided_distillation import guidance_step, guidance_student, halving_step
 from rcedu.models import DiffusionModel, with_unet
 from rcedu.progressive import halvings
 from rcedu.report import summarize_plain
-from rcedu.training import Record, fit
+from rcedu.training import Record, fit_to_the_end
 
 STAGE_1 = "stage 1"
 
@@ -113,16 +112,11 @@ def train_stage(
         student = with_unet(before, copy.deepcopy(before.unet).requires_grad_(True))
         stride = 1 if stage.sampler == "deterministic" else 2
         step, lr = halving_step(before, student, domain.source, rows, w, stage.steps, stride=stride), run.halving_lr
-    losses = stored_losses(folder) if folder else {}
-    for record in fit(
+    (losses,) = fit_to_the_end(
         step, student, steps=stage.training_steps, batch_size=run.batch_size, seed=run.seed, lr=lr, warmup=20, decay="linear",
-        folder=folder, config=asdict(run) | {"stage": stage.name}, progress=progress,
-    ):  # fmt: skip
-        for name, value in record.losses.items():
-            losses.setdefault(name, []).append(value)
-        if watch:
-            watch(record)
-    return student, next(iter(losses.values()))
+        folder=folder, config=asdict(run) | {"stage": stage.name}, progress=progress, watch=watch,
+    ).values()  # fmt: skip
+    return student, losses
 
 
 class Rung(NamedTuple):

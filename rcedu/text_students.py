@@ -17,7 +17,6 @@ from torch import Tensor
 from rcedu import side_by_side
 from rcedu.cache import Cache
 from rcedu.captioned_digits import BACKGROUNDS, DIGITS, INKS, SLANTS, prompts, read_prompts
-from rcedu.checkpoints import stored_losses
 from rcedu.data import data_folder, runs_folder
 from rcedu.distillation import DistilledStudent, distillation_step, make_student
 from rcedu.files import UsageError
@@ -39,7 +38,7 @@ from rcedu.text_data import (
     real_pictures,
     samples_with,
 )
-from rcedu.training import Record, fit
+from rcedu.training import Record, fit_to_the_end
 
 LOSS_EVERY = 10  # steps between the losses that a result keeps
 
@@ -113,15 +112,10 @@ def train(
     texts = pool_texts(run.pool, run.absent, run.pool_size, run.nonsense, run.seed)  # free: also of what D has no picture of
     rows, pool = data_rows(cache_prompts(each), run.absent, run.samples), PromptPool(texts, teacher.conditions)
     step = distillation_step(teacher, model, source, rows, pool, p, task=run.real_images)
-    losses = stored_losses(folder) if folder else {}  # of the steps before a resume
-    for record in fit(
+    losses = fit_to_the_end(
         step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, ema_decay=run.ema_decay,
-        warmup=20, decay="cosine", folder=folder, config=asdict(run), progress=progress,
-    ):  # fmt: skip
-        for name, value in record.losses.items():
-            losses.setdefault(name, []).append(value)
-        if watch:
-            watch(record)
+        warmup=20, decay="cosine", folder=folder, config=asdict(run), progress=progress, watch=watch,
+    )  # fmt: skip
     return model.student, losses
 
 

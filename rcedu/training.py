@@ -16,7 +16,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from rcedu.checkpoints import load_checkpoint, save_checkpoint
+from rcedu.checkpoints import load_checkpoint, save_checkpoint, stored_losses
 from rcedu.files import UsageError
 
 
@@ -201,6 +201,20 @@ def fit(
     if ema is not None:
         ema.copy_to(parameters)
     trainee.eval()
+
+
+def fit_to_the_end(
+    step_fn: StepFunction, trainee: nn.Module, *, watch: Callable[[Record], None] | None = None, **settings
+) -> dict[str, list[float]]:
+    """All of `fit`: every loss part, step by step, with the steps before a resume. `watch` is called with each Record."""
+    folder = settings.get("folder")
+    losses = stored_losses(folder) if folder else {}
+    for record in fit(step_fn, trainee, **settings):
+        for name, value in record.losses.items():
+            losses.setdefault(name, []).append(value)
+        if watch:
+            watch(record)
+    return losses
 
 
 def _stop_if_not_finite(step: int, values: dict[str, float]) -> None:

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from rcedu import distillation, side_by_side
 from rcedu.cache import Cache
-from rcedu.checkpoints import stored_losses
 from rcedu.classifier import DigitClassifier
 from rcedu.conditions import LabelTable, labels_without
 from rcedu.data import mnist
@@ -27,7 +26,7 @@ from rcedu.recipes import Shipped, preset
 from rcedu.report import provenance, summarize
 from rcedu.schedules import CHOICES, label, schedule
 from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
-from rcedu.training import Record, fit
+from rcedu.training import Record, fit_to_the_end
 
 
 @dataclass(frozen=True)
@@ -167,16 +166,10 @@ def train(
         schedule(run.p, run.p_parameter, T=teacher.T),
         space=run.space,
     )
-    losses = stored_losses(folder) if folder else {}  # of the steps before a resume
-    records = fit(
+    losses = fit_to_the_end(
         step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, ema_decay=run.ema_decay,
-        warmup=20, decay="cosine", folder=folder, config=asdict(run), progress=progress,
+        warmup=20, decay="cosine", folder=folder, config=asdict(run), progress=progress, watch=watch,
     )  # fmt: skip
-    for record in records:
-        for name, value in record.losses.items():
-            losses.setdefault(name, []).append(value)
-        if watch:
-            watch(record)
     return model.student, losses
 
 

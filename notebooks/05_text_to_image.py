@@ -63,7 +63,7 @@ print(f"preset: {preset()}; T = {T}; predicts {teacher.prediction_type}; x_t is 
 # 3. The **UNet** removes noise from latents, looking at those vectors in each of its attention blocks.
 # 4. The **autoencoder** turns pictures into latents and back: here 3x32x32 numbers into 8x8x8.
 #
-# mini-SD's pictures are MNIST digits in one of six inks on one of six backgrounds. Its captions say so, and (two times in three, where it is clear) whether the digit is upright or slanted, which is *measured*: how
+# mini-SD's pictures are MNIST digits in one of six inks (white, yellow, orange, pink, green, cyan) on one of six backgrounds (black, navy, maroon, purple, teal, gray). Its captions say so, and (two times in three, where it is clear) whether the digit is upright or slanted, which is *measured*: how
 # far its strokes lean, from the second moments. That makes 1,080 possible sentences. One in ten of the combinations of digit, ink and background was never shown in training (*held out*), so that we can ask for something nobody drew.
 
 # %%
@@ -257,7 +257,8 @@ noise = teacher.noise(len(asked), seed=0)
 sampling = {"w": GUIDANCE, "steps": 5 if smoke else 15, "batch_size": 18}
 halves = [model.sample(noise, asked, **sampling).unflatten(0, (len(rows), few)) for model in (teacher, student)]
 title = f"left half: teacher; right half, from the same noise: its student after {length} steps"
-plots.digit_grid(torch.cat(halves, dim=1), row_labels=rows, title=title, size=0.6)
+gap = torch.full_like(halves[0][:, :1], 255)
+plots.digit_grid(torch.cat([halves[0], gap, halves[1]], dim=1), row_labels=rows, title=title, size=0.6)
 
 # %% [markdown]
 # *Figure: the same sentences and the same noise, drawn by the teacher and by the student just trained. No picture of such a combination is in $\mathcal D$; the sentences are in the pool $\mathcal C$. After so few steps the shapes are there, and some colours are wrong.*
@@ -283,11 +284,13 @@ display(Markdown(marks_table(stored["teacher"] | stored["rows"])))
 names = list(stored["rows"])
 swapped = ["with random conditioning" if stored["runs"][f"{name}/seed-0"]["run"]["p"] != "none" else "without" for name in names]
 columns = {"digit as asked, %": ("digit", 100), "all four as asked, %": ("all", 100), "FID (lower is better)": ("fid", 1)}
+limits = dict(zip(columns, [(0, 103), (0, 103), (0, 200)], strict=True))
 plots.interval_dots(
     names,
     {title: [[scale * value for value in stored["rows"][name][key]] for name in names] for title, (key, scale) in columns.items()},
     groups=swapped,
     colours={"with random conditioning": plots.BLUE, "without": plots.VERMILLION},
+    limits=limits,
 )
 
 # %% [markdown]
@@ -330,6 +333,7 @@ plots.interval_dots(
     {title: [[scale * value for value in sizes["rows"][name][key]] for name in kinds] for title, (key, scale) in columns.items()},
     groups=list(kinds.values()),
     colours={"B: fewer blocks, inherited weights": plots.BLUE, "C: narrower, random weights": plots.VERMILLION},
+    limits=limits,
 )
 
 # %% [markdown]

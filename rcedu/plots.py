@@ -128,6 +128,7 @@ def lines(
     xlabel: str,
     ylabel: str,
     intervals: Mapping[str, Sequence[tuple[float, float]]] | None = None,
+    logx: bool = False,
     logy: bool = False,
     colours: Mapping[str, str] | None = None,
     band: tuple[float, float] | None = None,
@@ -149,6 +150,10 @@ def lines(
             axes.errorbar(x, y, yerr=error, color=colour, linestyle=style, marker="o", markersize=4, capsize=3, label=name)
         else:
             axes.plot(x, y, color=colour, linestyle=style, label=name)
+    if logx:
+        axes.set_xscale("log")
+        axes.set_xticks(list(x), [f"{value:,}" for value in x])
+        axes.minorticks_off()
     if logy:
         axes.set_yscale("log")
     if len(curves) > 1:
@@ -209,10 +214,12 @@ def interval_dots(
     zero: bool = False,
     groups: Sequence[str] | None = None,
     colours: Mapping[str, str] | None = None,
+    limits: Mapping[str, tuple[float, float]] | None = None,
 ) -> Figure:
     """A table as a picture: a row a name, a panel a column; title -> [(value, low, high), ...] in the order of names.
 
     zero     draw a line at 0, for differences
+    limits   of a panel's x axis, by title
     groups   what each row belongs to;  colours  of the groups, in the legend's order
     """
     groups, colours = groups or [""] * len(names), colours or {"": BLUE}
@@ -227,6 +234,8 @@ def interval_dots(
             axes.errorbar(values, rows, xerr=error, fmt=marker, color=colour, capsize=3, markersize=5, label=group)
         axes.set_yticks(range(len(names)), names if i == 0 else [""] * len(names))
         axes.invert_yaxis()
+        if limits and title in limits:
+            axes.set_xlim(limits[title])
         if zero:
             axes.axvline(0, color=GREY, linewidth=1)
         if len(colours) > 1 and len(columns) == 1:

@@ -8,6 +8,7 @@ import torch
 from small import seeded, small_digit_model
 
 from rcedu import few_steps
+from rcedu.cli import main
 from rcedu.domains import SAMPLERS, Digits, sampler_settings
 from rcedu.few_steps import (
     STAGE_1,
@@ -23,7 +24,7 @@ from rcedu.few_steps import (
     train_stage,
     undistilled,
 )
-from rcedu.files import UsageError
+from rcedu.files import UsageError, read_json
 
 
 class TinyDigits:
@@ -194,6 +195,25 @@ def test_what_ships_draws_nearly_the_same(tmp_path):
     assert 0 < (ours - stored).square().mean() < 1e-3 * ours.square().mean()
     with pytest.raises(UsageError, match="does not hold a few-step student"):
         shipped_student(Digits().teacher, paths[1])
+
+
+def test_the_command_writes_the_table_and_the_networks(tmp_path, monkeypatch, capsys):
+    """The real digits in the smoke preset: table, provenance, a file for every stage, which then draws."""
+    monkeypatch.undo()  # the workers are processes of their own, with the real domain
+    monkeypatch.setenv("RCEDU_PRESET", "smoke")
+    monkeypatch.setenv("RCEDU_RUNS", str(tmp_path / "runs"))
+    out = tmp_path / "few-steps.json"
+    main(f"few-steps digits --seeds 0 --samplers deterministic --ship {tmp_path / 'ship'} --out {out}".split())
+    stored = read_json(out)
+    assert stored["provenance"]["command"] == "RCEDU_PRESET=smoke rcedu few-steps digits --seeds 0 --samplers deterministic"
+    assert list(stored["rows"]) == ["teacher", STAGE_1, "deterministic"]
+    assert [*stored["rows"]["teacher"]] == ["64", "32", "16", "8", "4", "2", "1"]
+    assert [*stored["rows"]["deterministic"]] == ["32", "16", "8", "4", "2", "1"]
+    assert "deterministic" in capsys.readouterr().out
+    names = {path.stem for path in (tmp_path / "ship").glob("*.safetensors")}
+    assert names == {"stage-1", "deterministic-1-step"} | {f"deterministic-{2**k}-steps" for k in range(1, 6)}
+    student = shipped_student(Digits().teacher, tmp_path / "ship" / "deterministic-4-steps.safetensors")
+    assert Digits().draw(student, 2, w=1.0, steps=4).shape == (2, 1, 28, 28)
 
 
 def test_presets_are_runs():

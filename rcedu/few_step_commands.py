@@ -13,18 +13,20 @@ from rcedu.report import few_steps_table, plain_table, provenance
 def few_steps(
     domain: tyro.conf.Positional[str] = "digits",
     seeds: tuple[int, ...] = (0, 1, 2),
-    samplers: tuple[str, ...] = ("deterministic", "stochastic"),
+    samplers: tuple[str, ...] | None = None,
     allowed: float | None = None,
     jobs: int | None = None,
     ship: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Stage 1, then half the steps again and again, marked after every stage; over several seeds. Resumes stage by stage.
+    """Stage 1, then half the steps again and again, marked after every stage; over several seeds. Resumes where it was stopped.
+
+    Beside each run's networks, marks.png grows with every stage.
 
     Args:
         domain: digits (64 steps down to 1) or mini-sd (32 down to 1).
         seeds: one run of all stages a seed.
-        samplers: stage 2 once for each: deterministic, stochastic.
+        samplers: stage 2 once for each: deterministic, stochastic; default both on digits, deterministic on mini-SD.
         allowed: end a sampler's halvings when one of them has let FID grow by more than this factor.
         jobs: runs at a time; default one a core.
         ship: write the first seed's networks for the deterministic sampler here, in 8 bits.
@@ -34,14 +36,13 @@ def few_steps(
     from rcedu.domains import DOMAINS
 
     folder = runs_folder() / "few-steps"
-    runs = {
-        f"{domain}/seed-{seed}": pipeline.budget(domain, preset(), seed=seed, samplers=samplers, allowed=allowed)
-        for seed in seeds
-    }
+    changes = {"allowed": allowed} | ({"samplers": samplers} if samplers else {})
+    runs = {f"{domain}/seed-{seed}": pipeline.budget(domain, preset(), seed=seed, **changes) for seed in seeds}
     results = pipeline.run_all(runs, folder, jobs=jobs)
     rows = pipeline.summarize(list(results.values()))
     command = f"RCEDU_PRESET={preset()} rcedu few-steps {domain} --seeds {' '.join(map(str, seeds))}"
-    command += f" --samplers {' '.join(samplers)}" + (f" --allowed {allowed:g}" if allowed is not None else "")
+    command += f" --samplers {' '.join(samplers)}" if samplers else ""
+    command += f" --allowed {allowed:g}" if allowed is not None else ""
     stopped = [line for result in results.values() for line in result["stopped"]]
     table = {"provenance": provenance(command, preset()), "w": DOMAINS[domain].w, "rows": rows, "runs": results}
     if ship is not None:

@@ -83,6 +83,40 @@ def nested_grids(steps: Sequence[int], T: int) -> Figure:
     return figure
 
 
+class FewStepFrames(NamedTuple):
+    """The same digits from the same noise, for every w and every number of steps: the frames of a `FewStepsExplorer`."""
+
+    w: list[float]
+    steps: list[int]
+    asked: Tensor  # (B,)
+    teacher: Tensor  # (W, B, C, H, W) uint8: two evaluations a step, the largest number of steps
+    drawn: Tensor  # (W, S, B, C, H, W) uint8
+    read: Tensor  # (W, S, B): what the judge reads in `drawn`
+
+    def sentence(self, i: int, j: int) -> str:
+        """Frame (i, j) in words."""
+        steps, right = self.steps[j], int((self.read[i, j] == self.asked).sum())
+        evaluations = "1 evaluation" if steps == 1 else f"{steps} evaluations"
+        most = max(self.steps) * (2 if self.w[i] else 1)
+        return (
+            f"w = {self.w[i]:g}, N = {steps}: {evaluations} a digit (above, the teacher: {most}); "
+            f"{right} of {len(self.asked)} are read as asked"
+        )
+
+
+def few_step_frames(
+    teacher: DiffusionModel, students: Mapping[int, DiffusionModel], judge, noise: Tensor, c: Tensor, w: Sequence[float]
+) -> FewStepFrames:
+    """Draw all frames: students by their number of steps, noise (B, C, H, W), c (B,); `judge.probabilities(images)` reads."""
+    most = max(students)
+    above = torch.stack([teacher.sample(noise, c, w=value, steps=most) for value in w])
+    drawn = torch.stack(
+        [torch.stack([model.sample(noise, c, w=value, steps=N) for N, model in students.items()]) for value in w]
+    )
+    read = judge.probabilities(drawn.flatten(0, 2)).argmax(dim=1).view(drawn.shape[:3])
+    return FewStepFrames(list(w), list(students), c, above, drawn, read)
+
+
 class JumpPicture(NamedTuple):
     """A real jump, seen in the coordinates where a DDIM step is a straight line.
 

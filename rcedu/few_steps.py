@@ -17,7 +17,8 @@ from tqdm.auto import tqdm
 
 from rcedu import side_by_side
 from rcedu.domains import DOMAINS, SAMPLERS, CaptionedPictures, Digits
-from rcedu.files import UsageError, from_8_bits, load_tensors, save_tensors, to_8_bits, write_json
+from rcedu.few_step_figures import step_curves
+from rcedu.files import UsageError, atomic_path, from_8_bits, load_tensors, save_tensors, to_8_bits, write_json
 from rcedu.guided_distillation import guidance_step, guidance_student, halving_step
 from rcedu.models import DiffusionModel, with_unet
 from rcedu.progressive import halvings
@@ -36,8 +37,8 @@ class FewStepsRun:
     w_max: float = 4.0  # w is drawn from [0, w_max]
     first: int = 64  # sampling steps before the first halving
     last: int = 1
-    guidance_steps: int = 3000  # of training, in stage 1
-    halving_steps: int = 1500  # of training, in each halving
+    guidance_steps: int = 2000  # of training, in stage 1
+    halving_steps: int = 700  # of training, in each halving; twice as many in those to 2 steps and 1, as Salimans & Ho (2022)
     batch_size: int = 64
     guidance_lr: float = 1e-3  # annealed to 0 in a straight line inside every stage
     halving_lr: float = 5e-4
@@ -81,10 +82,9 @@ def stages(run: FewStepsRun) -> list[Stage]:
     for sampler in run.samplers:
         before = STAGE_1
         for steps in halvings(run.first, run.last)[1:]:
-            found.append(
-                Stage(f"{sampler}, {steps} {'steps' if steps > 1 else 'step'}", sampler, steps, before, run.halving_steps)
-            )
-            before = found[-1].name
+            name = f"{sampler}, {steps} {'steps' if steps > 1 else 'step'}"
+            found.append(Stage(name, sampler, steps, before, run.halving_steps * (2 if steps <= 2 else 1)))
+            before = name
     return found
 
 
@@ -221,7 +221,7 @@ def score(
     """w -> the domain's marks of `run.scored` pictures, with the evaluations of the network ("nfe") that one picture took."""
     found = {}
     for w in watch(run.scored_w):
-        images = domain.draw(model, run.scored, w=w, steps=stage.steps, sampler=stage.sampler)
+        images = domain.draw(model, run.scored, w=w, steps=stage.steps, sampler=stage.sampler, seed=10_000 + run.seed)
         nfe = stage.steps * (1 if model.takes_w or w == 0 else 2)
         found[f"{w:g}"] = domain.marks(images) | {"nfe": nfe}
     return found
@@ -232,21 +232,32 @@ def run_one(name: str, run: FewStepsRun, folder: Path, report: Callable[[str, Re
 
     rows     way to draw -> sampling steps -> w -> marks; the ways: "teacher" and "stage 1" (`undistilled`), and the samplers
     losses, seconds  by stage;  stopped  what ended early, in words
+    marks.png in the folder is drawn anew after every stage.
     """
     folder, behind = Path(folder) / name, 0
 
     def watch(record: Record) -> None:
         report(name, record._replace(step=behind + record.step))
 
-    found = {"rows": {}, "losses": {}, "seconds": {}, "stopped": []}
+    found = {"domain": run.domain, "rows": {}, "losses": {}, "seconds": {}, "stopped": []}
     for stage, _, result in climb(run, folder, watch=watch if report else None):
         behind += stage.training_steps
         found["losses"][stage.name] = result["losses"][:: max(1, stage.training_steps // 50)]
         found["seconds"][stage.name] = result["seconds"]
         found["stopped"] += [result["stopped"]] if "stopped" in result else []
-        if stage.before:
-            found["rows"].setdefault(stage.sampler, {})[str(stage.steps)] = result["marks"]
-    return found | {"rows": undistilled(run, folder) | found["rows"]}
+        found["rows"].setdefault(stage.sampler if stage.before else STAGE_1, {})[str(stage.steps)] = result["marks"]
+        draw_marks(found, folder / "marks.png")
+    halved = {way: of for way, of in found["rows"].items() if way != STAGE_1}
+    found["rows"] = undistilled(run, folder) | halved
+    draw_marks(found, folder / "marks.png")
+    return found
+
+
+def draw_marks(result: dict, path: Path) -> None:
+    """The marks of one run against the number of sampling steps, at the w that its domain is drawn with, as a picture."""
+    figure = step_curves(summarize([result]), f"{DOMAINS[result['domain']].w:g}")
+    with atomic_path(path) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=120)
 
 
 def undistilled(run: FewStepsRun, folder: Path) -> dict[str, dict[str, dict]]:
@@ -283,11 +294,14 @@ BUDGETS = {
     },
     "mini-sd": {
         "smoke": {"guidance_steps": 2, "halving_steps": 1, "batch_size": 4, "scored": 8, "scored_w": (2.0,)},
-        "cpu": {"guidance_steps": 1500, "halving_steps": 600, "batch_size": 32, "scored": 108},
+        "cpu": {"guidance_steps": 1000, "halving_steps": 300, "batch_size": 32, "scored": 108},
         "gpu": {"guidance_steps": 20_000, "halving_steps": 10_000, "batch_size": 256, "scored": 5000},
     },
 }
-DEFAULTS = {"digits": {}, "mini-sd": {"w_max": 13.0, "first": 32, "scored_w": (0.0, 2.0, 6.5, 13.0)}}
+DEFAULTS = {
+    "digits": {},
+    "mini-sd": {"samplers": ("deterministic",), "w_max": 13.0, "first": 32, "scored_w": (0.0, 2.0, 6.5, 13.0)},
+}
 
 
 def budget(domain: str, preset: str, **changes) -> FewStepsRun:

@@ -1,16 +1,21 @@
-"""The two explorers of notebook 03, on ipywidgets (7.7, which Colab has, or 8).
+"""The explorers of notebooks 03 and 08, on ipywidgets (7.7, which Colab has, or 8).
 
 The pictures are PNGs inside an HTML widget, because its <img> can carry alt text, and because it needs no extension.
 """
 
 import base64
 import html
+import io
 import time
 from collections.abc import Callable
 
 import ipywidgets
+import torch
+from torchvision.transforms.functional import to_pil_image
+from torchvision.utils import make_grid
 
 from rcedu.conditioning import DenoisingFrames
+from rcedu.few_step_figures import FewStepFrames
 from rcedu.panels import Batch, DenoisingPanel, Outcome, SchedulePanel, view_schedule
 from rcedu.schedules import FAMILIES
 
@@ -98,4 +103,41 @@ class DenoisingExplorer:
         self.panel.update(*setting)
         sentence = self.panel.sentence(*setting)
         self.picture.value = img(self.panel.png(), sentence)
+        self.sentence.value = html.escape(sentence, quote=False)
+
+
+class FewStepsExplorer:
+    """Slide w and the number of steps, and see what the students draw below what the teacher drew, from computed frames.
+
+    Controls: `w` and `steps` (sliders over the frames' values). Display `box`.
+    """
+
+    def __init__(self, frames: FewStepFrames):
+        self.frames = frames
+        self.w, self.steps = (
+            ipywidgets.SelectionSlider(
+                options=[(f"{value:g}", i) for i, value in enumerate(values)], index=index, description=name,
+                continuous_update=False,
+            )
+            for name, values, index in (("w", frames.w, len(frames.w) // 2), ("N", frames.steps, len(frames.steps) // 2))
+        )  # fmt: skip
+        self.picture, self.sentence = ipywidgets.HTML(), ipywidgets.HTML()
+        self.box = ipywidgets.VBox([ipywidgets.HBox([self.w, self.steps]), self.picture, self.sentence])
+        for control in (self.w, self.steps):
+            control.observe(self._redraw, "value")
+        self._redraw()
+
+    def png(self) -> bytes:
+        """The frame that is shown: the teacher's digits above, the student's below, every pixel three wide."""
+        i, j = self.w.value, self.steps.value
+        rows = torch.cat([self.frames.teacher[i], self.frames.drawn[i, j]])
+        grid = make_grid(rows, nrow=len(self.frames.asked), padding=2, pad_value=96)
+        image = to_pil_image(grid)
+        buffer = io.BytesIO()
+        image.resize((3 * image.width, 3 * image.height), resample=0).save(buffer, format="png")
+        return buffer.getvalue()
+
+    def _redraw(self, _=None) -> None:
+        sentence = self.frames.sentence(self.w.value, self.steps.value)
+        self.picture.value = img(self.png(), sentence)
         self.sentence.value = html.escape(sentence, quote=False)

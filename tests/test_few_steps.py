@@ -65,7 +65,7 @@ def test_each_stage_learns_from_the_one_before():
         ("stochastic, 4 steps", 4, STAGE_1),
         ("stochastic, 2 steps", 2, "stochastic, 4 steps"),
     ]
-    assert FewStepsRun(first=8, last=2, guidance_steps=100, halving_steps=10).steps == 140
+    assert FewStepsRun(first=8, last=2, guidance_steps=100, halving_steps=10).steps == 100 + 2 * (10 + 20)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_killed_anywhere_it_goes_on_to_the_same_networks(tmp_path):
             list(climb(RUN, tmp_path / "pieces", watch=kill_at(step)))
     pieces = list(climb(RUN, tmp_path / "pieces"))
     assert all(torch.equal(whole[name], again) for name, again in weights(pieces).items())
-    assert [len(rung.result["losses"]) for rung in pieces] == [3, 2, 2, 2, 2]
+    assert [len(rung.result["losses"]) for rung in pieces] == [3, 4, 4, 4, 4]  # to 2 steps and 1: twice as long
     marks = [rung.result["marks"] for rung in pieces]
     trained = []
     assert [rung.result["marks"] for rung in climb(RUN, tmp_path / "pieces", watch=trained.append)] == marks
@@ -181,6 +181,20 @@ def test_the_table_is_the_mean_over_seeds(tmp_path):
     assert mark["fid"].value == pytest.approx(sum(values) / 2) and mark["seeds"] == 2 and mark["nfe"] == 1
     assert mark["all"].value == 0.5
     assert undistilled(RUN, tmp_path / "0").items() <= results[0]["rows"].items()
+
+
+def test_the_picture_of_the_marks_grows_with_every_stage(tmp_path):
+    """Drawn when the first stage is marked, and anew after each: killed in between, the last one is there, whole."""
+    drawn = []
+
+    def watch(name, record):
+        path = tmp_path / name / "marks.png"
+        drawn.append(path.read_bytes() if path.exists() else b"")
+
+    run_one("a", RUN, tmp_path, report=watch)
+    drawn.append((tmp_path / "a" / "marks.png").read_bytes())
+    assert len(set(drawn)) == 1 + len(stages(RUN)) and not drawn[0]
+    assert all(picture.startswith(b"\x89PNG") and picture.endswith(b"IEND\xaeB`\x82") for picture in drawn if picture)
 
 
 def test_what_ships_draws_nearly_the_same(tmp_path):

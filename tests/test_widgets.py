@@ -12,6 +12,7 @@ from PIL import Image
 
 from rcedu.conditioning import DenoisingFrames
 from rcedu.data import data_folder
+from rcedu.few_step_figures import FewStepFrames
 from rcedu.panels import (
     DenoisingPanel,
     Outcome,
@@ -25,7 +26,7 @@ from rcedu.panels import (
 from rcedu.random_conditioning import randomize
 from rcedu.recipes import Shipped
 from rcedu.schedules import FAMILIES, schedule
-from rcedu.widgets import DenoisingExplorer, ScheduleLaboratory
+from rcedu.widgets import DenoisingExplorer, FewStepsExplorer, ScheduleLaboratory
 
 TRAINED = [
     Outcome("exponential", 5.0, (0.907, 0.868, 0.935), (0.963, 0.94, 0.98), (14.2, 13.0, 15.4)),
@@ -150,6 +151,26 @@ def test_explorer_shows_the_frame_that_was_chosen(frames):
                 assert f"A {c}, noised to t = {frames.times[time]} and denoised as a {asked}" in explorer.sentence.value
                 assert alt(explorer.picture) == explorer.sentence.value
     assert len(seen) == 18
+
+
+def test_few_steps_explorer_shows_every_frame():
+    """Brightness counts the settings: the teacher's row is that of its w, the student's that of its w and N."""
+    W, S, B = 2, 3, 10
+    drawn = torch.arange(W * S, dtype=torch.uint8).view(W, S, 1, 1, 1, 1).expand(-1, -1, B, 1, 28, 28) * 10
+    above = torch.tensor([200, 210], dtype=torch.uint8).view(W, 1, 1, 1, 1).expand(-1, B, 1, 28, 28)
+    read = torch.arange(B).repeat(W, S, 1)
+    read[1, 2, :4] = 0  # 0 is one of the four that are read as asked
+    explorer = FewStepsExplorer(FewStepFrames([0.0, 2.0], [8, 4, 1], torch.arange(B), above, drawn, read))
+    for i in range(W):
+        for j in range(S):
+            explorer.w.index, explorer.steps.index = i, j
+            shown = pixels(explorer.picture)
+            assert shown.shape == (3 * (2 * 30 + 2), 3 * (B * 30 + 2), 3)
+            assert set(shown[45].flatten()) == {96, 200 + 10 * i} and set(shown[135].flatten()) == {96, 10 * (S * i + j)}
+            assert alt(explorer.picture) == explorer.sentence.value
+    assert explorer.sentence.value == (
+        "w = 2, N = 1: 1 evaluation a digit (above, the teacher: 16); 7 of 10 are read as asked"
+    )
 
 
 def test_panel_on_paper_is_the_widgets_picture(batch):

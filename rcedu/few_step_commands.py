@@ -5,7 +5,7 @@ from pathlib import Path
 import tyro
 
 from rcedu.data import runs_folder
-from rcedu.files import write_json
+from rcedu.files import save_tensors, write_json
 from rcedu.recipes import preset
 from rcedu.report import few_steps_table, plain_table, provenance
 
@@ -21,7 +21,8 @@ def few_steps(
 ) -> None:
     """Stage 1, then half the steps again and again, marked after every stage; over several seeds. Resumes where it was stopped.
 
-    Beside each run's networks, marks.png grows with every stage.
+    Beside each run's networks, marks.png grows with every stage; beside the table, <table>-pictures.safetensors has what the
+    first seed's networks draw.
 
     Args:
         domain: digits (64 steps down to 1) or mini-sd (32 down to 1).
@@ -45,10 +46,13 @@ def few_steps(
     command += f" --allowed {allowed:g}" if allowed is not None else ""
     stopped = [line for result in results.values() for line in result["stopped"]]
     table = {"provenance": provenance(command, preset()), "w": DOMAINS[domain].w, "rows": rows, "runs": results}
+    name, run = next(iter(runs.items()))
     if ship is not None:
-        name, run = next(iter(runs.items()))
         pipeline.ship(run, folder / name, ship, command=command)
-    write_json(out or folder / f"{domain}.json", table)
+    path = out or folder / f"{domain}.json"
+    pictures = pipeline.examples(run, folder / name)
+    save_tensors(path.with_name(f"{path.stem}-pictures.safetensors"), pictures, {"command": command, "seed": run.seed})
+    write_json(path, table)
     print(plain_table(few_steps_table(rows, f"{DOMAINS[domain].w:g}")))
     print("\n".join(stopped))
 

@@ -40,7 +40,7 @@ class FewStepsRun:
     guidance_steps: int = 2000  # of training, in stage 1
     halving_steps: int = 700  # of training, in each halving; twice as many in those to 2 steps and 1, as Salimans & Ho (2022)
     batch_size: int = 64
-    guidance_lr: float = 1e-3  # annealed to 0 in a straight line inside every stage
+    guidance_lr: float = 2e-3  # annealed to 0 in a straight line inside every stage
     halving_lr: float = 5e-4
     seed: int = 0
     scored: int = 500  # pictures, at each w
@@ -208,6 +208,25 @@ def shipped_student(teacher: DiffusionModel, path: Path) -> DiffusionModel:
     except RuntimeError as error:
         raise UsageError(f"{path} does not hold a few-step student of this teacher") from error
     return student.eval()
+
+
+def examples(run: FewStepsRun, folder: Path, count: int = 10) -> dict[str, torch.Tensor]:
+    """What a finished run draws of the first things asked for, at the domain's w: "way, steps" -> (count, C, H, W) uint8.
+
+    The same noise everywhere; the ways and numbers of steps that `run_one` marks.
+    """
+    domain, pictures = DOMAINS[run.domain](), {}
+    student = load_student(domain.teacher, Path(folder) / folder_of(stages(run)[0]) / "unet")
+    for way, model in (("teacher", domain.teacher), (STAGE_1, student)):
+        for steps in halvings(run.first, run.last):
+            pictures[f"{way}, {steps}"] = domain.draw(model, count, w=domain.w, steps=steps)
+    for stage in stages(run)[1:]:
+        here = Path(folder) / folder_of(stage) / "unet"
+        if here.exists():
+            model = load_student(domain.teacher, here)
+            images = domain.draw(model, count, w=domain.w, steps=stage.steps, sampler=stage.sampler)
+            pictures[f"{stage.sampler}, {stage.steps}"] = images
+    return pictures
 
 
 def growth(marks: dict[str, dict], before: dict[str, dict]) -> float:

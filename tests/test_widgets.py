@@ -168,9 +168,7 @@ def test_few_steps_explorer_shows_every_frame():
             assert shown.shape == (3 * (2 * 30 + 2), 3 * (B * 30 + 2), 3)
             assert set(shown[45].flatten()) == {96, 200 + 10 * i} and set(shown[135].flatten()) == {96, 10 * (S * i + j)}
             assert alt(explorer.picture) == explorer.sentence.value
-    assert explorer.sentence.value == (
-        "w = 2, N = 1: 1 evaluation a digit (above, the teacher: 16); 7 of 10 are read as asked"
-    )
+    assert explorer.sentence.value == ("w = 2, N = 1: 1 evaluation a digit (above, the teacher: 16); 7 of 10 are read as asked")
 
 
 def test_panel_on_paper_is_the_widgets_picture(batch):

@@ -308,7 +308,8 @@ display(Markdown(apart_table(stored["teacher"] | stored["rows"])))
 # %%
 counts = sorted({int(name.split()[0].replace(",", "")) for name in stored["rows"]})
 ways = {"no random conditioning": plots.VERMILLION, "random conditioning": plots.BLUE}
-for title, (part, key, scale) in {"seen: all four, %": ("seen", "all", 100), "FID, over both": ("both", "fid", 1)}.items():
+panels = {"unseen: the word, %": ("unseen", "word", 100), "seen: all four, %": ("seen", "all", 100), "FID, over both": ("both", "fid", 1)}
+for title, (part, key, scale) in panels.items():
     found = {way: [[scale * value for value in stored["rows"][f"{count:,} pictures, {way}"][part][key]] for count in counts] for way in ways}
     display(
         plots.lines(
@@ -323,7 +324,7 @@ for title, (part, key, scale) in {"seen: all four, %": ("seen", "all", 100), "FI
     )
 
 # %% [markdown]
-# *Figure: marks against the number of pictures in $\mathcal D$, without three, 95% intervals over three trainings. Above, sentences without the word; below, FID over sentences of both kinds.*
+# *Figures: marks against the number of pictures in $\mathcal D$, without three, 95% intervals over three trainings: the word where it is asked for; all four attributes where it is not; FID over sentences of both kinds.*
 #
 # **What it says.** At equal compute the number of pictures hardly matters, with or without random conditioning: from 100 to 10,000, the word moves by −1.5 points [−6.3, 3.2] with it, "all four" of the seen by −3.1 [−19.4, 13.2], FID over both by +2.1 [−2.1, 6.2]. So there is no crossing to look for: random conditioning with 100 pictures is ahead of its absence with 10,000,
 # by 76.9 points of the word [62.9, 90.8] and 50.6 of FID [41.8, 59.3]. What the student lacks is a *word*, and no number of pictures of other words brings it.

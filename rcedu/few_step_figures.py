@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rcedu.models import DiffusionModel
 from rcedu.noise import alpha_sigma
-from rcedu.plots import BLUE, CYCLE, GREEN, GREY, STYLES, VERMILLION, plain_axes
+from rcedu.plots import BLUE, CYCLE, GREEN, GREY, STYLES, VERMILLION, plain_axes, plain_log_ticks
 from rcedu.progressive import Jump, one_step_target, two_steps
 from rcedu.sampling import ddim_step, time_grid
 
@@ -47,7 +47,9 @@ def step_curves(rows: Mapping[str, Mapping], w: str, marks: Sequence[str] = ("al
         axes.minorticks_off()
         if mark == "fid":
             axes.set_yscale("log")
-            axes.yaxis.set_major_formatter("{x:g}")
+            low, high = axes.get_ylim()
+            axes.set_ylim(min(low, high / 4), high)  # not the last digits of two nearly equal numbers
+            plain_log_ticks(axes)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
 

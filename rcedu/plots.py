@@ -35,7 +35,7 @@ def plain_axes(figure: Figure, *, xlabel: str, ylabel: str, position=(1, 1, 1)):
     return axes
 
 
-def _plain_log_ticks(axes) -> None:
+def plain_log_ticks(axes) -> None:
     """0.2, 0.5, 1, 2 instead of 2x10^-1: a loss falls over one decade or two."""
     axes.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5, 7)))
     axes.yaxis.set_major_formatter("{x:g}")
@@ -173,7 +173,7 @@ def loss_curves(histories: Mapping[str, Sequence[float]], *, ylabel: str = r"$\m
         colour = arm_colour(name) if name[:1] in "ABC" else CYCLE[i]
         axes.plot(steps, smooth, color=colour, linestyle=STYLES[i % len(STYLES)], label=name)
     axes.set_yscale("log")
-    _plain_log_ticks(axes)
+    plain_log_ticks(axes)
     axes.legend(frameon=False)
     return figure
 

@@ -48,7 +48,8 @@ def step_curves(rows: Mapping[str, Mapping], w: str, marks: Sequence[str] = ("al
         if mark == "fid":
             axes.set_yscale("log")
             low, high = axes.get_ylim()
-            axes.set_ylim(min(low, high / 4), high)  # not the last digits of two nearly equal numbers
+            middle = (low * high) ** 0.5
+            axes.set_ylim(min(low, middle / 2), max(high, 2 * middle))  # not the last digits of nearly equal numbers
             plain_log_ticks(axes)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure

@@ -110,8 +110,8 @@ def train_stage(
         step, lr = guidance_step(domain.teacher, student, domain.source, rows, w), run.guidance_lr
     else:
         student = with_unet(before, copy.deepcopy(before.unet).requires_grad_(True))
-        stride = 1 if stage.sampler == "deterministic" else 2
-        step, lr = halving_step(before, student, domain.source, rows, w, stage.steps, stride=stride), run.halving_lr
+        step = halving_step(before, student, domain.source, rows, w, stage.steps, sampler=stage.sampler)
+        lr = run.halving_lr
     (losses,) = fit_to_the_end(
         step, student, steps=stage.training_steps, batch_size=run.batch_size, seed=run.seed, lr=lr, warmup=20, decay="linear",
         folder=folder, config=asdict(run) | {"stage": stage.name}, progress=progress, watch=watch,

@@ -71,12 +71,12 @@ def guidance_step(
 
 def halving_step(
     teacher: DiffusionModel, student: DiffusionModel, source, rows: Tensor, w: tuple[float, float], steps: int,
-    *, stride: int = 1, space: str = "truncated SNR",
+    *, sampler: str = "deterministic", space: str = "truncated SNR",
 ):  # fmt: skip
     """Stage 2:   omega(lambda_t) || x0_S(z_t, t, c, w) - x_tilde ||^2, x_tilde of two teacher steps at the same w.
 
     teacher        the student before, of 2 `steps` steps: a network that takes w
-    steps, stride  the student's, see `rcedu.progressive.jumps`
+    steps, sampler  the student's, see `rcedu.progressive.jumps`
     source, rows, w, space  as for `guidance_step`
     """
     teacher.eval().requires_grad_(False)
@@ -86,9 +86,11 @@ def halving_step(
         w_ = _uniform(draw, *w)
         x0, index, eps, c, w_ = draw.mine(source.x0(pick), index, eps, source.c[pick], w_)
         teacher.to(x0.device)
-        jump = jumps(index, steps, teacher.T, stride)
+        jump = jumps(index, steps, teacher.T, sampler)
         alpha_t, sigma_t = alpha_sigma(teacher.scheduler, jump.t)
         x_t = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
+        if sampler == "encoder":  # which begins at t = 0 with the picture itself
+            x_t = torch.where((jump.t == 0).view(-1, 1, 1, 1), x0, x_t)
         with torch.no_grad():
             _, predicted = two_steps(teacher.predictor(c, w_), x_t, jump, teacher.scheduler)
             x_tilde = one_step_target(*predicted, jump, teacher.scheduler)

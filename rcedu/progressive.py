@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rcedu.noise import alpha_sigma
-from rcedu.sampling import ddim_step, time_grid
+from rcedu.sampling import ddim_step, encoding_grid, time_grid
 
 
 def halvings(first: int, last: int = 1) -> list[int]:
@@ -26,30 +26,37 @@ def halvings(first: int, last: int = 1) -> list[int]:
 
 
 class Jump(NamedTuple):
-    """Where one student step begins and ends, and the teacher's stop between: (B,) integers, t > t_mid > t_next >= -1."""
+    """Where one student step begins and ends, and the teacher's stop between: (B,) integers, t > t_mid > t_next >= -1.
+
+    An encoder's go the other way: t < t_mid < t_next.
+    """
 
     t: Tensor
     t_mid: Tensor
     t_next: Tensor
 
 
-def jumps(index: Tensor, steps: int, T: int, stride: int = 1) -> Jump:
-    """The jumps that a student is trained on, by number: 0 is the last, to clean data; steps - 1 the first, from t = T - 1.
+def jumps(index: Tensor, steps: int, T: int, sampler: str = "deterministic") -> Jump:
+    """The jumps that a student is trained on, by number: 0 is the one nearest to clean data, steps - 1 nearest to noise.
 
-    index   (B,) integers in [0, steps): from which point of the grid of `steps`
-    stride  1: to the next point of that grid, for DDIM; the teacher's stop is halfway, on the grid of 2 `steps`.
-            2: to the point after the next, with the teacher's stop between, for `rcedu.sampling.stochastic`. (Jump 0, which
-            has nothing after the next, is as with stride 1.)
+    index    (B,) integers in [0, steps): from which point of the grid of `steps`
+    sampler  deterministic (DDIM): to the next point of that grid; the teacher's stop is halfway, on the grid of 2 `steps`.
+             stochastic (`rcedu.sampling.stochastic`): to the point after the next, with the teacher's stop between. (Jump 0,
+             which has nothing after the next, is the deterministic one's.)
+             encoder (`rcedu.sampling.ddim_encode`): up the `encoding_grid`, to its next point
 
     ValueError for an index out of range, or a T that is too small for 2 `steps`.
     """
     if bool((index < 0).any()) or bool((index >= steps).any()):
         raise ValueError(f"the jumps of {steps} steps are numbered 0 to {steps - 1}; got {index.min()} to {index.max()}")
-    if stride not in (1, 2):
-        raise ValueError(f"a jump goes to the next point of the grid (1) or to the one after (2); got {stride}")
+    if sampler == "encoder":
+        grid = torch.tensor(encoding_grid(2 * steps, T), device=index.device)  # rising; every second is of the student's grid
+        return Jump(grid[2 * index], grid[2 * index + 1], grid[2 * index + 2])
+    if sampler not in ("deterministic", "stochastic"):
+        raise ValueError(f"students are trained for a deterministic or stochastic sampler, or as an encoder; got {sampler!r}")
     grid = torch.tensor([*time_grid(2 * steps, T), -1], device=index.device)  # falling; every second is of the student's grid
     start = 2 * (steps - 1 - index)
-    half = torch.where(index > 0, stride, 1)
+    half = torch.where(index > 0, 2 if sampler == "stochastic" else 1, 1)
     return Jump(grid[start], grid[start + half], grid[start + 2 * half])
 
 

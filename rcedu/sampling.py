@@ -1,7 +1,11 @@
-"""DDIM (Song et al. 2020) on an explicit time grid. Samplers are generators over the trajectory."""
+"""DDIM (Song et al. 2020) on an explicit time grid: down to a picture, up to its noise, around a part that is known.
+
+Samplers are generators over the trajectory.
+"""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -61,12 +65,60 @@ def ddim(
     start = T - 1 if start is None else start
     if not 0 <= start < T:
         raise ValueError(f"the time to start from must lie in [0, {T}); got {start}")
-    grid = [start, *[t for t in time_grid(steps, T) if t < start]]
-    x_t = x_T
-    for t, t_next in zip(grid, [*grid[1:], -1], strict=True):
+    yield from along(predict, x_T, [start, *[t for t in time_grid(steps, T) if t < start], -1], scheduler=scheduler)
+
+
+def along(predict: Callable[[Tensor, Tensor], Tensor], x_t: Tensor, times: Sequence[int], *, scheduler) -> Iterator[Step]:
+    """`ddim_step` from each of `times` to the next, down or up; x_t is at the first. Yields a Step at each of the others."""
+    for t, t_next in pairwise(times):
         out = predict(x_t, torch.full((len(x_t),), t, device=x_t.device))
         x_t, x0 = ddim_step(x_t, out, *(torch.tensor(x, device=x_t.device) for x in (t, t_next)), scheduler)
         yield Step(t_next, x_t, x0)
+
+
+def encoding_grid(steps: int, T: int) -> list[int]:
+    """The times of an encoder, upwards: 0, and then those of `time_grid` from its smallest to T - 1. It nests as that does.
+
+    At t = -1, clean data, there is no noise to predict; t = 0 is the nearest time that the network knows, and a clean
+    picture is taken to be there. Raises ValueError unless 1 <= steps < T.
+    """
+    if not 1 <= steps < T:
+        raise ValueError(f"the number of encoding steps must lie in [1, {T}); got {steps}")
+    return [0, *reversed(time_grid(steps, T))]
+
+
+def ddim_encode(predict: Callable[[Tensor, Tensor], Tensor], x0: Tensor, *, scheduler, steps: int) -> Iterator[Step]:
+    """DDIM backwards, from a picture to the noise that DDIM would make it of: `ddim_step` up the `encoding_grid`.
+
+    x0  (B, C, H, W) clean data; the other arguments as for `ddim`
+
+    Yields a Step after each evaluation; the last has t = T - 1 and the noise as its x_t. Each step asks the network at the
+    less noisy of its ends, the way back at the other; so a round trip comes home only as the steps become small.
+    """
+    yield from along(predict, x0, encoding_grid(steps, len(scheduler.alphas_cumprod)), scheduler=scheduler)
+
+
+def inpaint(
+    predict: Callable[[Tensor, Tensor], Tensor], x_T: Tensor, *, scheduler, steps: int, known: Tensor, mask: Tensor
+) -> Iterator[Step]:
+    """DDIM around a part that is known: after every step that part is put back, as noisy as it has to be there.
+
+        x_next <- mask (alpha_next known + sigma_next eps) + (1 - mask) x_next,     eps = x_T throughout
+
+    known  (B, C, H, W) clean data, of which the part under the mask is used
+    mask   broadcasts against it; 1 where the picture is known, 0 where it is to be made up
+
+    With the same eps at every step the known part moves along one trajectory, as DDIM's own part does. The other arguments,
+    and what is yielded, as for `ddim`; at the end the known part is exactly `known`.
+    """
+    times = [*time_grid(steps, len(scheduler.alphas_cumprod)), -1]
+    x_t = x_T
+    for pair in pairwise(times):
+        (step,) = along(predict, x_t, pair, scheduler=scheduler)
+        alpha, sigma = alpha_sigma(scheduler, step.t, ndim=x_T.ndim, dtype=x_T.dtype)
+        again = q_sample(known, x_T, alpha_t=alpha.to(x_T.device), sigma_t=sigma.to(x_T.device))
+        x_t = mask * again + (1 - mask) * step.x_t
+        yield step._replace(x_t=x_t)
 
 
 def stochastic(
@@ -79,7 +131,7 @@ def stochastic(
 
     where s and k are the next point of the grid and the one after (k = -1: clean data, sigma_k = 0). The last step, from the
     smallest t, ends on its x0. Every jump but that one is two points long: a network that was distilled for this sampler was
-    trained on those (`rcedu.progressive.jumps`, stride 2).
+    trained on those (`rcedu.progressive.jumps`).
 
     Arguments as for `ddim`; `generator` (CPU) for the noise. Yields a Step after each evaluation, the last with t = -1.
     """

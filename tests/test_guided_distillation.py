@@ -125,14 +125,14 @@ def test_stage_1_asks_for_what_guidance_gives(teacher, source, space):
     assert loss == pytest.approx((omega * (w.view(-1, 1, 1, 1) * (x0[0] - x0[1])) ** 2).mean().item(), rel=1e-3)
 
 
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("sampler", ["deterministic", "stochastic", "encoder"])
 @pytest.mark.parametrize("steps", [1, 4])
-def test_stage_2_asks_for_two_steps_in_one(teacher, source, steps, stride):
+def test_stage_2_asks_for_two_steps_in_one(teacher, source, steps, sampler):
     """Whoever answers with the network output that takes DDIM to the teacher's z_next has no loss."""
     before = hears_w(guidance_student(teacher))
     student = hears_w(guidance_student(teacher), seed=1)
-    step = halving_step(before, student, source, torch.arange(6), (0.0, 4.0), steps, stride=stride)
-    table = jumps(torch.arange(steps), steps, teacher.T, stride)
+    step = halving_step(before, student, source, torch.arange(6), (0.0, 4.0), steps, sampler=sampler)
+    table = jumps(torch.arange(steps), steps, teacher.T, sampler)
 
     def perfect(x_t, t, c, w):
         assert set(t.tolist()) <= set(table.t.tolist())

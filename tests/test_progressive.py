@@ -10,7 +10,7 @@ from small import max_error, seeded
 
 from rcedu.noise import alpha_sigma, v_from
 from rcedu.progressive import halvings, jumps, one_step_target, two_steps
-from rcedu.sampling import ddim_step, time_grid
+from rcedu.sampling import ddim_step, encoding_grid, time_grid
 
 T = 1000
 SCHEDULES = {
@@ -42,8 +42,8 @@ def ideal(scheduler, s: float = 0.5, mean: float = 0.3):
     return predict
 
 
-def every_jump(steps: int, stride: int = 1):
-    return jumps(torch.arange(steps), steps, T, stride)
+def every_jump(steps: int, sampler: str = "deterministic"):
+    return jumps(torch.arange(steps), steps, T, sampler)
 
 
 def test_halvings():
@@ -67,25 +67,32 @@ def test_grids_nest(steps):
 @pytest.mark.parametrize("steps", [2, 4, 64])
 def test_the_stochastic_samplers_jumps_are_two_points_long(steps):
     grid = [*time_grid(steps, T), -1]
-    t, t_mid, t_next = (x.flip(0).tolist() for x in every_jump(steps, stride=2))
+    t, t_mid, t_next = (x.flip(0).tolist() for x in every_jump(steps, "stochastic"))
     assert t == grid[:-1] and t_mid[:-1] == grid[1:-1] and t_next == [*grid[2:], -1]
     assert t_mid[-1] == time_grid(2 * steps, T)[-1]  # the last has a stop of its own
+
+
+@pytest.mark.parametrize("steps", [1, 4, 32])
+def test_an_encoders_jumps_go_up_in_a_chain(steps):
+    t, t_mid, t_next = every_jump(steps, "encoder")
+    assert [*t.tolist(), T - 1] == encoding_grid(steps, T) and torch.equal(t_next[:-1], t[1:]) and t_next[-1] == T - 1
+    assert sorted([*t.tolist(), *t_mid.tolist(), T - 1]) == encoding_grid(2 * steps, T)
 
 
 def test_jumps_that_are_none():
     with pytest.raises(ValueError, match="numbered 0 to 3; got 1 to 4"):
         jumps(torch.tensor([1, 4]), 4, T)
-    with pytest.raises(ValueError, match="got 3"):
-        jumps(torch.tensor([0]), 4, T, stride=3)
+    with pytest.raises(ValueError, match="got 'euler'"):
+        jumps(torch.tensor([0]), 4, T, "euler")
 
 
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("sampler", ["deterministic", "stochastic", "encoder"])
 @pytest.mark.parametrize("steps", [1, 2, 4, 32])
 @pytest.mark.parametrize("prediction_type", ["v_prediction", "epsilon", "sample"])
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_one_student_step_lands_where_two_of_the_teacher_land(schedule, prediction_type, steps, stride):
+def test_one_student_step_lands_where_two_of_the_teacher_land(schedule, prediction_type, steps, sampler):
     """At every point of the grid, the last included, to the precision of the numbers; and x_tilde is the paper's quotient."""
-    scheduler, jump = scheduler_of(schedule, prediction_type), every_jump(steps, stride)
+    scheduler, jump = scheduler_of(schedule, prediction_type), every_jump(steps, sampler)
     z_t = torch.randn(steps, 1, 3, 3, generator=seeded(0), dtype=torch.float64)
     z_next, predicted = two_steps(ideal(scheduler), z_t, jump, scheduler)
     x_tilde = one_step_target(*predicted, jump, scheduler)
@@ -97,7 +104,8 @@ def test_one_student_step_lands_where_two_of_the_teacher_land(schedule, predicti
     shrink = there["sigma_t"] / here["sigma_t"]
     quotient = (z_next - shrink * z_t) / (there["alpha_t"] - shrink * here["alpha_t"])
     assert max_error(x_tilde, quotient) < 1e-9
-    assert torch.equal(x_tilde[0], predicted[1][0])  # to clean data: the teacher's last word
+    if sampler != "encoder":
+        assert torch.equal(x_tilde[0], predicted[1][0])  # to clean data: the teacher's last word
 
 
 def test_the_target_is_not_clipped_and_is_an_average():

@@ -5,11 +5,11 @@ from itertools import pairwise
 
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMInverseScheduler, DDIMScheduler
 from small import max_error, seeded
 
-from rcedu.noise import alpha_sigma
-from rcedu.sampling import ddim, finish, stochastic, time_grid
+from rcedu.noise import alpha_sigma, q_sample
+from rcedu.sampling import ddim, ddim_encode, encoding_grid, finish, inpaint, stochastic, time_grid
 
 PREDICTIONS = ["epsilon", "v_prediction", "sample"]
 SD = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
@@ -169,3 +169,67 @@ def test_the_stochastic_sampler_is_its_formula():
     assert torch.equal(ways[0], ways[1]) and not torch.equal(ways[0], ways[2])
     one = finish(stochastic(wavy, x_T, scheduler=scheduler, steps=1, generator=seeded(1)))
     assert torch.equal(one, finish(ddim(wavy, x_T, scheduler=scheduler, steps=1)))
+
+
+@pytest.mark.parametrize("T", [1000, 1024])
+def test_the_encoders_grid_nests_too(T):
+    for steps in (n for n in range(2, T // 2 + 1, 2) if T % n == 0):
+        assert encoding_grid(steps // 2, T) == encoding_grid(steps, T)[::2]
+    assert encoding_grid(1, T) == [0, T - 1] and len(encoding_grid(50, T)) == 51
+    for steps in (0, T):
+        with pytest.raises(ValueError, match=rf"\[1, {T}\)"):
+            encoding_grid(steps, T)
+
+
+@pytest.mark.parametrize("prediction_type", PREDICTIONS)
+def test_an_encoders_step_is_diffusers(prediction_type):
+    """diffusers' inverse scheduler asks the network at the noisier end; given the same answer, it takes the same step."""
+    scheduler = double(**SD, prediction_type=prediction_type)
+    theirs = DDIMInverseScheduler(**SD, prediction_type=prediction_type, clip_sample=False, timestep_spacing="trailing")
+    theirs.alphas_cumprod = scheduler.alphas_cumprod
+    theirs.set_timesteps(8)
+    x_t = torch.randn(2, 1, 3, 3, generator=seeded(0), dtype=torch.float64)
+    way = [x_t, *(step.x_t for step in ddim_encode(wavy, x_t, scheduler=scheduler, steps=8))]
+    for (t, t_next), x_t, ours in zip(pairwise(encoding_grid(8, 1000)), way, way[1:], strict=False):
+        if t > 0:  # theirs begins at clean data
+            assert max_error(theirs.step(wavy(x_t, torch.full((2,), t)), t_next, x_t).prev_sample, ours) < 1e-9
+
+
+@pytest.mark.parametrize("schedule", [SD, COSINE], ids=["SD", "cosine"])
+@pytest.mark.parametrize("steps", [1, 4, 25])
+def test_encoding_gaussian_data_of_unit_variance(schedule, steps):
+    """As for DDIM: the ideal v is 0, and each step up rotates by the angle between its ends."""
+    scheduler = double(**schedule, prediction_type="v_prediction")
+    x0 = torch.randn(3, 1, 2, 2, generator=seeded(0), dtype=torch.float64)
+    *_, last = ddim_encode(lambda x_t, t: torch.zeros_like(x_t), x0, scheduler=scheduler, steps=steps)
+    phi = [math.acos(scheduler.alphas_cumprod[t].sqrt().item()) for t in encoding_grid(steps, 1000)]
+    assert last.t == 999 and max_error(last.x_t, math.prod(math.cos(a - b) for a, b in pairwise(phi)) * x0) < 1e-12
+
+
+def test_a_round_trip_comes_home_as_steps_become_small():
+    scheduler = double(**SD, prediction_type="v_prediction")
+    x0 = torch.randn(2, 1, 3, 3, generator=seeded(0), dtype=torch.float64)
+    errors = []
+    for steps in (4, 20, 100, 500):
+        settings = {"scheduler": scheduler, "steps": steps}
+        errors.append(max_error(finish(ddim(wavy, finish(ddim_encode(wavy, x0, **settings)), **settings)), x0))
+    assert errors == sorted(errors, reverse=True) and errors[-1] < 0.1 * errors[0]
+
+
+def test_inpainting_puts_back_what_is_known():
+    """Under the mask the picture itself, on the way as noisy as it has to be; with nothing known DDIM, with all no change."""
+    scheduler = double(**SD, prediction_type="v_prediction")
+    x_T, known = (torch.randn(2, 1, 4, 4, generator=seeded(seed), dtype=torch.float64) for seed in (0, 1))
+    mask = torch.zeros(1, 1, 4, 4, dtype=torch.float64)
+    mask[..., :2] = 1
+    way = list(inpaint(wavy, x_T, scheduler=scheduler, steps=6, known=known, mask=mask))
+    for step in way:
+        alpha_t, sigma_t = alpha_sigma(scheduler, step.t, dtype=torch.float64)
+        assert max_error(step.x_t[..., :2], q_sample(known, x_T, alpha_t=alpha_t, sigma_t=sigma_t)[..., :2]) < 1e-12
+    assert [step.t for step in way] == [*time_grid(6, 1000)[1:], -1] and torch.equal(way[-1].x_t[..., :2], known[..., :2])
+
+    plain = finish(ddim(wavy, x_T, scheduler=scheduler, steps=6))
+    settings = {"scheduler": scheduler, "steps": 6, "known": known}
+    assert torch.equal(finish(inpaint(wavy, x_T, mask=torch.zeros_like(mask), **settings)), plain)
+    assert torch.equal(finish(inpaint(wavy, x_T, mask=torch.ones_like(mask), **settings)), known)
+    assert max_error(way[-1].x_t[..., 2:], plain[..., 2:]) > 0.01  # what is known changes the rest

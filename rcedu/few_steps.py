@@ -26,6 +26,7 @@ from rcedu.report import summarize_plain
 from rcedu.training import Record, fit_to_the_end
 
 STAGE_1 = "stage 1"
+APART = ("samplers", "allowed")  # fields of a run that say which stages it has, and nothing about any of them
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,13 @@ def train_stage(
         lr = run.halving_lr
     (losses,) = fit_to_the_end(
         step, student, steps=stage.training_steps, batch_size=run.batch_size, seed=run.seed, lr=lr, warmup=20, decay="linear",
-        folder=folder, config=asdict(run) | {"stage": stage.name}, progress=progress, watch=watch,
+        folder=folder, config=_of_a_stage(run) | {"stage": stage.name}, progress=progress, watch=watch,
     ).values()  # fmt: skip
     return student, losses
+
+
+def _of_a_stage(run: FewStepsRun) -> dict:
+    return {key: value for key, value in asdict(run).items() if key not in APART}
 
 
 class Rung(NamedTuple):
@@ -133,7 +138,8 @@ def climb(
     """All stages of a run, each yielded when it is trained and marked; what is in `folder` already is read.
 
     A sampler's halvings end early where one has lost more than `run.allowed`: `rung.result["stopped"]` says so.
-    Each `folder/<stage>` keeps checkpoints, unet/ and result.json. UsageError where it holds another run's.
+    Each `folder/<stage>` keeps checkpoints, unet/ and result.json. UsageError where it holds another run's; runs that differ in
+    their samplers alone share the stages that they have in common.
     """
     domain, done, stopped = DOMAINS[run.domain](), {}, set()
     for stage in stages(run):
@@ -141,7 +147,7 @@ def climb(
             continue
         here = Path(folder) / folder_of(stage)
         before = done[stage.before] if stage.before else None
-        result = side_by_side.finished(here, run)
+        result = side_by_side.finished(here, run, APART)
         if result is None:
             start = time.perf_counter()
             student, losses = train_stage(
@@ -284,7 +290,7 @@ def undistilled(run: FewStepsRun, folder: Path) -> dict[str, dict[str, dict]]:
     ("teacher") and of stage 1's network ("stage 1"), by DDIM. Kept in `folder/undistilled.json`.
     """
     path = Path(folder) / "undistilled"
-    found = side_by_side.finished(path, run)
+    found = side_by_side.finished(path, run, APART)
     if found is None:
         domain = DOMAINS[run.domain]()
         models = {

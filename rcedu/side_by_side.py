@@ -70,13 +70,17 @@ def choose(tables: dict[str, dict], table: str, only: tuple[str, ...] = ()) -> d
     return {name: run for name, run in tables[table].items() if not only or name in only}
 
 
-def finished(folder: Path, run) -> dict | None:
-    """The result in a folder, None if there is none yet. UsageError when it is another run's."""
+def finished(folder: Path, run, apart: tuple[str, ...] = ()) -> dict | None:
+    """The result in a folder, None if there is none yet. UsageError when it is another run's.
+
+    apart  fields of the run in which the two may differ
+    """
     path = Path(folder) / "result.json"
     if not path.exists():
         return None
     result = read_json(path)
-    if result.get("run") != json.loads(json.dumps(asdict(run))):  # as it was stored: tuples are lists
+    ours, theirs = json.loads(json.dumps(asdict(run))), result.get("run", {})  # as it was stored: tuples are lists
+    if ours | dict.fromkeys(apart) != theirs | dict.fromkeys(apart):
         raise UsageError(f"{path} is the result of another run called {Path(folder).name}; delete it, or choose another folder")
     return result
 

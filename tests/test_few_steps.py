@@ -122,6 +122,16 @@ def test_another_run_is_not_mixed_in(tmp_path):
         list(climb(FewStepsRun(**(vars(RUN) | {"seed": 1})), tmp_path))
 
 
+def test_a_sampler_more_is_trained_from_what_is_there(tmp_path):
+    """Runs that differ in samplers, or in when to stop, share their stages; even one that was killed halfway."""
+    first = FewStepsRun(**(vars(RUN) | {"samplers": ("deterministic",)}))
+    trained = []
+    list(climb(first, tmp_path, watch=trained.append))
+    assert len(trained) == 3 + 4 + 4
+    rungs = list(climb(FewStepsRun(**(vars(RUN) | {"allowed": 1000.0})), tmp_path, watch=trained.append))
+    assert len(rungs) == 5 and len(trained) == 11 + 8
+
+
 def test_a_student_starts_as_its_teacher_and_is_no_part_of_it():
     domain = TinyDigits()
     first = stages(RUN)[0]

@@ -98,7 +98,7 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | | `random_conditioning` | the $p(t)$ family; the swap, `randomize` |
 # | | `losses` | $\mathcal L_\mathrm{out}$, $\mathcal L_\mathrm{feat}$, $\mathcal L_\mathrm{task}$; how to tap features |
 # | | `guidance` | classifier-free guidance; $w$ as an input of the network |
-# | | `sampling` | DDIM on an explicit time grid; a stochastic sampler |
+# | | `sampling` | DDIM on an explicit time grid: to a picture, to its noise, around a known part; a stochastic sampler |
 # | | `progressive` | two steps of a teacher as one target: step distillation |
 # | **1 · things** | `data`, `conditions`, `codecs`, `models`, `classifier` | digits; labels and sentences; pixels and latents; a model as one object; the judge |
 # | | `captioned_digits`, `attribute_judge`, `pools`, `prompt_writers` | digits in colour and their captions; who reads them; prompts by the million, or made up (notebook 05) |
@@ -108,7 +108,7 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | | `recipes`, `unseen_digit` | what ships; the experiment of notebook 02 |
 # | | `mini_sd`, `mini_sd_training`, `images` | a Stable Diffusion that ships; how it is made; pictures in a folder (notebook 05) |
 # | | `text_data`, `text_students`, `text_tables` | its students: what they learn from, one training, the tables (notebooks 05 and 06) |
-# | | `domains`, `few_steps` | guided distillation from end to end: what is made fast, how it is marked, both stages |
+# | | `domains`, `few_steps`, `editing` | guided distillation from end to end: what is made fast, how it is marked, both stages; what few steps are good for |
 # | | `schedules`, `conditioning` | $p(t)$ by name; how much the condition matters (notebook 03) |
 # | | `metrics`, `report`, `plots`, `few_step_figures`, `diagrams`, `panels`, `widgets` | scores, tables, figures, explorers |
 # | | `notebooks`, `cli`, `text_commands`, `few_step_commands`, `speed_commands`, `side_by_side`, `workers` | pages, commands; several trainings at once |

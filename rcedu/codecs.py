@@ -1,7 +1,7 @@
 """Between pixels and the space a UNet works in: a reshaping for digits, an autoencoder for Stable Diffusion.
 
-A codec has `encode`, `decode`, `image_channels`, `pack` and `unpack` (what a cache stores of a sample), `settings` (what
-its weights do not show) and `save`.
+A codec has `encode`, `decode`, `mask`, `pack` and `unpack` (what a cache stores of a sample), `settings` (what its weights
+do not show) and `save`.
 """
 
 from pathlib import Path
@@ -30,6 +30,10 @@ class PixelShuffle:
 
     def decode(self, x0: Tensor) -> Tensor:
         return F.pixel_shuffle(x0, self.factor)
+
+    def mask(self, pixels: Tensor) -> Tensor:
+        """(H, W) bool pixels -> (4, H/2, W/2) floats, 1 where the mask is True."""
+        return F.pixel_unshuffle(pixels[None].float(), self.factor)
 
     def pack(self, x0: Tensor) -> Tensor:
         """x0 -> what a cache stores: uint8 images (B, 1, 28, 28), a quarter of the bytes of floats."""
@@ -69,6 +73,11 @@ class Autoencoder(nn.Module):
         """Latents -> pixels (B, 3, H, W), on the latents' device."""
         z = (x0 / self.vae.config.scaling_factor).to(self.vae.device, self.vae.dtype)
         return torch.cat([self.vae.decode(part).sample for part in z.split(self.batch_size)]).to(x0.device, torch.float32)
+
+    def mask(self, pixels: Tensor) -> Tensor:
+        """(H, W) bool pixels -> (1, h, w) floats: 1 for a latent all of whose pixels are True."""
+        cell = 2 ** (len(self.vae.config.block_out_channels) - 1)  # pixels a latent, in each direction
+        return 1 - F.max_pool2d(1 - pixels[None].float(), cell)
 
     def pack(self, x0: Tensor) -> Tensor:
         """x0 -> what a cache stores: latents as 16-bit floats."""

@@ -5,16 +5,17 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from rcedu.captioned_digits import all_attributes, is_held_out
+from rcedu.captioned_digits import all_attributes, is_held_out, read_prompts
 from rcedu.data import mnist, to_pixels
 from rcedu.metrics import FeatureFID, spread
 from rcedu.mini_sd import MiniSD, held_out_prompts
 from rcedu.models import DiffusionModel
 from rcedu.recipes import Shipped
 from rcedu.sampling import stochastic
-from rcedu.text_data import RealImages
+from rcedu.text_data import RealImages, real_pictures
 
 SAMPLERS = ("deterministic", "stochastic")
+ENCODER = "encoder"  # the third thing that a network of few steps can be made for: a picture's noise (`rcedu.editing`)
 
 
 def sampler_settings(sampler: str, seed: int) -> dict:
@@ -64,11 +65,22 @@ class Digits:
         """The digits (count,) that are asked for: each in turn."""
         return torch.arange(count) % self.teacher.conditions.num_labels
 
+    def conditions(self, count: int) -> Tensor:
+        """What is `asked`, as a network takes it."""
+        return self.asked(count)
+
+    def real(self, count: int) -> Tensor:
+        """MNIST's test digits (count, 1, 28, 28) of what is `asked`, another one each time."""
+        images, labels = mnist(train=False)
+        rows = [(labels == label).nonzero().flatten() for label in range(10)]
+        return torch.stack([images[rows[label][i // 10]] for i, label in enumerate(self.asked(count).tolist())])
+
     def draw(
         self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str = "deterministic", seed: int = 10_000
     ) -> Tensor:
         """Pictures of what is `asked`, the same noise for every model."""
-        return model.sample(model.noise(count, seed), self.asked(count), w=w, steps=steps, **sampler_settings(sampler, seed))
+        c = self.conditions(count)
+        return model.sample(model.noise(count, seed), c, w=w, steps=steps, **sampler_settings(sampler, seed))
 
     def marks(self, images: Tensor) -> dict:
         """all  [read as asked, asked];  fid;  diversity  the spread within a digit as a share of that of real digits."""
@@ -101,11 +113,19 @@ class CaptionedPictures:
         """The sentences that are asked for: combinations that no training picture shows, each in turn."""
         return held_out_prompts(count)
 
+    def conditions(self, count: int) -> Tensor:
+        """What is `asked`, as a network takes it: token ids (count, L)."""
+        return self.teacher.conditions.tokenize(self.asked(count))
+
+    def real(self, count: int) -> Tensor:
+        """MNIST's test digits (count, 3, 32, 32) in the colours and with the slant that are `asked`."""
+        return real_pictures(read_prompts(self.asked(count)), train=False)
+
     def draw(
         self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str = "deterministic", seed: int = 10_000
     ) -> Tensor:
         """Pictures of what is `asked`, the same noise for every model."""
-        c = model.conditions.tokenize(self.asked(count))
+        c = self.conditions(count)
         return model.sample(model.noise(count, seed), c, w=w, steps=steps, **sampler_settings(sampler, seed))
 
     def marks(self, images: Tensor) -> dict:

@@ -5,7 +5,7 @@ from pathlib import Path
 import tyro
 
 from rcedu.data import runs_folder
-from rcedu.files import save_tensors, write_json
+from rcedu.files import UsageError, save_tensors, write_json
 from rcedu.recipes import preset
 from rcedu.report import few_steps_table, plain_table, provenance
 
@@ -34,8 +34,11 @@ def few_steps(
         out: write the table here, not to runs/few-steps/<domain>.json.
     """
     from rcedu import few_steps as pipeline
-    from rcedu.domains import DOMAINS
+    from rcedu.domains import DOMAINS, SAMPLERS
 
+    unknown = [name for name in samplers or () if name not in SAMPLERS]
+    if unknown:
+        raise UsageError(f"unknown sampler {unknown[0]!r}; choose from {', '.join(SAMPLERS)}")
     folder = runs_folder() / "few-steps"
     changes = {"allowed": allowed} | ({"samplers": samplers} if samplers else {})
     runs = {f"{domain}/seed-{seed}": pipeline.budget(domain, preset(), seed=seed, **changes) for seed in seeds}

@@ -16,7 +16,8 @@ import torch
 from tqdm.auto import tqdm
 
 from rcedu import side_by_side
-from rcedu.domains import DOMAINS, SAMPLERS, CaptionedPictures, Digits
+from rcedu.domains import DOMAINS, ENCODER, SAMPLERS, CaptionedPictures, Digits
+from rcedu.editing import encode
 from rcedu.few_step_figures import step_curves
 from rcedu.files import UsageError, atomic_path, from_8_bits, load_tensors, save_tensors, to_8_bits, write_json
 from rcedu.guided_distillation import guidance_step, guidance_student, halving_step
@@ -34,7 +35,7 @@ class FewStepsRun:
     """A teacher made fast: one network for every w, then one that wants half the steps, down to `last`."""
 
     domain: str = "digits"  # digits, mini-sd: see rcedu.domains
-    samplers: tuple[str, ...] = SAMPLERS  # stage 2 once for each: deterministic, stochastic
+    samplers: tuple[str, ...] = SAMPLERS  # stage 2 once for each: deterministic, stochastic, encoder
     w_max: float = 4.0  # w is drawn from [0, w_max]
     first: int = 64  # sampling steps before the first halving
     last: int = 1
@@ -51,9 +52,9 @@ class FewStepsRun:
     def __post_init__(self):
         if self.domain not in DOMAINS:
             raise UsageError(f"unknown domain {self.domain!r}; choose from {', '.join(DOMAINS)}")
-        unknown = set(self.samplers) - set(SAMPLERS)
+        unknown = set(self.samplers) - {*SAMPLERS, ENCODER}
         if unknown:
-            raise UsageError(f"unknown sampler {unknown.pop()!r}; choose from {', '.join(SAMPLERS)}")
+            raise UsageError(f"unknown sampler {unknown.pop()!r}; choose from {', '.join([*SAMPLERS, ENCODER])}")
         if self.allowed is not None and self.allowed < 1:
             raise UsageError(f"FID may grow by a factor of 1 or more; got {self.allowed}")
         try:
@@ -105,7 +106,8 @@ def train_stage(
     folder    of checkpoints, from which a killed training goes on; None for none
     watch     called with each step's Record;  progress  label of a progress bar, or None
     """
-    rows, w = torch.arange(len(domain.source)), (0.0, run.w_max)
+    rows = torch.arange(len(domain.source))
+    w = (0.0, 0.0 if stage.sampler == ENCODER else run.w_max)  # encoding is never guided
     if stage.before is None:
         student = guidance_student(domain.teacher, prediction_type="v_prediction")
         step, lr = guidance_step(domain.teacher, student, domain.source, rows, w), run.guidance_lr
@@ -172,7 +174,7 @@ def climb(
         else:
             student = load_student(domain.teacher, here / "unet")
         done[stage.name] = Rung(stage, student, result)
-        if before and run.allowed is not None:
+        if before and run.allowed is not None and stage.sampler != ENCODER:
             grown = growth(result["marks"], before.result["marks"])
             if grown > run.allowed:
                 stopped.add(stage.sampler)
@@ -243,7 +245,16 @@ def growth(marks: dict[str, dict], before: dict[str, dict]) -> float:
 def score(
     run: FewStepsRun, stage: Stage, domain: Digits | CaptionedPictures, model: DiffusionModel, watch=iter
 ) -> dict[str, dict]:
-    """w -> the domain's marks of `run.scored` pictures, with the evaluations of the network ("nfe") that one picture took."""
+    """w -> the domain's marks of `run.scored` pictures, with the evaluations of the network ("nfe") that one picture took.
+
+    Of an encoder, at w = 0 alone, the marks of real pictures that went to their noise by it and came back by the teacher in
+    `run.first` steps; and "round trip", the root mean square error of a pixel, of 0 to 1.
+    """
+    if stage.sampler == ENCODER:
+        images, c = domain.real(run.scored), domain.conditions(run.scored)
+        back = domain.teacher.sample(encode(model, images, c, steps=stage.steps), c, w=0.0, steps=run.first)
+        error = (back.float() - images.float()).square().mean().sqrt().item() / 255
+        return {"0": domain.marks(back) | {"round trip": error, "nfe": stage.steps}}
     found = {}
     for w in watch(run.scored_w):
         images = domain.draw(model, run.scored, w=w, steps=stage.steps, sampler=stage.sampler, seed=10_000 + run.seed)

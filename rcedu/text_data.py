@@ -79,9 +79,12 @@ def samples_with(shipped: MiniSD, each: int, folder: Path, watch=iter) -> Cache:
     return draw(shipped.teacher, c, folder, w=GUIDANCE, steps=25, seed=0, shard_size=500, watch=watch)
 
 
-def real_pictures(attributes: Tensor) -> Tensor:
-    """Attributes (N, 4) -> (N, 3, 32, 32) uint8: for each an MNIST digit that fits, another one each time, in its colours."""
-    digits, labels = mnist(train=True)
+def real_pictures(attributes: Tensor, train: bool = True) -> Tensor:
+    """Attributes (N, 4) -> (N, 3, 32, 32) uint8: for each an MNIST digit that fits, another one each time, in its colours.
+
+    train  MNIST's training half; else its test half
+    """
+    digits, labels = mnist(train=train)
     slants, rows = measured_slant(digits), torch.empty(len(attributes), dtype=torch.long)
     for label in range(len(DIGITS)):
         for slant in range(UNSAID + 1):

@@ -105,7 +105,7 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | | `students`, `stable_diffusion` | surgery: remove blocks, narrow channels, add an input for $w$, inherit weights; SD's UNets without weights |
 # | | `cache`, `files` | the teacher's samples on disk; whole files or none |
 # | **2 · running** | `training`, `checkpoints`, `distillation`, `guided_distillation` | `fit`; resuming; the steps it repeats |
-# | | `recipes`, `unseen_digit` | what ships; the experiment of notebook 02 |
+# | | `recipes`, `strokes`, `unseen_digit` | what ships; thin and thick digits; the experiment of notebook 02 |
 # | | `mini_sd`, `mini_sd_training`, `images` | a Stable Diffusion that ships; how it is made; pictures in a folder (notebook 05) |
 # | | `text_data`, `text_students`, `text_tables` | its students: what they learn from, one training, the tables (notebooks 05 and 06) |
 # | | `domains`, `few_steps`, `editing` | guided distillation from end to end: what is made fast, how it is marked, both stages; what few steps are good for |

@@ -24,6 +24,7 @@ from rcedu.files import UsageError, read_json, write_json
 from rcedu.metrics import FeatureFID, asked_digit_accuracy
 from rcedu.recipes import CacheRun, ClassifierRun, Shipped, TeacherRun, draw_cache, preset, train_classifier, train_teacher
 from rcedu.report import format_interval, mark, markdown_table, paired_differences, plain_table, provenance, summarize
+from rcedu.strokes import StrokesRun, save_strokes, train_strokes
 
 
 def _digits() -> Path:
@@ -46,6 +47,12 @@ def teacher(run: TeacherRun = TeacherRun(), out: Path | None = None) -> None:  #
 def cache(run: CacheRun = CacheRun(), out: Path | None = None) -> None:  # noqa: B008
     """Let the teacher draw the students' data set. Writes data/digits/cache; resumes."""
     draw_cache(run, Shipped().teacher, out or _digits() / "cache", watch=tqdm)
+
+
+def strokes(run: StrokesRun = StrokesRun(), out: Path | None = None) -> None:  # noqa: B008
+    """Teach the digits' teacher thin strokes and thick ones. Writes data/digits/strokes.safetensors; resumes a killed run."""
+    model = train_strokes(run, Shipped().teacher, runs_folder() / "strokes")
+    save_strokes(model, out or _digits() / "strokes.safetensors")
 
 
 def judge(out: Path | None = None) -> None:
@@ -225,7 +232,7 @@ def notebooks(names: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
         print(f"{write_pair(source)}: {time.perf_counter() - start:.0f} s, preset {preset()}", flush=True)
 
 
-COMMANDS = (classifier, teacher, cache, judge, conditioning, unseen, compare, demo, notebooks)
+COMMANDS = (classifier, teacher, cache, strokes, judge, conditioning, unseen, compare, demo, notebooks)
 COMMANDS += text_commands.COMMANDS + few_step_commands.COMMANDS + speed_commands.COMMANDS
 
 

@@ -6,12 +6,14 @@ import torch
 from torch import Tensor
 
 from rcedu.captioned_digits import all_attributes, is_held_out, read_prompts
+from rcedu.codecs import PixelShuffle
 from rcedu.data import mnist, to_pixels
 from rcedu.metrics import FeatureFID, spread
 from rcedu.mini_sd import MiniSD, held_out_prompts
 from rcedu.models import DiffusionModel
 from rcedu.recipes import Shipped
 from rcedu.sampling import stochastic
+from rcedu.strokes import load_strokes, stroke_digits, thickness
 from rcedu.text_data import RealImages, real_pictures
 
 SAMPLERS = ("deterministic", "stochastic")
@@ -24,10 +26,11 @@ def sampler_settings(sampler: str, seed: int) -> dict:
 
 
 class RealDigits:
-    """MNIST's 60,000 training digits: `x0(rows)` and `c`, like a `Cache`."""
+    """Real digits: `x0(rows)` and `c`, like a `Cache`."""
 
-    def __init__(self, model: DiffusionModel):
-        (self.images, self.c), self.codec = mnist(train=True), model.codec
+    def __init__(self, images: Tensor, c: Tensor, codec: PixelShuffle):
+        """images (N, 1, 28, 28) uint8, c (N,) labels."""
+        self.images, self.c, self.codec = images, c, codec
 
     def __len__(self) -> int:
         return len(self.c)
@@ -49,17 +52,21 @@ class Digits:
     def teacher(self) -> DiffusionModel:
         return self.shipped.teacher
 
+    def pictures(self, train: bool) -> tuple[Tensor, Tensor]:
+        """Real ones and their labels."""
+        return mnist(train=train)
+
     @cached_property
     def source(self) -> RealDigits:
-        return RealDigits(self.teacher)
+        return RealDigits(*self.pictures(train=True), self.teacher.codec)
 
     @cached_property
     def fid(self) -> FeatureFID:
-        return FeatureFID(self.shipped.judge, mnist(train=True)[0][:10_000])
+        return FeatureFID(self.shipped.judge, self.pictures(train=True)[0][:10_000])
 
     @cached_property
     def real_spread(self) -> float:
-        return spread(self.shipped.judge, *(x[:10_000] for x in mnist(train=True)))
+        return spread(self.shipped.judge, *(x[:10_000] for x in self.pictures(train=True)))
 
     def asked(self, count: int) -> Tensor:
         """The digits (count,) that are asked for: each in turn."""
@@ -71,9 +78,10 @@ class Digits:
 
     def real(self, count: int) -> Tensor:
         """MNIST's test digits (count, 1, 28, 28) of what is `asked`, another one each time."""
-        images, labels = mnist(train=False)
-        rows = [(labels == label).nonzero().flatten() for label in range(10)]
-        return torch.stack([images[rows[label][i // 10]] for i, label in enumerate(self.asked(count).tolist())])
+        images, labels = self.pictures(train=False)
+        kinds = self.teacher.conditions.num_labels
+        rows = [(labels == label).nonzero().flatten() for label in range(kinds)]
+        return torch.stack([images[rows[label][i // kinds]] for i, label in enumerate(self.asked(count).tolist())])
 
     def draw(
         self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str = "deterministic", seed: int = 10_000
@@ -88,6 +96,26 @@ class Digits:
         right = int((judge.probabilities(images).argmax(dim=1) == asked).sum())
         diversity = spread(judge, images, asked) / self.real_spread
         return {"all": [right, len(asked)], "fid": self.fid(images), "diversity": diversity}
+
+
+class Strokes(Digits):
+    """Thin and thick digits: a teacher of twenty labels, the classifier that reads, and the stroke as it is measured."""
+
+    @cached_property
+    def teacher(self) -> DiffusionModel:
+        return load_strokes(self.shipped.teacher)
+
+    def pictures(self, train: bool) -> tuple[Tensor, Tensor]:
+        """Real ones and their labels."""
+        return stroke_digits(train)
+
+    def marks(self, images: Tensor) -> dict:
+        """digit, stroke, all  [read as asked, asked];  fid."""
+        asked = self.asked(len(images))
+        digit = self.shipped.judge.probabilities(images).argmax(dim=1) == asked % 10
+        stroke = thickness(images) == asked // 10
+        hits = {"digit": digit, "stroke": stroke, "all": digit & stroke}
+        return {name: [int(right.sum()), len(asked)] for name, right in hits.items()} | {"fid": self.fid(images)}
 
 
 class CaptionedPictures:
@@ -133,4 +161,4 @@ class CaptionedPictures:
         return self.shipped.marks(images, self.asked(len(images)))
 
 
-DOMAINS = {"digits": Digits, "mini-sd": CaptionedPictures}
+DOMAINS = {"digits": Digits, "strokes": Strokes, "mini-sd": CaptionedPictures}

@@ -25,9 +25,9 @@ def few_steps(
     first seed's networks draw.
 
     Args:
-        domain: digits (64 steps down to 1) or mini-sd (32 down to 1).
+        domain: digits (64 steps down to 1), mini-sd (32 down to 1), or strokes (thin and thick digits, 32 down to 2).
         seeds: one run of all stages a seed.
-        samplers: stage 2 once for each: deterministic, stochastic; default both on digits, deterministic on mini-SD.
+        samplers: stage 2 once for each: deterministic, stochastic; default both on digits, deterministic on the others.
         allowed: end a sampler's halvings when one of them has let FID grow by more than this factor.
         jobs: runs at a time; default one a core.
         ship: write the first seed's networks for the deterministic sampler here, in 8 bits.

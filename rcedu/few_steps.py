@@ -27,14 +27,14 @@ from rcedu.report import summarize_plain
 from rcedu.training import Record, fit_to_the_end
 
 STAGE_1 = "stage 1"
-APART = ("samplers", "allowed")  # fields of a run that say which stages it has, and nothing about any of them
+APART = ("samplers", "last", "allowed")  # fields of a run that say which stages it has, and nothing about any of them
 
 
 @dataclass(frozen=True)
 class FewStepsRun:
     """A teacher made fast: one network for every w, then one that wants half the steps, down to `last`."""
 
-    domain: str = "digits"  # digits, mini-sd: see rcedu.domains
+    domain: str = "digits"  # digits, strokes, mini-sd: see rcedu.domains
     samplers: tuple[str, ...] = SAMPLERS  # stage 2 once for each: deterministic, stochastic, encoder
     w_max: float = 4.0  # w is drawn from [0, w_max]
     first: int = 64  # sampling steps before the first halving
@@ -141,7 +141,7 @@ def climb(
 
     A sampler's halvings end early where one has lost more than `run.allowed`: `rung.result["stopped"]` says so.
     Each `folder/<stage>` keeps checkpoints, unet/ and result.json. UsageError where it holds another run's; runs that differ in
-    their samplers alone share the stages that they have in common.
+    their samplers or in their last number of steps share the stages that they have in common.
     """
     domain, done, stopped = DOMAINS[run.domain](), {}, set()
     for stage in stages(run):
@@ -301,7 +301,7 @@ def undistilled(run: FewStepsRun, folder: Path) -> dict[str, dict[str, dict]]:
     ("teacher") and of stage 1's network ("stage 1"), by DDIM. Kept in `folder/undistilled.json`.
     """
     path = Path(folder) / "undistilled"
-    found = side_by_side.finished(path, run, APART)
+    found = side_by_side.finished(path, run, ("samplers", "allowed"))
     if found is None:
         domain = DOMAINS[run.domain]()
         models = {
@@ -328,6 +328,11 @@ BUDGETS = {
         "cpu": {},
         "gpu": {"guidance_steps": 20_000, "halving_steps": 10_000, "batch_size": 256, "scored": 5000},
     },
+    "strokes": {
+        "smoke": {"guidance_steps": 3, "halving_steps": 2, "batch_size": 8, "scored": 20},
+        "cpu": {"guidance_steps": 1500, "halving_steps": 600},
+        "gpu": {"guidance_steps": 20_000, "halving_steps": 10_000, "batch_size": 256, "scored": 5000},
+    },
     "mini-sd": {
         "smoke": {"guidance_steps": 2, "halving_steps": 1, "batch_size": 4, "scored": 8, "scored_w": (2.0,)},
         "cpu": {"guidance_steps": 1000, "halving_steps": 300, "batch_size": 32, "scored": 108},
@@ -336,6 +341,7 @@ BUDGETS = {
 }
 DEFAULTS = {
     "digits": {},
+    "strokes": {"samplers": ("deterministic",), "first": 32, "last": 2, "scored_w": (0.0, 1.0)},
     "mini-sd": {"samplers": ("deterministic",), "w_max": 13.0, "first": 32, "scored_w": (0.0, 2.0, 6.5, 13.0)},
 }
 

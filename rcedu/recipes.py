@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from rcedu.cache import Cache, draw
 from rcedu.classifier import DigitClassifier
@@ -113,9 +114,21 @@ def train_teacher(
     watch: Callable[[Record], None] = lambda record: None,
 ) -> DiffusionModel:
     """A trained digit model. `folder`: where checkpoints go, None for none; `watch` is called with each step's Record."""
-    images, labels = mnist(train=True)
     torch.manual_seed(run.seed)
-    model = digit_model()
+    return fit_teacher(run, digit_model(), *mnist(train=True), folder=folder, progress=progress, watch=watch)
+
+
+def fit_teacher(
+    run: TeacherRun,
+    model: DiffusionModel,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    folder: Path | None = None,
+    progress: str | None = None,
+    watch: Callable[[Record], None] = lambda record: None,
+) -> DiffusionModel:
+    """Train a model on images (N, 1, 28, 28) uint8 of labels (N,), in place; returns it."""
 
     def step(trainee, draw: Draw):
         rows, t, eps = draw.integers(len(images)), draw.integers(model.T), draw.normal(*model.x_shape)

@@ -79,7 +79,7 @@ def test_each_stage_learns_from_the_one_before():
 @pytest.mark.parametrize(
     "changes, complaint",
     [
-        ({"domain": "cats"}, "unknown domain 'cats'; choose from digits, mini-sd"),
+        ({"domain": "cats"}, "unknown domain 'cats'; choose from digits, strokes, mini-sd"),
         ({"samplers": ("heun",)}, "unknown sampler 'heun'; choose from deterministic, stochastic, encoder"),
         ({"allowed": 0.5}, "FID may grow by a factor of 1 or more; got 0.5"),
         ({"first": 6}, "6 halved again and again never is 1; take 4"),
@@ -138,6 +138,9 @@ def test_a_sampler_more_is_trained_from_what_is_there(tmp_path):
     assert len(trained) == 3 + 4 + 4
     rungs = list(climb(FewStepsRun(**(vars(RUN) | {"allowed": 1000.0})), tmp_path, watch=trained.append))
     assert len(rungs) == 5 and len(trained) == 11 + 8
+    assert (
+        len(list(climb(FewStepsRun(**(vars(first) | {"last": 2})), tmp_path, watch=trained.append))) == 2 and len(trained) == 19
+    )
 
 
 def test_an_encoders_halvings(tmp_path):
@@ -268,7 +271,7 @@ def test_the_command_writes_the_table_and_the_networks(tmp_path, monkeypatch, ca
 
 
 def test_presets_are_runs():
-    for domain in ("digits", "mini-sd"):
+    for domain in ("digits", "strokes", "mini-sd"):
         for preset in ("smoke", "cpu", "gpu"):
             assert budget(domain, preset, seed=3).seed == 3
     assert budget("mini-sd", "cpu").w_max == 13 and budget("digits", "cpu").w_max == 4

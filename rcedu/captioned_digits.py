@@ -69,6 +69,16 @@ def compose(digits: Tensor, ink: Tensor, background: Tensor) -> Tensor:
     return (low + coverage * (high - low)).round().to(torch.uint8)
 
 
+def coverage(images: Tensor, ink: Tensor, background: Tensor) -> Tensor:
+    """How much of each pixel is ink: where its colour lies on the line from background to ink. The way back of `compose`.
+
+    images (N, 3, H, W) uint8, ink (N,) and background (N,) rows -> (N, H, W), 0 to 1; off the line, the nearest point of it
+    """
+    low = torch.tensor(list(BACKGROUNDS.values()))[background][:, :, None, None].float()
+    line = torch.tensor(list(INKS.values()))[ink][:, :, None, None].float() - low
+    return (((images.float() - low) * line).sum(dim=1) / line.square().sum(dim=1)).clamp(0, 1)
+
+
 # --- sentences ------------------------------------------------------------------------------------
 
 

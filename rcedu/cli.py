@@ -97,7 +97,7 @@ def unseen(
         digit: the held-out digit.
         steps: of each training, instead of the preset's.
         only: these rows of the table; default all.
-        jobs: trainings at a time; default one a core.
+        jobs: trainings at a time; default all where that is at most two a core, else one a core.
         out: write the table here instead, for instance data/digits/results/unseen-arms.json, the one that ships.
     """
     from rcedu.side_by_side import choose

@@ -7,7 +7,7 @@ import tyro
 from rcedu.data import runs_folder
 from rcedu.files import UsageError, save_tensors, write_json
 from rcedu.recipes import preset
-from rcedu.report import few_steps_table, plain_table, provenance
+from rcedu.report import editing_table, few_steps_table, plain_table, provenance
 
 
 def few_steps(
@@ -29,7 +29,7 @@ def few_steps(
         seeds: one run of all stages a seed.
         samplers: stage 2 once for each: deterministic, stochastic; default both on digits, deterministic on the others.
         allowed: end a sampler's halvings when one of them has let FID grow by more than this factor.
-        jobs: runs at a time; default one a core.
+        jobs: runs at a time; default all where that is at most two a core, else one a core.
         ship: write the first seed's networks for the deterministic sampler here, in 8 bits.
         out: write the table here, not to runs/few-steps/<domain>.json.
     """
@@ -60,4 +60,45 @@ def few_steps(
     print("\n".join(stopped))
 
 
-COMMANDS = (few_steps,)
+def editing(
+    domain: tyro.conf.Positional[str] = "strokes",
+    seeds: tuple[int, ...] = (0, 1, 2),
+    jobs: int | None = None,
+    ship: Path | None = None,
+    out: Path | None = None,
+) -> None:
+    """Style transfer, image to image and inpainting by networks of 2, 4 and 8 steps and by their teacher, over several seeds.
+
+    Trains what `rcedu few-steps` has not trained yet, the encoders above all, and goes on where it was stopped. Beside the
+    table, <table>-pictures.safetensors has what the first seed edits.
+
+    Args:
+        domain: strokes (thin digits made thick, and thick ones thin) or mini-sd (the ink exchanged).
+        seeds: one run a seed.
+        jobs: runs at a time; default all where that is at most two a core, else one a core.
+        ship: write the first seed's networks of 2, 4 and 8 steps here, in 8 bits: of the sampler and of the encoder.
+        out: write the table here, not to runs/editing/<domain>.json.
+    """
+    from rcedu import edits
+    from rcedu import few_steps as pipeline
+
+    runs = {f"{domain}/seed-{seed}": edits.editing_budget(domain, preset(), seed) for seed in seeds}
+    results = edits.run_all(runs, runs_folder() / "editing", jobs=jobs)
+    rows = edits.summarize(list(results.values()))
+    command = f"RCEDU_PRESET={preset()} rcedu editing {domain} --seeds {' '.join(map(str, seeds))}"
+    name, run = next(iter(runs.items()))
+    networks = runs_folder() / "few-steps" / name
+    if ship is not None:
+        for sampler in run.few_steps.samplers:
+            pipeline.ship(run.few_steps, networks, ship, sampler, steps=run.numbers, command=command)
+    path = out or runs_folder() / "editing" / f"{domain}.json"
+    save_tensors(
+        path.with_name(f"{path.stem}-pictures.safetensors"),
+        edits.gallery(run, networks),
+        {"command": command, "seed": run.few_steps.seed},
+    )
+    write_json(path, {"provenance": provenance(command, preset()), "rows": rows, "runs": results})
+    print(plain_table(editing_table(rows)))
+
+
+COMMANDS = (few_steps, editing)

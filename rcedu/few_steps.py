@@ -195,12 +195,24 @@ def folder_of(stage: Stage) -> str:
     return stage.name.replace(", ", "-").replace(" ", "-")
 
 
-def ship(run: FewStepsRun, folder: Path, out: Path, sampler: str = "deterministic", command: str = "") -> list[Path]:
-    """Write the networks of stage 1 and of one sampler's halvings, in 8 bits, from a run's folder to `out`."""
+def ship(
+    run: FewStepsRun,
+    folder: Path,
+    out: Path,
+    sampler: str = "deterministic",
+    *,
+    steps: Sequence[int] | None = None,
+    command: str = "",
+) -> list[Path]:
+    """Write networks in 8 bits, from a run's folder to `out`: stage 1's and those of one sampler's halvings.
+
+    steps  only those halvings to so many steps
+    """
     paths = []
     for stage in stages(run):
         unet = Path(folder) / folder_of(stage) / "unet" / "diffusion_pytorch_model.safetensors"
-        if stage.sampler == sampler and unet.exists():
+        wanted = stage.sampler == sampler and (steps is None or (stage.before and stage.steps in steps))
+        if wanted and unet.exists():
             paths.append(Path(out) / f"{folder_of(stage)}.safetensors")
             save_tensors(
                 paths[-1], to_8_bits(load_tensors(unet)[0]), {"command": command, "stage": stage.name, "seed": run.seed}

@@ -137,6 +137,28 @@ def few_steps_table(rows: dict[str, dict[str, dict[str, dict]]], w: str) -> str:
     return "\n".join(lines)
 
 
+def editing_table(rows: dict[str, dict[str, dict[str, dict]]]) -> str:
+    """Markdown of task -> who -> steps -> marks (`rcedu.edits.summarize`): a line a task, editor and number of steps."""
+    titles = [
+        "edit",
+        "by",
+        "steps",
+        "evaluations",
+        "seconds",
+        "edited as asked, %",
+        "the rest kept, %",
+        "change outside the edit",
+    ]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for task, by in rows.items():
+        for who, of in by.items():
+            for steps, row in of.items():
+                cells = [task, who, steps, str(row["nfe"]), f"{row['seconds'][0]:.3f}"]
+                cells += [format_interval(row[name]) for name in ("edited", "kept")]
+                lines.append(f"| {' | '.join([*cells, format_interval(row['change'], scale=1, digits=3)])} |")
+    return "\n".join(lines)
+
+
 def mark(result: dict, key: str) -> float:
     """One mark of one run, "unseen.all" for a mark inside another; a share for what is stored as [hits, total]. KeyError."""
     stored = functools.reduce(operator.getitem, key.split("."), result)

@@ -26,8 +26,10 @@ def run_all(work: Callable, runs: dict, folder: Path, *, jobs: int | None = None
               each train nearly twice as many images a second as one process with two threads
     progress  one bar a run
 
-    UsageError where folder/name holds the result of another run; what a worker raises is raised here.
+    UsageError where folder/name holds the result of another run, or jobs is below 1; what a worker raises is raised here.
     """
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"at least one job has to run at a time; got jobs = {jobs}")
     results = {name: finished(Path(folder) / name, run) for name, run in runs.items()}
     todo = {name: run for name, run in runs.items() if results[name] is None}
     if not todo:

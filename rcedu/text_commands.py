@@ -256,7 +256,7 @@ def students(
         seeds: one training of every row a seed.
         steps: of each training, instead of the preset's.
         only: these rows of the table; default all.
-        jobs: trainings at a time; default one a core.
+        jobs: trainings at a time; default all where that is at most two a core, else one a core.
         out: write the table here instead, for instance data/mini-sd/results/table-1.json, the one that ships.
     """
     from rcedu.mini_sd import MiniSD

@@ -71,6 +71,8 @@ def test_side_by_side_is_one_after_the_other(shipped, tmp_path):
     assert (tmp_path / "A" / "result.json").stat().st_mtime_ns == written
     with pytest.raises(UsageError, match="another run called A"):
         run_all({"A": replace(runs["A"], seed=1)}, tmp_path, progress=False)
+    with pytest.raises(UsageError, match="at least one job has to run at a time; got jobs = 0"):
+        run_all(runs, tmp_path / "other", jobs=0, progress=False)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The explorers of notebooks 03 and 08, on ipywidgets (7.7, which Colab has, or 8).
+"""The explorers of notebooks 03, 08 and 09, on ipywidgets (7.7, which Colab has, or 8).
 
 The pictures are PNGs inside an HTML widget, because its <img> can carry alt text, and because it needs no extension.
 """
@@ -15,6 +15,7 @@ from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
 from rcedu.conditioning import DenoisingFrames
+from rcedu.edits import EditFrames
 from rcedu.few_step_figures import FewStepFrames
 from rcedu.panels import Batch, DenoisingPanel, Outcome, SchedulePanel, view_schedule
 from rcedu.schedules import FAMILIES
@@ -24,6 +25,14 @@ def img(png: bytes, alt: str) -> str:
     """An HTML picture of a PNG, with its alt text."""
     data = base64.b64encode(png).decode()
     return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt, quote=True)}" style="max-width: 100%">'
+
+
+def enlarged(images: torch.Tensor, columns: int, times: int) -> bytes:
+    """A PNG of pictures (N, channels, H, W) uint8 in rows of `columns`, every pixel so many times as wide."""
+    image = to_pil_image(make_grid(images, nrow=columns, padding=2, pad_value=96))
+    buffer = io.BytesIO()
+    image.resize((times * image.width, times * image.height), resample=0).save(buffer, format="png")
+    return buffer.getvalue()
 
 
 def time_updates(change: Callable[[int], None], count: int) -> list[float]:
@@ -131,13 +140,43 @@ class FewStepsExplorer:
         """The frame that is shown: the teacher's digits above, the student's below, every pixel three wide."""
         i, j = self.w.value, self.steps.value
         rows = torch.cat([self.frames.teacher[i], self.frames.drawn[i, j]])
-        grid = make_grid(rows, nrow=len(self.frames.asked), padding=2, pad_value=96)
-        image = to_pil_image(grid)
-        buffer = io.BytesIO()
-        image.resize((3 * image.width, 3 * image.height), resample=0).save(buffer, format="png")
-        return buffer.getvalue()
+        return enlarged(rows, columns=len(self.frames.asked), times=3)
 
     def _redraw(self, _=None) -> None:
         sentence = self.frames.sentence(self.w.value, self.steps.value)
         self.picture.value = img(self.png(), sentence)
+        self.sentence.value = html.escape(sentence, quote=False)
+
+
+class EditExplorer:
+    """Choose a picture, what it shall become, how strongly and in how many steps, from computed frames.
+
+    Controls: `source` and `label` (dropdowns), `strength` and `steps` (sliders over the frames' values). Display `box`.
+    """
+
+    def __init__(self, frames: EditFrames):
+        self.frames = frames
+        self.source = ipywidgets.Dropdown(options=[(str(c), i) for i, c in enumerate(frames.shows)], description="source")
+        self.label = ipywidgets.Dropdown(
+            options=[(str(c), i) for i, c in enumerate(frames.labels)], index=1, description="target"
+        )
+        self.strength, self.steps = (
+            ipywidgets.SelectionSlider(
+                options=[(f"{value:g}", i) for i, value in enumerate(values)], index=len(values) // 2, description=name,
+                continuous_update=False,
+            )
+            for name, values in (("strength", frames.strengths), ("N", frames.steps))
+        )  # fmt: skip
+        self.picture, self.sentence = ipywidgets.HTML(), ipywidgets.HTML()
+        rows = [ipywidgets.HBox([self.source, self.label]), ipywidgets.HBox([self.strength, self.steps])]
+        self.box = ipywidgets.VBox([*rows, self.picture, self.sentence])
+        for control in (self.source, self.label, self.strength, self.steps):
+            control.observe(self._redraw, "value")
+        self._redraw()
+
+    def _redraw(self, _=None) -> None:
+        i, j, k, n = self.source.value, self.label.value, self.strength.value, self.steps.value
+        sentence = self.frames.sentence(i, j, k, n)
+        both = torch.stack([self.frames.source[i], self.frames.drawn[i, j, k, n]])
+        self.picture.value = img(enlarged(both, columns=2, times=5), sentence)
         self.sentence.value = html.escape(sentence, quote=False)

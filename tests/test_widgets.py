@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import json
 import re
 
@@ -11,7 +12,9 @@ import torch
 from PIL import Image
 
 from rcedu.conditioning import DenoisingFrames
-from rcedu.data import data_folder
+from rcedu.data import data_folder, mnist
+from rcedu.editing import image_to_image
+from rcedu.edits import EditFrames, edit_frames
 from rcedu.few_step_figures import FewStepFrames
 from rcedu.panels import (
     DenoisingPanel,
@@ -26,7 +29,7 @@ from rcedu.panels import (
 from rcedu.random_conditioning import randomize
 from rcedu.recipes import Shipped
 from rcedu.schedules import FAMILIES, schedule
-from rcedu.widgets import DenoisingExplorer, FewStepsExplorer, ScheduleLaboratory
+from rcedu.widgets import DenoisingExplorer, EditExplorer, FewStepsExplorer, ScheduleLaboratory
 
 TRAINED = [
     Outcome("exponential", 5.0, (0.907, 0.868, 0.935), (0.963, 0.94, 0.98), (14.2, 13.0, 15.4)),
@@ -169,6 +172,32 @@ def test_few_steps_explorer_shows_every_frame():
             assert set(shown[45].flatten()) == {96, 200 + 10 * i} and set(shown[135].flatten()) == {96, 10 * (S * i + j)}
             assert alt(explorer.picture) == explorer.sentence.value
     assert explorer.sentence.value == ("w = 2, N = 1: 1 evaluation a digit (above, the teacher: 16); 7 of 10 are read as asked")
+
+
+def test_the_edit_explorer_shows_the_frame_that_its_controls_say():
+    """Brightness counts the settings; and frames that are drawn are image_to_image's own."""
+    S, C, K, N = 2, 3, 2, 2
+    drawn = torch.arange(S * C * K * N).view(S, C, K, N, 1, 1, 1).expand(-1, -1, -1, -1, 1, 28, 28).to(torch.uint8) * 8
+    read = torch.full((S, C, K, N), 4)
+    source = torch.full((S, 1, 28, 28), 250, dtype=torch.uint8)
+    explorer = EditExplorer(EditFrames(source, [7, 2], [0, 1, 2], [0.25, 1.0], [2, 8], drawn, read))
+    for place in itertools.product(range(S), range(C), range(K), range(N)):
+        explorer.source.index, explorer.label.index, explorer.strength.index, explorer.steps.index = place
+        assert set(pixels(explorer.picture)[75].flatten()) == {96, 250, int(drawn[place].flatten()[0])}
+        assert alt(explorer.picture) == explorer.sentence.value
+    assert explorer.sentence.value == "a 2, asked for a 2: the last 8 of 8 steps, 8 evaluations; read as 4"
+    explorer.strength.index = explorer.steps.index = 0
+    assert explorer.sentence.value == "a 2, asked for a 2: the last 1 of 2 steps, 1 evaluation; read as 4"
+
+
+def test_edit_frames_are_edits():
+    shipped = Shipped()
+    images, shows = (x[:2] for x in mnist(train=False))
+    frames = edit_frames({2: shipped.teacher, 4: shipped.teacher}, shipped.judge, images, shows, [0.3, 1.0], w=1.0)
+    assert frames.drawn.shape == (2, 10, 2, 2, 1, 28, 28) and frames.read.shape == (2, 10, 2, 2) and frames.shows == [7, 2]
+    c = torch.arange(10).repeat(2)
+    again = image_to_image(shipped.teacher, images.repeat_interleave(10, dim=0), c, w=1.0, steps=4, strength=0.25)
+    assert torch.equal(frames.drawn[1, 3, 0, 1], again[13])
 
 
 def test_panel_on_paper_is_the_widgets_picture(batch):

@@ -298,7 +298,7 @@ plots.interval_dots(list(stored["rows"]), as_columns(stored["rows"]), limits=per
 #
 # ## 7 · How few pictures? The paper's figure 7
 #
-# $\mathcal D$ had 2,675 pictures so far, of 94 sentences without *three*. How many does a student need, when only *text* is plentiful? From 100 (about one of each sentence) to 10,000, with and without random conditioning, all trained for the same 500 steps: 16,000 noisy pictures, so that each of 100 is used 160 times, and each of 10,000 once or twice.
+# $\mathcal D$ had 2,675 pictures so far, of 107 sentences without *three*. How many does a student need, when only *text* is plentiful? From 100 (about one of each sentence) to 10,000, with and without random conditioning, all trained for the same 500 steps: 16,000 noisy pictures, so that each of 100 is used 160 times, and each of 10,000 once or twice.
 
 # %%
 stored = read_json(RESULTS / "images.json")
@@ -349,7 +349,7 @@ plots.interval_dots(list(stored["rows"]), as_columns(stored["rows"]), limits=per
 # and "all four" of the seen by 4.3 [0.8, 7.8] and 4.6 [2.3, 6.9]. And where every one of 108 captions says *three*, it is drawn in 100% of the pictures, and "all four" of the unseen is 14.8 points [6.5, 23.1] ahead of the whole grammar's. So that is the trade-off: in a training of fixed length, a sentence about something else takes a swap from the concept. What the larger pool of the paper gained, marks on the seen, is not to be seen here.
 #
 # One row is a surprise. In the pool of 108,000, one sentence in a hundred is a caption and one caption in ten says *three*: of 16,000 samples, about three were swapped to the word. Still the student draws it in 39.5% of the pictures, 23.1 points [8.8, 37.5] more than without random conditioning, while $\mathcal D$'s own sentences as the pool added 2.5 [−2.3, 7.3] (section 6). Perhaps because random letters lie all over the text encoder's space: who imitates the teacher there
-# learns how it *reads*, and not only which of 94 sentences it was given. That is a reading of one row, no result.
+# learns how it *reads*, and not only which of 107 sentences it was given. That is a reading of one row, no result.
 #
 # **Think.** Which pool would decide it?
 #

@@ -6,6 +6,7 @@ Bad input ends with one line on stderr and exit code 2; nothing is left half-wri
 import functools
 import io
 import os
+import re
 import shlex
 import sys
 import time
@@ -20,7 +21,7 @@ from tqdm.auto import tqdm
 from rcedu import few_step_commands, speed_commands, text_commands
 from rcedu.conditions import labels_without
 from rcedu.data import data_folder, mnist, runs_folder
-from rcedu.files import UsageError, read_json, write_json
+from rcedu.files import UsageError, at_least, check_seeds, read_json, write_json
 from rcedu.metrics import FeatureFID, asked_digit_accuracy
 from rcedu.recipes import CacheRun, ClassifierRun, Shipped, TeacherRun, draw_cache, preset, train_classifier, train_teacher
 from rcedu.report import format_interval, mark, markdown_table, paired_differences, plain_table, provenance, summarize
@@ -46,6 +47,7 @@ def teacher(run: TeacherRun = TeacherRun(), out: Path | None = None) -> None:  #
 
 def cache(run: CacheRun = CacheRun(), out: Path | None = None) -> None:  # noqa: B008
     """Let the teacher draw the students' data set. Writes data/digits/cache; resumes."""
+    at_least(1, **{"run.each": run.each, "run.steps": run.steps})
     draw_cache(run, Shipped().teacher, out or _digits() / "cache", watch=tqdm)
 
 
@@ -59,7 +61,7 @@ def judge(out: Path | None = None) -> None:
     """Score what ships: the classifier on MNIST's test set, the teacher's cached samples, and their FIDs.
 
     Args:
-        out: write here, not to data/digits/results/teacher.json, the marks that ship.
+        out: write here, not to runs/judge.json; data/digits/results/teacher.json are the marks that ship.
     """
     shipped = Shipped()
     classifier, samples = shipped.judge, shipped.cache  # first, so that a damaged file is found before any work
@@ -74,7 +76,7 @@ def judge(out: Path | None = None) -> None:
         "teacher: digit-FID against MNIST train": fid(samples.images()),
         "MNIST test: digit-FID against MNIST train": fid(test_images),
     }
-    write_json(out or _digits() / "results" / "teacher.json", result)
+    write_json(out or runs_folder() / "judge.json", result)
     for name, value in result.items():
         print(f"{name}: {value}")
 
@@ -103,14 +105,16 @@ def unseen(
     from rcedu.side_by_side import choose
     from rcedu.unseen_digit import TABLES, budget, run_all
 
+    check_seeds(seeds)
+    at_least(1, steps=steps)
     arms = choose(TABLES, table, only)
-    changes = {"digit": digit} | ({"steps": steps} if steps else {})
+    changes = {"digit": digit} | ({} if steps is None else {"steps": steps})
     runs = {f"{name}/seed-{seed}": budget(arm, preset(), seed=seed, **changes) for seed in seeds for name, arm in arms.items()}
     folder = runs_folder() / f"unseen-{table}-{preset()}-digit-{digit}"
     results = run_all(runs, folder, jobs=jobs)
     rows = {name: summarize([results[f"{name}/seed-{seed}"] for seed in seeds]) for name in arms}
     command = f"RCEDU_PRESET={preset()} rcedu unseen {table} --seeds {' '.join(map(str, seeds))} --digit {digit}"
-    command += f" --steps {steps}" if steps else ""
+    command += "" if steps is None else f" --steps {steps}"
     command += f" --only {shlex.join(only)}" if only else ""
     kept = ("run", "unseen", "seen", "read_as", "fid", "seconds")
     per_seed = {name: {key: result[key] for key in kept} for name, result in results.items()}
@@ -146,8 +150,11 @@ def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: str) -> None
         tables: names in data/digits/results or data/mini-sd/results, for instance unseen-schedules; several are read as one.
         against: the row to subtract, for instance "constant, p = 1".
     """
-    stored = [read_json(_stored_table(name)) for name in tables]
-    table = {key: {name: row for part in stored for name, row in part[key].items()} for key in ("rows", "runs")}
+    stored = {name: read_json(_stored_table(name)) for name in tables}
+    other = [name for name, part in stored.items() if not {"rows", "runs"} <= part.keys()]
+    if other or not tables:
+        raise UsageError(f"{other[0]} is no table of rows over seeds" if other else "name a table, for instance unseen-arms")
+    table = {key: {name: row for part in stored.values() for name, row in part[key].items()} for key in ("rows", "runs")}
     if against not in table["rows"]:
         raise UsageError(f"no row {against!r} in {' + '.join(tables)}; choose from {'; '.join(table['rows'])}")
     columns = next((kind for kind in COMPARED if all(_has(result, kind) for result in table["runs"].values())), None)
@@ -179,6 +186,7 @@ def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | N
     from rcedu.schedules import measured_file
     from rcedu.unseen_digit import StudentRun, visible_rows
 
+    at_least(1, each=each, pairs=pairs)
     shipped, labels = Shipped(), labels_without(digit)
     rows = visible_rows(shipped.cache, shipped.judge, StudentRun(digit=digit))
     x0, c = shipped.cache.x0(rows), shipped.cache.c[rows]
@@ -247,10 +255,16 @@ def _later(command: Callable) -> Callable:
 
 
 def _in_one_line(complaint: str) -> str:
-    """The first paragraph of tyro's framed error."""
-    lines = [line.strip("│ ") for line in complaint.splitlines() if not line.startswith(("╭", "╰"))]
-    end = next((i for i, line in enumerate(lines) if not line.strip("─ ")), len(lines))
-    return f"rcedu: {' '.join(lines[:end])} (see rcedu --help)"
+    """What tyro's framed error says first. Where there is no Unicode, the frame is of hyphens, and its title a line above."""
+    parts = [[]]
+    for line in complaint.splitlines():
+        if re.search("[─-]{3}", line):
+            parts.append([])
+        elif line.strip("│ "):
+            parts[-1].append(line.strip("│ "))
+    framed = [part for part in parts if part]
+    said = framed[0] if "╭" in complaint or len(framed) == 1 else framed[1]
+    return f"rcedu: {' '.join(said)} (see rcedu --help)"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import tyro
 
 from rcedu.data import runs_folder
-from rcedu.files import UsageError, save_tensors, write_json
+from rcedu.files import UsageError, check_seeds, save_tensors, write_json
 from rcedu.recipes import preset
 from rcedu.report import editing_table, few_steps_table, plain_table, provenance
 
@@ -36,9 +36,11 @@ def few_steps(
     from rcedu import few_steps as pipeline
     from rcedu.domains import DOMAINS, SAMPLERS
 
+    check_seeds(seeds)
     unknown = [name for name in samplers or () if name not in SAMPLERS]
     if unknown:
         raise UsageError(f"unknown sampler {unknown[0]!r}; choose from {', '.join(SAMPLERS)}")
+    samplers = tuple(dict.fromkeys(samplers or ())) or None
     folder = runs_folder() / "few-steps"
     changes = {"allowed": allowed} | ({"samplers": samplers} if samplers else {})
     runs = {f"{domain}/seed-{seed}": pipeline.budget(domain, preset(), seed=seed, **changes) for seed in seeds}
@@ -82,6 +84,7 @@ def editing(
     from rcedu import edits
     from rcedu import few_steps as pipeline
 
+    check_seeds(seeds)
     runs = {f"{domain}/seed-{seed}": edits.editing_budget(domain, preset(), seed) for seed in seeds}
     results = edits.run_all(runs, runs_folder() / "editing", jobs=jobs)
     rows = edits.summarize(list(results.values()))

@@ -6,7 +6,7 @@ import math
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,6 +18,20 @@ from torch import Tensor
 
 class UsageError(ValueError):
     """Something the user gave is wrong; the message is one line: what, where, what to do. Exit code 2."""
+
+
+def at_least(low: int, **values: int | None) -> None:
+    """UsageError for the first of a command's numbers that is below `low`; None, not given, passes."""
+    for name, value in values.items():
+        if value is not None and value < low:
+            raise UsageError(f"--{name.replace('_', '-')} must be at least {low}; got {value}")
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """UsageError unless there is one, none is negative and none is given twice (it would count twice in an interval)."""
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        given = " ".join(map(str, seeds)) or "none"
+        raise UsageError(f"--seeds must be one or more different numbers of at least 0; got {given}")
 
 
 def sha256(path: Path) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from rcedu.data import data_folder, mnist, runs_folder
-from rcedu.files import UsageError, read_json, write_json
+from rcedu.files import UsageError, at_least, read_json, write_json
 from rcedu.recipes import Shipped, preset
 from rcedu.report import plain_table, provenance
 
@@ -24,10 +24,8 @@ def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None
 
     if size not in benchmark.TASKS:
         raise UsageError(f"unknown size {size!r}; choose from {', '.join(benchmark.TASKS)}")
-    if rounds < 2:
-        raise UsageError(f"an interval needs at least 2 rounds; got {rounds}")
-    if batch_size is not None and batch_size < 1:
-        raise UsageError(f"a batch has at least 1 picture; got {batch_size}")
+    at_least(2, rounds=rounds)  # an interval needs two
+    at_least(1, batch_size=batch_size)
     make_task = benchmark.TASKS[size] if batch_size is None else partial(benchmark.TASKS[size], batch_size)
     found = {"steps": benchmark.against_the_usual_way(make_task, rounds, watch=partial(tqdm, desc="races"))}
     if size == "sd-v1.4":
@@ -52,8 +50,7 @@ def latency(rounds: int = 10, out: Path | None = None) -> None:
     """
     from rcedu import benchmark
 
-    if rounds < 2:
-        raise UsageError(f"an interval needs at least 2 rounds; got {rounds}")
+    at_least(2, rounds=rounds)  # an interval needs two
     found = {
         f"{domain}, {count} at once": benchmark.few_step_latencies(domain, count, rounds)
         for domain, count in tqdm([(domain, count) for domain in benchmark.DOMAINS for count in (1, 50)])
@@ -69,6 +66,7 @@ def anatomy(threads: int = 1, batch_size: int = 64) -> None:
     """Time a training step against UNet anatomy on this machine: the table behind the choice of the digits' UNet."""
     from rcedu.anatomy import measure
 
+    at_least(1, threads=threads, batch_size=batch_size)
     print(plain_table(measure(threads=threads, batch_size=batch_size)))
 
 

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from rcedu.cache import place_among_ranks
 from rcedu.data import data_folder, runs_folder
-from rcedu.files import UsageError, save_tensors, write_json
+from rcedu.files import UsageError, at_least, check_seeds, save_tensors, write_json
 from rcedu.recipes import preset
 from rcedu.report import apart_table, marks_table, plain_table, provenance, summarize_apart, summarize_marks
 
@@ -84,6 +84,7 @@ def draw(
 
     if out is None and (prompts is not None or teacher != MINI_SD):
         raise UsageError("say where to keep the samples: --out FOLDER")
+    at_least(1, count=count, batch_size=batch_size, shard_size=shard_size)
     w = w if w is not None else GUIDANCE if teacher == MINI_SD else 6.5
     _check_sampling(w, steps)
     texts = cache_prompts() if prompts is None else read_prompts_from(prompts, column)["text"][:count]
@@ -144,6 +145,7 @@ def distil(
     from rcedu.schedules import schedule
     from rcedu.training import fit
 
+    at_least(1, steps=run.steps, batch_size=run.batch_size, accumulate=run.accumulate)
     if teacher != MINI_SD and (samples is None or pool is None):
         raise UsageError("another teacher needs its own --samples and --pool")
     model = open_model(teacher)
@@ -209,6 +211,7 @@ def generate(
     from rcedu.mini_sd import GUIDANCE
     from rcedu.pools import read_prompts_from
 
+    at_least(1, count=count, batch_size=batch_size)
     w = GUIDANCE if w is None else w
     _check_sampling(w, steps)
     folder = out or runs_folder() / "images"
@@ -266,8 +269,8 @@ def students(
     from rcedu.text_tables import TABLES, budget
 
     rows = choose(TABLES, table, only)
-    if steps is not None and steps < 1:
-        raise UsageError(f"a training has at least 1 step; got {steps}")
+    check_seeds(seeds)
+    at_least(1, steps=steps, jobs=jobs)
     changes = {"steps": steps} if steps is not None else {}
     runs = {f"{name}/seed-{seed}": budget(run, preset(), seed=seed, **changes) for seed in seeds for name, run in rows.items()}
     shipped, folder = MiniSD(), runs_folder() / "students"

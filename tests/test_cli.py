@@ -32,6 +32,23 @@ def test_help(command, capsys):
         (["compare", "unseen-schedules", "--against", "cubic"], "no row 'cubic' in unseen-schedules; choose from none"),
         (["compare", "nowhere", "--against", "B"], "nowhere.json does not exist"),
         (["notebooks", "99_nowhere"], "99_nowhere.py does not exist"),
+        (["compare", "teacher", "--against", "B"], "teacher is no table of rows over seeds"),
+        (["compare", "--against", "B"], "name a table"),
+        (["unseen", "--steps", "0"], "--steps must be at least 1; got 0"),
+        (["unseen", "--seeds", "0", "0"], "--seeds must be one or more different numbers of at least 0; got 0 0"),
+        (["unseen", "--seeds"], "got none"),
+        (["students", "--seeds", "-1"], "got -1"),
+        (["students", "--jobs", "0"], "--jobs must be at least 1; got 0"),
+        (["few-steps", "--seeds"], "got none"),
+        (["few-steps", "--samplers", "encoder"], "unknown sampler 'encoder'; choose from deterministic, stochastic"),
+        (["editing", "--seeds", "1", "1"], "got 1 1"),
+        (["editing", "digits"], "nothing to edit in 'digits'; choose from strokes, mini-sd"),
+        (["draw", "--count", "0", "--out", "x"], "--count must be at least 1; got 0"),
+        (["distil", "--steps", "0"], "--steps must be at least 1; got 0"),
+        (["generate", "--prompts", "prompts.txt", "--batch-size", "0"], "--batch-size must be at least 1; got 0"),
+        (["cache", "--run.each", "0"], "--run.each must be at least 1; got 0"),
+        (["conditioning", "--pairs", "0"], "--pairs must be at least 1; got 0"),
+        (["anatomy", "--threads", "0"], "--threads must be at least 1; got 0"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, says, capsys, tmp_path, monkeypatch):
@@ -50,12 +67,13 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, says, capsys, tmp_path
         (["nonsense"], "nonsense"),
         (["unseen", "--steps", "abc"], "Error parsing --steps"),
         (["unseen", "--stepz", "3"], "Unrecognized options: --stepz"),
+        (["generate", "--batch-size", "1"], "--prompts"),
     ],
 )
 def test_what_cannot_be_parsed_is_one_line_too(arguments, says, capsys):
     code, error = exit_code_and_error(capsys, *arguments)
     assert code == 2 and says in error and "rcedu --help" in error
-    assert len(error.strip().splitlines()) == 1
+    assert len(error.strip().splitlines()) == 1 and "---" not in error and "──" not in error
 
 
 def test_unknown_preset(capsys, monkeypatch):

@@ -18,7 +18,7 @@ from rcedu import side_by_side
 from rcedu.captioned_digits import ATTRIBUTES, INKS, UNSAID, coverage, prompt_rows, prompts, read_prompts, shear
 from rcedu.domains import ENCODER, CaptionedPictures, Strokes
 from rcedu.editing import complete, image_to_image, style_transfer
-from rcedu.few_steps import STAGE_1, FewStepsRun, budget, climb
+from rcedu.few_steps import STAGE_1, FewStepsRun, budget, climb, round_trip
 from rcedu.files import UsageError
 from rcedu.models import DiffusionModel
 from rcedu.report import summarize_plain
@@ -185,7 +185,7 @@ def editing_budget(domain: str, preset: str, seed: int) -> EditingRun:
 def ways(
     run: EditingRun, folder: Path, domain, watch: Callable[[Record], None] | None = None
 ) -> tuple[dict[tuple[str, int], tuple[DiffusionModel, DiffusionModel]], dict[str, dict]]:
-    """((who, steps) -> (encoder, decoder), steps -> marks of that encoder); trains what is not in `folder` yet."""
+    """((who, steps) -> (encoder, decoder), steps -> marks of the distilled encoder); trains what is not in `folder` yet."""
     students, marks, behind = {}, {}, 0
 
     def shifted(record: Record) -> None:
@@ -205,11 +205,15 @@ def run_one(name: str, run: EditingRun, folder: Path, report: Callable[[str, Rec
     """Train what is missing (in `folder/../few-steps/name`, shared with `rcedu few-steps`), and edit.
 
     rows        task -> who -> steps -> marks (`judge`), evaluations and seconds a picture
-    round_trip  steps -> marks of the encoders
+    round_trip  who -> steps -> marks of the way to the noise (`rcedu.few_steps.round_trip`)
     """
     domain = EDITS[run.few_steps.domain]()
     watch = partial(report, name) if report else None
-    found, round_trip = ways(run, Path(folder).parent / "few-steps" / name, domain, watch)
+    found, distilled = ways(run, Path(folder).parent / "few-steps" / name, domain, watch)
+    plain = {
+        str(steps): round_trip(domain, domain.teacher, run.few_steps.scored, steps, back=run.few_steps.first)
+        for steps in (*run.numbers, run.teacher_steps)
+    }
     images, old = domain.real(run.scored), domain.attributes(run.scored)
     rows = {}
     for task, ask in TASKS.items():
@@ -222,7 +226,7 @@ def run_one(name: str, run: EditingRun, folder: Path, report: Callable[[str, Rec
             marks = judge(task, domain, edit, after)
             cost = {"nfe": round(sum(count) / len(images)), "seconds": seconds / len(images)}
             rows.setdefault(task, {}).setdefault(who, {})[str(steps)] = marks | cost
-    return {"domain": run.few_steps.domain, "rows": rows, "round_trip": round_trip}
+    return {"domain": run.few_steps.domain, "rows": rows, "round_trip": {"teacher": plain, "student": distilled}}
 
 
 def run_all(runs: dict[str, EditingRun], folder: Path, *, jobs: int | None = None, progress: bool = True) -> dict[str, dict]:

@@ -8,6 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from rcedu.metrics import mean_interval
 from rcedu.models import DiffusionModel
 from rcedu.noise import alpha_sigma
 from rcedu.plots import BLUE, CYCLE, GREEN, GREY, STYLES, VERMILLION, plain_axes, plain_log_ticks
@@ -52,6 +53,32 @@ def step_curves(rows: Mapping[str, Mapping], w: str, marks: Sequence[str] = ("al
             axes.set_ylim(min(low, middle / 2), max(high, 2 * middle))  # not the last digits of nearly equal numbers
             plain_log_ticks(axes)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
+    return figure
+
+
+def round_trip_curves(results: Sequence[Mapping]) -> Figure:
+    """Error of a pixel on the way to the noise and home, against the encoder's number of steps; mean and 95% over the seeds.
+
+    results  of `rcedu.edits.run_one`
+    """
+    figure = Figure(figsize=(7, 3.4), layout="constrained")
+    axes = plain_axes(figure, xlabel="steps of the encoder", ylabel="round-trip error of a pixel, 0 to 1")
+    names = {"teacher": ("DDIM backwards, not distilled", GREY, "o"), "student": ("distilled encoder", BLUE, "D")}
+    ticks = set()
+    for line, (who, (label, colour, marker)) in enumerate(names.items()):
+        x = [int(steps) for steps in results[0]["round_trip"][who]]
+        rows = [mean_interval([result["round_trip"][who][str(N)]["round trip"] for result in results]) for N in x]
+        y = [row.value for row in rows]
+        error = [[row.value - row.low for row in rows], [row.high - row.value for row in rows]] if len(results) > 1 else None
+        axes.errorbar(
+            x, y, yerr=error, color=colour, marker=marker, markersize=5, capsize=3, linestyle=STYLES[line], label=label
+        )
+        ticks |= set(x)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sorted(ticks), [str(tick) for tick in sorted(ticks)])
+    axes.minorticks_off()
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False)
     return figure
 
 

@@ -259,20 +259,26 @@ def score(
 ) -> dict[str, dict]:
     """w -> the domain's marks of `run.scored` pictures, with the evaluations of the network ("nfe") that one picture took.
 
-    Of an encoder, at w = 0 alone, the marks of real pictures that went to their noise by it and came back by the teacher in
-    `run.first` steps; and "round trip", the root mean square error of a pixel, of 0 to 1.
+    Of an encoder, at w = 0 alone, the marks of a `round_trip` back by the teacher in `run.first` steps.
     """
     if stage.sampler == ENCODER:
-        images, c = domain.real(run.scored), domain.conditions(run.scored)
-        back = domain.teacher.sample(encode(model, images, c, steps=stage.steps), c, w=0.0, steps=run.first)
-        error = (back.float() - images.float()).square().mean().sqrt().item() / 255
-        return {"0": domain.marks(back) | {"round trip": error, "nfe": stage.steps}}
+        return {"0": round_trip(domain, model, run.scored, stage.steps, back=run.first)}
     found = {}
     for w in watch(run.scored_w):
         images = domain.draw(model, run.scored, w=w, steps=stage.steps, sampler=stage.sampler, seed=10_000 + run.seed)
         nfe = stage.steps * (1 if model.takes_w or w == 0 else 2)
         found[f"{w:g}"] = domain.marks(images) | {"nfe": nfe}
     return found
+
+
+def round_trip(domain: Digits | CaptionedPictures, encoder: DiffusionModel, count: int, steps: int, back: int) -> dict:
+    """The domain's marks of real pictures that went to their noise by `encoder` in `steps` steps and came home by the teacher
+    in `back`; and "round trip", the root mean square error of a pixel, of 0 to 1; and "nfe", the evaluations on the way there.
+    """
+    images, c = domain.real(count), domain.conditions(count)
+    home = domain.teacher.sample(encode(encoder, images, c, steps=steps), c, w=0.0, steps=back)
+    error = (home.float() - images.float()).square().mean().sqrt().item() / 255
+    return domain.marks(home) | {"round trip": error, "nfe": steps}
 
 
 def run_one(name: str, run: FewStepsRun, folder: Path, report: Callable[[str, Record], None] | None = None) -> dict:

@@ -25,7 +25,7 @@
 # | `cpu` | everything, 40 steps of training; results of longer trainings come from files | 36 s |
 # | `gpu` | the same, 2,000 steps | not measured |
 #
-# You need notebooks 02 (the swap) and 05 (mini-SD, its sentences, $\mathcal D$ and $\mathcal C$).
+# You need notebooks 02 (the swap) and 05 (mini-SD, its sentences, $\mathcal D$ and $\mathcal C$); section 9 goes on where 03 (measured $p(t)$) stopped, section 10 where 04 (students cut from a teacher) did.
 
 # %%
 # %matplotlib inline
@@ -156,7 +156,7 @@ display(Markdown(apart_table(stored["teacher"] | stored["rows"])))
 kinds = {"no random conditioning": plots.VERMILLION, "its sentences in the pool": plots.SKY, "the whole grammar in the pool": plots.BLUE}
 names = list(stored["rows"])
 columns = {"unseen: the word, %": ("unseen", "word"), "unseen: all four, %": ("unseen", "all"), "seen: all four, %": ("seen", "all")}
-percent = dict.fromkeys(columns, (0, 102))
+percent = dict.fromkeys(columns, (-3, 103))
 
 
 def as_columns(rows):
@@ -184,18 +184,18 @@ for words in ("three", "orange", "orange three"):
 # %% [markdown]
 # *Figure: what the students of the first seed draw for eight sentences with the absent words (three; orange; orange threes), from the same noise as their teacher, whose row shows what was asked. The students' colours are unsteady everywhere: 500 steps from random weights are few.*
 #
-# **What it says.** For the *shape* it is the paper's story. Without random conditioning the student draws a three in 16% of the pictures that ask for one; with the sentences about threes in the pool in 99.7%, with the whole grammar in 91%. On the sentences without the word, the three students cannot be told apart.
+# **What it says.** For the *shape* it is the paper's story. Without random conditioning the student draws a three in 16% of the pictures that ask for one (a guess among ten digits: 10%, among six inks: 17%); with the sentences about threes in the pool in 99.7%, with the whole grammar in 91%. On the sentences without the word, the three students cannot be told apart.
 #
 # The *colour* is another story: without a single orange digit in $\mathcal D$, the student without random conditioning gets the ink right in 89.5% of the pictures. Random conditioning adds 9.3 points [−2.9, 21.4] (the word's sentences added) or 7.7 [−0.4, 15.8] (grammar), which three seeds do not resolve, and with the grammar FID over both is worse by 4.3 [1.3, 7.3].
-# Two readings, between which nothing here decides. Perhaps *orange* lies between known inks in the text encoder's space, and a colour can be interpolated where a shape cannot. Or unfinished students paint orange when in doubt: of the inks that they *have* seen they get only 58% right, fewer than of orange. (How often they paint orange unasked would tell. It is your exercise.)
+# Two readings, between which nothing here decides. Perhaps *orange* lies between known inks in the text encoder's space, and a colour can be interpolated where a shape cannot. Or unfinished students paint orange when in doubt: of the inks that they *have* seen they get only 58% right (the ink alone, over the seen sentences; the table leaves that mark out). How often they paint orange unasked would tell; it was not counted.
 # And for the *combination* of a known ink and a known digit no gain is resolved: 92%, 93% and 94%.
 #
-# So a concept that is absent from $\mathcal D$ need not be unknown. Where it was, the shape, random conditioning taught it.
+# So a concept that is absent from $\mathcal D$ need not be unknown. Where it was, the shape, random conditioning taught it. (One shape, one colour: another digit or ink was not tried.)
 #
-# The paper also enlarges the pool, from 24 thousand texts about animals to 20 million about everything, and its FID on animals rises a little, from 23.26 to 24.71 (IS and CLIP rise as well). Here the larger pool costs more: from 215 sentences, half of them about threes, to 1,080, a tenth of them about threes, the word falls by 8.6 points [−2.2, 19.5], "all four" of the unseen by 15.7 [7.8, 23.7], and FID over both
-# rises by 6.0 [2.9, 9.1] (paired by seed). Perhaps because in a training of fixed length every swap that goes to another sentence is one that does not go to the three; section 8 looks closer.
+# The paper also enlarges the pool, from 24 thousand texts about animals to 20 million about everything, and its FID on animals rises a little, from 23.26 to 24.71 (IS and CLIP rise as well). Here the larger pool costs more: from 215 sentences, half of them about threes, to 1,080, a tenth of them about threes, "all four" of the unseen falls by 15.7 points [7.8, 23.7] and FID over both
+# rises by 6.0 [2.9, 9.1] (paired by seed); of the word's own 8.6 points [−2.2, 19.5] three seeds are not sure. Perhaps because in a training of fixed length every swap that goes to another sentence is one that does not go to the three; section 8 looks closer.
 #
-# **Think.** Below are the differences, paired by seed. Some intervals are narrower than the table's (the last paragraph's are), some are wider. When does pairing help, and when may one pair at all?
+# **Think.** Below are the differences, paired by seed. Some intervals are narrower than the table's, some are wider. When does pairing help, and when may one pair at all?
 
 # %%
 for words in ("three", "orange", "orange three"):
@@ -268,7 +268,7 @@ print("\n".join(noisy[len(kept) :][:2]))
 # %% [markdown]
 # ## 6 · Which pool? The paper's table 3
 #
-# The student without *three* again, with five pools. "Generated" is 2,000 lines of `grammar_writer`, filtered: about 910 different sentences. The rows "no random conditioning" and "all captions" are section 4's trainings. In the paper nothing is held out, and the pools are of another size:
+# The student without *three* again, without random conditioning and with five pools. "Generated" is 2,000 lines of `grammar_writer`, filtered: 910 or so different sentences, as many as its seed gives. The rows "no random conditioning" and "all captions" are section 4's trainings. In the paper nothing is held out, and the pools are of another size:
 #
 # | the paper's pool | FID | IS | CLIP |
 # |---|---|---|---|
@@ -285,20 +285,20 @@ display(Markdown(apart_table(stored["teacher"] | stored["rows"])))
 plots.interval_dots(list(stored["rows"]), as_columns(stored["rows"]), limits=percent)
 
 # %% [markdown]
-# *Figure: six pools, 95% intervals over three trainings.*
+# *Figure: no random conditioning, and five pools; 95% intervals over three trainings.*
 #
-# **What it says.** It is the *word* in the pool that teaches, not swapping as such: with $\mathcal D$'s own sentences as the pool, none of which says *three*, the student learns as little as without random conditioning (18.8% and 16.4%, a difference of 2.5 points [−2.3, 7.3]). Between the generator's sentences and all 1,080 captions no difference on the word is resolved
+# **What it says.** Here it is the *word* in the pool that teaches, not swapping as such (section 8 has a row that says otherwise): with $\mathcal D$'s own sentences as the pool, none of which says *three*, the student learns as little as without random conditioning (18.8% and 16.4%, a difference of 2.5 points [−2.3, 7.3]). Between the generator's sentences and all 1,080 captions no difference on the word is resolved
 # (90.1% and 91.0%: −0.9 points [−17.0, 15.2]); FID over both is 1.8 [0.8, 2.8] worse, paired by seed. The generator is an easy case, to be sure: it speaks the very grammar of the captions, and misses only a part of it.
 #
 # A tenth of nonsense does nothing that three seeds could show (−2.2 points [−17.8, 13.5] of the word). Half nonsense costs the word 14.2 points [6.1, 22.3]; on the other marks it is not resolved ("all four" of the unseen −2.5 [−10.5, 5.6], FID over both +8.3 [−6.2, 22.7]).
 #
 # In the paper the written sentences do *better* than the collected ones. Here the captions are clean already, and there is nothing to gain.
 #
-# **Think.** Nonsense costs twice: fewer swaps name the word, and capacity goes to imitating the teacher on garbage. How would you find out which of the two it was here?
+# **Think.** Nonsense may cost twice: fewer swaps name the word, and capacity goes to imitating the teacher on garbage. How would you find out which of the two it was here?
 #
 # ## 7 · How few pictures? The paper's figure 7
 #
-# $\mathcal D$ had 2,675 pictures so far, of 107 sentences without *three*. How many does a student need, when only *text* is plentiful? From 100 (about one of each sentence) to 10,000, with and without random conditioning, all trained for the same 500 steps: 16,000 noisy pictures, so that each of 100 is used 160 times, and each of 10,000 once or twice.
+# $\mathcal D$ had 2,675 pictures so far, of 107 sentences without *three*. How many does a student need, when only *text* is plentiful? (The paper's figure draws quality against the number of pictures, with random conditioning and without.) From 100 (about one of each sentence) to 10,000, with and without random conditioning, all trained for the same 500 steps: 16,000 noisy pictures, so that each of 100 is used 160 times, and each of 10,000 once or twice.
 
 # %%
 stored = read_json(RESULTS / "images.json")
@@ -326,14 +326,14 @@ for title, (part, key, scale) in panels.items():
 # %% [markdown]
 # *Figures: marks against the number of pictures in $\mathcal D$, without three, 95% intervals over three trainings: the word where it is asked for; all four attributes where it is not; FID over sentences of both kinds.*
 #
-# **What it says.** At equal compute the number of pictures hardly matters, with or without random conditioning: from 100 to 10,000, the word moves by −1.5 points [−6.3, 3.2] with it, "all four" of the seen by −3.1 [−19.4, 13.2], FID over both by +2.1 [−2.1, 6.2]. So there is no crossing to look for: random conditioning with 100 pictures is ahead of its absence with 10,000,
-# by 76.9 points of the word [62.9, 90.8] and 50.6 of FID [41.8, 59.3]. What the student lacks is a *word*, and no number of pictures of other words brings it.
+# **What it says.** At equal compute no effect of the number of pictures is resolved. From 100 to 10,000, with random conditioning, the word moves by −1.5 points [−6.3, 3.2], "all four" of the seen by −3.1 [−19.4, 13.2], a wide interval, FID over both by +2.1 [−2.1, 6.2]; without it by 1.9 [−2.7, 6.5], 0.6 [−6.8, 8.0] and −1.1 [−5.1, 3.0]. There is no crossing in this range: random conditioning with 100 pictures is ahead of its absence with 10,000,
+# by 76.9 points of the word [62.9, 90.8] and 50.6 of FID [41.8, 59.3]. What the student lacks is a *word*, and up to 10,000 pictures of other words, in so short a training, do not bring it.
 #
-# Why are 100 enough? A picture is only the place at which student and teacher are compared. Each is used at other $t$ and with other noise every time, and the answer to imitate comes from the teacher, not from the picture; under noise, ten drawings of a seven are much alike. A longer training, of a student that could learn 100 pictures by heart, may tell another story: `RCEDU_PRESET=gpu` is there for that, and has not been run.
+# Why are 100 enough? A picture is only the place at which student and teacher are compared. Each is used at other $t$ and with other noise every time, and the answer to imitate comes from the teacher, not from the picture; under noise, ten drawings of a seven are much alike. A longer training, of a student that could learn 100 pictures by heart, may tell another story: `RCEDU_PRESET=gpu rcedu students images` is there for that, and has not been run.
 #
 # ## 8 · How large a pool?
 #
-# The paper's table 2 has a trade-off: with 20 million texts in the pool instead of 24 thousand, the unseen got a little worse and the seen a little better. So: $\mathcal D$ fixed (2,675 pictures), the pool from 36 captions to 108,000 sentences. There are only 1,080 captions; beyond them the pool is filled with nonsense that never repeats, as most of 20 million captions from the web are about nothing that we ask for.
+# In the paper's table 2 (section 4) the pool of 20 million texts has a little worse FID than that of 24 thousand, on animals and on the rest, and higher IS and CLIP on both. Is there a best size? So: $\mathcal D$ fixed (2,675 pictures), the pool from 36 captions to 108,000 sentences. There are only 1,080 captions; beyond them the pool is filled with nonsense that never repeats, as most of 20 million captions from the web are about nothing that we ask for.
 # Two more rows ask whether it is the *size* or the *share that names the word*: 108 captions, all of which say *three*, and those with $\mathcal D$'s own 107.
 
 # %%
@@ -345,8 +345,8 @@ plots.interval_dots(list(stored["rows"]), as_columns(stored["rows"]), limits=per
 # %% [markdown]
 # *Figure: the student without three, with pools of other sizes, 95% intervals over three trainings.*
 #
-# **What it says.** The size does little: between 36 captions and all 1,080 no difference is resolved (36: the word −14.2 points [−52.4, 24.0]; how many of the 36 say *three* is luck, hence the width). The *share* that names the word does a great deal. Where the 1,080 captions are among ten or a hundred times as many sentences of nonsense, the word falls by 43.2 points [16.8, 69.7] and 51.5 [26.9, 76.1],
-# and "all four" of the seen by 4.3 [0.8, 7.8] and 4.6 [2.3, 6.9]. And where every one of 108 captions says *three*, it is drawn in 100% of the pictures, and "all four" of the unseen is 14.8 points [6.5, 23.1] ahead of the whole grammar's. So that is the trade-off: in a training of fixed length, a sentence about something else takes a swap from the concept. What the larger pool of the paper gained, marks on the seen, is not to be seen here.
+# **What it says.** Between 36 captions and all 1,080 no difference on the word is resolved (36: −14.2 points [−52.4, 24.0]; in the three seeds' pools 4, 4 and 2 of the 36 say *three*). The *share* that names the word does a great deal. Where the 1,080 captions are among ten or a hundred times as many sentences of nonsense, the word falls by 43.2 points [16.8, 69.7] and 51.5 [26.9, 76.1],
+# and "all four" of the seen by 4.3 [0.8, 7.8] and 4.6 [2.3, 6.9]. And where every one of 108 captions says *three*, it is drawn in 100% of the pictures, and "all four" of the unseen is 14.8 points [6.5, 23.1] ahead of the whole grammar's. So one side of a trade-off is there: in a training of fixed length, a sentence about something else takes a swap from the concept. The other side, what a larger pool is good for, is not: nothing on the seen gets better here. (And from 10,800 to 108,000 sentences the share falls tenfold once more, while the word loses only 8 points: size and gibberish change along with the share, and captions from the web are no gibberish.)
 #
 # One row is a surprise. In the pool of 108,000, one sentence in a hundred is a caption and one caption in ten says *three*: of 16,000 samples, about three were swapped to the word. Still the student draws it in 39.5% of the pictures, 23.1 points [8.8, 37.5] more than without random conditioning, while $\mathcal D$'s own sentences as the pool added 2.5 [−2.3, 7.3] (section 6). Perhaps because random letters lie all over the text encoder's space: who imitates the teacher there
 # learns how it *reads*, and not only which of 107 sentences it was given. That is a reading of one row, no result.
@@ -366,7 +366,7 @@ plots.p_curves({name: schedule(name, T=T, path=measured_file()) for name in ("ex
 # %% [markdown]
 # *Figure: the papers' exponential, $p = 1$ throughout, and the two that were measured on mini-SD.*
 #
-# On sentences the teacher's noise prediction depends on the condition most at $t = 0$, and ever less towards $t = T - 1$ (on digits: most at $t = 749$), so indifference rises from the start. Four schedules and none, the student without *three*, the whole grammar as the pool:
+# On sentences the teacher's noise prediction depends on the condition most at $t = 0$, and ever less towards $t = T - 1$ (on digits: most at $t = 749$), so indifference rises from the start. (Section 2's picture, of $\hat x_0$, shows nothing of that: at small $t$ a difference of $\hat\varepsilon$ is one of $\hat x_0$ times $\sigma/\alpha$, next to nothing. And notebook 03 suspects the network's own error at $t = 0$.) Mind that the two reasons to swap pull apart: a word is *taught* where it decides, and a stranger does least *harm* where it does not. Four schedules and none, the student without *three*, the whole grammar as the pool:
 
 # %%
 stored = read_json(RESULTS / "schedules.json")
@@ -377,12 +377,12 @@ plots.interval_dots(list(stored["rows"]), as_columns(stored["rows"]), limits=per
 # %% [markdown]
 # *Figure: the same student with five $p(t)$, 95% intervals over three trainings.*
 #
-# **What it says.** *How often* one swaps matters, *where* hardly: indifference (76% of all samples swapped) and $p = 1$ (all of them) teach the word as the exponential does (20% swapped): differences of 1.9 points [−6.1, 9.8] and 0.9 [−6.0, 7.8]; overlap, which swaps 4%, loses 35.8 points [15.1, 56.6]. On "all four" of the unseen the two frequent ones are ahead by 8.6 [−0.9, 18.2] and 6.2 [−5.4, 17.8],
-# which three seeds do not resolve. $p = 1$, where no sample keeps its own sentence, costs 4.3 points [0.8, 7.8] of "all four" on the seen. The digits said the same in notebook 03: in a short training the frequent schedules teach the unseen faster, and $p = 1$ pays for it on the seen.
+# **What it says.** Swapping too seldom is what loses: indifference (76% of all samples swapped) and $p = 1$ (all of them) teach the word as the exponential does (20% swapped): differences of 1.9 points [−6.1, 9.8] and 0.9 [−6.0, 7.8]; overlap, which swaps 4%, loses 35.8 points [15.1, 56.6]. Whether it is how *often* or *where*, these rows cannot tell: no two of them swap equally often. On "all four" of the unseen the two frequent ones are ahead by 8.6 [−0.9, 18.2] and 6.2 [−5.4, 17.8],
+# which three seeds do not resolve. $p = 1$, where no sample keeps its own sentence, costs 4.3 points [0.8, 7.8] of "all four" on the seen. On digits (notebook 03) $p = 1$ cost FID in a short training, and no longer in a long one; the long one has not been run here.
 #
 # ## 10 · May a narrower student inherit?
 #
-# Block students take the teacher's weights over, and table 1 showed what that is worth. Channel students cannot, says the paper: no layer has the teacher's shape. The obvious way was open all the same: of every layer the leading channels, that is a *slice* of its weights (`init_from_teacher` of `rcedu.students`; each half of a skip connection and each half of a gated layer has slices of its own).
+# Block students take the teacher's weights over, and table 1 showed what that is worth. Channel students cannot, says the paper: no layer has the teacher's shape. The obvious way was open all the same: of every layer the leading channels, that is a *slice* of its weights (`init_from_teacher` of `rcedu.students`; each half of a skip connection, and each half of the gated layer in a transformer block, has slices of its own).
 # On digits it helped. On mini-SD, notebook 05's table of sizes again, 300 steps, once from random weights and once from slices:
 
 # %%
@@ -394,7 +394,7 @@ for name, row in sliced["rows"].items():
 display(Markdown(marks_table(sliced["teacher"] | starts)))
 marks = {"digit, %": ("digit", 100), "all four, %": ("all", 100), "FID": ("fid", 1)}
 plots.interval_dots(
-    [name.split(",")[0] if i % 2 == 0 else "" for i, name in enumerate(starts)],
+    list(starts),
     {title: [[scale * value for value in row[key]] for row in starts.values()] for title, (key, scale) in marks.items()},
     groups=[name.split(", ")[1] for name in starts],
     colours={"random weights": plots.VERMILLION, "sliced": plots.BLUE},
@@ -404,20 +404,21 @@ plots.interval_dots(
 # %% [markdown]
 # *Figure: four channel students from random weights and from slices of the teacher's, 95% intervals over three trainings.*
 #
-# **What it says.** Slices help every one of them, and a great deal: "all four" rises by 83.0 points [72.6, 93.5] for C-Base, 56.8 [48.3, 65.3] for C-Small, 53.9 [39.5, 68.2] for C-Tiny and 18.1 [11.1, 25.1] for C-Micro (paired by seed), and FID falls by about 90 in all four. C-Base cannot be told apart from B-Base, a block student of nearly its size, any more (93.1% and 95.4%: −2.3 points [−9.9, 5.2]).
-# So the paper's reason for starting channel students from random weights did not hold here. What remains true is that a slice is not a copy: the narrower the student, the more of each sum is missing, and the less of its teacher it has at the start. And whether the head start lasts through the paper's long trainings is not measured.
+# **What it says.** Slices help every one of them, and a great deal: "all four" rises by 83.0 points [72.6, 93.5] for C-Base, 56.8 [48.3, 65.3] for C-Small, 53.9 [39.5, 68.2] for C-Tiny and 18.1 [11.1, 25.1] for C-Micro (paired by seed), and FID falls by 88 to 97. C-Base cannot be told apart from B-Base, a block student of nearly its size, any more (93.1% and 95.4%: −2.3 points [−9.9, 5.2]).
+# So it can be done, and in a training this short it pays. What remains true is that a slice is not a copy: the narrower the student, the more of each sum is missing, and the less of its teacher it has at the start. And whether the head start lasts through the paper's long trainings is not measured.
 #
 # **Think.** `init_from_teacher` takes the *leading* channels. Why is that no worse a choice than any other, if the teacher was trained like any network, and when would you choose more carefully?
 #
 # ## 11 · The same for Stable Diffusion
 #
-# Nothing here knows that the model is small. With notebook 05's commands (section 10 there: what they cost), the paper's table 2 is: captions without a word about animals are drawn; three students learn from the same latents, with different pools; each draws the captions about animals and the others apart. (Not run here: it wants a GPU and the weights.)
+# Nothing here knows that the model is small. With notebook 05's commands (section 10 there: what they cost), the paper's table 2 is: captions without a word about animals are drawn; three students learn from the same latents, with different pools; each draws the captions about animals and the others apart. They start from random weights (`--no-teacher-init`), for the reason of section 1, and that wants a long training. (Not run here: it wants a GPU and the weights.)
 #
 # ```bash
+# long="--no-teacher-init --steps 400000 --batch-size 256 --accumulate 8 --lr 5e-5 --decay constant --ema-decay 0.999 --mixed-precision bf16"
 # rcedu draw   --teacher CompVis/stable-diffusion-v1-4 --prompts no-animals.csv --w 6.5 --batch-size 16 --out runs/latents
-# rcedu distil --teacher CompVis/stable-diffusion-v1-4 --samples runs/latents --pool no-animals.csv --p none --out runs/none
-# rcedu distil --teacher CompVis/stable-diffusion-v1-4 --samples runs/latents --pool animals.csv --out runs/animals
-# rcedu distil --teacher CompVis/stable-diffusion-v1-4 --samples runs/latents --pool animals-and-all/ --out runs/all
+# rcedu distil --teacher CompVis/stable-diffusion-v1-4 --samples runs/latents --pool no-animals.csv --p none $long --out runs/none
+# rcedu distil --teacher CompVis/stable-diffusion-v1-4 --samples runs/latents --pool animals.csv $long --out runs/animals
+# rcedu distil --teacher CompVis/stable-diffusion-v1-4 --samples runs/latents --pool animals-and-all/ $long --out runs/all
 # rcedu generate --model runs/all --prompts coco-animals.csv --w 6.5 --size 256 --batch-size 16 --out runs/all-unseen
 # rcedu score    --images runs/all-unseen --real coco-animals/ --clip openai/clip-vit-large-patch14
 # ```

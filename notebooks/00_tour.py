@@ -84,8 +84,10 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | **04 · student surgery** | how is a student cut out of Stable Diffusion, and what does it save? |
 # | **05 · text to image** | how is a text-to-image model distilled, and what does each ingredient contribute? |
 # | **06 · concepts and prompts** | can a word be learned from text alone, and who has to write the text? |
+# | **07 · one network, any guidance** | can one evaluation do what guidance does with two, for every strength? |
+# | **08 · half the steps** | how is one step made of two, and how far down does that go? |
 #
-# They build on one another; more will follow (guided distillation to few steps). Most sections have a motivation, an equation, the code that
+# They build on one another; more will follow (few steps put to use). Most sections have a motivation, an equation, the code that
 # is the equation, an `assert` that the package agrees, a picture, and a question (**Think.**). Each notebook ends with three larger ones.
 #
 # ## 3 · Where an equation lives

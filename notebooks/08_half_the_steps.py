@@ -1,0 +1,294 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 08 · Half the steps, again and again
+#
+# Notebook 07 made one evaluation of two. This one makes one *step* of two, and then one of those two, and so on: from 64 steps to 32, 16, 8, 4, 2, 1. Salimans & Ho (2022) called it progressive distillation; it is **stage 2** of Meng et al. (CVPR 2023), where the network goes on taking $w$.
+#
+# **Afterwards you will be able to** say why DDIM fails with few steps, and what a network would have to predict so that it does not; derive the target $\tilde x$ and recognise it as an average of two predictions; build a time grid that nests, and say what goes wrong with one that does not; run one halving; and read a table of quality against evaluations.
+#
+# | preset (`RCEDU_PRESET`) | what it does | time |
+# |---|---|---|
+# | `smoke` | everything, three steps of training | 50 s |
+# | `cpu` | everything, one halving trained live for 60 steps; the finished students come from files | 65 s |
+# | `gpu` | the same, 2,000 steps | not measured |
+#
+# You need notebooks 01 (DDIM) and 07 (the network that takes $w$).
+
+# %%
+# %matplotlib inline
+import torch
+from IPython.display import Markdown, display
+
+from rcedu import plots
+from rcedu.data import data_folder
+from rcedu.domains import Digits
+from rcedu.few_step_figures import jump_picture, nested_grids, quality_diversity, step_curves, two_steps_diagram
+from rcedu.few_steps import budget, folder_of, shipped_student, stages, train_stage
+from rcedu.files import read_json
+from rcedu.recipes import preset
+
+digits = Digits()
+teacher = digits.teacher
+T = teacher.T
+run = budget("digits", preset())
+FEW = data_folder() / "digits" / "few-steps"
+ladder = [stage for stage in stages(run) if stage.sampler == "deterministic"]  # stage 1, then 32, 16, ..., 1 steps
+students = {stage.steps: shipped_student(teacher, FEW / f"{folder_of(stage)}.safetensors") for stage in ladder}
+smoke = preset() == "smoke"
+print(f"preset: {preset()}; students of {', '.join(map(str, students))} steps")
+
+# %% [markdown]
+# ## 1 · Too few steps
+#
+# The network of stage 1, which has not been taught to take large steps, with fewer and fewer of them:
+
+# %%
+noise, c = teacher.noise(10, seed=4), torch.arange(10)
+steps = list(students)
+plots.digit_grid(
+    torch.stack([students[64].sample(noise, c, w=1.0, steps=N) for N in steps]), row_labels=[f"N = {N}" for N in steps]
+)
+
+# %% [markdown]
+# *Figure: plain DDIM with $N$ steps, $w = 1$, from the same noise.* Down to eight steps the digits hardly change; with four, strokes begin to break; with one, what is drawn is $\hat x_0$ of pure noise: the average of all that the digit might become.
+#
+# A DDIM step takes the network's $\hat x_0$ at its word, and goes towards it in a straight line. The coordinates in which it is straight are worth a moment. Divide by $\alpha$: from $x_t = \alpha_t x_0 + \sigma_t\varepsilon$,
+#
+# $$\frac{x_t}{\alpha_t} = x_0 + \frac{\sigma_t}{\alpha_t}\,\varepsilon.$$
+#
+# Along a DDIM step $\hat x_0$ and $\hat\varepsilon$ are held fixed, so $x/\alpha$ moves on a line over the *noise level* $s = \sigma/\alpha$, with slope $\hat\varepsilon$, and the line would hit $s = 0$ at $\hat x_0$. DDIM is Euler's method. The exact way is a curve, and a step is a tangent.
+#
+# ## 2 · Two steps in one
+#
+# So a student that shall reach in *one* step from $z_t$ the point $z_\mathrm{next}$, where its teacher arrives in two, must aim along the **chord**. Where does that line hit $s = 0$? There is $\tilde x$, what the student has to predict.
+
+# %%
+from rcedu.progressive import jumps
+
+N = 4
+jump = jumps(torch.tensor([2]), N, T)
+print(f"of {N} steps, the one from t = {int(jump.t)} to {int(jump.t_next)}; the teacher stops at {int(jump.t_mid)}")
+with torch.no_grad():
+    path = students[64].trajectory(teacher.noise(1, seed=3), torch.tensor([3]), w=1.0, steps=100)
+    z_t = next(step.x_t for step in path if step.t == int(jump.t))
+picture = jump_picture(students[64], z_t, torch.tensor([3]), 1.0, jump)
+two_steps_diagram(picture)
+
+# %% [markdown]
+# *Figure: a real jump, of the network of stage 1 on its way to a three. Horizontally the noise level; vertically $x/\alpha$, of which one direction is drawn: that in which the teacher's two predictions of $x_0$ differ, in units of their distance, with the first step laid flat. The first prediction is at 0, the second at 1, $\tilde x$ between them.*
+#
+# In formulas. The teacher's steps: $z_\mathrm{mid} = \alpha_\mathrm{mid}\hat x_1 + \sigma_\mathrm{mid}\hat\varepsilon_1$, then $z_\mathrm{next} = \alpha_\mathrm{next}\hat x_2 + \sigma_\mathrm{next}\hat\varepsilon_2$. One step of the student ends at $\alpha_\mathrm{next}\tilde x + \frac{\sigma_\mathrm{next}}{\sigma_t}(z_t - \alpha_t\tilde x)$. Set this equal to $z_\mathrm{next}$ and solve:
+#
+# $$\tilde x = \frac{z_\mathrm{next} - \frac{\sigma_\mathrm{next}}{\sigma_t}\,z_t}{\alpha_\mathrm{next} - \frac{\sigma_\mathrm{next}}{\sigma_t}\,\alpha_t}.$$
+#
+# The denominator is small when the step is small, and a difference of nearly equal numbers over a small one is nothing to do in 16 bits. But the picture says more than the formula: $\tilde x$ lies *between* $\hat x_1$ and $\hat x_2$. Insert both steps, and $z_t$ cancels:
+#
+# $$\tilde x = \hat x_1 + k\,(\hat x_2 - \hat x_1),\qquad k = \frac{\rho_\mathrm{next} - \rho_\mathrm{mid}}{\rho_\mathrm{next} - \rho_t},\qquad \rho = \alpha/\sigma .$$
+#
+# An average of two predictions, with a weight that only the schedule decides. At the last step ($\sigma_\mathrm{next} = 0$, $\rho_\mathrm{next} = \infty$) $k = 1$: the teacher's last word.
+
+# %%
+from rcedu.noise import alpha_sigma
+from rcedu.progressive import one_step_target, two_steps
+from rcedu.sampling import ddim_step
+
+all_jumps = jumps(torch.arange(N), N, T)
+z = teacher.noise(N, seed=5).double()
+with torch.no_grad():
+    z_next, (first, second) = two_steps(lambda x, t: students[64](x.float(), t, torch.full((N,), 3), torch.ones(N)).double(), z, all_jumps, teacher.scheduler)
+(a_t, s_t), (a_n, s_n) = (alpha_sigma(teacher.scheduler, t, dtype=torch.float64) for t in (all_jumps.t, all_jumps.t_next))
+x_tilde = (z_next - s_n / s_t * z) / (a_n - s_n / s_t * a_t)
+ours = one_step_target(first, second, all_jumps, teacher.scheduler)
+print(f"largest difference between the two formulas: {(x_tilde - ours).abs().max():.1e}")
+assert (x_tilde - ours).abs().max() < 1e-6
+
+# %% [markdown]
+# **Think.** When is $\tilde x = \hat x_1$? What would that say about the way from $z_t$?
+#
+# ## 3 · Where it can be checked: a Gaussian
+#
+# If the data are one Gaussian, $x_0 \sim \mathcal N(\mu, \varsigma^2)$, the ideal network is known: $\hat x_0(x_t) = \mu + \frac{\alpha_t\varsigma^2}{\alpha_t^2\varsigma^2 + \sigma_t^2}(x_t - \alpha_t\mu)$. A student that predicts $\tilde x$ must then land where the two steps land, to the last digits, at every point of every grid:
+
+# %%
+mu, spread = 0.7, 0.3
+
+
+def ideal_v(x_t, t):
+    """v of the ideal network, for data N(mu, spread^2)."""
+    alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t, dtype=torch.float64)
+    x0 = mu + alpha_t * spread**2 / (alpha_t**2 * spread**2 + sigma_t**2) * (x_t - alpha_t * mu)
+    return alpha_t * (x_t - alpha_t * x0) / sigma_t - sigma_t * x0
+
+
+worst = 0.0
+for steps_S in (32, 16, 8, 4, 2, 1):
+    every = jumps(torch.arange(steps_S), steps_S, T)
+    z = torch.randn(steps_S, 1, 1, 64, generator=torch.Generator().manual_seed(steps_S), dtype=torch.float64)
+    z_next, predicted = two_steps(ideal_v, z, every, teacher.scheduler)
+    x_tilde = one_step_target(*predicted, every, teacher.scheduler)
+    alpha_t, sigma_t = alpha_sigma(teacher.scheduler, every.t, dtype=torch.float64)
+    v = alpha_t * (z - alpha_t * x_tilde) / sigma_t - sigma_t * x_tilde
+    landed, _ = ddim_step(z, v, every.t, every.t_next, teacher.scheduler)
+    worst = max(worst, float((landed - z_next).abs().max()))
+print(f"one step of the student against two of the teacher, all jumps of 32 to 1 steps: largest difference {worst:.1e}")
+assert worst < 1e-6
+
+# %% [markdown]
+# ## 4 · Grids that nest
+#
+# The student's times must be every second of its teacher's. `time_grid` takes $t_i = \mathrm{round}((i+1)\,T/N) - 1$:
+
+# %%
+nested_grids(list(students), T)
+
+# %% [markdown]
+# *Figure: the times at which $N$ steps evaluate the network. Each row is every second dot of the row above, and all begin at $t = T - 1$, where the noise is.*
+#
+# Two traps in common code. With `timestep_spacing="leading"`, diffusers' default, four steps begin at $t = 751$ while they are fed pure noise. And its `DDIMScheduler.step` computes the next time as $t - T/\!/N$, which for $N = 64$ is off by one somewhere ($1000/64$ is no integer). So the sampler here goes along the grid that it is given, as notebook 01's did.
+#
+# ## 5 · One halving, live
+#
+# The recipe: copy the student of $2N$ steps; draw a picture, one of the $N$ jumps, noise, and $w$; let the teacher take its two steps; regress on $\tilde x$ with the truncated SNR as the weight (notebook 07); anneal the learning rate to 0. Then the student is the next teacher. Here from 4 to 2 steps:
+
+# %%
+length = {"smoke": 3, "cpu": 60, "gpu": 2000}[preset()]
+to_two = next(stage for stage in ladder if stage.steps == 2)._replace(training_steps=length)
+mine, losses = train_stage(run, to_two, digits, students[4], progress="4 steps to 2")
+plots.loss_curves({"halving": losses}, ylabel=r"$\mathcal{L}_2$")
+
+# %%
+plots.digit_grid(
+    torch.stack([students[4].sample(noise, c, w=1.0, steps=4), students[4].sample(noise, c, w=1.0, steps=2), mine.sample(noise, c, w=1.0, steps=2), students[2].sample(noise, c, w=1.0, steps=2)]),
+    row_labels=["its teacher, 4 steps", "its teacher, 2 steps", f"after {length} steps of training, 2 steps", "finished, 2 steps"],
+)
+
+# %% [markdown]
+# *Figure: the same noise. First its teacher, in the number of steps it was made for and in too few; then the student, after a short training here and after the whole one.*
+#
+# ## 6 · The whole ladder
+#
+# One command runs stage 1 and every halving, marks each network, and goes on where it was stopped; `--allowed 1.5` ends it when one halving lets FID grow by more than half:
+#
+# ```bash
+# rcedu few-steps digits              # three seeds; a table, and a picture of the marks that grows with every stage
+# rcedu few-steps mini-sd --allowed 1.5
+# ```
+#
+# Its first seed's networks ship. Every row below has a network of its own:
+
+# %%
+plots.digit_grid(
+    torch.stack([students[N].sample(noise, c, w=1.0, steps=N) for N in students]), row_labels=[f"N = {N}" for N in students]
+)
+
+# %% [markdown]
+# *Figure: from 64 steps to one, from the same noise as in section 1. Each network learned from the one above it.*
+#
+# Each network learned to land where the one above it lands, so one evaluation still draws the digits of 64 steps. What it loses is at the ends of strokes.
+#
+# ## 7 · Quality against evaluations
+
+# %%
+from rcedu.report import few_steps_table, format_interval
+
+stored = read_json(data_folder() / "digits" / "results" / "few-steps.json")
+print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
+display(Markdown(few_steps_table(stored["rows"], "1")))
+step_curves(stored["rows"], "1")
+
+# %% [markdown]
+# *Figure: read as asked, and digit-FID (log scale), against the number of steps at $w = 1$; 95% intervals over trainings. "Evaluations" in the table, NFE (number of function evaluations) in papers: how often the network is asked for one digit. The green line is the sampler of section 8.*
+#
+# **What it says.** Plain DDIM loses from sixteen steps downwards: FID 7.7 at 16 steps of the teacher, 8.8 at 8, 12.3 at 4, 20.8 at 2 and 82 at one. The distilled networks stay: 6.9 at 8, 7.0 at 4, 7.2 at 2, 7.3 at 1, and 99.8% read as asked with a single evaluation, where the teacher with 64 steps takes 128.
+#
+# Is the teacher at its best any better? Its lowest FID at any $w$ and $N$ is 4.7, at $w = 0.5$ with 64 steps; four distilled steps at that $w$ have 5.2, 1.1 times as much.
+#
+# (The intervals are wide because two trainings are few, and because each is scored with noise of its own, which moves the FIDs of all rows alike. They say how well the level is known; differences between rows are known better.)
+#
+# ## 8 · The other sampler
+#
+# DDIM adds no noise on its way. The paper also has a sampler that does: from $t$ a deterministic step of *double* length, past the next grid point $s$ to the one after, $k$, and then noise back up,
+#
+# $$z_k = \mathrm{DDIM}(z_t;\,t \to k),\qquad z_s = \frac{\alpha_s}{\alpha_k}\,z_k + \sigma_{s|k}\,\varepsilon,\qquad \sigma_{s|k}^2 = \bigl(1 - e^{\lambda_s - \lambda_k}\bigr)\,\sigma_s^2 .$$
+#
+# $\sigma_{s|k}$ is what makes $z_s$ as noisy as a sample at $s$ has to be (exercise 2). Fresh noise covers up what earlier steps got wrong. But the network is used over jumps of two grid points, so it must be trained on those: `halving_step(..., sampler="stochastic")`. (The paper's own algorithm for that training we have not seen; this is derived from the sampler.)
+#
+# **What it says.** In the table above, its FID at $w = 1$ is lower than the deterministic one's at 4 and 8 steps (5.9 and 5.7 against 7.0 and 6.9), and lower than that of the teacher's 64. Not because its digits are finer: guidance makes digits more alike than real ones are, and the noise makes them various again (diversity at 8 steps 0.65 of real digits', against 0.60), at the price of a few that are not read as asked (99.8% and 99.2% at 8 and 4 steps). At $w = 0$, where
+# nothing is too much alike, the same noise costs FID with two steps and with one. (Both trainings agree on all of this.)
+#
+# ## 9 · One network, every w
+#
+# Each of these networks still takes $w$. So it offers a choice *after* training: more guidance, and what is drawn is what was asked, but the drawings become alike. **Diversity** here is how far the digits of one kind are spread in the judge's features, as a share of real digits' spread.
+
+# %%
+quality_diversity(stored["rows"], "deterministic", ["32", "4", "2", "1"])
+
+# %% [markdown]
+# *Figure: accuracy against diversity for $w$ = 0, 0.5, 1, 2, 4 (the ends are labelled), a curve a number of steps. To the right: more various; up: more often what was asked.*
+#
+# **What it says.** The choice survives. One step at $w = 0$ draws digits as various as real ones (1.00 times their spread), 97% of them as asked; at $w = 4$ all of them as asked, at a third of the spread. The four curves nearly coincide: the number of steps hardly moves the trade-off.
+
+# %%
+from rcedu.few_step_figures import few_step_frames
+from rcedu.widgets import FewStepsExplorer
+
+values = [0.0, 1.0] if smoke else [0.0, 0.5, 1.0, 2.0, 4.0]
+frames = few_step_frames(teacher, students, digits.shipped.judge, noise, c, values)
+explorer = FewStepsExplorer(frames)
+explorer.box
+
+# %% [markdown]
+# (Two sliders, $w$ and $N$; in a page that is only read they do not move. Above in the picture, the teacher with 64 steps at the same $w$; below, the student.) The same frames on paper, at the largest $w$:
+
+# %%
+plots.digit_grid(
+    torch.stack([frames.teacher[-1], *frames.drawn[-1]]), row_labels=["teacher, N = 64", *(f"student, N = {N}" for N in frames.steps)]
+)
+
+# %% [markdown]
+# *Figure: strong guidance, $w = 4$, at every number of steps.*
+#
+# The paper warns that one or two steps at high $w$ still degrade. Here they do not: at $w = 4$, FID is 18.6 with 64 steps and 17.6 with one. It is the *low* end that suffers: at $w = 0$, 5.4 and 8.1. Strong guidance leaves so little choice that a single step can make it; without guidance the network has to decide among many digits at once. Whether that carries over to large models is not said: what high guidance does to photographs, colours that saturate, black and white digits cannot show.
+#
+# ## 10 · What it saves
+#
+# Four evaluations instead of a hundred. In time, on one thread, in turn with the teacher:
+
+# %%
+from rcedu.benchmark import sampling_table
+
+speed = read_json(data_folder() / "digits" / "results" / "latency.json")
+print(f"{speed['provenance']['machine']}, {speed['provenance']['date']}\n{speed['provenance']['command']}")
+for name in ("digits, 50 at once", "mini-sd, 1 at once"):
+    for part in ("UNet", "end to end"):
+        display(Markdown(f"{name}, {part}\n\n{sampling_table(speed[name][part])}"))
+
+# %% [markdown]
+# **What it says.** With 50 digits at once, 4 steps instead of 50 guided ones are 24 times as fast, where the count of evaluations says 25; one step, 100 times fewer evaluations, 96 to 98 times. A single digit at a time gains less, 16 to 18 and about 60 times: there the teacher asks for both of its answers in one batch of two, which costs less than twice one. On mini-SD, one picture at a time, it is 13 to 14 times in four steps, and 57 times (42 from the sentence to the picture, which
+# text encoder and autoencoder slow) in one. (mini-SD's networks here have the architecture, not the training: for time that is the same. The same command trains them, `rcedu few-steps mini-sd`, and has not been run to its end.)
+#
+# ## Exercises
+#
+# 1. **Skip a rung.** Train a student of 2 steps from the network of 8, four steps in one (what is $\tilde x$ then?). Is it worse than the one that went through 4?
+# 2. **As noisy as it has to be.** Show that $z_s$ of section 8 has the variance $\alpha_s^2\varsigma^2 + \sigma_s^2$ if $z_k$ has $\alpha_k^2\varsigma^2 + \sigma_k^2$. (`tests/test_sampling.py` has the answer in code.)
+# 3. **Longer where it is harder.** Plot the last loss of each halving (`stored["runs"]`). Which halvings would you give more steps of training?
+#
+# ## Three questions
+#
+# 1. $\tilde x$ is an average of two predictions, each of which is an average over all pictures that $x_t$ may stem from. What must a network of *one* step draw where its teacher could still decide at the second?
+# 2. Errors of a teacher become targets of its student. Which of the two, the halving of 64 to 32 or of 2 to 1, hands on more of them?
+# 3. You may train five networks or one. When would you distil straight to 4 steps instead of halving?
+#
+# **Links.** Progressive distillation: [arXiv:2202.00512](https://arxiv.org/abs/2202.00512) · guided distillation: [arXiv:2210.03142](https://arxiv.org/abs/2210.03142) · DDIM: [arXiv:2010.02502](https://arxiv.org/abs/2010.02502)

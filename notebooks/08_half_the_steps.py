@@ -168,6 +168,9 @@ to_two = next(stage for stage in ladder if stage.steps == 2)._replace(training_s
 mine, losses = train_stage(run, to_two, digits, students[4], progress="4 steps to 2")
 plots.loss_curves({"halving": losses}, ylabel=r"$\mathcal{L}_2$")
 
+# %% [markdown]
+# *Figure: the loss of this halving, which has only begun.* The digits it draws:
+
 # %%
 plots.digit_grid(
     torch.stack([students[4].sample(noise, c, w=1.0, steps=4), students[4].sample(noise, c, w=1.0, steps=2), mine.sample(noise, c, w=1.0, steps=2), students[2].sample(noise, c, w=1.0, steps=2)]),
@@ -236,7 +239,7 @@ step_curves(stored["rows"], "1")
 quality_diversity(stored["rows"], "deterministic", ["32", "4", "2", "1"])
 
 # %% [markdown]
-# *Figure: accuracy against diversity for $w$ = 0, 0.5, 1, 2, 4 (the ends are labelled), a curve a number of steps. To the right: more various; up: more often what was asked.*
+# *Figure: accuracy against diversity for $w$ = 0, 0.5, 1, 2, 4 (named on the first curve), a curve a number of steps. To the right: more various; up: more often what was asked.*
 #
 # **What it says.** The choice survives. One step at $w = 0$ draws digits as various as real ones (1.00 times their spread), 97% of them as asked; at $w = 4$ all of them as asked, at a third of the spread. The four curves nearly coincide: the number of steps hardly moves the trade-off.
 

@@ -83,7 +83,7 @@ def round_trip_curves(results: Sequence[Mapping]) -> Figure:
 
 
 def quality_diversity(rows: Mapping[str, Mapping], way: str, steps: Sequence[str]) -> Figure:
-    """Accuracy against diversity, a curve a number of steps, a point a w: one network's choices."""
+    """Accuracy against diversity, a curve a number of steps, a point a w (named on the first curve): one network's choices."""
     figure = Figure(figsize=(7.5, 4), layout="constrained")
     axes = plain_axes(figure, xlabel="diversity: spread within a digit, share of real digits'", ylabel="read as asked, %")
     for i, N in enumerate(steps):
@@ -91,11 +91,8 @@ def quality_diversity(rows: Mapping[str, Mapping], way: str, steps: Sequence[str
         x, y = [row["diversity"][0] for row in of.values()], [100 * row["all"][0] for row in of.values()]
         name = f"$N = {N}$"
         axes.plot(x, y, color=CYCLE[i % len(CYCLE)], linestyle=STYLES[i % len(STYLES)], marker="o", markersize=4, label=name)
-        for k in (0, len(x) - 1):
-            text = f"$w = {list(of)[k]}$"
-            axes.annotate(
-                text, (x[k], y[k]), textcoords="offset points", xytext=(5, -11), fontsize=8, color=CYCLE[i % len(CYCLE)]
-            )
+        for k, w in enumerate(of if i == 0 else ()):  # the other curves have the same w in the same order
+            axes.annotate(f"$w = {w}$", (x[k], y[k]), textcoords="offset points", xytext=(4, 6), fontsize=9)
     axes.legend(frameon=False)
     return figure
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
@@ -131,8 +132,9 @@ def _null_for_nan(value):
 
 
 def write_json(path: Path, value) -> None:
-    """Write JSON, atomically; NaN (an interval that a single run does not have) as null."""
+    """Write JSON, atomically, a list of numbers on one line; NaN (an interval that a single run does not have) as null."""
     text = json.dumps(_null_for_nan(value), indent=2, sort_keys=False, allow_nan=False) + "\n"
+    text = re.sub(r"\[\n\s+([^\[\]{}]*?)\n\s+\]", lambda found: f"[{re.sub(chr(10) + ' +', ' ', found[1])}]", text)
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -156,7 +156,8 @@ print(f"loss of the student that does not hear w yet: {loss:.4f}")
 # ## 4 · Train it for a minute
 
 # %%
-from rcedu.few_steps import budget, stages, train_stage
+from rcedu.few_step_training import train_stage
+from rcedu.few_steps import budget, stages
 
 length = {"smoke": 3, "cpu": 60, "gpu": 2000}[preset()]
 run = budget("digits", preset(), guidance_steps=length)
@@ -171,7 +172,7 @@ plots.loss_curves({r"$\mathcal{L}_1$": losses}, ylabel=r"$\mathcal{L}_1$")
 # It was trained as above, for longer, and ships (`rcedu few-steps digits`; 8-bit weights, 0.8 MB). The same noise, the same $w$: two evaluations a step above, one below.
 
 # %%
-from rcedu.few_steps import shipped_student
+from rcedu.few_step_training import shipped_student
 
 FEW = data_folder() / "digits" / "few-steps"
 student = shipped_student(teacher, FEW / "stage-1.safetensors")

@@ -35,7 +35,8 @@ from rcedu import plots
 from rcedu.data import data_folder
 from rcedu.domains import Digits
 from rcedu.few_step_figures import jump_picture, nested_grids, quality_diversity, step_curves, two_steps_diagram
-from rcedu.few_steps import budget, folder_of, shipped_student, stages, train_stage
+from rcedu.few_step_training import folder_of, shipped_student, train_stage
+from rcedu.few_steps import budget, stages
 from rcedu.files import read_json
 from rcedu.recipes import preset
 

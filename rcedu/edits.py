@@ -1,6 +1,6 @@
 """What notebook 09 edits and how it judges: thin strokes made thick, one ink made another, half a picture made up.
 
-One `EditingRun` is all of it for one seed, with the networks of few steps that `rcedu.few_steps.climb` trains.
+One `EditingRun` is all of it for one seed, with the networks of few steps that `rcedu.few_step_training.climb` trains.
 """
 
 import time
@@ -18,7 +18,8 @@ from rcedu import side_by_side
 from rcedu.captioned_digits import ATTRIBUTES, INKS, UNSAID, coverage, prompt_rows, prompts, read_prompts, shear
 from rcedu.domains import ENCODER, CaptionedPictures, Strokes
 from rcedu.editing import complete, image_to_image, style_transfer
-from rcedu.few_steps import STAGE_1, FewStepsRun, budget, climb, round_trip
+from rcedu.few_step_training import climb, round_trip
+from rcedu.few_steps import STAGE_1, FewStepsRun, budget
 from rcedu.files import UsageError
 from rcedu.models import DiffusionModel
 from rcedu.report import summarize_plain
@@ -205,7 +206,7 @@ def run_one(name: str, run: EditingRun, folder: Path, report: Callable[[str, Rec
     """Train what is missing (in `folder/../few-steps/name`, shared with `rcedu few-steps`), and edit.
 
     rows        task -> who -> steps -> marks (`judge`), evaluations and seconds a picture
-    round_trip  who -> steps -> marks of the way to the noise (`rcedu.few_steps.round_trip`)
+    round_trip  who -> steps -> marks of the way to the noise (`rcedu.few_step_training.round_trip`)
     """
     domain = EDITS[run.few_steps.domain]()
     watch = partial(report, name) if report else None

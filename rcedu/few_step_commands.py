@@ -33,8 +33,10 @@ def few_steps(
         ship: write the first seed's networks for the deterministic sampler here, in 8 bits.
         out: write the table here, not to runs/few-steps/<domain>.json.
     """
-    from rcedu import few_steps as pipeline
     from rcedu.domains import DOMAINS, SAMPLERS
+    from rcedu.few_step_tables import examples, run_all, summarize
+    from rcedu.few_step_training import ship as ship_networks
+    from rcedu.few_steps import budget
 
     check_seeds(seeds)
     unknown = [name for name in samplers or () if name not in SAMPLERS]
@@ -43,9 +45,9 @@ def few_steps(
     samplers = tuple(dict.fromkeys(samplers or ())) or None
     folder = runs_folder() / "few-steps"
     changes = {"allowed": allowed} | ({"samplers": samplers} if samplers else {})
-    runs = {f"{domain}/seed-{seed}": pipeline.budget(domain, preset(), seed=seed, **changes) for seed in seeds}
-    results = pipeline.run_all(runs, folder, jobs=jobs)
-    rows = pipeline.summarize(list(results.values()))
+    runs = {f"{domain}/seed-{seed}": budget(domain, preset(), seed=seed, **changes) for seed in seeds}
+    results = run_all(runs, folder, jobs=jobs)
+    rows = summarize(list(results.values()))
     command = f"RCEDU_PRESET={preset()} rcedu few-steps {domain} --seeds {' '.join(map(str, seeds))}"
     command += f" --samplers {' '.join(samplers)}" if samplers else ""
     command += f" --allowed {allowed:g}" if allowed is not None else ""
@@ -53,9 +55,9 @@ def few_steps(
     table = {"provenance": provenance(command, preset()), "w": DOMAINS[domain].w, "rows": rows, "runs": results}
     name, run = next(iter(runs.items()))
     if ship is not None:
-        pipeline.ship(run, folder / name, ship, command=command)
+        ship_networks(run, folder / name, ship, command=command)
     path = out or folder / f"{domain}.json"
-    pictures = pipeline.examples(run, folder / name)
+    pictures = examples(run, folder / name)
     save_tensors(path.with_name(f"{path.stem}-pictures.safetensors"), pictures, {"command": command, "seed": run.seed})
     write_json(path, table)
     print(plain_table(few_steps_table(rows, f"{DOMAINS[domain].w:g}")))
@@ -82,7 +84,7 @@ def editing(
         out: write the table here, not to runs/editing/<domain>.json.
     """
     from rcedu import edits
-    from rcedu import few_steps as pipeline
+    from rcedu.few_step_training import ship as ship_networks
 
     check_seeds(seeds)
     runs = {f"{domain}/seed-{seed}": edits.editing_budget(domain, preset(), seed) for seed in seeds}
@@ -93,7 +95,7 @@ def editing(
     networks = runs_folder() / "few-steps" / name
     if ship is not None:
         for sampler in run.few_steps.samplers:
-            pipeline.ship(run.few_steps, networks, ship, sampler, steps=run.numbers, command=command)
+            ship_networks(run.few_steps, networks, ship, sampler, steps=run.numbers, command=command)
     path = out or runs_folder() / "editing" / f"{domain}.json"
     save_tensors(
         path.with_name(f"{path.stem}-pictures.safetensors"),

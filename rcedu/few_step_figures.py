@@ -27,7 +27,7 @@ MARKS = {"all": ("read as asked, %", 100), "fid": ("FID", 1), "diversity": ("div
 def step_curves(rows: Mapping[str, Mapping], w: str, marks: Sequence[str] = ("all", "fid")) -> Figure:
     """Marks against the number of sampling steps, a line a way, with 95% intervals where there are several seeds.
 
-    rows  way -> steps -> w -> {mark: (value, low, high)}, as `rcedu.few_steps.summarize` makes them
+    rows  way -> steps -> w -> {mark: (value, low, high)}, as `rcedu.few_step_tables.summarize` makes them
     """
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     for i, mark in enumerate(marks):

@@ -127,7 +127,7 @@ def apart_table(rows: dict[str, dict]) -> str:
 
 
 def few_steps_table(rows: dict[str, dict[str, dict[str, dict]]], w: str) -> str:
-    """Markdown of way -> steps -> w -> marks (`rcedu.few_steps.summarize`) at one w: a line a way and number of steps."""
+    """Markdown of way -> steps -> w -> marks (`rcedu.few_step_tables.summarize`) at one w: a line a way and number of steps."""
     lines = ["| drawn by | steps | evaluations | read as asked, % | FID |", "|---" * 5 + "|"]
     for way, of in rows.items():
         for steps, marks in of.items():

@@ -7,24 +7,13 @@ import pytest
 import torch
 from small import seeded, small_digit_model
 
-from rcedu import few_steps
+from rcedu import few_step_training
 from rcedu.cli import main
 from rcedu.data import to_pixels
 from rcedu.domains import ENCODER, SAMPLERS, CaptionedPictures, Digits, sampler_settings
-from rcedu.few_steps import (
-    STAGE_1,
-    FewStepsRun,
-    budget,
-    climb,
-    growth,
-    run_one,
-    ship,
-    shipped_student,
-    stages,
-    summarize,
-    train_stage,
-    undistilled,
-)
+from rcedu.few_step_tables import run_one, summarize, undistilled
+from rcedu.few_step_training import climb, growth, ship, shipped_student, train_stage
+from rcedu.few_steps import STAGE_1, FewStepsRun, budget, stages
 from rcedu.files import UsageError, load_tensors, read_json
 from rcedu.sampling import ddim_encode
 
@@ -57,7 +46,7 @@ class TinyDigits:
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    monkeypatch.setitem(few_steps.DOMAINS, "digits", TinyDigits)
+    monkeypatch.setitem(few_step_training.DOMAINS, "digits", TinyDigits)
     monkeypatch.setattr(TinyDigits, "fids", [])
 
 

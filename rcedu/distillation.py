@@ -1,6 +1,6 @@
 """The distillation step of random conditioning: what `fit` repeats."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -37,9 +37,9 @@ class DistilledStudent(nn.Module):
         self.pairs = feature_pairs(student.unet, teacher.unet) if features else []
         self.projections = Projections(feature_widths(self.pairs, student.unet, teacher.unet))
 
-    def forward(self, x_t: Tensor, t: Tensor, c: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, x_t: Tensor, t: Tensor, c: Tensor, w: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         with capture(self.student.unet, [pair.student for pair in self.pairs]) as features:
-            out = self.student(x_t, t, c)
+            out = self.student(x_t, t, c, w)
         return out, self.projections([features[pair.student] for pair in self.pairs])
 
 
@@ -54,6 +54,8 @@ def distillation_step(
     null_probability: float = 0.1,
     space: str | None = None,
     task: bool = False,
+    w: tuple[float, float] | None = None,
+    times: Sequence[int] | None = None,
 ):
     """The step function of random conditioning, for `rcedu.training.fit`.
 
@@ -62,15 +64,20 @@ def distillation_step(
     null_probability  of dropping the condition, after the swap
     space             where L_out is measured (epsilon, sample, v_prediction); None: what the networks predict
     task              add L_task, on the samples that kept their own condition
+    w                 for a teacher that takes w (and a student of it): drawn uniformly from this range, one a sample
+    times             t is one of these: those at which a teacher of few steps is asked. None: any of [0, T)
     """
     teacher.eval().requires_grad_(False)
     layers_T = [pair.teacher for pair in student.pairs]
 
     def step(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
-        pick, t, eps = rows[draw.integers(len(rows))], draw.integers(teacher.T), draw.normal(*teacher.x_shape)
+        pick = rows[draw.integers(len(rows))]
+        t = draw.integers(teacher.T) if times is None else torch.tensor(times)[draw.integers(len(times))]
+        eps = draw.normal(*teacher.x_shape)
         c_hat, replaced = randomize(cache.c[pick], t, pool, p, draw.generator)
         c_hat = drop_condition(c_hat, teacher.conditions.null, null_probability, draw.generator)
         paired_total = (~replaced).sum().item() / draw.ranks  # so that the mean over ranks is the global mean
+        guidance = () if w is None else (draw.mine(draw.uniform(*w)),)
         x0, t, eps, c_hat, replaced = draw.mine(cache.x0(pick), t, eps, c_hat, replaced)
         if teacher.device != x0.device:
             teacher.to(x0.device)
@@ -78,8 +85,8 @@ def distillation_step(
         alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
         x_t = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
         with torch.no_grad(), capture(teacher.unet, layers_T) as tapped:
-            out_T = teacher(x_t, t, c_hat)
-        out_S, features_S = trainee(x_t, t, c_hat)
+            out_T = teacher(x_t, t, c_hat, *guidance)
+        out_S, features_S = trainee(x_t, t, c_hat, *guidance)
 
         weight = distance_weight(teacher.prediction_type, space or teacher.prediction_type, alpha_t=alpha_t, sigma_t=sigma_t)
         losses = {"out": output_kd(out_S, out_T, weight)}

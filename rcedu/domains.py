@@ -5,24 +5,30 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from rcedu.captioned_digits import all_attributes, is_held_out, read_prompts
+from rcedu.cache import Cache
+from rcedu.captioned_digits import all_attributes, is_held_out, prompts, read_prompts
 from rcedu.codecs import PixelShuffle
+from rcedu.conditions import labels_without
 from rcedu.data import mnist, to_pixels
 from rcedu.metrics import FeatureFID, spread
 from rcedu.mini_sd import MiniSD, held_out_prompts
 from rcedu.models import DiffusionModel
+from rcedu.pools import PromptPool
 from rcedu.recipes import Shipped
-from rcedu.sampling import stochastic
+from rcedu.sampling import consistency, stochastic
 from rcedu.strokes import load_strokes, stroke_digits, thickness
-from rcedu.text_data import RealImages, real_pictures
+from rcedu.text_data import RealImages, cache_prompts, data_rows, has_words, real_pictures
+from rcedu.text_students import sentences
+from rcedu.unseen_digit import StudentRun, visible_rows
 
 SAMPLERS = ("deterministic", "stochastic")
 ENCODER = "encoder"  # the third thing that a network of few steps can be made for: a picture's noise (`rcedu.editing`)
 
 
 def sampler_settings(sampler: str, seed: int) -> dict:
-    """What `DiffusionModel.sample` wants to hear of a sampler; the seed is of the stochastic one's noise."""
-    return {} if sampler == "deterministic" else {"sampler": stochastic, "generator": torch.Generator().manual_seed(seed)}
+    """What `DiffusionModel.sample` wants to hear of a sampler; the seed is of the noise that some add on their way."""
+    noisy = {"stochastic": stochastic, "consistency": consistency}
+    return {"sampler": noisy[sampler], "generator": torch.Generator().manual_seed(seed)} if sampler in noisy else {}
 
 
 class RealDigits:
@@ -59,6 +65,16 @@ class Digits:
     @cached_property
     def source(self) -> RealDigits:
         return RealDigits(*self.pictures(train=True), self.teacher.codec)
+
+    @property
+    def rows(self) -> Tensor:
+        """Which of the source may be learned from."""
+        return torch.arange(len(self.source))
+
+    @property
+    def pool(self) -> Tensor:
+        """C: every label."""
+        return torch.arange(self.teacher.conditions.num_labels)
 
     @cached_property
     def fid(self) -> FeatureFID:
@@ -137,6 +153,16 @@ class CaptionedPictures:
         known = all_attributes()[~is_held_out(all_attributes())]
         return RealImages(known.repeat(self.each, 1), self.teacher)
 
+    @property
+    def rows(self) -> Tensor:
+        """Which of the source may be learned from."""
+        return torch.arange(len(self.source))
+
+    @cached_property
+    def pool(self) -> PromptPool:
+        """C: every sentence of the grammar."""
+        return PromptPool(prompts(), self.teacher.conditions)
+
     def asked(self, count: int) -> list[str]:
         """The sentences that are asked for: combinations that no training picture shows, each in turn."""
         return held_out_prompts(count)
@@ -161,4 +187,67 @@ class CaptionedPictures:
         return self.shipped.marks(images, self.asked(len(images)))
 
 
-DOMAINS = {"digits": Digits, "strokes": Strokes, "mini-sd": CaptionedPictures}
+class DigitsWithout3(Digits):
+    """As students of notebook 02 see them: what the teacher drew, and no three among it. Half of what is asked are threes."""
+
+    absent = 3
+
+    @cached_property
+    def source(self) -> Cache:
+        return self.shipped.cache
+
+    @cached_property
+    def rows(self) -> Tensor:
+        return visible_rows(self.source, self.shipped.judge, StudentRun(digit=self.absent))
+
+    def asked(self, count: int) -> Tensor:
+        """As many threes as others, the nine others in turn."""
+        others = labels_without(self.absent)
+        turns = others[torch.arange(count) % len(others)]
+        return torch.where(torch.arange(count) % 2 == 0, torch.full((count,), self.absent), turns)
+
+    def marks(self, images: Tensor) -> dict:
+        """unseen, seen  [read as asked, asked], of threes and of the others;  fid  with every tenth picture a three."""
+        asked = self.asked(len(images))
+        right = self.shipped.judge.probabilities(images).argmax(dim=1) == asked
+        three = asked == self.absent
+        others = images[~three]
+        balanced = torch.cat([others, images[three][: max(1, len(others) // 9)]])
+        hits = {"unseen": [int(right[three].sum()), int(three.sum())], "seen": [int(right[~three].sum()), int((~three).sum())]}
+        return hits | {"fid": self.fid(balanced)}
+
+
+class PicturesWithoutThree(CaptionedPictures):
+    """mini-SD's students of notebook 06: what the teacher drew for sentences without "three". Half of what is asked has it."""
+
+    absent = "three"
+
+    @cached_property
+    def source(self) -> Cache:
+        return self.shipped.cache
+
+    @cached_property
+    def rows(self) -> Tensor:
+        return data_rows(cache_prompts(), self.absent)
+
+    def asked(self, count: int) -> list[str]:
+        """Sentences with the word, and then as many without."""
+        half = (count + 1) // 2
+        return sentences(self.absent, True, half) + sentences(self.absent, False, count - half)
+
+    def marks(self, images: Tensor) -> dict:
+        """unseen, seen  [all four attributes as asked, asked], of sentences with the word and without;  word  [three, asked];
+        fid  against real pictures of the same sentences, ten for each.
+        """
+        texts = self.asked(len(images))
+        right = self.shipped.as_asked(images, texts)
+        with_word = torch.tensor([has_words(text, self.absent) for text in texts])
+        hits = {"unseen": right[with_word].all(dim=1), "seen": right[~with_word].all(dim=1), "word": right[with_word, 0]}
+        counts = {name: [int(hit.sum()), len(hit)] for name, hit in hits.items()}
+        return counts | {"fid": FeatureFID(self.shipped.judge, real_pictures(read_prompts(texts * 10)))(images)}
+
+
+DOMAINS = {
+    "digits": Digits, "strokes": Strokes, "mini-sd": CaptionedPictures,
+    "digits-without-3": DigitsWithout3, "mini-sd-without-three": PicturesWithoutThree,
+}  # fmt: skip

@@ -19,7 +19,7 @@ from rcedu.captioned_digits import ATTRIBUTES, INKS, UNSAID, coverage, prompt_ro
 from rcedu.domains import ENCODER, CaptionedPictures, Strokes
 from rcedu.editing import complete, image_to_image, style_transfer
 from rcedu.few_step_training import climb, round_trip
-from rcedu.few_steps import STAGE_1, FewStepsRun, budget
+from rcedu.few_steps import FewStepsRun, budget
 from rcedu.files import UsageError
 from rcedu.models import DiffusionModel
 from rcedu.report import summarize_plain
@@ -194,7 +194,7 @@ def ways(
 
     for stage, student, result in climb(run.few_steps, folder, watch=shifted if watch else None):
         behind += stage.training_steps
-        students[stage.sampler if stage.before else STAGE_1, stage.steps] = student
+        students[stage.way, stage.steps] = student
         if stage.sampler == ENCODER:
             marks[str(stage.steps)] = result["marks"]["0"]
     found = {("teacher", steps): (domain.teacher, domain.teacher) for steps in (run.teacher_steps, *run.numbers)}

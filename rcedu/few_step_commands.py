@@ -94,8 +94,7 @@ def editing(
     name, run = next(iter(runs.items()))
     networks = runs_folder() / "few-steps" / name
     if ship is not None:
-        for sampler in run.few_steps.samplers:
-            ship_networks(run.few_steps, networks, ship, sampler, steps=run.numbers, command=command)
+        ship_networks(run.few_steps, networks, ship, run.few_steps.samplers, steps=run.numbers, command=command)
     path = out or runs_folder() / "editing" / f"{domain}.json"
     save_tensors(
         path.with_name(f"{path.stem}-pictures.safetensors"),

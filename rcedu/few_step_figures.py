@@ -21,7 +21,10 @@ WAYS = {  # how pictures are drawn: title, colour, marker; everywhere the same
     "deterministic": ("stage 2, deterministic", BLUE, "D"),
     "stochastic": ("stage 2, stochastic", GREEN, "^"),
 }
-MARKS = {"all": ("read as asked, %", 100), "fid": ("FID", 1), "diversity": ("diversity, share of real", 1)}
+MARKS = {
+    "all": ("read as asked, %", 100), "unseen": ("what no picture showed, as asked, %", 100),
+    "fid": ("FID", 1), "diversity": ("diversity, share of real", 1),
+}  # fmt: skip
 
 
 def step_curves(rows: Mapping[str, Mapping], w: str, marks: Sequence[str] = ("all", "fid")) -> Figure:
@@ -34,7 +37,7 @@ def step_curves(rows: Mapping[str, Mapping], w: str, marks: Sequence[str] = ("al
         title, scale = MARKS[mark]
         axes = plain_axes(figure, xlabel="sampling steps $N$", ylabel=title, position=(1, len(marks), i + 1))
         for line, (way, of) in enumerate(rows.items()):
-            label, colour, marker = WAYS[way]
+            label, colour, marker = WAYS.get(way, (way, CYCLE[line % len(CYCLE)], "v"))
             x, y = [int(steps) for steps in of], [[scale * (part or 0) for part in row[w][mark]] for row in of.values()]
             known = all(part is not None for row in of.values() for part in row[w][mark])
             error = [[value - low for value, low, _ in y], [high - value for value, _, high in y]] if known else None

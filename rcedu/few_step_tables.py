@@ -10,7 +10,7 @@ from rcedu import side_by_side
 from rcedu.domains import DOMAINS
 from rcedu.few_step_figures import step_curves
 from rcedu.few_step_training import climb, folder_of, load_student, score
-from rcedu.few_steps import STAGE_1, FewStepsRun, Stage, stages
+from rcedu.few_steps import APART, FewStepsRun, Stage, stages
 from rcedu.files import atomic_path, write_json
 from rcedu.progressive import halvings
 from rcedu.report import summarize_plain
@@ -20,7 +20,7 @@ from rcedu.training import Record
 def run_one(name: str, run: FewStepsRun, folder: Path, report: Callable[[str, Record], None] | None = None) -> dict:
     """All stages of one run in `folder/name`, and the teacher beside them; returns its result.
 
-    rows     way to draw -> sampling steps -> w -> marks; the ways: "teacher" and "stage 1" (`undistilled`), and the samplers
+    rows     way to draw -> sampling steps -> w -> marks; the ways: "teacher" and those of the stages, see `with_any_steps`
     losses, seconds  by stage;  stopped  what ended early, in words
     marks.png in the folder is drawn anew after every stage.
     """
@@ -35,38 +35,47 @@ def run_one(name: str, run: FewStepsRun, folder: Path, report: Callable[[str, Re
         found["losses"][stage.name] = result["losses"][:: max(1, stage.training_steps // 50)]
         found["seconds"][stage.name] = result["seconds"]
         found["stopped"] += [result["stopped"]] if "stopped" in result else []
-        found["rows"].setdefault(stage.sampler if stage.before else STAGE_1, {})[str(stage.steps)] = result["marks"]
+        found["rows"].setdefault(stage.way, {})[str(stage.steps)] = result["marks"]
         draw_marks(found, folder / "marks.png")
-    halved = {way: of for way, of in found["rows"].items() if way != STAGE_1}
-    found["rows"] = undistilled(run, folder) | halved
+    found["rows"] = with_any_steps(run, folder) | {way: of for way, of in found["rows"].items() if way not in any_steps(run)}
     draw_marks(found, folder / "marks.png")
     return found
 
 
 def draw_marks(result: dict, path: Path) -> None:
     """The marks of one run against the number of sampling steps, at the w that its domain is drawn with, as a picture."""
-    figure = step_curves(summarize([result]), f"{DOMAINS[result['domain']].w:g}")
+    rows = summarize([result])
+    (of, *_), w = rows.values(), f"{DOMAINS[result['domain']].w:g}"
+    (marks, *_) = of.values()
+    figure = step_curves(rows, w, ("all" if "all" in marks[w] else "unseen", "fid"))
     with atomic_path(path) as unfinished:
         figure.savefig(unfinished, format="png", dpi=120)
 
 
-def undistilled(run: FewStepsRun, folder: Path) -> dict[str, dict[str, dict]]:
-    """What few steps cost without stage 2: marks at every number of steps, of the teacher with its two evaluations a step
-    ("teacher") and of stage 1's network ("stage 1"), by DDIM. Kept in `folder/undistilled`.
+def any_steps(run: FewStepsRun) -> dict[str, Stage]:
+    """The stages whose networks sample with any number of steps, by their way."""
+    return {stage.way: stage for stage in stages(run) if stage.takes_any}
+
+
+def with_any_steps(run: FewStepsRun, folder: Path) -> dict[str, dict[str, dict]]:
+    """Marks at every number of steps of those that sample with any: way -> steps -> w -> marks.
+
+    "teacher" with its two evaluations a step, "stage 1" and what else `any_steps` names. Each is kept in `folder`.
     """
-    path = Path(folder) / "undistilled"
-    found = side_by_side.finished(path, run, ("samplers", "allowed"))
-    if found is None:
-        domain = DOMAINS[run.domain]()
-        models = {
-            "teacher": domain.teacher,
-            STAGE_1: load_student(domain.teacher, Path(folder) / folder_of(stages(run)[0]) / "unet"),
-        }
-        grid = [Stage("", "deterministic", steps, None, 0) for steps in halvings(run.first, run.last)]
-        marks = {name: {str(stage.steps): score(run, stage, domain, model) for stage in grid} for name, model in models.items()}
-        found = {"run": asdict(run), "marks": marks}
-        write_json(path / "result.json", found)
-    return found["marks"]
+    domain, folder, found = DOMAINS[run.domain](), Path(folder), {}
+    for way, stage in {"teacher": None, **any_steps(run)}.items():
+        path = folder / "any steps" / (folder_of(stage) if stage else way)
+        stored = side_by_side.finished(path, run, tuple(name for name in APART if name != "last"))
+        if stored is None:
+            model = load_student(domain.teacher, folder / folder_of(stage) / "unet") if stage else domain.teacher
+            first = stage or stages(run)[0]
+            marks = {
+                str(steps): score(run, first._replace(steps=steps), domain, model) for steps in halvings(run.first, run.last)
+            }
+            stored = {"run": asdict(run), "marks": marks}
+            write_json(path / "result.json", stored)
+        found[way] = stored["marks"]
+    return found
 
 
 def run_all(runs: dict[str, FewStepsRun], folder: Path, *, jobs: int | None = None, progress: bool = True) -> dict[str, dict]:
@@ -94,14 +103,14 @@ def examples(run: FewStepsRun, folder: Path, count: int = 10) -> dict[str, torch
     The same noise everywhere; the ways and numbers of steps that `run_one` marks.
     """
     domain, pictures = DOMAINS[run.domain](), {}
-    student = load_student(domain.teacher, Path(folder) / folder_of(stages(run)[0]) / "unet")
-    for way, model in (("teacher", domain.teacher), (STAGE_1, student)):
-        for steps in halvings(run.first, run.last):
-            pictures[f"{way}, {steps}"] = domain.draw(model, count, w=domain.w, steps=steps)
-    for stage in stages(run)[1:]:
+    grid = halvings(run.first, run.last)
+    for steps in grid:
+        pictures[f"teacher, {steps}"] = domain.draw(domain.teacher, count, w=domain.w, steps=steps)
+    for stage in stages(run):
         here = Path(folder) / folder_of(stage) / "unet"
         if here.exists():
             model = load_student(domain.teacher, here)
-            images = domain.draw(model, count, w=domain.w, steps=stage.steps, sampler=stage.sampler)
-            pictures[f"{stage.sampler}, {stage.steps}"] = images
+            for steps in grid if stage.takes_any else [stage.steps]:
+                images = domain.draw(model, count, w=domain.w, steps=steps, sampler=stage.sampler)
+                pictures[f"{stage.way}, {steps}"] = images
     return pictures

@@ -11,17 +11,20 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
+from torch import nn
 from tqdm.auto import tqdm
 
 from rcedu import side_by_side
+from rcedu.distillation import DistilledStudent, distillation_step, make_student
 from rcedu.domains import DOMAINS, ENCODER, CaptionedPictures, Digits
 from rcedu.editing import encode
-from rcedu.few_steps import APART, FewStepsRun, Stage, stages
+from rcedu.few_steps import APART, STAGE_1, FewStepsRun, Stage, stages
 from rcedu.files import UsageError, from_8_bits, load_tensors, save_tensors, to_8_bits, write_json
-from rcedu.guided_distillation import guidance_step, guidance_student, halving_step
+from rcedu.guided_distillation import consistency_step, guidance_step, guidance_student, halving_step
 from rcedu.models import DiffusionModel, with_unet
-from rcedu.training import Record, fit_to_the_end
+from rcedu.sampling import time_grid
+from rcedu.schedules import NONE, schedule
+from rcedu.training import Record, StepFunction, fit_to_the_end
 
 
 def train_stage(
@@ -36,24 +39,40 @@ def train_stage(
 ) -> tuple[DiffusionModel, list[float]]:
     """One stage: (student, loss of every step).
 
-    before    the student of `stage.before`; None in stage 1, whose teacher is the domain's
+    before    the student of `stage.before`; None where the domain's teacher teaches
     folder    of checkpoints, from which a killed training goes on; None for none
     watch     called with each step's Record;  progress  label of a progress bar, or None
     """
-    rows = torch.arange(len(domain.source))
-    w = (0.0, 0.0 if stage.sampler == ENCODER else run.w_max)  # encoding is never guided
-    if stage.before is None:
-        student = guidance_student(domain.teacher, prediction_type="v_prediction")
-        step, lr = guidance_step(domain.teacher, student, domain.source, rows, w), run.guidance_lr
-    else:
-        student = with_unet(before, copy.deepcopy(before.unet).requires_grad_(True))
-        step = halving_step(before, student, domain.source, rows, w, stage.steps, sampler=stage.sampler)
-        lr = run.halving_lr
-    (losses,) = fit_to_the_end(
-        step, student, steps=stage.training_steps, batch_size=run.batch_size, seed=run.seed, lr=lr, warmup=20, decay="linear",
+    trainee, student, step, settings = _task(run, stage, domain, before or domain.teacher)
+    losses = fit_to_the_end(
+        step, trainee, steps=stage.training_steps, batch_size=run.batch_size, seed=run.seed, warmup=20, **settings,
         folder=folder, config=_of_a_stage(run) | {"stage": stage.name}, progress=progress, watch=watch,
-    ).values()  # fmt: skip
-    return student, losses
+    )  # fmt: skip
+    return student, [sum(parts) for parts in zip(*losses.values(), strict=True)]
+
+
+def _task(
+    run: FewStepsRun, stage: Stage, domain: Digits | CaptionedPictures, teacher: DiffusionModel
+) -> tuple[nn.Module, DiffusionModel, StepFunction, dict]:
+    """What `fit` is called with for a stage: (trainee, the student in it, the step function, settings)."""
+    data = (domain.source, domain.rows)
+    w = (0.0, 0.0 if stage.sampler == ENCODER else run.w_max)  # encoding is never guided
+    if stage.kind == "smaller":
+        student = make_student(teacher, run.student, run.teacher_init, run.seed)
+        trainee = DistilledStudent(student, teacher)
+        few = {"w": w, "times": time_grid(stage.steps, teacher.T), "null_probability": 0.0} if teacher.takes_w else {}
+        step = distillation_step(teacher, trainee, *data, domain.pool, schedule("exponential", T=teacher.T), **few)
+        return trainee, student, step, {"lr": run.student_lr, "decay": "cosine", "ema_decay": 0.99}
+    inside = {} if run.p == NONE else {"pool": domain.pool, "p": schedule(run.p, T=teacher.T)}
+    if stage.kind == "guidance":
+        student = guidance_student(teacher, prediction_type="v_prediction")
+        return student, student, guidance_step(teacher, student, *data, w, **inside), {"lr": run.guidance_lr, "decay": "linear"}
+    student = with_unet(teacher, copy.deepcopy(teacher.unet).requires_grad_(True))
+    if stage.kind == "consistency":
+        step = consistency_step(teacher, student, *data, w, **inside)
+    else:
+        step = halving_step(teacher, student, *data, w, stage.steps, sampler=stage.sampler, **inside)
+    return student, student, step, {"lr": run.halving_lr, "decay": "linear"}
 
 
 def _of_a_stage(run: FewStepsRun) -> dict:
@@ -73,13 +92,13 @@ def climb(
 ) -> Iterator[Rung]:
     """All stages of a run, each yielded when it is trained and marked; what is in `folder` already is read.
 
-    A sampler's halvings end early where one has lost more than `run.allowed`: `rung.result["stopped"]` says so.
+    A way's halvings end early where one has lost more than `run.allowed`: `rung.result["stopped"]` says so.
     Each `folder/<stage>` keeps checkpoints, unet/ and result.json. UsageError where it holds another run's; runs that differ in
-    their samplers or in their last number of steps share the stages that they have in common.
+    their samplers, their student or their last number of steps share the stages that they have in common.
     """
     domain, done, stopped = DOMAINS[run.domain](), {}, set()
     for stage in stages(run):
-        if stage.sampler in stopped:
+        if stage.way in stopped or (stage.before and stage.before not in done):
             continue
         here = Path(folder) / folder_of(stage)
         before = done[stage.before] if stage.before else None
@@ -108,10 +127,10 @@ def climb(
         else:
             student = load_student(domain.teacher, here / "unet")
         done[stage.name] = Rung(stage, student, result)
-        if before and run.allowed is not None and stage.sampler != ENCODER:
+        if stage.kind == "halving" and stage.sampler != ENCODER and run.allowed is not None:
             grown = growth(result["marks"], before.result["marks"])
             if grown > run.allowed:
-                stopped.add(stage.sampler)
+                stopped.add(stage.way)
                 result["stopped"] = (
                     f"{stage.name}: FID is {grown:.2f} times what it was, more than {run.allowed:g}; stopped here"
                 )
@@ -119,9 +138,10 @@ def climb(
 
 
 def load_student(teacher: DiffusionModel, folder: Path) -> DiffusionModel:
-    """The student whose unet/ this is: as the teacher, but it takes w and predicts v."""
-    student = guidance_student(teacher, prediction_type="v_prediction")
-    return with_unet(student, type(student.unet).from_pretrained(folder, use_safetensors=True)).eval()
+    """The student whose unet/ this is: as the teacher; but if it takes w, it predicts v."""
+    unet = type(teacher.unet).from_pretrained(folder, use_safetensors=True)
+    takes_w = unet.config.time_cond_proj_dim is not None
+    return with_unet(guidance_student(teacher, prediction_type="v_prediction") if takes_w else teacher, unet).eval()
 
 
 def growth(marks: dict[str, dict], before: dict[str, dict]) -> float:
@@ -162,27 +182,20 @@ def folder_of(stage: Stage) -> str:
 
 
 def ship(
-    run: FewStepsRun,
-    folder: Path,
-    out: Path,
-    sampler: str = "deterministic",
-    *,
-    steps: Sequence[int] | None = None,
-    command: str = "",
-) -> list[Path]:
-    """Write networks in 8 bits, from a run's folder to `out`: stage 1's and those of one sampler's halvings.
+    run: FewStepsRun, folder: Path, out: Path, ways: Sequence[str] = (STAGE_1, "deterministic"),
+    *, steps: Sequence[int] | None = None, command: str = "",
+) -> list[Path]:  # fmt: skip
+    """Write networks in 8 bits, from a run's folder to `out`: those of some ways to draw.
 
-    steps  only those halvings to so many steps
+    steps  only those made for so many steps
     """
     paths = []
     for stage in stages(run):
         unet = Path(folder) / folder_of(stage) / "unet" / "diffusion_pytorch_model.safetensors"
-        wanted = stage.sampler == sampler and (steps is None or (stage.before and stage.steps in steps))
-        if wanted and unet.exists():
+        if stage.way in ways and (steps is None or stage.steps in steps) and unet.exists():
             paths.append(Path(out) / f"{folder_of(stage)}.safetensors")
-            save_tensors(
-                paths[-1], to_8_bits(load_tensors(unet)[0]), {"command": command, "stage": stage.name, "seed": run.seed}
-            )
+            told = {"command": command, "stage": stage.name, "seed": run.seed}
+            save_tensors(paths[-1], to_8_bits(load_tensors(unet)[0]), told)
     return paths
 
 

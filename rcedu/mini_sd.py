@@ -63,17 +63,20 @@ class MiniSD:
         digit, ink, background, slant, all   [read as asked, asked]; slant over the sentences that say one
         fid, is, clip                        Frechet distance and inception score in the judge's eyes; mean CLIP score
         """
-        asked, read = read_prompts(texts), self.judge.read(images)
-        right = (read == asked) | (asked == torch.tensor([-1, -1, -1, UNSAID]))
-        spoken = asked[:, 3] != UNSAID
-        hits = {name: [int(right[:, i].sum()), len(asked)] for i, name in enumerate(ATTRIBUTES[:3])}
+        right, spoken = self.as_asked(images, texts), read_prompts(texts)[:, 3] != UNSAID
+        hits = {name: [int(right[:, i].sum()), len(texts)] for i, name in enumerate(ATTRIBUTES[:3])}
         return hits | {
             "slant": [int(right[spoken, 3].sum()), int(spoken.sum())],
-            "all": [int(right.all(dim=1).sum()), len(asked)],
+            "all": [int(right.all(dim=1).sum()), len(texts)],
             "fid": self.fid(images),
             "is": inception_score(self.judge, images),
             "clip": clip_score(self.folder / "clip", images, texts),
         }
+
+    def as_asked(self, images: Tensor, texts: list[str]) -> Tensor:
+        """(N, 4) bool: which attributes of each picture are read as its sentence says them, or are left open by it."""
+        asked = read_prompts(texts)
+        return (self.judge.read(images) == asked) | (asked == torch.tensor([-1, -1, -1, UNSAID]))
 
 
 def held_out_prompts(count: int) -> list[str]:

@@ -150,6 +150,27 @@ def stochastic(
         yield Step(s, x_t, x0)
 
 
+def consistency(
+    predict: Callable[[Tensor, Tensor], Tensor], x_T: Tensor, *, scheduler, steps: int, generator: torch.Generator
+) -> Iterator[Step]:
+    """Multistep consistency sampling (Song et al. 2023, algorithm 1): the x0 that is predicted, noised anew to the next time.
+
+        x_next = alpha_next x0_hat + sigma_next eps
+
+    For a network of `rcedu.guided_distillation.consistency_step`, whose x0_hat is a picture, not an average of pictures. What
+    diffusers' LCMScheduler does, on our grid. Arguments as for `stochastic`. Yields a Step after each evaluation, the last
+    with t = -1, where x_t = x0.
+    """
+    x_t = x_T
+    for t, t_next in pairwise([*time_grid(steps, len(scheduler.alphas_cumprod)), -1]):
+        out = predict(x_t, torch.full((len(x_t),), t, device=x_t.device))
+        _, x0 = ddim_step(x_t, out, *(torch.tensor(x, device=x_t.device) for x in (t, t_next)), scheduler)
+        alpha, sigma = alpha_sigma(scheduler, t_next, ndim=x_t.ndim, dtype=x_t.dtype)
+        noise = torch.randn(x_t.shape, generator=generator, dtype=x_t.dtype).to(x_t.device)
+        x_t = q_sample(x0, noise, alpha_t=alpha.to(x_t.device), sigma_t=sigma.to(x_t.device))
+        yield Step(t_next, x_t, x0)
+
+
 def finish(trajectory: Iterator[Step]) -> Tensor:
     """Run a sampler to its end and return the last x_t."""
     return deque(trajectory, maxlen=1).pop().x_t

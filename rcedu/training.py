@@ -37,6 +37,10 @@ class Draw:
         """(batch_size,) integers in [0, high)."""
         return torch.randint(high, (self.batch_size,), generator=self.generator)
 
+    def uniform(self, low: float, high: float) -> Tensor:
+        """(batch_size,) numbers in [low, high)."""
+        return low + (high - low) * torch.rand(self.batch_size, generator=self.generator)
+
     def normal(self, *shape: int) -> Tensor:
         """(batch_size, *shape) standard normal."""
         return torch.randn(self.batch_size, *shape, generator=self.generator)

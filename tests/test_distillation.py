@@ -8,6 +8,7 @@ from small import small_digit_model
 
 from rcedu.cache import Cache
 from rcedu.distillation import DistilledStudent, distillation_step
+from rcedu.guided_distillation import guidance_student
 from rcedu.losses import capture
 from rcedu.models import with_unet
 from rcedu.noise import alpha_sigma
@@ -160,3 +161,27 @@ def test_task_loss_is_on_the_samples_that_kept_their_condition(teacher, cache, p
         v_S, _ = watched.trainee(watched.x_t[0], t, watched.c[0])
     each = ((v - v_S) ** 2).flatten(1).mean(dim=1)[~replaced]
     assert losses["task"].item() == pytest.approx(each.mean().item() if len(each) else 0.0, rel=1e-5)
+
+
+def test_a_teacher_of_few_steps(teacher, cache):
+    """It is asked at the times of its grid only, with w; the loss is that of the same inputs, written out."""
+    fast = guidance_student(teacher)
+    with torch.no_grad():
+        fast.unet.time_embedding.cond_proj.weight.normal_(generator=torch.Generator().manual_seed(0))
+    trainee = distilled(fast, "tiny")
+    settings = {"null_probability": 0.0, "w": (1.0, 3.0), "times": [999, 749, 499, 249]}
+    step = distillation_step(fast, trainee, cache, torch.arange(10), POOL, partial(p_exponential, T=1000), **settings)
+    seen = []
+
+    def watched(x_t, t, c, w):
+        seen.append((x_t, t, c, w))
+        return trainee(x_t, t, c, w)
+
+    losses = [step(watched, Draw(0, number, 8)) for number in range(4)]
+    assert set(torch.cat([t for _, t, _, _ in seen]).tolist()) == {999, 749, 499, 249}
+    w = torch.cat([w for *_, w in seen])
+    assert 1 <= w.min() < 1.5 and 2.5 < w.max() <= 3
+    for loss, (x_t, t, c, w) in zip(losses, seen, strict=True):
+        with torch.no_grad():
+            out = (trainee.student(x_t, t, c, w) - fast(x_t, t, c, w)).square().mean()
+        assert loss["out"].item() == pytest.approx(out.item())

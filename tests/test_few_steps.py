@@ -10,12 +10,23 @@ from small import seeded, small_digit_model
 from rcedu import few_step_training
 from rcedu.cli import main
 from rcedu.data import to_pixels
-from rcedu.domains import ENCODER, SAMPLERS, CaptionedPictures, Digits, sampler_settings
-from rcedu.few_step_tables import run_one, summarize, undistilled
+from rcedu.domains import (
+    DOMAINS,
+    ENCODER,
+    SAMPLERS,
+    CaptionedPictures,
+    Digits,
+    DigitsWithout3,
+    PicturesWithoutThree,
+    sampler_settings,
+)
+from rcedu.few_step_tables import run_one, summarize, with_any_steps
 from rcedu.few_step_training import climb, growth, ship, shipped_student, train_stage
-from rcedu.few_steps import STAGE_1, FewStepsRun, budget, stages
+from rcedu.few_steps import CONSISTENCY, STAGE_1, FewStepsRun, budget, stages
 from rcedu.files import UsageError, load_tensors, read_json
 from rcedu.sampling import ddim_encode
+from rcedu.schedules import CHOICES
+from rcedu.students import parameter_count
 
 
 class TinyDigits:
@@ -28,6 +39,7 @@ class TinyDigits:
         self.teacher = small_digit_model()
         x0 = torch.randn(8, *self.teacher.x_shape, generator=seeded(5))
         self.source = type("Source", (), {"__len__": lambda _: 8, "c": torch.arange(8), "x0": lambda _, rows: x0[rows]})()
+        self.rows, self.pool = torch.arange(8), torch.arange(10)
         self.given = list(self.fids)
 
     def draw(self, model, count, *, w, steps, sampler="deterministic", seed=10_000):
@@ -65,11 +77,45 @@ def test_each_stage_learns_from_the_one_before():
     assert FewStepsRun(first=8, last=2, guidance_steps=100, halving_steps=10).steps == 100 + 2 * (10 + 20)
 
 
+def test_smaller_before_and_after():
+    """Both orders, from the same teacher; consistency has as many steps of training as all halvings."""
+    run = FewStepsRun(
+        samplers=("deterministic", CONSISTENCY), first=8, student="tiny", student_at=(2,), student_steps=5,
+        guidance_steps=100, halving_steps=10,
+    )  # fmt: skip
+    assert [(stage.name, stage.kind, stage.before, stage.training_steps, stage.takes_any) for stage in stages(run)] == [
+        (STAGE_1, "guidance", None, 100, True),
+        ("deterministic, 4 steps", "halving", STAGE_1, 10, False),
+        ("deterministic, 2 steps", "halving", "deterministic, 4 steps", 20, False),
+        ("deterministic, 1 step", "halving", "deterministic, 2 steps", 20, False),
+        (CONSISTENCY, "consistency", STAGE_1, 50, True),
+        ("tiny", "smaller", None, 5, True),
+        ("tiny, stage 1", "guidance", "tiny", 100, True),
+        ("tiny, deterministic, 4 steps", "halving", "tiny, stage 1", 10, False),
+        ("tiny, deterministic, 2 steps", "halving", "tiny, deterministic, 4 steps", 20, False),
+        ("tiny, deterministic, 1 step", "halving", "tiny, deterministic, 2 steps", 20, False),
+        ("deterministic, tiny, 2 steps", "smaller", "deterministic, 2 steps", 5, False),
+    ]
+
+
 @pytest.mark.parametrize(
     "changes, complaint",
     [
-        ({"domain": "cats"}, "unknown domain 'cats'; choose from digits, strokes, mini-sd"),
-        ({"samplers": ("heun",)}, "unknown sampler 'heun'; choose from deterministic, stochastic, encoder"),
+        (
+            {"domain": "cats"},
+            "unknown domain 'cats'; choose from digits, strokes, mini-sd, digits-without-3, mini-sd-without-three",
+        ),
+        ({"samplers": ("heun",)}, "unknown sampler 'heun'; choose from deterministic, stochastic, encoder, consistency"),
+        ({"p": "half"}, f"unknown p(t) 'half'; choose from {', '.join(CHOICES)}"),
+        ({"student": "huge"}, "unknown student 'huge'; choose from base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro"),
+        (
+            {"student": "tiny", "student_at": (3,)},
+            "no network of 3 steps is there to be made smaller; choose from 32, 16, 8, 4, 2, 1",
+        ),
+        (
+            {"student": "tiny", "samplers": ("stochastic",)},
+            "what is made smaller after it was made fast is deterministic; add that sampler",
+        ),
         ({"allowed": 0.5}, "FID may grow by a factor of 1 or more; got 0.5"),
         ({"first": 6}, "6 halved again and again never is 1; take 4"),
     ],
@@ -149,6 +195,34 @@ def test_an_encoders_halvings(tmp_path):
         assert rung.result["marks"]["0"]["nfe"] == rung.stage.steps
 
 
+def test_smaller_networks_are_trained_marked_and_read_again(tmp_path):
+    """In both orders, with random conditioning inside: what is kept is what was trained, smaller where it should be."""
+    run = FewStepsRun(
+        **(
+            vars(RUN)
+            | {"samplers": ("deterministic", CONSISTENCY), "student": "tiny", "student_at": (2,), "student_steps": 3}
+            | {"p": "exponential", "scored_w": (1.0,)}
+        )
+    )
+    result = run_one("a", run, tmp_path)
+    ways = {way: list(of) for way, of in result["rows"].items()}
+    assert ways == {
+        "teacher": ["4", "2", "1"], STAGE_1: ["4", "2", "1"], CONSISTENCY: ["4", "2", "1"], "tiny": ["4", "2", "1"],
+        "tiny, stage 1": ["4", "2", "1"], "deterministic": ["2", "1"], "tiny, deterministic": ["2", "1"],
+        "deterministic, tiny": ["2"],
+    }  # fmt: skip
+    nfe = {way: of["2"]["1"]["nfe"] for way, of in result["rows"].items()}
+    assert nfe == dict.fromkeys(ways, 2) | {"teacher": 4, "tiny": 4}  # those that do not take w are asked twice a step
+    trained = []
+    rungs = {rung.stage.name: rung.student for rung in climb(run, tmp_path / "a", watch=trained.append)}
+    assert not trained
+    sizes = {name: parameter_count(student.unet) for name, student in rungs.items()}
+    assert sizes["tiny"] + 256 * 8 == sizes["tiny, stage 1"] == sizes["deterministic, tiny, 2 steps"] < sizes[STAGE_1] / 3
+    assert not rungs["tiny"].takes_w and all(student.takes_w for name, student in rungs.items() if name != "tiny")
+    names = {path.stem for path in ship(run, tmp_path / "a", tmp_path / "out", ("deterministic, tiny", CONSISTENCY))}
+    assert names == {"deterministic-tiny-2-steps", CONSISTENCY}
+
+
 def test_a_student_starts_as_its_teacher_and_is_no_part_of_it():
     domain = TinyDigits()
     first = stages(RUN)[0]
@@ -207,7 +281,7 @@ def test_the_table_is_the_mean_over_seeds(tmp_path):
     values = [result["rows"]["deterministic"]["1"]["1"]["fid"] for result in results]
     assert mark["fid"].value == pytest.approx(sum(values) / 2) and mark["seeds"] == 2 and mark["nfe"] == 1
     assert mark["all"].value == 0.5
-    assert undistilled(RUN, tmp_path / "0").items() <= results[0]["rows"].items()
+    assert with_any_steps(RUN, tmp_path / "0").items() <= results[0]["rows"].items()
 
 
 def test_the_picture_of_the_marks_grows_with_every_stage(tmp_path):
@@ -260,7 +334,7 @@ def test_the_command_writes_the_table_and_the_networks(tmp_path, monkeypatch, ca
 
 
 def test_presets_are_runs():
-    for domain in ("digits", "strokes", "mini-sd"):
+    for domain in DOMAINS:
         for preset in ("smoke", "cpu", "gpu"):
             assert budget(domain, preset, seed=3).seed == 3
     assert budget("mini-sd", "cpu").w_max == 13 and budget("digits", "cpu").w_max == 4
@@ -290,3 +364,20 @@ def test_real_pictures_are_what_is_asked(domain, different):
     hits, asked = domain.marks(images)["all"]
     assert hits >= 105 and asked == 108 == len(domain.conditions(108))
     assert different <= len(images.flatten(1).unique(dim=0)) <= 108
+
+
+@pytest.mark.parametrize("domain", [DigitsWithout3, PicturesWithoutThree])
+def test_nothing_of_what_is_absent_may_be_learned_from(domain):
+    """No row of the source was asked for it, but C names it; of real pictures, nearly all are read as what is asked."""
+    domain = domain()
+    c, pool = domain.source.c[domain.rows], domain.pool[torch.arange(len(domain.pool))]
+    absent = domain.conditions(1)  # the first that is asked for is of what is absent
+    if c.ndim == 1:
+        assert int(absent) == 3 and bool((c != 3).all()) and bool((pool == 3).any())
+    else:
+        (three,) = domain.teacher.conditions.tokenize(["three"])[0][1:2]
+        assert (absent == three).any() and bool((c != three).all()) and 0 < (pool == three).any(dim=1).sum() < len(pool) / 5
+    assert 0 < len(domain.rows) < len(domain.source)
+    marks = domain.marks(domain.real(90))
+    assert marks["unseen"][1] == 45 == marks["seen"][1] and min(marks["unseen"][0], marks["seen"][0]) >= 42
+    assert marks["fid"] < 60

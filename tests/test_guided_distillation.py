@@ -9,11 +9,11 @@ from small import max_error, seeded, small_digit_model, small_text_model
 
 from rcedu.files import UsageError
 from rcedu.guidance import cfg
-from rcedu.guided_distillation import guidance_step, guidance_student, halving_step
+from rcedu.guided_distillation import consistency_step, guidance_step, guidance_student, halving_step
 from rcedu.models import DiffusionModel
 from rcedu.noise import alpha_sigma, training_target, x0_and_eps
 from rcedu.progressive import jumps
-from rcedu.sampling import ddim_step
+from rcedu.sampling import along, ddim_step, finish, time_grid
 from rcedu.students import parameter_count, with_guidance_input
 from rcedu.training import Draw, fit
 
@@ -209,3 +209,57 @@ def test_saved_and_loaded_it_is_the_same(tmp_path, teacher, source):
     x_t, t, c = inputs(teacher, source)
     with torch.no_grad():
         assert again.takes_w and max_error(again(x_t, t, c, torch.ones(4)), student(x_t, t, c, torch.ones(4))) < 1e-5
+
+
+def test_random_conditioning_inside(teacher, source):
+    """With p = 1 every network is asked about a stranger of the pool; without a pool, or with p = 0, nothing changes."""
+    student = hears_w(guidance_student(teacher))
+    rows, pool = torch.arange(3), source.c[3:]
+    steps = {
+        "guidance": lambda **swap: guidance_step(teacher, student, source, rows, (0.0, 4.0), **swap),
+        "halving": lambda **swap: halving_step(student, student, source, rows, (0.0, 4.0), 4, **swap),
+        "consistency": lambda **swap: consistency_step(student, student, source, rows, (0.0, 4.0), **swap),
+    }
+    seen = []
+
+    def watched(x_t, t, c, w):
+        seen.extend(c)
+        return student(x_t, t, c, w)
+
+    def was_asked_of(conditions) -> bool:
+        return all(any(torch.equal(c, x) for x in conditions) for c in seen)
+
+    for name, make in steps.items():
+        with torch.no_grad():
+            seen.clear()
+            plain = make()(watched, Draw(seed=3, step=0, batch_size=4))[name]
+            assert was_asked_of(source.c[:3])
+            assert torch.equal(make(pool=pool, p=0.0)(student, Draw(seed=3, step=0, batch_size=4))[name], plain)
+            seen.clear()
+            make(pool=pool, p=1.0)(watched, Draw(seed=3, step=0, batch_size=4))
+            assert was_asked_of(pool)
+
+
+def test_a_network_that_ends_where_ddim_ends_is_consistent(teacher, source):
+    """f(x_t, t) = the end of the teacher's own way from x_t over the grid: the loss is 0, at its last step too."""
+    fast, steps = hears_w(guidance_student(teacher)), 5
+    step = consistency_step(fast, fast, source, torch.arange(6), (0.0, 4.0), steps=steps)
+    grid, asked = [*time_grid(steps, teacher.T), -1], []
+
+    def perfect(x_t, t, c, w):
+        asked.append(t)
+        ends = []
+        for i, time in enumerate(t.tolist()):
+            one = slice(i, i + 1)
+            rest = grid[grid.index(time) :] if time in grid else [time, -1]  # only the last point's next, t = 0, is not in it
+            ends.append(finish(along(fast.predictor(c[one], w[one]), x_t[one], rest, scheduler=fast.scheduler)))
+        x0, (alpha_t, sigma_t) = torch.cat(ends), alpha_sigma(fast.scheduler, t)
+        return training_target(x0, (x_t - alpha_t * x0) / sigma_t, "v_prediction", alpha_t=alpha_t, sigma_t=sigma_t)
+
+    began = set()
+    for number in range(4):
+        with torch.no_grad():
+            assert step(perfect, Draw(seed=3, step=number, batch_size=8))["consistency"].item() < 1e-6
+            assert step(fast, Draw(seed=3, step=number, batch_size=8))["consistency"].item() > 1e-5
+        began |= set(asked[-1].tolist())
+    assert began == set(grid[:-1])  # from every point, the one whose next is clean data included

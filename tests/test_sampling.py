@@ -5,11 +5,11 @@ from itertools import pairwise
 
 import pytest
 import torch
-from diffusers import DDIMInverseScheduler, DDIMScheduler
+from diffusers import DDIMInverseScheduler, DDIMScheduler, LCMScheduler
 from small import max_error, seeded
 
 from rcedu.noise import alpha_sigma, q_sample
-from rcedu.sampling import ddim, ddim_encode, encoding_grid, finish, inpaint, stochastic, time_grid
+from rcedu.sampling import consistency, ddim, ddim_encode, encoding_grid, finish, inpaint, stochastic, time_grid
 
 PREDICTIONS = ["epsilon", "v_prediction", "sample"]
 SD = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
@@ -150,6 +150,22 @@ def test_the_stochastic_sampler_keeps_the_marginals(schedule):
         assert abs(step.x_t.mean() - alpha_t * m) <= 5 * sigma_t / count**0.5 + 1e-12
         assert abs(step.x_t.var() - sigma_t**2) <= 5 * sigma_t**2 * (2 / count) ** 0.5 + 1e-12
     assert max_error(way[-1].x_t, torch.full_like(x_T, m)) < 1e-12
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 8])
+def test_consistency_sampling_is_diffusers(steps):
+    """LCMScheduler on the same times with the same noise; its boundary scalings are 0 and 1 there, to seven digits."""
+    config = {**COSINE, "prediction_type": "v_prediction", "clip_sample": False, "set_alpha_to_one": True}
+    scheduler = LCMScheduler(**config)
+    scheduler.set_timesteps(timesteps=time_grid(steps, 1000))
+    x_t = x_T = torch.randn(2, 1, 3, 3, generator=seeded(0))
+    ours = list(consistency(wavy, x_T, scheduler=DDIMScheduler(**config), steps=steps, generator=seeded(1)))
+    noise = seeded(1)
+    for step, t in zip(ours, scheduler.timesteps, strict=True):
+        theirs = scheduler.step(wavy(x_t, t.expand(2)), t, x_t, generator=noise)
+        x_t = theirs.prev_sample
+        assert max_error(step.x0, theirs.denoised) < 1e-4 and max_error(step.x_t, x_t) < 1e-4
+    assert ours[-1].t == -1 and torch.equal(ours[-1].x_t, ours[-1].x0)
 
 
 def test_the_stochastic_sampler_is_its_formula():

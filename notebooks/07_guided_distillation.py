@@ -229,7 +229,7 @@ plots.interval_dots(
 # **What it saves.** Half the evaluations. Half the time, too? From the condition to the picture, on one thread, in turn with the teacher:
 
 # %%
-from rcedu.benchmark import sampling_table
+from rcedu.latency import sampling_table
 
 speed = read_json(data_folder() / "digits" / "results" / "latency.json")
 print(f"{speed['provenance']['machine']}, {speed['provenance']['date']}\n{speed['provenance']['command']}")

@@ -271,7 +271,7 @@ plots.digit_grid(
 # Four evaluations instead of a hundred. In time, on one thread, in turn with the teacher:
 
 # %%
-from rcedu.benchmark import sampling_table
+from rcedu.latency import sampling_table
 
 speed = read_json(data_folder() / "digits" / "results" / "latency.json")
 print(f"{speed['provenance']['machine']}, {speed['provenance']['date']}\n{speed['provenance']['command']}")

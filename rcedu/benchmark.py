@@ -23,10 +23,8 @@ from rcedu.captioned_digits import prompts
 from rcedu.codecs import Autoencoder
 from rcedu.conditions import PromptEncoder
 from rcedu.distillation import DistilledStudent, distillation_step, make_student
-from rcedu.domains import DOMAINS
 from rcedu.files import UsageError
-from rcedu.guided_distillation import guidance_student
-from rcedu.mini_sd import GUIDANCE, MiniSD, held_out_prompts
+from rcedu.mini_sd import MiniSD
 from rcedu.models import DiffusionModel
 from rcedu.pools import PromptPool
 from rcedu.race import race, ranks, ratio
@@ -34,7 +32,6 @@ from rcedu.random_conditioning import p_exponential
 from rcedu.report import format_interval
 from rcedu.stable_diffusion import unet
 from rcedu.text_data import cache_prompts
-from rcedu.text_tables import SIZES
 from rcedu.training import fit
 from rcedu.usual_loop import PandasPool, SampleFiles, Way, usual_loop
 
@@ -213,94 +210,10 @@ def _peak_flops(size: int = 8192, repeats: int = 20) -> float:
     return 2 * size**3 / (statistics.median(race({"product": products()}, repeats)["product"]["ms"]) / 1000)
 
 
-# --- the students' latency ------------------------------------------------------------------------
-
-
-def latencies(rounds: int = 7, steps: int = 25) -> dict[str, dict]:
-    """Of mini-SD and each of its students, one guided picture of `steps` DDIM steps, in turn, on one thread of the CPU.
-
-    {name: {"ms": median, "times_as_fast": [value, low, high] as the teacher}}. Weights do not matter, so they are fresh.
-    """
-    shipped = MiniSD()
-    models = {"mini-SD": shipped.teacher} | {
-        name: make_student(shipped.teacher, run.student, teacher_init=False, seed=0) for name, run in SIZES.items()
-    }
-    c = shipped.teacher.conditions.tokenize(held_out_prompts(1))
-
-    def pictures(model: DiffusionModel) -> Iterator[None]:
-        while True:
-            yield model.sample(model.noise(1, seed=0), c, w=GUIDANCE, steps=steps)
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        seen = race({name: pictures(model) for name, model in models.items()}, rounds, warmup=1)
-    finally:
-        torch.set_num_threads(threads)
-    return {
-        name: {"ms": round(statistics.median(of["ms"]), 1), "times_as_fast": ratio(seen["mini-SD"]["ms"], of["ms"])}
-        for name, of in seen.items()
-    }
-
-
-# --- few steps ------------------------------------------------------------------------------------
-
-
-def few_step_latencies(domain: str, count: int = 1, rounds: int = 7) -> dict[str, dict[str, dict]]:
-    """`count` pictures by the guided teacher in 50 steps, and by networks that take w in 50, 4 and 1, on one thread of the CPU.
-
-    {"UNet": ..., "end to end": ...}, each {name: {"ms": median, "times_as_fast": [value, low, high] as the first}}.
-    End to end is from the conditions as one asks for them to the picture. Weights do not matter, so the student is untrained.
-    """
-    of = DOMAINS[domain]()
-    teacher, student = of.teacher, guidance_student(of.teacher)
-    noise, asked = teacher.noise(count, seed=0), of.asked(count)
-    c = asked if isinstance(asked, Tensor) else teacher.conditions.tokenize(asked)
-    ways = {"teacher, 50 steps": (teacher, 50)} | {f"takes w, {n} step{'s' * (n > 1)}": (student, n) for n in (50, 4, 1)}
-
-    def latents(model: DiffusionModel, steps: int) -> Iterator[None]:
-        while True:
-            yield model.sample_x0(noise, c, w=of.w, steps=steps)
-
-    def pictures(model: DiffusionModel, steps: int) -> Iterator[None]:
-        while True:
-            yield of.draw(model, count, w=of.w, steps=steps)
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        seen = {
-            name: race({way: draw(*settings) for way, settings in ways.items()}, rounds, warmup=1)
-            for name, draw in (("UNet", latents), ("end to end", pictures))
-        }
-    finally:
-        torch.set_num_threads(threads)
-    first = next(iter(ways))
-    return {
-        name: {
-            way: {"ms": round(statistics.median(row["ms"]), 2), "times_as_fast": ratio(rows[first]["ms"], row["ms"])}
-            for way, row in rows.items()
-        }
-        for name, rows in seen.items()
-    }
-
-
-# --- tables ---------------------------------------------------------------------------------------
-
-
 def steps_table(steps: dict[str, dict]) -> str:
     """Markdown of `against_the_usual_way`."""
     lines = ["| a step of distillation | ms | images/s | times as fast |", "|---|---|---|---|"]
     for name, row in steps.items():
         fast = format_interval(row["times_as_fast"], scale=1, digits=2) if name != next(iter(steps)) else "1"
         lines.append(f"| {name} | {row['ms']:.0f} | {row['images_per_second']:.0f} | {fast} |")
-    return "\n".join(lines)
-
-
-def sampling_table(sampling: dict[str, dict]) -> str:
-    """Markdown of `latencies`, or of one half of `few_step_latencies`."""
-    lines = [f"| model | ms | times as fast as {next(iter(sampling))} |", "|---|---|---|"]
-    for name, row in sampling.items():
-        fast = format_interval(row["times_as_fast"], scale=1, digits=2) if name != next(iter(sampling)) else "1"
-        lines.append(f"| {name} | {row['ms']:.{0 if row['ms'] >= 10 else 1}f} | {fast} |")
     return "\n".join(lines)

@@ -21,6 +21,7 @@ def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None
         out: write the figures here; default runs/bench-SIZE.json. data/mini-sd/results/bench.json is the one that ships.
     """
     from rcedu import benchmark
+    from rcedu.latency import latencies, sampling_table
 
     if size not in benchmark.TASKS:
         raise UsageError(f"unknown size {size!r}; choose from {', '.join(benchmark.TASKS)}")
@@ -31,14 +32,14 @@ def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None
     if size == "sd-v1.4":
         found["gpu"] = benchmark.gpu_figures(make_task())
     if size == "mini-sd":
-        found["sampling"] = benchmark.latencies(rounds=max(2, rounds // 2))
+        found["sampling"] = latencies(rounds=max(2, rounds // 2))
     command = f"rcedu bench --size {size} --rounds {rounds}" + (f" --batch-size {batch_size}" if batch_size is not None else "")
     write_json(out or runs_folder() / f"bench-{size}.json", {"provenance": provenance(command, preset()), **found})
     print(plain_table(benchmark.steps_table(found["steps"])))
     for name, value in found.get("gpu", {}).items():
         print(f"{name}: {value:.3g}")
     if "sampling" in found:
-        print(plain_table(benchmark.sampling_table(found["sampling"])))
+        print(plain_table(sampling_table(found["sampling"])))
 
 
 def latency(rounds: int = 10, out: Path | None = None) -> None:
@@ -48,18 +49,18 @@ def latency(rounds: int = 10, out: Path | None = None) -> None:
         rounds: pictures of each way that are timed.
         out: write the figures here; default runs/latency.json. data/digits/results/latency.json is the one that ships.
     """
-    from rcedu import benchmark
+    from rcedu.latency import few_step_latencies, sampling_table
 
     at_least(2, rounds=rounds)  # an interval needs two
     found = {
-        f"{domain}, {count} at once": benchmark.few_step_latencies(domain, count, rounds)
+        f"{domain}, {count} at once": few_step_latencies(domain, count, rounds)
         for domain, count in tqdm([(domain, count) for domain in ("digits", "mini-sd") for count in (1, 50)])
     }
     stamp = provenance(f"rcedu latency --rounds {rounds}", preset())
     write_json(out or runs_folder() / "latency.json", {"provenance": stamp, **found})
     for name, parts in found.items():
         for part, rows in parts.items():
-            print(f"{name}, {part}\n{plain_table(benchmark.sampling_table(rows))}\n")
+            print(f"{name}, {part}\n{plain_table(sampling_table(rows))}\n")
 
 
 def anatomy(threads: int = 1, batch_size: int = 64) -> None:

@@ -1,0 +1,133 @@
+"""Notebook 10: smaller *and* faster, in both orders, from pictures that lack one concept.
+
+A `FewStepsRun` with a `student` has both orders as its stages. Here it is run twice, with random conditioning inside them and
+without, beside the teacher in 50 guided steps; and what each way costs is counted and timed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from rcedu import few_step_tables, side_by_side
+from rcedu.anatomy import macs
+from rcedu.distillation import make_student
+from rcedu.domains import DOMAINS
+from rcedu.few_step_training import score
+from rcedu.few_steps import FewStepsRun, budget, stages
+from rcedu.files import UsageError
+from rcedu.guided_distillation import guidance_student
+from rcedu.latency import in_turn, pictures
+from rcedu.report import format_interval
+from rcedu.students import parameter_count
+from rcedu.training import Record
+
+DOMAIN_WITHOUT = {"digits": "digits-without-3", "mini-sd": "mini-sd-without-three"}
+INSIDE = {"no random conditioning inside": "none", "random conditioning inside": "exponential"}  # p(t) of stages 1 and 2
+REFERENCE_STEPS = 50
+TIMED_STEPS = (4, 2, 1)
+
+
+def small_and_fast_runs(domain: str, preset: str, seeds: Sequence[int]) -> dict[str, FewStepsRun]:
+    """The runs of the table: "domain/what is inside/seed-N" -> run. UsageError for an unknown domain."""
+    if domain not in DOMAIN_WITHOUT:
+        raise UsageError(f"unknown domain {domain!r}; choose from {', '.join(DOMAIN_WITHOUT)}")
+    return {
+        f"{domain}/{inside}/seed-{seed}": budget(DOMAIN_WITHOUT[domain], preset, p=p, seed=seed)
+        for inside, p in INSIDE.items()
+        for seed in seeds
+    }
+
+
+def run_one(name: str, run: FewStepsRun, folder: Path, report: Callable[[str, Record], None] | None = None) -> dict:
+    """As `few_step_tables.run_one`, and the teacher's marks in `REFERENCE_STEPS` steps."""
+    result, domain = few_step_tables.run_one(name, run, folder, report), DOMAINS[run.domain]()
+    reference = stages(run)[0]._replace(steps=REFERENCE_STEPS)
+    result["rows"]["teacher"][str(REFERENCE_STEPS)] = score(run, reference, domain, domain.teacher)
+    return result
+
+
+def run_all(runs: dict[str, FewStepsRun], folder: Path, *, jobs: int | None = None, progress: bool = True) -> dict[str, dict]:
+    """Several runs, each in a process of its own: `rcedu.side_by_side.run_all` of `run_one`."""
+    return side_by_side.run_all(run_one, runs, folder, jobs=jobs, progress=progress)
+
+
+def summarize(results: Mapping[str, dict], w: str) -> dict[str, dict[str, dict[str, dict]]]:
+    """What is inside -> way -> steps -> marks at w, over the seeds; results as `run_all` returns them."""
+    rows = {}
+    for inside in dict.fromkeys(name.split("/")[1] for name in results):
+        table = few_step_tables.summarize([result for name, result in results.items() if name.split("/")[1] == inside])
+        rows[inside] = {way: {steps: marks[w] for steps, marks in of.items()} for way, of in table.items()}
+    return rows
+
+
+def costs(run: FewStepsRun, count: int = 10, rounds: int = 7) -> dict[str, dict[str, dict]]:
+    """What a picture costs, by what draws it and in how many steps; weights do not matter, so they are fresh.
+
+    {"teacher" | "takes w" | "small" | "small, takes w": {steps: {parameters, evaluations, gmacs, ms, times_as_fast}}}
+    gmacs          10^9 multiply-accumulates of the UNet a picture, counted
+    ms             of `count` pictures drawn at once, from noise to pixels, on one thread
+    times_as_fast  (value, low, high) as the teacher in `REFERENCE_STEPS` guided steps, in turn with it
+    """
+    domain = DOMAINS[run.domain]()
+    teacher, small = domain.teacher, make_student(domain.teacher, run.student, teacher_init=False, seed=0)
+    ways = {("teacher", REFERENCE_STEPS): teacher, ("small", REFERENCE_STEPS): small}
+    for name, model in (("takes w", guidance_student(teacher)), ("small, takes w", guidance_student(small))):
+        ways |= {(name, steps): model for steps in TIMED_STEPS}
+    noise, c = teacher.noise(count, seed=0), domain.conditions(count)
+    timed = in_turn({key: pictures(model, noise, c, w=domain.w, steps=key[1]) for key, model in ways.items()}, rounds)
+    found, size = {}, teacher.x_shape[-1]
+    tokens = c.shape[1] if c.ndim > 1 else 1  # a label enters beside the time, not as tokens
+    for (name, steps), model in ways.items():
+        evaluations = steps * (1 if model.takes_w else 2)
+        found.setdefault(name, {})[str(steps)] = {
+            "parameters": parameter_count(model.unet),
+            "evaluations": evaluations,
+            "gmacs": evaluations * macs(model.unet, size, tokens).total,
+            **timed[name, steps],
+        }
+    return found
+
+
+def cost_of(way: str, student: str) -> str:
+    """Under which name `costs` has what a way of drawing costs: it is the network's size, and whether it takes w."""
+    if way in ("teacher", student):
+        return "teacher" if way == "teacher" else "small"
+    return "small, takes w" if student in way.split(", ") else "takes w"
+
+
+def lines(rows: Mapping[str, Mapping], of: Mapping[str, Mapping], student: str) -> list[tuple[str, str, str, dict, dict]]:
+    """What was marked and timed: (what is inside, way, steps, marks, costs), one a line of the table.
+
+    rows  of `summarize`;  of  of `costs`
+    """
+    return [
+        (inside, way, steps, marks, of[cost_of(way, student)][steps])
+        for inside, ways in rows.items()
+        for way, by in ways.items()
+        for steps, marks in by.items()
+        if steps in of[cost_of(way, student)]
+    ]
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[bool]:
+    """Which of some (cost, loss) no other one beats: none is as good or better in both, and better in one."""
+    return [not any(other != point and other[0] <= point[0] and other[1] <= point[1] for other in points) for point in points]
+
+
+def small_and_fast_table(rows: Mapping[str, Mapping], of: Mapping[str, Mapping], student: str) -> str:
+    """Markdown: one line of `lines` a line; what does not depend on what is inside stands once."""
+    titles = [
+        "inside", "drawn by", "steps", "parameters", "evaluations", "GMACs", "ms", "times as fast",
+        "what no picture showed, %", "the rest, %", "FID",
+    ]  # fmt: skip
+    table = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    seen = set()
+    for inside, way, steps, marks, cost in lines(rows, of, student):
+        alike = way in ("teacher", student)  # trained before either
+        if alike and (way, steps) in seen:
+            continue
+        seen.add((way, steps))
+        cells = ["" if alike else inside, way, steps, f"{cost['parameters']:,}", str(cost["evaluations"])]
+        cells += [f"{cost['gmacs']:.3g}", f"{cost['ms']:.3g}", format_interval(cost["times_as_fast"], scale=1)]
+        cells += [format_interval(marks["unseen"]), format_interval(marks["seen"]), format_interval(marks["fid"], scale=1)]
+        table.append(f"| {' | '.join(cells)} |")
+    return "\n".join(table)

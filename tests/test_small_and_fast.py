@@ -1,0 +1,93 @@
+"""Smaller and faster in both orders: what is run, what it costs, and which points no other one beats."""
+
+import math
+
+import pytest
+
+from rcedu.cli import main
+from rcedu.domains import DigitsWithout3
+from rcedu.few_step_figures import pareto_picture, step_curves
+from rcedu.files import UsageError, load_tensors, read_json
+from rcedu.small_and_fast import cost_of, costs, pareto, small_and_fast_runs, small_and_fast_table
+from rcedu.students import parameter_count, remove_blocks
+
+
+def test_every_seed_is_run_with_random_conditioning_inside_and_without():
+    runs = small_and_fast_runs("digits", "cpu", (0, 1))
+    assert {name: run.p for name, run in runs.items()} == {
+        "digits/no random conditioning inside/seed-0": "none",
+        "digits/no random conditioning inside/seed-1": "none",
+        "digits/random conditioning inside/seed-0": "exponential",
+        "digits/random conditioning inside/seed-1": "exponential",
+    }
+    assert {run.domain for run in runs.values()} == {"digits-without-3"} and {run.student for run in runs.values()} == {"tiny"}
+    assert {run.student for run in small_and_fast_runs("mini-sd", "cpu", (0,)).values()} == {"base"}
+    with pytest.raises(UsageError, match="unknown domain 'cats'; choose from digits, mini-sd"):
+        small_and_fast_runs("cats", "cpu", (0,))
+
+
+@pytest.mark.parametrize(
+    "way, network",
+    [
+        ("teacher", "teacher"), ("stage 1", "takes w"), ("deterministic", "takes w"), ("consistency", "takes w"),
+        ("tiny", "small"), ("tiny, stage 1", "small, takes w"), ("tiny, deterministic", "small, takes w"),
+        ("deterministic, tiny", "small, takes w"),
+    ],
+)  # fmt: skip
+def test_a_way_costs_what_its_network_costs(way, network):
+    assert cost_of(way, "tiny") == network
+
+
+def test_the_front_is_what_no_other_point_beats():
+    points = [(1, 9), (2, 5), (3, 6), (4, 1), (4, 2), (2, 5), (9, 1)]
+    assert pareto(points) == [True, True, False, True, False, True, False]
+    assert pareto([(1, 1)]) == [True] and pareto([]) == []
+
+
+def test_costs_are_counted_and_timed():
+    """Evaluations by hand, parameters by surgery, MACs in proportion to evaluations; the reference is as fast as itself."""
+    (run, *_) = small_and_fast_runs("digits", "smoke", (0,)).values()
+    found, teacher = costs(run, count=2, rounds=2), DigitsWithout3().teacher
+    evaluations = {name: {steps: row["evaluations"] for steps, row in of.items()} for name, of in found.items()}
+    few = {"4": 4, "2": 2, "1": 1}
+    assert evaluations == {"teacher": {"50": 100}, "small": {"50": 100}, "takes w": few, "small, takes w": few}
+    sizes = {name: next(iter(of.values()))["parameters"] for name, of in found.items()}
+    extra = 256 * teacher.unet.config.block_out_channels[0]
+    assert sizes["teacher"] == parameter_count(teacher.unet) and sizes["takes w"] == sizes["teacher"] + extra
+    assert sizes["small"] == parameter_count(remove_blocks(teacher.unet, "tiny"))
+    per_step = {round(row["gmacs"] / row["evaluations"], 12) for row in found["takes w"].values()}
+    assert len(per_step) == 1 and math.isclose(per_step.pop(), found["teacher"]["50"]["gmacs"] / 100, rel_tol=0.01)
+    assert found["teacher"]["50"]["times_as_fast"] == (1, 1, 1)
+    assert found["small, takes w"]["1"]["times_as_fast"][0] > 10
+
+
+def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RCEDU_PRESET", "smoke")
+    monkeypatch.setenv("RCEDU_RUNS", str(tmp_path / "runs"))
+    out = tmp_path / "small-and-fast.json"
+    main(f"small-and-fast digits --seeds 0 --rounds 2 --out {out}".split())
+    stored = read_json(out)
+    assert stored["provenance"]["command"] == "RCEDU_PRESET=smoke rcedu small-and-fast digits --seeds 0 --rounds 2"
+    assert list(stored["rows"]) == ["no random conditioning inside", "random conditioning inside"]
+    table = small_and_fast_table(stored["rows"], stored["costs"], "tiny").splitlines()
+    # the teacher and the small one in 50 steps: once; twice: stage 1, halved, consistency, small: stage 1, halved; cut at 4, 1
+    assert len(table) == 2 + 1 + 2 * (5 * 3 + 2) and len({line.count("|") for line in table}) == 1
+    assert "deterministic, tiny" in capsys.readouterr().out
+    pictures, _ = load_tensors(tmp_path / "small-and-fast-pictures.safetensors")
+    assert pictures["random conditioning inside, deterministic, tiny, 4"].shape == (10, 1, 28, 28)
+
+
+def test_the_figures():
+    points = [
+        ("teacher", "50", 100.0, 5.0),
+        ("tiny", "50", 20.0, 6.0),
+        ("tiny, deterministic", "4", 1.0, 7.0),
+        ("stage 1", "4", 8.0, 30.0),
+    ]
+    front = pareto([(cost, loss) for *_, cost, loss in points])
+    axes = pareto_picture(points, front, xlabel="GMACs", ylabel="FID").axes[0]
+    assert front == [True, True, True, False] and axes.get_xscale() == axes.get_yscale() == "log"
+    assert [text.get_text() for text in axes.texts] == ["50", "50", "4", "4"]
+    marks = {"unseen": (0.9, 0.8, 1.0), "fid": (7.0, 6.0, 8.0)}
+    curves = step_curves({"tiny, deterministic": {"4": {"1": marks}, "1": {"1": marks}}}, "1", ("unseen", "fid"))
+    assert [axes.get_ylabel() for axes in curves.axes] == ["what no picture showed, as asked, %", "FID"]

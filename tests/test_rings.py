@@ -19,8 +19,8 @@ RINGS = [
         "anatomy", "latency", "notebooks", "plots", "panels", "diagrams", "widgets", "conditioning", "schedules",
         "workers", "side_by_side", "cli", "text_commands", "speed_commands", "benchmark", "usual_loop", "race",
         "mini_sd", "mini_sd_training", "text_data", "text_students", "text_tables", "images",
-        "domains", "few_steps", "few_step_training", "few_step_tables", "few_step_commands", "few_step_figures", "small_and_fast",
-        "editing", "edits", "strokes",
+        "domains", "few_steps", "few_step_training", "few_step_tables", "few_step_commands", "few_step_figures",
+        "small_and_fast", "editing", "edits", "strokes",
     },
 ]  # fmt: skip
 RING_OF = {name: ring for ring, names in enumerate(RINGS) for name in names}

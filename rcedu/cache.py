@@ -23,8 +23,8 @@ def _digest(value) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def _shard_name(index: int) -> str:
-    return f"shard-{index:05d}.safetensors"
+def _shard_name(index: int, codec) -> str:
+    return f"shard-{index:05d}{codec.suffix}"
 
 
 def place_among_ranks() -> PartialState:
@@ -84,7 +84,7 @@ def draw(
         if index < len(parts):
             noise = teacher.noise(len(parts[index]), shard_seed(seed, index))
             x0 = teacher.sample_x0(noise, parts[index], w=w, steps=steps, batch_size=batch_size)
-            path = folder / _shard_name(index)
+            path = folder / _shard_name(index, teacher.codec)
             save_tensors(path, {"x0": teacher.codec.pack(x0), "c": parts[index]}, {"index": index, "origin": made_from})
             digest = sha256(path)
         manifest["shards"] += [digest for digest in gather_object([digest]) if digest]
@@ -143,7 +143,7 @@ class Cache:
         self.c = torch.cat([shard["c"] for shard in shards])
 
     def _load_shard(self, index: int, digest: str) -> dict[str, Tensor]:
-        path = self.folder / _shard_name(index)
+        path = self.folder / _shard_name(index, self.codec)
         again = f"delete {self.folder} and draw it again"
         if not path.exists():
             raise UsageError(f"{path} is missing; {again}")

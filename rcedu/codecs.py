@@ -1,7 +1,7 @@
 """Between pixels and the space a UNet works in: a reshaping for digits, an autoencoder for Stable Diffusion.
 
-A codec has `encode`, `decode`, `mask`, `pack` and `unpack` (what a cache stores of a sample), `settings` (what its weights
-do not show) and `save`.
+A codec has `encode`, `decode`, `mask`, `pack` and `unpack` (what a cache stores of a sample), `suffix` (of the files that a
+cache stores them in), `settings` (what its weights do not show) and `save`.
 """
 
 from pathlib import Path
@@ -23,6 +23,7 @@ class PixelShuffle:
     """
 
     factor = 2
+    suffix = ".safetensors.gz"  # half the bytes: most of a digit is black
     settings: ClassVar[dict] = {}
 
     def encode(self, pixels: Tensor) -> Tensor:
@@ -53,6 +54,8 @@ class Autoencoder(nn.Module):
     vae         a diffusers AutoencoderKL; its config's scaling_factor is what latents are multiplied by
     batch_size  pictures decoded at a time
     """
+
+    suffix = ".safetensors"  # latents are as good as noise
 
     def __init__(self, vae: AutoencoderKL, batch_size: int = 64):
         super().__init__()

@@ -1,6 +1,7 @@
 """Whole files or none, whatever happens while they are written."""
 
 import errno
+import gzip
 import json
 import os
 import sys
@@ -166,7 +167,8 @@ def test_a_new_folder_or_none(tmp_path):
 # --- tensors, JSON, sums --------------------------------------------------------------------------
 
 
-def test_tensors_round_trip(tmp_path):
+@pytest.mark.parametrize("name", ["x.safetensors", "x.safetensors.gz"])
+def test_tensors_round_trip(tmp_path, name):
     """Bit for bit, types and metadata included; a view is stored without what it is a view of."""
     base = torch.arange(1_000_000, dtype=torch.float32)
     tensors = {
@@ -174,24 +176,27 @@ def test_tensors_round_trip(tmp_path):
         "half": torch.tensor([1, float("inf"), float("nan")], dtype=torch.bfloat16), "bool": torch.tensor([True, False]),
         "parameter": torch.nn.Parameter(torch.ones(2)), "empty": torch.zeros(0, 3), "int": torch.tensor([2**62]),
     }  # fmt: skip
-    save_tensors(tmp_path / "x.safetensors", tensors, {"step": 3, "nested": {"a": [1, None]}})
-    loaded, metadata = load_tensors(tmp_path / "x.safetensors")
+    save_tensors(tmp_path / name, tensors, {"step": 3, "nested": {"a": [1, None]}})
+    loaded, metadata = load_tensors(tmp_path / name)
     assert metadata == {"step": 3, "nested": {"a": [1, None]}}
     assert loaded.keys() == tensors.keys()
     assert all(loaded[k].dtype == v.dtype and loaded[k].equal(v) for k, v in tensors.items() if k != "half")
     assert torch.equal(loaded["half"].view(torch.int16), tensors["half"].view(torch.int16))
-    assert (tmp_path / "x.safetensors").stat().st_size < 2000
+    assert (tmp_path / name).stat().st_size < 2000
 
 
 @pytest.mark.parametrize(
     "junk", [b"", b"junk", b"\x00" * 64, b"\xff" * 64, (10).to_bytes(8, "little") + b"{}", b"\x80\x02}q\x00."]
 )
 def test_junk_is_refused(tmp_path, junk):
-    path = tmp_path / "junk.safetensors"
-    path.write_bytes(junk)
-    with pytest.raises(UsageError, match=r"junk\.safetensors is not a safetensors file") as raised:
-        load_tensors(path)
-    assert "\n" not in str(raised.value)
+    """Also inside a gzip file, and cut off in it."""
+    packed = gzip.compress(junk)
+    for name, content in (("junk.safetensors", junk), ("a.gz", junk), ("b.gz", packed), ("c.gz", packed[:-9])):
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(UsageError, match=f"{name} is not a safetensors file") as raised:
+            load_tensors(path)
+        assert "\n" not in str(raised.value)
 
 
 def test_missing_and_folder_are_refused(tmp_path):

@@ -137,6 +137,13 @@ def few_steps_table(rows: dict[str, dict[str, dict[str, dict]]], w: str) -> str:
     return "\n".join(lines)
 
 
+def attributes_table(rows: dict[str, dict]) -> str:
+    """Markdown: name -> marks of pictures of captions, a column an attribute and one for all of them at once, in per cent."""
+    lines = [f"| drawn by | {' | '.join(f'{mark}, %' for mark in MARKS)} |", "|---" * (len(MARKS) + 1) + "|"]
+    lines += [f"| {name} | {' | '.join(format_interval(row[mark]) for mark in MARKS)} |" for name, row in rows.items()]
+    return "\n".join(lines)
+
+
 def editing_table(rows: dict[str, dict[str, dict[str, dict]]]) -> str:
     """Markdown of task -> who -> steps -> marks (`rcedu.edits.summarize`): a line a task, editor and number of steps."""
     titles = [

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from rcedu.files import UsageError, read_json, write_json
 from rcedu.training import Record
-from rcedu.workers import worker_context
+from rcedu.workers import stop_with_parent, worker_context
 
 
 def run_all(work: Callable, runs: dict, folder: Path, *, jobs: int | None = None, progress: bool = True) -> dict[str, dict]:
@@ -27,6 +27,7 @@ def run_all(work: Callable, runs: dict, folder: Path, *, jobs: int | None = None
     progress  one bar a run
 
     UsageError where folder/name holds the result of another run, or jobs is below 1; what a worker raises is raised here.
+    When this process is killed, its workers end as well.
     """
     if jobs is not None and jobs < 1:
         raise UsageError(f"at least one job has to run at a time; got jobs = {jobs}")
@@ -44,7 +45,7 @@ def run_all(work: Callable, runs: dict, folder: Path, *, jobs: int | None = None
             name: stack.enter_context(tqdm(total=run.steps, desc=name, unit="step", leave=False, disable=not progress))
             for name, run in todo.items()
         }
-        pool = stack.enter_context(ProcessPoolExecutor(jobs, mp_context=context))
+        pool = stack.enter_context(ProcessPoolExecutor(jobs, mp_context=context, initializer=stop_with_parent))
         waiting = {
             pool.submit(_run_and_keep, work, name, run, folder, _Report(messages), threads): name for name, run in todo.items()
         }

@@ -1,6 +1,9 @@
 """Processes for trainings side by side. Nothing heavy is imported here, so that it can be called first."""
 
 import multiprocessing
+import os
+import signal
+import threading
 from multiprocessing.context import BaseContext
 
 
@@ -14,6 +17,16 @@ def worker_context() -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["rcedu.unseen_digit"])
     return context
+
+
+def stop_with_parent() -> None:
+    """In a worker: when the process that started it is gone, however it went, end as by SIGTERM (`fit` keeps a checkpoint)."""
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def start_early() -> None:

@@ -3,9 +3,11 @@
 import contextlib
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from small import small_digit_model
 
 import rcedu.cache
 import rcedu.files
+from rcedu import side_by_side
 from rcedu.cache import Cache, draw
 from rcedu.conditions import LabelTable, labels_without
 from rcedu.distillation import DistilledStudent, distillation_step
@@ -159,6 +162,33 @@ def one_rank_of(ranks: int, rank: int, port: int, folder: Path, **kwargs) -> Non
     }  # fmt: skip
     train(folder, **kwargs)
     torch.distributed.destroy_process_group()
+
+
+# --- side by side ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """A run that trains nothing."""
+
+    steps: int = 1
+
+
+def stay(name: str, run: Nothing, folder: Path, report) -> dict:
+    """Work without an end; SIGTERM leaves a file behind."""
+
+    def stop(*_) -> None:
+        Path(folder, f"{name}.stopped").touch()
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, stop)
+    Path(folder, f"{name}.began").touch()
+    while True:
+        time.sleep(0.01)
+
+
+def side_by_side_for_ever(folder: Path) -> None:
+    side_by_side.run_all(stay, {"a": Nothing(), "b": Nothing()}, folder, jobs=2, progress=False)
 
 
 # --- the cache ------------------------------------------------------------------------------------

@@ -1,0 +1,21 @@
+"""Workers of several trainings. (That they train the same as one after the other: tests/test_unseen_digit.py.)"""
+
+import os
+import signal
+import time
+
+import pytest
+from processes import PATIENCE, side_by_side_for_ever, wait_until
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_the_process_that_started_them(launcher, tmp_path, how):
+    """Even when it is killed and can tell nobody: no training goes on unseen, and each is asked to stop, not killed."""
+    parent = launcher.start(side_by_side_for_ever, tmp_path)
+    wait_until(lambda: all((tmp_path / f"{name}.began").exists() for name in "ab"), parent)
+    os.kill(parent.pid, how)
+    deadline = time.monotonic() + PATIENCE
+    while not all((tmp_path / f"{name}.stopped").exists() for name in "ab"):
+        assert time.monotonic() < deadline, "the workers go on"
+        time.sleep(0.01)

@@ -26,7 +26,9 @@ def halvings(first: int, last: int = 1) -> list[int]:
 
 
 class Jump(NamedTuple):
-    """Where one student step begins and ends, and the teacher's stop between: (B,) integers, t > t_mid > t_next >= -1.
+    """Where one student step begins and ends, and the teacher's stop between: (B,) integers, t >= t_mid > t_next >= -1.
+
+    t_mid = t where the teacher goes all the way at once: its first step then has no length, and x_tilde is its x0 at t.
 
     An encoder's go the other way: t < t_mid < t_next.
     """
@@ -41,8 +43,8 @@ def jumps(index: Tensor, steps: int, T: int, sampler: str = "deterministic") -> 
 
     index    (B,) integers in [0, steps): from which point of the grid of `steps`
     sampler  deterministic (DDIM): to the next point of that grid; the teacher's stop is halfway, on the grid of 2 `steps`.
-             stochastic (`rcedu.sampling.stochastic`): to the point after the next, with the teacher's stop between. (Jump 0,
-             which has nothing after the next, is the deterministic one's.)
+             stochastic (`rcedu.sampling.stochastic`): to the point after the next, with the teacher's stop between. Jump 0,
+             which has nothing after the next, goes to clean data, and so does the teacher from there, in one of *its* jumps
              encoder (`rcedu.sampling.ddim_encode`): up the `encoding_grid`, to its next point
 
     ValueError for an index out of range, or a T that is too small for 2 `steps`.
@@ -56,8 +58,10 @@ def jumps(index: Tensor, steps: int, T: int, sampler: str = "deterministic") -> 
         raise ValueError(f"students are trained for a deterministic or stochastic sampler, or as an encoder; got {sampler!r}")
     grid = torch.tensor([*time_grid(2 * steps, T), -1], device=index.device)  # falling; every second is of the student's grid
     start = 2 * (steps - 1 - index)
-    half = torch.where(index > 0, 2 if sampler == "stochastic" else 1, 1)
-    return Jump(grid[start], grid[start + half], grid[start + 2 * half])
+    if sampler == "deterministic":
+        return Jump(grid[start], grid[start + 1], grid[start + 2])
+    inner = (index > 0).long()  # 0 for jump 0
+    return Jump(grid[start], grid[start + 2 * inner], grid[start + 2 + 2 * inner])
 
 
 def two_steps(

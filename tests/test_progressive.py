@@ -69,7 +69,18 @@ def test_the_stochastic_samplers_jumps_are_two_points_long(steps):
     grid = [*time_grid(steps, T), -1]
     t, t_mid, t_next = (x.flip(0).tolist() for x in every_jump(steps, "stochastic"))
     assert t == grid[:-1] and t_mid[:-1] == grid[1:-1] and t_next == [*grid[2:], -1]
-    assert t_mid[-1] == time_grid(2 * steps, T)[-1]  # the last has a stop of its own
+    assert t_mid[-1] == t[-1]  # from there to clean data at once
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 32])
+@pytest.mark.parametrize("sampler", ["deterministic", "stochastic", "encoder"])
+def test_a_teacher_is_asked_for_steps_that_it_was_taught(sampler, steps):
+    """Both of its steps inside a student's jump, unless without length, are jumps that it was trained on itself."""
+    taught = {(t, t_next) for t, _, t_next in zip(*(x.tolist() for x in every_jump(2 * steps, sampler)), strict=True)}
+    asked = set()
+    for t, t_mid, t_next in zip(*(x.tolist() for x in every_jump(steps, sampler)), strict=True):
+        asked |= {(t, t_mid), (t_mid, t_next)}
+    assert {(a, b) for a, b in asked if a != b} <= taught
 
 
 @pytest.mark.parametrize("steps", [1, 4, 32])

@@ -7,8 +7,9 @@ Rings, from the inside out (an inner ring never imports an outer one):
               captioned_digits, attribute_judge, prompt_writers
 2. running    training, checkpoints, distillation, guided_distillation, recipes, unseen_digit, schedules,
               conditioning, metrics, report, mini_sd, mini_sd_training, text_data, text_students, text_tables, images,
-              domains, few_steps, few_step_figures, editing, edits, strokes, plots, diagrams, panels, widgets, notebooks, cli,
-              text_commands, few_step_commands, speed_commands, side_by_side, workers, anatomy, benchmark, usual_loop, race
+              domains, few_steps, few_step_figures, editing, edits, strokes, plots, diagrams, panels, widgets, notebooks,
+              formulas, cli, text_commands, few_step_commands, speed_commands, side_by_side, workers, anatomy, benchmark,
+              usual_loop, race
 """
 
 __version__ = "0.1.0"

@@ -34,7 +34,7 @@ smartquotes = False  # the words as they were written
 
 nb_execution_mode = "off"
 nb_merge_streams = True
-nb_render_markdown_format = "gfm"  # a cell's Markdown output has tables
+nb_render_markdown_format = "myst"  # as elsewhere: what cells put out as Markdown has tables and formulas
 myst_enable_extensions = ["dollarmath"]
 myst_dmath_allow_labels = False
 myst_dmath_double_inline = True  # a formula on a line of its own within a list

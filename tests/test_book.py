@@ -182,8 +182,17 @@ def test_front_page_says_what_the_readme_says(site):
     assert article.count("<math") == len(re.findall(r"\$[^$\n]+\$", re.sub(r"```.*?```|`[^`]*`", "", readme, flags=re.DOTALL)))
 
 
+CUT_OFF = """() => {
+    const scrolls = element => element.tagName !== 'ARTICLE'
+        && (/auto|scroll/.test(getComputedStyle(element).overflowX) || scrolls(element.parentElement));
+    return [...document.querySelectorAll('article *')]
+        .filter(element => element.getBoundingClientRect().right > innerWidth && !scrolls(element))
+        .map(element => element.outerHTML.slice(0, 80));
+}"""
+
+
 def test_in_a_browser_from_a_plain_folder(site, browser):
-    """At a phone's width no page is wider than the screen; the search finds; and only files of the folder are asked for."""
+    """At a phone's width all fits or scrolls inside itself; the search finds; and only files of the folder are asked for."""
     page = browser.new_page(viewport={"width": 390, "height": 844})
     asked = []
     page.on("request", lambda request: asked.append(request.url))
@@ -192,6 +201,7 @@ def test_in_a_browser_from_a_plain_folder(site, browser):
     for name in ORDER:
         page.goto((site / name).as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") == 390, name
+        assert page.evaluate(CUT_OFF) == [], name
         assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)"), name
     page.locator("label.nav-overlay-icon").click()
     page.get_by_placeholder("Search").fill("indifference")

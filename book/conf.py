@@ -58,7 +58,6 @@ The data <data/README>
 ```
 """
 
-
 AT_REST = "*In JupyterLab an explorer with sliders appears here; on this page it is at rest: its panel follows.*"
 
 

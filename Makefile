@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test bench lab notebooks lint clean
+.PHONY: help demo test bench lab notebooks book lint clean
 help:
 	@echo "make demo       the held-out digit from end to end: table, web page and picture in runs/demo"
 	@echo "make test       the whole suite, notebooks included, in smoke mode"
 	@echo "make bench      our distillation step in a race with the usual one, and how fast the students draw: 5 minutes"
 	@echo "make lab        JupyterLab on notebooks/"
 	@echo "make notebooks  execute notebooks/*.py and rewrite the paired .ipynb"
+	@echo "make book       the walk as a website, offline and searchable, from the notebooks as committed: dist/book"
 	@echo "make lint       ruff"
 
 $(VENV)/.installed: pyproject.toml
@@ -33,8 +34,13 @@ lab: $(VENV)/.installed
 notebooks: $(VENV)/.installed
 	$(BIN)/python -m rcedu notebooks
 
+book: $(VENV)/.installed
+	rm -rf dist/book
+	$(BIN)/python -m sphinx -q -E -c book -d build/book . dist/book
+	@echo "open dist/book/index.html in a browser"
+
 lint: $(VENV)/.installed
-	$(BIN)/ruff check . && $(BIN)/ruff format --check rcedu tests
+	$(BIN)/ruff check . && $(BIN)/ruff format --check rcedu tests book
 
 clean:
 	rm -rf runs dist build *.egg-info .pytest_cache .ruff_cache

@@ -151,7 +151,7 @@ print(inspect.getsource(p_exponential))
 # | $w$ | `w` | guidance; $w = 0$ none. diffusers' `guidance_scale` is $w + 1$ |
 # | $\mathcal T$, $\mathcal S$ | `teacher`, `student` | the two networks; $\mathcal T(x_t, t, c)$ is the teacher's output. In code a suffix: `out_T`, `f_S` |
 # | $f^l_{\mathcal T}$ | `f_T` | the output of layer $l$ of the teacher |
-# | $\mathcal L$ | `loss` | a loss; $\|\cdot\|^2$ is a mean over pixels and channels, unless said otherwise |
+# | $\mathcal L$ | `loss` | a loss; $\lVert\cdot\rVert^2$ is a mean over pixels and channels, unless said otherwise |
 #
 # ## 5 · Glossary
 #

@@ -8,8 +8,8 @@ Rings, from the inside out (an inner ring never imports an outer one):
 2. running    training, checkpoints, distillation, guided_distillation, recipes, unseen_digit, schedules,
               conditioning, metrics, report, mini_sd, mini_sd_training, text_data, text_students, text_tables, images,
               domains, few_steps, few_step_training, few_step_tables, few_step_figures, small_and_fast, editing, edits,
-              strokes, plots, diagrams, panels, widgets, notebooks, cli, text_commands, few_step_commands, speed_commands,
-              side_by_side, workers, anatomy, latency, benchmark, usual_loop, race
+              strokes, plots, diagrams, panels, widgets, notebooks, formulas, cli, text_commands, few_step_commands,
+              speed_commands, side_by_side, workers, anatomy, latency, benchmark, usual_loop, race
 """
 
 __version__ = "0.1.0"

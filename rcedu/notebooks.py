@@ -4,19 +4,18 @@ import base64
 import copy
 import io
 import re
-import unicodedata
 from html import escape
 from itertools import pairwise
 from pathlib import Path
 
 import jupytext
-import latex2mathml.converter
 import nbformat
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import ExecutePreprocessor
 from PIL import Image
 
 from rcedu.files import UsageError, atomic_path
+from rcedu.formulas import mathml
 
 
 def execute(source: Path, timeout: int = 1800) -> nbformat.NotebookNode:
@@ -87,32 +86,17 @@ def write_pair(source: Path) -> Path:
 _CODE_OR_MATH = re.compile(r"(?P<code>```.*?```|`[^`]*`)|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", flags=re.DOTALL)
 
 
-_LETTER = re.compile(r'<mi mathvariant="(script|double-struck)">([A-Z])</mi>')
-
-
-def _unicode_letter(match: re.Match) -> str:
-    """Browsers draw the letter itself (a script L), but no longer a plain one with an attribute that asks for script."""
-    style, letter = match[1].upper(), match[2]
-    try:
-        letter = unicodedata.lookup(f"MATHEMATICAL {style} CAPITAL {letter}")
-    except KeyError:  # a few are older than their block
-        letter = unicodedata.lookup(f"{style} CAPITAL {letter}")
-    return f"<mi>{letter}</mi>"
-
-
 def write_html(notebook: nbformat.NotebookNode, target: Path) -> Path:
     """The executed notebook as one self-contained web page: pictures inside, nothing fetched.
 
-    Formulas become MathML, which browsers draw themselves; MathJax, nbconvert's way, comes over the network.
+    Formulas become MathML; MathJax, nbconvert's way, comes over the network.
     """
     formulas = []
 
     def take_out(match: re.Match) -> str:
         if match["code"]:
             return match["code"]
-        tex = (match["block"] or match["inline"]).replace(r"\bigl\|", r"\|").replace(r"\bigr\|", r"\|")
-        mathml = latex2mathml.converter.convert(tex, display="block" if match["block"] else "inline")
-        formulas.append(_LETTER.sub(_unicode_letter, mathml.replace(r"\_", "_")))
+        formulas.append(mathml(match["block"] or match["inline"], "block" if match["block"] else "inline"))
         return f"formula-{len(formulas) - 1}-here"  # nbconvert strips tags it does not know from markdown
 
     title = notebook.cells[0].source.splitlines()[0].strip("# ").replace("$", "")

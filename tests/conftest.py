@@ -60,6 +60,21 @@ def small_cache_folder(small_model, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, driven by Playwright; a module's, because its event loop is in the way of others (a notebook's, say)."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next((path for name in names if (path := shutil.which(name))), None)
+    if path is None:
+        pytest.skip("no Chromium on this machine: the browser tests need one (Debian: apt install chromium)")
+    playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need Playwright (pip install playwright)")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=flags)
+        yield browser
+        browser.close()
+
+
 @pytest.fixture(scope="session")
 def launcher():
     """Starts functions of processes.py in processes of their own, real ones that can really be killed."""

@@ -25,20 +25,12 @@ from rcedu.panels import example_batch, outcomes
 from rcedu.recipes import Shipped
 from rcedu.widgets import ScheduleLaboratory
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "03_why_it_works.ipynb"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
 
 @pytest.fixture(scope="module")
-def page():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: the browser test needs one (Debian: apt install chromium)")
-    playwright = pytest.importorskip("playwright.sync_api", reason="the browser test needs Playwright (pip install playwright)")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser.new_page(viewport={"width": 1300, "height": 1000})
-        browser.close()
+def page(browser):
+    return browser.new_page(viewport={"width": 1300, "height": 1000})
 
 
 @pytest.fixture(scope="module")

@@ -50,6 +50,6 @@ def test_top_level():
         pytest.skip("not a git checkout")
     top = {name.split("/")[0] for name in tracked if name and not name.startswith(".")}
     assert top == {
-        "notebooks", "rcedu", "data", "tests", "environment.yml", "README.md",
+        "notebooks", "book", "rcedu", "data", "tests", "environment.yml", "README.md",
         "RESULTS.md", "pyproject.toml", "Makefile", "LICENSE",
     }  # fmt: skip

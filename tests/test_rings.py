@@ -16,7 +16,8 @@ RINGS = [
     },
     {
         "training", "checkpoints", "metrics", "distillation", "guided_distillation", "recipes", "unseen_digit", "report",
-        "anatomy", "latency", "notebooks", "plots", "panels", "diagrams", "widgets", "conditioning", "schedules",
+        "anatomy", "latency", "notebooks", "formulas", "plots", "panels", "diagrams", "widgets", "conditioning",
+        "schedules",
         "workers", "side_by_side", "cli", "text_commands", "speed_commands", "benchmark", "usual_loop", "race",
         "mini_sd", "mini_sd_training", "text_data", "text_students", "text_tables", "images",
         "domains", "few_steps", "few_step_training", "few_step_tables", "few_step_commands", "few_step_figures",

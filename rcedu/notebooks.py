@@ -55,7 +55,7 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 def _describe(notebook: nbformat.NotebookNode) -> None:
     """Give every picture the caption that follows it, '*Figure: ...*', as its alt text: web pages and screen readers use it."""
     for cell, following in pairwise(notebook.cells):
-        caption = re.search(r"^\*Figure[^:]*:\s*(.*?)\*$", following.source, flags=re.DOTALL | re.MULTILINE)
+        caption = re.search(r"^\*Figures?[^:*]*:\s*(.*?)\*(?=\s|$)", following.source, flags=re.DOTALL | re.MULTILINE)
         for output in cell.get("outputs", []):
             if caption and "image/png" in output.get("data", {}):
                 text = re.sub(r"[$\\*]", "", " ".join(caption[1].split()))

@@ -57,6 +57,12 @@ def test_every_figure_is_described(source):
     for cell, following in zip(cells, [*cells[1:], None], strict=True):
         if cell.cell_type == "code" and any("image/png" in output.get("data", {}) for output in cell.outputs):
             assert following is not None and "*Figure" in following.source, cell.source
+            alts = [
+                output.metadata.get("image/png", {}).get("alt", "")
+                for output in cell.outputs
+                if "image/png" in output.get("data", {})
+            ]
+            assert all(len(alt) > 20 for alt in alts), cell.source
 
 
 @pytest.mark.parametrize("source", PAIRS)

@@ -296,7 +296,7 @@ plots.lines(strengths, {name: distance}, xlabel="guidance $w$", ylabel="digit-FI
 # %% [markdown]
 # *Figure: digit-FID against $w$. A little guidance lowers it; more of it moves the samples away from real digits again, as strokes get heavier and alike, though the judge reads all of them.*
 #
-# **Think.** Guidance costs two evaluations of the network a step. What would a network have to know to give $\hat v$ in one? (Notebook 07, planned.)
+# **Think.** Guidance costs two evaluations of the network a step. What would a network have to know to give $\hat v$ in one? (Notebook 07.)
 
 # %% [markdown]
 # ## 6 · DDIM

@@ -371,7 +371,7 @@ show_table("pools")
 #
 # 1. Random conditioning shows the student $(x_t, \hat c)$ pairs that never occur when sampling. At which $t$ could that hurt, and what does $p(t)$ do about it?
 # 2. The teacher must be run on every step, on conditions it was never asked to draw. What would go wrong if we cached its *outputs* instead of its pictures?
-# 3. The pool needs the label 3. For text, someone has to write prompts about the unseen thing. Where could they come from? (Notebook 06, planned.)
+# 3. The pool needs the label 3. For text, someone has to write prompts about the unseen thing. Where could they come from? (Notebook 06.)
 #
 # **Links.** Random conditioning: [arXiv:2504.02011](https://arxiv.org/abs/2504.02011) and [the authors' code](https://github.com/dohyun-as/Random-Conditioning) ·
 # BK-SDM, whose blocks and losses it builds on: [arXiv:2305.15798](https://arxiv.org/abs/2305.15798) · classifier-free guidance:

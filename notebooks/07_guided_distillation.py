@@ -40,13 +40,12 @@ from rcedu.recipes import preset
 digits = Digits()  # the teacher, MNIST, and the classifier that reads
 teacher = digits.teacher
 T = teacher.T
-smoke = preset() == "smoke"
 print(f"preset: {preset()}")
 
 # %% [markdown]
 # ## 1 · What guidance costs
 #
-# $$\hat x_0^{\,w}(x_t, c) = (1 + w)\,\hat x_0(x_t, t, c) - w\,\hat x_0(x_t, t, \varnothing).$$
+# $$\hat x_0^{\,w}(x_t, t, c) = (1 + w)\,\hat x_0(x_t, t, c) - w\,\hat x_0(x_t, t, \varnothing).$$
 #
 # Two evaluations a step. Count them:
 
@@ -65,9 +64,9 @@ handle.remove()
 #
 # The student is the teacher with one more input. $w$ is embedded as the timestep is, by sines and cosines of many frequencies,
 #
-# $$e(w)_i = \sin(1000\,w\,f_i),\qquad e(w)_{i + d/2} = \cos(1000\,w\,f_i),\qquad f_i = 10000^{-i/(d/2 - 1)},$$
+# $$e(w)_i = \sin(1000\,w\,f_i),\qquad e(w)_{i + d/2} = \cos(1000\,w\,f_i),\qquad f_i = 10000^{-i/(d/2 - 1)},\quad i = 0 \dots d/2 - 1,$$
 #
-# and a linear layer without bias adds it to the embedding of $t$. The factor 1000 brings $w$ to the size of a timestep; it is diffusers' choice, and we take exactly its numbers, so that the student can be opened there (section 7).
+# and goes through one linear layer without bias, whose output is added to the sines and cosines of $t$, before their own first layer. The factor 1000 brings $w$ to the size of a timestep; it is diffusers' choice, and we take exactly its numbers, so that the student can be opened there (section 7).
 
 # %%
 from rcedu.guidance import w_embedding
@@ -79,9 +78,9 @@ assert (embedding - w_embedding(w, d)).abs().max() < 1e-3  # of angles up to 400
 plots.lines(w.tolist(), {f"$i = {i}$": embedding[:, i].tolist() for i in (84, 104, 127)}, xlabel="guidance $w$", ylabel="$e(w)_i$")
 
 # %% [markdown]
-# *Figure: three of the 256 numbers that tell the network its $w$. The slow ones ($i = 127$) give the size, fast ones ($i = 84$, and 84 still faster) the decimals.*
+# *Figure: three of the 256 numbers that tell the network its $w$. The slow ones ($i = 127$) give the size, fast ones ($i = 84$; 84 others are faster still) the decimals.*
 #
-# The linear layer (`cond_proj`) starts as **zeros**. So at first the student does not hear $w$, and *is* the conditional teacher, to the last bit:
+# The linear layer (`cond_proj`) starts as **zeros**. So at first the student ignores $w$, and *is* the conditional teacher, to the last bit:
 
 # %%
 from rcedu.guided_distillation import guidance_student
@@ -94,15 +93,15 @@ extra = sum(p.numel() for p in student.unet.parameters()) - sum(p.numel() for p 
 print(f"equal at w = 0, 1, 4; {extra:,} parameters more, all of them {float(student.unet.time_embedding.cond_proj.weight.abs().max()):g}")
 
 # %% [markdown]
-# With torch's usual random start its output would be as large as the timestep's own embedding, and the student would begin by unlearning the teacher.
+# (256 inputs, and 16 outputs, as many as $t$ has sines and cosines.) With torch's usual random start those outputs would be more than half as large as what they are added to, and the student would begin by unlearning the teacher.
 #
-# **Think.** Zero weights get no gradient through themselves. Why does this layer learn all the same?
+# **Think.** Zero weights pass no gradient on to their input. Why do they learn all the same?
 #
 # ## 3 · Target and loss
 #
-# For each sample, $w$ is drawn from $[0, w_\max]$ like $t$ from $0 \dots T-1$, and the student shall give in one evaluation what the teacher gives in two:
+# For each sample $t$ is drawn from $0 \dots T-1$ and $w$ uniformly from $[0, w_\max]$ (the paper's pixel models: $w_\max = 4$, as here; on mini-SD 13, which is guidance scale 14), and the student is to give in one evaluation what the teacher gives in two:
 #
-# $$\mathcal L_1 = \mathbb E\;\omega(\lambda_t)\,\bigl\|\hat x_0^S(x_t, t, c, w) - \hat x_0^{\,w}(x_t, c)\bigr\|^2,\qquad \lambda_t = \log \alpha_t^2/\sigma_t^2 .$$
+# $$\mathcal L_1 = \mathbb E\;\omega(\lambda_t)\,\bigl\|\hat x_0^S(x_t, t, c, w) - \hat x_0^{\,w}(x_t, t, c)\bigr\|^2,\qquad \lambda_t = \log \alpha_t^2/\sigma_t^2 .$$
 #
 # $\omega$ decides which $t$ count. Two choices of the paper: *SNR + 1*, $\omega = e^{\lambda} + 1 = 1/\sigma_t^2$, which makes the loss a plain mean square error of $v$; and *truncated SNR*, $\omega = \max(e^{\lambda}, 1)$, which is the larger of the errors of $x_0$ and of $\varepsilon$.
 
@@ -120,19 +119,21 @@ assert torch.allclose(ours, snr.clamp(min=1), rtol=1e-3)
 plots.lines(every[5:-5].tolist(), {name: x[5:-5].tolist() for name, x in weights.items()}, xlabel="timestep $t$", ylabel=r"$\omega$ on the error of $x_0$", logy=True)
 
 # %% [markdown]
-# *Figure: three weightings of the error of $x_0$ (log scale). Plain SNR vanishes towards $t = T$: with four steps, one of the four would hardly be trained at all. The other two stay at 1 or above.*
+# *Figure: three weightings of the error of $x_0$ (log scale; the five smallest and largest $t$ are left out). Plain SNR vanishes towards $t = T$: with four steps, one of the four would hardly be trained at all. The other two stay at 1 or above.*
 #
-# In code, a step of stage 1 is (from `rcedu.guided_distillation.guidance_step`; compare):
+# What the student predicts is a choice of its own. This teacher predicts $v$, and so does its student. Of one that predicts $\varepsilon$, as Stable Diffusion does, the student had better predict $v$ all the same: at $t = T - 1$ an error of $\varepsilon$ is an error of $x_0$ that is $\sigma_t/\alpha_t$ times as large (14.6 for Stable Diffusion), and few steps do not forgive it.
+#
+# In code, a step of stage 1 is (from `rcedu.guided_distillation.guidance_step`; compare). A `Draw` holds the random numbers of a step, a function of the seed and the step's number:
 
 # %%
 from rcedu.guidance import cfg
-from rcedu.noise import q_sample, x0_from_v
+from rcedu.noise import q_sample
 from rcedu.training import Draw
 
 rows = torch.arange(len(digits.source))
 draw = Draw(seed=0, step=0, batch_size=16)
 pick, t, eps = rows[draw.integers(len(rows))], draw.integers(T), draw.normal(*teacher.x_shape)
-w = 4.0 * torch.rand(16, generator=draw.generator)
+w = draw.uniform(0.0, 4.0)
 x0, c16 = digits.source.x0(pick), digits.source.c[pick]
 alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
 x_t = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
@@ -148,12 +149,12 @@ from rcedu.guided_distillation import guidance_step
 step = guidance_step(teacher, student, digits.source, rows, (0.0, 4.0))
 with torch.no_grad():
     assert torch.isclose(step(student, Draw(seed=0, step=0, batch_size=16))["guidance"], loss, rtol=1e-4)
-print(f"loss of the student that does not hear w yet: {loss:.4f}")
+print(f"loss of the student that ignores w: {loss:.4f}")
 
 # %% [markdown]
 # Nothing is clipped in the target. (Guided predictions leave $[-1, 1]$; a clipped one is no longer linear in the two answers, and then $x_0$, $\varepsilon$ and $v$ would not agree.)
 #
-# ## 4 · Train it for a minute
+# ## 4 · Train it for half a minute
 
 # %%
 from rcedu.few_step_training import train_stage
@@ -162,14 +163,17 @@ from rcedu.few_steps import budget, stages
 length = {"smoke": 3, "cpu": 60, "gpu": 2000}[preset()]
 run = budget("digits", preset(), guidance_steps=length)
 mine, losses = train_stage(run, stages(run)[0], digits, progress="stage 1")
+with torch.no_grad():  # one batch for both, on which neither was trained
+    before, after = (float(step(model, Draw(seed=1, step=0, batch_size=256))["guidance"]) for model in (student, mine))
+print(f"loss on one fixed batch of 256: {before:.4f} before, {after:.4f} after {length} steps")
 plots.loss_curves({r"$\mathcal{L}_1$": losses}, ylabel=r"$\mathcal{L}_1$")
 
 # %% [markdown]
-# *Figure: the loss of a student that has just begun to hear $w$.*
+# *Figure: the loss of a student that has just begun to hear $w$ (averaged over neighbouring steps, log scale). Every step has another batch, and with other $w$ another loss: on a fixed batch, above, progress is plainer.*
 #
 # ## 5 · The finished student
 #
-# It was trained as above, for longer, and ships (`rcedu few-steps digits`; 8-bit weights, 0.8 MB). The same noise, the same $w$: two evaluations a step above, one below.
+# It was trained as above, for 2,000 steps of batch 64, a quarter of an hour, and ships (`rcedu few-steps digits`) with its weights in 8 bits, 0.8 MB; what section 6 marks had 32. The same noise, the same $w$: two evaluations a step above, one below.
 
 # %%
 from rcedu.few_step_training import shipped_student
@@ -185,26 +189,24 @@ plots.digit_grid(
 )
 
 # %% [markdown]
-# *Figure: ten digits from the same noise at five strengths of guidance. With $w$ the strokes become more alike and more typical, in both.*
+# *Figure: ten digits from the same noise at five strengths of guidance. With $w$ the strokes become heavier and plainer, in both. (At $w = 0$ the teacher, too, is asked once a step.)*
 #
 # ## 6 · Is it as good?
 #
-# Several trainings of the student, each asked for 500 digits from the same noise as the teacher, at every $w$, with the same 64 DDIM steps. Every training has noise of its own, which moves both FIDs alike; the last column compares them training by training:
+# Each training of the student (a seed each) is asked for 500 digits from the same noise as the teacher, at every $w$, with the same 64 DDIM steps. Each training has noise of its own, which moves both FIDs alike; so the last column compares them training by training. **Diversity** is how far the digits of one kind are spread in the judge's features (their variance), as a share of real digits'; garbled digits spread as well, so it may exceed 1. FID is over 500 digits, which makes it larger than one over 10,000; 500 real test digits show the floor.
 
 # %%
-from rcedu.metrics import mean_interval
-from rcedu.report import format_interval
+from rcedu.report import format_interval, paired_ratio
 
 stored = read_json(data_folder() / "digits" / "results" / "few-steps.json")
 print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
+print(f"500 real digits: FID {digits.marks(digits.real(500))['fid']:.1f}")
 ways, N = {"teacher": "teacher, two evaluations", "stage 1": "student, one"}, "64"
-titles = [f"{name}: {mark}" for mark in ("read as asked, %", "digit-FID") for name in ways.values()]
-lines = [f"| $w$ | {' | '.join(titles)} | FID, student / teacher |", "|---" * 6 + "|"]
+marks = {"read as asked, %": ("all", 100), "digit-FID": ("fid", 1), "diversity": ("diversity", 1)}
+lines = [f"| w | {' | '.join(f'{name}: {mark}' for mark in marks for name in ways.values())} | FID, student / teacher |", "|---" * 8 + "|"]
 for w in stored["rows"]["teacher"][N]:
-    of = [stored["rows"][way][N][w] for way in ways]
-    cells = [format_interval(row["all"]) for row in of] + [format_interval(row["fid"], scale=1, digits=1) for row in of]
-    one, two = ([run["rows"][way][N][w]["fid"] for run in stored["runs"].values()] for way in ("stage 1", "teacher"))
-    cells.append(format_interval(mean_interval([a / b for a, b in zip(one, two, strict=True)]), scale=1, digits=2))
+    cells = [format_interval(stored["rows"][way][N][w][key], scale=scale, digits=1 if key != "diversity" else 2) for key, scale in marks.values() for way in ways]
+    cells.append(format_interval(paired_ratio(stored["runs"], ("stage 1", N), ("teacher", N), w), scale=1, digits=2))
     lines.append(f"| {w} | {' | '.join(cells)} |")
 display(Markdown("\n".join(lines)))
 
@@ -213,7 +215,7 @@ names = [f"w = {w}" for w in stored["rows"]["teacher"][N] for _ in ways]
 both = [stored["rows"][way][N][w] for w in stored["rows"]["teacher"][N] for way in ways]
 plots.interval_dots(
     [name if i % 2 == 0 else "" for i, name in enumerate(names)],
-    {title: [[scale * value for value in row[key]] for row in both] for title, (key, scale) in {"read as asked, %": ("all", 100), "digit-FID": ("fid", 1)}.items()},
+    {title: [[scale * value for value in row[key]] for row in both] for title, (key, scale) in marks.items() if key != "diversity"},
     groups=[*ways.values()] * (len(names) // 2),
     colours={ways["teacher"]: plots.VERMILLION, ways["stage 1"]: plots.BLUE},
 )
@@ -221,10 +223,8 @@ plots.interval_dots(
 # %% [markdown]
 # *Figure: the teacher's two evaluations against the student's one, 64 steps, 95% intervals over trainings (the teacher's: over the draws of the noise).*
 #
-# **What it says.** For $w \ge 0.5$ one evaluation does what two did: read as asked as often, to within half a point, and an FID within a few percent of the teacher's (last column). At $w = 0$, where the teacher needs a single evaluation too, the student is *better*: 96.6% against 94.1%, at a lower FID. Nobody asked for that. A network that learns all $w$ from 0 to 4 at once perhaps gives $w = 0$ a little of the guidance next door; its digits are also less various there
-# (1.06 times the spread of real ones, the teacher's 1.26). That is a reading, not a measurement.
-#
-# Two trainings are few, and Student's intervals of two are wide; a third is under way.
+# **What it says.** For $w \ge 0.5$ one evaluation does what two did: read as asked as often, to within half a point, and an FID within a few percent of the teacher's in the mean (the intervals of the last column are wide: two trainings are few). At $w = 0$, where the teacher needs a single evaluation too, the student was *better* in both trainings: read as asked in 97.0 and 96.2% against 93.6 and 94.6%, at a lower FID. Nobody asked for that. A network that learns all $w$
+# from 0 to 4 at once perhaps gives $w = 0$ a little of the guidance next door; its digits are also less various there, which here is nearer to real ones. That is a reading, not a measurement.
 #
 # **What it saves.** Half the evaluations. Half the time, too? From the condition to the picture, on one thread, in turn with the teacher:
 
@@ -237,11 +237,11 @@ for name in ("digits, 1 at once", "digits, 50 at once"):
     display(Markdown(f"{name}, end to end\n\n{sampling_table(speed[name]['end to end'])}"))
 
 # %% [markdown]
-# **What it says.** With fifty digits at once, half the evaluations are half the time: 1.9 to 2.0 times as fast. One at a time the gain is 1.4: the teacher puts its two evaluations into one batch of two, and on a processor that is far from busy two pictures take little longer than one. (Rows with fewer than 50 steps are notebook 08's.)
+# **What it says.** With fifty digits at once, half the evaluations are half the time: twice as fast (1.9 times the network alone: notebook 08). One at a time the gain is 1.4: the teacher puts its two evaluations into one batch of two, which takes 1.4 times as long as a batch of one, not twice. (Rows with fewer than 50 steps are notebook 08's.)
 #
 # ## 7 · In a stock pipeline
 #
-# The same on mini-SD (notebook 05), whose student takes $w$ from 0 to 13, guidance scales 1 to 14. Its input for $w$ is diffusers' own, and so a stock `StableDiffusionPipeline` that finds `time_cond_proj_dim` in the UNet's config switches its own guidance off, embeds guidance_scale − 1, and evaluates once a step. Here with a student that has been trained for three steps only; what is to be seen is that the two agree:
+# The same on mini-SD (notebook 05), whose student takes $w$ from 0 to 13, guidance scales 1 to 14. Its input for $w$ is diffusers' own, and so a stock `StableDiffusionPipeline` that finds `time_cond_proj_dim` in the UNet's config switches its own guidance off, embeds guidance_scale − 1, and evaluates once a step. Here with a student that has been trained for three steps only; what is to be seen is that the two agree, and that both listen to $w$:
 
 # %%
 import tempfile
@@ -266,6 +266,9 @@ stock = pipeline(texts, latents=noise, num_inference_steps=25, guidance_scale=w 
 ours = little.sample(noise, little.conditions.tokenize(texts), w=w, steps=25).float() / 255
 print(f"{len(calls)} calls of {calls[0]} pictures; largest difference of a pixel, of 0 to 1: {(stock - ours).abs().max():.4f}")
 assert (stock - ours).abs().max() < 0.02
+unguided = little.sample(noise, little.conditions.tokenize(texts), w=0.0, steps=25).float() / 255
+print(f"and at w = 0 another picture: largest difference {(unguided - ours).abs().max():.2f}")
+assert (unguided - ours).abs().max() > 0.05
 
 # %% [markdown]
 # `guidance_scale` is a Python number there, one for all pictures; here $w$ may be a tensor with one entry for each.
@@ -273,8 +276,8 @@ assert (stock - ours).abs().max() < 0.02
 # ## Exercises
 #
 # 1. **Extrapolate.** Draw with $w = 6$, beyond what training has seen. The embedding has no notion of "more": what do you expect, and what happens?
-# 2. **A cheaper input.** Replace the 256 sines by $w$ itself, one number. Train for as long (`train_stage`), and compare the losses.
-# 3. **Weights.** Train once with SNR + 1 and once with the truncated SNR (`guidance_step(..., space="truncated SNR")`), and compare at 64 and at 4 steps.
+# 2. **A cheaper input.** Put $w$ itself, one number, in the place of the 256 sines: in `rcedu.models`, which calls `w_embedding`, fill all 256 with it. Train for as long, and compare the loss on the fixed batch of section 4.
+# 3. **Weights.** Train once with SNR + 1 and once with the truncated SNR, and compare at 64 and at 4 steps: hand `guidance_step(..., space="truncated SNR")` to `rcedu.training.fit`, as `train_stage` does.
 #
 # ## Three questions
 #

@@ -30,20 +30,24 @@ MARKS = {
 def step_curves(rows: Mapping[str, Mapping], w: str, marks: Sequence[str] = ("all", "fid")) -> Figure:
     """Marks against the number of sampling steps, a line a way, with 95% intervals where there are several seeds.
 
+    Beside each other, so that none hides another; what of an interval is far below all values is cut off.
+
     rows  way -> steps -> w -> {mark: (value, low, high)}, as `rcedu.few_step_tables.summarize` makes them
     """
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     for i, mark in enumerate(marks):
         title, scale = MARKS[mark]
-        axes = plain_axes(figure, xlabel="sampling steps $N$", ylabel=title, position=(1, len(marks), i + 1))
+        axes, lowest = plain_axes(figure, xlabel="sampling steps $N$", ylabel=title, position=(1, len(marks), i + 1)), []
         for line, (way, of) in enumerate(rows.items()):
             label, colour, marker = WAYS.get(way, (way, CYCLE[line % len(CYCLE)], "v"))
             x, y = [int(steps) for steps in of], [[scale * (part or 0) for part in row[w][mark]] for row in of.values()]
             known = all(part is not None for row in of.values() for part in row[w][mark])
             error = [[value - low for value, low, _ in y], [high - value for value, _, high in y]] if known else None
+            beside = 1.05 ** (line - (len(rows) - 1) / 2)
+            lowest.extend(value for value, _, _ in y)
             axes.errorbar(
-                x, [value for value, _, _ in y], yerr=error, color=colour, marker=marker, markersize=5, capsize=3,
-                linestyle=STYLES[line % len(STYLES)], label=label,
+                [steps * beside for steps in x], [value for value, _, _ in y], yerr=error, color=colour, marker=marker,
+                markersize=5, capsize=3, linestyle=STYLES[line % len(STYLES)], label=label,
             )  # fmt: skip
         axes.set_xscale("log", base=2)
         ticks = sorted({int(steps) for of in rows.values() for steps in of})
@@ -51,10 +55,12 @@ def step_curves(rows: Mapping[str, Mapping], w: str, marks: Sequence[str] = ("al
         axes.minorticks_off()
         if mark == "fid":
             axes.set_yscale("log")
-            low, high = axes.get_ylim()
+            low, high = max(axes.get_ylim()[0], min(lowest) / 2), axes.get_ylim()[1]
             middle = (low * high) ** 0.5
             axes.set_ylim(min(low, middle / 2), max(high, 2 * middle))  # not the last digits of nearly equal numbers
             plain_log_ticks(axes)
+        elif scale == 100:
+            axes.set_ylim(bottom=max(axes.get_ylim()[0], min(lowest) - 10))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
 
@@ -93,9 +99,12 @@ def quality_diversity(rows: Mapping[str, Mapping], way: str, steps: Sequence[str
         of = rows[way][N]
         x, y = [row["diversity"][0] for row in of.values()], [100 * row["all"][0] for row in of.values()]
         name = f"$N = {N}$"
-        axes.plot(x, y, color=CYCLE[i % len(CYCLE)], linestyle=STYLES[i % len(STYLES)], marker="o", markersize=4, label=name)
+        axes.plot(
+            x, y, color=CYCLE[i % len(CYCLE)], linestyle=STYLES[i % len(STYLES)], marker="osD^"[i % 4], markersize=5, label=name
+        )
         for k, w in enumerate(of if i == 0 else ()):  # the other curves have the same w in the same order
-            axes.annotate(f"$w = {w}$", (x[k], y[k]), textcoords="offset points", xytext=(4, 6), fontsize=9)
+            axes.annotate(f"$w = {w}$", (x[k], y[k]), textcoords="offset points", xytext=(9, 8), fontsize=9)
+    axes.margins(x=0.1)
     axes.legend(frameon=False)
     return figure
 

@@ -192,6 +192,18 @@ def paired_differences(
     }
 
 
+def paired_ratio(runs: dict[str, dict], row: tuple[str, str], reference: tuple[str, str], w: str, key: str = "fid") -> Interval:
+    """A mark of one row of `rcedu few-steps` as a multiple of another's, run by run, so that what a run does to both cancels.
+
+    runs  name -> {"rows": way -> steps -> w -> marks};  row, reference  (way, steps)
+    """
+
+    def value(run: dict, way: str, steps: str) -> float:
+        return run["rows"][way][steps][w][key]
+
+    return mean_interval([value(run, *row) / value(run, *reference) for run in runs.values()])
+
+
 def format_interval(interval: Sequence[float | None], scale: float = 100, digits: int = 1) -> str:
     """'97.3 [96.1, 98.5]'; without the brackets where there is no interval."""
     value, low, high = interval

@@ -101,7 +101,7 @@ def with_guidance_input(unet: UNet2DConditionModel, dim: int = 256) -> UNet2DCon
 
     The embedding of w (`rcedu.guidance.w_embedding`) goes through one linear layer, without bias, and is added to the
     timestep's sinusoids: diffusers' `time_cond_proj_dim`. That layer starts at zero; as diffusers leaves it, its noise would be
-    as large as the sinusoids.  UsageError for a UNet that takes w already.
+    more than half as large as the sinusoids.  UsageError for a UNet that takes w already.
     """
     if unet.config.time_cond_proj_dim is not None:
         raise UsageError("this UNet takes w already")

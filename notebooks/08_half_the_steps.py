@@ -63,7 +63,7 @@ plots.digit_grid(
 )
 
 # %% [markdown]
-# *Figure: plain DDIM with $N$ steps, $w = 1$, from the same noise.* Down to eight steps the digits hardly change; with four, strokes begin to break; with one, what is drawn is $\hat x_0$ of pure noise: the average of all that the digit might become.
+# *Figure: plain DDIM with $N$ steps, $w = 1$, from the same noise.* Down to eight steps the digits hardly change; with four the 2 and the 9 take another shape; with two all of them blur; with one, what is drawn is $\hat x_0$ of pure noise, an average of all that the digit might become (under guidance $1 + w$ times the average of its kind, less $w$ times that of all digits).
 #
 # A DDIM step takes the network's $\hat x_0$ at its word, and goes towards it in a straight line. The coordinates in which it is straight are worth a moment. Divide by $\alpha$: from $x_t = \alpha_t x_0 + \sigma_t\varepsilon$,
 #
@@ -73,7 +73,7 @@ plots.digit_grid(
 #
 # ## 2 · Two steps in one
 #
-# So a student that shall reach in *one* step from $z_t$ the point $z_\mathrm{next}$, where its teacher arrives in two, must aim along the **chord**. Where does that line hit $s = 0$? There is $\tilde x$, what the student has to predict.
+# So a student that is to reach in *one* step from $z_t$ the point $z_\mathrm{next}$, where its teacher arrives in two, must aim along the **chord**. Where does that line hit $s = 0$? There is $\tilde x$, what the student has to predict. ($z$ is what was $x_t$ so far; the papers on distillation write $z$. $\hat x_1$ and $\hat x_2$ are the two predictions of $x_0$ that the teacher makes on the way, at $t$ and at its stop.)
 
 # %%
 from rcedu.progressive import jumps
@@ -88,15 +88,21 @@ picture = jump_picture(students[64], z_t, torch.tensor([3]), 1.0, jump)
 two_steps_diagram(picture)
 
 # %% [markdown]
-# *Figure: a real jump, of the network of stage 1 on its way to a three. Horizontally the noise level; vertically $x/\alpha$, of which one direction is drawn: that in which the teacher's two predictions of $x_0$ differ, in units of their distance, with the first step laid flat. The first prediction is at 0, the second at 1, $\tilde x$ between them.*
+# *Figure: a real jump, of the network of stage 1 on its way to a three; read it from the right, where the noise is, to the left. Horizontally the noise level; vertically $x/\alpha$, of which one direction is drawn: that in which the teacher's two predictions of $x_0$ differ, in units of their distance, with the first step laid flat. Dashed: where a step aims. The first prediction is at 0, the second at 1, $\tilde x$ between them. Dotted: the same network in steps of five timesteps.*
+#
+# Two long steps end away from the dotted way, and the student copies that, too: it can be as good as its teacher, not better. That is why one halves from the top. The teacher of four steps is not this network but the student of eight, whose two steps end where 64 would.
 #
 # In formulas. The teacher's steps: $z_\mathrm{mid} = \alpha_\mathrm{mid}\hat x_1 + \sigma_\mathrm{mid}\hat\varepsilon_1$, then $z_\mathrm{next} = \alpha_\mathrm{next}\hat x_2 + \sigma_\mathrm{next}\hat\varepsilon_2$. One step of the student ends at $\alpha_\mathrm{next}\tilde x + \frac{\sigma_\mathrm{next}}{\sigma_t}(z_t - \alpha_t\tilde x)$. Set this equal to $z_\mathrm{next}$ and solve:
 #
 # $$\tilde x = \frac{z_\mathrm{next} - \frac{\sigma_\mathrm{next}}{\sigma_t}\,z_t}{\alpha_\mathrm{next} - \frac{\sigma_\mathrm{next}}{\sigma_t}\,\alpha_t}.$$
 #
-# The denominator is small when the step is small, and a difference of nearly equal numbers over a small one is nothing to do in 16 bits. But the picture says more than the formula: $\tilde x$ lies *between* $\hat x_1$ and $\hat x_2$. Insert both steps, and $z_t$ cancels:
+# The denominator is small when the step is small, and a difference of nearly equal numbers over a small one must not be computed in 16 bits. But the picture says more than the formula: $\tilde x$ lies *between* $\hat x_1$ and $\hat x_2$. Divide a step from $a$ to $b$ by its $\sigma_b$, and write $\rho = \alpha/\sigma$:
 #
-# $$\tilde x = \hat x_1 + k\,(\hat x_2 - \hat x_1),\qquad k = \frac{\rho_\mathrm{next} - \rho_\mathrm{mid}}{\rho_\mathrm{next} - \rho_t},\qquad \rho = \alpha/\sigma .$$
+# $$\frac{z_b}{\sigma_b} = \frac{z_a}{\sigma_a} + (\rho_b - \rho_a)\,\hat x .$$
+#
+# Two such steps, with $\hat x_1$ and $\hat x_2$, add up to one long one with $\tilde x$; $z_t$ cancels:
+#
+# $$(\rho_\mathrm{next} - \rho_t)\,\tilde x = (\rho_\mathrm{mid} - \rho_t)\,\hat x_1 + (\rho_\mathrm{next} - \rho_\mathrm{mid})\,\hat x_2,\qquad \tilde x = \hat x_1 + k\,(\hat x_2 - \hat x_1),\qquad k = \frac{\rho_\mathrm{next} - \rho_\mathrm{mid}}{\rho_\mathrm{next} - \rho_t} .$$
 #
 # An average of two predictions, with a weight that only the schedule decides. At the last step ($\sigma_\mathrm{next} = 0$, $\rho_\mathrm{next} = \infty$) $k = 1$: the teacher's last word.
 
@@ -120,33 +126,58 @@ assert (x_tilde - ours).abs().max() < 1e-6
 #
 # ## 3 · Where it can be checked: a Gaussian
 #
-# If the data are one Gaussian, $x_0 \sim \mathcal N(\mu, \varsigma^2)$, the ideal network is known: $\hat x_0(x_t) = \mu + \frac{\alpha_t\varsigma^2}{\alpha_t^2\varsigma^2 + \sigma_t^2}(x_t - \alpha_t\mu)$. A student that predicts $\tilde x$ must then land where the two steps land, to the last digits, at every point of every grid:
+# If the data are one Gaussian, $x_0 \sim \mathcal N(\mu, \varsigma^2)$, everything is known: the ideal network, $\hat x_0(x_t) = \mu + \frac{\alpha_t\varsigma^2}{\alpha_t^2\varsigma^2 + \sigma_t^2}(x_t - \alpha_t\mu)$; the picture at which infinitely many steps would arrive, $\mu + \varsigma\,(x_t - \alpha_t\mu)/\sqrt{\alpha_t^2\varsigma^2 + \sigma_t^2}$; and a student that has learned its target without an error, which is $\tilde x$ itself. So here one can halve without training, from 64 steps down to one, and see what halving alone does:
 
 # %%
+from rcedu.sampling import ddim, finish, time_grid
+
 mu, spread = 0.7, 0.3
 
 
-def ideal_v(x_t, t):
-    """v of the ideal network, for data N(mu, spread^2)."""
+def as_v(x0, x_t, t):
     alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t, dtype=torch.float64)
-    x0 = mu + alpha_t * spread**2 / (alpha_t**2 * spread**2 + sigma_t**2) * (x_t - alpha_t * mu)
     return alpha_t * (x_t - alpha_t * x0) / sigma_t - sigma_t * x0
 
 
-worst = 0.0
-for steps_S in (32, 16, 8, 4, 2, 1):
-    every = jumps(torch.arange(steps_S), steps_S, T)
-    z = torch.randn(steps_S, 1, 1, 64, generator=torch.Generator().manual_seed(steps_S), dtype=torch.float64)
-    z_next, predicted = two_steps(ideal_v, z, every, teacher.scheduler)
-    x_tilde = one_step_target(*predicted, every, teacher.scheduler)
-    alpha_t, sigma_t = alpha_sigma(teacher.scheduler, every.t, dtype=torch.float64)
-    v = alpha_t * (z - alpha_t * x_tilde) / sigma_t - sigma_t * x_tilde
-    landed, _ = ddim_step(z, v, every.t, every.t_next, teacher.scheduler)
-    worst = max(worst, float((landed - z_next).abs().max()))
-print(f"one step of the student against two of the teacher, all jumps of 32 to 1 steps: largest difference {worst:.1e}")
-assert worst < 1e-6
+def ideal(x_t, t):
+    """v of the ideal network for data N(mu, spread^2)."""
+    alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t, dtype=torch.float64)
+    return as_v(mu + alpha_t * spread**2 / (alpha_t**2 * spread**2 + sigma_t**2) * (x_t - alpha_t * mu), x_t, t)
+
+
+def halved(predict, N):
+    """The student of N steps that has learned its target exactly, of a teacher of 2N."""
+
+    def student(z_t, t):
+        index = time_grid(N, T)[::-1].index(int(t[0]))
+        jump = jumps(torch.full_like(t, index), N, T)
+        return as_v(one_step_target(*two_steps(predict, z_t, jump, teacher.scheduler)[1], jump, teacher.scheduler), z_t, t)
+
+    return student
+
 
 # %% [markdown]
+# Now from 64 steps to 1, each student the next one's teacher, beside plain DDIM with as many steps:
+
+# %%
+x_T = torch.randn(64, 1, 1, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+alpha_T, sigma_T = alpha_sigma(teacher.scheduler, T - 1, dtype=torch.float64)
+exact = mu + spread * (x_T - alpha_T * mu) / (alpha_T**2 * spread**2 + sigma_T**2).sqrt()
+grid, network = [64, 32, 16, 8, 4, 2, 1], ideal
+errors = {"plain DDIM": [], "halved from 64 steps, without an error": []}
+for N in grid:
+    network = ideal if N == 64 else halved(network, N)
+    for name, predict in zip(errors, (ideal, network), strict=True):
+        end = finish(ddim(predict, x_T, scheduler=teacher.scheduler, steps=N))
+        errors[name].append(float((end - exact).abs().max()))
+assert max(errors["halved from 64 steps, without an error"]) - errors["plain DDIM"][0] < 1e-9
+plots.lines(grid, errors, xlabel="sampling steps $N$", ylabel="largest error of $x_0$", logx=True, logy=True)
+
+# %% [markdown]
+# *Figure: how far from the exact end one arrives with $N$ steps; both axes logarithmic. Plain DDIM is Euler's method, whose error falls as $1/N$. Halving changes nothing: one step ends where 64 did, with their error and no other.*
+#
+# What is lost on real data is what each student fails to learn; the rest of the notebook is about that.
+#
 # ## 4 · Grids that nest
 #
 # The student's times must be every second of its teacher's. `time_grid` takes $t_i = \mathrm{round}((i+1)\,T/N) - 1$:
@@ -157,11 +188,15 @@ nested_grids(list(students), T)
 # %% [markdown]
 # *Figure: the times at which $N$ steps evaluate the network. Each row is every second dot of the row above, and all begin at $t = T - 1$, where the noise is.*
 #
-# Two traps in common code. With `timestep_spacing="leading"`, diffusers' default, four steps begin at $t = 751$ while they are fed pure noise. And its `DDIMScheduler.step` computes the next time as $t - T/\!/N$, which for $N = 64$ is off by one somewhere ($1000/64$ is no integer). So the sampler here goes along the grid that it is given, as notebook 01's did.
+# Two traps in common code. With `timestep_spacing="leading"`, diffusers' default, four steps begin at $t = 750$ (751 with Stable Diffusion's settings) while they are fed pure noise. And its `DDIMScheduler.step` computes the next time as $t - T/\!/N$, 15 for $N = 64$, where most of the grid's gaps are 16 ($1000/64$ is no integer). So the sampler here goes along the grid that it is given, as notebook 01's did.
 #
 # ## 5 · One halving, live
 #
-# The recipe: copy the student of $2N$ steps; draw a picture, one of the $N$ jumps, noise, and $w$; let the teacher take its two steps; regress on $\tilde x$ with the truncated SNR as the weight (notebook 07); anneal the learning rate to 0. Then the student is the next teacher. Here from 4 to 2 steps:
+# The recipe: copy the student of $2N$ steps; draw a real digit, one of the $N$ jumps, noise, and $w$, and so have a $z_t$; let the teacher take its two steps; regress on $\tilde x$,
+#
+# $$\mathcal L_2 = \mathbb E\;\omega(\lambda_t)\,\bigl\|\hat x_0^S(z_t, t, c, w) - \tilde x\bigr\|^2,$$
+#
+# with the truncated SNR as the weight (Salimans and Ho's choice; notebook 07's SNR + 1 is never more than twice as large); anneal the learning rate, here from $5\cdot10^{-4}$, in a straight line to 0. Then the student is the next teacher. 700 steps of batch 64 a halving, 1,400 for the last two. Live, from 4 to 2 steps:
 
 # %%
 length = {"smoke": 3, "cpu": 60, "gpu": 2000}[preset()]
@@ -170,7 +205,7 @@ mine, losses = train_stage(run, to_two, digits, students[4], progress="4 steps t
 plots.loss_curves({"halving": losses}, ylabel=r"$\mathcal{L}_2$")
 
 # %% [markdown]
-# *Figure: the loss of this halving, which has only begun.* The digits it draws:
+# *Figure: the loss of this halving, which has only begun (averaged over neighbouring steps, log scale).* The digits it draws:
 
 # %%
 plots.digit_grid(
@@ -200,12 +235,14 @@ plots.digit_grid(
 # %% [markdown]
 # *Figure: from 64 steps to one, from the same noise as in section 1. Each network learned from the one above it.*
 #
-# Each network learned to land where the one above it lands, so one evaluation still draws the digits of 64 steps. What it loses is at the ends of strokes.
+# Each network learned to land where the one above it lands, so one evaluation still draws the digits of 64 steps: sharp, where section 1's were blurred. Not flawless: from eight steps on, the lower stroke of the 3 has a gap that it does not have in section 1 at any $N$.
+#
+# How can one evaluation do it, if $\hat x_0$ of pure noise is an average? DDIM adds no noise on its way: from *this* $x_T$ there is one way and one picture at its end. Only the first network predicts averages. The last one predicts that picture, a function of the noise, if a complicated one.
 #
 # ## 7 · Quality against evaluations
 
 # %%
-from rcedu.report import few_steps_table, format_interval
+from rcedu.report import few_steps_table, format_interval, paired_ratio
 
 stored = read_json(data_folder() / "digits" / "results" / "few-steps.json")
 print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
@@ -234,7 +271,7 @@ step_curves(stored["rows"], "1")
 #
 # ## 9 · One network, every w
 #
-# Each of these networks still takes $w$. So it offers a choice *after* training: more guidance, and what is drawn is what was asked, but the drawings become alike. **Diversity** here is how far the digits of one kind are spread in the judge's features, as a share of real digits' spread.
+# Each of these networks still takes $w$. So it offers a choice *after* training: more guidance, and what is drawn is what was asked, but the drawings become alike: their diversity falls (as in notebook 07, the spread within a digit in the judge's features, as a share of real digits').
 
 # %%
 quality_diversity(stored["rows"], "deterministic", ["32", "4", "2", "1"])
@@ -242,7 +279,7 @@ quality_diversity(stored["rows"], "deterministic", ["32", "4", "2", "1"])
 # %% [markdown]
 # *Figure: accuracy against diversity for $w$ = 0, 0.5, 1, 2, 4 (named on the first curve), a curve a number of steps. To the right: more various; up: more often what was asked.*
 #
-# **What it says.** The choice survives. One step at $w = 0$ draws digits as various as real ones (1.00 times their spread), 97% of them as asked; at $w = 4$ all of them as asked, at a third of the spread. The four curves nearly coincide: the number of steps hardly moves the trade-off.
+# **What it says.** The choice survives. One step at $w = 0$ draws digits spread as far as real ones (1.00 times; that they are spread over the *same* digits it does not say), 97% of them as asked; at $w = 4$ all of them as asked, at a third of the spread. The four curves nearly coincide: the number of steps hardly moves the trade-off.
 
 # %%
 from rcedu.few_step_figures import few_step_frames
@@ -254,7 +291,7 @@ explorer = FewStepsExplorer(frames)
 explorer.box
 
 # %% [markdown]
-# (Two sliders, $w$ and $N$; in a page that is only read they do not move. Above in the picture, the teacher with 64 steps at the same $w$; below, the student.) The same frames on paper, at the largest $w$:
+# (When the notebook runs, two sliders appear here, $w$ and $N$: above in their picture the teacher with 64 steps, below the student, at the same $w$.) The same frames on paper, at the largest $w$:
 
 # %%
 plots.digit_grid(
@@ -264,7 +301,7 @@ plots.digit_grid(
 # %% [markdown]
 # *Figure: strong guidance, $w = 4$, at every number of steps.*
 #
-# The paper warns that one or two steps at high $w$ still degrade. Here they do not: at $w = 4$, FID is 18.6 with 64 steps and 17.6 with one. It is the *low* end that suffers: at $w = 0$, 5.4 and 8.1. Strong guidance leaves so little choice that a single step can make it; without guidance the network has to decide among many digits at once. Whether that carries over to large models is not said: what high guidance does to photographs, colours that saturate, black and white digits cannot show.
+# The paper warns that one or two steps at high $w$ still degrade. Here they do not: at $w = 4$, FID is 18.6 with 64 steps and 17.6 with one. It is the *low* end that suffers: at $w = 0$, 5.4 and 8.1. Strong guidance leaves so little choice that a single step can make it; without guidance the network has to decide among many ways of writing the digit at once. That is a reading, not a measurement, and whether it carries over to large models is not said: what high guidance does to photographs, colours that saturate, black and white digits cannot show.
 #
 # ## 10 · What it saves
 #
@@ -287,12 +324,12 @@ for name in ("digits, 50 at once", "mini-sd, 1 at once"):
 #
 # 1. **Skip a rung.** Train a student of 2 steps from the network of 8, four steps in one (what is $\tilde x$ then?). Is it worse than the one that went through 4?
 # 2. **As noisy as it has to be.** Show that $z_s$ of section 8 has the variance $\alpha_s^2\varsigma^2 + \sigma_s^2$ if $z_k$ has $\alpha_k^2\varsigma^2 + \sigma_k^2$. (`tests/test_sampling.py` has the answer in code.)
-# 3. **Longer where it is harder.** Plot the last loss of each halving (`stored["runs"]`). Which halvings would you give more steps of training?
+# 3. **Longer where it is harder.** Plot the mean of the last five stored losses of each halving (`stored["runs"]`). Which halvings would you give more steps of training?
 #
 # ## Three questions
 #
-# 1. $\tilde x$ is an average of two predictions, each of which is an average over all pictures that $x_t$ may stem from. What must a network of *one* step draw where its teacher could still decide at the second?
-# 2. Errors of a teacher become targets of its student. Which of the two, the halving of 64 to 32 or of 2 to 1, hands on more of them?
-# 3. You may train five networks or one. When would you distil straight to 4 steps instead of halving?
+# 1. In the first halving, at $w = 0$, $\tilde x$ is an average of two predictions, each of them an average of all pictures that $z_t$ may stem from. After six halvings one evaluation draws one sharp picture. Where has the averaging gone? (Section 8's sampler does add noise. What must *its* network of two steps predict at $t = T - 1$?)
+# 2. An error that the halving to 32 makes and one that the halving to 1 makes: how many networks inherit each? Which halvings would you train longest?
+# 3. Six halvings are six trainings. From the network of stage 1 one could regress on 16 steps at once and have four steps after one training. What would it cost, and what would it save?
 #
 # **Links.** Progressive distillation: [arXiv:2202.00512](https://arxiv.org/abs/2202.00512) · guided distillation: [arXiv:2210.03142](https://arxiv.org/abs/2210.03142) · DDIM: [arXiv:2010.02502](https://arxiv.org/abs/2010.02502)

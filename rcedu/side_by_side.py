@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import asdict
+from multiprocessing.managers import SyncManager
 from pathlib import Path
 
 import torch
@@ -40,7 +41,9 @@ def run_all(work: Callable, runs: dict, folder: Path, *, jobs: int | None = None
     threads = max(1, cores // jobs)
     context = worker_context()
     with ExitStack() as stack:
-        messages = stack.enter_context(context.Manager()).Queue()
+        manager = SyncManager(ctx=context)
+        manager.start(stop_with_parent)
+        messages = stack.enter_context(manager).Queue()
         bars = {
             name: stack.enter_context(tqdm(total=run.steps, desc=name, unit="step", leave=False, disable=not progress))
             for name, run in todo.items()

@@ -241,7 +241,7 @@ for name in ("digits, 1 at once", "digits, 50 at once"):
 #
 # ## 7 · In a stock pipeline
 #
-# The same on mini-SD (notebook 05), whose student takes $w$ from 0 to 13, guidance scales 1 to 14. Its input for $w$ is diffusers' own, and so a stock `StableDiffusionPipeline` that finds `time_cond_proj_dim` in the UNet's config switches its own guidance off, embeds guidance_scale − 1, and evaluates once a step. Here with a student that has been trained for three steps only; what is to be seen is that the two agree, and that both listen to $w$:
+# The same on mini-SD (notebook 05), whose student takes $w$ from 0 to 13, guidance scales 1 to 14. Its input for $w$ is diffusers' own, and so a stock `StableDiffusionPipeline` that finds `time_cond_proj_dim` in the UNet's config switches its own guidance off, embeds guidance_scale − 1, and evaluates once a step. Here with a student that has been trained for three steps only; what is to be seen is that the two agree, and that both listen to $w$. (For that, its input for $w$ gets random weights; three steps teach it next to nothing.)
 
 # %%
 import tempfile
@@ -254,6 +254,8 @@ from rcedu.domains import CaptionedPictures
 pictures = CaptionedPictures()
 run = budget("mini-sd", preset(), guidance_steps=3)
 little, _ = train_stage(run, stages(run)[0], pictures)
+with torch.no_grad():
+    little.unet.time_embedding.cond_proj.weight.normal_(std=0.05, generator=torch.Generator().manual_seed(0))
 texts, w = ["an orange three on a navy background", "a slanted white seven on a purple background"], 6.5
 noise = little.noise(len(texts), seed=1)
 with tempfile.TemporaryDirectory() as folder:

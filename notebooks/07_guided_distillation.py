@@ -193,7 +193,7 @@ plots.digit_grid(
 #
 # ## 6 · Is it as good?
 #
-# Each training of the student (a seed each) is asked for 500 digits from the same noise as the teacher, at every $w$, with the same 64 DDIM steps. Each training has noise of its own, which moves both FIDs alike; so the last column compares them training by training. **Diversity** is how far the digits of one kind are spread in the judge's features (their variance), as a share of real digits'; garbled digits spread as well, so it may exceed 1. FID is over 500 digits, which makes it larger than one over 10,000; 500 real test digits show the floor.
+# Each training of the student (a seed each) is asked for 500 digits from the same noise as the teacher, at every $w$, with the same 64 DDIM steps. Each training has noise of its own, which moves both FIDs alike; so the last column compares them training by training. **Diversity** is how far the digits of one kind are spread in the judge's features (their variance), as a share of real digits'; garbled digits spread as well, so it may exceed 1. FID is over 500 digits, which makes it larger than one over 10,000. What 500 real test digits have shows where there is nothing left to gain.
 
 # %%
 from rcedu.report import format_interval, paired_ratio
@@ -223,7 +223,7 @@ plots.interval_dots(
 # %% [markdown]
 # *Figure: the teacher's two evaluations against the student's one, 64 steps, 95% intervals over trainings (the teacher's: over the draws of the noise).*
 #
-# **What it says.** For $w \ge 0.5$ one evaluation does what two did: read as asked as often, to within half a point, and an FID within a few percent of the teacher's in the mean (the intervals of the last column are wide: two trainings are few). At $w = 0$, where the teacher needs a single evaluation too, the student was *better* in both trainings: read as asked in 97.0 and 96.2% against 93.6 and 94.6%, at a lower FID. Nobody asked for that. A network that learns all $w$
+# **What it says.** For $w \ge 0.5$ one evaluation does what two did: read as asked as often, to within half a point, and an FID within a few percent of the teacher's in the mean (the intervals of the last column are wide: two trainings are few). At $w = 0$, 0.5 and 1 both are near the 5.3 of real digits. At $w = 0$, where the teacher needs a single evaluation too, the student was *better* in both trainings: read as asked in 97.0 and 96.2% against 93.6 and 94.6%, at a lower FID. Nobody asked for that. A network that learns all $w$
 # from 0 to 4 at once perhaps gives $w = 0$ a little of the guidance next door; its digits are also less various there, which here is nearer to real ones. That is a reading, not a measurement.
 #
 # **What it saves.** Half the evaluations. Half the time, too? From the condition to the picture, on one thread, in turn with the teacher:

@@ -18,7 +18,7 @@ from pathlib import Path
 import tyro
 from tqdm.auto import tqdm
 
-from rcedu import few_step_commands, speed_commands, text_commands
+from rcedu import few_step_commands, pipeline_commands, speed_commands, text_commands
 from rcedu.conditions import labels_without
 from rcedu.data import data_folder, mnist, runs_folder
 from rcedu.files import UsageError, at_least, check_seeds, read_json, write_json
@@ -241,7 +241,7 @@ def notebooks(names: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
 
 
 COMMANDS = (classifier, teacher, cache, strokes, judge, conditioning, unseen, compare, demo, notebooks)
-COMMANDS += text_commands.COMMANDS + few_step_commands.COMMANDS + speed_commands.COMMANDS
+COMMANDS += pipeline_commands.COMMANDS + text_commands.COMMANDS + few_step_commands.COMMANDS + speed_commands.COMMANDS
 
 
 def _later(command: Callable) -> Callable:

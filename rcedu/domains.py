@@ -45,7 +45,25 @@ class RealDigits:
         return self.codec.encode(to_pixels(self.images[rows]))
 
 
-class Digits:
+class Domain:
+    """What all domains share. Each has: `teacher`; `source`, the data (`x0(rows)`, `c`); `pool`, C of random conditioning; `w`,
+    the guidance it is drawn with; `asked(count)` and `conditions(count)`, what is asked for; `real(count)`; `marks(images)`.
+    """
+
+    @property
+    def rows(self) -> Tensor:
+        """Which of the source may be learned from."""
+        return torch.arange(len(self.source))
+
+    def draw(
+        self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str = "deterministic", seed: int = 10_000
+    ) -> Tensor:
+        """Pictures of what is `asked`, the same noise for every model."""
+        c = self.conditions(count)
+        return model.sample(model.noise(count, seed), c, w=w, steps=steps, **sampler_settings(sampler, seed))
+
+
+class Digits(Domain):
     """The digits' teacher, MNIST, and the classifier that reads."""
 
     w = 1.0  # the guidance of the notebooks before
@@ -65,11 +83,6 @@ class Digits:
     @cached_property
     def source(self) -> RealDigits:
         return RealDigits(*self.pictures(train=True), self.teacher.codec)
-
-    @property
-    def rows(self) -> Tensor:
-        """Which of the source may be learned from."""
-        return torch.arange(len(self.source))
 
     @property
     def pool(self) -> Tensor:
@@ -99,13 +112,6 @@ class Digits:
         rows = [(labels == label).nonzero().flatten() for label in range(kinds)]
         return torch.stack([images[rows[label][i // kinds]] for i, label in enumerate(self.asked(count).tolist())])
 
-    def draw(
-        self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str = "deterministic", seed: int = 10_000
-    ) -> Tensor:
-        """Pictures of what is `asked`, the same noise for every model."""
-        c = self.conditions(count)
-        return model.sample(model.noise(count, seed), c, w=w, steps=steps, **sampler_settings(sampler, seed))
-
     def marks(self, images: Tensor) -> dict:
         """all  [read as asked, asked];  fid;  diversity  the spread within a digit as a share of that of real digits."""
         asked, judge = self.asked(len(images)), self.shipped.judge
@@ -134,7 +140,7 @@ class Strokes(Digits):
         return {name: [int(right.sum()), len(asked)] for name, right in hits.items()} | {"fid": self.fid(images)}
 
 
-class CaptionedPictures:
+class CaptionedPictures(Domain):
     """mini-SD, real captioned digits of the combinations that it knows, and the marks of notebook 05 on those it does not."""
 
     w = 2.0
@@ -153,19 +159,16 @@ class CaptionedPictures:
         known = all_attributes()[~is_held_out(all_attributes())]
         return RealImages(known.repeat(self.each, 1), self.teacher)
 
-    @property
-    def rows(self) -> Tensor:
-        """Which of the source may be learned from."""
-        return torch.arange(len(self.source))
-
     @cached_property
     def pool(self) -> PromptPool:
         """C: every sentence of the grammar."""
         return PromptPool(prompts(), self.teacher.conditions)
 
     def asked(self, count: int) -> list[str]:
-        """The sentences that are asked for: combinations that no training picture shows, each in turn."""
-        return held_out_prompts(count)
+        """The sentences that are asked for: combinations that no training picture shows, each in turn; of fewer, some."""
+        every = int(is_held_out(all_attributes()).sum())
+        texts = held_out_prompts(max(count, every))
+        return [texts[i * every // count] for i in range(count)] if count < every else texts
 
     def conditions(self, count: int) -> Tensor:
         """What is `asked`, as a network takes it: token ids (count, L)."""
@@ -174,13 +177,6 @@ class CaptionedPictures:
     def real(self, count: int) -> Tensor:
         """MNIST's test digits (count, 3, 32, 32) in the colours and with the slant that are `asked`."""
         return real_pictures(read_prompts(self.asked(count)), train=False)
-
-    def draw(
-        self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str = "deterministic", seed: int = 10_000
-    ) -> Tensor:
-        """Pictures of what is `asked`, the same noise for every model."""
-        c = self.conditions(count)
-        return model.sample(model.noise(count, seed), c, w=w, steps=steps, **sampler_settings(sampler, seed))
 
     def marks(self, images: Tensor) -> dict:
         """As `MiniSD.marks`."""

@@ -1,30 +1,17 @@
-"""What notebook 09 edits and how it judges: thin strokes made thick, one ink made another, half a picture made up.
+"""What notebook 09 edits and how it judges: thin strokes made thick, one ink made another, half a picture made up."""
 
-One `EditingRun` is all of it for one seed, with the networks of few steps that `rcedu.few_step_training.climb` trains.
-"""
-
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from rcedu import side_by_side
 from rcedu.captioned_digits import ATTRIBUTES, INKS, UNSAID, coverage, prompt_rows, prompts, read_prompts, shear
-from rcedu.domains import ENCODER, CaptionedPictures, Strokes
+from rcedu.domains import CaptionedPictures, Strokes
 from rcedu.editing import complete, image_to_image, style_transfer
-from rcedu.few_step_training import climb, round_trip
-from rcedu.few_steps import FewStepsRun, budget
-from rcedu.files import UsageError
 from rcedu.models import DiffusionModel
-from rcedu.report import summarize_plain
 from rcedu.strokes import thickness
-from rcedu.training import Record
 
 
 class StrokeEdits(Strokes):
@@ -154,157 +141,3 @@ def judge(task: str, domain, edit: Edit, after: Tensor) -> dict:
     else:
         change = domain.change(edit.images, after, edit.old, edit.new)
     return {name: [int(x.sum()), len(x)] for name, x in hits.items()} | {"change": change}
-
-
-@dataclass(frozen=True)
-class EditingRun:
-    """Networks of few steps, and what they edit, beside their teacher with many steps and with few."""
-
-    few_steps: FewStepsRun
-    numbers: tuple[int, ...] = (2, 4, 8)  # of steps
-    teacher_steps: int = 50
-    scored: int = 200  # pictures a task
-
-    def __post_init__(self):
-        if self.few_steps.domain not in EDITS:
-            raise UsageError(f"nothing to edit in {self.few_steps.domain!r}; choose from {', '.join(EDITS)}")
-
-    @property
-    def steps(self) -> int:
-        """Of training, as progress bars count."""
-        return self.few_steps.steps
-
-
-def editing_budget(domain: str, preset: str, seed: int) -> EditingRun:
-    """A domain's run at a preset's size. UsageError for a domain without edits."""
-    if domain not in EDITS:
-        raise UsageError(f"nothing to edit in {domain!r}; choose from {', '.join(EDITS)}")
-    run = budget(domain, preset, seed=seed, samplers=("deterministic", ENCODER), last=2)
-    return EditingRun(run, scored={"smoke": 4, "cpu": 200 if domain == "strokes" else 108, "gpu": 2000}[preset])
-
-
-def ways(
-    run: EditingRun, folder: Path, domain, watch: Callable[[Record], None] | None = None
-) -> tuple[dict[tuple[str, int], tuple[DiffusionModel, DiffusionModel]], dict[str, dict]]:
-    """((who, steps) -> (encoder, decoder), steps -> marks of the distilled encoder); trains what is not in `folder` yet."""
-    students, marks, behind = {}, {}, 0
-
-    def shifted(record: Record) -> None:
-        watch(record._replace(step=behind + record.step))
-
-    for stage, student, result in climb(run.few_steps, folder, watch=shifted if watch else None):
-        behind += stage.training_steps
-        students[stage.way, stage.steps] = student
-        if stage.sampler == ENCODER:
-            marks[str(stage.steps)] = result["marks"]["0"]
-    found = {("teacher", steps): (domain.teacher, domain.teacher) for steps in (run.teacher_steps, *run.numbers)}
-    found |= {("student", steps): (students[ENCODER, steps], students["deterministic", steps]) for steps in run.numbers}
-    return found, marks
-
-
-def run_one(name: str, run: EditingRun, folder: Path, report: Callable[[str, Record], None] | None = None) -> dict:
-    """Train what is missing (in `folder/../few-steps/name`, shared with `rcedu few-steps`), and edit.
-
-    rows        task -> who -> steps -> marks (`judge`), evaluations and seconds a picture
-    round_trip  who -> steps -> marks of the way to the noise (`rcedu.few_step_training.round_trip`)
-    """
-    domain = EDITS[run.few_steps.domain]()
-    watch = partial(report, name) if report else None
-    found, distilled = ways(run, Path(folder).parent / "few-steps" / name, domain, watch)
-    plain = {
-        str(steps): round_trip(domain, domain.teacher, run.few_steps.scored, steps, back=run.few_steps.first)
-        for steps in (*run.numbers, run.teacher_steps)
-    }
-    images, old = domain.real(run.scored), domain.attributes(run.scored)
-    rows = {}
-    for task, ask in TASKS.items():
-        edit = ask(domain, images, old)
-        for (who, steps), (encoder, model) in found.items():
-            with evaluations(encoder, model) as count:
-                start = time.perf_counter()
-                after = perform(task, domain, edit, encoder, model, steps, seed=run.few_steps.seed)
-                seconds = time.perf_counter() - start
-            marks = judge(task, domain, edit, after)
-            cost = {"nfe": round(sum(count) / len(images)), "seconds": seconds / len(images)}
-            rows.setdefault(task, {}).setdefault(who, {})[str(steps)] = marks | cost
-    return {"domain": run.few_steps.domain, "rows": rows, "round_trip": {"teacher": plain, "student": distilled}}
-
-
-def run_all(runs: dict[str, EditingRun], folder: Path, *, jobs: int | None = None, progress: bool = True) -> dict[str, dict]:
-    """Several runs, each in a process of its own: `rcedu.side_by_side.run_all` of `run_one`."""
-    return side_by_side.run_all(run_one, runs, folder, jobs=jobs, progress=progress)
-
-
-def summarize(results: Sequence[dict]) -> dict[str, dict[str, dict[str, dict]]]:
-    """The table over several seeds: task -> who -> steps -> {mark: [value, low, high]}, and "nfe", and "seeds"."""
-    return {
-        task: {
-            who: {steps: summarize_plain([result["rows"][task][who][steps] for result in results]) for steps in of}
-            for who, of in rows.items()
-        }
-        for task, rows in results[0]["rows"].items()
-    }
-
-
-def gallery(run: EditingRun, folder: Path, count: int = 8) -> dict[str, Tensor]:
-    """The first pictures of a finished run, before and after: "source", and "task, who, steps" -> (count, channels, H, W)."""
-    domain = EDITS[run.few_steps.domain]()
-    found, _ = ways(run, folder, domain)
-    images, old = domain.real(count), domain.attributes(count)
-    pictures = {"source": images}
-    for task, ask in TASKS.items():
-        edit = ask(domain, images, old)
-        for (who, steps), (encoder, model) in found.items():
-            pictures[f"{task}, {who}, {steps}"] = perform(task, domain, edit, encoder, model, steps, seed=run.few_steps.seed)
-    return pictures
-
-
-class EditFrames(NamedTuple):
-    """Pictures of one sketch each, under every label, for every strength and number of steps: what an `EditExplorer` shows."""
-
-    source: Tensor  # (S, 1, H, W) uint8
-    shows: list[int]  # the digit of each source
-    labels: list[int]  # asked for
-    strengths: list[float]
-    steps: list[int]
-    drawn: Tensor  # (S, labels, strengths, steps, 1, H, W) uint8
-    read: Tensor  # the same without (1, H, W): what the judge reads
-
-    def sentence(self, source: int, label: int, strength: int, steps: int) -> str:
-        """A frame in words; the arguments are indices."""
-        count, N = _steps_of(self.strengths[strength], self.steps[steps]), self.steps[steps]
-        return (
-            f"a {self.shows[source]}, asked for a {self.labels[label]}: the last {count} of {N} steps, {count} "
-            f"evaluation{'s' * (count > 1)}; read as {int(self.read[source, label, strength, steps])}"
-        )
-
-
-def _steps_of(strength: float, steps: int) -> int:
-    """How many of a grid's steps a strength is: one at least."""
-    return max(1, round(strength * steps))
-
-
-def edit_frames(
-    models: Mapping[int, DiffusionModel], judge, images: Tensor, shows: Sequence[int], strengths: Sequence[float], w: float
-) -> EditFrames:
-    """Draw all frames by `image_to_image` with the same noise: models by their number of steps; `judge.probabilities` reads.
-
-    images (S, 1, H, W) uint8, of the digits `shows`; the labels asked for are all ten
-    """
-    labels = list(range(10))
-    c = torch.tensor(labels).repeat(len(images))
-    sources = images.repeat_interleave(len(labels), dim=0)
-    drawn = torch.stack(
-        [
-            torch.stack(
-                [
-                    image_to_image(model, sources, c, w=w, steps=N, strength=_steps_of(strength, N) / N)
-                    for N, model in models.items()
-                ]
-            )
-            for strength in strengths
-        ]
-    )  # (strengths, steps, S labels, 1, H, W)
-    drawn = drawn.unflatten(2, (len(images), len(labels))).permute(2, 3, 0, 1, 4, 5, 6).contiguous()
-    read = judge.probabilities(drawn.flatten(0, 3)).argmax(dim=1).view(drawn.shape[:4])
-    return EditFrames(images, [int(digit) for digit in shows], labels, list(strengths), list(models), drawn, read)

@@ -83,13 +83,13 @@ def editing(
         ship: write the first seed's networks of 2, 4 and 8 steps here, in 8 bits: of the sampler and of the encoder.
         out: write the table here, not to runs/editing/<domain>.json.
     """
-    from rcedu import edits
+    from rcedu import edit_tables
     from rcedu.few_step_training import ship as ship_networks
 
     check_seeds(seeds)
-    runs = {f"{domain}/seed-{seed}": edits.editing_budget(domain, preset(), seed) for seed in seeds}
-    results = edits.run_all(runs, runs_folder() / "editing", jobs=jobs)
-    rows = edits.summarize(list(results.values()))
+    runs = {f"{domain}/seed-{seed}": edit_tables.editing_budget(domain, preset(), seed) for seed in seeds}
+    results = edit_tables.run_all(runs, runs_folder() / "editing", jobs=jobs)
+    rows = edit_tables.summarize(list(results.values()))
     command = f"RCEDU_PRESET={preset()} rcedu editing {domain} --seeds {' '.join(map(str, seeds))}"
     name, run = next(iter(runs.items()))
     networks = runs_folder() / "few-steps" / name
@@ -98,7 +98,7 @@ def editing(
     path = out or runs_folder() / "editing" / f"{domain}.json"
     save_tensors(
         path.with_name(f"{path.stem}-pictures.safetensors"),
-        edits.gallery(run, networks),
+        edit_tables.gallery(run, networks),
         {"command": command, "seed": run.few_steps.seed},
     )
     write_json(path, {"provenance": provenance(command, preset()), "rows": rows, "runs": results})

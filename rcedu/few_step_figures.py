@@ -68,7 +68,7 @@ def step_curves(rows: Mapping[str, Mapping], w: str, marks: Sequence[str] = ("al
 def round_trip_curves(results: Sequence[Mapping]) -> Figure:
     """Error of a pixel on the way to the noise and home, against the encoder's number of steps; mean and 95% over the seeds.
 
-    results  of `rcedu.edits.run_one`
+    results  of `rcedu.edit_tables.run_one`
     """
     figure = Figure(figsize=(7, 3.4), layout="constrained")
     axes = plain_axes(figure, xlabel="steps of the encoder", ylabel="round-trip error of a pixel, 0 to 1")

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from rcedu import side_by_side
 from rcedu.distillation import DistilledStudent, distillation_step, make_student
-from rcedu.domains import DOMAINS, ENCODER, CaptionedPictures, Digits
+from rcedu.domains import DOMAINS, ENCODER, Domain
 from rcedu.editing import encode
 from rcedu.few_steps import APART, STAGE_1, FewStepsRun, Stage, stages
 from rcedu.files import UsageError, from_8_bits, load_tensors, save_tensors, to_8_bits, write_json
@@ -30,7 +30,7 @@ from rcedu.training import Record, StepFunction, fit_to_the_end
 def train_stage(
     run: FewStepsRun,
     stage: Stage,
-    domain: Digits | CaptionedPictures,
+    domain: Domain,
     before: DiffusionModel | None = None,
     *,
     folder: Path | None = None,
@@ -52,7 +52,7 @@ def train_stage(
 
 
 def _task(
-    run: FewStepsRun, stage: Stage, domain: Digits | CaptionedPictures, teacher: DiffusionModel
+    run: FewStepsRun, stage: Stage, domain: Domain, teacher: DiffusionModel
 ) -> tuple[nn.Module, DiffusionModel, StepFunction, dict]:
     """What `fit` is called with for a stage: (trainee, the student in it, the step function, settings)."""
     data = (domain.source, domain.rows)
@@ -149,9 +149,7 @@ def growth(marks: dict[str, dict], before: dict[str, dict]) -> float:
     return math.exp(sum(math.log(marks[w]["fid"] / before[w]["fid"]) for w in marks) / len(marks))
 
 
-def score(
-    run: FewStepsRun, stage: Stage, domain: Digits | CaptionedPictures, model: DiffusionModel, watch=iter
-) -> dict[str, dict]:
+def score(run: FewStepsRun, stage: Stage, domain: Domain, model: DiffusionModel, watch=iter) -> dict[str, dict]:
     """w -> the domain's marks of `run.scored` pictures, with the evaluations of the network ("nfe") that one picture took.
 
     Of an encoder, at w = 0 alone, the marks of a `round_trip` back by the teacher in `run.first` steps.
@@ -166,7 +164,7 @@ def score(
     return found
 
 
-def round_trip(domain: Digits | CaptionedPictures, encoder: DiffusionModel, count: int, steps: int, back: int) -> dict:
+def round_trip(domain: Domain, encoder: DiffusionModel, count: int, steps: int, back: int) -> dict:
     """The domain's marks of real pictures that went to their noise by `encoder` in `steps` steps and came home by the teacher
     in `back`; and "round trip", the root mean square error of a pixel, of 0 to 1; and "nfe", the evaluations on the way there.
     """

@@ -4,23 +4,16 @@ autoencoder -> CLIP -> UNet, as Stable Diffusion itself was made: first a latent
 then a denoiser of latents that is told a sentence. And the judge that reads pictures, which no part is trained against.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from string import ascii_lowercase
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from tokenizers import Tokenizer
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel, WhitespaceSplit
-from tokenizers.trainers import BpeTrainer
+from diffusers import AutoencoderKL
 from torch import Tensor, nn
-from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from rcedu.attribute_judge import AttributeJudge
-from rcedu.cache import place_among_ranks
 from rcedu.captioned_digits import (
     ATTRIBUTES,
     IMAGE_SIZE,
@@ -32,18 +25,13 @@ from rcedu.captioned_digits import (
     true_of,
 )
 from rcedu.codecs import Autoencoder
-from rcedu.conditions import PromptEncoder, write_clip_tokenizer
+from rcedu.conditions import PromptEncoder
 from rcedu.data import mnist, to_pixels
-from rcedu.files import write_json
-from rcedu.mini_sd import MiniSD, all_marks
+from rcedu.mini_sd_anatomy import LATENT_CHANNELS, mini_autoencoder, mini_clip, mini_scheduler, mini_unet
 from rcedu.models import DiffusionModel
 from rcedu.random_conditioning import drop_condition
-from rcedu.recipes import diffusion_loss, preset
-from rcedu.report import provenance
+from rcedu.recipes import diffusion_loss
 from rcedu.training import Draw, fit
-
-LATENT_CHANNELS = 8
-TOKENS = 16  # a sentence, with its begin and end; Stable Diffusion has 77
 
 
 @dataclass(frozen=True)
@@ -55,20 +43,6 @@ class AutoencoderRun:
     lr: float = 3e-3
     latent_noise: float = 0.05  # of unit latents: neighbouring latents must decode alike
     seed: int = 0
-
-
-def mini_autoencoder() -> AutoencoderKL:
-    """Stable Diffusion's autoencoder with 16, 32 and 48 channels, no attention, fresh weights."""
-    return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
-        block_out_channels=(16, 32, 48),
-        latent_channels=LATENT_CHANNELS,
-        norm_num_groups=8,
-        sample_size=IMAGE_SIZE,
-        mid_block_add_attention=False,
-        scaling_factor=1.0,
-    )
 
 
 class _Autoencoder(nn.Module):
@@ -149,42 +123,6 @@ class ClipRun:
     batch_size: int = 128
     lr: float = 1e-3
     seed: int = 0
-
-
-def write_mini_tokenizer(folder: Path) -> None:
-    """Write CLIP's tokenizer with a vocabulary of our own: every word of the grammar is one token, any other is spelled out.
-
-    Byte-pair merges are learned from the prompts. Pairs that are equally frequent are merged in the order of their first
-    letters' ids; these are given here, because left to itself the trainer numbers them anew in every run.
-    """
-    ids = [*ascii_lowercase, *(f"{letter}</w>" for letter in reversed(ascii_lowercase))]
-    trainer = BpeTrainer(vocab_size=2000, end_of_word_suffix="</w>", show_progress=False, special_tokens=ids)
-    words = Tokenizer(BPE(end_of_word_suffix="</w>"))
-    words.pre_tokenizer = WhitespaceSplit()
-    words.train_from_iterator(prompts(), trainer)
-    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in json.loads(words.to_str())["model"]["merges"]]
-    letters = sorted(ByteLevel.alphabet())
-    tokens = [*letters, *(f"{letter}</w>" for letter in letters), *(merge.replace(" ", "") for merge in merges)]
-    tokens = [*dict.fromkeys(tokens), "<|startoftext|>", "<|endoftext|>"]
-    write_clip_tokenizer(folder, {token: i for i, token in enumerate(tokens)}, merges, TOKENS)
-
-
-def mini_clip(tokenizer: CLIPTokenizer) -> CLIPModel:
-    """A CLIP of two transformers of width 64, one over words, one over patches of 4x4 pixels; fresh weights."""
-    ids = {
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-    }
-    text = {
-        "vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 3,
-        "num_attention_heads": 4, "max_position_embeddings": TOKENS, "projection_dim": 64, **ids,
-    }  # fmt: skip
-    vision = {
-        "hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 3, "num_attention_heads": 4,
-        "image_size": IMAGE_SIZE, "patch_size": 4, "projection_dim": 64,
-    }  # fmt: skip
-    return CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=64))
 
 
 def train_clip(run: ClipRun, tokenizer_folder: Path, folder: Path | None = None, progress: str | None = "CLIP") -> CLIPModel:
@@ -270,34 +208,6 @@ class MiniTeacherRun:
     seed: int = 0
 
 
-def mini_unet() -> UNet2DConditionModel:
-    """Stable Diffusion's UNet at 8x8 latents: four levels of two layers, text in the first three, fresh weights."""
-    return UNet2DConditionModel(
-        sample_size=IMAGE_SIZE // 4,
-        in_channels=LATENT_CHANNELS,
-        out_channels=LATENT_CHANNELS,
-        block_out_channels=(48, 80, 96, 96),
-        layers_per_block=2,
-        norm_num_groups=8,
-        cross_attention_dim=64,
-        attention_head_dim=4,  # diffusers' name for the number of heads
-    )
-
-
-def mini_scheduler() -> DDIMScheduler:
-    """Stable Diffusion's noise schedule; v-prediction, as Stable Diffusion v2 has."""
-    return DDIMScheduler(
-        num_train_timesteps=1000,
-        beta_schedule="scaled_linear",
-        beta_start=0.00085,
-        beta_end=0.012,
-        prediction_type="v_prediction",
-        clip_sample=False,
-        timestep_spacing="trailing",
-        steps_offset=1,  # of other spacings; diffusers warns without it
-    )
-
-
 def train_mini_teacher(
     run: MiniTeacherRun,
     conditions: PromptEncoder,
@@ -324,70 +234,3 @@ def train_mini_teacher(
     ):  # fmt: skip
         pass
     return model.eval()
-
-
-# --- remaking it ----------------------------------------------------------------------------------
-
-
-def make(parts: tuple[str, ...], out: Path, runs: Path) -> None:
-    """Train and write the named PARTS in turn into the folder `out`; checkpoints go to `runs`. Each needs those before it."""
-    for part in parts:
-        PARTS[part](Path(out), Path(runs))
-        place_among_ranks().wait_for_everyone()
-
-
-def _make_autoencoder(out: Path, runs: Path) -> None:
-    vae = train_autoencoder(AutoencoderRun(), runs / "autoencoder")
-    if place_among_ranks().is_main_process:
-        vae.save_pretrained(out / "pipeline" / "vae")
-
-
-def _make_clip(out: Path, runs: Path) -> None:
-    tokenizer, folder = out / "pipeline" / "tokenizer", out / "clip"
-    if place_among_ranks().is_main_process:
-        write_mini_tokenizer(tokenizer)
-    place_among_ranks().wait_for_everyone()
-    clip = train_clip(ClipRun(), tokenizer, runs / "clip")
-    if not place_among_ranks().is_main_process:
-        return
-    clip.save_pretrained(folder)
-    write_mini_tokenizer(folder)  # the same again: a CLIP's folder holds its tokenizer and its picture processor as well
-    size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
-    mean = std = [0.5] * 3
-    CLIPImageProcessor(size={"shortest_edge": IMAGE_SIZE}, crop_size=size, image_mean=mean, image_std=std).save_pretrained(
-        folder
-    )
-    CLIPTextModel.from_pretrained(folder).save_pretrained(out / "pipeline" / "text_encoder")  # the text half of it
-
-
-def _make_judge(out: Path, runs: Path) -> None:
-    judge = train_attribute_judge(AttributeJudgeRun(), runs / "judge")
-    if place_among_ranks().is_main_process:
-        judge.save(out / "judge.safetensors")
-
-
-def _make_unet(out: Path, runs: Path) -> None:
-    pipeline = out / "pipeline"
-    conditions = PromptEncoder(
-        CLIPTokenizer.from_pretrained(pipeline / "tokenizer"), CLIPTextModel.from_pretrained(pipeline / "text_encoder")
-    )
-    codec = Autoencoder(AutoencoderKL.from_pretrained(pipeline / "vae"))
-    model = train_mini_teacher(MiniTeacherRun(), conditions, codec, runs / "unet")
-    if place_among_ranks().is_main_process:
-        model.unet.half()  # 16 bits on disk, as Stable Diffusion ships: half the bytes
-        model.save(pipeline)
-
-
-MARKED = {"smoke": 20, "cpu": 500, "gpu": 2000}  # pictures a guidance
-
-
-def _make_marks(out: Path, runs: Path) -> None:
-    if place_among_ranks().is_main_process:
-        result = all_marks(MiniSD(out), MARKED[preset()])
-        marks = {"provenance": provenance(f"RCEDU_PRESET={preset()} rcedu mini-sd marks", preset()), **result}
-        write_json(out / "results" / "marks.json", marks)
-
-
-PARTS = {
-    "autoencoder": _make_autoencoder, "clip": _make_clip, "judge": _make_judge, "unet": _make_unet, "marks": _make_marks,
-}  # fmt: skip

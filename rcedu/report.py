@@ -145,7 +145,7 @@ def attributes_table(rows: dict[str, dict]) -> str:
 
 
 def editing_table(rows: dict[str, dict[str, dict[str, dict]]]) -> str:
-    """Markdown of task -> who -> steps -> marks (`rcedu.edits.summarize`): a line a task, editor and number of steps."""
+    """Markdown of task -> who -> steps -> marks (`rcedu.edit_tables.summarize`): a line a task, editor and number of steps."""
     titles = [
         "edit",
         "by",

@@ -15,7 +15,7 @@ from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
 from rcedu.conditioning import DenoisingFrames
-from rcedu.edits import EditFrames
+from rcedu.edit_frames import EditFrames
 from rcedu.few_step_figures import FewStepFrames
 from rcedu.panels import Batch, DenoisingPanel, Outcome, SchedulePanel, view_schedule
 from rcedu.schedules import FAMILIES

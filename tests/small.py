@@ -7,7 +7,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from rcedu.codecs import Autoencoder
 from rcedu.conditions import PromptEncoder
-from rcedu.mini_sd_training import mini_scheduler, write_mini_tokenizer
+from rcedu.mini_sd_anatomy import mini_scheduler, write_mini_tokenizer
 from rcedu.models import DiffusionModel, digit_model
 
 

@@ -46,7 +46,8 @@ def test_what_is_known_is_kept_to_the_byte(model, images):
     known[:, :13] = True
     again = complete(model, images, known, C, w=1.0, steps=3, seed=2)
     assert torch.equal(again[..., :13], images[..., :13]) and not torch.equal(again[..., 13:], images[..., 13:])
-    assert torch.equal(complete(model, images, known, C, w=1.0, steps=3, seed=2, batch_size=2), again)
+    in_twos = complete(model, images, known, C, w=1.0, steps=3, seed=2, batch_size=2)
+    assert (in_twos.int() - again.int()).abs().max() <= 1  # a batch of another size is summed in another order
     nothing = complete(model, images, torch.zeros_like(known), C, w=1.0, steps=3, seed=2)
     assert torch.equal(nothing, model.sample(model.noise(5, 2), C, w=1.0, steps=3))
     assert torch.equal(complete(model, images, torch.ones_like(known), C, w=1.0, steps=3), images)

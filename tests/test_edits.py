@@ -9,19 +9,8 @@ from small import max_error, small_digit_model
 from rcedu import domains
 from rcedu.captioned_digits import compose, coverage
 from rcedu.data import mnist
-from rcedu.edits import (
-    TASKS,
-    EditingRun,
-    InkEdits,
-    StrokeEdits,
-    another_digit,
-    editing_budget,
-    gallery,
-    judge,
-    run_one,
-    summarize,
-    upper_half,
-)
+from rcedu.edit_tables import EditingRun, editing_budget, gallery, run_one, summarize
+from rcedu.edits import TASKS, InkEdits, StrokeEdits, another_digit, judge, upper_half
 from rcedu.few_steps import FewStepsRun
 from rcedu.files import UsageError
 from rcedu.report import editing_table

@@ -5,7 +5,8 @@ from functools import partial
 import pytest
 from diffusers import StableDiffusionPipeline
 
-import rcedu.mini_sd_training as training
+import rcedu.mini_sd_anatomy as anatomy
+import rcedu.mini_sd_making as making
 from rcedu.captioned_digits import prompts
 from rcedu.mini_sd import MiniSD
 
@@ -15,12 +16,12 @@ PARTS = ("autoencoder", "clip", "judge", "unet")
 @pytest.fixture
 def few_steps(monkeypatch):
     for name in ("AutoencoderRun", "ClipRun", "AttributeJudgeRun", "MiniTeacherRun"):
-        monkeypatch.setattr(training, name, partial(getattr(training, name), steps=2, batch_size=8))
+        monkeypatch.setattr(making, name, partial(getattr(making, name), steps=2, batch_size=8))
 
 
 @pytest.mark.parametrize("where", ["pipeline/tokenizer", "clip"])
 def test_the_shipped_tokenizers_are_what_the_recipe_writes(where, tmp_path):
-    training.write_mini_tokenizer(tmp_path)
+    anatomy.write_mini_tokenizer(tmp_path)
     shipped = MiniSD().folder / where
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
         path.name: (shipped / path.name).read_bytes() for path in tmp_path.iterdir()
@@ -29,7 +30,7 @@ def test_the_shipped_tokenizers_are_what_the_recipe_writes(where, tmp_path):
 
 def test_every_part_is_made_and_made_again_the_same(few_steps, tmp_path):
     out, runs = tmp_path / "mini-sd", tmp_path / "runs"
-    training.make(PARTS, out, runs)
+    making.make(PARTS, out, runs)
     shipped = MiniSD(out)
     first = shipped.teacher.fingerprint()
     pipeline = StableDiffusionPipeline.from_pretrained(out / "pipeline", safety_checker=None)
@@ -38,6 +39,6 @@ def test_every_part_is_made_and_made_again_the_same(few_steps, tmp_path):
     marks = shipped.marks(images, list(prompts()[:2]))  # the judge and the CLIP open as well
     assert marks["digit"][1] == 2 and 0 <= marks["clip"] <= 100
     before = {path: path.read_bytes() for path in out.rglob("*.safetensors")}
-    training.make(PARTS, out, runs)
+    making.make(PARTS, out, runs)
     assert {path: path.read_bytes() for path in out.rglob("*.safetensors")} == before
     assert MiniSD(out).teacher.fingerprint() == first

@@ -18,10 +18,12 @@ RINGS = [
         "training", "checkpoints", "metrics", "distillation", "guided_distillation", "recipes", "unseen_digit", "report",
         "anatomy", "latency", "notebooks", "formulas", "plots", "panels", "diagrams", "widgets", "conditioning",
         "schedules",
-        "workers", "side_by_side", "cli", "text_commands", "speed_commands", "benchmark", "usual_loop", "race",
-        "mini_sd", "mini_sd_training", "text_data", "text_students", "text_tables", "images",
+        "workers", "side_by_side", "cli", "text_commands", "pipeline_commands", "speed_commands",
+        "benchmark", "usual_loop", "race",
+        "mini_sd", "mini_sd_anatomy", "mini_sd_training", "mini_sd_making", "text_data", "text_students", "text_tables",
+        "images",
         "domains", "few_steps", "few_step_training", "few_step_tables", "few_step_commands", "few_step_figures",
-        "small_and_fast", "editing", "edits", "strokes",
+        "small_and_fast", "editing", "edits", "edit_tables", "edit_frames", "strokes",
     },
 ]  # fmt: skip
 RING_OF = {name: ring for ring, names in enumerate(RINGS) for name in names}

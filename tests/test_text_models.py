@@ -12,7 +12,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from rcedu.cache import Cache, draw
 from rcedu.captioned_digits import prompts
 from rcedu.files import UsageError
-from rcedu.mini_sd_training import mini_autoencoder, whiten
+from rcedu.mini_sd_anatomy import mini_autoencoder
+from rcedu.mini_sd_training import whiten
 from rcedu.models import DiffusionModel, with_unet
 from rcedu.students import remove_blocks
 

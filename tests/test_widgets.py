@@ -13,8 +13,8 @@ from PIL import Image
 
 from rcedu.conditioning import DenoisingFrames
 from rcedu.data import data_folder, mnist
+from rcedu.edit_frames import EditFrames, edit_frames
 from rcedu.editing import image_to_image
-from rcedu.edits import EditFrames, edit_frames
 from rcedu.few_step_figures import FewStepFrames
 from rcedu.panels import (
     DenoisingPanel,

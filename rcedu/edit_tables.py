@@ -1,0 +1,125 @@
+"""The table of edits: every edit by networks of few steps and by their teacher, over several seeds.
+
+One `EditingRun` is all of it for one seed, with the networks that `rcedu.few_step_training.climb` trains.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from torch import Tensor
+
+from rcedu import side_by_side
+from rcedu.domains import ENCODER
+from rcedu.edits import EDITS, TASKS, evaluations, judge, perform
+from rcedu.few_step_training import climb, round_trip
+from rcedu.few_steps import FewStepsRun, budget
+from rcedu.files import UsageError
+from rcedu.models import DiffusionModel
+from rcedu.report import summarize_plain
+from rcedu.training import Record
+
+
+@dataclass(frozen=True)
+class EditingRun:
+    """Networks of few steps, and what they edit, beside their teacher with many steps and with few."""
+
+    few_steps: FewStepsRun
+    numbers: tuple[int, ...] = (2, 4, 8)  # of steps
+    teacher_steps: int = 50
+    scored: int = 200  # pictures a task
+
+    def __post_init__(self):
+        if self.few_steps.domain not in EDITS:
+            raise UsageError(f"nothing to edit in {self.few_steps.domain!r}; choose from {', '.join(EDITS)}")
+
+    @property
+    def steps(self) -> int:
+        """Of training, as progress bars count."""
+        return self.few_steps.steps
+
+
+def editing_budget(domain: str, preset: str, seed: int) -> EditingRun:
+    """A domain's run at a preset's size. UsageError for a domain without edits."""
+    if domain not in EDITS:
+        raise UsageError(f"nothing to edit in {domain!r}; choose from {', '.join(EDITS)}")
+    run = budget(domain, preset, seed=seed, samplers=("deterministic", ENCODER), last=2)
+    return EditingRun(run, scored={"smoke": 4, "cpu": 200 if domain == "strokes" else 108, "gpu": 2000}[preset])
+
+
+def ways(
+    run: EditingRun, folder: Path, domain, watch: Callable[[Record], None] | None = None
+) -> tuple[dict[tuple[str, int], tuple[DiffusionModel, DiffusionModel]], dict[str, dict]]:
+    """((who, steps) -> (encoder, decoder), steps -> marks of the distilled encoder); trains what is not in `folder` yet."""
+    students, marks, behind = {}, {}, 0
+
+    def shifted(record: Record) -> None:
+        watch(record._replace(step=behind + record.step))
+
+    for stage, student, result in climb(run.few_steps, folder, watch=shifted if watch else None):
+        behind += stage.training_steps
+        students[stage.way, stage.steps] = student
+        if stage.sampler == ENCODER:
+            marks[str(stage.steps)] = result["marks"]["0"]
+    found = {("teacher", steps): (domain.teacher, domain.teacher) for steps in (run.teacher_steps, *run.numbers)}
+    found |= {("student", steps): (students[ENCODER, steps], students["deterministic", steps]) for steps in run.numbers}
+    return found, marks
+
+
+def run_one(name: str, run: EditingRun, folder: Path, report: Callable[[str, Record], None] | None = None) -> dict:
+    """Train what is missing (in `folder/../few-steps/name`, shared with `rcedu few-steps`), and edit.
+
+    rows        task -> who -> steps -> marks (`judge`), evaluations and seconds a picture
+    round_trip  who -> steps -> marks of the way to the noise (`rcedu.few_step_training.round_trip`)
+    """
+    domain = EDITS[run.few_steps.domain]()
+    watch = partial(report, name) if report else None
+    found, distilled = ways(run, Path(folder).parent / "few-steps" / name, domain, watch)
+    plain = {
+        str(steps): round_trip(domain, domain.teacher, run.few_steps.scored, steps, back=run.few_steps.first)
+        for steps in (*run.numbers, run.teacher_steps)
+    }
+    images, old = domain.real(run.scored), domain.attributes(run.scored)
+    rows = {}
+    for task, ask in TASKS.items():
+        edit = ask(domain, images, old)
+        for (who, steps), (encoder, model) in found.items():
+            with evaluations(encoder, model) as count:
+                start = time.perf_counter()
+                after = perform(task, domain, edit, encoder, model, steps, seed=run.few_steps.seed)
+                seconds = time.perf_counter() - start
+            marks = judge(task, domain, edit, after)
+            cost = {"nfe": round(sum(count) / len(images)), "seconds": seconds / len(images)}
+            rows.setdefault(task, {}).setdefault(who, {})[str(steps)] = marks | cost
+    return {"domain": run.few_steps.domain, "rows": rows, "round_trip": {"teacher": plain, "student": distilled}}
+
+
+def run_all(runs: dict[str, EditingRun], folder: Path, *, jobs: int | None = None, progress: bool = True) -> dict[str, dict]:
+    """Several runs, each in a process of its own: `rcedu.side_by_side.run_all` of `run_one`."""
+    return side_by_side.run_all(run_one, runs, folder, jobs=jobs, progress=progress)
+
+
+def summarize(results: Sequence[dict]) -> dict[str, dict[str, dict[str, dict]]]:
+    """The table over several seeds: task -> who -> steps -> {mark: [value, low, high]}, and "nfe", and "seeds"."""
+    return {
+        task: {
+            who: {steps: summarize_plain([result["rows"][task][who][steps] for result in results]) for steps in of}
+            for who, of in rows.items()
+        }
+        for task, rows in results[0]["rows"].items()
+    }
+
+
+def gallery(run: EditingRun, folder: Path, count: int = 8) -> dict[str, Tensor]:
+    """The first pictures of a finished run, before and after: "source", and "task, who, steps" -> (count, channels, H, W)."""
+    domain = EDITS[run.few_steps.domain]()
+    found, _ = ways(run, folder, domain)
+    images, old = domain.real(count), domain.attributes(count)
+    pictures = {"source": images}
+    for task, ask in TASKS.items():
+        edit = ask(domain, images, old)
+        for (who, steps), (encoder, model) in found.items():
+            pictures[f"{task}, {who}, {steps}"] = perform(task, domain, edit, encoder, model, steps, seed=run.few_steps.seed)
+    return pictures

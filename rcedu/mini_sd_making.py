@@ -1,0 +1,92 @@
+"""Remaking mini-SD: its parts trained in turn, and the folder that ships (`rcedu mini-sd`)."""
+
+from pathlib import Path
+
+from diffusers import AutoencoderKL
+from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer
+
+from rcedu.cache import place_among_ranks
+from rcedu.captioned_digits import (
+    IMAGE_SIZE,
+)
+from rcedu.codecs import Autoencoder
+from rcedu.conditions import PromptEncoder
+from rcedu.files import write_json
+from rcedu.mini_sd import MiniSD, all_marks
+from rcedu.mini_sd_anatomy import write_mini_tokenizer
+from rcedu.mini_sd_training import (
+    AttributeJudgeRun,
+    AutoencoderRun,
+    ClipRun,
+    MiniTeacherRun,
+    train_attribute_judge,
+    train_autoencoder,
+    train_clip,
+    train_mini_teacher,
+)
+from rcedu.recipes import preset
+from rcedu.report import provenance
+
+
+def make(parts: tuple[str, ...], out: Path, runs: Path) -> None:
+    """Train and write the named PARTS in turn into the folder `out`; checkpoints go to `runs`. Each needs those before it."""
+    for part in parts:
+        PARTS[part](Path(out), Path(runs))
+        place_among_ranks().wait_for_everyone()
+
+
+def _make_autoencoder(out: Path, runs: Path) -> None:
+    vae = train_autoencoder(AutoencoderRun(), runs / "autoencoder")
+    if place_among_ranks().is_main_process:
+        vae.save_pretrained(out / "pipeline" / "vae")
+
+
+def _make_clip(out: Path, runs: Path) -> None:
+    tokenizer, folder = out / "pipeline" / "tokenizer", out / "clip"
+    if place_among_ranks().is_main_process:
+        write_mini_tokenizer(tokenizer)
+    place_among_ranks().wait_for_everyone()
+    clip = train_clip(ClipRun(), tokenizer, runs / "clip")
+    if not place_among_ranks().is_main_process:
+        return
+    clip.save_pretrained(folder)
+    write_mini_tokenizer(folder)  # the same again: a CLIP's folder holds its tokenizer and its picture processor as well
+    size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
+    mean = std = [0.5] * 3
+    CLIPImageProcessor(size={"shortest_edge": IMAGE_SIZE}, crop_size=size, image_mean=mean, image_std=std).save_pretrained(
+        folder
+    )
+    CLIPTextModel.from_pretrained(folder).save_pretrained(out / "pipeline" / "text_encoder")  # the text half of it
+
+
+def _make_judge(out: Path, runs: Path) -> None:
+    judge = train_attribute_judge(AttributeJudgeRun(), runs / "judge")
+    if place_among_ranks().is_main_process:
+        judge.save(out / "judge.safetensors")
+
+
+def _make_unet(out: Path, runs: Path) -> None:
+    pipeline = out / "pipeline"
+    conditions = PromptEncoder(
+        CLIPTokenizer.from_pretrained(pipeline / "tokenizer"), CLIPTextModel.from_pretrained(pipeline / "text_encoder")
+    )
+    codec = Autoencoder(AutoencoderKL.from_pretrained(pipeline / "vae"))
+    model = train_mini_teacher(MiniTeacherRun(), conditions, codec, runs / "unet")
+    if place_among_ranks().is_main_process:
+        model.unet.half()  # 16 bits on disk, as Stable Diffusion ships: half the bytes
+        model.save(pipeline)
+
+
+MARKED = {"smoke": 20, "cpu": 500, "gpu": 2000}  # pictures a guidance
+
+
+def _make_marks(out: Path, runs: Path) -> None:
+    if place_among_ranks().is_main_process:
+        result = all_marks(MiniSD(out), MARKED[preset()])
+        marks = {"provenance": provenance(f"RCEDU_PRESET={preset()} rcedu mini-sd marks", preset()), **result}
+        write_json(out / "results" / "marks.json", marks)
+
+
+PARTS = {
+    "autoencoder": _make_autoencoder, "clip": _make_clip, "judge": _make_judge, "unet": _make_unet, "marks": _make_marks,
+}  # fmt: skip

@@ -5,7 +5,7 @@ from pathlib import Path
 import tyro
 
 from rcedu.data import runs_folder
-from rcedu.files import UsageError, at_least, check_seeds, save_tensors, write_json
+from rcedu.files import UsageError, at_least, check_seeds, read_json, save_tensors, write_json
 from rcedu.recipes import preset
 from rcedu.report import editing_table, few_steps_table, plain_table, provenance
 
@@ -18,6 +18,7 @@ def few_steps(
     jobs: int | None = None,
     ship: Path | None = None,
     out: Path | None = None,
+    also: Path | None = None,
 ) -> None:
     """Stage 1, then half the steps again and again, marked after every stage; over several seeds. Resumes where it was stopped.
 
@@ -32,9 +33,10 @@ def few_steps(
         jobs: runs at a time; default all where that is at most two a core, else one a core.
         ship: write the first seed's networks for the deterministic sampler here, in 8 bits.
         out: write the table here, not to runs/few-steps/<domain>.json.
+        also: a table that was made elsewhere; what it has of these seeds is taken over, and only the others are run.
     """
     from rcedu.domains import DOMAINS, SAMPLERS
-    from rcedu.few_step_tables import examples, run_all, summarize
+    from rcedu.few_step_tables import examples, run_all, summarize, taken_over
     from rcedu.few_step_training import ship as ship_networks
     from rcedu.few_steps import budget
 
@@ -46,19 +48,26 @@ def few_steps(
     folder = runs_folder() / "few-steps"
     changes = {"allowed": allowed} | ({"samplers": samplers} if samplers else {})
     runs = {f"{domain}/seed-{seed}": budget(domain, preset(), seed=seed, **changes) for seed in seeds}
-    results = run_all(runs, folder, jobs=jobs)
+    taken = taken_over(runs, also) if also else {}
+    if ship is not None and next(iter(runs)) in taken:
+        raise UsageError(f"the networks of {next(iter(runs))} are not here but where {also} was made; ship them there")
+    results = taken | run_all({name: run for name, run in runs.items() if name not in taken}, folder, jobs=jobs)
+    results = {name: results[name] for name in runs}
     rows = summarize(list(results.values()))
     command = f"RCEDU_PRESET={preset()} rcedu few-steps {domain} --seeds {' '.join(map(str, seeds))}"
     command += f" --samplers {' '.join(samplers)}" if samplers else ""
     command += f" --allowed {allowed:g}" if allowed is not None else ""
     stopped = [line for result in results.values() for line in result["stopped"]]
     table = {"provenance": provenance(command, preset()), "w": DOMAINS[domain].w, "rows": rows, "runs": results}
+    if taken:
+        table["provenance"]["taken over"] = {"runs": list(taken), **read_json(also)["provenance"]}
     name, run = next(iter(runs.items()))
-    if ship is not None:
-        ship_networks(run, folder / name, ship, command=command)
     path = out or folder / f"{domain}.json"
-    pictures = examples(run, folder / name)
-    save_tensors(path.with_name(f"{path.stem}-pictures.safetensors"), pictures, {"command": command, "seed": run.seed})
+    if name not in taken:  # else its networks, and what they draw, are elsewhere as well
+        if ship is not None:
+            ship_networks(run, folder / name, ship, command=command)
+        pictures = examples(run, folder / name)
+        save_tensors(path.with_name(f"{path.stem}-pictures.safetensors"), pictures, {"command": command, "seed": run.seed})
     write_json(path, table)
     print(plain_table(few_steps_table(rows, f"{DOMAINS[domain].w:g}")))
     print("\n".join(stopped))

@@ -1,5 +1,6 @@
 """The table of guided distillation: every run of several seeds, the teacher beside it, and what the networks draw."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,7 @@ from rcedu.domains import DOMAINS
 from rcedu.few_step_figures import step_curves
 from rcedu.few_step_training import climb, folder_of, load_student, score
 from rcedu.few_steps import APART, FewStepsRun, Stage, stages
-from rcedu.files import atomic_path, write_json
+from rcedu.files import UsageError, atomic_path, read_json, write_json
 from rcedu.progressive import halvings
 from rcedu.report import summarize_plain
 from rcedu.training import Record
@@ -81,6 +82,24 @@ def with_any_steps(run: FewStepsRun, folder: Path) -> dict[str, dict[str, dict]]
 def run_all(runs: dict[str, FewStepsRun], folder: Path, *, jobs: int | None = None, progress: bool = True) -> dict[str, dict]:
     """Several runs, each in a process of its own: `rcedu.side_by_side.run_all` of `run_one`."""
     return side_by_side.run_all(run_one, runs, folder, jobs=jobs, progress=progress)
+
+
+def taken_over(runs: dict[str, FewStepsRun], path: Path) -> dict[str, dict]:
+    """The results of these runs that a table of `rcedu few-steps` has, made elsewhere: name -> result.
+
+    Settings that are younger than the table count as their defaults. UsageError when it has a run of that name with others.
+    """
+    found = {}
+    for name, run in runs.items():
+        stored = read_json(path)["runs"].get(name)
+        if stored is None:
+            continue
+        ours, theirs = (json.loads(json.dumps(settings)) for settings in (asdict(run), asdict(FewStepsRun()) | stored["run"]))
+        different = [key for key in ours if ours[key] != theirs[key]]
+        if different:
+            raise UsageError(f"{path} has {name} with another {different[0]}; take a table of the same settings")
+        found[name] = stored
+    return found
 
 
 def summarize(results: Sequence[dict]) -> dict[str, dict[str, dict[str, dict]]]:

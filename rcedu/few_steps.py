@@ -132,7 +132,7 @@ def _consistency(run: FewStepsRun) -> list[Stage]:
 
 BUDGETS = {
     "digits-without-3": {
-        "smoke": {"guidance_steps": 3, "halving_steps": 2, "student_steps": 2, "batch_size": 8, "scored": 20},
+        "smoke": {"guidance_steps": 3, "halving_steps": 2, "student_steps": 2, "batch_size": 8, "scored": 20, "first": 8},
         "cpu": {"guidance_steps": 1500, "halving_steps": 500, "scored": 600},
         "gpu": {"guidance_steps": 20_000, "halving_steps": 10_000, "student_steps": 20_000, "batch_size": 256, "scored": 5000},
     },

@@ -1,6 +1,7 @@
 """All of guided distillation, on a tiny domain: what is trained from what, resumed where it was killed, stopped in time."""
 
 import json
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import pytest
@@ -20,10 +21,10 @@ from rcedu.domains import (
     PicturesWithoutThree,
     sampler_settings,
 )
-from rcedu.few_step_tables import run_one, summarize, with_any_steps
+from rcedu.few_step_tables import run_one, summarize, taken_over, with_any_steps
 from rcedu.few_step_training import climb, growth, ship, shipped_student, train_stage
 from rcedu.few_steps import CONSISTENCY, STAGE_1, FewStepsRun, budget, stages
-from rcedu.files import UsageError, load_tensors, read_json
+from rcedu.files import UsageError, load_tensors, read_json, write_json
 from rcedu.sampling import ddim_encode
 from rcedu.schedules import CHOICES
 from rcedu.students import parameter_count
@@ -284,6 +285,20 @@ def test_the_table_is_the_mean_over_seeds(tmp_path):
     assert with_any_steps(RUN, tmp_path / "0").items() <= results[0]["rows"].items()
 
 
+def test_a_table_from_elsewhere_is_taken_over(tmp_path):
+    """Its runs of the same settings, those that it is too old to know at their defaults; others are refused."""
+    results = {f"digits/seed-{seed}": {"run": asdict(replace(RUN, seed=seed)), "rows": {}} for seed in (0, 1)}
+    for result in results.values():
+        del result["run"]["student_at"]
+    write_json(tmp_path / "table.json", {"runs": results})
+    runs = {f"digits/seed-{seed}": replace(RUN, seed=seed) for seed in (0, 1, 2)}
+    assert list(taken_over(runs, tmp_path / "table.json")) == ["digits/seed-0", "digits/seed-1"]
+    with pytest.raises(UsageError, match="has digits/seed-0 with another halving_lr"):
+        taken_over({"digits/seed-0": replace(RUN, halving_lr=1.0)}, tmp_path / "table.json")
+    with pytest.raises(UsageError, match="with another student_at"):
+        taken_over({"digits/seed-0": replace(RUN, student_at=(2,))}, tmp_path / "table.json")
+
+
 def test_the_picture_of_the_marks_grows_with_every_stage(tmp_path):
     """Drawn when the first stage is marked, and anew after each: killed in between, the last one is there, whole."""
     drawn = []
@@ -331,6 +346,14 @@ def test_the_command_writes_the_table_and_the_networks(tmp_path, monkeypatch, ca
     assert names == {"stage-1", "deterministic-1-step"} | {f"deterministic-{2**k}-steps" for k in range(1, 6)}
     student = shipped_student(Digits().teacher, tmp_path / "ship" / "deterministic-4-steps.safetensors")
     assert Digits().draw(student, 2, w=1.0, steps=4).shape == (2, 1, 28, 28)
+    again = tmp_path / "again.json"
+    monkeypatch.setenv("RCEDU_RUNS", str(tmp_path / "elsewhere"))
+    main(f"few-steps digits --seeds 0 --samplers deterministic --also {out} --out {again}".split())
+    assert read_json(again)["rows"] == stored["rows"] and not (tmp_path / "elsewhere").exists()
+    assert read_json(again)["provenance"]["taken over"]["runs"] == ["digits/seed-0"]
+    with pytest.raises(SystemExit) as refused:
+        main(f"few-steps digits --seeds 0 --samplers deterministic --also {out} --ship {tmp_path / 'no'}".split())
+    assert refused.value.code == 2 and "are not here" in capsys.readouterr().err
 
 
 def test_presets_are_runs():

@@ -106,11 +106,13 @@ class Digits(Domain):
         return self.asked(count)
 
     def real(self, count: int) -> Tensor:
-        """MNIST's test digits (count, 1, 28, 28) of what is `asked`, another one each time."""
+        """MNIST's test digits (count, 1, 28, 28) of what is `asked`, another one each time, as long as there are others."""
         images, labels = self.pictures(train=False)
-        kinds = self.teacher.conditions.num_labels
-        rows = [(labels == label).nonzero().flatten() for label in range(kinds)]
-        return torch.stack([images[rows[label][i // kinds]] for i, label in enumerate(self.asked(count).tolist())])
+        asked, rows = self.asked(count), torch.empty(count, dtype=torch.long)
+        for label in asked.unique():
+            fits, here = ((x == label).nonzero().flatten() for x in (labels, asked))
+            rows[here] = fits[torch.arange(len(here)) % len(fits)]
+        return images[rows]
 
     def marks(self, images: Tensor) -> dict:
         """all  [read as asked, asked];  fid;  diversity  the spread within a digit as a share of that of real digits."""

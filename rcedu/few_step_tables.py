@@ -89,9 +89,11 @@ def taken_over(runs: dict[str, FewStepsRun], path: Path) -> dict[str, dict]:
 
     Settings that are younger than the table count as their defaults. UsageError when it has a run of that name with others.
     """
-    found = {}
+    table, found = read_json(path), {}
+    if "runs" not in table:
+        raise UsageError(f"{path} is no table of rcedu few-steps")
     for name, run in runs.items():
-        stored = read_json(path)["runs"].get(name)
+        stored = table["runs"].get(name)
         if stored is None:
             continue
         ours, theirs = (json.loads(json.dumps(settings)) for settings in (asdict(run), asdict(FewStepsRun()) | stored["run"]))

@@ -86,7 +86,7 @@ def run_name(run: TextStudentRun) -> str:
 
 
 def measured_file() -> Path:
-    """Where `rcedu conditioning --model mini-sd` keeps what it measured on mini-SD: the p(t) overlap and indifference."""
+    """Where `rcedu text-conditioning` keeps what it measured on mini-SD: the p(t) overlap and indifference."""
     return data_folder() / "mini-sd" / "results" / "conditioning.json"
 
 

@@ -60,7 +60,7 @@ POOL_SIZES = {
     "108 captions, every one with the word": replace(RANDOM, pool="absent"),
     "215: D's own and those": replace(RANDOM, pool="data and absent"),
 }
-# p(t) measured on mini-SD (`rcedu conditioning --model mini-sd`) beside the papers'.
+# p(t) measured on mini-SD (`rcedu text-conditioning`) beside the papers'.
 SCHEDULES = {
     "none": NAIVE,
     "exponential": RANDOM,

@@ -19,6 +19,7 @@ from rcedu.domains import (
     Digits,
     DigitsWithout3,
     PicturesWithoutThree,
+    Strokes,
     sampler_settings,
 )
 from rcedu.few_step_tables import run_one, summarize, taken_over, with_any_steps
@@ -295,6 +296,9 @@ def test_a_table_from_elsewhere_is_taken_over(tmp_path):
     assert list(taken_over(runs, tmp_path / "table.json")) == ["digits/seed-0", "digits/seed-1"]
     with pytest.raises(UsageError, match="has digits/seed-0 with another halving_lr"):
         taken_over({"digits/seed-0": replace(RUN, halving_lr=1.0)}, tmp_path / "table.json")
+    write_json(tmp_path / "other.json", {"rows": {}})
+    with pytest.raises(UsageError, match=r"other\.json is no table of rcedu few-steps"):
+        taken_over(runs, tmp_path / "other.json")
     with pytest.raises(UsageError, match="with another student_at"):
         taken_over({"digits/seed-0": replace(RUN, student_at=(2,))}, tmp_path / "table.json")
 
@@ -377,6 +381,13 @@ def test_real_digits_are_mnist():
     marks = domain.marks(images)
     assert marks["all"][0] >= 198 and marks["all"][1] == 200 and 0.8 < marks["diversity"] < 1.2
     assert SimpleNamespace(**marks).fid < 30
+
+
+def test_real_digits_come_round_again():
+    """More of a kind than MNIST's test half has; and never the same one twice before."""
+    strokes = Strokes()
+    images = strokes.real(20 * 150)
+    assert len(images) == 3000 and len(strokes.real(20 * 100).flatten(1).unique(dim=0)) == 2000
 
 
 @pytest.mark.parametrize("domain, different", [(Digits, 108), (CaptionedPictures, 72)])

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from rcedu import side_by_side
 from rcedu.domains import ENCODER
-from rcedu.edits import EDITS, TASKS, evaluations, judge, perform
+from rcedu.edits import EDITS, TASKS, evaluations, judge
 from rcedu.few_step_training import climb, round_trip
 from rcedu.few_steps import FewStepsRun, budget
 from rcedu.files import UsageError
@@ -83,22 +82,17 @@ def run_one(name: str, run: EditingRun, folder: Path, report: Callable[[str, Rec
     }
     images, old = domain.real(run.scored), domain.attributes(run.scored)
     rows = {}
-    for task, ask in TASKS.items():
-        edit = ask(domain, images, old)
+    for title, task in TASKS.items():
+        edit = task.ask(domain, images, old)
         for (who, steps), (encoder, model) in found.items():
             with evaluations(encoder, model) as count:
                 start = time.perf_counter()
-                after = perform(task, domain, edit, encoder, model, steps, seed=run.few_steps.seed)
+                after = task.perform(domain, edit, encoder, model, steps=steps, seed=run.few_steps.seed)
                 seconds = time.perf_counter() - start
-            marks = judge(task, domain, edit, after)
+            marks = judge(domain, edit, after)
             cost = {"nfe": round(sum(count) / len(images)), "seconds": seconds / len(images)}
-            rows.setdefault(task, {}).setdefault(who, {})[str(steps)] = marks | cost
+            rows.setdefault(title, {}).setdefault(who, {})[str(steps)] = marks | cost
     return {"domain": run.few_steps.domain, "rows": rows, "round_trip": {"teacher": plain, "student": distilled}}
-
-
-def run_all(runs: dict[str, EditingRun], folder: Path, *, jobs: int | None = None, progress: bool = True) -> dict[str, dict]:
-    """Several runs, each in a process of its own: `rcedu.side_by_side.run_all` of `run_one`."""
-    return side_by_side.run_all(run_one, runs, folder, jobs=jobs, progress=progress)
 
 
 def summarize(results: Sequence[dict]) -> dict[str, dict[str, dict[str, dict]]]:
@@ -118,8 +112,9 @@ def gallery(run: EditingRun, folder: Path, count: int = 8) -> dict[str, Tensor]:
     found, _ = ways(run, folder, domain)
     images, old = domain.real(count), domain.attributes(count)
     pictures = {"source": images}
-    for task, ask in TASKS.items():
-        edit = ask(domain, images, old)
+    for title, task in TASKS.items():
+        edit = task.ask(domain, images, old)
         for (who, steps), (encoder, model) in found.items():
-            pictures[f"{task}, {who}, {steps}"] = perform(task, domain, edit, encoder, model, steps, seed=run.few_steps.seed)
+            drawn = task.perform(domain, edit, encoder, model, steps=steps, seed=run.few_steps.seed)
+            pictures[f"{title}, {who}, {steps}"] = drawn
     return pictures

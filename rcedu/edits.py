@@ -1,6 +1,6 @@
 """What notebook 09 edits and how it judges: thin strokes made thick, one ink made another, half a picture made up."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -31,8 +31,10 @@ class StrokeEdits(Strokes):
     def restyle(self, attributes: Tensor) -> Tensor:
         return attributes * torch.tensor([1, -1]) + torch.tensor([0, 1])
 
-    def read(self, images: Tensor) -> Tensor:
-        return torch.stack([self.shipped.judge.probabilities(images).argmax(dim=1), thickness(images)], dim=1)
+    def right(self, images: Tensor, attributes: Tensor) -> Tensor:
+        """Which attributes are as they should be: (N, columns) bool."""
+        read = [self.shipped.judge.probabilities(images).argmax(dim=1), thickness(images)]
+        return torch.stack(read, dim=1) == attributes
 
     def change(self, before: Tensor, after: Tensor, old: Tensor, new: Tensor) -> float:
         """How far digits were straightened or tilted, which no label asked for: the mean change of `shear`, 1 = 45 degrees."""
@@ -57,8 +59,11 @@ class InkEdits(CaptionedPictures):
         changed[:, 1] = (changed[:, 1] + 3) % len(INKS)
         return changed
 
-    def read(self, images: Tensor) -> Tensor:
-        return self.shipped.judge.read(images)
+    def right(self, images: Tensor, attributes: Tensor) -> Tensor:
+        """Which attributes are as they should be: (N, columns) bool. A slant that was not asked for is always right."""
+        unsaid = torch.zeros_like(attributes, dtype=torch.bool)
+        unsaid[:, 3] = attributes[:, 3] == UNSAID
+        return (self.shipped.judge.read(images) == attributes) | unsaid
 
     def change(self, before: Tensor, after: Tensor, old: Tensor, new: Tensor) -> float:
         """How far the digit itself moved: the mean change of a pixel's coverage by ink, 0 to 1, whatever the colours."""
@@ -66,6 +71,7 @@ class InkEdits(CaptionedPictures):
 
 
 EDITS = {"strokes": StrokeEdits, "mini-sd": InkEdits}
+Edits = StrokeEdits | InkEdits
 
 
 class Edit(NamedTuple):
@@ -75,6 +81,7 @@ class Edit(NamedTuple):
     old: Tensor  # (N, columns)
     new: Tensor
     column: str  # the attribute that it is about
+    known: Tensor | None = None  # (H, W) bool: what has to stay, where a part is to be made up
 
 
 def another_digit(attributes: Tensor) -> Tensor:
@@ -106,38 +113,57 @@ def evaluations(*models: DiffusionModel) -> Iterator[list[int]]:
             hook.remove()
 
 
-# name -> what is asked for
+class Task(NamedTuple):
+    """A kind of edit: what is asked for, and how networks of few steps do it."""
+
+    ask: Callable[[Edits, Tensor, Tensor], Edit]  # (domain, images, their attributes)
+    perform: Callable[..., Tensor]  # (domain, edit, encoder, model, *, steps, seed) -> the edited pictures
+
+
+def _restyled(domain: Edits, images: Tensor, old: Tensor) -> Edit:
+    return Edit(images, old, domain.restyle(old), domain.restyled)
+
+
+def _halved(domain: Edits, images: Tensor, old: Tensor) -> Edit:
+    return Edit(images, old, old, "digit", upper_half(images))
+
+
+def _halved_and_wrong(domain: Edits, images: Tensor, old: Tensor) -> Edit:
+    return _halved(domain, images, old)._replace(new=another_digit(old))
+
+
+def _by_style_transfer(domain: Edits, edit: Edit, encoder: DiffusionModel, model: DiffusionModel, *, steps: int, seed: int):
+    c, c_new = domain.condition(edit.old), domain.condition(edit.new)
+    return style_transfer(encoder, model, edit.images, c, c_new, w=domain.w, steps=steps)
+
+
+def _from_a_sketch(domain: Edits, edit: Edit, encoder: DiffusionModel, model: DiffusionModel, *, steps: int, seed: int):
+    c = domain.condition(edit.new)
+    return image_to_image(model, edit.images, c, w=domain.w, steps=steps, strength=0.5, seed=seed)
+
+
+def _by_inpainting(domain: Edits, edit: Edit, encoder: DiffusionModel, model: DiffusionModel, *, steps: int, seed: int):
+    return complete(model, edit.images, edit.known, domain.condition(edit.new), w=domain.w, steps=steps, seed=seed)
+
+
 TASKS = {
-    "style transfer": lambda domain, images, old: Edit(images, old, domain.restyle(old), domain.restyled),
-    "image to image, strength 0.5": lambda domain, images, old: Edit(images, old, domain.restyle(old), domain.restyled),
-    "inpainting, right condition": lambda domain, images, old: Edit(images, old, old, "digit"),
-    "inpainting, wrong condition": lambda domain, images, old: Edit(images, old, another_digit(old), "digit"),
+    "style transfer": Task(_restyled, _by_style_transfer),
+    "image to image, strength 0.5": Task(_restyled, _from_a_sketch),
+    "inpainting, right condition": Task(_halved, _by_inpainting),
+    "inpainting, wrong condition": Task(_halved_and_wrong, _by_inpainting),
 }
 
 
-def perform(task: str, domain, edit: Edit, encoder: DiffusionModel, model: DiffusionModel, steps: int, seed: int = 0) -> Tensor:
-    """The edited pictures, by networks of `steps` steps at the domain's guidance."""
-    new, settings = domain.condition(edit.new), {"w": domain.w, "steps": steps}
-    if task == "style transfer":
-        return style_transfer(encoder, model, edit.images, domain.condition(edit.old), new, **settings)
-    if task.startswith("image to image"):
-        return image_to_image(model, edit.images, new, strength=0.5, seed=seed, **settings)
-    return complete(model, edit.images, upper_half(edit.images), new, seed=seed, **settings)
-
-
-def judge(task: str, domain, edit: Edit, after: Tensor) -> dict:
+def judge(domain: Edits, edit: Edit, after: Tensor) -> dict:
     """edited, kept, all  [as asked, asked]: the attribute that the edit is about; all others; both.  change  outside the edit:
-    of inpainting, the root mean square of a kept pixel's change, 0 to 1; else the domain's `change`.
+    where a part was known, the root mean square of its pixels' change, 0 to 1; else the domain's `change`.
     """
-    right = domain.read(after) == edit.new
-    if edit.new.shape[1] == len(ATTRIBUTES):
-        right[:, 3] |= edit.new[:, 3] == UNSAID
+    right = domain.right(after, edit.new)
     column = domain.columns.index(edit.column)
     others = [i for i in range(len(domain.columns)) if i != column]
     hits = {"edited": right[:, column], "kept": right[:, others].all(dim=1), "all": right.all(dim=1)}
-    if task.startswith("inpainting"):
-        known = upper_half(after)
-        change = ((after.float() - edit.images.float())[..., known] / 255).square().mean().sqrt().item()
+    if edit.known is not None:
+        change = ((after.float() - edit.images.float())[..., edit.known] / 255).square().mean().sqrt().item()
     else:
         change = domain.change(edit.images, after, edit.old, edit.new)
     return {name: [int(x.sum()), len(x)] for name, x in hits.items()} | {"change": change}

@@ -8,6 +8,7 @@ from rcedu.data import runs_folder
 from rcedu.files import UsageError, at_least, check_seeds, read_json, save_tensors, write_json
 from rcedu.recipes import preset
 from rcedu.report import editing_table, few_steps_table, plain_table, provenance
+from rcedu.side_by_side import run_all
 
 
 def few_steps(
@@ -36,7 +37,7 @@ def few_steps(
         also: a table that was made elsewhere; what it has of these seeds is taken over, and only the others are run.
     """
     from rcedu.domains import DOMAINS, SAMPLERS
-    from rcedu.few_step_tables import examples, run_all, summarize, taken_over
+    from rcedu.few_step_tables import examples, run_one, summarize, taken_over
     from rcedu.few_step_training import ship as ship_networks
     from rcedu.few_steps import budget
 
@@ -51,7 +52,7 @@ def few_steps(
     taken = taken_over(runs, also) if also else {}
     if ship is not None and next(iter(runs)) in taken:
         raise UsageError(f"the networks of {next(iter(runs))} are not here but where {also} was made; ship them there")
-    results = taken | run_all({name: run for name, run in runs.items() if name not in taken}, folder, jobs=jobs)
+    results = taken | run_all(run_one, {name: run for name, run in runs.items() if name not in taken}, folder, jobs=jobs)
     results = {name: results[name] for name in runs}
     rows = summarize(list(results.values()))
     command = f"RCEDU_PRESET={preset()} rcedu few-steps {domain} --seeds {' '.join(map(str, seeds))}"
@@ -97,7 +98,7 @@ def editing(
 
     check_seeds(seeds)
     runs = {f"{domain}/seed-{seed}": edit_tables.editing_budget(domain, preset(), seed) for seed in seeds}
-    results = edit_tables.run_all(runs, runs_folder() / "editing", jobs=jobs)
+    results = run_all(edit_tables.run_one, runs, runs_folder() / "editing", jobs=jobs)
     rows = edit_tables.summarize(list(results.values()))
     command = f"RCEDU_PRESET={preset()} rcedu editing {domain} --seeds {' '.join(map(str, seeds))}"
     name, run = next(iter(runs.items()))
@@ -140,7 +141,7 @@ def small_and_fast(
     at_least(2, rounds=rounds)  # an interval needs two
     folder = runs_folder() / "small-and-fast"
     runs = both.small_and_fast_runs(domain, preset(), seeds)
-    results = both.run_all(runs, folder, jobs=jobs)
+    results = run_all(both.run_one, runs, folder, jobs=jobs)
     _, first = next(iter(runs.items()))
     w = f"{DOMAINS[first.domain].w:g}"
     rows, cost = both.summarize(results, w), both.costs(first, rounds=rounds)

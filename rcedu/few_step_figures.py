@@ -8,10 +8,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from rcedu.metrics import mean_interval
 from rcedu.models import DiffusionModel
 from rcedu.noise import alpha_sigma
-from rcedu.plots import BLUE, CYCLE, GREEN, GREY, STYLES, VERMILLION, plain_axes, plain_log_ticks
+from rcedu.plots import BLUE, CYCLE, GREEN, GREY, STYLES, VERMILLION, plain_axes, plain_log_ticks, steps_axis, whiskers
 from rcedu.progressive import Jump, one_step_target, two_steps
 from rcedu.sampling import ddim_step, time_grid
 
@@ -40,19 +39,15 @@ def step_curves(rows: Mapping[str, Mapping], w: str, marks: Sequence[str] = ("al
         axes, lowest = plain_axes(figure, xlabel="sampling steps $N$", ylabel=title, position=(1, len(marks), i + 1)), []
         for line, (way, of) in enumerate(rows.items()):
             label, colour, marker = WAYS.get(way, (way, CYCLE[line % len(CYCLE)], "v"))
-            x, y = [int(steps) for steps in of], [[scale * (part or 0) for part in row[w][mark]] for row in of.values()]
-            known = all(part is not None for row in of.values() for part in row[w][mark])
-            error = [[value - low for value, low, _ in y], [high - value for value, _, high in y]] if known else None
+            intervals = [row[w][mark] for row in of.values()]
             beside = 1.05 ** (line - (len(rows) - 1) / 2)
-            lowest.extend(value for value, _, _ in y)
+            y = [scale * value for value, _, _ in intervals]
+            lowest.extend(y)
             axes.errorbar(
-                [steps * beside for steps in x], [value for value, _, _ in y], yerr=error, color=colour, marker=marker,
+                [int(steps) * beside for steps in of], y, yerr=whiskers(intervals, scale), color=colour, marker=marker,
                 markersize=5, capsize=3, linestyle=STYLES[line % len(STYLES)], label=label,
             )  # fmt: skip
-        axes.set_xscale("log", base=2)
-        ticks = sorted({int(steps) for of in rows.values() for steps in of})
-        axes.set_xticks(ticks, [str(tick) for tick in ticks])
-        axes.minorticks_off()
+        steps_axis(axes, (int(steps) for of in rows.values() for steps in of))
         if mark == "fid":
             axes.set_yscale("log")
             low, high = max(axes.get_ylim()[0], min(lowest) / 2), axes.get_ylim()[1]
@@ -62,32 +57,6 @@ def step_curves(rows: Mapping[str, Mapping], w: str, marks: Sequence[str] = ("al
         elif scale == 100:
             axes.set_ylim(bottom=max(axes.get_ylim()[0], min(lowest) - 10))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
-    return figure
-
-
-def round_trip_curves(results: Sequence[Mapping]) -> Figure:
-    """Error of a pixel on the way to the noise and home, against the encoder's number of steps; mean and 95% over the seeds.
-
-    results  of `rcedu.edit_tables.run_one`
-    """
-    figure = Figure(figsize=(7, 3.4), layout="constrained")
-    axes = plain_axes(figure, xlabel="steps of the encoder", ylabel="round-trip error of a pixel, 0 to 1")
-    names = {"teacher": ("DDIM backwards, not distilled", GREY, "o"), "student": ("distilled encoder", BLUE, "D")}
-    ticks = set()
-    for line, (who, (label, colour, marker)) in enumerate(names.items()):
-        x = [int(steps) for steps in results[0]["round_trip"][who]]
-        rows = [mean_interval([result["round_trip"][who][str(N)]["round trip"] for result in results]) for N in x]
-        y = [row.value for row in rows]
-        error = [[row.value - row.low for row in rows], [row.high - row.value for row in rows]] if len(results) > 1 else None
-        axes.errorbar(
-            x, y, yerr=error, color=colour, marker=marker, markersize=5, capsize=3, linestyle=STYLES[line], label=label
-        )
-        ticks |= set(x)
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(sorted(ticks), [str(tick) for tick in sorted(ticks)])
-    axes.minorticks_off()
-    axes.set_ylim(bottom=0)
-    axes.legend(frameon=False)
     return figure
 
 

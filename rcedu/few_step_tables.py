@@ -79,11 +79,6 @@ def with_any_steps(run: FewStepsRun, folder: Path) -> dict[str, dict[str, dict]]
     return found
 
 
-def run_all(runs: dict[str, FewStepsRun], folder: Path, *, jobs: int | None = None, progress: bool = True) -> dict[str, dict]:
-    """Several runs, each in a process of its own: `rcedu.side_by_side.run_all` of `run_one`."""
-    return side_by_side.run_all(run_one, runs, folder, jobs=jobs, progress=progress)
-
-
 def taken_over(runs: dict[str, FewStepsRun], path: Path) -> dict[str, dict]:
     """The results of these runs that a table of `rcedu few-steps` has, made elsewhere: name -> result.
 

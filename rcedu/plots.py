@@ -3,7 +3,8 @@
 Colours are Okabe and Ito's, which colour-blind readers can tell apart; an arm has one colour everywhere.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +41,24 @@ def plain_log_ticks(axes) -> None:
     axes.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5, 7)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("{x:g}")
+
+
+def whiskers(intervals: Sequence[Sequence[float | None]], scale: float = 1) -> list[list[float]] | None:
+    """How far (value, low, high) reach down and up, as matplotlib's error bars want it: [[...], [...]], times `scale`.
+
+    None where there are no intervals, which one training leaves unknown (None or NaN).
+    """
+    if any(end is None or math.isnan(end) for interval in intervals for end in interval):
+        return None
+    return [[scale * (value - low) for value, low, _ in intervals], [scale * (high - value) for value, _, high in intervals]]
+
+
+def steps_axis(axes, steps: Iterable[int]) -> None:
+    """Numbers of sampling steps, which halve, at equal distances on the x axis: each named, and nothing between them."""
+    ticks = sorted(set(steps))
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
 
 
 def digit_grid(
@@ -145,8 +164,7 @@ def lines(
         colour = (colours or {}).get(name, CYCLE[i % len(CYCLE)])
         style = STYLES[i % len(STYLES)]
         if intervals and name in intervals:
-            error = [[v - low for v, (low, _) in zip(y, intervals[name], strict=True)],
-                     [high - v for v, (_, high) in zip(y, intervals[name], strict=True)]]  # fmt: skip
+            error = whiskers([(value, *ends) for value, ends in zip(y, intervals[name], strict=True)])
             axes.errorbar(x, y, yerr=error, color=colour, linestyle=style, marker="o", markersize=4, capsize=3, label=name)
         else:
             axes.plot(x, y, color=colour, linestyle=style, label=name)
@@ -195,7 +213,7 @@ def accuracy_bars(results: Mapping[str, Sequence[tuple[str, Sequence[float]]]]) 
     for i, (name, values) in enumerate(results.items()):
         x = [group + (i - (len(results) - 1) / 2) * width for group in range(len(groups))]
         y = [100 * interval[0] for _, interval in values]
-        error = [[100 * (v[0] - v[1]) for _, v in values], [100 * (v[2] - v[0]) for _, v in values]]
+        error = whiskers([interval for _, interval in values], scale=100)
         axes.bar(x, y, width=0.92 * width, color=arm_colour(name), label=name)
         axes.errorbar(x, y, yerr=error, fmt="none", ecolor="black", capsize=4)
         for xi, (_, interval) in zip(x, values, strict=True):
@@ -229,8 +247,7 @@ def interval_dots(
         for marker, (group, colour) in zip("osD^vPX", colours.items(), strict=False):
             rows = [row for row, own in enumerate(groups) if own == group]
             values = [intervals[row][0] for row in rows]
-            error = [[values[k] - intervals[row][1] for k, row in enumerate(rows)],
-                     [intervals[row][2] - values[k] for k, row in enumerate(rows)]]  # fmt: skip
+            error = whiskers([intervals[row] for row in rows])
             axes.errorbar(values, rows, xerr=error, fmt=marker, color=colour, capsize=3, markersize=5, label=group)
         axes.set_yticks(range(len(names)), names if i == 0 else [""] * len(names))
         axes.invert_yaxis()

@@ -7,7 +7,7 @@ without, beside the teacher in 50 guided steps; and what each way costs is count
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from rcedu import few_step_tables, side_by_side
+from rcedu import few_step_tables
 from rcedu.anatomy import macs
 from rcedu.distillation import make_student
 from rcedu.domains import DOMAINS
@@ -45,13 +45,8 @@ def run_one(name: str, run: FewStepsRun, folder: Path, report: Callable[[str, Re
     return result
 
 
-def run_all(runs: dict[str, FewStepsRun], folder: Path, *, jobs: int | None = None, progress: bool = True) -> dict[str, dict]:
-    """Several runs, each in a process of its own: `rcedu.side_by_side.run_all` of `run_one`."""
-    return side_by_side.run_all(run_one, runs, folder, jobs=jobs, progress=progress)
-
-
 def summarize(results: Mapping[str, dict], w: str) -> dict[str, dict[str, dict[str, dict]]]:
-    """What is inside -> way -> steps -> marks at w, over the seeds; results as `run_all` returns them."""
+    """What is inside -> way -> steps -> marks at w, over the seeds; results of `run_one` by their run."""
     rows = {}
     for inside in dict.fromkeys(name.split("/")[1] for name in results):
         table = few_step_tables.summarize([result for name, result in results.items() if name.split("/")[1] == inside])

@@ -31,26 +31,26 @@ def test_the_perfect_exchange_of_ink():
     """The same digits in the other ink: all as asked, the shape untouched; and another digit moves the shape."""
     domain = InkEdits()
     images, old = domain.real(108), domain.attributes(108)
-    edit = TASKS["style transfer"](domain, images, old)
+    edit = TASKS["style transfer"].ask(domain, images, old)
     assert (edit.new[:, 1] != old[:, 1]).all() and torch.equal(edit.new[:, [0, 2, 3]], old[:, [0, 2, 3]])
-    marks = judge("style transfer", domain, edit, real_pictures(edit.new, train=False))
+    marks = judge(domain, edit, real_pictures(edit.new, train=False))
     assert marks["edited"] == [108, 108] and marks["kept"][0] >= 106 and marks["change"] < 0.003
-    nothing = judge("style transfer", domain, edit, images)
+    nothing = judge(domain, edit, images)
     assert nothing["edited"][0] == 0 and nothing["kept"][0] >= 106
-    wrong = judge("style transfer", domain, edit, real_pictures(another_digit(edit.new), train=False))
+    wrong = judge(domain, edit, real_pictures(another_digit(edit.new), train=False))
     assert wrong["kept"][0] < 10 and wrong["change"] > 0.1
 
 
 def test_the_other_stroke():
     domain = StrokeEdits()
     images, old = domain.real(200), domain.attributes(200)
-    edit = TASKS["style transfer"](domain, images, old)
+    edit = TASKS["style transfer"].ask(domain, images, old)
     assert torch.equal(edit.new[:, 0], old[:, 0]) and torch.equal(edit.new[:, 1], 1 - old[:, 1])
     assert torch.equal(domain.condition(old), domain.asked(200))
-    nothing = judge("style transfer", domain, edit, images)
+    nothing = judge(domain, edit, images)
     assert nothing["edited"][0] == 0 and nothing["kept"][0] >= 196 and nothing["change"] == 0
     # thin and thick ones in turn: 20 further on there is another digit of the same kind, 10 further on one of the other stroke
-    others = judge("style transfer", domain, edit, images.roll(10, dims=0))
+    others = judge(domain, edit, images.roll(10, dims=0))
     assert others["edited"] == [200, 200] and others["kept"][0] >= 196 and others["change"] > 0.05
 
 
@@ -59,16 +59,16 @@ def test_a_half_that_is_kept(domain):
     """Unchanged, everything is as the right condition says, nothing as the wrong one; a change below the edge is no change."""
     domain = domain()
     images, old = domain.real(40), domain.attributes(40)
-    right = judge("inpainting, right condition", domain, TASKS["inpainting, right condition"](domain, images, old), images)
-    wrong = judge("inpainting, wrong condition", domain, TASKS["inpainting, wrong condition"](domain, images, old), images)
+    right = judge(domain, TASKS["inpainting, right condition"].ask(domain, images, old), images)
+    wrong = judge(domain, TASKS["inpainting, wrong condition"].ask(domain, images, old), images)
     assert right["all"][0] >= 39 and wrong["edited"][0] <= 1 and wrong["kept"][0] >= 39 and right["change"] == 0
-    known, edit = upper_half(images), TASKS["inpainting, right condition"](domain, images, old)
+    known, edit = upper_half(images), TASKS["inpainting, right condition"].ask(domain, images, old)
     assert known.float().mean() == 0.5 and known[0].all()
     below, above = images.clone(), images.clone()
     below[..., ~known] = 0
     above[..., known] = 255 - above[..., known]
-    assert judge("inpainting, right condition", domain, edit, below)["change"] == 0
-    assert judge("inpainting, right condition", domain, edit, above)["change"] > 0.3
+    assert judge(domain, edit, below)["change"] == 0
+    assert judge(domain, edit, above)["change"] > 0.3
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from rcedu.few_step_figures import (
     jump_picture,
     nested_grids,
     quality_diversity,
-    round_trip_curves,
     step_curves,
     two_steps_diagram,
 )
@@ -59,24 +58,3 @@ def test_curves_are_where_the_numbers_are(seeds):
     assert [tick.get_text() for tick in fid.get_xticklabels()] == ["1", "2", "4"]
     curve = quality_diversity(rows(seeds), "deterministic", ["4", "1"]).axes[0].lines[0]
     assert curve.get_xdata().tolist() == [0.7] * 2
-
-
-def test_round_trip_curves_are_means_over_seeds():
-    """Two seeds: a point is their mean, the whisker Student's t with one degree of freedom; one seed: no whisker."""
-    results = [
-        {
-            "round_trip": {
-                "teacher": {"2": {"round trip": 0.3}},
-                "student": {"2": {"round trip": value}, "4": {"round trip": 0.1}},
-            }
-        }
-        for value in (0.1, 0.2)
-    ]
-    (axes,) = round_trip_curves(results).axes
-    student = axes.containers[1]
-    assert student.lines[0].get_ydata() == pytest.approx([0.15, 0.1])
-    (low, high) = student.lines[2][0].get_segments()[0][:, 1]
-    assert (high - low) / 2 == pytest.approx(12.706 * 0.05, rel=1e-3)  # t_0.975 = 12.706; standard error 0.05
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "4"]
-    (axes,) = round_trip_curves(results[:1]).axes
-    assert not axes.containers[1].has_yerr

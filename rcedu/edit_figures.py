@@ -1,0 +1,68 @@
+"""Figures of notebook 09: the way to the noise and home, and how good edits are, against the number of steps."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from rcedu.metrics import mean_interval
+from rcedu.plots import BLUE, GREY, plain_axes, steps_axis, whiskers
+
+WHO = {  # edits: title, colour, marker, line; everywhere the same
+    "teacher": ("the teacher, DDIM", GREY, "o", "--"),
+    "student": ("distilled networks", BLUE, "D", "-"),
+}
+
+
+def _curves(axes, rows: Mapping[str, Mapping[str, Sequence[float | None]]], scale: float = 1) -> None:
+    """who -> steps -> (value, low, high), a line each, with whiskers where there are several seeds."""
+    for line, (who, of) in enumerate(rows.items()):
+        label, colour, marker, style = WHO[who]
+        x = [int(steps) * 1.05 ** (line - 0.5) for steps in of]  # beside each other, so that none hides another
+        axes.errorbar(
+            x, [scale * value for value, _, _ in of.values()], yerr=whiskers(list(of.values()), scale), color=colour,
+            marker=marker, markersize=5, capsize=3, linestyle=style, label=label,
+        )  # fmt: skip
+    steps_axis(axes, (int(steps) for of in rows.values() for steps in of))
+
+
+def round_trip_curves(results: Sequence[Mapping]) -> Figure:
+    """Error of a pixel on the way to the noise and home, against the encoder's number of steps; mean and 95% over the seeds.
+
+    results  of `rcedu.edit_tables.run_one`
+    """
+    figure = Figure(figsize=(7, 3.4), layout="constrained")
+    axes = plain_axes(figure, xlabel="steps of the encoder", ylabel="round-trip error of a pixel, 0 to 1")
+    rows = {
+        who: {
+            steps: mean_interval([result["round_trip"][who][steps]["round trip"] for result in results])
+            for steps in results[0]["round_trip"][who]
+        }
+        for who in WHO
+    }
+    _curves(axes, rows)
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False)
+    return figure
+
+
+def edit_curves(rows: Mapping[str, Mapping], change: str) -> Figure:
+    """A column a task, against the number of steps: above, edited as asked and the rest kept; below, change outside the edit.
+
+    rows    task -> who -> steps -> {mark: (value, low, high)}, as `rcedu.edit_tables.summarize` makes them
+    change  what the domain measures where no part is known (`unit` of rcedu.edits)
+    """
+    figure = Figure(figsize=(11, 5.2), layout="constrained")
+    for i, (task, by) in enumerate(rows.items()):
+        known = task.startswith("inpainting")
+        for row, (mark, scale, name) in enumerate(
+            (("all", 100, "all as asked, %"), ("change", 1, "change of kept pixels" if known else change))
+        ):
+            axes = plain_axes(
+                figure, xlabel="steps" if row else "", ylabel=name, position=(2, len(rows), row * len(rows) + i + 1)
+            )
+            _curves(axes, {who: {steps: marks[mark] for steps, marks in of.items()} for who, of in by.items()}, scale)
+            axes.set_ylim(*(-3, 103) if row == 0 else (0, max(axes.get_ylim()[1], 0.01)))
+            if row == 0:
+                axes.set_title(task.replace(", ", ",\n"), fontsize=10)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
+    return figure

@@ -1,0 +1,47 @@
+"""Figures of edits: what is drawn is what was measured."""
+
+import pytest
+
+from rcedu.edit_figures import edit_curves, round_trip_curves
+
+
+def test_round_trip_curves_are_means_over_seeds():
+    """Two seeds: a point is their mean, the whisker Student's t with one degree of freedom; one seed: no whisker."""
+    results = [
+        {
+            "round_trip": {
+                "teacher": {"2": {"round trip": 0.3}},
+                "student": {"2": {"round trip": value}, "4": {"round trip": 0.1}},
+            }
+        }
+        for value in (0.1, 0.2)
+    ]
+    (axes,) = round_trip_curves(results).axes
+    student = axes.containers[1]
+    assert student.lines[0].get_ydata() == pytest.approx([0.15, 0.1])
+    (low, high) = student.lines[2][0].get_segments()[0][:, 1]
+    assert (high - low) / 2 == pytest.approx(12.706 * 0.05, rel=1e-3)  # t_0.975 = 12.706; standard error 0.05
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "4"]
+    (axes,) = round_trip_curves(results[:1]).axes
+    assert not axes.containers[1].has_yerr
+
+
+def test_edit_curves_draw_every_mark():
+    rows = {
+        task: {
+            who: {N: {"all": [share, share - 0.1, share + 0.1], "change": [0.2, 0.1, 0.3]} for N in steps}
+            for who, steps, share in (("teacher", ("50", "4"), 0.6), ("student", ("4", "2"), 0.8))
+        }
+        for task in ("style transfer", "inpainting, right condition")
+    }
+    axes = edit_curves(rows, "change of lean").axes
+    assert len(axes) == 4 and [ax.get_ylabel() for ax in axes[1::2]] == ["change of lean", "change of kept pixels"]
+    teacher, student = axes[0].containers
+    assert teacher.lines[0].get_ydata() == pytest.approx([60, 60]) and student.lines[0].get_ydata() == pytest.approx([80, 80])
+    assert student.lines[2][0].get_segments()[0][:, 1] == pytest.approx([70, 90])
+    assert [label.get_text() for label in axes[0].get_xticklabels()] == ["2", "4", "50"]
+    one_seed = {
+        task: {who: {N: {m: [v[0], None, None] for m, v in row.items()} for N, row in of.items()} for who, of in by.items()}
+        for task, by in rows.items()
+    }
+    assert not edit_curves(one_seed, "change of lean").axes[0].containers[0].has_yerr

@@ -1,32 +1,36 @@
-"""Edits in frames: what an `EditExplorer` shows."""
+"""Edits in frames, drawn beforehand and kept in a file: what an `EditExplorer` shows."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from rcedu.editing import image_to_image
+from rcedu.edits import Edits
+from rcedu.files import load_tensors, save_tensors
 from rcedu.models import DiffusionModel
 
 
 class EditFrames(NamedTuple):
     """Pictures of one sketch each, under every label, for every strength and number of steps: what an `EditExplorer` shows."""
 
-    source: Tensor  # (S, 1, H, W) uint8
-    shows: list[int]  # the digit of each source
-    labels: list[int]  # asked for
+    source: Tensor  # (S, channels, H, W) uint8
+    shows: list[str]  # what is on each source
+    labels: list[str]  # asked for
     strengths: list[float]
     steps: list[int]
-    drawn: Tensor  # (S, labels, strengths, steps, 1, H, W) uint8
-    read: Tensor  # the same without (1, H, W): what the judge reads
+    drawn: Tensor  # (S, labels, strengths, steps, channels, H, W) uint8
+    read: Tensor  # (S, labels, strengths, steps): what the judge reads, a place in names
+    names: list[str]
 
     def sentence(self, source: int, label: int, strength: int, steps: int) -> str:
         """A frame in words; the arguments are indices."""
         count, N = _steps_of(self.strengths[strength], self.steps[steps]), self.steps[steps]
         return (
             f"a {self.shows[source]}, asked for a {self.labels[label]}: the last {count} of {N} steps, {count} "
-            f"evaluation{'s' * (count > 1)}; read as {int(self.read[source, label, strength, steps])}"
+            f"evaluation{'s' * (count > 1)}; read as a {self.names[self.read[source, label, strength, steps]]}"
         )
 
 
@@ -36,26 +40,41 @@ def _steps_of(strength: float, steps: int) -> int:
 
 
 def edit_frames(
-    models: Mapping[int, DiffusionModel], judge, images: Tensor, shows: Sequence[int], strengths: Sequence[float], w: float
+    domain: Edits, models: Mapping[int, DiffusionModel], images: Tensor, old: Tensor, asked: Tensor, strengths: Sequence[float]
 ) -> EditFrames:
-    """Draw all frames by `image_to_image` with the same noise: models by their number of steps; `judge.probabilities` reads.
+    """Draw all frames by `image_to_image` with the same noise, at the domain's guidance.
 
-    images (S, 1, H, W) uint8, of the digits `shows`; the labels asked for are all ten
+    models  by their number of steps;  images (S, channels, H, W) uint8, of which old (S, columns) is true;  asked (L, columns)
     """
-    labels = list(range(10))
-    c = torch.tensor(labels).repeat(len(images))
-    sources = images.repeat_interleave(len(labels), dim=0)
+    S, L = len(images), len(asked)
+    c, sources = domain.condition(asked.repeat(S, 1)), images.repeat_interleave(L, dim=0)
     drawn = torch.stack(
         [
             torch.stack(
                 [
-                    image_to_image(model, sources, c, w=w, steps=N, strength=_steps_of(strength, N) / N)
+                    image_to_image(model, sources, c, w=domain.w, steps=N, strength=_steps_of(strength, N) / N)
                     for N, model in models.items()
                 ]
             )
             for strength in strengths
         ]
-    )  # (strengths, steps, S labels, 1, H, W)
-    drawn = drawn.unflatten(2, (len(images), len(labels))).permute(2, 3, 0, 1, 4, 5, 6).contiguous()
-    read = judge.probabilities(drawn.flatten(0, 3)).argmax(dim=1).view(drawn.shape[:4])
-    return EditFrames(images, [int(digit) for digit in shows], labels, list(strengths), list(models), drawn, read)
+    )  # (strengths, steps, S L, channels, H, W)
+    drawn = drawn.unflatten(2, (S, L)).permute(2, 3, 0, 1, 4, 5, 6).contiguous()
+    kinds, read = domain.read(drawn.flatten(0, 3)).unique(dim=0, return_inverse=True)
+    return EditFrames(
+        images, domain.names(old), domain.names(asked), list(strengths), list(models), drawn, read.view(drawn.shape[:4]),
+        domain.names(kinds),
+    )  # fmt: skip
+
+
+def save_frames(path: Path, frames: EditFrames, told: Mapping) -> None:
+    """Write frames; told: what else shall stand in the file, such as the command."""
+    fields = frames._asdict()
+    tensors = {name: fields.pop(name) for name in ("source", "drawn", "read")}
+    save_tensors(path, tensors | {"read": tensors["read"].short()}, {**told, "frames": fields})
+
+
+def load_frames(path: Path) -> EditFrames:
+    """What `save_frames` wrote."""
+    tensors, told = load_tensors(path)
+    return EditFrames(**tensors | {"read": tensors["read"].long()}, **told["frames"])

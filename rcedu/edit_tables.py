@@ -12,6 +12,7 @@ from pathlib import Path
 from torch import Tensor
 
 from rcedu.domains import ENCODER
+from rcedu.edit_frames import EditFrames, edit_frames
 from rcedu.edits import EDITS, TASKS, evaluations, judge
 from rcedu.few_step_training import climb, round_trip
 from rcedu.few_steps import FewStepsRun, budget
@@ -118,3 +119,13 @@ def gallery(run: EditingRun, folder: Path, count: int = 8) -> dict[str, Tensor]:
             drawn = task.perform(domain, edit, encoder, model, steps=steps, seed=run.few_steps.seed)
             pictures[f"{title}, {who}, {steps}"] = drawn
     return pictures
+
+
+def frames(run: EditingRun, folder: Path) -> EditFrames:
+    """Image to image by a finished run's students, for an `EditExplorer`: six pictures, each to become any of twenty things."""
+    domain = EDITS[run.few_steps.domain]()
+    found, _ = ways(run, folder, domain)
+    images, old = domain.real(20), domain.attributes(20)
+    models = {steps: model for (who, steps), (_, model) in found.items() if who == "student"}
+    sources = [1, 3, 7, 12, 14, 18]
+    return edit_frames(domain, models, images[sources], old[sources], old, [0.25, 0.5, 0.75, 1.0])

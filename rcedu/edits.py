@@ -31,10 +31,16 @@ class StrokeEdits(Strokes):
     def restyle(self, attributes: Tensor) -> Tensor:
         return attributes * torch.tensor([1, -1]) + torch.tensor([0, 1])
 
+    def read(self, images: Tensor) -> Tensor:
+        """Attributes as the judge reads and the ruler measures them; a stroke of -1 is neither thin nor thick."""
+        return torch.stack([self.shipped.judge.probabilities(images).argmax(dim=1), thickness(images)], dim=1)
+
     def right(self, images: Tensor, attributes: Tensor) -> Tensor:
         """Which attributes are as they should be: (N, columns) bool."""
-        read = [self.shipped.judge.probabilities(images).argmax(dim=1), thickness(images)]
-        return torch.stack(read, dim=1) == attributes
+        return self.read(images) == attributes
+
+    def names(self, attributes: Tensor) -> list[str]:
+        return [f"{('thin', 'thick', 'medium')[stroke]} {digit}" for digit, stroke in attributes.tolist()]
 
     def change(self, before: Tensor, after: Tensor, old: Tensor, new: Tensor) -> float:
         """How far digits were straightened or tilted, which no label asked for: the mean change of `shear`, 1 = 45 degrees."""
@@ -59,11 +65,18 @@ class InkEdits(CaptionedPictures):
         changed[:, 1] = (changed[:, 1] + 3) % len(INKS)
         return changed
 
+    def read(self, images: Tensor) -> Tensor:
+        """Attributes as the judge reads them."""
+        return self.shipped.judge.read(images)
+
     def right(self, images: Tensor, attributes: Tensor) -> Tensor:
         """Which attributes are as they should be: (N, columns) bool. A slant that was not asked for is always right."""
         unsaid = torch.zeros_like(attributes, dtype=torch.bool)
         unsaid[:, 3] = attributes[:, 3] == UNSAID
-        return (self.shipped.judge.read(images) == attributes) | unsaid
+        return (self.read(images) == attributes) | unsaid
+
+    def names(self, attributes: Tensor) -> list[str]:
+        return [prompts()[row] for row in prompt_rows(attributes)]
 
     def change(self, before: Tensor, after: Tensor, old: Tensor, new: Tensor) -> float:
         """How far the digit itself moved: the mean change of a pixel's coverage by ink, 0 to 1, whatever the colours."""

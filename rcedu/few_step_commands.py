@@ -84,16 +84,17 @@ def editing(
     """Style transfer, image to image and inpainting by networks of 2, 4 and 8 steps and by their teacher, over several seeds.
 
     Trains what `rcedu few-steps` has not trained yet, the encoders above all, and goes on where it was stopped. Beside the
-    table, <table>-pictures.safetensors has what the first seed edits.
+    table, <table>-pictures.safetensors has what the first seed edits, and <table>-frames.safetensors.gz notebook 09's explorer.
 
     Args:
         domain: strokes (thin digits made thick, and thick ones thin) or mini-sd (the ink exchanged).
         seeds: one run a seed.
         jobs: runs at a time; default all where that is at most two a core, else one a core.
-        ship: write the first seed's networks of 2, 4 and 8 steps here, in 8 bits: of the sampler and of the encoder.
+        ship: write the first seed's networks of 4 steps here, in 8 bits: of the sampler and of the encoder.
         out: write the table here, not to runs/editing/<domain>.json.
     """
     from rcedu import edit_tables
+    from rcedu.edit_frames import save_frames
     from rcedu.few_step_training import ship as ship_networks
 
     check_seeds(seeds)
@@ -104,13 +105,11 @@ def editing(
     name, run = next(iter(runs.items()))
     networks = runs_folder() / "few-steps" / name
     if ship is not None:
-        ship_networks(run.few_steps, networks, ship, run.few_steps.samplers, steps=run.numbers, command=command)
+        ship_networks(run.few_steps, networks, ship, run.few_steps.samplers, steps=(4,), command=command)
     path = out or runs_folder() / "editing" / f"{domain}.json"
-    save_tensors(
-        path.with_name(f"{path.stem}-pictures.safetensors"),
-        edit_tables.gallery(run, networks),
-        {"command": command, "seed": run.few_steps.seed},
-    )
+    told = {"command": command, "seed": run.few_steps.seed}
+    save_tensors(path.with_name(f"{path.stem}-pictures.safetensors"), edit_tables.gallery(run, networks), told)
+    save_frames(path.with_name(f"{path.stem}-frames.safetensors.gz"), edit_tables.frames(run, networks), told)
     write_json(path, {"provenance": provenance(command, preset()), "rows": rows, "runs": results})
     print(plain_table(editing_table(rows)))
 

@@ -156,9 +156,9 @@ class EditExplorer:
 
     def __init__(self, frames: EditFrames):
         self.frames = frames
-        self.source = ipywidgets.Dropdown(options=[(str(c), i) for i, c in enumerate(frames.shows)], description="source")
+        self.source = ipywidgets.Dropdown(options=[(name, i) for i, name in enumerate(frames.shows)], description="source")
         self.label = ipywidgets.Dropdown(
-            options=[(str(c), i) for i, c in enumerate(frames.labels)], index=1, description="target"
+            options=[(name, i) for i, name in enumerate(frames.labels)], index=1, description="target"
         )
         self.strength, self.steps = (
             ipywidgets.SelectionSlider(

@@ -9,7 +9,7 @@ from small import max_error, small_digit_model
 from rcedu import domains
 from rcedu.captioned_digits import compose, coverage
 from rcedu.data import mnist
-from rcedu.edit_tables import EditingRun, editing_budget, gallery, run_one, summarize
+from rcedu.edit_tables import EditingRun, editing_budget, frames, gallery, run_one, summarize
 from rcedu.edits import TASKS, InkEdits, StrokeEdits, another_digit, judge, upper_half
 from rcedu.few_steps import FewStepsRun
 from rcedu.files import UsageError
@@ -109,6 +109,8 @@ def test_a_run_counts_what_it_asks(tiny, tmp_path):
     assert again == result
 
     pictures = gallery(tiny, tmp_path / "few-steps" / "strokes" / "seed-0", count=3)
+    seen = frames(tiny, tmp_path / "few-steps" / "strokes" / "seed-0")
+    assert seen.drawn.shape == (6, 20, 4, 2, 1, 28, 28) and seen.steps == [2, 4] and seen.shows[3] == "thick 2"
     assert len(pictures) == 1 + 4 * 5 and {x.shape for x in pictures.values()} == {(3, 1, 28, 28)}
 
 

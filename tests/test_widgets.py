@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 
 from rcedu.conditioning import DenoisingFrames
-from rcedu.data import data_folder, mnist
-from rcedu.edit_frames import EditFrames, edit_frames
+from rcedu.data import data_folder
+from rcedu.edit_frames import EditFrames, edit_frames, load_frames, save_frames
 from rcedu.editing import image_to_image
+from rcedu.edits import StrokeEdits
 from rcedu.few_step_figures import FewStepFrames
 from rcedu.panels import (
     DenoisingPanel,
@@ -180,24 +181,32 @@ def test_the_edit_explorer_shows_the_frame_that_its_controls_say():
     drawn = torch.arange(S * C * K * N).view(S, C, K, N, 1, 1, 1).expand(-1, -1, -1, -1, 1, 28, 28).to(torch.uint8) * 8
     read = torch.full((S, C, K, N), 4)
     source = torch.full((S, 1, 28, 28), 250, dtype=torch.uint8)
-    explorer = EditExplorer(EditFrames(source, [7, 2], [0, 1, 2], [0.25, 1.0], [2, 8], drawn, read))
+    names = ["0", "1", "2", "3", "4"]
+    explorer = EditExplorer(EditFrames(source, ["7", "2"], names[:3], [0.25, 1.0], [2, 8], drawn, read, names))
     for place in itertools.product(range(S), range(C), range(K), range(N)):
         explorer.source.index, explorer.label.index, explorer.strength.index, explorer.steps.index = place
         assert set(pixels(explorer.picture)[75].flatten()) == {96, 250, int(drawn[place].flatten()[0])}
         assert alt(explorer.picture) == explorer.sentence.value
-    assert explorer.sentence.value == "a 2, asked for a 2: the last 8 of 8 steps, 8 evaluations; read as 4"
+    assert explorer.sentence.value == "a 2, asked for a 2: the last 8 of 8 steps, 8 evaluations; read as a 4"
     explorer.strength.index = explorer.steps.index = 0
-    assert explorer.sentence.value == "a 2, asked for a 2: the last 1 of 2 steps, 1 evaluation; read as 4"
+    assert explorer.sentence.value == "a 2, asked for a 2: the last 1 of 2 steps, 1 evaluation; read as a 4"
 
 
-def test_edit_frames_are_edits():
-    shipped = Shipped()
-    images, shows = (x[:2] for x in mnist(train=False))
-    frames = edit_frames({2: shipped.teacher, 4: shipped.teacher}, shipped.judge, images, shows, [0.3, 1.0], w=1.0)
-    assert frames.drawn.shape == (2, 10, 2, 2, 1, 28, 28) and frames.read.shape == (2, 10, 2, 2) and frames.shows == [7, 2]
-    c = torch.arange(10).repeat(2)
-    again = image_to_image(shipped.teacher, images.repeat_interleave(10, dim=0), c, w=1.0, steps=4, strength=0.25)
-    assert torch.equal(frames.drawn[1, 3, 0, 1], again[13])
+def test_edit_frames_are_edits_and_come_back_from_their_file(tmp_path):
+    domain = StrokeEdits()
+    images, old = domain.real(2), domain.attributes(2)
+    asked = domain.attributes(20)[[3, 13]]
+    frames = edit_frames(domain, {2: domain.teacher, 4: domain.teacher}, images, old, asked, [0.3, 1.0])
+    assert frames.drawn.shape == (2, 2, 2, 2, 1, 28, 28) and frames.read.shape == (2, 2, 2, 2)
+    assert frames.shows == ["thin 0", "thin 1"] and frames.labels == ["thin 3", "thick 3"]
+    sources, c = images.repeat_interleave(2, dim=0), torch.tensor([3, 13, 3, 13])
+    again = image_to_image(domain.teacher, sources, c, w=domain.w, steps=4, strength=0.25)
+    assert torch.equal(frames.drawn[:, :, 0, 1].flatten(0, 1), again)
+    read = domain.read(frames.drawn[1, 1, 1])
+    assert [frames.names[i] for i in frames.read[1, 1, 1]] == domain.names(read)
+    save_frames(tmp_path / "frames.safetensors.gz", frames, {"command": "a test"})
+    stored = load_frames(tmp_path / "frames.safetensors.gz")
+    assert all(torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in zip(frames, stored, strict=True))
 
 
 def test_panel_on_paper_is_the_widgets_picture(batch):

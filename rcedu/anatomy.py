@@ -7,6 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from rcedu.models import digit_unet
+from rcedu.race import on_threads
+from rcedu.report import markdown
 from rcedu.stable_diffusion import example_inputs
 from rcedu.students import parameter_count, remove_blocks
 
@@ -129,13 +131,11 @@ def step_times(unet, batch_size: int, repeats: int = 5) -> tuple[float, float]:
 
 def measure(threads: int = 1, batch_size: int = 64) -> str:
     """A markdown table: anatomy, parameters, forward ms, forward + backward ms."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
     unets = {name: digit_unet(widths, layers) for name, (widths, layers) in ANATOMIES.items()}
     unets["tiny student of the teacher"] = remove_blocks(digit_unet(), "tiny")
-    lines = [f"| anatomy | parameters | forward, ms per batch of {batch_size} | forward + backward, ms |", "|---|---|---|---|"]
-    for name, unet in unets.items():
-        forward, train = step_times(unet, batch_size)
-        lines.append(f"| {name} | {parameter_count(unet):,} | {forward:.0f} | {train:.0f} |")
-    torch.set_num_threads(before)
-    return "\n".join(lines)
+    lines = []
+    with on_threads(threads):
+        for name, unet in unets.items():
+            forward, train = step_times(unet, batch_size)
+            lines.append([name, f"{parameter_count(unet):,}", f"{forward:.0f}", f"{train:.0f}"])
+    return markdown(["anatomy", "parameters", f"forward, ms per batch of {batch_size}", "forward + backward, ms"], lines)

@@ -29,7 +29,7 @@ from rcedu.models import DiffusionModel
 from rcedu.pools import PromptPool
 from rcedu.race import race, ranks, ratio
 from rcedu.random_conditioning import p_exponential
-from rcedu.report import format_interval
+from rcedu.report import format_interval, markdown
 from rcedu.stable_diffusion import unet
 from rcedu.text_data import cache_prompts
 from rcedu.training import fit
@@ -212,8 +212,8 @@ def _peak_flops(size: int = 8192, repeats: int = 20) -> float:
 
 def steps_table(steps: dict[str, dict]) -> str:
     """Markdown of `against_the_usual_way`."""
-    lines = ["| a step of distillation | ms | images/s | times as fast |", "|---|---|---|---|"]
+    lines = []
     for name, row in steps.items():
         fast = format_interval(row["times_as_fast"], scale=1, digits=2) if name != next(iter(steps)) else "1"
-        lines.append(f"| {name} | {row['ms']:.0f} | {row['images_per_second']:.0f} | {fast} |")
-    return "\n".join(lines)
+        lines.append([name, f"{row['ms']:.0f}", f"{row['images_per_second']:.0f}", fast])
+    return markdown(["a step of distillation", "ms", "images/s", "times as fast"], lines)

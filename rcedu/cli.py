@@ -7,7 +7,6 @@ import functools
 import io
 import os
 import re
-import shlex
 import sys
 import time
 import warnings
@@ -21,10 +20,11 @@ from tqdm.auto import tqdm
 from rcedu import few_step_commands, pipeline_commands, speed_commands, text_commands
 from rcedu.conditions import labels_without
 from rcedu.data import data_folder, mnist, runs_folder
-from rcedu.files import UsageError, at_least, check_seeds, read_json, write_json
+from rcedu.files import UsageError, at_least, check_seeds, read_json
 from rcedu.metrics import FeatureFID, asked_digit_accuracy
+from rcedu.provenance import command_line, write_result
 from rcedu.recipes import CacheRun, ClassifierRun, Shipped, TeacherRun, draw_cache, preset, train_classifier, train_teacher
-from rcedu.report import format_interval, mark, markdown_table, paired_differences, plain_table, provenance, summarize
+from rcedu.report import format_interval, mark, markdown, markdown_table, paired_differences, plain_table, summarize
 from rcedu.strokes import StrokesRun, save_strokes, train_strokes
 
 
@@ -69,14 +69,13 @@ def judge(out: Path | None = None) -> None:
     test_images, test_labels = mnist(train=False)
     fid = FeatureFID(classifier, train_images)
     result = {
-        "provenance": provenance("rcedu judge", preset()),
         "classifier: test accuracy": asked_digit_accuracy(classifier, test_images, test_labels),
         "teacher: asked-digit accuracy": asked_digit_accuracy(classifier, samples.images(), samples.c),
         "teacher: samples": len(samples),
         "teacher: digit-FID against MNIST train": fid(samples.images()),
         "MNIST test: digit-FID against MNIST train": fid(test_images),
     }
-    write_json(out or runs_folder() / "judge.json", result)
+    write_result(out or runs_folder() / "judge.json", command_line("judge"), result)
     for name, value in result.items():
         print(f"{name}: {value}")
 
@@ -102,26 +101,22 @@ def unseen(
         jobs: trainings at a time; default all where that is at most two a core, else one a core.
         out: write the table here instead, for instance data/digits/results/unseen-arms.json, the one that ships.
     """
-    from rcedu.side_by_side import choose
+    from rcedu.side_by_side import by_row, choose, over_seeds
     from rcedu.unseen_digit import TABLES, budget, run_all
 
     check_seeds(seeds)
     at_least(1, steps=steps)
     arms = choose(TABLES, table, only)
     changes = {"digit": digit} | ({} if steps is None else {"steps": steps})
-    runs = {f"{name}/seed-{seed}": budget(arm, preset(), seed=seed, **changes) for seed in seeds for name, arm in arms.items()}
+    runs = over_seeds(arms, seeds, lambda name, seed: budget(arms[name], preset(), seed=seed, **changes))
     folder = runs_folder() / f"unseen-{table}-{preset()}-digit-{digit}"
     results = run_all(runs, folder, jobs=jobs)
-    rows = {name: summarize([results[f"{name}/seed-{seed}"] for seed in seeds]) for name in arms}
-    command = f"RCEDU_PRESET={preset()} rcedu unseen {table} --seeds {' '.join(map(str, seeds))} --digit {digit}"
-    command += "" if steps is None else f" --steps {steps}"
-    command += f" --only {shlex.join(only)}" if only else ""
+    rows = {name: summarize(of) for name, of in by_row(results).items()}
+    command = command_line("unseen", table, seeds=seeds, digit=digit, steps=steps, only=only)
     kept = ("run", "unseen", "seen", "read_as", "fid", "seconds")
     per_seed = {name: {key: result[key] for key in kept} for name, result in results.items()}
-    write_json(
-        out or folder / "table.json",  # not what ships: another digit or preset must not overwrite it unasked
-        {"provenance": provenance(command, preset()), "digit": digit, "rows": rows, "runs": per_seed},
-    )
+    path = out or folder / "table.json"  # not what ships: another digit or preset must not overwrite it unasked
+    write_result(path, command, {"digit": digit, "rows": rows, "runs": per_seed})
     print(plain_table(markdown_table(rows, digit)))
 
 
@@ -160,12 +155,11 @@ def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: str) -> None
     columns = next((kind for kind in COMPARED if all(_has(result, kind) for result in table["runs"].values())), None)
     if columns is None:
         raise UsageError(f"the runs of {' + '.join(tables)} do not have the same marks; compare tables of one kind")
-    head = " | ".join(title for title, _ in columns.values())
-    lines = [f"| minus {against} | {head} |", "|---" * (len(columns) + 1) + "|"]
-    for name, row in paired_differences(table, against, tuple(columns)).items():
-        cells = [format_interval(row[key], scale, digits=2) for key, (_, scale) in columns.items()]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    print(plain_table("\n".join(lines)))
+    lines = [
+        [name, *(format_interval(row[key], scale, digits=2) for key, (_, scale) in columns.items())]
+        for name, row in paired_differences(table, against, tuple(columns)).items()
+    ]
+    print(plain_table(markdown([f"minus {against}", *(title for title, _ in columns.values())], lines)))
 
 
 def _stored_table(name: str) -> Path:
@@ -194,16 +188,14 @@ def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | N
     images, true = (x[:pairs] for x in mnist(train=False))
     contests = who_wins(shipped.teacher, shipped.judge, images, true, range(99, shipped.teacher.T, 50), watch=tqdm)
     torn = torn_band(contests)
-    command = f"rcedu conditioning --digit {digit} --each {each} --pairs {pairs}"
     result = {
-        "provenance": provenance(command, preset()),
         "digit": digit,
         **found.as_result(),
         "pairs": pairs,
         "contests": [contest._asdict() for contest in contests],
         "torn": torn,
     }
-    write_json(out or measured_file(), result)
+    write_result(out or measured_file(), command_line("conditioning", digit=digit, each=each, pairs=pairs), result)
     print(f"neither source nor condition reaches 90% from t = {torn[0]} to {torn[1]}" if torn else "one of them always wins")
     print(found.in_words(shipped.teacher.T))
 
@@ -223,7 +215,7 @@ def demo(jobs: int | None = None) -> None:
     size = f"{runs['A'].steps} steps of batch {runs['A'].batch_size} each, preset {preset()}"
     print(f"three students side by side, {size} (cpu: about two minutes on two cores); results in {folder}", flush=True)
     results = run_all(runs, folder, jobs=jobs)
-    rows = write_results(folder / "results.json", results, f"RCEDU_PRESET={preset()} rcedu demo")
+    rows = write_results(folder / "results.json", results, command_line("demo"))
     print(plain_table(markdown_table({ARM_LABELS[name]: row for name, row in rows.items()}, runs["A"].digit)))
     print("drawing the notebook ...", flush=True)
     page = write_html(execute(source), folder / "02_unseen_digit.html")  # finds the results above and reads them

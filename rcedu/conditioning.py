@@ -14,7 +14,7 @@ from rcedu.metrics import Interval, mean_interval
 from rcedu.models import DiffusionModel
 from rcedu.noise import alpha_sigma, q_sample
 from rcedu.random_conditioning import indifference, kl_from_sensitivity, overlap, p_measured
-from rcedu.training import Draw, fit
+from rcedu.training import Draw, fit_to_the_end
 
 
 def noised(model: DiffusionModel, x0: Tensor, t: int, seed: int) -> Tensor:
@@ -213,8 +213,7 @@ def train_noise_aware(
         x_t = q_sample(to_pixels(stored), eps, alpha_t=alpha_t, sigma_t=sigma_t)
         return {"cross entropy": F.cross_entropy(trainee(x_t, t), c)}
 
-    for _ in fit(step, classifier, steps=steps, batch_size=batch_size, seed=seed, lr=lr, decay="cosine", progress=progress):
-        pass
+    fit_to_the_end(step, classifier, steps=steps, batch_size=batch_size, seed=seed, lr=lr, decay="cosine", progress=progress)
     return classifier.eval()
 
 

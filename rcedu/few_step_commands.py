@@ -5,10 +5,11 @@ from pathlib import Path
 import tyro
 
 from rcedu.data import runs_folder
-from rcedu.files import UsageError, at_least, check_seeds, read_json, save_tensors, write_json
+from rcedu.files import UsageError, at_least, check_seeds, read_json
+from rcedu.provenance import beside, command_line, write_result
 from rcedu.recipes import preset
-from rcedu.report import editing_table, few_steps_table, plain_table, provenance
-from rcedu.side_by_side import run_all
+from rcedu.report import editing_table, few_steps_table, plain_table
+from rcedu.side_by_side import over_seeds, run_all
 
 
 def few_steps(
@@ -48,28 +49,24 @@ def few_steps(
     samplers = tuple(dict.fromkeys(samplers or ())) or None
     folder = runs_folder() / "few-steps"
     changes = {"allowed": allowed} | ({"samplers": samplers} if samplers else {})
-    runs = {f"{domain}/seed-{seed}": budget(domain, preset(), seed=seed, **changes) for seed in seeds}
+    runs = over_seeds([domain], seeds, lambda name, seed: budget(name, preset(), seed=seed, **changes))
     taken = taken_over(runs, also) if also else {}
     if ship is not None and next(iter(runs)) in taken:
         raise UsageError(f"the networks of {next(iter(runs))} are not here but where {also} was made; ship them there")
     results = taken | run_all(run_one, {name: run for name, run in runs.items() if name not in taken}, folder, jobs=jobs)
     results = {name: results[name] for name in runs}
     rows = summarize(list(results.values()))
-    command = f"RCEDU_PRESET={preset()} rcedu few-steps {domain} --seeds {' '.join(map(str, seeds))}"
-    command += f" --samplers {' '.join(samplers)}" if samplers else ""
-    command += f" --allowed {allowed:g}" if allowed is not None else ""
+    command = command_line("few-steps", domain, seeds=seeds, samplers=samplers, allowed=allowed)
     stopped = [line for result in results.values() for line in result["stopped"]]
-    table = {"provenance": provenance(command, preset()), "w": DOMAINS[domain].w, "rows": rows, "runs": results}
+    table = {"w": DOMAINS[domain].w, "rows": rows, "runs": results}
     if taken:
-        table["provenance"]["taken over"] = {"runs": list(taken), **read_json(also)["provenance"]}
+        table["taken over"] = {"runs": list(taken), **read_json(also)["provenance"]}
     name, run = next(iter(runs.items()))
-    path = out or folder / f"{domain}.json"
-    if name not in taken:  # else its networks, and what they draw, are elsewhere as well
-        if ship is not None:
-            ship_networks(run, folder / name, ship, command=command)
-        pictures = examples(run, folder / name)
-        save_tensors(path.with_name(f"{path.stem}-pictures.safetensors"), pictures, {"command": command, "seed": run.seed})
-    write_json(path, table)
+    here = name not in taken  # else its networks, and what they draw, are elsewhere as well
+    if here and ship is not None:
+        ship_networks(run, folder / name, ship, command=command)
+    drawn = examples(run, folder / name) if here else None
+    write_result(out or folder / f"{domain}.json", command, table, pictures=drawn, seed=run.seed)
     print(plain_table(few_steps_table(rows, f"{DOMAINS[domain].w:g}")))
     print("\n".join(stopped))
 
@@ -98,19 +95,18 @@ def editing(
     from rcedu.few_step_training import ship as ship_networks
 
     check_seeds(seeds)
-    runs = {f"{domain}/seed-{seed}": edit_tables.editing_budget(domain, preset(), seed) for seed in seeds}
+    runs = over_seeds([domain], seeds, lambda name, seed: edit_tables.editing_budget(name, preset(), seed))
     results = run_all(edit_tables.run_one, runs, runs_folder() / "editing", jobs=jobs)
     rows = edit_tables.summarize(list(results.values()))
-    command = f"RCEDU_PRESET={preset()} rcedu editing {domain} --seeds {' '.join(map(str, seeds))}"
+    command = command_line("editing", domain, seeds=seeds)
     name, run = next(iter(runs.items()))
     networks = runs_folder() / "few-steps" / name
     if ship is not None:
         ship_networks(run.few_steps, networks, ship, run.few_steps.samplers, steps=(4,), command=command)
     path = out or runs_folder() / "editing" / f"{domain}.json"
-    told = {"command": command, "seed": run.few_steps.seed}
-    save_tensors(path.with_name(f"{path.stem}-pictures.safetensors"), edit_tables.gallery(run, networks), told)
-    save_frames(path.with_name(f"{path.stem}-frames.safetensors.gz"), edit_tables.frames(run, networks), told)
-    write_json(path, {"provenance": provenance(command, preset()), "rows": rows, "runs": results})
+    seed = run.few_steps.seed
+    save_frames(beside(path, "-frames.safetensors.gz"), edit_tables.frames(run, networks), {"command": command, "seed": seed})
+    write_result(path, command, {"rows": rows, "runs": results}, pictures=edit_tables.gallery(run, networks), seed=seed)
     print(plain_table(editing_table(rows)))
 
 
@@ -144,17 +140,15 @@ def small_and_fast(
     _, first = next(iter(runs.items()))
     w = f"{DOMAINS[first.domain].w:g}"
     rows, cost = both.summarize(results, w), both.costs(first, rounds=rounds)
-    command = f"RCEDU_PRESET={preset()} rcedu small-and-fast {domain} --seeds {' '.join(map(str, seeds))} --rounds {rounds}"
-    table = {"provenance": provenance(command, preset()), "w": w, "student": first.student, "rows": rows, "costs": cost}
-    path = out or folder / f"{domain}.json"
+    command = command_line("small-and-fast", domain, seeds=seeds, rounds=rounds)
+    table = {"w": w, "student": first.student, "rows": rows, "costs": cost, "runs": results}
     drawn = {
         f"{name.split('/')[1]}, {way}": images
         for name, run in runs.items()
         if run.seed == first.seed
         for way, images in examples(run, folder / name).items()
     }
-    save_tensors(path.with_name(f"{path.stem}-pictures.safetensors"), drawn, {"command": command, "seed": first.seed})
-    write_json(path, table | {"runs": results})
+    write_result(out or folder / f"{domain}.json", command, table, pictures=drawn, seed=first.seed)
     print(plain_table(both.small_and_fast_table(rows, cost, first.student)))
 
 

@@ -6,12 +6,9 @@ from diffusers import AutoencoderKL
 from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer
 
 from rcedu.cache import place_among_ranks
-from rcedu.captioned_digits import (
-    IMAGE_SIZE,
-)
+from rcedu.captioned_digits import IMAGE_SIZE
 from rcedu.codecs import Autoencoder
 from rcedu.conditions import PromptEncoder
-from rcedu.files import write_json
 from rcedu.mini_sd import MiniSD, all_marks
 from rcedu.mini_sd_anatomy import write_mini_tokenizer
 from rcedu.mini_sd_training import (
@@ -24,8 +21,8 @@ from rcedu.mini_sd_training import (
     train_clip,
     train_mini_teacher,
 )
+from rcedu.provenance import command_line, write_result
 from rcedu.recipes import preset
-from rcedu.report import provenance
 
 
 def make(parts: tuple[str, ...], out: Path, runs: Path) -> None:
@@ -82,9 +79,8 @@ MARKED = {"smoke": 20, "cpu": 500, "gpu": 2000}  # pictures a guidance
 
 def _make_marks(out: Path, runs: Path) -> None:
     if place_among_ranks().is_main_process:
-        result = all_marks(MiniSD(out), MARKED[preset()])
-        marks = {"provenance": provenance(f"RCEDU_PRESET={preset()} rcedu mini-sd marks", preset()), **result}
-        write_json(out / "results" / "marks.json", marks)
+        marks = all_marks(MiniSD(out), MARKED[preset()])
+        write_result(out / "results" / "marks.json", command_line("mini-sd", "marks"), marks)
 
 
 PARTS = {

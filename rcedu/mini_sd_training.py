@@ -31,7 +31,7 @@ from rcedu.mini_sd_anatomy import LATENT_CHANNELS, mini_autoencoder, mini_clip, 
 from rcedu.models import DiffusionModel
 from rcedu.random_conditioning import drop_condition
 from rcedu.recipes import diffusion_loss
-from rcedu.training import Draw, fit
+from rcedu.training import Draw, fit_to_the_end
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,10 @@ def train_autoencoder(run: AutoencoderRun, folder: Path | None = None, progress:
             "scale": (z.square().mean() - 1) ** 2,
         }
 
-    for _ in fit(
+    fit_to_the_end(
         step, trainee, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=100, decay="cosine",
         folder=folder, checkpoint_every=200, config=asdict(run), progress=progress,
-    ):  # fmt: skip
-        pass
+    )  # fmt: skip
     vae = trainee.vae.eval()
     some = data.draw(torch.arange(10_000), torch.Generator().manual_seed(run.seed)).images
     whiten(vae, to_pixels(some))
@@ -144,11 +143,10 @@ def train_clip(run: ClipRun, tokenizer_folder: Path, folder: Path | None = None,
         out = trainee(input_ids=ids[prompt_rows(texts)].to(pixels.device), pixel_values=pixels)
         return {"contrast": F.cross_entropy(out.logits_per_image.masked_fill(also_true, -1e4), own)}
 
-    for _ in fit(
+    fit_to_the_end(
         step, clip, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=100, decay="cosine",
         weight_decay=0.05, folder=folder, checkpoint_every=200, config=asdict(run), progress=progress,
-    ):  # fmt: skip
-        pass
+    )  # fmt: skip
     return clip.eval()
 
 
@@ -184,11 +182,10 @@ def train_attribute_judge(run: AttributeJudgeRun, folder: Path | None = None, pr
 
     torch.manual_seed(run.seed)
     judge = AttributeJudge()
-    for _ in fit(
+    fit_to_the_end(
         step, judge, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=100, decay="cosine",
         weight_decay=0.05, folder=folder, config=asdict(run), progress=progress,
-    ):  # fmt: skip
-        pass
+    )  # fmt: skip
     return judge.eval()
 
 
@@ -228,9 +225,8 @@ def train_mini_teacher(
         images, t, eps, c = draw.mine(images, t, eps, c)
         return {"v": diffusion_loss(trainee, model.scheduler, codec.encode(to_pixels(images)), t, eps, c)}
 
-    for _ in fit(
+    fit_to_the_end(
         step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=run.warmup, decay="cosine",
         ema_decay=run.ema_decay, folder=folder, checkpoint_every=100, config=asdict(run), progress=progress,
-    ):  # fmt: skip
-        pass
+    )  # fmt: skip
     return model.eval()

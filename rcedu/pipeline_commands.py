@@ -10,9 +10,8 @@ from tqdm.auto import tqdm
 
 from rcedu.cache import place_among_ranks
 from rcedu.data import data_folder, runs_folder
-from rcedu.files import UsageError, at_least, write_json
-from rcedu.recipes import preset
-from rcedu.report import provenance
+from rcedu.files import UsageError, at_least
+from rcedu.provenance import command_line, write_result
 
 MINI_SD = "mini-sd"  # stands for data/mini-sd/pipeline wherever a model is asked for
 
@@ -123,7 +122,7 @@ def distil(
     from rcedu.distillation import DistilledStudent, distillation_step, make_student
     from rcedu.pools import PromptPool, read_prompts_from
     from rcedu.schedules import schedule
-    from rcedu.training import fit
+    from rcedu.training import fit_to_the_end
 
     at_least(1, steps=run.steps, batch_size=run.batch_size, accumulate=run.accumulate)
     if teacher != MINI_SD and (samples is None or pool is None):
@@ -141,13 +140,12 @@ def distil(
     rows, state = torch.arange(len(cache)), place_among_ranks()
     step = distillation_step(model, trainee, cache, rows, strangers, p, null_probability=run.null_probability, task=run.task)
     folder = out or runs_folder() / f"distil-{run.student}"
-    for _ in fit(
+    fit_to_the_end(
         step, trainee, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=20, decay=run.decay,
         ema_decay=run.ema_decay, accumulate=run.accumulate, mixed_precision=run.mixed_precision,
         optimizer_class=_eight_bit_adamw() if run.eight_bit else torch.optim.AdamW,
         folder=folder.with_name(folder.name + "-training"), config=asdict(run), progress=run.student,
-    ):  # fmt: skip
-        pass
+    )  # fmt: skip
     if state.is_main_process:
         student.save(folder)
         print(f"student in {folder}")
@@ -214,7 +212,7 @@ def score(images: Path, real: Path | None = None, clip: str | None = None, out: 
 
     pictures, texts = read_images(images)
     marks = MiniSD().marks(pictures, texts) if real is None else marks_by_inception(pictures, texts, real, clip)
-    write_json(out or images / "marks.json", {"provenance": provenance(f"rcedu score --images {images}", preset()), **marks})
+    write_result(out or images / "marks.json", command_line("score", images=images, real=real, clip=clip), marks)
     for name, value in marks.items():
         print(f"{name}: {value}")
 

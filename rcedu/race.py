@@ -17,6 +17,17 @@ from rcedu.workers import worker_context
 LATE = 300.0  # seconds after which a process that does not answer has failed
 
 
+@contextmanager
+def on_threads(count: int) -> Iterator[None]:
+    """Inside, torch computes on so many threads of the CPU."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def race(ways: dict[str, Iterator], rounds: int, warmup: int = 3) -> dict[str, dict]:
     """One step of each way in turn, in another order every round: {name: {"ms": [a step], "yielded": [a step]}}.
 

@@ -18,7 +18,7 @@ from rcedu.losses import output_kd
 from rcedu.models import DiffusionModel, digit_model
 from rcedu.noise import alpha_sigma, q_sample, training_target
 from rcedu.random_conditioning import drop_condition
-from rcedu.training import Draw, Record, fit
+from rcedu.training import Draw, Record, fit_to_the_end
 
 PRESETS = ("smoke", "cpu", "gpu")
 
@@ -78,11 +78,10 @@ def train_classifier(run: ClassifierRun, folder: Path | None = None, progress: s
 
     torch.manual_seed(run.seed)
     classifier = DigitClassifier()
-    for _ in fit(
+    fit_to_the_end(
         step, classifier, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=100, decay="cosine",
         weight_decay=run.weight_decay, folder=folder, config=asdict(run), progress=progress,
-    ):  # fmt: skip
-        pass
+    )  # fmt: skip
     return classifier
 
 
@@ -111,7 +110,7 @@ def train_teacher(
     run: TeacherRun,
     folder: Path | None = None,
     progress: str | None = "teacher",
-    watch: Callable[[Record], None] = lambda record: None,
+    watch: Callable[[Record], None] | None = None,
 ) -> DiffusionModel:
     """A trained digit model. `folder`: where checkpoints go, None for none; `watch` is called with each step's Record."""
     torch.manual_seed(run.seed)
@@ -126,7 +125,7 @@ def fit_teacher(
     *,
     folder: Path | None = None,
     progress: str | None = None,
-    watch: Callable[[Record], None] = lambda record: None,
+    watch: Callable[[Record], None] | None = None,
 ) -> DiffusionModel:
     """Train a model on images (N, 1, 28, 28) uint8 of labels (N,), in place; returns it."""
 
@@ -136,11 +135,10 @@ def fit_teacher(
         stored, t, eps, c = draw.mine(images[rows], t, eps, c)
         return {"v": diffusion_loss(trainee, model.scheduler, model.codec.encode(to_pixels(stored)), t, eps, c)}
 
-    for record in fit(
+    fit_to_the_end(
         step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=run.warmup,
-        decay="cosine", ema_decay=run.ema_decay, folder=folder, config=asdict(run), progress=progress,
-    ):  # fmt: skip
-        watch(record)
+        decay="cosine", ema_decay=run.ema_decay, folder=folder, config=asdict(run), progress=progress, watch=watch,
+    )  # fmt: skip
     return model
 
 

@@ -1,40 +1,11 @@
-"""Results with their provenance: which machine, preset, day and command a number comes from; tables of them."""
+"""Results over seeds as rows with intervals, and tables of them."""
 
-import datetime
 import functools
 import math
 import operator
-import os
-import platform
-from collections.abc import Sequence
-from pathlib import Path
-
-import torch
+from collections.abc import Iterable, Sequence
 
 from rcedu.metrics import Interval, mean_interval, proportion
-
-
-def machine() -> str:
-    """This machine in a few words: GPU, or CPU and cores."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name(0)
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        name = models[0] if models else name
-    return f"{name}, {os.cpu_count()} cores ({torch.backends.cpu.get_cpu_capability()}), {platform.system()}"
-
-
-def provenance(command: str, preset: str) -> dict:
-    """What stands beside every table that ships."""
-    return {
-        "command": command,
-        "preset": preset,
-        "machine": machine(),
-        "torch": torch.__version__,
-        "date": datetime.date.today().isoformat(),
-    }
 
 
 def summarize(results: Sequence[dict]) -> dict[str, Interval | int]:
@@ -93,13 +64,13 @@ def marks_table(rows: dict[str, dict], also: dict[str, dict[str, str]] | None = 
     """Markdown: name -> row of `summarize_marks`; also: further columns, title -> {name: cell}, after the parameters."""
     also = also or {}
     titles = ["model", "parameters", *also, "digit, %", "all four, %", "FID", "IS", "CLIP"]
-    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    lines = []
     for name, row in rows.items():
-        cells = [f"{row['parameters']:,}", *(column[name] for column in also.values())]
+        cells = [name, f"{row['parameters']:,}", *(column[name] for column in also.values())]
         cells += [format_interval(row["digit"]), format_interval(row["all"])]
         cells += [format_interval(row[key], scale=1, digits=2 if key != "fid" else 1) for key in ("fid", "is", "clip")]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return markdown(titles, lines)
 
 
 def summarize_apart(results: Sequence[dict]) -> dict[str, dict]:
@@ -116,54 +87,44 @@ def apart_table(rows: dict[str, dict]) -> str:
     """Markdown: name -> row of `summarize_apart`, in the order of the paper's table 2."""
     marks = ["all four, %", "FID", "IS", "CLIP"]
     parts = [*(f"seen: {mark}" for mark in marks), *(f"unseen: {mark}" for mark in ("the word, %", *marks))]
-    lines = [f"| model | {' | '.join(parts)} | both: FID |", "|---" * (len(parts) + 2) + "|"]
+    lines = []
     for name, row in rows.items():
-        cells = []
+        cells = [name]
         for part in ("seen", "unseen"):
             cells += [format_interval(row[part][key]) for key in ("word", "all") if key in row[part]]
             cells += [format_interval(row[part][key], scale=1, digits=1) for key in ("fid", "is", "clip")]
-        lines.append(f"| {name} | {' | '.join(cells)} | {format_interval(row['both']['fid'], scale=1)} |")
-    return "\n".join(lines)
+        lines.append([*cells, format_interval(row["both"]["fid"], scale=1)])
+    return markdown(["model", *parts, "both: FID"], lines)
 
 
 def few_steps_table(rows: dict[str, dict[str, dict[str, dict]]], w: str) -> str:
     """Markdown of way -> steps -> w -> marks (`rcedu.few_step_tables.summarize`) at one w: a line a way and number of steps."""
-    lines = ["| drawn by | steps | evaluations | read as asked, % | FID |", "|---" * 5 + "|"]
-    for way, of in rows.items():
-        for steps, marks in of.items():
-            row = marks[w]
-            cells = [way, steps, str(row["nfe"]), format_interval(row["all"]), format_interval(row["fid"], scale=1)]
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    lines = [
+        [way, steps, str(marks[w]["nfe"]), format_interval(marks[w]["all"]), format_interval(marks[w]["fid"], scale=1)]
+        for way, of in rows.items()
+        for steps, marks in of.items()
+    ]
+    return markdown(["drawn by", "steps", "evaluations", "read as asked, %", "FID"], lines)
 
 
 def attributes_table(rows: dict[str, dict]) -> str:
     """Markdown: name -> marks of pictures of captions, a column an attribute and one for all of them at once, in per cent."""
-    lines = [f"| drawn by | {' | '.join(f'{mark}, %' for mark in MARKS)} |", "|---" * (len(MARKS) + 1) + "|"]
-    lines += [f"| {name} | {' | '.join(format_interval(row[mark]) for mark in MARKS)} |" for name, row in rows.items()]
-    return "\n".join(lines)
+    lines = [[name, *(format_interval(row[mark]) for mark in MARKS)] for name, row in rows.items()]
+    return markdown(["drawn by", *(f"{mark}, %" for mark in MARKS)], lines)
 
 
 def editing_table(rows: dict[str, dict[str, dict[str, dict]]]) -> str:
     """Markdown of task -> who -> steps -> marks (`rcedu.edit_tables.summarize`): a line a task, editor and number of steps."""
-    titles = [
-        "edit",
-        "by",
-        "steps",
-        "evaluations",
-        "seconds",
-        "edited as asked, %",
-        "the rest kept, %",
-        "change outside the edit",
-    ]
-    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    titles = ["edit", "by", "steps", "evaluations", "seconds"]
+    titles += ["edited as asked, %", "the rest kept, %", "change outside the edit"]
+    lines = []
     for task, by in rows.items():
         for who, of in by.items():
             for steps, row in of.items():
                 cells = [task, who, steps, str(row["nfe"]), f"{row['seconds'][0]:.3f}"]
                 cells += [format_interval(row[name]) for name in ("edited", "kept")]
-                lines.append(f"| {' | '.join([*cells, format_interval(row['change'], scale=1, digits=3)])} |")
-    return "\n".join(lines)
+                lines.append([*cells, format_interval(row["change"], scale=1, digits=3)])
+    return markdown(titles, lines)
 
 
 def mark(result: dict, key: str) -> float:
@@ -214,20 +175,22 @@ def format_interval(interval: Sequence[float | None], scale: float = 100, digits
 
 def markdown_table(rows: dict[str, dict], digit: int) -> str:
     """The table of a held-out-digit experiment: name -> row of `summarize`."""
-    lines = [
-        f"| arm | parameters | asked {digit} is read as {digit}, % | other digits, % | digit-FID |",
-        "|---|---|---|---|---|",
-    ]
+    lines = []
     for name, row in rows.items():
         unseen, seen = format_interval(row["unseen"]), format_interval(row["seen"])
-        cells = [f"{row['parameters']:,}", unseen, seen, format_interval(row["fid"], scale=1)]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append([name, f"{row['parameters']:,}", unseen, seen, format_interval(row["fid"], scale=1)])
+    return markdown(["arm", "parameters", f"asked {digit} is read as {digit}, %", "other digits, %", "digit-FID"], lines)
 
 
-def plain_table(markdown: str) -> str:
-    """A markdown table with its columns aligned for a terminal."""
-    lines = [line for line in markdown.splitlines() if not line.startswith("|--")]
+def markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown, cells as they are."""
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def plain_table(table: str) -> str:
+    """A table in Markdown with its columns aligned for a terminal."""
+    lines = [line for line in table.splitlines() if not line.startswith("| --")]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)

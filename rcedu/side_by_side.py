@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -64,6 +64,19 @@ def run_all(work: Callable, runs: dict, folder: Path, *, jobs: int | None = None
                 bars[name].n = runs[name].steps
                 bars[name].set_postfix_str("done")
     return results
+
+
+def over_seeds(rows: Iterable[str], seeds: Sequence[int], make: Callable) -> dict:
+    """One run of every row a seed, named as in all result files: {"row/seed-N": make(row, N)}."""
+    return {f"{row}/seed-{seed}": make(row, seed) for seed in seeds for row in rows}
+
+
+def by_row(runs: dict) -> dict[str, list]:
+    """What `over_seeds` named, gathered again: row -> what its seeds have, in their order."""
+    rows = {}
+    for name, run in runs.items():
+        rows.setdefault(name.rpartition("/seed-")[0], []).append(run)
+    return rows
 
 
 def choose(tables: dict[str, dict], table: str, only: tuple[str, ...] = ()) -> dict:

@@ -5,6 +5,7 @@ without, beside the teacher in 50 guided steps; and what each way costs is count
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from rcedu import few_step_tables
@@ -15,8 +16,9 @@ from rcedu.few_step_training import score
 from rcedu.few_steps import FewStepsRun, budget, stages
 from rcedu.files import UsageError
 from rcedu.guided_distillation import guidance_student
-from rcedu.latency import in_turn, pictures
-from rcedu.report import format_interval
+from rcedu.latency import in_turn
+from rcedu.report import format_interval, markdown
+from rcedu.side_by_side import by_row, over_seeds
 from rcedu.students import parameter_count
 from rcedu.training import Record
 
@@ -30,11 +32,8 @@ def small_and_fast_runs(domain: str, preset: str, seeds: Sequence[int]) -> dict[
     """The runs of the table: "domain/what is inside/seed-N" -> run. UsageError for an unknown domain."""
     if domain not in DOMAIN_WITHOUT:
         raise UsageError(f"unknown domain {domain!r}; choose from {', '.join(DOMAIN_WITHOUT)}")
-    return {
-        f"{domain}/{inside}/seed-{seed}": budget(DOMAIN_WITHOUT[domain], preset, p=p, seed=seed)
-        for inside, p in INSIDE.items()
-        for seed in seeds
-    }
+    inside = {f"{domain}/{name}": p for name, p in INSIDE.items()}
+    return over_seeds(inside, seeds, lambda row, seed: budget(DOMAIN_WITHOUT[domain], preset, p=inside[row], seed=seed))
 
 
 def run_one(name: str, run: FewStepsRun, folder: Path, report: Callable[[str, Record], None] | None = None) -> dict:
@@ -48,9 +47,9 @@ def run_one(name: str, run: FewStepsRun, folder: Path, report: Callable[[str, Re
 def summarize(results: Mapping[str, dict], w: str) -> dict[str, dict[str, dict[str, dict]]]:
     """What is inside -> way -> steps -> marks at w, over the seeds; results of `run_one` by their run."""
     rows = {}
-    for inside in dict.fromkeys(name.split("/")[1] for name in results):
-        table = few_step_tables.summarize([result for name, result in results.items() if name.split("/")[1] == inside])
-        rows[inside] = {way: {steps: marks[w] for steps, marks in of.items()} for way, of in table.items()}
+    for row, of in by_row(dict(results)).items():
+        table = few_step_tables.summarize(of)
+        rows[row.split("/")[1]] = {way: {steps: marks[w] for steps, marks in of.items()} for way, of in table.items()}
     return rows
 
 
@@ -68,7 +67,7 @@ def costs(run: FewStepsRun, count: int = 10, rounds: int = 7) -> dict[str, dict[
     for name, model in (("takes w", guidance_student(teacher)), ("small, takes w", guidance_student(small))):
         ways |= {(name, steps): model for steps in TIMED_STEPS}
     noise, c = teacher.noise(count, seed=0), domain.conditions(count)
-    timed = in_turn({key: pictures(model, noise, c, w=domain.w, steps=key[1]) for key, model in ways.items()}, rounds)
+    timed = in_turn({key: partial(model.sample, noise, c, w=domain.w, steps=key[1]) for key, model in ways.items()}, rounds)
     found, size = {}, teacher.x_shape[-1]
     tokens = c.shape[1] if c.ndim > 1 else 1  # a label enters beside the time, not as tokens
     for (name, steps), model in ways.items():
@@ -114,8 +113,7 @@ def small_and_fast_table(rows: Mapping[str, Mapping], of: Mapping[str, Mapping],
         "inside", "drawn by", "steps", "parameters", "evaluations", "GMACs", "ms", "times as fast",
         "what no picture showed, %", "the rest, %", "FID",
     ]  # fmt: skip
-    table = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
-    seen = set()
+    table, seen = [], set()
     for inside, way, steps, marks, cost in lines(rows, of, student):
         alike = way in ("teacher", student)  # trained before either
         if alike and (way, steps) in seen:
@@ -124,5 +122,5 @@ def small_and_fast_table(rows: Mapping[str, Mapping], of: Mapping[str, Mapping],
         cells = ["" if alike else inside, way, steps, f"{cost['parameters']:,}", str(cost["evaluations"])]
         cells += [f"{cost['gmacs']:.3g}", f"{cost['ms']:.3g}", format_interval(cost["times_as_fast"], scale=1)]
         cells += [format_interval(marks["unseen"]), format_interval(marks["seen"]), format_interval(marks["fid"], scale=1)]
-        table.append(f"| {' | '.join(cells)} |")
-    return "\n".join(table)
+        table.append(cells)
+    return markdown(titles, table)

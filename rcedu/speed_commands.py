@@ -6,9 +6,10 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from rcedu.data import data_folder, mnist, runs_folder
-from rcedu.files import UsageError, at_least, read_json, write_json
-from rcedu.recipes import Shipped, preset
-from rcedu.report import plain_table, provenance
+from rcedu.files import UsageError, at_least, read_json
+from rcedu.provenance import command_line, write_result
+from rcedu.recipes import Shipped
+from rcedu.report import plain_table
 
 
 def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None, out: Path | None = None) -> None:
@@ -33,8 +34,8 @@ def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None
         found["gpu"] = benchmark.gpu_figures(make_task())
     if size == "mini-sd":
         found["sampling"] = latencies(rounds=max(2, rounds // 2))
-    command = f"rcedu bench --size {size} --rounds {rounds}" + (f" --batch-size {batch_size}" if batch_size is not None else "")
-    write_json(out or runs_folder() / f"bench-{size}.json", {"provenance": provenance(command, preset()), **found})
+    command = command_line("bench", size=size, rounds=rounds, batch_size=batch_size)
+    write_result(out or runs_folder() / f"bench-{size}.json", command, found)
     print(plain_table(benchmark.steps_table(found["steps"])))
     for name, value in found.get("gpu", {}).items():
         print(f"{name}: {value:.3g}")
@@ -44,6 +45,8 @@ def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None
 
 def latency(rounds: int = 10, out: Path | None = None) -> None:
     """Time few steps against many: one picture and fifty at once, on digits and mini-SD; the network alone and end to end.
+
+    All rows of a domain and a count take turns in one race.
 
     Args:
         rounds: pictures of each way that are timed.
@@ -56,8 +59,7 @@ def latency(rounds: int = 10, out: Path | None = None) -> None:
         f"{domain}, {count} at once": few_step_latencies(domain, count, rounds)
         for domain, count in tqdm([(domain, count) for domain in ("digits", "mini-sd") for count in (1, 50)])
     }
-    stamp = provenance(f"rcedu latency --rounds {rounds}", preset())
-    write_json(out or runs_folder() / "latency.json", {"provenance": stamp, **found})
+    write_result(out or runs_folder() / "latency.json", command_line("latency", rounds=rounds), found)
     for name, parts in found.items():
         for part, rows in parts.items():
             print(f"{name}, {part}\n{plain_table(sampling_table(rows))}\n")

@@ -1,16 +1,16 @@
 """The commands of notebooks 05 and 06: `students` runs whole tables of mini-SD's students, `mini-sd` remakes their teacher."""
 
 import functools
-import shlex
 from pathlib import Path
 
 import tyro
 from tqdm.auto import tqdm
 
 from rcedu.data import data_folder, runs_folder
-from rcedu.files import UsageError, at_least, check_seeds, save_tensors, write_json
+from rcedu.files import UsageError, at_least, check_seeds
+from rcedu.provenance import command_line, write_result
 from rcedu.recipes import preset
-from rcedu.report import apart_table, marks_table, plain_table, provenance, summarize_apart, summarize_marks
+from rcedu.report import apart_table, marks_table, plain_table, summarize_apart, summarize_marks
 
 
 def mini_sd(part: tyro.conf.Positional[str] = "all", out: Path | None = None) -> None:
@@ -53,7 +53,7 @@ def students(
         out: write the table here instead, for instance data/mini-sd/results/table-1.json, the one that ships.
     """
     from rcedu.mini_sd import MiniSD
-    from rcedu.side_by_side import choose
+    from rcedu.side_by_side import by_row, choose, over_seeds
     from rcedu.text_data import pictures_each
     from rcedu.text_students import data, examples, run_all, run_name, score_teacher
     from rcedu.text_tables import TABLES, budget
@@ -62,7 +62,7 @@ def students(
     check_seeds(seeds)
     at_least(1, steps=steps, jobs=jobs)
     changes = {"steps": steps} if steps is not None else {}
-    runs = {f"{name}/seed-{seed}": budget(run, preset(), seed=seed, **changes) for seed in seeds for name, run in rows.items()}
+    runs = over_seeds(rows, seeds, lambda name, seed: budget(rows[name], preset(), seed=seed, **changes))
     shipped, folder = MiniSD(), runs_folder() / "students"
     for each in sorted({pictures_each(run.absent, run.samples) for run in runs.values()}):
         data(shipped, each, watch=functools.partial(tqdm, desc="drawing pictures"))  # before the runs, which would all draw it
@@ -70,16 +70,16 @@ def students(
     results = {name: done[run_name(run)] for name, run in runs.items()}
     apart = any(run.absent for run in runs.values())
     summarize, as_table = (summarize_apart, apart_table) if apart else (summarize_marks, marks_table)
-    summary = {name: summarize([results[f"{name}/seed-{seed}"] for seed in seeds]) for name in rows}
+    summary = {name: summarize(of) for name, of in by_row(results).items()}
     teacher = {name: summarize([result]) for name, result in score_teacher(runs.values()).items()}
-    command = f"RCEDU_PRESET={preset()} rcedu students {table} --seeds {' '.join(map(str, seeds))}"
-    command += (f" --steps {steps}" if steps is not None else "") + (f" --only {shlex.join(only)}" if only else "")
-    scores = {"provenance": provenance(command, preset()), "teacher": teacher, "rows": summary, "runs": results}
-    path = out or folder / f"{table}.json"
-    if apart:
-        drawn = examples({name: runs[f"{name}/seed-{seeds[0]}"] for name in rows}, folder)
-        save_tensors(path.with_name(f"{path.stem}-pictures.safetensors"), drawn, {"command": command, "seed": seeds[0]})
-    write_json(path, scores)
+    drawn = examples({name: first for name, (first, *_) in by_row(runs).items()}, folder) if apart else None
+    write_result(
+        out or folder / f"{table}.json",
+        command_line("students", table, seeds=seeds, steps=steps, only=only),
+        {"teacher": teacher, "rows": summary, "runs": results},
+        pictures=drawn,
+        seed=seeds[0],
+    )
     print(plain_table(as_table(teacher | summary)))
 
 
@@ -110,9 +110,8 @@ def text_conditioning(absent: str = "three", pairs: int = 500, every: int = 25, 
         raise UsageError(f"there are {teacher.T} times; one in {every} was asked for")
     times = [0, *range(every - 1, teacher.T, every)]
     found = measure(teacher, x0, c, sentences, times, each=1, pairs=pairs, watch=tqdm)
-    command = f"rcedu text-conditioning --absent {shlex.quote(absent)} --pairs {pairs} --every {every}"
-    result = {"provenance": provenance(command, preset()), "absent": absent, "pairs": pairs, **found.as_result()}
-    write_json(out or measured_file(), result)
+    command = command_line("text-conditioning", absent=absent, pairs=pairs, every=every)
+    write_result(out or measured_file(), command, {"absent": absent, "pairs": pairs, **found.as_result()})
     print(found.in_words(teacher.T))
 
 

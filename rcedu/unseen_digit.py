@@ -19,11 +19,12 @@ from rcedu.classifier import DigitClassifier
 from rcedu.conditions import LabelTable, labels_without
 from rcedu.data import mnist
 from rcedu.distillation import DistilledStudent, distillation_step
-from rcedu.files import UsageError, write_json
+from rcedu.files import UsageError
 from rcedu.metrics import FeatureFID
 from rcedu.models import DiffusionModel
-from rcedu.recipes import Shipped, preset
-from rcedu.report import provenance, summarize
+from rcedu.provenance import write_result
+from rcedu.recipes import Shipped
+from rcedu.report import summarize
 from rcedu.schedules import CHOICES, label, schedule
 from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
 from rcedu.training import Record, fit_to_the_end
@@ -221,5 +222,5 @@ def run_all(runs: dict[str, StudentRun], folder: Path, *, jobs: int | None = Non
 def write_results(path: Path, results: dict[str, dict], command: str) -> dict[str, dict]:
     """Write one seed's results with provenance and intervals; returns the rows of the table, by arm."""
     rows = {name: summarize([result]) for name, result in results.items()}
-    write_json(path, {"provenance": provenance(command, preset()), "rows": rows, "runs": results})
+    write_result(path, command, {"rows": rows, "runs": results})
     return rows

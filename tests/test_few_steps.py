@@ -354,7 +354,7 @@ def test_the_command_writes_the_table_and_the_networks(tmp_path, monkeypatch, ca
     monkeypatch.setenv("RCEDU_RUNS", str(tmp_path / "elsewhere"))
     main(f"few-steps digits --seeds 0 --samplers deterministic --also {out} --out {again}".split())
     assert read_json(again)["rows"] == stored["rows"] and not (tmp_path / "elsewhere").exists()
-    assert read_json(again)["provenance"]["taken over"]["runs"] == ["digits/seed-0"]
+    assert read_json(again)["taken over"]["runs"] == ["digits/seed-0"]
     with pytest.raises(SystemExit) as refused:
         main(f"few-steps digits --seeds 0 --samplers deterministic --also {out} --ship {tmp_path / 'no'}".split())
     assert refused.value.code == 2 and "are not here" in capsys.readouterr().err

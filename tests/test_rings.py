@@ -18,7 +18,7 @@ RINGS = [
         "training", "checkpoints", "metrics", "distillation", "guided_distillation", "recipes", "unseen_digit", "report",
         "anatomy", "latency", "notebooks", "formulas", "plots", "panels", "diagrams", "widgets", "conditioning",
         "schedules",
-        "workers", "side_by_side", "cli", "text_commands", "pipeline_commands", "speed_commands",
+        "workers", "side_by_side", "provenance", "cli", "text_commands", "pipeline_commands", "speed_commands",
         "benchmark", "usual_loop", "race",
         "mini_sd", "mini_sd_anatomy", "mini_sd_training", "mini_sd_making", "text_data", "text_students", "text_tables",
         "images",

@@ -1,0 +1,66 @@
+"""Where a number comes from: result files say which command made them, in which preset, on which machine and day."""
+
+import datetime
+import os
+import platform
+import shlex
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rcedu.files import save_tensors, write_json
+from rcedu.recipes import preset
+
+
+def machine() -> str:
+    """This machine in a few words: GPU, or CPU and cores."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name(0)
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        name = models[0] if models else name
+    return f"{name}, {os.cpu_count()} cores ({torch.backends.cpu.get_cpu_capability()}), {platform.system()}"
+
+
+def provenance(command: str) -> dict[str, str]:
+    """What stands in every result file."""
+    return {
+        "command": command,
+        "preset": preset(),
+        "machine": machine(),
+        "torch": torch.__version__,
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def command_line(*words: str, **options) -> str:
+    """The command as one types it, its preset in front: `RCEDU_PRESET=cpu rcedu unseen arms --seeds 0 1 --digit 3`.
+
+    options  None and () are left out; of several values each is a word
+    """
+    line = [f"RCEDU_PRESET={preset()} rcedu", shlex.join(words)]
+    for name, value in options.items():
+        values = value if isinstance(value, tuple) else (value,)
+        if value is not None and values:
+            line += [f"--{name.replace('_', '-')}", shlex.join(f"{x:g}" if isinstance(x, float) else str(x) for x in values)]
+    return " ".join(line)
+
+
+def write_result(
+    path: Path, command: str, result: dict, *, pictures: dict[str, Tensor] | None = None, seed: int | None = None
+) -> None:
+    """Write a result as JSON with its provenance, and what was drawn beside it.
+
+    pictures  go to <path's stem>-pictures.safetensors, with the command and the `seed` that drew them
+    """
+    if pictures is not None:
+        save_tensors(beside(path, "-pictures.safetensors"), pictures, {"command": command, "seed": seed})
+    write_json(path, {"provenance": provenance(command), **result})
+
+
+def beside(path: Path, ending: str) -> Path:
+    """A file beside a result's, of the same name but for its ending."""
+    return path.with_name(path.stem + ending)

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test bench lab notebooks book lint clean
+.PHONY: help demo test bench lab notebooks book assignments lint clean
 help:
 	@echo "make demo       the held-out digit from end to end: table, web page and picture in runs/demo"
 	@echo "make test       the whole suite, notebooks included, in smoke mode"
@@ -11,6 +11,7 @@ help:
 	@echo "make lab        JupyterLab on notebooks/"
 	@echo "make notebooks  execute notebooks/*.py and rewrite the paired .ipynb"
 	@echo "make book       the walk as a website, offline and searchable, from the notebooks as committed: dist/book"
+	@echo "make assignments  what a course hands out, and what grades it: dist/course"
 	@echo "make lint       ruff"
 
 $(VENV)/.installed: pyproject.toml
@@ -38,6 +39,9 @@ book: $(VENV)/.installed
 	rm -rf dist/book
 	$(BIN)/python -m sphinx -q -E -c book -d build/book . dist/book
 	@echo "open dist/book/index.html in a browser"
+
+assignments: $(VENV)/.installed
+	$(BIN)/python -m rcedu assignments
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check rcedu tests book

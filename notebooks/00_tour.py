@@ -114,6 +114,7 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | | `schedules`, `conditioning` | $p(t)$ by name; how much the condition matters (notebook 03) |
 # | | `metrics`, `report`, `provenance`, `plots`, `few_step_figures`, `diagrams`, `panels`, `widgets` | scores, tables, figures, explorers |
 # | | `notebooks`, `cli`, `pipeline_commands`, `text_commands`, `few_step_commands`, `speed_commands`, `side_by_side`, `workers` | pages, commands; several trainings at once |
+# | | `assignments`, `checks` | assignments made and graded |
 # | | `anatomy`, `latency`, `benchmark`, `usual_loop`, `race` | MACs and step times; how long a picture takes; our step in a race with the usual one |
 #
 # Any function's source is one cell away:

@@ -232,7 +232,20 @@ def notebooks(names: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
         print(f"{write_pair(source)}: {time.perf_counter() - start:.0f} s, preset {preset()}", flush=True)
 
 
-COMMANDS = (classifier, teacher, cache, strokes, judge, conditioning, unseen, compare, demo, notebooks)
+def assignments(out: Path | None = None) -> None:
+    """Make what a course hands out and what grades it, from notebooks/assignments: student/ and autograder/, both anew.
+
+    Args:
+        out: the folder, which is emptied; default dist/course of the checkout.
+    """
+    from rcedu.assignments import build
+
+    folder = out or data_folder().parent / "dist" / "course"
+    names = build(folder)
+    print(f"{len(names)} assignments: {folder / 'student'} to hand out, {folder / 'autograder'} to grade with")
+
+
+COMMANDS = (classifier, teacher, cache, strokes, judge, conditioning, unseen, compare, demo, notebooks, assignments)
 COMMANDS += pipeline_commands.COMMANDS + text_commands.COMMANDS + few_step_commands.COMMANDS + speed_commands.COMMANDS
 
 

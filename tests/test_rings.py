@@ -18,7 +18,7 @@ RINGS = [
         "training", "checkpoints", "metrics", "distillation", "guided_distillation", "recipes", "unseen_digit", "report",
         "anatomy", "latency", "notebooks", "formulas", "plots", "panels", "diagrams", "widgets", "conditioning",
         "schedules",
-        "workers", "side_by_side", "provenance", "cli", "text_commands", "pipeline_commands", "speed_commands",
+        "workers", "side_by_side", "provenance", "assignments", "cli", "text_commands", "pipeline_commands", "speed_commands",
         "benchmark", "usual_loop", "race",
         "mini_sd", "mini_sd_anatomy", "mini_sd_training", "mini_sd_making", "text_data", "text_students", "text_tables",
         "images",
@@ -26,6 +26,7 @@ RINGS = [
         "small_and_fast", "editing", "edits", "edit_tables", "edit_figures", "edit_frames", "strokes",
     },
 ]  # fmt: skip
+RINGS[2] |= {"checks"}  # a folder: a module an assignment
 RING_OF = {name: ring for ring, names in enumerate(RINGS) for name in names}
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))
 STANDARD = {"collections", "contextlib", "typing", "math", "functools", "itertools", "dataclasses", "__future__"}

@@ -1,0 +1,224 @@
+"""Assignment 1: noise, v-prediction, guidance and DDIM."""
+
+from typing import NamedTuple
+
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler
+from torch import Tensor
+
+from rcedu.checks import CheckFailed, question, same, unpacked
+from rcedu.checks.variants import variant as variant_of
+from rcedu.noise import alpha_sigma as our_alpha_sigma
+from rcedu.sampling import ddim, finish
+from rcedu.sampling import time_grid as our_time_grid
+
+
+def _alpha_sigma(alphas_cumprod: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    alpha_bar = alphas_cumprod[t].view(-1, 1, 1, 1)
+    return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+
+
+def _ddim_step(x_t: Tensor, v: Tensor, t: int, t_next: int, alphas_cumprod: Tensor) -> Tensor:
+    x_0, eps = REFERENCE["x_0_and_eps"](x_t, v, *_alpha_sigma(alphas_cumprod, torch.tensor([t])))
+    return x_0 if t_next == -1 else REFERENCE["q_sample"](x_0, eps, *_alpha_sigma(alphas_cumprod, torch.tensor([t_next])))
+
+
+REFERENCE = {
+    "alpha_sigma": _alpha_sigma,
+    "q_sample": lambda x_0, eps, alpha_t, sigma_t: alpha_t * x_0 + sigma_t * eps,
+    "velocity": lambda x_0, eps, alpha_t, sigma_t: alpha_t * eps - sigma_t * x_0,
+    "x_0_and_eps": lambda x_t, v, alpha_t, sigma_t: (alpha_t * x_t - sigma_t * v, sigma_t * x_t + alpha_t * v),
+    "guided": lambda v_c, v_null, w: (1 + w) * v_c - w * v_null,
+    "time_grid": our_time_grid,
+    "ddim_step": _ddim_step,
+}
+
+
+class Setting(NamedTuple):
+    """What a question is tried with."""
+
+    scheduler: DDPMScheduler
+    alphas_cumprod: Tensor  # (T,)
+    x_0: Tensor  # (B, 4, 6, 6)
+    eps: Tensor
+    t: Tensor  # (B,), the first 0, the last T - 1
+
+
+def setting(variant: int) -> Setting:
+    generator = torch.Generator().manual_seed(variant)
+    scheduler = variant_of(variant).scheduler(T=1000)
+    B = 4 + variant % 3
+    x_0, eps = (torch.randn(B, 4, 6, 6, generator=generator, dtype=torch.float64) for _ in range(2))
+    t = torch.randint(100, 900, (B,), generator=generator).sort().values
+    t[0], t[-1] = 0, 999
+    scheduler.alphas_cumprod = scheduler.alphas_cumprod.double()
+    return Setting(scheduler, scheduler.alphas_cumprod, x_0, eps, t)
+
+
+def _factors(at: Setting) -> tuple[Tensor, Tensor]:
+    """alpha_t and sigma_t (B, 1, 1, 1), by what diffusers makes of ones and zeros."""
+    one, zero = torch.ones_like(at.x_0[:, :1, :1, :1]), torch.zeros_like(at.x_0[:, :1, :1, :1])
+    return at.scheduler.add_noise(one, zero, at.t), at.scheduler.add_noise(zero, one, at.t)
+
+
+@question(REFERENCE)
+def alpha_sigma(answer, *, variant: int) -> None:
+    at = setting(variant)
+    alpha, sigma = _factors(at)
+    got = unpacked("alpha_sigma", answer(at.alphas_cumprod, at.t), 2)
+    batch = "it has to multiply a batch of pictures (B, C, H, W)"
+    squared = "this is its square: alphas_cumprod holds alpha_t^2"
+    exchanged = "at t = 0 it is {}, at t = T - 1 {}: which of the two belongs to the picture, which to the noise?"
+    same("alpha_t", got[0], alpha, shape_hint=batch, mistakes=[
+        (alpha**2, squared), (sigma, exchanged.format("nearly 0", "nearly 1")),
+    ])  # fmt: skip
+    same("sigma_t", got[1], sigma, shape_hint=batch, mistakes=[
+        (sigma**2, "this is its square; alpha_t^2 and sigma_t^2 sum to 1"),
+        (1 - alpha, "alpha_t and sigma_t sum to 1 here; it is their squares that do"),
+        (alpha, exchanged.format("nearly 1", "nearly 0")),
+    ])  # fmt: skip
+
+
+@question(REFERENCE)
+def q_sample(answer, *, variant: int) -> None:
+    at = setting(variant)
+    alpha, sigma = _factors(at)
+    same("x_t", answer(at.x_0, at.eps, alpha, sigma), at.scheduler.add_noise(at.x_0, at.eps, at.t), mistakes=[
+        (at.x_0 + sigma * at.eps, "the noise is right, but the picture is still there in full at t = T - 1"),
+        (sigma * at.x_0 + alpha * at.eps, "at t = 0 it is noise and at t = T - 1 the picture: is the direction reversed?"),
+        (alpha**2 * at.x_0 + sigma**2 * at.eps, "right at both ends, and too small between them: "
+         "alpha_t and sigma_t are not to be squared again"),
+    ])  # fmt: skip
+
+
+@question(REFERENCE)
+def velocity(answer, *, variant: int) -> None:
+    at = setting(variant)
+    alpha, sigma = _factors(at)
+    expected = at.scheduler.get_velocity(at.x_0, at.eps, at.t)
+    same("v", answer(at.x_0, at.eps, alpha, sigma), expected, mistakes=[
+        (-expected, "the sign is the other one: at t = 0, v is nearly eps, not -eps"),
+        (alpha * at.x_0 - sigma * at.eps, "at t = 0 it is nearly x_0; v is nearly eps there"),
+        (alpha * at.eps + sigma * at.x_0, "at t = 0 it is right, at t = T - 1 it has the wrong sign"),
+    ])  # fmt: skip
+
+
+@question(REFERENCE)
+def x_0_and_eps(answer, *, variant: int) -> None:
+    at = setting(variant)
+    alpha, sigma = _factors(at)
+    x_t, v = alpha * at.x_0 + sigma * at.eps, alpha * at.eps - sigma * at.x_0
+    got = unpacked("x_0_and_eps", answer(x_t, v, alpha, sigma), 2)
+    exchanged = "this is the other one of the two: look at their order"
+    same("x_0", got[0], at.x_0, mistakes=[
+        (at.eps, exchanged), (alpha * x_t + sigma * v, "right at t = 0 only: a rotation back turns the other way"),
+        (x_t - sigma * v, "right at t = 0 only: alpha_t is missing somewhere"),
+        ((x_t - sigma * v) / alpha, "v is not eps: put x_t and v into what you return, and see what is left"),
+    ])  # fmt: skip
+    same("eps", got[1], at.eps, mistakes=[
+        (at.x_0, exchanged), (alpha * v - sigma * x_t, "right at t = 0 only: a rotation back turns the other way"),
+        (v, "that is v itself, which is eps at t = 0 only"),
+    ])  # fmt: skip
+
+
+@question(REFERENCE)
+def guided(answer, *, variant: int) -> None:
+    at = setting(variant)
+    c, null, w = at.x_0, at.eps, 0.5 + variant % 4
+    for value in (w, 0.0):
+        expected = c + value * (c - null)
+        same(f"at w = {value:g}, the prediction", answer(c, null, value), expected, mistakes=[
+            (null + value * (c - null), "this is guidance_scale's convention, and w = guidance_scale - 1"),
+            (null + value * (null - c), "the two predictions are exchanged"),
+            ((1 + value) * c + value * null, "the two weights have to sum to 1"),
+        ])  # fmt: skip
+
+
+@question(REFERENCE)
+def time_grid(answer, *, variant: int) -> None:
+    for steps, T in ((4, 1000), (12, 1000), (10 + variant % 7, 1000), (5 + variant % 3, 50)):
+        scheduler = DDIMScheduler(num_train_timesteps=T, timestep_spacing="trailing")
+        scheduler.set_timesteps(steps)
+        expected = scheduler.timesteps.tolist()
+        got = answer(steps, T)
+        if got is None or got is ...:
+            raise CheckFailed("time_grid returned nothing yet")
+        got = [int(t) for t in got]
+        if got == expected:
+            continue
+        of = f"of {steps} steps, T = {T}: "
+        if got == expected[::-1]:
+            raise CheckFailed(of + "the right times, from clean to noisy: sampling goes the other way")
+        if len(got) != len(expected):
+            raise CheckFailed(of + f"{steps} times expected, got {len(got)}")
+        if got[0] != T - 1:
+            raise CheckFailed(of + f"pure noise belongs to t = {T - 1}, and you begin at t = {got[0]}")
+        if got[-1] == 0:
+            raise CheckFailed(of + "the last evaluation is at t = 0, where nothing is left to do: the times are to be "
+                              "i = 1 ... N steps of T / N, less 1")  # fmt: skip
+        first = next(i for i, (a, b) in enumerate(zip(got, expected, strict=True)) if a != b)
+        raise CheckFailed(of + f"the times are off by up to {max(abs(a - b) for a, b in zip(got, expected, strict=True))}, "
+                          f"first at place {first}: is anything cut off where it should be rounded?")  # fmt: skip
+
+
+@question(REFERENCE)
+def ddim_step(answer, *, variant: int) -> None:
+    at, steps = setting(variant), 20
+    scheduler = DDIMScheduler.from_config(at.scheduler.config, clip_sample=False, set_alpha_to_one=True)
+    scheduler.set_timesteps(steps)
+    scheduler.alphas_cumprod = at.alphas_cumprod
+    scheduler.final_alpha_cumprod = torch.ones((), dtype=torch.float64)
+    for t in (950, 300 + 50 * (variant % 5), 20):
+        t_next = t - 1000 // steps if t >= 1000 // steps else -1
+        now = at._replace(t=torch.full_like(at.t, t))
+        alpha, sigma = _factors(now)
+        x_t, v = alpha * at.x_0 + sigma * at.eps, alpha * at.eps - sigma * at.x_0
+        expected = scheduler.step(v, t, x_t, eta=0.0).prev_sample
+        got = answer(x_t, v, t, t_next, at.alphas_cumprod)
+        again = answer(x_t, v, t, t_next, at.alphas_cumprod)
+        if isinstance(got, Tensor) and isinstance(again, Tensor) and not torch.equal(got, again):
+            raise CheckFailed("the same step twice ends in two places: DDIM adds no noise on its way")
+        a_next, s_next = (at.alphas_cumprod[t_next].sqrt(), (1 - at.alphas_cumprod[t_next]).sqrt())
+        same(f"the step from t = {t} to {t_next}", got, expected, mistakes=[
+            (a_next * at.x_0 + s_next * at.eps, "right for every t_next but -1, where nothing of the noise should be left. "
+             "What is the element of number -1 of a tensor?"),
+            (x_t, "x_t comes back as it was: which time do the factors belong to?"),
+            (at.x_0, "this is x_0 itself: the noise that is still there at t_next is missing"),
+        ])  # fmt: skip
+
+
+@question(REFERENCE)
+def sample(answer, *, variant: int) -> None:
+    """Tried on a teacher that is known in closed form: the data of condition c are N(c, 0.25), without one N(0, 1)."""
+    at, w, steps = setting(variant), 0.5 + variant % 3, 6 + variant % 5
+    c = torch.linspace(-1, 1, len(at.t), dtype=torch.float64).view(-1, 1, 1, 1)
+
+    def v(x_t: Tensor, t: Tensor, c: Tensor | None) -> Tensor:
+        alpha, sigma = our_alpha_sigma(at.scheduler, t, dtype=torch.float64)
+        mean, variance = (0.0, 1.0) if c is None else (c, 0.25)
+        x_0 = mean + alpha * variance / (alpha**2 * variance + sigma**2) * (x_t - alpha * mean)
+        return (alpha * x_t - x_0) / sigma
+
+    def reference(guidance: float, unguided=False) -> Tensor:
+        def predict(x_t, t):
+            return v(x_t, t, c) if unguided else v(x_t, t, c) + guidance * (v(x_t, t, c) - v(x_t, t, None))
+
+        return finish(ddim(predict, at.eps, scheduler=at.scheduler, steps=steps))
+
+    asked = []
+
+    def counted(x_t, t, c=None):
+        asked.append(int(torch.as_tensor(t).flatten()[0]))
+        return v(x_t, torch.as_tensor(t).expand(len(x_t)), c)
+
+    got = answer(counted, at.eps, c, w, steps, at.alphas_cumprod)
+    if asked and asked[0] < asked[-1]:
+        raise CheckFailed(f"the network was first asked at t = {asked[0]} and last at {asked[-1]}: noise comes first")
+    if len(asked) not in (0, 2 * steps):
+        raise CheckFailed(
+            f"{steps} guided steps ask the network {2 * steps} times, with and without c; yours asked {len(asked)} times"
+        )
+    same("the sample", got, reference(w), mistakes=[
+        (reference(w, unguided=True), "that is what w = 0 draws"),
+        (reference(w - 1), "that is what w - 1 would draw: which convention is your guidance in?"),
+    ])  # fmt: skip

@@ -1,0 +1,179 @@
+"""The assignments: right answers earn full marks, each wrong one loses its own question and is told why; and nothing leaks."""
+
+import contextlib
+import importlib
+import io
+import re
+import types
+import zipfile
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from rcedu.assignments import build, sources
+from rcedu.checks import CheckFailed
+from rcedu.checks.variants import variant
+
+MODULES = {"1_noise_and_guidance": "noise"}  # whose checks, and whose wrong answers
+SOURCES = {path.stem: path for path in sources()}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    out = tmp_path_factory.mktemp("dist")
+    assert build(out) == list(SOURCES)
+    return out
+
+
+def cells(path: Path) -> list:
+    return nbformat.read(path, as_version=4).cells
+
+
+def questions(path: Path) -> list[str]:
+    """The questions that tests grade, by name."""
+    return [name for cell in cells(path) for name in cell.metadata.get("otter", {}).get("tests", ())]
+
+
+def answered(path: Path) -> dict:
+    """The names of a notebook after its first cell, which sets it up, and all of its answers; nothing else has run."""
+    code = [cell for cell in cells(path) if cell.cell_type == "code"]
+    space = {"__name__": "__main__"}
+    for cell in [code[0], *(cell for cell in code if cell.metadata.get("otter"))]:
+        exec(re.sub("^%.*$", "", cell.source, flags=re.M), space)
+    return space
+
+
+def hidden_tests(archive: Path) -> dict[str, list]:
+    """question -> its hidden tests, as Otter runs them: functions of what stands in the notebook."""
+    found = {}
+    with zipfile.ZipFile(archive) as files:
+        for name in files.namelist():
+            if name.startswith("tests/") and name.endswith(".py"):
+                space = {}
+                exec(files.read(name).decode(), space)
+                found[space["name"]] = [test for test in space.values() if callable(getattr(test, "test_func", None))]
+    return found
+
+
+def lost(space: dict, archive: Path, module) -> dict[str, list[str]]:
+    """question -> what the checks in the notebook and the hidden tests complain of."""
+    complaints = {}
+    for name, hidden in hidden_tests(archive).items():
+        public = [lambda name=name: getattr(module, name)(space[name], variant=space["STUDENT"])]
+        for test in [
+            *public,
+            *(lambda test=test: test.test_func(**{key: space[key] for key in _wants(test)}) for test in hidden),
+        ]:
+            try:
+                with contextlib.redirect_stdout(io.StringIO()):
+                    test()
+            except CheckFailed as error:
+                complaints.setdefault(name, []).append(str(error))
+    return complaints
+
+
+def _wants(test) -> list[str]:
+    code = test.test_func.__code__
+    return list(code.co_varnames[: code.co_argcount])
+
+
+def wrong_answers() -> list:
+    found = []
+    for source, module in MODULES.items():
+        answers = importlib.import_module(f"wrong_answers.{module}")
+        found += [pytest.param(source, name, id=f"{module}-{name}") for name in vars(answers) if "__" in name.strip("_")]
+    return found
+
+
+def test_every_assignment_is_graded_here():
+    assert list(MODULES) == list(SOURCES)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_right_answers_earn_full_marks(built, source):
+    module = importlib.import_module(f"rcedu.checks.{MODULES[source]}")
+    asked = questions(built / "autograder" / f"{source}.ipynb")
+    assert len(asked) >= 5 and set(asked) == set(hidden_tests(built / "autograder" / f"{source}.zip"))
+    for student in (0, 5, 41):
+        space = answered(built / "autograder" / f"{source}.ipynb") | {"STUDENT": student}
+        assert lost(space, built / "autograder" / f"{source}.zip", module) == {}
+    wrong = [param.values[1].split("__")[0] for param in wrong_answers() if param.values[0] == source]
+    assert all(wrong.count(question) >= 3 for question in asked), "three typical wrong answers a question"
+
+
+@pytest.mark.parametrize("source, name", wrong_answers())
+def test_a_wrong_answer_loses_its_question_and_is_told_why(built, source, name):
+    """No other question is lost with it, though others use it; and other numbers find it too."""
+    module = MODULES[source]
+    wrong = getattr(importlib.import_module(f"wrong_answers.{module}"), name)
+    space, question = answered(built / "autograder" / f"{source}.ipynb"), name.split("__")[0]
+    space[question] = types.FunctionType(wrong.__code__, space, question, wrong.__defaults__)
+    complaints = lost(space, built / "autograder" / f"{source}.zip", importlib.import_module(f"rcedu.checks.{module}"))
+    assert list(complaints) == [question]
+    assert len(complaints[question]) == 1 + len(hidden_tests(built / "autograder" / f"{source}.zip")[question])
+    assert wrong.__doc__ in complaints[question][0]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_is_not_written_yet_is_told_so(built, source):
+    """A student who has not begun: every check says so in a line; nothing else in the answers' cells fails."""
+    module = importlib.import_module(f"rcedu.checks.{MODULES[source]}")
+    space = answered(built / "student" / f"{source}.ipynb")
+    complaints = lost(space, built / "autograder" / f"{source}.zip", module)
+    assert sorted(complaints) == sorted(questions(built / "student" / f"{source}.ipynb"))
+    for said in (complaint for of in complaints.values() for complaint in of):
+        assert re.search("still to be written|returned nothing|is missing", said), said
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_nothing_leaks(built, source):
+    """No line of a solution and no hidden number is in what students get; nor Otter, which Colab cannot install."""
+    text = SOURCES[source].read_text(encoding="utf-8")
+    given = "\n".join(cell.source for cell in cells(built / "student" / f"{source}.ipynb"))
+    hidden = set(re.findall(r"STUDENT \+ (\d+)", text))
+    solutions = re.findall(r"# BEGIN SOLUTION\n(?!\n)(.*?)# END SOLUTION", text, flags=re.S)
+    lines = {line.strip() for part in solutions for line in part.splitlines() if len(line.strip()) > 12 and "# %%" not in line}
+    lines |= {line.split("# SOLUTION")[0].strip() for line in text.splitlines() if line.endswith("# SOLUTION")}
+    assert hidden and len(lines) >= 5
+    assert not [secret for secret in (*hidden, *lines) if secret in given]
+    assert "otter" not in given and "SOLUTION" not in given and "Rubric" not in given
+    assert {path.name for path in (built / "student").iterdir()} == {f"{name}.ipynb" for name in SOURCES}
+
+
+def test_otter_takes_off_what_a_wrong_answer_costs(built, tmp_path, monkeypatch):
+    """The whole way, once: a notebook that a student hands in, all of its cells run, graded by the archive."""
+    from otter.api import grade_submission
+
+    monkeypatch.setenv("RCEDU_PRESET", "smoke")
+    name = "1_noise_and_guidance"
+    notebook = nbformat.read(built / "autograder" / f"{name}.ipynb", as_version=4)
+    right = "return (1 + w) * v_c - w * v_null"
+    (cell,) = (cell for cell in notebook.cells if right in cell.source)
+    cell.source = cell.source.replace(right, "return v_null + w * (v_c - v_null)")
+    nbformat.write(notebook, tmp_path / "handed_in.ipynb")
+    monkeypatch.chdir(tmp_path)
+    graded = grade_submission(str(tmp_path / "handed_in.ipynb"), str(built / "autograder" / f"{name}.zip"), quiet=True)
+    scores = {
+        question: result.score
+        for question, result in graded.results.items()
+        if question in questions(built / "student" / f"{name}.ipynb")
+    }
+    assert scores.pop("guided") == 0 and set(scores.values()) == {1} and len(scores) == 7
+
+
+def test_checks_print_and_say_it_shortly(capsys):
+    from rcedu.checks import noise
+
+    noise.guided(lambda c, null, w: (1 + w) * c - w * null)
+    assert capsys.readouterr().out == "guided: right\n"
+    with pytest.raises(CheckFailed, match="guided stopped with ZeroDivisionError: division by zero") as caught:
+        noise.guided(lambda c, null, w: 1 / 0)
+    assert caught.value._render_traceback_() == ["Not yet: guided stopped with ZeroDivisionError: division by zero"]
+
+
+def test_students_differ():
+    """No two of sixty have everything alike, and every digit is held out by somebody."""
+    of = [variant(number) for number in range(60)]
+    assert len(set(of)) == 60 and {one.digit for one in of} == set(range(10)) and variant(7) == of[7]
+    assert len({one._replace(seed=0) for one in of}) > 40

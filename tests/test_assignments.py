@@ -15,7 +15,10 @@ from rcedu.assignments import build, sources
 from rcedu.checks import CheckFailed
 from rcedu.checks.variants import variant
 
-MODULES = {"1_noise_and_guidance": "noise"}  # whose checks, and whose wrong answers
+MODULES = {
+    "1_noise_and_guidance": "noise",
+    "2_random_conditioning": "random_conditioning",
+}  # whose checks, and whose wrong answers
 SOURCES = {path.stem: path for path in sources()}
 
 

@@ -1,0 +1,146 @@
+"""Typical wrong answers to assignment 2. A name is the question and what is wrong; the docstring, what the check has to say."""
+
+import torch
+
+p_exponential = None  # the graded notebook has its own
+
+
+def p_exponential__reversed(t, T, k):
+    """it falls with t"""
+    return torch.exp(-k * t / T)
+
+
+def p_exponential__not_in_shares_of_T(t, T, k):
+    """counted in shares of T"""
+    return torch.exp(-k * (T - t).float())
+
+
+def p_exponential__of_keeping(t, T, k):
+    """probability of *not* swapping"""
+    return 1 - torch.exp(-k * (1 - t / T))
+
+
+def p_exponential__nothing_at_0(t, T, k):
+    """it is 0 at t = 0"""
+    return 1 - torch.exp(-k * t / T)
+
+
+def swap__one_coin(c, t, pool, p, generator):
+    """one coin for the whole batch"""
+    replaced = torch.rand(1, generator=generator).expand(len(c)) < p(t).mean()
+    strangers = pool[torch.randint(len(pool), (len(c),), generator=generator)]
+    return torch.where(replaced.view(-1, *[1] * (c.ndim - 1)), strangers, c), replaced
+
+
+def swap__within_the_batch(c, t, pool, p, generator):
+    """not from the pool"""
+    replaced = torch.rand(len(c), generator=generator) < p(t)
+    strangers = c[torch.randperm(len(c), generator=generator)]
+    return torch.where(replaced.view(-1, *[1] * (c.ndim - 1)), strangers, c), replaced
+
+
+def swap__the_coin_turned(c, t, pool, p, generator):
+    """the coin falls on the wrong side"""
+    replaced = torch.rand(len(c), generator=generator) > p(t)
+    strangers = pool[torch.randint(len(pool), (len(c),), generator=generator)]
+    return torch.where(replaced.view(-1, *[1] * (c.ndim - 1)), strangers, c), replaced
+
+
+def swap__in_place(c, t, pool, p, generator):
+    """c itself has been changed"""
+    replaced = torch.rand(len(c), generator=generator) < p(t)
+    c[replaced] = pool[torch.randint(len(pool), (len(c),), generator=generator)][replaced]
+    return c, replaced
+
+
+def swap__number_by_number(c, t, pool, p, generator):
+    """swapped whole or not at all"""
+    replaced = torch.rand(len(c), generator=generator) < p(t)
+    strangers = pool[torch.randint(len(pool), (len(c),), generator=generator)]
+    if c.ndim == 1:
+        return torch.where(replaced, strangers, c), replaced
+    return torch.where(torch.rand(c.shape, generator=generator) < 0.5, strangers, c), replaced
+
+
+def swap__one_p_for_all(c, t, pool, p, generator):
+    """every sample has its own t"""
+    replaced = torch.rand(len(c), generator=generator) < p(t).mean()
+    strangers = pool[torch.randint(len(pool), (len(c),), generator=generator)]
+    return torch.where(replaced.view(-1, *[1] * (c.ndim - 1)), strangers, c), replaced
+
+
+def swap__without_saying_so(c, t, pool, p, generator):
+    """swap has to return 2 things, and returned one Tensor"""
+    replaced = torch.rand(len(c), generator=generator) < p(t)
+    strangers = pool[torch.randint(len(pool), (len(c),), generator=generator)]
+    return torch.where(replaced.view(-1, *[1] * (c.ndim - 1)), strangers, c)
+
+
+def data_and_pool__without_its_label(c, digit):
+    """how would the student ever be asked for one"""
+    return (c != digit).nonzero().flatten(), torch.tensor([label for label in range(10) if label != digit])
+
+
+def data_and_pool__the_wrong_rows(c, digit):
+    """the rows are only those of the digit"""
+    return (c == digit).nonzero().flatten(), torch.arange(10)
+
+
+def data_and_pool__everything(c, digit):
+    """the rows are also those of the digit"""
+    return torch.arange(len(c)), torch.arange(10)
+
+
+def data_and_pool__a_mask(c, digit):
+    """rows should be a tensor of row numbers"""
+    return c != digit, torch.arange(10)
+
+
+def distillation_loss__the_teacher_asked_the_old(teacher, student, x_t, t, c, c_hat):
+    """asked about different conditions"""
+    with torch.no_grad():
+        target = teacher(x_t, t, c)
+    return (student(x_t, t, c_hat) - target).square().mean()
+
+
+def distillation_loss__no_swap(teacher, student, x_t, t, c, c_hat):
+    """where is the swap"""
+    with torch.no_grad():
+        target = teacher(x_t, t, c)
+    return (student(x_t, t, c) - target).square().mean()
+
+
+def distillation_loss__the_teacher_learns(teacher, student, x_t, t, c, c_hat):
+    """the teacher's weights get a gradient"""
+    return (student(x_t, t, c_hat) - teacher(x_t, t, c_hat)).square().mean()
+
+
+def distillation_loss__no_gradient(teacher, student, x_t, t, c, c_hat):
+    """the loss has no gradient"""
+    with torch.no_grad():
+        return (student(x_t, t, c_hat) - teacher(x_t, t, c_hat)).square().mean()
+
+
+def distillation_loss__a_sum(teacher, student, x_t, t, c, c_hat):
+    """grow with the batch"""
+    return (student(x_t, t, c_hat) - teacher(x_t, t, c_hat).detach()).square().sum()
+
+
+def times_asked__for_any_digit(k, T, steps, batch_size, pool_size):
+    """not all of them for that digit"""
+    return steps * batch_size * p_exponential(torch.arange(T), T, k).mean()
+
+
+def times_asked__without_the_batch(k, T, steps, batch_size, pool_size):
+    """batches of one"""
+    return steps * p_exponential(torch.arange(T), T, k).mean() / pool_size
+
+
+def times_asked__always_swapped(k, T, steps, batch_size, pool_size):
+    """as if every condition were swapped"""
+    return steps * batch_size / pool_size
+
+
+def times_asked__p_in_the_middle(k, T, steps, batch_size, pool_size):
+    """is not its mean"""
+    return steps * batch_size * p_exponential(torch.tensor(T // 2), T, k) / pool_size

@@ -15,10 +15,11 @@ from rcedu.assignments import build, sources
 from rcedu.checks import CheckFailed
 from rcedu.checks.variants import variant
 
-MODULES = {
+MODULES = {  # whose checks, and whose wrong answers
     "1_noise_and_guidance": "noise",
     "2_random_conditioning": "random_conditioning",
-}  # whose checks, and whose wrong answers
+    "3_surgery": "surgery",
+}
 SOURCES = {path.stem: path for path in sources()}
 
 

@@ -1,0 +1,419 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [raw]
+# # ASSIGNMENT CONFIG
+# name: 3_surgery
+# init_cell: false
+# check_all_cell: false
+# export_cell: false
+# tests:
+#   ok_format: false
+
+# %% [markdown]
+# # Assignment 3 · Surgery
+#
+# Make a UNet smaller without retraining it from nothing: count what it costs, leave blocks out, give the student its teacher's weights, and tap the layers whose features it shall copy. Then see what inheriting is worth.
+#
+# **Before**: notebooks 01, 02 and 04. **Time**: 60 to 90 minutes of yours, two minutes of two cores. **Points**: 9.
+#
+# After each question a cell checks your answer. It says what is off and by how much; it does not say how to mend it. When you hand in, other networks are tried as well.
+
+# %%
+# %matplotlib inline
+import torch
+from diffusers import UNet2DConditionModel
+
+from rcedu import plots
+from rcedu.checks import surgery
+from rcedu.checks.variants import variant
+from rcedu.recipes import Shipped, preset
+
+STUDENT = 0  # put your number here
+
+mine = variant(STUDENT)
+shipped = Shipped()
+teacher = shipped.teacher
+print(f"student {STUDENT}; the teacher's UNet has {sum(p.numel() for p in teacher.unet.parameters()):,} parameters")
+for name, block in teacher.unet.named_children():
+    print(f"   {name:15}{sum(p.numel() for p in block.parameters()):>9,}")
+
+# %% [markdown]
+# ## What does it cost?
+#
+# The time of a UNet goes into its convolutions. A *MAC* is one multiplication together with the addition that follows it. Every value that comes out of a convolution is a sum of products, one for each weight that looks at it.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: conv_macs
+# points: 1
+# check_cell: false
+
+# %% [markdown]
+# **Question 1.** The MACs of a `torch.nn.Conv2d` (with `padding` such that only the stride shrinks the picture) for one picture of `height` x `width` pixels that goes *in*. The bias is not counted. Mind the stride, and `conv.groups`: the shape of `conv.weight` knows about them.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def conv_macs(conv, height, width):
+    """-> how many multiply-accumulates, a number."""
+    # BEGIN SOLUTION
+    pixels = (height // conv.stride[0]) * (width // conv.stride[1])
+    return conv.weight.numel() * pixels
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+hidden: true
+""" # END TEST CONFIG
+def test_other_numbers(conv_macs, surgery, STUDENT):
+    surgery.conv_macs(conv_macs, variant=STUDENT + 9101)
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %%
+surgery.conv_macs(conv_macs, variant=STUDENT)
+
+# %% [markdown]
+# ## Blocks out
+#
+# A stage of the teacher has two residual blocks on its way down and three on its way up (one for each skip, and one more for that of the level's entrance). BK-SDM leaves one out of each stage, and the mid block altogether; widths and levels stay. diffusers builds a UNet from a dictionary, `UNet2DConditionModel.from_config(config)`, in which `layers_per_block` counts the blocks of a stage on the way down, and `mid_block_type` may be `None`.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: student_config
+# points: 1
+# check_cell: false
+
+# %% [markdown]
+# **Question 2.** The student's configuration from the teacher's: one layer fewer a block, and no mid block. The teacher may have two layers, or three. Leave its own dictionary as it is.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def student_config(config):
+    """config: a UNet's configuration, a dictionary -> the student's, a new one."""
+    return dict(config) | {"layers_per_block": config["layers_per_block"] - 1, "mid_block_type": None}  # SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+hidden: true
+""" # END TEST CONFIG
+def test_other_numbers(student_config, surgery, STUDENT):
+    surgery.student_config(student_config, variant=STUDENT + 9102)
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %%
+surgery.student_config(student_config, variant=STUDENT)
+
+# %% [markdown]
+# ## Whose weights?
+#
+# Most parts of the student have the same name as the teacher's part that they inherit from. Not all: on the way *up* a stage has one layer more than on the way down, and each of them is fed a skip. The last layer of an up stage is fed the skip from the level's entrance, so the student's last one has to inherit from the teacher's last one. In a student of one layer (two up) and a teacher of two (three up):
+#
+# | student | teacher |
+# |---|---|
+# | up_blocks.0.resnets.0 | up_blocks.0.resnets.0 |
+# | up_blocks.0.resnets.1 | up_blocks.0.resnets.2 |
+#
+# and `attentions`, where there are any, likewise.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: teacher_name
+# points: 1
+# check_cell: false
+
+# %% [markdown]
+# **Question 3.** The teacher's name for one of the student's parameters, such as `up_blocks.0.resnets.1.conv1.weight`. `layers_S` and `layers_T` are their layers per block (on the way down).
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def teacher_name(name, layers_S, layers_T):
+    """name: of a student's parameter -> of the teacher's that it inherits from."""
+    # BEGIN SOLUTION
+    parts = name.split(".")
+    if parts[0] == "up_blocks" and parts[2] in ("resnets", "attentions") and int(parts[3]) == layers_S:
+        parts[3] = str(layers_T)
+    return ".".join(parts)
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+hidden: true
+""" # END TEST CONFIG
+def test_other_numbers(teacher_name, surgery, STUDENT):
+    surgery.teacher_name(teacher_name, variant=STUDENT + 9103)
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %%
+surgery.teacher_name(teacher_name, variant=STUDENT)
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: inherit
+# points: 1
+# check_cell: false
+
+# %% [markdown]
+# **Question 4.** Copy the weights into the student, in place. Use `teacher_name`. The two must not share memory afterwards.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def inherit(student, teacher, layers_S, layers_T):
+    """student, teacher: UNets; the student's weights are overwritten. Returns nothing."""
+    # BEGIN SOLUTION
+    weights = teacher.state_dict()
+    student.load_state_dict({name: weights[teacher_name(name, layers_S, layers_T)] for name in student.state_dict()})
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+hidden: true
+""" # END TEST CONFIG
+def test_other_numbers(inherit, surgery, STUDENT):
+    surgery.inherit(inherit, variant=STUDENT + 9104)
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %%
+surgery.inherit(inherit, variant=STUDENT)
+
+# %% [markdown]
+# ## Features
+#
+# The student learns from the teacher's output and from what happens inside. PyTorch calls a *hook* when a module has finished: `module.register_forward_hook(f)` calls `f(module, inputs, output)` from then on, and returns a handle whose `remove()` ends that. A down block returns a tuple, of which the first element is what goes on; the others are the skips.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: with_features
+# points: 1
+# check_cell: false
+
+# %% [markdown]
+# **Question 5.** Run a model and collect what some of its parts return, by their names (`model.get_submodule(name)`). Leave no hook behind.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def with_features(model, names, *inputs):
+    """-> what model(*inputs) returns, and {name: that part's output, a tensor}."""
+    # BEGIN SOLUTION
+    features = {}
+
+    def keep(name):
+        return lambda module, args, out: features.__setitem__(name, out[0] if isinstance(out, tuple) else out)
+
+    handles = [model.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+    try:
+        return model(*inputs), features
+    finally:
+        for handle in handles:
+            handle.remove()
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+hidden: true
+""" # END TEST CONFIG
+def test_other_numbers(with_features, surgery, STUDENT):
+    surgery.with_features(with_features, variant=STUDENT + 9105)
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %%
+surgery.with_features(with_features, variant=STUDENT)
+
+# %% [markdown]
+# $$\mathcal L_\mathrm{feat} = \sum_l \bigl\| f_S^l - f_\mathcal{T}^l \bigr\|^2 / \dim_l ,$$
+#
+# each layer's mean, so that a layer of many values does not count for more than one of few; and the layers summed.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: feature_loss
+# points: 1
+# check_cell: false
+
+# %% [markdown]
+# **Question 6.** The loss from two equally long lists of features. The teacher learns nothing.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def feature_loss(features_S, features_T):
+    """lists of (B, C, H, W), pair by pair of the same shape -> one number, a tensor."""
+    return sum((a - b.detach()).square().mean() for a, b in zip(features_S, features_T))  # SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+hidden: true
+""" # END TEST CONFIG
+def test_other_numbers(feature_loss, surgery, STUDENT):
+    surgery.feature_loss(feature_loss, variant=STUDENT + 9106)
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %%
+surgery.feature_loss(feature_loss, variant=STUDENT)
+
+# %% [markdown]
+# ## What is inheriting worth?
+#
+# Two students of your configuration, one that inherits and one with random weights, are distilled alike for a short time: on pictures that the teacher drew, with the loss on the output and yours on the features. (About a minute on two cores.)
+
+# %%
+from rcedu.models import with_unet
+from rcedu.noise import alpha_sigma, q_sample
+from rcedu.training import fit_to_the_end
+
+for check, answer in ((surgery.student_config, student_config), (surgery.inherit, inherit), (surgery.with_features, with_features), (surgery.feature_loss, feature_loss)):
+    check(answer, variant=STUDENT)  # a training needs all of them
+
+layers = teacher.unet.config.layers_per_block
+tapped = ["down_blocks.0", "down_blocks.1", "up_blocks.1", "up_blocks.2"]
+steps = {"smoke": 3, "cpu": 120, "gpu": 1000}[preset()]
+cache = shipped.cache
+teacher.eval().requires_grad_(False)
+
+
+def fresh(inherits):
+    torch.manual_seed(mine.seed)
+    config = {key: value for key, value in teacher.unet.config.items() if not key.startswith("_")}
+    unet = UNet2DConditionModel.from_config(student_config(config))
+    if inherits:
+        inherit(unet, teacher.unet, layers - 1, layers)
+    return with_unet(teacher, unet)
+
+
+def step(trainee, draw):
+    pick, t, eps = draw.integers(len(cache)), draw.integers(teacher.T), draw.normal(*teacher.x_shape)
+    alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
+    x_t = q_sample(cache.x0(pick), eps, alpha_t=alpha_t, sigma_t=sigma_t)
+    label = trainee.conditions.unet_inputs(cache.c[pick])["class_labels"]
+    out_T, features_T = with_features(teacher.unet, tapped, x_t, t, None, label)
+    out_S, features_S = with_features(trainee.unet, tapped, x_t, t, None, label)
+    out = (out_S.sample - out_T.sample).square().mean()
+    return {"out": out, "feat": feature_loss([features_S[name] for name in tapped], [features_T[name] for name in tapped])}
+
+
+students, losses = {}, {}
+for name, inherits in (("inherits", True), ("random weights", False)):
+    students[name] = fresh(inherits)
+    losses[name] = fit_to_the_end(step, students[name], steps=steps, batch_size=32, seed=mine.seed, lr=2e-3, warmup=min(20, steps), decay="cosine", progress=name)["out"]
+plots.loss_curves(losses)
+
+# %%
+x_T, c = teacher.noise(10, seed=mine.seed), torch.arange(10)
+untrained = {"inherited, not trained": fresh(True)}
+drawn = [model.sample(x_T, c, w=1.0, steps=25) for model in (teacher, *untrained.values(), *students.values())]
+count = sum(p.numel() for p in fresh(False).unet.parameters())
+print(f"the student has {count:,} parameters, {count / sum(p.numel() for p in teacher.unet.parameters()):.0%} of its teacher's")
+plots.digit_grid(torch.stack(drawn), row_labels=["teacher", *untrained, *(f"{name}, {steps} steps" for name in students)])
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: what_inheriting_is_worth
+# points: 3
+# manual: true
+# check_cell: false
+
+# %% [markdown]
+# **Question 7.** (Three points, read by a person.) (a) What does the student draw that inherited everything it has and was not trained? What is missing in it, and why is that not enough? (b) Read your two loss curves: after how many steps is the one with random weights where the other one began, if it gets there at all? (c) Parameters are not time. Which part of the teacher has many parameters and few MACs, and why? (Think of the pictures' size in it.)
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# (a) Blots or noise, perhaps traces of digits: every layer expects inputs that the left-out ones would have made, and the mid block's contribution is missing altogether. (b) Read off the figure; with 120 steps usually not at all. (c) The innermost level and the mid block: channels are widest where the picture is smallest (4 x 4), and a convolution's MACs are its weights times its pixels.
+#
+# *Rubric: a point each. (a) the observation and the missing layers' contribution; (b) numbers read off the student's own figure; (c) wide channels on small pictures.*
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **To hand in**: run all cells from the top (*Kernel, Restart and run all*), see that every check says *right*, and hand in this notebook as a file.

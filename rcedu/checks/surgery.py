@@ -1,0 +1,210 @@
+"""Assignment 3: cut a UNet smaller, count what it costs, inherit its teacher's weights, and tap its features."""
+
+import copy
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from io import StringIO
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from rcedu.checks import CheckFailed, question, same, unpacked
+from rcedu.losses import capture, feature_kd
+from rcedu.models import digit_unet
+from rcedu.students import parameter_count, remove_blocks
+from rcedu.students import teacher_name as our_teacher_name
+
+UP_LAYER = ("resnets", "attentions")
+
+
+def _config(unet: UNet2DConditionModel) -> dict:
+    return {key: value for key, value in unet.config.items() if not key.startswith("_")}
+
+
+def _smaller(config: Mapping) -> dict:
+    return dict(config) | {"layers_per_block": config["layers_per_block"] - 1, "mid_block_type": None}
+
+
+def _teacher_name(name: str, layers_S: int, layers_T: int) -> str:
+    parts = name.split(".")
+    if parts[0] == "up_blocks" and parts[2] in UP_LAYER and int(parts[3]) == layers_S:
+        parts[3] = str(layers_T)
+    return ".".join(parts)
+
+
+@torch.no_grad()
+def _inherit(student: nn.Module, teacher: nn.Module, layers_S: int, layers_T: int) -> None:
+    weights = teacher.state_dict()
+    student.load_state_dict({name: weights[_teacher_name(name, layers_S, layers_T)] for name in student.state_dict()})
+
+
+def _with_features(model: nn.Module, names: list[str], *inputs):
+    with capture(model, names) as features:
+        out = model(*inputs)
+    return out, features
+
+
+REFERENCE = {
+    "conv_macs": lambda conv, height, width: conv.weight.numel() * (height // conv.stride[0]) * (width // conv.stride[1]),
+    "student_config": _smaller,
+    "teacher_name": _teacher_name,
+    "inherit": _inherit,
+    "with_features": _with_features,
+    "feature_loss": feature_kd,
+}
+
+
+@question(REFERENCE)
+def conv_macs(answer, *, variant: int) -> None:
+    for in_channels, out_channels, size, stride, groups in (
+        (8, 16 + variant % 5, 12, 1, 1),
+        (16, 8, 12, 2, 1),
+        (8, 8, 10, 1, 4),
+    ):
+        conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, groups=groups)
+        with FlopCounterMode(display=False) as counter:
+            out = conv(torch.zeros(1, in_channels, size, size))
+        right = counter.get_total_flops() / 2
+        got = answer(conv, size, size)
+        if not isinstance(got, int | float):
+            raise CheckFailed(f"conv_macs has to be a number{': it returned nothing' if got is None or got is ... else ''}")
+        of = f"conv_macs of {in_channels} to {out_channels} channels, {size} x {size} in, stride {stride}, groups {groups}"
+        values = out.numel()
+        same(of, torch.tensor(float(got)), torch.tensor(right), tolerance=1e-6, mistakes=[
+            (torch.tensor(2 * right), "twice too many: a multiplication and the addition that follows are one MAC"),
+            (torch.tensor(right + values), f"{values} too many, one for every value that comes out: is the bias counted?"),
+            (torch.tensor(right * stride**2), f"{stride**2} times too many: how many pixels come out?"),
+            (torch.tensor(right * groups), f"{groups} times too many: of how many channels does one output channel look at?"),
+            (torch.tensor(float(conv.weight.numel())), "those are the weights; each of them is used at every pixel"),
+        ])  # fmt: skip
+
+
+@question(REFERENCE)
+def student_config(answer, *, variant: int) -> None:
+    for layers in (2, 3):
+        unet = digit_unet(layers=layers)
+        before = _config(unet)
+        config = copy.deepcopy(before)
+        got = answer(config)
+        if config != before:
+            raise CheckFailed("the teacher's configuration has been changed; return a new one")
+        if not isinstance(got, Mapping):
+            raise CheckFailed(
+                f"student_config has to return a dictionary{' and returned nothing' if got is None or got is ... else ''}"
+            )
+        try:
+            with redirect_stdout(StringIO()):
+                student = UNet2DConditionModel.from_config(dict(got))
+        except Exception as error:
+            raise CheckFailed(f"diffusers makes no UNet of it: {str(error).splitlines()[0]}") from None
+        of = f"for a teacher of {layers} layers a block: "
+        if student.mid_block is not None:
+            raise CheckFailed(of + "the student still has a mid block")
+        found = len(student.down_blocks[0].resnets)
+        if found != layers - 1:
+            raise CheckFailed(
+                of + f"{layers - 1} residual block{'s' * (layers > 2)} a stage expected on the way down, got {found}"
+            )
+        expected = remove_blocks(unet, "small")
+        if parameter_count(student) != parameter_count(expected):
+            raise CheckFailed(
+                of + f"{parameter_count(student):,} parameters, where {parameter_count(expected):,} are expected: "
+                "everything but layers and mid block stays as it is"
+            )
+
+
+@question(REFERENCE)
+def teacher_name(answer, *, variant: int) -> None:
+    for layers in (2, 3):
+        teacher, student = digit_unet(layers=layers), remove_blocks(digit_unet(layers=layers), "small")
+        names = [name for name in student.state_dict() if "conv1.weight" in name or "conv_shortcut.weight" in name]
+        names += ["conv_in.weight", f"up_blocks.0.attentions.{layers - 1}.proj_in.weight", "up_blocks.1.upsamplers.0.conv.bias"]
+        for name in names:
+            got = answer(name, layers - 1, layers)
+            right = our_teacher_name(name, student, teacher)
+            if got == right:
+                continue
+            if got is None or got is ...:
+                raise CheckFailed("teacher_name returned nothing yet")
+            of = f"{name}, {layers - 1} layer{'s' * (layers > 2)} a block and the teacher {layers}: "
+            if got == name:
+                raise CheckFailed(
+                    of + "this keeps its name, but the last layer of an up stage takes the skip from the level's entrance, in "
+                    "the teacher too; which of its layers does that?"
+                )
+            if name.startswith("down_blocks") or not name.startswith("up_blocks"):
+                raise CheckFailed(of + f"became {got}; only up stages count differently")
+            raise CheckFailed(of + f"became {got}; is it the layer that is counted, or the stage, and which of them moves?")
+
+
+@question(REFERENCE)
+def inherit(answer, *, variant: int) -> None:
+    torch.manual_seed(variant)
+    teacher = digit_unet(widths=(8, 16, 16), layers=2)
+    student = remove_blocks(teacher, "small")
+    before, of_student = ({name: weight.clone() for name, weight in unet.state_dict().items()} for unet in (teacher, student))
+    answer(student, teacher, 1, 2)
+    weights = teacher.state_dict()
+    if any(not torch.equal(weights[name], weight) for name, weight in before.items()):
+        raise CheckFailed("the teacher's weights have changed")
+    wrong = [
+        name for name, weight in student.state_dict().items()
+        if not torch.equal(weight, weights[our_teacher_name(name, student, teacher)])
+    ]  # fmt: skip
+    if all(torch.equal(weight, of_student[name]) for name, weight in student.state_dict().items()):
+        raise CheckFailed("the student is as it was: still to be written, or written into a copy?")
+    if wrong:
+        raise CheckFailed(f"{len(wrong)} of {len(student.state_dict())} tensors are not the teacher's, first {wrong[0]}")
+    of_teacher = {p.data_ptr() for p in teacher.parameters()}
+    if any(p.data_ptr() in of_teacher for p in student.parameters()):
+        raise CheckFailed("student and teacher share their memory: training the one would change the other")
+
+
+@question(REFERENCE)
+def with_features(answer, *, variant: int) -> None:
+    torch.manual_seed(variant)
+    unet = digit_unet(widths=(8, 16, 16), layers=1)
+    names = ["down_blocks.0", "mid_block", "up_blocks.1"]
+    inputs = (torch.randn(2, 4, 14, 14), torch.tensor([10, 900]), None, torch.randn(2, 32))
+    with capture(unet, names) as expected:
+        out = unet(*inputs).sample
+    got, features = unpacked("with_features", answer(unet, names, *inputs), 2)
+    hooks = sum(len(module._forward_hooks) for module in unet.modules())
+    for module in unet.modules():
+        module._forward_hooks.clear()
+    same("what the network returns", getattr(got, "sample", got), out, tolerance=1e-5)
+    if not isinstance(features, Mapping) or set(features) != set(names):
+        have = sorted(features) if isinstance(features, Mapping) else type(features).__name__
+        raise CheckFailed(f"features should be a dictionary of {names}; got {have}")
+    for name in names:
+        if isinstance(features[name], tuple):
+            raise CheckFailed(f"{name} returned a tuple; its first element is the feature, the others are skips")
+        same(f"the feature of {name}", features[name], expected[name], tolerance=1e-5)
+        if not features[name].requires_grad:
+            raise CheckFailed(f"the feature of {name} has no gradient, and the student could not learn from it")
+    if hooks:
+        raise CheckFailed(f"{hooks} hooks are left behind; the next call would collect again")
+
+
+@question(REFERENCE)
+def feature_loss(answer, *, variant: int) -> None:
+    generator = torch.Generator().manual_seed(variant)
+    shapes = [(2, 8, 6, 6), (2, 16, 3, 3), (2, 4, 12, 12)]
+    teacher = [torch.randn(shape, generator=generator, requires_grad=True) for shape in shapes]
+    student = [torch.randn(shape, generator=generator, requires_grad=True) for shape in shapes]
+    parts = [(a - b).square() for a, b in zip(student, teacher, strict=True)]
+    right: Tensor = sum(part.mean() for part in parts)
+    got = answer(student, teacher)
+    same("the loss", got, right, shape_hint="one number", tolerance=1e-5, mistakes=[
+        (right / len(parts), f"a {len(parts)}th of it: the layers are summed, not averaged"),
+        (sum(part.sum() for part in parts), "a sum over all values: large layers would drown the small ones"),
+        (torch.cat([part.flatten() for part in parts]).mean(), "one mean over all values: large layers count more"),
+        (parts[0].mean(), "that is the first layer only"),
+    ])  # fmt: skip
+    got.backward()
+    if any(feature.grad is not None for feature in teacher):
+        raise CheckFailed("the teacher's features get a gradient")
+    if any(feature.grad is None for feature in student):
+        raise CheckFailed("the student's features get no gradient")

@@ -19,6 +19,8 @@ MODULES = {  # whose checks, and whose wrong answers
     "1_noise_and_guidance": "noise",
     "2_random_conditioning": "random_conditioning",
     "3_surgery": "surgery",
+    "4_one_network_any_guidance": "stage_1",
+    "5_half_the_steps": "stage_2",
 }
 SOURCES = {path.stem: path for path in sources()}
 

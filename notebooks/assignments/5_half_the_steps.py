@@ -1,0 +1,420 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [raw]
+# # ASSIGNMENT CONFIG
+# name: 5_half_the_steps
+# init_cell: false
+# check_all_cell: false
+# export_cell: false
+# tests:
+#   ok_format: false
+
+# %% [markdown]
+# # Assignment 5 · Half the steps
+#
+# Two steps of a teacher become one of a student, and again: progressive distillation, stage 2 of guided distillation. You will write the grid that nests, the target in two forms, and the loss. You will halve from 16 steps to one without any training, on data for which the perfect student is known, and begin a real halving.
+#
+# **Before**: notebooks 01 and 08, assignments 1 and 4. **Time**: 60 to 90 minutes of yours, two minutes of two cores. **Points**: 9.
+#
+# After each question a cell checks your answer. It says what is off and by how much; it does not say how to mend it. When you hand in, other numbers are tried as well.
+
+# %%
+# %matplotlib inline
+import torch
+
+from rcedu import plots
+from rcedu.checks import stage_2
+from rcedu.checks.stage_2 import ddim_step, factors  # assignment 1's, given: t = -1 is clean data
+from rcedu.checks.variants import variant
+from rcedu.domains import Digits
+from rcedu.recipes import preset
+
+STUDENT = 0  # put your number here: it decides your schedule, your guidance and your noise
+
+mine = variant(STUDENT)
+digits = Digits()
+teacher = digits.teacher
+print(f"student {STUDENT}: schedule {mine.beta_schedule} for the checks, w = {mine.w:g}, seed {mine.seed}")
+
+# %% [markdown]
+# Two functions are given. `factors(alphas_cumprod, t)` returns $\alpha_t$ and $\sigma_t$ of *one* time, an integer; at $t = -1$ they are 1 and 0. `ddim_step(z_t, x_0, t, t_next, alphas_cumprod)` is a step of DDIM that takes a prediction $\hat x_0$ at its word, $z_\mathrm{next} = \alpha_\mathrm{next}\hat x_0 + \sigma_\mathrm{next}\hat\varepsilon$.
+#
+# ## A grid that nests
+#
+# $2N$ steps evaluate the network at $t_i = \mathrm{round}(i\,T/2N) - 1$, $i = 2N, \dots, 1$, and end at $-1$. The student of $N$ steps makes jumps over that grid: from a point to the one after the next, while its teacher stops between.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: jumps
+# points: 1
+# check_cell: false
+
+# %% [markdown]
+# **Question 1.** The student's jumps, the noisiest first: a list of $N$ triples $(t, t_\mathrm{mid}, t_\mathrm{next})$.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def jumps(steps, T):
+    """steps: the student's number N -> [(t, t_mid, t_next), ...], integers; the last t_next is -1."""
+    # BEGIN SOLUTION
+    grid = [round(i * T / (2 * steps)) - 1 for i in range(2 * steps, 0, -1)] + [-1]
+    return [(grid[2 * i], grid[2 * i + 1], grid[2 * i + 2]) for i in range(steps)]
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+hidden: true
+""" # END TEST CONFIG
+def test_other_numbers(jumps, stage_2, STUDENT):
+    stage_2.jumps(jumps, variant=STUDENT + 5101)
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %%
+stage_2.jumps(jumps, variant=STUDENT)
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: two_steps
+# points: 1
+# check_cell: false
+
+# %% [markdown]
+# **Question 2.** What the teacher does over a jump. `predict(z, t)` is its $\hat x_0$. Return where it ends, $z_\mathrm{next}$, and its two predictions.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def two_steps(predict, z_t, t, t_mid, t_next, alphas_cumprod):
+    """z_t (B, C, H, W); t, t_mid, t_next integers -> z_next, first, second, each (B, C, H, W)."""
+    # BEGIN SOLUTION
+    first = predict(z_t, t)
+    z_mid = ddim_step(z_t, first, t, t_mid, alphas_cumprod)
+    second = predict(z_mid, t_mid)
+    return ddim_step(z_mid, second, t_mid, t_next, alphas_cumprod), first, second
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+hidden: true
+""" # END TEST CONFIG
+def test_other_numbers(two_steps, stage_2, STUDENT):
+    stage_2.two_steps(two_steps, variant=STUDENT + 5102)
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %%
+stage_2.two_steps(two_steps, variant=STUDENT)
+
+# %% [markdown]
+# ## The target
+#
+# The student shall arrive at the same $z_\mathrm{next}$ in one step. A step of DDIM that predicts $\tilde x$ ends at
+#
+# $$\alpha_\mathrm{next}\,\tilde x + \frac{\sigma_\mathrm{next}}{\sigma_t}\,(z_t - \alpha_t\,\tilde x) .$$
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: x_tilde
+# points: 1
+# check_cell: false
+
+# %% [markdown]
+# **Question 3.** Set that equal to $z_\mathrm{next}$, and solve for $\tilde x$.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def x_tilde(z_t, z_next, t, t_next, alphas_cumprod):
+    """z_t, z_next (B, C, H, W); t, t_next integers -> x_tilde (B, C, H, W)."""
+    # BEGIN SOLUTION
+    (alpha_t, sigma_t), (alpha, sigma) = factors(alphas_cumprod, t), factors(alphas_cumprod, t_next)
+    return (z_next - sigma / sigma_t * z_t) / (alpha - sigma / sigma_t * alpha_t)
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+hidden: true
+""" # END TEST CONFIG
+def test_other_numbers(x_tilde, stage_2, STUDENT):
+    stage_2.x_tilde(x_tilde, variant=STUDENT + 5103)
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %%
+stage_2.x_tilde(x_tilde, variant=STUDENT)
+
+# %% [markdown]
+# That denominator is small where a step is small. Divide a step by its $\sigma$ and write $\rho = \alpha/\sigma$; then $z_t$ drops out of two steps put together, and $\tilde x$ is an average of the teacher's two predictions:
+#
+# $$\tilde x = \hat x_1 + k\,(\hat x_2 - \hat x_1),\qquad k = \frac{\rho_\mathrm{next} - \rho_\mathrm{mid}}{\rho_\mathrm{next} - \rho_t} .$$
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: average
+# points: 1
+# check_cell: false
+
+# %% [markdown]
+# **Question 4.** The same target in this form. What is $k$ at the last jump, where $\rho_\mathrm{next}$ is infinite?
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def average(first, second, t, t_mid, t_next, alphas_cumprod):
+    """first, second (B, C, H, W): the teacher's predictions at t and t_mid -> x_tilde (B, C, H, W)."""
+    # BEGIN SOLUTION
+    if t_next == -1:
+        return second
+    rho_t, rho_mid, rho_next = (alpha / sigma for alpha, sigma in (factors(alphas_cumprod, at) for at in (t, t_mid, t_next)))
+    return first + (rho_next - rho_mid) / (rho_next - rho_t) * (second - first)
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+hidden: true
+""" # END TEST CONFIG
+def test_other_numbers(average, stage_2, STUDENT):
+    stage_2.average(average, variant=STUDENT + 5104)
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %%
+stage_2.average(average, variant=STUDENT)
+
+# %% [markdown]
+# ## Halving without training
+#
+# Where the data are one Gaussian, the ideal network is a formula, and so is the student that learned its target without an error: it *is* its target.
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: halved
+# points: 1
+# check_cell: false
+
+# %% [markdown]
+# **Question 5.** From a network `predict(z_t, t)` of $2N$ steps make the perfect student of $N$: a function of `(z_t, t)` that returns $\tilde x$ of the jump that begins at `t`. (It calls the teacher twice; a trained student would not.)
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def halved(predict, steps, alphas_cumprod):
+    """predict: of 2 `steps` steps -> a function (z_t, t) -> x_tilde, for the t at which jumps of `steps` begin."""
+    # BEGIN SOLUTION
+    of = {t: (t_mid, t_next) for t, t_mid, t_next in jumps(steps, len(alphas_cumprod))}
+
+    def student(z_t, t):
+        _, first, second = two_steps(predict, z_t, t, *of[t], alphas_cumprod)
+        return average(first, second, t, *of[t], alphas_cumprod)
+
+    return student
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+hidden: true
+""" # END TEST CONFIG
+def test_other_numbers(halved, stage_2, STUDENT):
+    stage_2.halved(halved, variant=STUDENT + 5106)
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %%
+stage_2.halved(halved, variant=STUDENT)
+
+# %% [markdown]
+# ## The loss
+#
+# A real student is trained towards $\tilde x$, with the truncated SNR as its weight:
+#
+# $$\mathcal L_2 = \max\!\left(\frac{\alpha_t^2}{\sigma_t^2},\, 1\right) \bigl\|\hat x_0^S(z_t, t) - \tilde x\bigr\|^2 .$$
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: stage_2_loss
+# points: 1
+# check_cell: false
+
+# %% [markdown]
+# **Question 6.** The loss of one jump: the weight times the mean of the squared difference. `teacher(z_t, t)` and `student(z_t, t)` return $\hat x_0$; only the student learns.
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %%
+def stage_2_loss(teacher, student, z_t, t, t_mid, t_next, alphas_cumprod):
+    """z_t (B, C, H, W); t, t_mid, t_next integers -> one number, a tensor."""
+    # BEGIN SOLUTION
+    with torch.no_grad():
+        _, first, second = two_steps(teacher, z_t, t, t_mid, t_next, alphas_cumprod)
+        target = average(first, second, t, t_mid, t_next, alphas_cumprod)
+    alpha_t, sigma_t = factors(alphas_cumprod, t)
+    return (alpha_t / sigma_t).square().clamp(min=1) * (student(z_t, t) - target).square().mean()
+    # END SOLUTION
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # BEGIN TESTS
+
+# %%
+""" # BEGIN TEST CONFIG
+hidden: true
+""" # END TEST CONFIG
+def test_other_numbers(stage_2_loss, stage_2, STUDENT):
+    stage_2.stage_2_loss(stage_2_loss, variant=STUDENT + 5107)
+
+# %% [raw]
+# # END TESTS
+
+# %% [raw]
+# # END QUESTION
+
+# %%
+stage_2.stage_2_loss(stage_2_loss, variant=STUDENT)
+
+# %% [markdown]
+# ## A halving of your own
+#
+# From the network of four steps that notebook 08 ships to one of two: 80 steps of batch 64, at your $w$. A batch makes one jump together. Beside it the shipped network of two steps, which was trained for 1,400. (About a minute on two cores.)
+
+# %%
+import copy
+
+from rcedu.data import data_folder
+from rcedu.few_step_training import shipped_student
+from rcedu.models import with_unet
+from rcedu.training import fit_to_the_end
+
+for check, answer in ((stage_2.jumps, jumps), (stage_2.stage_2_loss, stage_2_loss)):
+    check(answer, variant=STUDENT)  # a training needs them, and what they use
+
+of_four, of_two = (shipped_student(teacher, data_folder() / "digits" / "few-steps" / f"deterministic-{n}-steps.safetensors") for n in (4, 2))
+of_four.requires_grad_(False)
+student = with_unet(of_four, copy.deepcopy(of_four.unet).requires_grad_(True))
+alphas_cumprod, data = teacher.scheduler.alphas_cumprod, digits.source
+steps = {"smoke": 3, "cpu": 80, "gpu": 1400}[preset()]
+
+
+def x_0_of(model, c, w):
+    """The model's x_0 of one time for all, as a function of (z_t, t)."""
+
+    def predict(z_t, t):
+        alpha, sigma = factors(alphas_cumprod, t)
+        return alpha * z_t - sigma * model(z_t, torch.full((len(z_t),), t), c, torch.full((len(z_t),), w))
+
+    return predict
+
+
+def step(trainee, draw):
+    pick, eps = draw.integers(len(data)), draw.normal(*teacher.x_shape)
+    jump = jumps(2, teacher.T)[int(draw.integers(2)[0])]
+    alpha_t, sigma_t = factors(alphas_cumprod, jump[0])
+    c = data.c[pick]
+    loss = stage_2_loss(x_0_of(of_four, c, mine.w), x_0_of(trainee, c, mine.w), alpha_t * data.x0(pick) + sigma_t * eps, *jump, alphas_cumprod)
+    return {"halving": loss}
+
+
+losses = fit_to_the_end(step, student, steps=steps, batch_size=64, seed=mine.seed, lr=5e-4, warmup=min(20, steps), decay="linear", progress="4 steps to 2")
+x_T, c = teacher.noise(200, seed=mine.seed), torch.arange(200) % 10
+rows = {"4 steps, its teacher": (of_four, 4), "2 steps of its teacher": (of_four, 2), f"2 steps, yours ({steps} steps of training)": (student, 2), "2 steps, notebook 08's": (of_two, 2)}
+drawn = {name: model.sample(x_T, c, w=mine.w, steps=n) for name, (model, n) in rows.items()}
+for name, images in drawn.items():
+    print(f"{name}: {int((digits.shipped.judge.probabilities(images).argmax(dim=1) == c).sum())} of 200 are read as asked, digit-FID {digits.fid(images):.0f}")
+plots.digit_grid(torch.stack([images[:10] for images in drawn.values()]), row_labels=list(drawn))
+
+# %% [raw]
+# # BEGIN QUESTION
+# name: where_errors_go
+# points: 3
+# manual: true
+# check_cell: false
+
+# %% [markdown]
+# **Question 7.** (Three points, read by a person.) (a) Compare rows two and three of your figure and their numbers: what has your short training mended, and what not yet? (b) On the Gaussian, halving lost nothing at all; on digits each halving loses a little. Name the two reasons, and say which of them more training would cure. (c) $\hat x_0$ of pure noise is an average over all pictures for a network that has not been halved. Why can the network of *one* step predict a sharp picture there?
+
+# %% [raw]
+# # BEGIN SOLUTION
+
+# %% [markdown]
+# (a) Shapes are sharper and FID falls, mostly in the first of the two jumps (numbers from the figure); strokes are still uneven. (b) The student does not learn its target without an error (more training, a larger network), and each student inherits the errors of all before it (training each longer helps; the way itself, the polygon of the first teacher, is copied and cannot be mended). (c) Its target is not the average over pictures but the end of the one way that DDIM takes from this noise: a function of the noise.
+#
+# *Rubric: a point each. (a) with numbers; (b) imperfect learning, and inheritance; (c) the deterministic way from this noise.*
+
+# %% [raw]
+# # END SOLUTION
+
+# %% [raw]
+# # END QUESTION
+
+# %% [markdown]
+# **To hand in**: run all cells from the top (*Kernel, Restart and run all*), see that every check says *right*, and hand in this notebook as a file.

@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test bench lab notebooks book assignments lint clean
+.PHONY: help demo test test-colab test-oldest bench lab notebooks book assignments lint clean
 help:
 	@echo "make demo       the held-out digit from end to end: table, web page and picture in runs/demo"
 	@echo "make test       the whole suite, notebooks included, in smoke mode"
+	@echo "make test-colab   notebooks and explorers with Colab's versions; make test-oldest: with the oldest admitted ones"
 	@echo "make bench      our distillation step in a race with the usual one, and how fast the students draw: 5 minutes"
 	@echo "make lab        JupyterLab on notebooks/"
 	@echo "make notebooks  execute notebooks/*.py and rewrite the paired .ipynb"
@@ -17,7 +18,7 @@ help:
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	$(BIN)/python -m pip install --quiet -e ".[dev,course]"
 	@touch $@
 
 demo: $(VENV)/.installed
@@ -25,6 +26,15 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	RCEDU_PRESET=smoke $(BIN)/python -m pytest
+
+# Each in an environment of its own, with the versions of requirements/: the notebooks, and the explorers in a browser.
+test-colab: PYTHON := python3.13
+test-oldest: PYTHON := python3.11
+test-colab test-oldest: test-%: requirements/%.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --upgrade pip
+	.venv-$*/bin/python -m pip install --quiet -c requirements/$*.txt -e ".[dev]"
+	RCEDU_PRESET=smoke .venv-$*/bin/python -m pytest tests/test_widgets.py tests/test_browser.py notebooks
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m rcedu bench

@@ -1,7 +1,7 @@
 """The walk as a website: Sphinx, with MyST-NB to read the notebooks and Furo to dress them (`make book`).
 
 Beside this file: book.css, what Furo leaves to say about widths; index.html, which forwards to the front page, the README.
-The pages are the project's own files, where they are: README.md, the notebooks as committed, RESULTS.md and data/README.md.
+The pages are the project's own files, where they are: README.md, the notebooks as committed, and the pages behind them.
 Nothing is executed and nothing is fetched: formulas are MathML, which browsers draw themselves, and the search is Sphinx's,
 whose index is a script, so that it works from a plain folder as well.
 """
@@ -18,7 +18,7 @@ project = "rcedu"
 html_title = "rcedu · diffusion distillation"
 extensions = ["myst_nb"]
 root_doc = "README"
-include_patterns = ["README.md", "notebooks/*.ipynb", "RESULTS.md", "data/README.md"]
+include_patterns = ["README.md", "notebooks/*.ipynb", "notebooks/assignments/README.md", "RESULTS.md", "data/README.md"]
 
 html_theme = "furo"
 html_static_path = ["book.css"]
@@ -54,6 +54,7 @@ notebooks/*
 :caption: Behind the walk
 
 RESULTS
+The assignments <notebooks/assignments/README>
 The data <data/README>
 ```
 """
@@ -65,7 +66,7 @@ def _prepare(app, docname: str, source: list[str]) -> None:
     """What the files do not say to Sphinx: the contents, for the front page; of a notebook, what its outputs leave open."""
     if docname == root_doc:
         source[0] += CONTENTS
-    elif docname.startswith("notebooks/"):
+    elif app.env.doc2path(docname).suffix == ".ipynb":
         notebook = json.loads(source[0])
         for cell in notebook["cells"]:
             if cell["cell_type"] == "code":

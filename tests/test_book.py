@@ -20,7 +20,8 @@ from rcedu.formulas import mathml
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 EACH = [pytest.param(path, id=path.stem) for path in NOTEBOOKS]
-ORDER = ["README.html", *(f"notebooks/{path.stem}.html" for path in NOTEBOOKS), "RESULTS.html", "data/README.html"]
+PAGES = ["RESULTS.html", "notebooks/assignments/README.html", "data/README.html"]
+ORDER = ["README.html", *(f"notebooks/{path.stem}.html" for path in NOTEBOOKS), *PAGES]
 
 
 class Page(HTMLParser):

@@ -10,12 +10,12 @@ from rcedu.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = ["README.md", "RESULTS.md", "data/README.md"]
+PAGES = ["README.md", "RESULTS.md", "data/README.md", "notebooks/assignments/README.md"]
 
 
 def test_make_targets_exist():
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z]+)\b(?! \w+ )", README)) - {"a"}
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z-]+)\b(?! \w+ )", README)) - {"a"}
     assert {"demo", "test", "lab"} <= named <= targets
 
 
@@ -50,6 +50,6 @@ def test_top_level():
         pytest.skip("not a git checkout")
     top = {name.split("/")[0] for name in tracked if name and not name.startswith(".")}
     assert top == {
-        "notebooks", "book", "rcedu", "data", "tests", "environment.yml", "README.md",
+        "notebooks", "book", "rcedu", "data", "tests", "requirements", "environment.yml", "README.md",
         "RESULTS.md", "pyproject.toml", "Makefile", "LICENSE",
     }  # fmt: skip

@@ -420,6 +420,9 @@ noise.sample(sample, variant=STUDENT)
 # Now the trained network of notebook 01, at three strengths of guidance. `network` wraps it into what your `sample` expects. (A quarter of a minute.)
 
 # %%
+for name in ("alpha_sigma", "q_sample", "velocity", "x_0_and_eps", "guided", "time_grid", "ddim_step", "sample"):
+    getattr(noise, name)(globals()[name], variant=STUDENT)  # drawing needs all of them
+
 teacher = shipped.teacher
 nothing = torch.full((20,), teacher.conditions.null)  # the label that stands for no condition
 
@@ -433,7 +436,6 @@ c = torch.arange(20) % 10
 x_T = teacher.noise(20, seed=mine.seed)
 strengths = [0.0, mine.w, 6.0]
 drawn = [sample(network, x_T, c, w, 25, teacher.scheduler.alphas_cumprod) for w in strengths]
-drawn = [torch.zeros_like(x_T) if x is None else x for x in drawn]  # so that the figure is there before the answer is
 plots.digit_grid(torch.stack([to_uint8(teacher.codec.decode(x)) for x in drawn]), row_labels=[f"w = {w:g}" for w in strengths])
 
 # %% [raw]

@@ -1,6 +1,7 @@
 """Assignment 5: guided distillation's second stage, two steps in one. `factors` and `ddim_step` are given."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -80,7 +81,7 @@ class Setting(NamedTuple):
     def to(self, t: int, steps: int = 200) -> Tensor:
         """Where many steps of the ideal network lead from z_T, at time t."""
         grid, z = [T - 1, *(now for now in time_grid(steps, T) if t < now < T - 1), t], self.z_T
-        for now, then in zip(grid, grid[1:], strict=False):
+        for now, then in pairwise(grid):
             z = ddim_step(z, self.predict(z, now), now, then, self.alphas_cumprod) if now != then else z
         return z
 
@@ -193,7 +194,7 @@ def halved(answer, *, variant: int) -> None:
 
     def end(predict: Callable, steps: int) -> Tensor:
         grid, z = [*time_grid(steps, T), -1], at.z_T
-        for t, t_next in zip(grid, grid[1:], strict=False):
+        for t, t_next in pairwise(grid):
             z = ddim_step(z, predict(z, t), t, t_next, at.alphas_cumprod)
         return z
 

@@ -1,5 +1,7 @@
 """Typical wrong answers to assignment 5. A name is the question and what is wrong; the docstring, what the check has to say."""
 
+from itertools import pairwise
+
 import torch
 
 from rcedu.checks.stage_2 import ddim_step, factors
@@ -22,7 +24,7 @@ def jumps__upwards(steps, T):
 def jumps__halfway_between(steps, T):
     """rounded from"""
     grid = [round(i * T / steps) - 1 for i in range(steps, 0, -1)] + [-1]
-    return [(t, (t + t_next) // 2, t_next) for t, t_next in zip(grid, grid[1:], strict=False)]
+    return [(t, (t + t_next) // 2, t_next) for t, t_next in pairwise(grid)]
 
 
 def jumps__leading(steps, T):

@@ -1,0 +1,64 @@
+"""The versions that are written down: oldest.txt is pyproject's lower bounds, and the ways in can be read."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def pinned(name: str) -> dict[str, str]:
+    """package -> version, of a file in requirements/."""
+    text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return {Requirement(line).name: re.fullmatch(r"[\w-]+==([\d.]+?)(?:\.\*)?", line)[1] for line in lines}
+
+
+def test_the_oldest_are_the_lower_bounds():
+    bounds = {
+        Requirement(line).name: next(spec.version for spec in Requirement(line).specifier if spec.operator == ">=")
+        for line in PROJECT["dependencies"]
+    }
+    assert set(pinned("oldest.txt")) == set(bounds)
+    wrong = {name: bound for name, bound in bounds.items() if not _begins(pinned("oldest.txt")[name], bound)}
+    assert not wrong, f"requirements/oldest.txt and pyproject.toml disagree about {wrong}"
+
+
+def _begins(version: str, bound: str) -> bool:
+    """Of the same release as the bound, as far as both are written."""
+    parts = [
+        release[: min(len(a), len(b))] for a, b in [(Version(version).release, Version(bound).release)] for release in (a, b)
+    ]
+    return parts[0] == parts[1]
+
+
+def test_colabs_versions_are_admitted_and_dated():
+    text = (ROOT / "requirements" / "colab.txt").read_text(encoding="utf-8")
+    assert re.search(r"as of \d{4}-\d\d-\d\d", text)
+    admitted = {Requirement(line).name: Requirement(line).specifier for line in PROJECT["dependencies"]}
+    colab = pinned("colab.txt")
+    assert {"torch", "torchvision", "diffusers", "numpy", "ipywidgets"} <= set(colab)
+    assert all(Version(f"{version}.0") in admitted[name] for name, version in colab.items() if name in admitted)
+
+
+@pytest.mark.parametrize("path", ["environment.yml", ".binder/environment.yml"])
+def test_conda_environments_install_the_package(path):
+    environment = yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
+    (pip,) = (part["pip"] for part in environment["dependencies"] if isinstance(part, dict))
+    (python,) = (part for part in environment["dependencies"] if str(part).startswith("python="))
+    assert (
+        any("[dev]" in line for line in pip)
+        and Version(python.split("=")[1]) in Requirement(f"p{PROJECT['requires-python']}").specifier
+    )
+
+
+def test_the_devcontainer_installs_the_package():
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    assert "pip install" in container["postCreateCommand"] and "[dev]" in container["postCreateCommand"]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from docutils.nodes import SkipNode
 
+from rcedu.colab import without_badge
 from rcedu.formulas import mathml
 
 project = "rcedu"
@@ -71,6 +72,8 @@ def _prepare(app, docname: str, source: list[str]) -> None:
         for cell in notebook["cells"]:
             if cell["cell_type"] == "code":
                 _prepare_outputs(cell)
+            else:
+                cell["source"] = without_badge("".join(cell["source"]))
         source[0] = json.dumps(notebook)
 
 

@@ -14,9 +14,11 @@
 # %% [markdown]
 # # 00 · Tour
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/00_tour.ipynb)
+#
 # A diffusion model makes pictures by removing noise, step by step, with a large network. *Distillation* makes that cheaper: a student network learns from a teacher network
-# to do the same with fewer parameters (**smaller**) or in fewer steps (**faster**). The notebooks so far teach *smaller*, on digits that train in minutes and, through the same code,
-# on text-to-image models; *faster* comes later.
+# to do the same with fewer parameters (**smaller**) or in fewer steps (**faster**). The notebooks teach *smaller* first, on digits that train in minutes and, through the same code,
+# on text-to-image models; then *faster* (07 and 08).
 #
 # **Afterwards you will be able to** tell whether your machine is ready; find any equation of the walk in the package; and read the notation that all notebooks share.
 #
@@ -27,6 +29,18 @@
 # | `gpu` | everything | not measured |
 #
 # (Times in these tables: `rcedu notebooks`, on two quiet cores of an AMD EPYC.)
+
+# %% tags=["colab", "remove-cell"]
+# On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
+import os, subprocess, sys
+
+if "google.colab" in sys.modules:
+    if not os.path.isdir("rcedu"):
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+    sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
+    from rcedu.colab import set_up
+
+    set_up(drive=False)  # True: checkpoints and results are kept in your Google Drive
 
 # %% [markdown]
 # ## 1 · Is everything here?
@@ -114,7 +128,7 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | | `schedules`, `conditioning` | $p(t)$ by name; how much the condition matters (notebook 03) |
 # | | `metrics`, `report`, `provenance`, `plots`, `few_step_figures`, `diagrams`, `panels`, `widgets` | scores, tables, figures, explorers |
 # | | `notebooks`, `cli`, `pipeline_commands`, `text_commands`, `few_step_commands`, `speed_commands`, `side_by_side`, `workers` | pages, commands; several trainings at once |
-# | | `assignments`, `checks` | assignments made and graded |
+# | | `colab`, `assignments`, `checks` | the way in by Colab; assignments made and graded |
 # | | `anatomy`, `latency`, `benchmark`, `usual_loop`, `race` | MACs and step times; how long a picture takes; our step in a race with the usual one |
 #
 # Any function's source is one cell away:

@@ -14,6 +14,8 @@
 # %% [markdown]
 # # 01 · The teacher
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/01_teacher.ipynb)
+#
 # Before one network can teach another, there has to be a teacher: a conditional diffusion model of digits. This notebook builds the five
 # ideas it rests on, each as an equation, as the few lines of code that are that equation, and as a picture.
 #
@@ -26,6 +28,18 @@
 # | `smoke` | a few steps, to see that everything runs | 37 s |
 # | `cpu` | trains a fresh model for half a minute, then studies the trained one | 66 s |
 # | `gpu` | the same with more samples | not measured |
+
+# %% tags=["colab", "remove-cell"]
+# On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
+import os, subprocess, sys
+
+if "google.colab" in sys.modules:
+    if not os.path.isdir("rcedu"):
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+    sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
+    from rcedu.colab import set_up
+
+    set_up(drive=False)  # True: checkpoints and results are kept in your Google Drive
 
 # %%
 # %matplotlib inline

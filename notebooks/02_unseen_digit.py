@@ -14,6 +14,8 @@
 # %% [markdown]
 # # 02 · The unseen digit
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/02_unseen_digit.ipynb)
+#
 # A small network learns from a large one to draw digits, but is never shown a picture of a **3**, clean or noisy.
 # Ask it for a 3 all the same. Plain distillation fails; with one extra line, *random conditioning*
 # (Kim et al., CVPR 2025, [arXiv:2504.02011](https://arxiv.org/abs/2504.02011)), it draws one.
@@ -29,6 +31,18 @@
 # | `gpu` | the full budget, 3,000 steps of batch 64 | not measured on a GPU; ten minutes of one core a student |
 #
 # You need notebook 01: $x_t$, $v$-prediction, guidance, DDIM.
+
+# %% tags=["colab", "remove-cell"]
+# On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
+import os, subprocess, sys
+
+if "google.colab" in sys.modules:
+    if not os.path.isdir("rcedu"):
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+    sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
+    from rcedu.colab import set_up
+
+    set_up(drive=False)  # True: checkpoints and results are kept in your Google Drive
 
 # %%
 # %matplotlib inline

@@ -14,6 +14,8 @@
 # %% [markdown]
 # # 03 · Why it works, and which $p(t)$
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/03_why_it_works.ipynb)
+#
 # In notebook 02 a student learned to draw a 3 from noisy pictures of *other* digits that were labelled 3. That sounds like teaching it nonsense. This notebook
 # looks at why it is not: at most times $t$ the picture and the condition do not compete, and it can be *measured* where they do. The measurement gives a $p(t)$ without any
 # constant chosen by hand, and a laboratory to hold $p(t)$ in your hand.
@@ -28,6 +30,18 @@
 # | `gpu` | the same with ten times the samples | not measured |
 #
 # You need notebooks 01 and 02: $x_t$, guidance, the swap $c \to \hat c$.
+
+# %% tags=["colab", "remove-cell"]
+# On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
+import os, subprocess, sys
+
+if "google.colab" in sys.modules:
+    if not os.path.isdir("rcedu"):
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+    sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
+    from rcedu.colab import set_up
+
+    set_up(drive=False)  # True: checkpoints and results are kept in your Google Drive
 
 # %%
 # %matplotlib inline

@@ -14,6 +14,8 @@
 # %% [markdown]
 # # 04 · Student surgery
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/04_student_surgery.ipynb)
+#
 # A student network is cut out of its teacher. Notebook 02 did it to a UNet of digits without looking closely; here the same functions cut Stable Diffusion, and we look: which blocks go, what stays, what it
 # saves, where teacher and student are compared, and which weights the student inherits. No weights are needed for that, only the anatomy, so everything here runs in seconds.
 #
@@ -27,6 +29,18 @@
 # | `gpu` | the same | not measured |
 #
 # You need notebook 02: $\mathcal L_\mathrm{feat}$, teacher init.
+
+# %% tags=["colab", "remove-cell"]
+# On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
+import os, subprocess, sys
+
+if "google.colab" in sys.modules:
+    if not os.path.isdir("rcedu"):
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+    sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
+    from rcedu.colab import set_up
+
+    set_up(drive=False)  # True: checkpoints and results are kept in your Google Drive
 
 # %%
 # %matplotlib inline

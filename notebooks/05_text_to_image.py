@@ -14,6 +14,8 @@
 # %% [markdown]
 # # 05 · Text to image: distilling a Stable Diffusion
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/05_text_to_image.ipynb)
+#
 # Notebook 02 distilled a model of digits whose condition was one of ten labels. Stable Diffusion's condition is a sentence, and its pictures are made in the latent space of an autoencoder. Here the same
 # step, the same swap and the same surgery run on a model of the same anatomy: **mini-SD**, a text-to-image model small enough to be trained on two cores and to ship with this notebook. Two variables
 # below turn it into Stable Diffusion v1.4.
@@ -28,6 +30,18 @@
 # | `gpu` | the same, 2,000 steps | not measured |
 #
 # You need notebook 02 (the swap, the losses) and 04 (which blocks a student loses).
+
+# %% tags=["colab", "remove-cell"]
+# On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
+import os, subprocess, sys
+
+if "google.colab" in sys.modules:
+    if not os.path.isdir("rcedu"):
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+    sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
+    from rcedu.colab import set_up
+
+    set_up(drive=False)  # True: checkpoints and results are kept in your Google Drive
 
 # %%
 # %matplotlib inline

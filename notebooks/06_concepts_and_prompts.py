@@ -14,6 +14,8 @@
 # %% [markdown]
 # # 06 · Concepts nobody drew, prompts nobody collected
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/06_concepts_and_prompts.ipynb)
+#
 # In notebook 05 the students' data set $\mathcal D$ named every digit and every colour, and random conditioning made hardly a difference. Here a *word* is taken out of $\mathcal D$: no sentence of it says *three*, no picture of it shows one.
 # Can a student learn the word from text alone? And if text is all it takes, who has to write it?
 #
@@ -26,6 +28,18 @@
 # | `gpu` | the same, 2,000 steps | not measured |
 #
 # You need notebooks 02 (the swap) and 05 (mini-SD, its sentences, $\mathcal D$ and $\mathcal C$); section 9 goes on where 03 (measured $p(t)$) stopped, section 10 where 04 (students cut from a teacher) did.
+
+# %% tags=["colab", "remove-cell"]
+# On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
+import os, subprocess, sys
+
+if "google.colab" in sys.modules:
+    if not os.path.isdir("rcedu"):
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+    sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
+    from rcedu.colab import set_up
+
+    set_up(drive=False)  # True: checkpoints and results are kept in your Google Drive
 
 # %%
 # %matplotlib inline

@@ -14,6 +14,8 @@
 # %% [markdown]
 # # 07 · One network, any guidance
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/07_guided_distillation.ipynb)
+#
 # Notebooks 02 to 06 made the network smaller. This one and the next make *drawing* shorter. Guidance (notebook 01) asks the network twice a step, with the condition and without, and combines the answers. Meng et al. (CVPR 2023) fold the two into one network that is told how strong the guidance shall be: **stage 1** of their distillation. Stage 2, fewer steps, is notebook 08.
 #
 # **Afterwards you will be able to** give a network an input for the guidance $w$ without changing what it does; write stage 1's target and loss, and say what each weighting does at which $t$; check whether the student is as good as two evaluations, for every $w$ at once; and open it in a stock diffusers pipeline.
@@ -25,6 +27,18 @@
 # | `gpu` | the same, 2,000 steps | not measured |
 #
 # You need notebook 01 (guidance, $v$, DDIM). Notation as there; $w$ = guidance_scale − 1, so that $w = 0$ is no guidance.
+
+# %% tags=["colab", "remove-cell"]
+# On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
+import os, subprocess, sys
+
+if "google.colab" in sys.modules:
+    if not os.path.isdir("rcedu"):
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+    sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
+    from rcedu.colab import set_up
+
+    set_up(drive=False)  # True: checkpoints and results are kept in your Google Drive
 
 # %%
 # %matplotlib inline

@@ -14,6 +14,8 @@
 # %% [markdown]
 # # 08 · Half the steps, again and again
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/08_half_the_steps.ipynb)
+#
 # Notebook 07 made one evaluation of two. This one makes one *step* of two, and then one of those two, and so on: from 64 steps to 32, 16, 8, 4, 2, 1. Salimans & Ho (2022) called it progressive distillation; it is **stage 2** of Meng et al. (CVPR 2023), where the network goes on taking $w$.
 #
 # **Afterwards you will be able to** say why DDIM fails with few steps, and what a network would have to predict so that it does not; derive the target $\tilde x$ and recognise it as an average of two predictions; build a time grid that nests, and say what goes wrong with one that does not; run one halving; and read a table of quality against evaluations.
@@ -25,6 +27,18 @@
 # | `gpu` | the same, 2,000 steps | not measured |
 #
 # You need notebooks 01 (DDIM) and 07 (the network that takes $w$).
+
+# %% tags=["colab", "remove-cell"]
+# On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
+import os, subprocess, sys
+
+if "google.colab" in sys.modules:
+    if not os.path.isdir("rcedu"):
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+    sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
+    from rcedu.colab import set_up
+
+    set_up(drive=False)  # True: checkpoints and results are kept in your Google Drive
 
 # %%
 # %matplotlib inline

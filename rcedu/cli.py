@@ -245,7 +245,16 @@ def assignments(out: Path | None = None) -> None:
     print(f"{len(names)} assignments: {folder / 'student'} to hand out, {folder / 'autograder'} to grade with")
 
 
-COMMANDS = (classifier, teacher, cache, strokes, judge, conditioning, unseen, compare, demo, notebooks, assignments)
+def stamp() -> None:
+    """Write what pyproject.toml says under [tool.rcedu] into all notebooks: the badges and the first cells, for Colab."""
+    from rcedu import colab
+
+    at = colab.release()
+    changed = [path.name for path in colab.notebooks() if colab.stamp(path, at)]
+    print(f"{at.url} at {at.tag}: {', '.join(changed) or 'nothing'} changed")
+
+
+COMMANDS = (classifier, teacher, cache, strokes, judge, conditioning, unseen, compare, demo, notebooks, assignments, stamp)
 COMMANDS += pipeline_commands.COMMANDS + text_commands.COMMANDS + few_step_commands.COMMANDS + speed_commands.COMMANDS
 
 

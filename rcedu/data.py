@@ -44,11 +44,10 @@ def cache_folder() -> Path:
 
 
 def runs_folder() -> Path:
-    """Where trainings and results go: $RCEDU_RUNS, or runs/ of the checkout, or ./runs without one."""
-    if "RCEDU_RUNS" in os.environ:
-        return Path(os.environ["RCEDU_RUNS"]).expanduser()
+    """Where trainings, checkpoints and results go: runs/ of $RCEDU_HOME, or of the checkout, or of this folder without one."""
     checkout = Path(__file__).resolve().parents[1]
-    return (checkout if (checkout / "pyproject.toml").exists() else Path.cwd()) / "runs"
+    home = checkout if (checkout / "pyproject.toml").exists() else Path.cwd()
+    return Path(os.environ.get("RCEDU_HOME") or home).expanduser() / "runs"
 
 
 def _unpacked_mnist() -> Path:

@@ -14,6 +14,7 @@ from nbconvert import HTMLExporter
 from nbconvert.preprocessors import ExecutePreprocessor
 from PIL import Image
 
+from rcedu.colab import without_badge
 from rcedu.files import UsageError, atomic_path
 from rcedu.formulas import mathml
 
@@ -103,7 +104,7 @@ def write_html(notebook: nbformat.NotebookNode, target: Path) -> Path:
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = _CODE_OR_MATH.sub(take_out, cell.source)
+            cell.source = _CODE_OR_MATH.sub(take_out, without_badge(cell.source))
     html, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook, resources={"metadata": {"name": title}})
     captions = iter(
         output.metadata.get("image/png", {}).get("alt", "a figure of this notebook")

@@ -6,7 +6,7 @@ import tempfile
 
 RUNS = tempfile.mkdtemp(prefix="rcedu-test-")
 os.environ["HF_HUB_OFFLINE"] = "1"  # a test that would ask the network fails instead; read when its library is imported
-os.environ["RCEDU_RUNS"] = RUNS  # the notebooks' kernels write here, not beside a user's own runs
+os.environ["RCEDU_HOME"] = RUNS  # the notebooks' kernels write here, not beside a user's own runs
 os.environ.setdefault("RCEDU_PRESET", "smoke")
 
 import pytest

@@ -44,10 +44,11 @@ def questions(path: Path) -> list[str]:
 
 
 def answered(path: Path) -> dict:
-    """The names of a notebook after its first cell, which sets it up, and all of its answers; nothing else has run."""
+    """The names of a notebook after its first cells, which set it up, and all of its answers; nothing else has run."""
     code = [cell for cell in cells(path) if cell.cell_type == "code"]
     space = {"__name__": "__main__"}
-    for cell in [code[0], *(cell for cell in code if cell.metadata.get("otter"))]:
+    first = next(i for i, cell in enumerate(code) if cell.metadata.get("otter"))
+    for cell in [*code[:first], *(cell for cell in code[first:] if cell.metadata.get("otter"))]:
         exec(re.sub("^%.*$", "", cell.source, flags=re.M), space)
     return space
 
@@ -114,8 +115,9 @@ def test_right_answers_earn_full_marks(built, source):
 def test_a_wrong_answer_loses_its_question_and_is_told_why(built, source, name):
     """No other question is lost with it, though others use it; and other numbers find it too."""
     module = MODULES[source]
-    wrong = getattr(importlib.import_module(f"wrong_answers.{module}"), name)
-    space, question = answered(built / "autograder" / f"{source}.ipynb"), name.split("__")[0]
+    answers = importlib.import_module(f"wrong_answers.{module}")
+    wrong, question = getattr(answers, name), name.split("__")[0]
+    space = vars(answers) | answered(built / "autograder" / f"{source}.ipynb")  # what it imports, and what is right
     space[question] = types.FunctionType(wrong.__code__, space, question, wrong.__defaults__)
     complaints = lost(space, built / "autograder" / f"{source}.zip", importlib.import_module(f"rcedu.checks.{module}"))
     assert list(complaints) == [question]

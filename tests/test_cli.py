@@ -52,7 +52,7 @@ def test_help(command, capsys):
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, says, capsys, tmp_path, monkeypatch):
-    monkeypatch.setenv("RCEDU_RUNS", str(tmp_path))
+    monkeypatch.setenv("RCEDU_HOME", str(tmp_path))
     monkeypatch.setenv("RCEDU_PRESET", "smoke")
     code, error = exit_code_and_error(capsys, *arguments)
     assert code == 2

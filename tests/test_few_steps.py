@@ -335,7 +335,7 @@ def test_the_command_writes_the_table_and_the_networks(tmp_path, monkeypatch, ca
     """The real digits in the smoke preset: table, provenance, a file for every stage, which then draws."""
     monkeypatch.undo()  # the workers are processes of their own, with the real domain
     monkeypatch.setenv("RCEDU_PRESET", "smoke")
-    monkeypatch.setenv("RCEDU_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("RCEDU_HOME", str(tmp_path / "runs"))
     out = tmp_path / "few-steps.json"
     main(f"few-steps digits --seeds 0 --samplers deterministic --ship {tmp_path / 'ship'} --out {out}".split())
     stored = read_json(out)
@@ -351,7 +351,7 @@ def test_the_command_writes_the_table_and_the_networks(tmp_path, monkeypatch, ca
     student = shipped_student(Digits().teacher, tmp_path / "ship" / "deterministic-4-steps.safetensors")
     assert Digits().draw(student, 2, w=1.0, steps=4).shape == (2, 1, 28, 28)
     again = tmp_path / "again.json"
-    monkeypatch.setenv("RCEDU_RUNS", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("RCEDU_HOME", str(tmp_path / "elsewhere"))
     main(f"few-steps digits --seeds 0 --samplers deterministic --also {out} --out {again}".split())
     assert read_json(again)["rows"] == stored["rows"] and not (tmp_path / "elsewhere").exists()
     assert read_json(again)["taken over"]["runs"] == ["digits/seed-0"]

@@ -65,7 +65,7 @@ def test_costs_are_counted_and_timed():
 
 def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("RCEDU_PRESET", "smoke")
-    monkeypatch.setenv("RCEDU_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("RCEDU_HOME", str(tmp_path / "runs"))
     out = tmp_path / "small-and-fast.json"
     main(f"small-and-fast digits --seeds 0 --rounds 2 --out {out}".split())
     stored = read_json(out)

@@ -113,19 +113,20 @@ def test_bad_input_is_one_line(command, complaint, tmp_path, capsys):
 
 def test_tables_share_their_trainings(tmp_path, monkeypatch, capsys):
     """A row that stands in two tables is trained once; each table has its marks and, where D lacks a word, its pictures."""
-    monkeypatch.setenv("RCEDU_RUNS", str(tmp_path))
+    monkeypatch.setenv("RCEDU_HOME", str(tmp_path))
     monkeypatch.setenv("RCEDU_PRESET", "smoke")
     main(["students", "prompts", "--seeds", "0", "--only", "no random conditioning"])
     (result,) = tmp_path.rglob("result.json")
     before = result.stat().st_mtime_ns
     main(["students", "schedules", "--seeds", "0", "--only", "none"])
     assert [path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")] == [before]
-    one, other = (json.loads((tmp_path / "students" / f"{name}.json").read_text()) for name in ("prompts", "schedules"))
+    students = tmp_path / "runs" / "students"
+    one, other = (json.loads((students / f"{name}.json").read_text()) for name in ("prompts", "schedules"))
     assert one["runs"]["no random conditioning/seed-0"] == other["runs"]["none/seed-0"]
     assert (
         set(one["teacher"]) == {"without three: the teacher"} and one["rows"]["no random conditioning"]["unseen"]["seeds"] == 1
     )
-    pictures, origin = load_tensors(tmp_path / "students" / "prompts-pictures.safetensors")
+    pictures, origin = load_tensors(tmp_path / "runs" / "students" / "prompts-pictures.safetensors")
     assert list(pictures) == ["no random conditioning", "without three: the teacher"] and origin["seed"] == 0
     assert all(images.shape == (8, 3, 32, 32) for images in pictures.values())
     asked = read_prompts(sentences("three", True, 8))

@@ -29,6 +29,8 @@
 # | `gpu` | everything | not measured |
 #
 # (Times in these tables: `rcedu notebooks`, on two quiet cores of an AMD EPYC.)
+#
+# Words of the field: [glossary](glossary.md).
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
@@ -167,6 +169,8 @@ print(inspect.getsource(p_exponential))
 # | $\mathcal T$, $\mathcal S$ | `teacher`, `student` | the two networks; $\mathcal T(x_t, t, c)$ is the teacher's output. In code a suffix: `out_T`, `f_S` |
 # | $f^l_{\mathcal T}$ | `f_T` | the output of layer $l$ of the teacher |
 # | $\mathcal L$ | `loss` | a loss; $\lVert\cdot\rVert^2$ is a mean over pixels and channels, unless said otherwise |
+# | $\lambda_t$, $\omega$ | `space` | in 07 and 08: $\log(\alpha_t^2/\sigma_t^2)$, and a weight that depends on it |
+# | $z_t$, $\tilde x$, $\rho$ | `z_t`, `one_step_target` | in 08: $x_t$ as papers on distillation write it; the prediction that takes one step where two of the teacher end; $\alpha/\sigma$ |
 #
 # ## 5 · Glossary
 #

@@ -28,6 +28,8 @@
 # | `smoke` | a few steps, to see that everything runs | 37 s |
 # | `cpu` | trains a fresh model for half a minute, then studies the trained one | 66 s |
 # | `gpu` | the same with more samples | not measured |
+#
+# Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.

@@ -31,6 +31,8 @@
 # | `gpu` | the full budget, 3,000 steps of batch 64 | not measured on a GPU; ten minutes of one core a student |
 #
 # You need notebook 01: $x_t$, $v$-prediction, guidance, DDIM.
+#
+# Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.

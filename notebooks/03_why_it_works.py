@@ -30,6 +30,8 @@
 # | `gpu` | the same with ten times the samples | not measured |
 #
 # You need notebooks 01 and 02: $x_t$, guidance, the swap $c \to \hat c$.
+#
+# Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.

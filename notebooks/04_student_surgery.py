@@ -29,6 +29,8 @@
 # | `gpu` | the same | not measured |
 #
 # You need notebook 02: $\mathcal L_\mathrm{feat}$, teacher init.
+#
+# Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.

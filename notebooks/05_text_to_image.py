@@ -30,6 +30,8 @@
 # | `gpu` | the same, 2,000 steps | not measured |
 #
 # You need notebook 02 (the swap, the losses) and 04 (which blocks a student loses).
+#
+# Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.

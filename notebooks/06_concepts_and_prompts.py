@@ -28,6 +28,8 @@
 # | `gpu` | the same, 2,000 steps | not measured |
 #
 # You need notebooks 02 (the swap) and 05 (mini-SD, its sentences, $\mathcal D$ and $\mathcal C$); section 9 goes on where 03 (measured $p(t)$) stopped, section 10 where 04 (students cut from a teacher) did.
+#
+# Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.

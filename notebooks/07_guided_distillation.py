@@ -27,6 +27,8 @@
 # | `gpu` | the same, 2,000 steps | not measured |
 #
 # You need notebook 01 (guidance, $v$, DDIM). Notation as there; $w$ = guidance_scale − 1, so that $w = 0$ is no guidance.
+#
+# Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.

@@ -35,6 +35,15 @@ def test_drift_is_found(tmp_path):
 
 
 @pytest.mark.parametrize("source", PAIRS)
+def test_symbols_and_terms_are_one_link_away(source):
+    """From the first text of each notebook: the glossary, and notebook 00 with its table of symbols."""
+    first = nbformat.read(source.with_suffix(".ipynb"), as_version=4).cells[0].source
+    assert "(glossary.md)" in first and (source.stem == "00_tour" or "(00_tour.ipynb), section 4" in first)
+    tour = (NOTEBOOKS / "00_tour.py").read_text(encoding="utf-8")
+    assert "## 4 · Notation" in tour and tour.count("\n# | $") >= 20
+
+
+@pytest.mark.parametrize("source", PAIRS)
 def test_committed_outputs_teach_without_running(source):
     """Executed from top to bottom, free of errors, of progress bars and of the author's paths; at most 1 MB."""
     path = source.with_suffix(".ipynb")

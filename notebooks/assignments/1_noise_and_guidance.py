@@ -121,9 +121,9 @@ noise.alpha_sigma(alpha_sigma, variant=STUDENT)
 # # BEGIN SOLUTION
 
 # %%
-def q_sample(x_0, eps, alpha_t, sigma_t):
-    """x_0, eps (B, C, H, W); alpha_t, sigma_t (B, 1, 1, 1) -> x_t (B, C, H, W)."""
-    return alpha_t * x_0 + sigma_t * eps  # SOLUTION
+def q_sample(x0, eps, alpha_t, sigma_t):
+    """x0, eps (B, C, H, W); alpha_t, sigma_t (B, 1, 1, 1) -> x_t (B, C, H, W)."""
+    return alpha_t * x0 + sigma_t * eps  # SOLUTION
 
 # %% [raw]
 # # END SOLUTION
@@ -169,9 +169,9 @@ noise.q_sample(q_sample, variant=STUDENT)
 # # BEGIN SOLUTION
 
 # %%
-def velocity(x_0, eps, alpha_t, sigma_t):
-    """x_0, eps (B, C, H, W); alpha_t, sigma_t (B, 1, 1, 1) -> v (B, C, H, W)."""
-    return alpha_t * eps - sigma_t * x_0  # SOLUTION
+def velocity(x0, eps, alpha_t, sigma_t):
+    """x0, eps (B, C, H, W); alpha_t, sigma_t (B, 1, 1, 1) -> v (B, C, H, W)."""
+    return alpha_t * eps - sigma_t * x0  # SOLUTION
 
 # %% [raw]
 # # END SOLUTION
@@ -197,7 +197,7 @@ noise.velocity(velocity, variant=STUDENT)
 
 # %% [raw]
 # # BEGIN QUESTION
-# name: x_0_and_eps
+# name: x0_and_eps
 # points: 1
 # check_cell: false
 
@@ -208,8 +208,8 @@ noise.velocity(velocity, variant=STUDENT)
 # # BEGIN SOLUTION
 
 # %%
-def x_0_and_eps(x_t, v, alpha_t, sigma_t):
-    """x_t, v (B, C, H, W); alpha_t, sigma_t (B, 1, 1, 1) -> x_0, eps, each (B, C, H, W)."""
+def x0_and_eps(x_t, v, alpha_t, sigma_t):
+    """x_t, v (B, C, H, W); alpha_t, sigma_t (B, 1, 1, 1) -> x0, eps, each (B, C, H, W)."""
     # BEGIN SOLUTION
     return alpha_t * x_t - sigma_t * v, sigma_t * x_t + alpha_t * v
     # END SOLUTION
@@ -224,8 +224,8 @@ def x_0_and_eps(x_t, v, alpha_t, sigma_t):
 """ # BEGIN TEST CONFIG
 hidden: true
 """ # END TEST CONFIG
-def test_other_numbers(x_0_and_eps, noise, STUDENT):
-    noise.x_0_and_eps(x_0_and_eps, variant=STUDENT + 7301)
+def test_other_numbers(x0_and_eps, noise, STUDENT):
+    noise.x0_and_eps(x0_and_eps, variant=STUDENT + 7301)
 
 # %% [raw]
 # # END TESTS
@@ -234,7 +234,7 @@ def test_other_numbers(x_0_and_eps, noise, STUDENT):
 # # END QUESTION
 
 # %%
-noise.x_0_and_eps(x_0_and_eps, variant=STUDENT)
+noise.x0_and_eps(x0_and_eps, variant=STUDENT)
 
 # %% [markdown]
 # ## Guidance
@@ -352,10 +352,10 @@ noise.time_grid(time_grid, variant=STUDENT)
 def ddim_step(x_t, v, t, t_next, alphas_cumprod):
     """x_t, v (B, C, H, W); t and t_next integers, t_next = -1 is clean data -> x_next (B, C, H, W)."""
     # BEGIN SOLUTION
-    x_0, eps = x_0_and_eps(x_t, v, *alpha_sigma(alphas_cumprod, torch.tensor([t])))
+    x0, eps = x0_and_eps(x_t, v, *alpha_sigma(alphas_cumprod, torch.tensor([t])))
     if t_next == -1:
-        return x_0
-    return q_sample(x_0, eps, *alpha_sigma(alphas_cumprod, torch.tensor([t_next])))
+        return x0
+    return q_sample(x0, eps, *alpha_sigma(alphas_cumprod, torch.tensor([t_next])))
     # END SOLUTION
 
 # %% [raw]
@@ -394,7 +394,7 @@ noise.ddim_step(ddim_step, variant=STUDENT)
 
 # %%
 def sample(model, x_T, c, w, steps, alphas_cumprod):
-    """Guided DDIM. x_T (B, C, H, W) noise, c (B, ...) conditions, w a number -> x_0 (B, C, H, W)."""
+    """Guided DDIM. x_T (B, C, H, W) noise, c (B, ...) conditions, w a number -> x0 (B, C, H, W)."""
     # BEGIN SOLUTION
     x_t, times = x_T, time_grid(steps, len(alphas_cumprod))
     for t, t_next in zip(times, [*times[1:], -1]):
@@ -432,7 +432,7 @@ noise.sample(sample, variant=STUDENT)
 # Now the trained network of notebook 01, at three strengths of guidance. `network` wraps it into what your `sample` expects. (A quarter of a minute.)
 
 # %%
-for name in ("alpha_sigma", "q_sample", "velocity", "x_0_and_eps", "guided", "time_grid", "ddim_step", "sample"):
+for name in ("alpha_sigma", "q_sample", "velocity", "x0_and_eps", "guided", "time_grid", "ddim_step", "sample"):
     getattr(noise, name)(globals()[name], variant=STUDENT)  # drawing needs all of them
 
 teacher = shipped.teacher

@@ -55,14 +55,14 @@ STUDENT = 0  # put your number here: it decides your digit, your p(t) and your n
 mine = variant(STUDENT)
 shipped = Shipped()
 teacher, cache = shipped.teacher, shipped.cache  # cache: pictures that the teacher drew, 1,000 of each digit
-print(f"student {STUDENT}: the digit that is held out is {mine.digit}; k = {mine.k:g}, seed {mine.seed}")
+print(f"student {STUDENT}: the digit that is held out is {mine.digit}; lambda = {mine.lam:g}, seed {mine.seed}")
 
 # %% [markdown]
 # ## When may a condition be wrong?
 #
 # A picture with a little noise on it can be recognised, and a teacher that is asked about it under another condition is asked about something that it has never met. Under much noise every condition is plausible. So a condition is swapped for a stranger with a probability that rises with $t$,
 #
-# $$p(t) = e^{-k\,(1 - t/T)} .$$
+# $$p(t) = e^{-\lambda\,(1 - t/T)} .$$
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -77,9 +77,9 @@ print(f"student {STUDENT}: the digit that is held out is {mine.digit}; k = {mine
 # # BEGIN SOLUTION
 
 # %%
-def p_exponential(t, T, k):
+def p_exponential(t, T, lam):
     """t: integers in [0, T), any shape -> probabilities, the same shape."""
-    return torch.exp(-k * (1 - t / T))  # SOLUTION
+    return torch.exp(-lam * (1 - t / T))  # SOLUTION
 
 # %% [raw]
 # # END SOLUTION
@@ -264,10 +264,10 @@ random_conditioning.distillation_loss(distillation_loss, variant=STUDENT)
 # # BEGIN SOLUTION
 
 # %%
-def times_asked(k, T, steps, batch_size, pool_size):
+def times_asked(lam, T, steps, batch_size, pool_size):
     """-> the expected number of samples that ask for one certain label which the data do not have."""
     # BEGIN SOLUTION
-    return steps * batch_size * p_exponential(torch.arange(T), T, k).mean() / pool_size
+    return steps * batch_size * p_exponential(torch.arange(T), T, lam).mean() / pool_size
     # END SOLUTION
 
 # %% [raw]
@@ -327,7 +327,7 @@ def train(p, name):
 
 students = {
     "without the swap": train(lambda t: torch.zeros(t.shape), "without the swap"),
-    "with the swap": train(lambda t: p_exponential(t, teacher.T, mine.k), "with the swap"),
+    "with the swap": train(lambda t: p_exponential(t, teacher.T, mine.lam), "with the swap"),
 }
 
 # %%

@@ -227,8 +227,8 @@ stage_1.guided_target(guided_target, variant=STUDENT)
 def v_from_eps(x_t, eps, alpha_t, sigma_t):
     """x_t, eps (B, C, H, W); alpha_t, sigma_t (B, 1, 1, 1) -> v (B, C, H, W)."""
     # BEGIN SOLUTION
-    x_0 = (x_t - sigma_t * eps) / alpha_t
-    return alpha_t * eps - sigma_t * x_0
+    x0 = (x_t - sigma_t * eps) / alpha_t
+    return alpha_t * eps - sigma_t * x0
     # END SOLUTION
 
 # %% [raw]
@@ -377,9 +377,9 @@ plots.loss_curves({"your student": losses["guidance"]}, ylabel=r"$\mathcal{L}_1$
 x_T, c = teacher.noise(10, seed=mine.seed), torch.arange(10)
 models = {"teacher, two evaluations a step": teacher, f"yours, {steps} steps of training": student, "notebook 07's": finished}
 for w in (0.0, mine.w, 4.0):
-    x_0 = {name: model.sample_x0(x_T, c, w=w, steps=25) for name, model in models.items()}
-    reference = x_0["teacher, two evaluations a step"]
-    print(f"w = {w:g}: " + "; ".join(f"{name} is off by {(x - reference).square().mean().sqrt():.2f}" for name, x in list(x_0.items())[1:]))
+    x0 = {name: model.sample_x0(x_T, c, w=w, steps=25) for name, model in models.items()}
+    reference = x0["teacher, two evaluations a step"]
+    print(f"w = {w:g}: " + "; ".join(f"{name} is off by {(x - reference).square().mean().sqrt():.2f}" for name, x in list(x0.items())[1:]))
 plots.digit_grid(torch.stack([model.sample(x_T, c, w=4.0, steps=25) for model in models.values()]), row_labels=[f"{name}, w = 4" for name in models])
 
 # %% [raw]

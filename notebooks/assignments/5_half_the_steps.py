@@ -60,7 +60,7 @@ teacher = digits.teacher
 print(f"student {STUDENT}: schedule {mine.beta_schedule} for the checks, w = {mine.w:g}, seed {mine.seed}")
 
 # %% [markdown]
-# Two functions are given. `factors(alphas_cumprod, t)` returns $\alpha_t$ and $\sigma_t$ of *one* time, an integer; at $t = -1$ they are 1 and 0. `ddim_step(z_t, x_0, t, t_next, alphas_cumprod)` is a step of DDIM that takes a prediction $\hat x_0$ at its word, $z_\mathrm{next} = \alpha_\mathrm{next}\hat x_0 + \sigma_\mathrm{next}\hat\varepsilon$.
+# Two functions are given. `factors(alphas_cumprod, t)` returns $\alpha_t$ and $\sigma_t$ of *one* time, an integer; at $t = -1$ they are 1 and 0. `ddim_step(z_t, x0, t, t_next, alphas_cumprod)` is a step of DDIM that takes a prediction $\hat x_0$ at its word, $z_\mathrm{next} = \alpha_\mathrm{next}\hat x_0 + \sigma_\mathrm{next}\hat\varepsilon$.
 #
 # ## A grid that nests
 #
@@ -377,8 +377,8 @@ alphas_cumprod, data = teacher.scheduler.alphas_cumprod, digits.source
 steps = {"smoke": 3, "cpu": 80, "gpu": 1400}[preset()]
 
 
-def x_0_of(model, c, w):
-    """The model's x_0 of one time for all, as a function of (z_t, t)."""
+def x0_of(model, c, w):
+    """The model's x0 of one time for all, as a function of (z_t, t)."""
 
     def predict(z_t, t):
         alpha, sigma = factors(alphas_cumprod, t)
@@ -392,7 +392,7 @@ def step(trainee, draw):
     jump = jumps(2, teacher.T)[int(draw.integers(2)[0])]
     alpha_t, sigma_t = factors(alphas_cumprod, jump[0])
     c = data.c[pick]
-    loss = stage_2_loss(x_0_of(of_four, c, mine.w), x_0_of(trainee, c, mine.w), alpha_t * data.x0(pick) + sigma_t * eps, *jump, alphas_cumprod)
+    loss = stage_2_loss(x0_of(of_four, c, mine.w), x0_of(trainee, c, mine.w), alpha_t * data.x0(pick) + sigma_t * eps, *jump, alphas_cumprod)
     return {"halving": loss}
 
 

@@ -19,15 +19,15 @@ def _alpha_sigma(alphas_cumprod: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _ddim_step(x_t: Tensor, v: Tensor, t: int, t_next: int, alphas_cumprod: Tensor) -> Tensor:
-    x_0, eps = REFERENCE["x_0_and_eps"](x_t, v, *_alpha_sigma(alphas_cumprod, torch.tensor([t])))
-    return x_0 if t_next == -1 else REFERENCE["q_sample"](x_0, eps, *_alpha_sigma(alphas_cumprod, torch.tensor([t_next])))
+    x0, eps = REFERENCE["x0_and_eps"](x_t, v, *_alpha_sigma(alphas_cumprod, torch.tensor([t])))
+    return x0 if t_next == -1 else REFERENCE["q_sample"](x0, eps, *_alpha_sigma(alphas_cumprod, torch.tensor([t_next])))
 
 
 REFERENCE = {
     "alpha_sigma": _alpha_sigma,
-    "q_sample": lambda x_0, eps, alpha_t, sigma_t: alpha_t * x_0 + sigma_t * eps,
-    "velocity": lambda x_0, eps, alpha_t, sigma_t: alpha_t * eps - sigma_t * x_0,
-    "x_0_and_eps": lambda x_t, v, alpha_t, sigma_t: (alpha_t * x_t - sigma_t * v, sigma_t * x_t + alpha_t * v),
+    "q_sample": lambda x0, eps, alpha_t, sigma_t: alpha_t * x0 + sigma_t * eps,
+    "velocity": lambda x0, eps, alpha_t, sigma_t: alpha_t * eps - sigma_t * x0,
+    "x0_and_eps": lambda x_t, v, alpha_t, sigma_t: (alpha_t * x_t - sigma_t * v, sigma_t * x_t + alpha_t * v),
     "guided": lambda v_c, v_null, w: (1 + w) * v_c - w * v_null,
     "time_grid": our_time_grid,
     "ddim_step": _ddim_step,
@@ -39,7 +39,7 @@ class Setting(NamedTuple):
 
     scheduler: DDPMScheduler
     alphas_cumprod: Tensor  # (T,)
-    x_0: Tensor  # (B, 4, 6, 6)
+    x0: Tensor  # (B, 4, 6, 6)
     eps: Tensor
     t: Tensor  # (B,), the first 0, the last T - 1
 
@@ -48,16 +48,16 @@ def setting(variant: int) -> Setting:
     generator = torch.Generator().manual_seed(variant)
     scheduler = variant_of(variant).scheduler(T=1000)
     B = 4 + variant % 3
-    x_0, eps = (torch.randn(B, 4, 6, 6, generator=generator, dtype=torch.float64) for _ in range(2))
+    x0, eps = (torch.randn(B, 4, 6, 6, generator=generator, dtype=torch.float64) for _ in range(2))
     t = torch.randint(100, 900, (B,), generator=generator).sort().values
     t[0], t[-1] = 0, 999
     scheduler.alphas_cumprod = scheduler.alphas_cumprod.double()
-    return Setting(scheduler, scheduler.alphas_cumprod, x_0, eps, t)
+    return Setting(scheduler, scheduler.alphas_cumprod, x0, eps, t)
 
 
 def _factors(at: Setting) -> tuple[Tensor, Tensor]:
     """alpha_t and sigma_t (B, 1, 1, 1), by what diffusers makes of ones and zeros."""
-    one, zero = torch.ones_like(at.x_0[:, :1, :1, :1]), torch.zeros_like(at.x_0[:, :1, :1, :1])
+    one, zero = torch.ones_like(at.x0[:, :1, :1, :1]), torch.zeros_like(at.x0[:, :1, :1, :1])
     return at.scheduler.add_noise(one, zero, at.t), at.scheduler.add_noise(zero, one, at.t)
 
 
@@ -83,10 +83,10 @@ def alpha_sigma(answer, *, variant: int) -> None:
 def q_sample(answer, *, variant: int) -> None:
     at = setting(variant)
     alpha, sigma = _factors(at)
-    same("x_t", answer(at.x_0, at.eps, alpha, sigma), at.scheduler.add_noise(at.x_0, at.eps, at.t), mistakes=[
-        (at.x_0 + sigma * at.eps, "the noise is right, but the picture is still there in full at t = T - 1"),
-        (sigma * at.x_0 + alpha * at.eps, "at t = 0 it is noise and at t = T - 1 the picture: is the direction reversed?"),
-        (alpha**2 * at.x_0 + sigma**2 * at.eps, "right at both ends, and too small between them: "
+    same("x_t", answer(at.x0, at.eps, alpha, sigma), at.scheduler.add_noise(at.x0, at.eps, at.t), mistakes=[
+        (at.x0 + sigma * at.eps, "the noise is right, but the picture is still there in full at t = T - 1"),
+        (sigma * at.x0 + alpha * at.eps, "at t = 0 it is noise and at t = T - 1 the picture: is the direction reversed?"),
+        (alpha**2 * at.x0 + sigma**2 * at.eps, "right at both ends, and too small between them: "
          "alpha_t and sigma_t are not to be squared again"),
     ])  # fmt: skip
 
@@ -95,28 +95,28 @@ def q_sample(answer, *, variant: int) -> None:
 def velocity(answer, *, variant: int) -> None:
     at = setting(variant)
     alpha, sigma = _factors(at)
-    expected = at.scheduler.get_velocity(at.x_0, at.eps, at.t)
-    same("v", answer(at.x_0, at.eps, alpha, sigma), expected, mistakes=[
+    expected = at.scheduler.get_velocity(at.x0, at.eps, at.t)
+    same("v", answer(at.x0, at.eps, alpha, sigma), expected, mistakes=[
         (-expected, "the sign is the other one: at t = 0, v is nearly eps, not -eps"),
-        (alpha * at.x_0 - sigma * at.eps, "at t = 0 it is nearly x_0; v is nearly eps there"),
-        (alpha * at.eps + sigma * at.x_0, "at t = 0 it is right, at t = T - 1 it has the wrong sign"),
+        (alpha * at.x0 - sigma * at.eps, "at t = 0 it is nearly x0; v is nearly eps there"),
+        (alpha * at.eps + sigma * at.x0, "at t = 0 it is right, at t = T - 1 it has the wrong sign"),
     ])  # fmt: skip
 
 
 @question(REFERENCE)
-def x_0_and_eps(answer, *, variant: int) -> None:
+def x0_and_eps(answer, *, variant: int) -> None:
     at = setting(variant)
     alpha, sigma = _factors(at)
-    x_t, v = alpha * at.x_0 + sigma * at.eps, alpha * at.eps - sigma * at.x_0
-    got = unpacked("x_0_and_eps", answer(x_t, v, alpha, sigma), 2)
+    x_t, v = alpha * at.x0 + sigma * at.eps, alpha * at.eps - sigma * at.x0
+    got = unpacked("x0_and_eps", answer(x_t, v, alpha, sigma), 2)
     exchanged = "this is the other one of the two: look at their order"
-    same("x_0", got[0], at.x_0, mistakes=[
+    same("x0", got[0], at.x0, mistakes=[
         (at.eps, exchanged), (alpha * x_t + sigma * v, "right at t = 0 only: a rotation back turns the other way"),
         (x_t - sigma * v, "right at t = 0 only: alpha_t is missing somewhere"),
         ((x_t - sigma * v) / alpha, "v is not eps: put x_t and v into what you return, and see what is left"),
     ])  # fmt: skip
     same("eps", got[1], at.eps, mistakes=[
-        (at.x_0, exchanged), (alpha * v - sigma * x_t, "right at t = 0 only: a rotation back turns the other way"),
+        (at.x0, exchanged), (alpha * v - sigma * x_t, "right at t = 0 only: a rotation back turns the other way"),
         (v, "that is v itself, which is eps at t = 0 only"),
     ])  # fmt: skip
 
@@ -124,7 +124,7 @@ def x_0_and_eps(answer, *, variant: int) -> None:
 @question(REFERENCE)
 def guided(answer, *, variant: int) -> None:
     at = setting(variant)
-    c, null, w = at.x_0, at.eps, 0.5 + variant % 4
+    c, null, w = at.x0, at.eps, 0.5 + variant % 4
     for value in (w, 0.0):
         expected = c + value * (c - null)
         same(f"at w = {value:g}, the prediction", answer(c, null, value), expected, mistakes=[
@@ -172,7 +172,7 @@ def ddim_step(answer, *, variant: int) -> None:
         t_next = t - 1000 // steps if t >= 1000 // steps else -1
         now = at._replace(t=torch.full_like(at.t, t))
         alpha, sigma = _factors(now)
-        x_t, v = alpha * at.x_0 + sigma * at.eps, alpha * at.eps - sigma * at.x_0
+        x_t, v = alpha * at.x0 + sigma * at.eps, alpha * at.eps - sigma * at.x0
         expected = scheduler.step(v, t, x_t, eta=0.0).prev_sample
         got = answer(x_t, v, t, t_next, at.alphas_cumprod)
         again = answer(x_t, v, t, t_next, at.alphas_cumprod)
@@ -180,10 +180,10 @@ def ddim_step(answer, *, variant: int) -> None:
             raise CheckFailed("the same step twice ends in two places: DDIM adds no noise on its way")
         a_next, s_next = (at.alphas_cumprod[t_next].sqrt(), (1 - at.alphas_cumprod[t_next]).sqrt())
         same(f"the step from t = {t} to {t_next}", got, expected, mistakes=[
-            (a_next * at.x_0 + s_next * at.eps, "right for every t_next but -1, where nothing of the noise should be left. "
+            (a_next * at.x0 + s_next * at.eps, "right for every t_next but -1, where nothing of the noise should be left. "
              "What is the element of number -1 of a tensor?"),
             (x_t, "x_t comes back as it was: which time do the factors belong to?"),
-            (at.x_0, "this is x_0 itself: the noise that is still there at t_next is missing"),
+            (at.x0, "this is x0 itself: the noise that is still there at t_next is missing"),
         ])  # fmt: skip
 
 
@@ -196,8 +196,8 @@ def sample(answer, *, variant: int) -> None:
     def v(x_t: Tensor, t: Tensor, c: Tensor | None) -> Tensor:
         alpha, sigma = our_alpha_sigma(at.scheduler, t, dtype=torch.float64)
         mean, variance = (0.0, 1.0) if c is None else (c, 0.25)
-        x_0 = mean + alpha * variance / (alpha**2 * variance + sigma**2) * (x_t - alpha * mean)
-        return (alpha * x_t - x_0) / sigma
+        x0 = mean + alpha * variance / (alpha**2 * variance + sigma**2) * (x_t - alpha * mean)
+        return (alpha * x_t - x0) / sigma
 
     def reference(guidance: float, unguided=False) -> Tensor:
         def predict(x_t, t):

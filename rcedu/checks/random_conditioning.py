@@ -8,7 +8,7 @@ from rcedu.random_conditioning import p_exponential as our_p
 from rcedu.random_conditioning import randomize
 
 REFERENCE = {
-    "p_exponential": lambda t, T, k: our_p(t, T, k),
+    "p_exponential": lambda t, T, lam: our_p(t, T, lam),
     "swap": lambda c, t, pool, p, generator: randomize(c, t, pool, p, generator),
     "data_and_pool": lambda c, digit: ((c != digit).nonzero().flatten(), torch.arange(10)),
     "distillation_loss": lambda teacher, student, x_t, t, c, c_hat: (
@@ -19,14 +19,14 @@ REFERENCE = {
 
 @question(REFERENCE)
 def p_exponential(answer, *, variant: int) -> None:
-    T, k = 1000 if variant % 2 else 500, 3.0 + variant % 5
+    T, lam = 1000 if variant % 2 else 500, 3.0 + variant % 5
     t = torch.tensor([0, T // 4, T // 2, T - 10, T - 1])
-    expected = torch.exp(-k * (1 - t.double() / T)).float()
-    same("p(t)", answer(t, T, k), expected, tolerance=1e-5, mistakes=[
-        (torch.exp(-k * t / T), "it falls with t: at t = 0 every condition would be swapped"),
-        (torch.exp(-k * (T - t).float()), "at t = T - 1 it is right, elsewhere 0: t has to be counted in shares of T"),
+    expected = torch.exp(-lam * (1 - t.double() / T)).float()
+    same("p(t)", answer(t, T, lam), expected, tolerance=1e-5, mistakes=[
+        (torch.exp(-lam * t / T), "it falls with t: at t = 0 every condition would be swapped"),
+        (torch.exp(-lam * (T - t).float()), "at t = T - 1 it is right, elsewhere 0: t has to be counted in shares of T"),
         (1 - expected, "that is the probability of *not* swapping"),
-        (1 - torch.exp(-k * t / T), "it is 0 at t = 0; p(t) is exp(-k) there: small, and not nothing"),
+        (1 - torch.exp(-lam * t / T), "it is 0 at t = 0; p(t) is exp(-lambda) there: small, and not nothing"),
     ])  # fmt: skip
 
 
@@ -143,13 +143,13 @@ def distillation_loss(answer, *, variant: int) -> None:
 
 @question(REFERENCE)
 def times_asked(answer, *, variant: int) -> None:
-    T, k, steps, batch = 1000, 3.0 + variant % 5, 300 + 10 * (variant % 9), 32
-    p = our_p(torch.arange(T), T, k).double()
+    T, lam, steps, batch = 1000, 3.0 + variant % 5, 300 + 10 * (variant % 9), 32
+    p = our_p(torch.arange(T), T, lam).double()
     right = steps * batch * float(p.mean()) / 10
-    got = answer(k, T, steps, batch, 10)
+    got = answer(lam, T, steps, batch, 10)
     if not isinstance(got, Tensor | float | int):
         raise CheckFailed(f"times_asked has to be a number{': it returned nothing' if got is None or got is ... else ''}")
-    middle = steps * batch * float(our_p(torch.tensor(T // 2), T, k)) / 10
+    middle = steps * batch * float(our_p(torch.tensor(T // 2), T, lam)) / 10
     same("times_asked", torch.as_tensor(float(got)), torch.tensor(right), tolerance=2e-3, mistakes=[
         (torch.tensor(right * 10), f"{right * 10:.0f} conditions are swapped, but not all of them for that digit"),
         (torch.tensor(right / batch), "that is for batches of one"),

@@ -95,15 +95,15 @@ def guided_target(answer, *, variant: int) -> None:
 @question(REFERENCE)
 def v_from_eps(answer, *, variant: int) -> None:
     generator = torch.Generator().manual_seed(variant)
-    x_0, eps = (torch.randn(5, 4, 6, 6, generator=generator, dtype=torch.float64) for _ in range(2))
+    x0, eps = (torch.randn(5, 4, 6, 6, generator=generator, dtype=torch.float64) for _ in range(2))
     angle = _four(torch.linspace(0.05, 1.4, 5, dtype=torch.float64))
     alpha, sigma = angle.cos(), angle.sin()
-    x_t = alpha * x_0 + sigma * eps
-    same("v", answer(x_t, eps, alpha, sigma), alpha * eps - sigma * x_0, mistakes=[
-        (alpha * eps - sigma * x_t, "x_t was taken for x_0"),
+    x_t = alpha * x0 + sigma * eps
+    same("v", answer(x_t, eps, alpha, sigma), alpha * eps - sigma * x0, mistakes=[
+        (alpha * eps - sigma * x_t, "x_t was taken for x0"),
         (eps - sigma * x_t, "right where alpha_t = 1 only: something is not divided by"),
-        ((eps + sigma * x_t) / alpha, "a sign is wrong: put x_t = alpha_t x_0 + sigma_t eps in, and see what is left"),
-        ((x_t - sigma * eps) / alpha, "that is x_0"),
+        ((eps + sigma * x_t) / alpha, "a sign is wrong: put x_t = alpha_t x0 + sigma_t eps in, and see what is left"),
+        ((x_t - sigma * eps) / alpha, "that is x0"),
     ])  # fmt: skip
 
 

@@ -20,10 +20,10 @@ def factors(alphas_cumprod: Tensor, t: int) -> tuple[Tensor, Tensor]:
     return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
 
 
-def ddim_step(z_t: Tensor, x_0: Tensor, t: int, t_next: int, alphas_cumprod: Tensor) -> Tensor:
-    """One step of DDIM from t to t_next that takes x_0 at its word."""
+def ddim_step(z_t: Tensor, x0: Tensor, t: int, t_next: int, alphas_cumprod: Tensor) -> Tensor:
+    """One step of DDIM from t to t_next that takes x0 at its word."""
     (alpha_t, sigma_t), (alpha, sigma) = (factors(alphas_cumprod, at) for at in (t, t_next))
-    return alpha * x_0 + sigma * (z_t - alpha_t * x_0) / sigma_t
+    return alpha * x0 + sigma * (z_t - alpha_t * x0) / sigma_t
 
 
 def _jumps(steps: int, T: int) -> list[tuple[int, int, int]]:
@@ -74,7 +74,7 @@ class Setting(NamedTuple):
     z_T: Tensor  # (B, 2, 3, 3)
 
     def predict(self, z_t: Tensor, t: int) -> Tensor:
-        """The ideal x_0."""
+        """The ideal x0."""
         alpha, sigma = factors(self.alphas_cumprod, int(t))
         return self.mu + alpha * self.spread**2 / (alpha**2 * self.spread**2 + sigma**2) * (z_t - alpha * self.mu)
 
@@ -212,7 +212,7 @@ def halved(answer, *, variant: int) -> None:
 
 
 class _Toy(nn.Module):
-    """x_0 = a z_t + t / 1000, so that it shows what it was asked."""
+    """x0 = a z_t + t / 1000, so that it shows what it was asked."""
 
     def __init__(self, a: float):
         super().__init__()

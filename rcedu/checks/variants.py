@@ -12,7 +12,7 @@ class Variant(NamedTuple):
     """One student's."""
 
     digit: int  # held out
-    k: float  # of p(t) = exp(-k (1 - t / T))
+    lam: float  # of p(t) = exp(-lam (1 - t / T))
     beta_schedule: str  # diffusers' name
     w: float  # guidance
     seed: int  # of noise and trainings
@@ -25,6 +25,6 @@ def variant(number: int) -> Variant:
     """What a student of this number has; any whole number."""
     dice = random.Random(f"rcedu {int(number)}")
     return Variant(
-        digit=dice.randrange(10), k=dice.choice([3.0, 4.0, 5.0, 6.0, 7.0]), beta_schedule=dice.choice(SCHEDULES),
+        digit=dice.randrange(10), lam=dice.choice([3.0, 4.0, 5.0, 6.0, 7.0]), beta_schedule=dice.choice(SCHEDULES),
         w=dice.choice([0.5, 1.0, 1.5, 2.0]), seed=int(number),
     )  # fmt: skip

@@ -3,7 +3,7 @@
 import torch
 
 # The graded notebook has the others' right answers under these names.
-alpha_sigma = q_sample = x_0_and_eps = time_grid = ddim_step = guided = None
+alpha_sigma = q_sample = x0_and_eps = time_grid = ddim_step = guided = None
 
 
 def alpha_sigma__without_roots(alphas_cumprod, t):
@@ -34,52 +34,52 @@ def alpha_sigma__only_one(alphas_cumprod, t):
     return alphas_cumprod[t].view(-1, 1, 1, 1).sqrt()
 
 
-def q_sample__noise_on_top(x_0, eps, alpha_t, sigma_t):
+def q_sample__noise_on_top(x0, eps, alpha_t, sigma_t):
     """the picture is still there in full"""
-    return x_0 + sigma_t * eps
+    return x0 + sigma_t * eps
 
 
-def q_sample__reversed(x_0, eps, alpha_t, sigma_t):
+def q_sample__reversed(x0, eps, alpha_t, sigma_t):
     """is the direction reversed"""
-    return sigma_t * x_0 + alpha_t * eps
+    return sigma_t * x0 + alpha_t * eps
 
 
-def q_sample__squared(x_0, eps, alpha_t, sigma_t):
+def q_sample__squared(x0, eps, alpha_t, sigma_t):
     """not to be squared again"""
-    return alpha_t**2 * x_0 + sigma_t**2 * eps
+    return alpha_t**2 * x0 + sigma_t**2 * eps
 
 
-def velocity__sign(x_0, eps, alpha_t, sigma_t):
+def velocity__sign(x0, eps, alpha_t, sigma_t):
     """the sign is the other one"""
-    return sigma_t * x_0 - alpha_t * eps
+    return sigma_t * x0 - alpha_t * eps
 
 
-def velocity__of_the_other_prediction(x_0, eps, alpha_t, sigma_t):
-    """at t = 0 it is nearly x_0"""
-    return alpha_t * x_0 - sigma_t * eps
+def velocity__of_the_other_prediction(x0, eps, alpha_t, sigma_t):
+    """at t = 0 it is nearly x0"""
+    return alpha_t * x0 - sigma_t * eps
 
 
-def velocity__a_sum(x_0, eps, alpha_t, sigma_t):
+def velocity__a_sum(x0, eps, alpha_t, sigma_t):
     """at t = T - 1 it has the wrong sign"""
-    return alpha_t * eps + sigma_t * x_0
+    return alpha_t * eps + sigma_t * x0
 
 
-def x_0_and_eps__turned_on(x_t, v, alpha_t, sigma_t):
-    """x_0: right at t = 0 only: a rotation back"""
+def x0_and_eps__turned_on(x_t, v, alpha_t, sigma_t):
+    """x0: right at t = 0 only: a rotation back"""
     return alpha_t * x_t + sigma_t * v, alpha_t * v - sigma_t * x_t
 
 
-def x_0_and_eps__v_taken_for_eps(x_t, v, alpha_t, sigma_t):
-    """x_0: v is not eps"""
+def x0_and_eps__v_taken_for_eps(x_t, v, alpha_t, sigma_t):
+    """x0: v is not eps"""
     return (x_t - sigma_t * v) / alpha_t, v
 
 
-def x_0_and_eps__in_the_other_order(x_t, v, alpha_t, sigma_t):
-    """x_0: this is the other one"""
+def x0_and_eps__in_the_other_order(x_t, v, alpha_t, sigma_t):
+    """x0: this is the other one"""
     return sigma_t * x_t + alpha_t * v, alpha_t * x_t - sigma_t * v
 
 
-def x_0_and_eps__v_returned(x_t, v, alpha_t, sigma_t):
+def x0_and_eps__v_returned(x_t, v, alpha_t, sigma_t):
     """eps: that is v itself"""
     return alpha_t * x_t - sigma_t * v, v
 
@@ -126,27 +126,27 @@ def time_grid__cut_off(steps, T):
 
 def ddim_step__last_of_the_list(x_t, v, t, t_next, alphas_cumprod):
     """element of number -1"""
-    x_0, eps = x_0_and_eps(x_t, v, *alpha_sigma(alphas_cumprod, torch.tensor([t])))
-    return q_sample(x_0, eps, *alpha_sigma(alphas_cumprod, torch.tensor([t_next])))
+    x0, eps = x0_and_eps(x_t, v, *alpha_sigma(alphas_cumprod, torch.tensor([t])))
+    return q_sample(x0, eps, *alpha_sigma(alphas_cumprod, torch.tensor([t_next])))
 
 
 def ddim_step__factors_of_now(x_t, v, t, t_next, alphas_cumprod):
     """x_t comes back as it was"""
     now = alpha_sigma(alphas_cumprod, torch.tensor([t]))
-    return q_sample(*x_0_and_eps(x_t, v, *now), *now)
+    return q_sample(*x0_and_eps(x_t, v, *now), *now)
 
 
 def ddim_step__new_noise(x_t, v, t, t_next, alphas_cumprod):
     """DDIM adds no noise on its way"""
-    x_0, eps = x_0_and_eps(x_t, v, *alpha_sigma(alphas_cumprod, torch.tensor([t])))
+    x0, eps = x0_and_eps(x_t, v, *alpha_sigma(alphas_cumprod, torch.tensor([t])))
     if t_next == -1:
-        return x_0
-    return q_sample(x_0, torch.randn_like(eps), *alpha_sigma(alphas_cumprod, torch.tensor([t_next])))
+        return x0
+    return q_sample(x0, torch.randn_like(eps), *alpha_sigma(alphas_cumprod, torch.tensor([t_next])))
 
 
 def ddim_step__straight_to_the_end(x_t, v, t, t_next, alphas_cumprod):
-    """this is x_0 itself"""
-    return x_0_and_eps(x_t, v, *alpha_sigma(alphas_cumprod, torch.tensor([t])))[0]
+    """this is x0 itself"""
+    return x0_and_eps(x_t, v, *alpha_sigma(alphas_cumprod, torch.tensor([t])))[0]
 
 
 def sample__without_guidance(model, x_T, c, w, steps, alphas_cumprod):

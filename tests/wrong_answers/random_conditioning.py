@@ -5,24 +5,24 @@ import torch
 p_exponential = None  # the graded notebook has its own
 
 
-def p_exponential__reversed(t, T, k):
+def p_exponential__reversed(t, T, lam):
     """it falls with t"""
-    return torch.exp(-k * t / T)
+    return torch.exp(-lam * t / T)
 
 
-def p_exponential__not_in_shares_of_T(t, T, k):
+def p_exponential__not_in_shares_of_T(t, T, lam):
     """counted in shares of T"""
-    return torch.exp(-k * (T - t).float())
+    return torch.exp(-lam * (T - t).float())
 
 
-def p_exponential__of_keeping(t, T, k):
+def p_exponential__of_keeping(t, T, lam):
     """probability of *not* swapping"""
-    return 1 - torch.exp(-k * (1 - t / T))
+    return 1 - torch.exp(-lam * (1 - t / T))
 
 
-def p_exponential__nothing_at_0(t, T, k):
+def p_exponential__nothing_at_0(t, T, lam):
     """it is 0 at t = 0"""
-    return 1 - torch.exp(-k * t / T)
+    return 1 - torch.exp(-lam * t / T)
 
 
 def swap__one_coin(c, t, pool, p, generator):
@@ -126,21 +126,21 @@ def distillation_loss__a_sum(teacher, student, x_t, t, c, c_hat):
     return (student(x_t, t, c_hat) - teacher(x_t, t, c_hat).detach()).square().sum()
 
 
-def times_asked__for_any_digit(k, T, steps, batch_size, pool_size):
+def times_asked__for_any_digit(lam, T, steps, batch_size, pool_size):
     """not all of them for that digit"""
-    return steps * batch_size * p_exponential(torch.arange(T), T, k).mean()
+    return steps * batch_size * p_exponential(torch.arange(T), T, lam).mean()
 
 
-def times_asked__without_the_batch(k, T, steps, batch_size, pool_size):
+def times_asked__without_the_batch(lam, T, steps, batch_size, pool_size):
     """batches of one"""
-    return steps * p_exponential(torch.arange(T), T, k).mean() / pool_size
+    return steps * p_exponential(torch.arange(T), T, lam).mean() / pool_size
 
 
-def times_asked__always_swapped(k, T, steps, batch_size, pool_size):
+def times_asked__always_swapped(lam, T, steps, batch_size, pool_size):
     """as if every condition were swapped"""
     return steps * batch_size / pool_size
 
 
-def times_asked__p_in_the_middle(k, T, steps, batch_size, pool_size):
+def times_asked__p_in_the_middle(lam, T, steps, batch_size, pool_size):
     """is not its mean"""
-    return steps * batch_size * p_exponential(torch.tensor(T // 2), T, k) / pool_size
+    return steps * batch_size * p_exponential(torch.tensor(T // 2), T, lam) / pool_size

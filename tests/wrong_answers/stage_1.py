@@ -73,8 +73,8 @@ def guided_target__exchanged(v_c, v_null, w):
     return (1 + w) * v_null - w * v_c
 
 
-def v_from_eps__x_t_for_x_0(x_t, eps, alpha_t, sigma_t):
-    """x_t was taken for x_0"""
+def v_from_eps__x_t_for_x0(x_t, eps, alpha_t, sigma_t):
+    """x_t was taken for x0"""
     return alpha_t * eps - sigma_t * x_t
 
 

@@ -30,7 +30,7 @@
 #
 # (Times in these tables: `rcedu notebooks`, on two quiet cores of an AMD EPYC.)
 #
-# Words of the field: [glossary](glossary.md).
+# Words of the field, from *asked-digit accuracy* to *truncated SNR*: [glossary](glossary.md).
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
@@ -171,18 +171,6 @@ print(inspect.getsource(p_exponential))
 # | $\mathcal L$ | `loss` | a loss; $\lVert\cdot\rVert^2$ is a mean over pixels and channels, unless said otherwise |
 # | $\lambda_t$, $\omega$ | `space` | in 07 and 08: $\log(\alpha_t^2/\sigma_t^2)$, and a weight that depends on it |
 # | $z_t$, $\tilde x$, $\rho$ | `z_t`, `one_step_target` | in 08: $x_t$ as papers on distillation write it; the prediction that takes one step where two of the teacher end; $\alpha/\sigma$ |
-#
-# ## 5 · Glossary
-#
-# - **Image-free**: the student never sees real pictures, only the teacher's.
-# - **Matched layers**: layers of student and teacher whose outputs are compared.
-# - **Surgery**: making a student's network out of the teacher's, by leaving out blocks or channels.
-# - **Teacher init**: starting the student from the teacher's weights, where both have the layer.
-# - **Judge**: a digit classifier, 99.6% right on MNIST's test set, that reads what was drawn.
-# - **Asked-digit accuracy**: how often the judge reads the digit that was asked for.
-# - **Digit-FID**: the Fréchet distance between samples and real digits in the judge's features; lower is better, comparable only at equal sample counts.
-# - **DDIM**: a sampler that adds no noise, so that the picture is a function of the starting noise; **NFE**: the number of network evaluations it takes.
-# - **Seed**: the number all randomness of a run derives from. What step $k$ draws is a function of (seed, $k$), so a run that was killed goes on to the same bits.
 #
 # ## Three questions
 #

@@ -28,8 +28,12 @@ def _shard_name(index: int, codec) -> str:
 
 
 def place_among_ranks() -> PartialState:
-    """Which of the processes that torchrun or accelerate started this is; on CPU they want ACCELERATE_USE_CPU=true."""
-    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    """Which of the processes that torchrun or accelerate started this is, and on which device it computes.
+
+    That is a GPU of NVIDIA's (or AMD's) where torch sees one, and else the CPU: Apple's has no 64-bit numbers, and nobody has
+    tried it here. ACCELERATE_USE_CPU=false or true decides otherwise.
+    """
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU", default=not torch.cuda.is_available()))
 
 
 def shard_seed(seed: int, index: int) -> int:

@@ -8,7 +8,6 @@ import io
 import os
 import re
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stderr
@@ -17,7 +16,7 @@ from pathlib import Path
 import tyro
 from tqdm.auto import tqdm
 
-from rcedu import few_step_commands, pipeline_commands, speed_commands, text_commands
+from rcedu import few_step_commands, notebook_commands, pipeline_commands, speed_commands, text_commands
 from rcedu.conditions import labels_without
 from rcedu.data import data_folder, mnist, runs_folder
 from rcedu.files import UsageError, at_least, check_seeds, read_json
@@ -222,40 +221,9 @@ def demo(jobs: int | None = None) -> None:
     print(f"table    {folder / 'results.json'}\npage     {page}\npicture  {folder / 'comparison.png'}")
 
 
-def notebooks(names: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
-    """Execute notebooks/*.py (or those named), write the paired .ipynb beside each, and say how long it took."""
-    from rcedu.notebooks import write_pair
-
-    folder = data_folder().parent / "notebooks"
-    for source in [folder / f"{name}.py" for name in names] or sorted(folder.glob("[0-9]*.py")):
-        start = time.perf_counter()
-        print(f"{write_pair(source)}: {time.perf_counter() - start:.0f} s, preset {preset()}", flush=True)
-
-
-def assignments(out: Path | None = None) -> None:
-    """Make what a course hands out and what grades it, from notebooks/assignments: student/ and autograder/, both anew.
-
-    Args:
-        out: the folder, which is emptied; default dist/course of the checkout.
-    """
-    from rcedu.assignments import build
-
-    folder = out or data_folder().parent / "dist" / "course"
-    names = build(folder)
-    print(f"{len(names)} assignments: {folder / 'student'} to hand out, {folder / 'autograder'} to grade with")
-
-
-def stamp() -> None:
-    """Write what pyproject.toml says under [tool.rcedu] into all notebooks: the badges and the first cells, for Colab."""
-    from rcedu import colab
-
-    at = colab.release()
-    changed = [path.name for path in colab.notebooks() if colab.stamp(path, at)]
-    print(f"{at.url} at {at.tag}: {', '.join(changed) or 'nothing'} changed")
-
-
-COMMANDS = (classifier, teacher, cache, strokes, judge, conditioning, unseen, compare, demo, notebooks, assignments, stamp)
+COMMANDS = (classifier, teacher, cache, strokes, judge, conditioning, unseen, compare, demo)
 COMMANDS += pipeline_commands.COMMANDS + text_commands.COMMANDS + few_step_commands.COMMANDS + speed_commands.COMMANDS
+COMMANDS += notebook_commands.COMMANDS
 
 
 def _later(command: Callable) -> Callable:

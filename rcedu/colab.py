@@ -139,31 +139,6 @@ def stamp(source: Path, at: Release) -> bool:
     text = text[: title.end()] + link + text[title.end() : first] + cell + text[first:]
     if text != before:
         source.write_text(text, encoding="utf-8")
-    pair = source.with_suffix(".ipynb")
-    return bool(pair.exists() and _follow(pair, source)) or text != before
+    from rcedu.notebooks import follow  # not on Colab, where nothing is installed yet
 
-
-def _follow(pair: Path, source: Path) -> bool:
-    """Take texts from the .py into the .ipynb; where the first cell is new there, insert it, and count on."""
-    import jupytext
-    import nbformat
-
-    stored, wanted = nbformat.read(pair, as_version=4), jupytext.read(source)
-    before = nbformat.writes(stored)
-    if len(stored.cells) == len(wanted.cells) - 1:
-        place = next(i for i, cell in enumerate(wanted.cells) if "colab" in cell.metadata.get("tags", ()))
-        stored.cells.insert(place, nbformat.v4.new_code_cell(metadata={"tags": wanted.cells[place].metadata["tags"]}))
-        count = 0
-        for index, cell in enumerate(stored.cells):
-            cell["id"] = f"cell-{index}"
-            if cell.cell_type == "code":
-                cell.execution_count = count = count + 1
-                for output in cell.outputs:
-                    if "execution_count" in output:
-                        output.execution_count = count
-    for cell, new in zip(stored.cells, wanted.cells, strict=True):
-        cell.source = new.source
-    changed = nbformat.writes(stored) != before
-    if changed:
-        nbformat.write(stored, pair)
-    return changed
+    return follow(source.with_suffix(".ipynb"), source) or text != before

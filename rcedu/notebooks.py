@@ -131,3 +131,31 @@ def same_content(source: Path, notebook: Path) -> bool:
         return [(cell.cell_type, cell.source.strip()) for cell in jupytext.read(path).cells]
 
     return cells(source) == cells(notebook)
+
+
+def follow(pair: Path, source: Path) -> bool:
+    """Take texts from the .py into the .ipynb, whose outputs stay; where the first cell is new there, insert it, and count on.
+
+    Whether anything changed; not where there is no .ipynb.
+    """
+    if not pair.exists():
+        return False
+    stored, wanted = nbformat.read(pair, as_version=4), jupytext.read(source)
+    before = nbformat.writes(stored)
+    if len(stored.cells) == len(wanted.cells) - 1:
+        place = next(i for i, cell in enumerate(wanted.cells) if "colab" in cell.metadata.get("tags", ()))
+        stored.cells.insert(place, nbformat.v4.new_code_cell(metadata={"tags": wanted.cells[place].metadata["tags"]}))
+        count = 0
+        for index, cell in enumerate(stored.cells):
+            cell["id"] = f"cell-{index}"
+            if cell.cell_type == "code":
+                cell.execution_count = count = count + 1
+                for output in cell.outputs:
+                    if "execution_count" in output:
+                        output.execution_count = count
+    for cell, new in zip(stored.cells, wanted.cells, strict=True):
+        cell.source = new.source
+    changed = nbformat.writes(stored) != before
+    if changed:
+        nbformat.write(stored, pair)
+    return changed

@@ -16,7 +16,7 @@ from rcedu.report import apart_table, marks_table, plain_table, summarize_apart,
 def mini_sd(part: tyro.conf.Positional[str] = "all", out: Path | None = None) -> None:
     """Remake mini-SD: autoencoder, CLIP, judge, UNet, each resumed where it stopped; then its marks. Writes data/mini-sd.
 
-    Two cores do best as two processes: ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 -m rcedu mini-sd
+    Two cores do best as two processes: torchrun --nproc_per_node 2 -m rcedu mini-sd
 
     Args:
         part: autoencoder, clip, judge, unet, marks, or all of them in this order.

@@ -16,6 +16,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from rcedu.cache import place_among_ranks
 from rcedu.checkpoints import load_checkpoint, save_checkpoint, stored_losses
 from rcedu.files import UsageError
 
@@ -132,6 +133,7 @@ def fit(
     UsageError when the folder holds another run's checkpoint.
     """
     AcceleratorState._reset_state()  # it would hold this process to the precision of its first training; ranks stay as they are
+    place_among_ranks()  # decides the device, for Accelerator as well
     accelerator = Accelerator(mixed_precision=mixed_precision)
     ranks = accelerator.num_processes
     if batch_size % (ranks * accumulate):

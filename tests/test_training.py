@@ -2,8 +2,10 @@
 
 import json
 import math
+import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -402,3 +404,18 @@ def test_sigterm_to_one_rank_stops_all_at_the_same_step(launcher, small_cache_fo
         go(marker).touch()
     assert [wait(process) for process in ranks] == [128 + signal.SIGTERM] * 2
     assert [path.name for path in checkpoints(folder)] == ["step-00000004.safetensors"]
+
+
+def test_without_a_gpu_it_computes_on_the_cpu_though_there_be_another_accelerator(tmp_path):
+    """On Apple silicon, which accelerate would take, and which has no 64-bit numbers; in a process that has no state yet."""
+    code = (
+        "import accelerate.state, torch; accelerate.state.is_mps_available = lambda *args, **settings: True;"
+        "from accelerate import Accelerator; from rcedu.cache import place_among_ranks;"
+        "torch.cuda.is_available() or print(place_among_ranks().device, Accelerator().device)"
+    )
+    ours = {key: value for key, value in os.environ.items() if not key.startswith("ACCELERATE")}
+    said = [
+        subprocess.run([sys.executable, "-c", code], env=ours | chosen, capture_output=True, text=True, check=True).stdout
+        for chosen in ({}, {"ACCELERATE_USE_CPU": "false"})
+    ]
+    assert said == ["cpu cpu\n", "mps mps\n"] or torch.cuda.is_available()

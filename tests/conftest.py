@@ -8,6 +8,8 @@ RUNS = tempfile.mkdtemp(prefix="rcedu-test-")
 os.environ["HF_HUB_OFFLINE"] = "1"  # a test that would ask the network fails instead; read when its library is imported
 os.environ["RCEDU_HOME"] = RUNS  # the notebooks' kernels write here, not beside a user's own runs
 os.environ.setdefault("RCEDU_PRESET", "smoke")
+if "PYTEST_XDIST_WORKER" in os.environ:  # every core has its process: let none of them, or of their kernels, want two
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch

@@ -1,10 +1,13 @@
-"""The notebooks as they are committed. (That they run is nbmake's part: `pytest` collects notebooks/*.ipynb.)"""
+"""The notebooks as they are committed; and run twice. (That they run once is nbmake's part: `pytest` collects *.ipynb.)"""
 
+import copy
 import re
 from pathlib import Path
 
+import jupytext
 import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from rcedu.notebooks import clean, same_content, write_html
 
@@ -97,3 +100,11 @@ def test_notebook_opens_and_ends_as_promised(source):
     assert "RCEDU_PRESET" in text
     assert "three questions" in text.lower()
     assert "arxiv.org" in text
+
+
+@pytest.mark.parametrize("source", PAIRS)
+def test_every_cell_can_be_run_again(source):
+    """Run all, and then all again in the same kernel, as people do."""
+    notebook = jupytext.read(source)
+    notebook.cells += copy.deepcopy([cell for cell in notebook.cells if cell.cell_type == "code"])
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()

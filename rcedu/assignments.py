@@ -54,8 +54,12 @@ def build(out: Path, paths: list[Path] | None = None) -> list[str]:
 
 
 def _tidy(source: Path, target: Path) -> None:
-    """Without what jupytext and Otter noted in the cells for themselves; which tests belong to a cell stays."""
+    """Without what jupytext and Otter noted for themselves; which tests belong to a cell stays.
+
+    (A notebook that says it is paired with a .py, which is not there, does not open in a JupyterLab that has jupytext.)
+    """
     notebook = nbformat.read(source, as_version=4)
+    notebook.metadata.pop("jupytext", None)
     for cell in notebook.cells:
         cell.metadata.pop("lines_to_next_cell", None)
     nbformat.write(notebook, target)

@@ -63,7 +63,7 @@ def ways(
         students[stage.way, stage.steps] = student
         if stage.sampler == ENCODER:
             marks[str(stage.steps)] = result["marks"]["0"]
-    found = {("teacher", steps): (domain.teacher, domain.teacher) for steps in (run.teacher_steps, *run.numbers)}
+    found = {("teacher", steps): (domain.teacher, domain.teacher) for steps in (*run.numbers, run.teacher_steps)}
     found |= {("student", steps): (students[ENCODER, steps], students["deterministic", steps]) for steps in run.numbers}
     return found, marks
 

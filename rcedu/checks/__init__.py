@@ -5,9 +5,12 @@ schedule, shapes and pictures it is tried.
 """
 
 import functools
+import inspect
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor
 
 
@@ -18,13 +21,17 @@ class CheckFailed(AssertionError):
         return [f"Not yet: {self}"]
 
 
-def question(reference: Mapping[str, Callable]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def question(
+    reference: Mapping[str, Callable], *, returns: bool = True
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a check of a function that raises CheckFailed: it says when all is right, and what an answer itself raises.
 
-    reference  right answers to an assignment's questions, by name. While one question is checked they stand in for the
-               student's other ones, so that an early mistake costs no later question.
+    reference  right answers to an assignment's questions, by name. An answer that calls the student's other ones is tried
+               with them; where that fails, with right ones in their places, so that an early mistake costs no later question.
+    returns    whether an answer has to return something
 
-    A check's first argument is the student's answer, whose parameters are given by their places; they may be renamed.
+    A check's first argument is the student's answer, whose parameters are given by their places; they may be renamed. It gets
+    copies of tensors, and may not change them.
     """
 
     def as_check(check: Callable[..., None]) -> Callable[..., None]:
@@ -34,19 +41,65 @@ def question(reference: Mapping[str, Callable]) -> Callable[[Callable[..., None]
         def checked(answer, *others, variant: int = 0) -> None:
             if answer is ...:
                 raise CheckFailed(f"{name} is still to be written: replace the dots")
-            others_right = {key: right for key, right in reference.items() if key != name}
-            try:
-                with _stand_in(getattr(answer, "__globals__", {}), others_right):
-                    check(answer, *others, variant=variant)
-            except CheckFailed:
-                raise
-            except Exception as error:
-                raise CheckFailed(f"{name} stopped with {type(error).__name__}: {error}") from None
-            print(f"{name}: right")
+            names = getattr(answer, "__globals__", {})
+            right_ones = {key: right for key, right in reference.items() if key != name and key in names}
+
+            def tried(instead: Mapping[str, Callable]) -> CheckFailed | None:
+                try:
+                    with _stand_in(names, instead):
+                        check(_watched(name, answer, returns), *others, variant=variant)
+                except CheckFailed as error:
+                    return error
+                except Exception as error:
+                    return CheckFailed(f"{name} stopped with {type(error).__name__}: {error}{_line_of(answer, error)}")
+
+            complaint, told = tried({}), ""
+            if complaint and right_ones:
+                own, complaint = complaint, tried(right_ones)
+                told = f", with right answers to the other questions in the place of yours; with yours: {own}"
+            if complaint:
+                raise complaint
+            print(f"{name}: right{told}")
 
         return checked
 
     return as_check
+
+
+def _watched(name: str, answer: Callable, returns: bool) -> Callable:
+    """The answer, on copies of the tensors it is given. CheckFailed when it changes one, or returns nothing where it should."""
+
+    @functools.wraps(answer)
+    def watched(*given, **named):
+        copies = [x.clone() if isinstance(x, Tensor) else x for x in given]
+        got = answer(*copies, **named)
+        for place, (before, after) in enumerate(zip(given, copies, strict=True)):
+            if isinstance(before, Tensor) and not _alike(before, after):
+                raise CheckFailed(f"{name} changes {_parameter(answer, place)}, which others still need as it was given")
+        if returns and (got is None or got is ...):
+            raise CheckFailed(f"{name} returns nothing: is it still to be written, or is a return missing?")
+        return got
+
+    return watched
+
+
+def _alike(before: Tensor, after: Tensor) -> bool:
+    return before.shape == after.shape and torch.equal(before.detach(), after.detach())
+
+
+def _parameter(answer: Callable, place: int) -> str:
+    """What a student calls a parameter."""
+    try:
+        return [*inspect.signature(answer).parameters][place]
+    except (IndexError, TypeError, ValueError):
+        return f"argument {place + 1}"
+
+
+def _line_of(answer: Callable, error: Exception) -> str:
+    """The line of the student's cell in which it stopped, where that can be known."""
+    code = getattr(answer, "__code__", None)
+    lines = [frame.line for frame in traceback.extract_tb(error.__traceback__) if code and frame.filename == code.co_filename]
+    return f"; in the line: {lines[-1]}" if lines and lines[-1] else ""
 
 
 @contextmanager
@@ -75,12 +128,13 @@ def same(
     tolerance   largest difference that still counts as equal, in units of the largest expected value, if that is above 1
     """
     if got is None or got is ...:
-        raise CheckFailed(f"{name} is {'missing: does your function return it?' if got is None else 'still to be written'}")
+        raise CheckFailed(f"{name} is {'missing: nothing is returned for it' if got is None else 'still to be written'}")
     if not isinstance(got, Tensor):
         raise CheckFailed(f"{name} has to be a tensor, and is a {type(got).__name__}")
     if got.shape != expected.shape:
         raise CheckFailed(f"{name}: shape {_shape(expected)} expected, got {_shape(got)}{'; ' * bool(shape_hint)}{shape_hint}")
-    got, allowed = got.detach(), tolerance * max(1.0, float(expected.abs().max()))
+    got, expected = got.detach(), expected.detach()
+    allowed = tolerance * max(1.0, float(expected.abs().max()))
     if not bool(got.isfinite().all()):
         raise CheckFailed(f"{name} has {int((~got.isfinite()).sum())} values that are not finite")
     if _far(got, expected) <= allowed:
@@ -96,8 +150,6 @@ def same(
 
 def unpacked(name: str, got, count: int) -> tuple:
     """What should be `count` things. CheckFailed otherwise."""
-    if got is None or got is ...:
-        raise CheckFailed(f"{name} returned {'nothing' if got is None else 'dots: it is still to be written'}")
     if not isinstance(got, tuple | list) or len(got) != count:
         have = f"{len(got)} things" if isinstance(got, tuple | list) else f"one {type(got).__name__}"
         raise CheckFailed(f"{name} has to return {count} things, and returned {have}")
@@ -109,7 +161,7 @@ def _shape(x: Tensor) -> str:
 
 
 def _far(a: Tensor, b: Tensor) -> float:
-    return float((a.double() - b.double()).abs().max()) if a.numel() else 0.0
+    return float((a.detach().double() - b.detach().double()).abs().max()) if a.numel() else 0.0
 
 
 def _where(wrong: Tensor) -> str:

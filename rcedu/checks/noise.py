@@ -141,8 +141,6 @@ def time_grid(answer, *, variant: int) -> None:
         scheduler.set_timesteps(steps)
         expected = scheduler.timesteps.tolist()
         got = answer(steps, T)
-        if got is None or got is ...:
-            raise CheckFailed("time_grid returned nothing yet")
         got = [int(t) for t in got]
         if got == expected:
             continue

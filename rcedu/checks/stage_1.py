@@ -56,8 +56,6 @@ def with_w(answer, *, variant: int) -> None:
     dim, unet = 16 + 2 * (variant % 5), digit_unet(widths=(8, 16), layers=1).eval()
     before = {name: weight.clone() for name, weight in unet.state_dict().items()}
     got = answer(unet, dim)
-    if got is None or got is ...:
-        raise CheckFailed("with_w returned nothing: is it still to be written?")
     if not isinstance(got, UNet2DConditionModel):
         raise CheckFailed(f"with_w has to return a UNet2DConditionModel, and returned a {type(got).__name__}")
     if got is unet or got.config.time_cond_proj_dim != dim:

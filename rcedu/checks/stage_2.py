@@ -98,8 +98,6 @@ def jumps(answer, *, variant: int) -> None:
     for steps in (1, 4, 8, 3 + variant % 6, 50):
         right = _jumps(steps, T)
         got = answer(steps, T)
-        if got is None or got is ...:
-            raise CheckFailed("jumps returned nothing: is it still to be written?")
         got = [tuple(int(t) for t in jump) for jump in got]
         if got == right:
             continue
@@ -204,7 +202,7 @@ def halved(answer, *, variant: int) -> None:
         steps //= 2
         predict = answer(predict, steps, at.alphas_cumprod)
         if not callable(predict):
-            raise CheckFailed(f"halved has to return a function{': it returned nothing' if predict in (None, ...) else ''}")
+            raise CheckFailed(f"halved has to return a function, and returned a {type(predict).__name__}")
         same(f"where {steps} step{'s' * (steps > 1)} of the network halved from {most} end", end(predict, steps), reference,
              tolerance=1e-8, mistakes=[
                  (end(at.predict, steps), "as if nothing had been learned: plain DDIM ends there"),

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from diffusers import DDPMScheduler
 
+from rcedu.files import UsageError
+
 SCHEDULES = ("squaredcos_cap_v2", "linear", "scaled_linear")
 
 
@@ -22,9 +24,11 @@ class Variant(NamedTuple):
 
 
 def variant(number: int) -> Variant:
-    """What a student of this number has; any whole number."""
-    dice = random.Random(f"rcedu {int(number)}")
+    """What a student of this number has. UsageError unless it is a whole number of 12 digits at most."""
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 10**12:
+        raise UsageError(f"STUDENT has to be a whole number, without quotes, of 12 digits at most; got {number!r}")
+    dice = random.Random(f"rcedu {number}")
     return Variant(
         digit=dice.randrange(10), lam=dice.choice([3.0, 4.0, 5.0, 6.0, 7.0]), beta_schedule=dice.choice(SCHEDULES),
-        w=dice.choice([0.5, 1.0, 1.5, 2.0]), seed=int(number),
+        w=dice.choice([0.5, 1.0, 1.5, 2.0]), seed=number,
     )  # fmt: skip

@@ -47,7 +47,7 @@ def swap__the_coin_turned(c, t, pool, p, generator):
 
 
 def swap__in_place(c, t, pool, p, generator):
-    """c itself has been changed"""
+    """swap changes c"""
     replaced = torch.rand(len(c), generator=generator) < p(t)
     c[replaced] = pool[torch.randint(len(pool), (len(c),), generator=generator)][replaced]
     return c, replaced

@@ -352,11 +352,11 @@ plots.digit_grid(torch.stack([pictures[f"{way}, {N}"] for way, N in rows]), row_
 step_curves(latents["rows"], "6.5")
 
 # %% [markdown]
-# *Figure: all four attributes as asked, and FID in the judge's features, against the number of steps at $w = 6.5$; 95% intervals over two trainings, cut off where they go far below all values.*
+# *Figure: all four attributes as asked, and FID in the judge's features, against the number of steps at $w = 6.5$; 95% intervals over three trainings, cut off where they go far below all values.*
 #
-# **What it says.** At $w = 2$ four distilled steps keep digit, background and slant within a point of the teacher's 32 steps, but not the ink: 94.4% against 99.5%. (Two points in each attribute were our aim; it is missed in this one.) Part of that loss is there after stage 1 already, 98.1%; 1,000 steps of training are few for a network that has to learn all $w$ up to 13. And at this $w$ plain DDIM's four steps are *better*, 96.3% of inks: small latents with little guidance are easy.
+# **What it says.** At $w = 2$ four distilled steps keep digit, background and slant within a point of the teacher's 32 steps, but not the ink: 95.1% [89.7, 100] against 99.7%. (Two points in each attribute were our aim; it is missed in this one.) Part of that loss is there after stage 1 already, 98.1%; 1,000 steps of training are few for a network that has to learn all $w$ up to 13. And at this $w$ plain DDIM's four steps are no worse, 96.9% of inks: small latents with little guidance are easy.
 #
-# Where few steps are hard, halving pays. With two steps all four attributes are as asked in 89%, by plain DDIM in 15%; with one in 88%, against 17%. At $w = 6.5$ four steps have 77%, against 8%; at $w = 13$ 52%, against 3%. At that end one and two steps do degrade, as the paper warns: 64% and 45%, where the teacher has 84% with 32 steps, and stage 1 74%.
+# Where few steps are hard, halving pays. With two steps all four attributes are as asked in 91% [77, 100], by plain DDIM in 16% [10, 22]; with one in 90% [84, 95], against 17% [12, 22]. At $w = 6.5$ four steps have 77% [73, 81], against 7% [0, 14]; at $w = 13$ 53% [45, 60], against 4% [0, 8]. At that end one and two steps do degrade, as the paper warns: 65% [61, 70] and 45% [33, 58], where the teacher has 83% with 32 steps, and stage 1 75%. (One step is better there than two in all three trainings. Why, we do not know.)
 #
 # ## 11 · What it saves
 #

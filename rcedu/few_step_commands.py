@@ -5,11 +5,23 @@ from pathlib import Path
 import tyro
 
 from rcedu.data import runs_folder
-from rcedu.files import UsageError, at_least, check_seeds, read_json
+from rcedu.files import UsageError, at_least, check_seeds
 from rcedu.provenance import beside, command_line, write_result
 from rcedu.recipes import preset
 from rcedu.report import editing_table, few_steps_table, plain_table
-from rcedu.side_by_side import over_seeds, run_all
+from rcedu.side_by_side import over_seeds, run_missing, taken_over
+
+
+def _first(runs: dict, also: Path | None, ship: Path | None = None) -> tuple:
+    """The run whose networks ship and whose pictures are kept: (name, run, whether it is here).
+
+    UsageError where its networks shall ship, and are not here, but where the table was made that it was taken from.
+    """
+    name, run = next(iter(runs.items()))
+    here = not also or name not in taken_over(runs, also)
+    if ship is not None and not here:
+        raise UsageError(f"the networks of {name} are not here but where {also} was made; ship them there")
+    return name, run, here
 
 
 def few_steps(
@@ -38,7 +50,7 @@ def few_steps(
         also: a table that was made elsewhere; what it has of these seeds is taken over, and only the others are run.
     """
     from rcedu.domains import DOMAINS, SAMPLERS
-    from rcedu.few_step_tables import examples, run_one, summarize, taken_over
+    from rcedu.few_step_tables import examples, run_one, summarize
     from rcedu.few_step_training import ship as ship_networks
     from rcedu.few_steps import budget
 
@@ -50,20 +62,13 @@ def few_steps(
     folder = runs_folder() / "few-steps"
     changes = {"allowed": allowed} | ({"samplers": samplers} if samplers else {})
     runs = over_seeds([domain], seeds, lambda name, seed: budget(name, preset(), seed=seed, **changes))
-    taken = taken_over(runs, also) if also else {}
-    if ship is not None and next(iter(runs)) in taken:
-        raise UsageError(f"the networks of {next(iter(runs))} are not here but where {also} was made; ship them there")
-    results = taken | run_all(run_one, {name: run for name, run in runs.items() if name not in taken}, folder, jobs=jobs)
-    results = {name: results[name] for name in runs}
+    name, run, here = _first(runs, also, ship)
+    results, taken = run_missing(run_one, runs, folder, jobs=jobs, also=also)
     rows = summarize(list(results.values()))
     command = command_line("few-steps", domain, seeds=seeds, samplers=samplers, allowed=allowed)
     stopped = [line for result in results.values() for line in result["stopped"]]
-    table = {"w": DOMAINS[domain].w, "rows": rows, "runs": results}
-    if taken:
-        table["taken over"] = {"runs": list(taken), **read_json(also)["provenance"]}
-    name, run = next(iter(runs.items()))
-    here = name not in taken  # else its networks, and what they draw, are elsewhere as well
-    if here and ship is not None:
+    table = {"w": DOMAINS[domain].w, "rows": rows, "runs": results, **taken}
+    if ship is not None:
         ship_networks(run, folder / name, ship, command=command)
     drawn = examples(run, folder / name) if here else None
     write_result(out or folder / f"{domain}.json", command, table, pictures=drawn, seed=run.seed)
@@ -77,6 +82,7 @@ def editing(
     jobs: int | None = None,
     ship: Path | None = None,
     out: Path | None = None,
+    also: Path | None = None,
 ) -> None:
     """Style transfer, image to image and inpainting by networks of 2, 4 and 8 steps and by their teacher, over several seeds.
 
@@ -89,6 +95,7 @@ def editing(
         jobs: runs at a time; default all where that is at most two a core, else one a core.
         ship: write the first seed's networks of 4 steps here, in 8 bits: of the sampler and of the encoder.
         out: write the table here, not to runs/editing/<domain>.json.
+        also: a table that was made elsewhere; what it has of these seeds is taken over, and only the others are run.
     """
     from rcedu import edit_tables
     from rcedu.edit_frames import save_frames
@@ -96,17 +103,20 @@ def editing(
 
     check_seeds(seeds)
     runs = over_seeds([domain], seeds, lambda name, seed: edit_tables.editing_budget(name, preset(), seed))
-    results = run_all(edit_tables.run_one, runs, runs_folder() / "editing", jobs=jobs)
+    name, run, here = _first(runs, also, ship)
+    results, taken = run_missing(edit_tables.run_one, runs, runs_folder() / "editing", jobs=jobs, also=also)
     rows = edit_tables.summarize(list(results.values()))
     command = command_line("editing", domain, seeds=seeds)
-    name, run = next(iter(runs.items()))
     networks = runs_folder() / "few-steps" / name
     if ship is not None:
         ship_networks(run.few_steps, networks, ship, run.few_steps.samplers, steps=(4,), command=command)
     path = out or runs_folder() / "editing" / f"{domain}.json"
     seed = run.few_steps.seed
-    save_frames(beside(path, "-frames.safetensors.gz"), edit_tables.frames(run, networks), {"command": command, "seed": seed})
-    write_result(path, command, {"rows": rows, "runs": results}, pictures=edit_tables.gallery(run, networks), seed=seed)
+    if here:
+        told = {"command": command, "seed": seed}
+        save_frames(beside(path, "-frames.safetensors.gz"), edit_tables.frames(run, networks), told)
+    drawn = edit_tables.gallery(run, networks) if here else None
+    write_result(path, command, {"rows": rows, "runs": results, **taken}, pictures=drawn, seed=seed)
     print(plain_table(editing_table(rows)))
 
 
@@ -116,6 +126,7 @@ def small_and_fast(
     jobs: int | None = None,
     rounds: int = 10,
     out: Path | None = None,
+    also: Path | None = None,
 ) -> None:
     """Students both smaller and faster, in both orders, from pictures without a three; marked, counted and timed.
 
@@ -127,6 +138,7 @@ def small_and_fast(
         jobs: runs at a time; default all where that is at most two a core, else one a core.
         rounds: of timing.
         out: write the table here, not to runs/small-and-fast/<domain>.json.
+        also: a table that was made elsewhere; what it has of these seeds is taken over, and only the others are run.
     """
     from rcedu import small_and_fast as both
     from rcedu.domains import DOMAINS
@@ -136,19 +148,19 @@ def small_and_fast(
     at_least(2, rounds=rounds)  # an interval needs two
     folder = runs_folder() / "small-and-fast"
     runs = both.small_and_fast_runs(domain, preset(), seeds)
-    results = run_all(both.run_one, runs, folder, jobs=jobs)
-    _, first = next(iter(runs.items()))
+    _, first, here = _first(runs, also)
+    results, taken = run_missing(both.run_one, runs, folder, jobs=jobs, also=also)
     w = f"{DOMAINS[first.domain].w:g}"
     rows, cost = both.summarize(results, w), both.costs(first, rounds=rounds)
     command = command_line("small-and-fast", domain, seeds=seeds, rounds=rounds)
-    table = {"w": w, "student": first.student, "rows": rows, "costs": cost, "runs": results}
-    drawn = {
+    table = {"w": w, "student": first.student, "rows": rows, "costs": cost, "runs": results, **taken}
+    drawn = here and {
         f"{name.split('/')[1]}, {way}": images
         for name, run in runs.items()
         if run.seed == first.seed
         for way, images in examples(run, folder / name).items()
     }
-    write_result(out or folder / f"{domain}.json", command, table, pictures=drawn, seed=first.seed)
+    write_result(out or folder / f"{domain}.json", command, table, pictures=drawn or None, seed=first.seed)
     print(plain_table(both.small_and_fast_table(rows, cost, first.student)))
 
 

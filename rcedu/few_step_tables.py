@@ -1,6 +1,5 @@
 """The table of guided distillation: every run of several seeds, the teacher beside it, and what the networks draw."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,7 @@ from rcedu.domains import DOMAINS
 from rcedu.few_step_figures import step_curves
 from rcedu.few_step_training import climb, folder_of, load_student, score
 from rcedu.few_steps import APART, FewStepsRun, Stage, stages
-from rcedu.files import UsageError, atomic_path, read_json, write_json
+from rcedu.files import atomic_path, write_json
 from rcedu.progressive import halvings
 from rcedu.report import summarize_plain
 from rcedu.training import Record
@@ -76,26 +75,6 @@ def with_any_steps(run: FewStepsRun, folder: Path) -> dict[str, dict[str, dict]]
             stored = {"run": asdict(run), "marks": marks}
             write_json(path / "result.json", stored)
         found[way] = stored["marks"]
-    return found
-
-
-def taken_over(runs: dict[str, FewStepsRun], path: Path) -> dict[str, dict]:
-    """The results of these runs that a table of `rcedu few-steps` has, made elsewhere: name -> result.
-
-    Settings that are younger than the table count as their defaults. UsageError when it has a run of that name with others.
-    """
-    table, found = read_json(path), {}
-    if "runs" not in table:
-        raise UsageError(f"{path} is no table of rcedu few-steps")
-    for name, run in runs.items():
-        stored = table["runs"].get(name)
-        if stored is None:
-            continue
-        ours, theirs = (json.loads(json.dumps(settings)) for settings in (asdict(run), asdict(FewStepsRun()) | stored["run"]))
-        different = [key for key in ours if ours[key] != theirs[key]]
-        if different:
-            raise UsageError(f"{path} has {name} with another {different[0]}; take a table of the same settings")
-        found[name] = stored
     return found
 
 

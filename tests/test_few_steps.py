@@ -22,12 +22,13 @@ from rcedu.domains import (
     Strokes,
     sampler_settings,
 )
-from rcedu.few_step_tables import run_one, summarize, taken_over, with_any_steps
+from rcedu.few_step_tables import run_one, summarize, with_any_steps
 from rcedu.few_step_training import climb, growth, ship, shipped_student, train_stage
 from rcedu.few_steps import CONSISTENCY, STAGE_1, FewStepsRun, budget, stages
 from rcedu.files import UsageError, load_tensors, read_json, write_json
 from rcedu.sampling import ddim_encode
 from rcedu.schedules import CHOICES
+from rcedu.side_by_side import taken_over
 from rcedu.students import parameter_count
 
 
@@ -297,7 +298,7 @@ def test_a_table_from_elsewhere_is_taken_over(tmp_path):
     with pytest.raises(UsageError, match="has digits/seed-0 with another halving_lr"):
         taken_over({"digits/seed-0": replace(RUN, halving_lr=1.0)}, tmp_path / "table.json")
     write_json(tmp_path / "other.json", {"rows": {}})
-    with pytest.raises(UsageError, match=r"other\.json is no table of rcedu few-steps"):
+    with pytest.raises(UsageError, match=r"other\.json is no table of runs"):
         taken_over(runs, tmp_path / "other.json")
     with pytest.raises(UsageError, match="with another student_at"):
         taken_over({"digits/seed-0": replace(RUN, student_at=(2,))}, tmp_path / "table.json")

@@ -3,6 +3,7 @@
 import base64
 import copy
 import io
+import os
 import re
 from html import escape
 from itertools import pairwise
@@ -10,13 +11,23 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+from jupyter_client.manager import AsyncKernelManager
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import ExecutePreprocessor
 from PIL import Image
+from traitlets import default
 
 from rcedu.colab import without_badge
 from rcedu.files import UsageError, atomic_path
 from rcedu.formulas import mathml
+
+
+class Kernels(AsyncKernelManager):
+    """Kernels that are talked to by files, where the system can, not by ports: two that start at once may want the same."""
+
+    @default("transport")
+    def _transport(self) -> str:
+        return "ipc" if os.name == "posix" else "tcp"
 
 
 def execute(source: Path, timeout: int = 1800) -> nbformat.NotebookNode:
@@ -26,7 +37,8 @@ def execute(source: Path, timeout: int = 1800) -> nbformat.NotebookNode:
     notebook = jupytext.read(source)
     resources = {"metadata": {"path": str(Path(source).parent)}}
     quiet = ["--log-level=ERROR"]  # newer kernels warn of plain TCP, on this very machine
-    ExecutePreprocessor(timeout=timeout, kernel_name="python3", extra_arguments=quiet).preprocess(notebook, resources)
+    settings = {"timeout": timeout, "kernel_name": "python3", "kernel_manager_class": Kernels, "extra_arguments": quiet}
+    ExecutePreprocessor(**settings).preprocess(notebook, resources)
     return clean(notebook)
 
 

@@ -21,6 +21,13 @@ from rcedu.cache import draw
 from rcedu.classifier import DigitClassifier
 
 
+def pytest_collection_modifyitems(items):
+    """nbmake's kernels one after the other: of two that start at once, both may get the same port."""
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.xdist_group("kernels"))
+
+
 def pytest_unconfigure():
     shutil.rmtree(RUNS, ignore_errors=True)
 

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from rcedu.notebooks import clean, same_content, write_html
+from rcedu.notebooks import Kernels, clean, same_content, write_html
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 SOURCES = sorted(NOTEBOOKS.glob("[0-9]*.py"))
@@ -107,4 +107,5 @@ def test_every_cell_can_be_run_again(source):
     """Run all, and then all again in the same kernel, as people do."""
     notebook = jupytext.read(source)
     notebook.cells += copy.deepcopy([cell for cell in notebook.cells if cell.cell_type == "code"])
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+    where = {"metadata": {"path": str(NOTEBOOKS)}}
+    NotebookClient(notebook, timeout=300, kernel_name="python3", kernel_manager_class=Kernels, resources=where).execute()

@@ -194,7 +194,9 @@ def test_checks_print_and_say_it_shortly(capsys):
     with pytest.raises(CheckFailed, match="guided stopped with ZeroDivisionError: division by zero") as caught:
         noise.guided(lambda c, null, w: 1 / 0)
     (said,) = caught.value._render_traceback_()
-    assert said.startswith("Not yet: guided stopped with ZeroDivisionError: division by zero; in the line: ") and "1 / 0" in said
+    assert (
+        said.startswith("Not yet: guided stopped with ZeroDivisionError: division by zero; in the line: ") and "1 / 0" in said
+    )
 
 
 def test_students_differ():
@@ -259,3 +261,96 @@ def test_what_is_handed_out_opens_in_any_jupyter(built, source):
             "language_info",
             "otter",
         }
+
+
+@pytest.mark.parametrize(
+    "source, module", [(source, module) for source, module in MODULES.items() if module.startswith("stage")]
+)
+def test_who_is_stuck_trains_with_given_answers_and_keeps_own_ones(built, source, module, monkeypatch, capsys):
+    """So the question that a person reads can be answered; and the notebook's own answers are graded as they are."""
+    monkeypatch.setenv("RCEDU_PRESET", "smoke")
+    space = answered(built / "student" / f"{source}.ipynb")
+    code = [cell.source for cell in cells(built / "student" / f"{source}.ipynb") if cell.cell_type == "code"]
+    first = next(i for i, cell in enumerate(code) if "GIVEN = False" in cell)
+    own = {question: space[question] for question in questions(built / "student" / f"{source}.ipynb")}
+    with pytest.raises(CheckFailed, match="still to be written"):
+        exec(code[first], space)
+    for cell in code[first:]:
+        exec(cell.replace("GIVEN = False", "GIVEN = True"), space)
+    assert "3 steps of training" in capsys.readouterr().out
+    assert all(space[question] is answer for question, answer in own.items())
+
+
+def test_archives_install_the_package_where_gradescope_grades(built):
+    from rcedu.colab import release
+
+    at = release()
+    for source in SOURCES:
+        with zipfile.ZipFile(built / "autograder" / f"{source}.zip") as archive:
+            setup, run = (archive.read(name).decode().splitlines() for name in ("setup.sh", "run_autograder"))
+        fetched = setup.index(f"git clone --depth 1 --branch {at.tag} {at.url} /autograder/rcedu")
+        installed = setup.index("mamba run -n otter-env pip install --no-cache-dir -e /autograder/rcedu")
+        tried = setup.index('mamba run -n otter-env python -c "from rcedu.domains import Digits; Digits()"')
+        assert "mamba env create" in "".join(setup[:fetched]) and "set -e" in setup and fetched < installed < tried
+        assert tried < setup.index("mamba shell init --shell bash")
+        assert run[-2:] == ["export RCEDU_PRESET=smoke OMP_NUM_THREADS=1", "python /autograder/source/run_otter.py"]
+
+
+def test_a_release_that_is_nobodys_is_told_so(tmp_path, capsys, monkeypatch):
+    from rcedu import assignments
+    from rcedu.colab import release
+
+    one = [next(iter(SOURCES.values()))]
+    for owner, told in ((assignments.NOBODY, True), ("somebody", False)):
+        monkeypatch.setattr(assignments, "release", lambda owner=owner: release()._replace(owner=owner))
+        build(tmp_path / owner, one)
+        assert ("nobody's yet" in capsys.readouterr().out) == told
+
+
+def test_an_otter_with_other_files_in_its_archives_is_told_so(tmp_path):
+    from rcedu.assignments import _for_gradescope
+    from rcedu.colab import release
+
+    with zipfile.ZipFile(tmp_path / "old.zip", "w") as archive:
+        archive.writestr("setup.sh", "#!/bin/bash\nexit 0\n")
+    with pytest.raises(ValueError, match="no line '# set mamba shell' in it"):
+        _for_gradescope(tmp_path / "old.zip", tmp_path / "new.zip", release())
+
+
+def test_what_was_graded_as_a_table(tmp_path):
+    """By the command, too; and one line where there is nothing."""
+    import json
+    import subprocess
+    import sys
+
+    from rcedu.assignments import collect
+
+    def graded(name: str, **scores: float) -> None:
+        (tmp_path / "graded" / name).mkdir(parents=True)
+        tests = [{"name": "Public Tests", "output": "All test cases passed!"}]
+        tests += [{"name": question, "score": score, "max_score": 1.0} for question, score in scores.items()]
+        (tmp_path / "graded" / name / "results.json").write_text(json.dumps({"tests": tests}))
+
+    graded("b", jumps=1.0, average=0.0, halved=0.0)
+    graded("a", jumps=1.0, average=1.0, halved=0.5)
+    graded("d")
+    (tmp_path / "graded" / "c").mkdir()
+    table = "name\tpoints\tlost\na\t2.5 of 3\thalved\nb\t1 of 3\taverage, halved\nc\tNOT GRADED\t\nd\tNOT GRADED\t"
+    assert collect(tmp_path / "graded") == table
+    for folder, code, said in (("graded", 0, table), ("graded/c", 1, "holds no folders"), ("nowhere", 1, "holds no folders")):
+        command = [sys.executable, "-m", "rcedu.assignments", str(tmp_path / folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == code and said in done.stdout + done.stderr and "Traceback" not in done.stderr
+
+
+def test_halves_may_be_rounded_either_way():
+    """round() takes 62.5 to 62, where many learned 63; over a jump that is no mistake."""
+    from rcedu.checks import stage_2
+
+    def jumps(steps, T):
+        grid = [int(i * T / (2 * steps) + 0.5) - 1 for i in range(2 * steps, 0, -1)] + [-1]
+        return [tuple(grid[2 * i : 2 * i + 3]) for i in range(steps)]
+
+    assert jumps(8, 1000) != stage_2.REFERENCE["jumps"](8, 1000)
+    for student in range(15):
+        stage_2.jumps(jumps, variant=student)

@@ -19,6 +19,9 @@
 # export_cell: false
 # tests:
 #   ok_format: false
+# generate:
+#   show_hidden: true
+#   force_public_test_summary: false
 
 # %% [markdown]
 # # Assignment 1 · Noise, v and guidance
@@ -64,7 +67,7 @@ print(f"student {STUDENT}: schedule {mine.beta_schedule} for the checks, guidanc
 #
 # $$x_t = \alpha_t\,x_0 + \sigma_t\,\varepsilon,\qquad \alpha_t^2 + \sigma_t^2 = 1 .$$
 #
-# A diffusers scheduler keeps $\alpha_t^2$, under the name `alphas_cumprod`, as a tensor of length $T$.
+# A diffusers scheduler keeps $\alpha_t^2$, under the name `alphas_cumprod` (papers: $\bar\alpha_t$), as a tensor of length $T$.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -154,7 +157,11 @@ noise.q_sample(q_sample, variant=STUDENT)
 #
 # $$v = \alpha_t\,\varepsilon - \sigma_t\,x_0 .$$
 #
-# As $\alpha_t^2 + \sigma_t^2 = 1$, one can write $\alpha_t = \cos\varphi_t$ and $\sigma_t = \sin\varphi_t$. Then $(x_t, v)$ is $(x_0, \varepsilon)$ rotated by the angle $\varphi_t$, and a rotation can be turned back without dividing by anything.
+# As $\alpha_t^2 + \sigma_t^2 = 1$, one can write $\alpha_t = \cos\varphi_t$ and $\sigma_t = \sin\varphi_t$. Then
+#
+# $$\begin{pmatrix} x_t \\ v \end{pmatrix} = \begin{pmatrix} \cos\varphi_t & \sin\varphi_t \\ -\sin\varphi_t & \cos\varphi_t \end{pmatrix} \begin{pmatrix} x_0 \\ \varepsilon \end{pmatrix} :$$
+#
+# $(x_t, v)$ is $(x_0, \varepsilon)$ rotated by the angle $-\varphi_t$ (clockwise), and a rotation can be turned back without dividing by anything.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -239,9 +246,9 @@ noise.x0_and_eps(x0_and_eps, variant=STUDENT)
 # %% [markdown]
 # ## Guidance
 #
-# A conditional network can be asked with the condition $c$ and without, $\varnothing$. Guidance goes beyond the first, away from the second:
+# A conditional network can be asked with the condition $c$, and without ($\varnothing$): it predicts $v_c$, or $v_\varnothing$. Guidance goes beyond the first, away from the second:
 #
-# $$\hat v^{\,w} = (1 + w)\,\hat v(x_t, t, c) - w\,\hat v(x_t, t, \varnothing) .$$
+# $$\hat v = (1 + w)\,v_c - w\,v_\varnothing .$$
 #
 # $w = 0$ is no guidance. (diffusers counts differently: its `guidance_scale` is $w + 1$.)
 
@@ -300,7 +307,7 @@ noise.guided(guided, variant=STUDENT)
 # check_cell: false
 
 # %% [markdown]
-# **Question 6.** The times as a list of integers, in the order in which they are needed.
+# **Question 6.** The times as a list of integers (Python's `int`), in the order in which they are needed.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -341,7 +348,7 @@ noise.time_grid(time_grid, variant=STUDENT)
 # %% [markdown]
 # **Question 7.** One step, from $t$ to $t_\mathrm{next}$: take the network's $\hat x_0$ and $\hat\varepsilon$ at their word, and mix them anew,
 #
-# $$x_\mathrm{next} = \alpha_\mathrm{next}\,\hat x_0 + \sigma_\mathrm{next}\,\hat\varepsilon .$$
+# $$x_{t_\mathrm{next}} = \alpha_{t_\mathrm{next}}\,\hat x_0 + \sigma_{t_\mathrm{next}}\,\hat\varepsilon .$$
 #
 # $t_\mathrm{next} = -1$ stands for clean data: $\alpha = 1$, $\sigma = 0$. Use what you have written.
 
@@ -387,7 +394,7 @@ noise.ddim_step(ddim_step, variant=STUDENT)
 # check_cell: false
 
 # %% [markdown]
-# **Question 8.** All of it: `model(x_t, t, c)` predicts $v$; `model(x_t, t, None)` predicts it without a condition; `t` is a tensor `(B,)`, the same time for all. Return the finished pictures.
+# **Question 8.** All of it: `model(x_t, t, c)` predicts $v$; `model(x_t, t, None)` predicts it without a condition; `t` is a tensor of integers `(B,)`, the same time for all. Return the finished pictures.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -448,7 +455,12 @@ c = torch.arange(20) % 10
 x_T = teacher.noise(20, seed=mine.seed)
 strengths = [0.0, mine.w, 6.0]
 drawn = [sample(network, x_T, c, w, 25, teacher.scheduler.alphas_cumprod) for w in strengths]
-plots.digit_grid(torch.stack([to_uint8(teacher.codec.decode(x)) for x in drawn]), row_labels=[f"w = {w:g}" for w in strengths])
+images = torch.stack([to_uint8(teacher.codec.decode(x)) for x in drawn])  # (3, 20, 1, 28, 28)
+labels = [f"w = {w:g}" for w in strengths for _ in range(2)]
+plots.digit_grid(images.view(6, 10, 1, 28, 28), row_labels=labels, col_labels=[str(digit) for digit in range(10)])
+
+# %% [markdown]
+# *Figure: drawn by your sampler in 25 steps. A column is a digit that was asked for; two rows, with different noise, are one strength of guidance $w$. Pictures of the same column in the first, third and fifth row start from the same noise, and so do those in the second, fourth and sixth.*
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -464,7 +476,7 @@ plots.digit_grid(torch.stack([to_uint8(teacher.codec.decode(x)) for x in drawn])
 # # BEGIN SOLUTION
 
 # %% [markdown]
-# (a) Which digit it is depends on the noise; with guidance it has the parts that set it apart from its neighbours (the bar of the 7, the closed loop of the 9), strokes are heavier. (b) Variety: the two of a kind look alike, in width, slant and shape. (c) Adding $w(\hat v(c) - \hat v(\varnothing))$ goes on in the direction in which the condition changes the prediction, so what is typical of the digit is exaggerated, and what is not is left behind.
+# (a) Which digit it is depends on the noise; with guidance it has the parts that set it apart from its neighbours (the bar of the 7, the closed loop of the 9), strokes are heavier. (b) Variety: the two of a kind look alike, in width, slant and shape. (c) Adding $w\,(v_c - v_\varnothing)$ goes on in the direction in which the condition changes the prediction, so what is typical of the digit is exaggerated, and what is not is left behind.
 #
 # *Rubric: one point for (a) with a named digit and what changed in it; half a point for (b), less variety; half a point for (c), the direction from without to with.*
 

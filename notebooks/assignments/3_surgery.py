@@ -19,6 +19,9 @@
 # export_cell: false
 # tests:
 #   ok_format: false
+# generate:
+#   show_hidden: true
+#   force_public_test_summary: false
 
 # %% [markdown]
 # # Assignment 3 · Surgery
@@ -72,7 +75,7 @@ for name, block in teacher.unet.named_children():
 # check_cell: false
 
 # %% [markdown]
-# **Question 1.** The MACs of a `torch.nn.Conv2d` (with `padding` such that only the stride shrinks the picture) for one picture of `height` x `width` pixels that goes *in*. The bias is not counted. Mind the stride, and `conv.groups`: the shape of `conv.weight` knows about them.
+# **Question 1.** The MACs of a `torch.nn.Conv2d` (with `padding` such that only the stride shrinks the picture) for one picture of `height` x `width` pixels that goes *in* (the stride divides both). The bias is not counted. Mind the stride, and `conv.groups`: the shape of `conv.weight` knows about them.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -108,9 +111,34 @@ def test_other_numbers(conv_macs, surgery, STUDENT):
 surgery.conv_macs(conv_macs, variant=STUDENT)
 
 # %% [markdown]
+# Your function counts the teacher, convolution by convolution, while it looks at one picture. (On a copy, as what is attached to its parts to count stays attached. 7 pixels come out of a stride of 2 as 4, as 8 would, so 8 is what is said to go in.)
+
+# %%
+import copy
+
+counted, stages = copy.deepcopy(teacher.unet), {}  # stages: of every convolution its MACs, and the width of the picture that comes in
+for name, module in counted.named_modules():
+    if isinstance(module, torch.nn.Conv2d):
+
+        def count(conv, inputs, out, stage=".".join(name.split(".")[: 2 if "blocks" in name else 1])):
+            height, width = (size * stride for size, stride in zip(out.shape[-2:], conv.stride))
+            stages.setdefault(stage, []).append((conv_macs(conv, height, width), inputs[0].shape[-1]))
+
+        module.register_forward_hook(count)
+with torch.no_grad():
+    counted(teacher.noise(1, seed=0), 0, None, torch.zeros(1, counted.config.projection_class_embeddings_input_dim))
+
+every_macs = sum(macs for in_stage in stages.values() for macs, _ in in_stage)
+every_parameter = sum(p.numel() for p in counted.parameters())
+print(f"{'stage':15}{'parameters':>16}{'MACs':>18}   pictures that come in")
+for stage, in_stage in stages.items():
+    parameters, macs = sum(p.numel() for p in counted.get_submodule(stage).parameters()), sum(macs for macs, _ in in_stage)
+    print(f"{stage:15}{parameters:>10,} {parameters / every_parameter:>4.0%}{macs:>13,} {macs / every_macs:>4.0%}   {in_stage[0][1]} x {in_stage[0][1]}")
+
+# %% [markdown]
 # ## Blocks out
 #
-# A stage of the teacher has two residual blocks on its way down and three on its way up (one for each skip, and one more for that of the level's entrance). BK-SDM leaves one out of each stage, and the mid block altogether; widths and levels stay. diffusers builds a UNet from a dictionary, `UNet2DConditionModel.from_config(config)`, in which `layers_per_block` counts the blocks of a stage on the way down, and `mid_block_type` may be `None`.
+# diffusers calls a stage a *block*, and a residual block a *layer*. A stage of the teacher has two residual blocks on its way down and three on its way up: one for each skip that its own residual blocks have left on the way down, and one more for the skip of the level's entrance (what `conv_in` or the previous downsampling put out). BK-SDM takes one residual block out of each stage, and its size *Small* leaves out the mid block as well; widths and levels stay. diffusers builds a UNet from a dictionary, `UNet2DConditionModel.from_config(config)`, in which `layers_per_block` counts the residual blocks of a stage on the way down, and `mid_block_type` may be `None`.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -119,7 +147,7 @@ surgery.conv_macs(conv_macs, variant=STUDENT)
 # check_cell: false
 
 # %% [markdown]
-# **Question 2.** The student's configuration from the teacher's: one layer fewer a block, and no mid block. The teacher may have two layers, or three. Leave its own dictionary as it is.
+# **Question 2.** The student's configuration from the teacher's: one residual block fewer in each stage, and no mid block. The teacher may have two in a stage (on the way down), or three. Leave its own dictionary as it is.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -154,7 +182,7 @@ surgery.student_config(student_config, variant=STUDENT)
 # %% [markdown]
 # ## Whose weights?
 #
-# Most parts of the student have the same name as the teacher's part that they inherit from. Not all: on the way *up* a stage has one layer more than on the way down, and each of them is fed a skip. The last layer of an up stage is fed the skip from the level's entrance, so the student's last one has to inherit from the teacher's last one. In a student of one layer (two up) and a teacher of two (three up):
+# Most parts of the student have the same name as the teacher's part that they inherit from. Not all: on the way *up* a stage has one residual block more than on the way down, and each of them is fed a skip. The last of an up stage is fed the skip from the level's entrance, so the student's last one has to inherit from the teacher's last one. In a student of one layer, as diffusers says (two up), and a teacher of two (three up):
 #
 # | student | teacher |
 # |---|---|
@@ -170,7 +198,7 @@ surgery.student_config(student_config, variant=STUDENT)
 # check_cell: false
 
 # %% [markdown]
-# **Question 3.** The teacher's name for one of the student's parameters, such as `up_blocks.0.resnets.1.conv1.weight`. `layers_S` and `layers_T` are their layers per block (on the way down).
+# **Question 3.** The teacher's name for one of the student's parameters, such as `up_blocks.0.resnets.1.conv1.weight`. `layers_S` and `layers_T` are their `layers_per_block` (residual blocks of a stage on the way down).
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -214,7 +242,7 @@ surgery.teacher_name(teacher_name, variant=STUDENT)
 # check_cell: false
 
 # %% [markdown]
-# **Question 4.** Copy the weights into the student, in place. Use `teacher_name`. The two must not share memory afterwards.
+# **Question 4.** Copy the weights into the student, in place. Use `teacher_name`. The two must not share memory afterwards, and both can still be trained.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -252,7 +280,7 @@ surgery.inherit(inherit, variant=STUDENT)
 # %% [markdown]
 # ## Features
 #
-# The student learns from the teacher's output and from what happens inside. PyTorch calls a *hook* when a module has finished: `module.register_forward_hook(f)` calls `f(module, inputs, output)` from then on, and returns a handle whose `remove()` ends that. A down block returns a tuple, of which the first element is what goes on; the others are the skips.
+# The student learns from the teacher's output and from what happens inside. PyTorch calls a *hook* when a module has finished: `module.register_forward_hook(f)` calls `f(module, inputs, output)` from then on, and returns a handle whose `remove()` ends that. The hook must return nothing: what it returns takes the output's place. A down block returns a tuple, of which the first element is what goes on; the others are the skips.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -261,7 +289,7 @@ surgery.inherit(inherit, variant=STUDENT)
 # check_cell: false
 
 # %% [markdown]
-# **Question 5.** Run a model and collect what some of its parts return, by their names (`model.get_submodule(name)`). Leave no hook behind.
+# **Question 5.** Run a model, hand on what it returns as it is, and collect what some of its parts return, by their names (`model.get_submodule(name)`). Leave no hook of yours behind, and let others' be.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -306,9 +334,9 @@ def test_other_numbers(with_features, surgery, STUDENT):
 surgery.with_features(with_features, variant=STUDENT)
 
 # %% [markdown]
-# $$\mathcal L_\mathrm{feat} = \sum_l \bigl\| f_S^l - f_\mathcal{T}^l \bigr\|^2 / \dim_l ,$$
+# $$\mathcal L_\mathrm{feat} = \mathbb E \sum_l \bigl\| f_{\mathcal T}^l - f_{\mathcal S}^l \bigr\|^2 ,$$
 #
-# each layer's mean, so that a layer of many values does not count for more than one of few; and the layers summed.
+# where $\|\cdot\|^2$ is a mean over pixels and channels (and $\mathbb E$ over the batch), so that a layer of many values does not count for more than one of few; and the layers summed.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -359,8 +387,8 @@ from rcedu.models import with_unet
 from rcedu.noise import alpha_sigma, q_sample
 from rcedu.training import fit_to_the_end
 
-for check, answer in ((surgery.student_config, student_config), (surgery.inherit, inherit), (surgery.with_features, with_features), (surgery.feature_loss, feature_loss)):
-    check(answer, variant=STUDENT)  # a training needs all of them
+for name in ("student_config", "teacher_name", "inherit", "with_features", "feature_loss"):
+    getattr(surgery, name)(globals()[name], variant=STUDENT)  # a training needs all of them
 
 layers = teacher.unet.config.layers_per_block
 tapped = ["down_blocks.0", "down_blocks.1", "up_blocks.1", "up_blocks.2"]
@@ -393,7 +421,12 @@ students, losses = {}, {}
 for name, inherits in (("inherits", True), ("random weights", False)):
     students[name] = fresh(inherits)
     losses[name] = fit_to_the_end(step, students[name], steps=steps, batch_size=32, seed=mine.seed, lr=2e-3, warmup=min(20, steps), decay="cosine", progress=name)["out"]
+for name, values in losses.items():
+    print(f"{name}: " + ", ".join(f"{values[i]:.2f} at step {i + 1}" for i in range(0, steps, max(1, steps // 12))) + f"; {values[-1]:.2f} at the last")
 plots.loss_curves(losses)
+
+# %% [markdown]
+# *Figure: the loss on the output, smoothed, of the student that inherits and of the one with random weights, log scale. Above it the same, not smoothed.*
 
 # %%
 x_T, c = teacher.noise(10, seed=mine.seed), torch.arange(10)
@@ -401,7 +434,10 @@ untrained = {"inherited, not trained": fresh(True)}
 drawn = [model.sample(x_T, c, w=1.0, steps=25) for model in (teacher, *untrained.values(), *students.values())]
 count = sum(p.numel() for p in fresh(False).unet.parameters())
 print(f"the student has {count:,} parameters, {count / sum(p.numel() for p in teacher.unet.parameters()):.0%} of its teacher's")
-plots.digit_grid(torch.stack(drawn), row_labels=["teacher", *untrained, *(f"{name}, {steps} steps" for name in students)])
+plots.digit_grid(torch.stack(drawn), row_labels=["teacher", *untrained, *(f"{name}, {steps} steps" for name in students)], col_labels=[str(digit) for digit in range(10)])
+
+# %% [markdown]
+# *Figure: the digits from 0 to 9, asked for from the same noises, with guidance $w = 1$.*
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -411,15 +447,15 @@ plots.digit_grid(torch.stack(drawn), row_labels=["teacher", *untrained, *(f"{nam
 # check_cell: false
 
 # %% [markdown]
-# **Question 7.** (Three points, read by a person.) (a) What does the student draw that inherited everything it has and was not trained? What is missing in it, and why is that not enough? (b) Read your two loss curves: after how many steps is the one with random weights where the other one began, if it gets there at all? (c) Parameters are not time. Which part of the teacher has many parameters and few MACs, and why? (Think of the pictures' size in it.)
+# **Question 7.** (Three points, read by a person.) (a) What does the student draw that inherited everything it has and was not trained? What is missing in it, and why is that not enough? (b) Read your two loss curves: where are both at the first step, and where at the last? At which step, about, is the inheriting one where the one with random weights ends? Say from that what inheriting is worth. (c) Parameters are not time. Which parts of the teacher have a large share of its parameters and a much smaller one of its MACs (your table after question 1), and why?
 
 # %% [raw]
 # # BEGIN SOLUTION
 
 # %% [markdown]
-# (a) Blots or noise, perhaps traces of digits: every layer expects inputs that the left-out ones would have made, and the mid block's contribution is missing altogether. (b) Read off the figure; with 120 steps usually not at all. (c) The innermost level and the mid block: channels are widest where the picture is smallest (4 x 4), and a convolution's MACs are its weights times its pixels.
+# (a) Blots or noise, perhaps traces of digits: every layer expects inputs that the left-out ones would have made, and the mid block's contribution is missing altogether. (b) With 120 steps about 0.9 and 0.94 at the first and about 0.1 and 0.5 at the last; the inheriting one is where the other ends early in its training, which the printed values show. So an untrained cut student is almost as far off as a random one, but it learns much faster: what it inherits is right, and has only to be fitted together again. (c) The innermost level and the mid block: about 47% of the parameters and 28% of the MACs in `up_blocks.0`, 17% and 8% in `down_blocks.2`, 10% and 5% in the mid block. Channels are widest where the picture is smallest (4 x 4), and a convolution's MACs are its weights times the pixels that come out.
 #
-# *Rubric: a point each. (a) the observation and the missing layers' contribution; (b) numbers read off the student's own figure; (c) wide channels on small pictures.*
+# *Rubric: a point each. (a) the observation and the missing layers' contribution; (b) numbers, approximate, read off the student's own figure (half), and that both begin high but the inheriting one falls much faster (half); (c) a named part with its two shares, and wide channels on small pictures.*
 
 # %% [raw]
 # # END SOLUTION

@@ -19,6 +19,9 @@
 # export_cell: false
 # tests:
 #   ok_format: false
+# generate:
+#   show_hidden: true
+#   force_public_test_summary: false
 
 # %% [markdown]
 # # Assignment 4 · One network, any guidance
@@ -112,7 +115,7 @@ def test_other_numbers(w_embedding, stage_1, STUDENT):
 stage_1.w_embedding(w_embedding, variant=STUDENT)
 
 # %% [markdown]
-# diffusers' UNet has a place for it: a configuration with `time_cond_proj_dim = dim` gives the network one more layer, `unet.time_embedding.cond_proj`, a linear map without bias from the embedding to what the time is told by. All other weights keep their names.
+# diffusers' UNet has a place for it: a configuration with `time_cond_proj_dim = dim` gives the network one more layer, `unet.time_embedding.cond_proj`, a linear map without bias; what it makes of $e(w)$ is added to the sines and cosines of the time. All other weights keep their names.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -121,7 +124,7 @@ stage_1.w_embedding(w_embedding, variant=STUDENT)
 # check_cell: false
 
 # %% [markdown]
-# **Question 2.** A copy of a UNet that also takes $w$, and that does at first exactly what the UNet does, whatever $w$ it is told. (`UNet2DConditionModel.from_config(config)`; entries of a configuration whose names begin with an underscore are diffusers' own notes: leave them out. `load_state_dict(weights, strict=False)` loads what is there.)
+# **Question 2.** A copy of a UNet that also takes $w$, and that does at first exactly what the UNet does, whatever $w$ it is told. (`UNet2DConditionModel.from_config(config)`; entries of a configuration whose names begin with an underscore are diffusers' own notes: leave them out, or diffusers takes its default for what one of them names, and there is no `cond_proj` (*'NoneType' object has no attribute 'weight'*). `load_state_dict(weights, strict=False)` loads what is there.)
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -256,9 +259,9 @@ stage_1.v_from_eps(v_from_eps, variant=STUDENT)
 # %% [markdown]
 # ## The loss
 #
-# $$\mathcal L_1 = \mathbb E_{x_0, t, \varepsilon, w}\ \omega(\lambda_t)\,\bigl\|\hat x_0^S(x_t, t, c, w) - \hat x_0^{\,w}(x_t, t, c)\bigr\|^2 .$$
+# $$\mathcal L_1 = \mathbb E_{(x_0, c),\, t,\, \varepsilon,\, w}\ \omega_t\,\bigl\|\hat x_0^S(x_t, t, c, w) - \hat x_0^{\,w}(x_t, t, c)\bigr\|^2 .$$
 #
-# With the signal-to-noise ratio $\mathrm{SNR} = \alpha_t^2/\sigma_t^2$, two weights are in use: $\mathrm{SNR} + 1$, with which the whole expression is simply $\| v^S - v^w \|^2$; and the *truncated* SNR, $\max(\mathrm{SNR}, 1)$.
+# Here and below $\|\cdot\|^2$ is meant per value, the mean of the squares, and $\omega_t$ weighs the times. With the signal-to-noise ratio $\mathrm{SNR} = \alpha_t^2/\sigma_t^2$, two weights are in use: $\mathrm{SNR} + 1$, with which the whole expression is simply $\| v^S - v^w \|^2$; and the *truncated* SNR, $\max(\mathrm{SNR}, 1)$.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -274,7 +277,7 @@ stage_1.v_from_eps(v_from_eps, variant=STUDENT)
 
 # %%
 def weight(alpha_t, sigma_t):
-    """alpha_t, sigma_t of any shape -> omega, the same shape."""
+    """alpha_t, sigma_t of any shape -> omega_t, the same shape."""
     return torch.clamp(alpha_t**2 / sigma_t**2, min=1)  # SOLUTION
 
 # %% [raw]
@@ -306,7 +309,7 @@ stage_1.weight(weight, variant=STUDENT)
 # check_cell: false
 
 # %% [markdown]
-# **Question 6.** The loss with $\omega = \mathrm{SNR} + 1$, of networks that predict $v$: the mean of $\|v^S - v^w\|^2$ over batch and pixels. `teacher(x_t, t, c)`, `student(x_t, t, c, w)`; `null` are the conditions that stand for none. Only the student learns.
+# **Question 6.** The loss with $\omega_t = \mathrm{SNR} + 1$, of networks that predict $v$: the mean of the squares of $v^S - v^w$ over the batch and all values of a picture. `teacher(x_t, t, c)`, `student(x_t, t, c, w)`; `null` are the conditions that stand for none. Only the student learns.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -345,7 +348,7 @@ stage_1.stage_1_loss(stage_1_loss, variant=STUDENT)
 # %% [markdown]
 # ## Your student
 #
-# It begins as the teacher's copy, deaf to $w$, and learns a little: 100 steps of batch 32, with $w$ from 0 to 4. Beside it the network that notebook 07 ships, which had 2,000 steps of batch 64. (About a minute on two cores.)
+# It begins as the teacher's copy, deaf to $w$, and learns a little: 100 steps of batch 32, with $w$ from 0 to 4. Beside it the network that notebook 07 ships, which had 2,000 steps of batch 64. (About a minute on two cores.) It uses your answers; where one of them is not right yet, write `GIVEN = True`, and come back later: then right ones stand in for the training, your own stay as they are, and question 7 still counts.
 
 # %%
 from rcedu.data import data_folder
@@ -354,10 +357,16 @@ from rcedu.models import with_unet
 from rcedu.noise import alpha_sigma, q_sample
 from rcedu.training import fit_to_the_end
 
-for check, answer in ((stage_1.with_w, with_w), (stage_1.guided_target, guided_target), (stage_1.stage_1_loss, stage_1_loss)):
-    check(answer, variant=STUDENT)  # a training needs all of them
+GIVEN = False  # True: go on with right answers; question 7 still counts
 
-student = with_unet(teacher, with_w(teacher.unet, 256))
+if GIVEN:
+    for_w, loss_of = stage_1.REFERENCE["with_w"], stage_1.REFERENCE["stage_1_loss"]
+else:
+    for check, answer in ((stage_1.with_w, with_w), (stage_1.guided_target, guided_target), (stage_1.stage_1_loss, stage_1_loss)):
+        check(answer, variant=STUDENT)  # a training needs all of them
+    for_w, loss_of = with_w, stage_1_loss
+
+student = with_unet(teacher, for_w(teacher.unet, 256))
 teacher.eval().requires_grad_(False)
 data, steps = digits.source, {"smoke": 3, "cpu": 100, "gpu": 2000}[preset()]
 
@@ -366,7 +375,7 @@ def step(trainee, draw):
     pick, t, eps, w = draw.integers(len(data)), draw.integers(teacher.T), draw.normal(*teacher.x_shape), draw.uniform(0.0, 4.0)
     alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
     x_t, c = q_sample(data.x0(pick), eps, alpha_t=alpha_t, sigma_t=sigma_t), data.c[pick]
-    return {"guidance": stage_1_loss(teacher, trainee, x_t, t, c, torch.full_like(c, teacher.conditions.null), w)}
+    return {"guidance": loss_of(teacher, trainee, x_t, t, c, torch.full_like(c, teacher.conditions.null), w)}
 
 
 losses = fit_to_the_end(step, student, steps=steps, batch_size=32, seed=mine.seed, lr=2e-3, warmup=min(20, steps), decay="linear", progress="stage 1")
@@ -379,7 +388,7 @@ models = {"teacher, two evaluations a step": teacher, f"yours, {steps} steps of 
 for w in (0.0, mine.w, 4.0):
     x0 = {name: model.sample_x0(x_T, c, w=w, steps=25) for name, model in models.items()}
     reference = x0["teacher, two evaluations a step"]
-    print(f"w = {w:g}: " + "; ".join(f"{name} is off by {(x - reference).square().mean().sqrt():.2f}" for name, x in list(x0.items())[1:]))
+    print(f"w = {w:g}, distance from the teacher's pictures (root mean square; from black to white is 2): " + "; ".join(f"{name} {(x - reference).square().mean().sqrt():.2f}" for name, x in list(x0.items())[1:]))
 plots.digit_grid(torch.stack([model.sample(x_T, c, w=4.0, steps=25) for model in models.values()]), row_labels=[f"{name}, w = 4" for name in models])
 
 # %% [raw]

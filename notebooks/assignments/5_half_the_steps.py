@@ -19,6 +19,9 @@
 # export_cell: false
 # tests:
 #   ok_format: false
+# generate:
+#   show_hidden: true
+#   force_public_test_summary: false
 
 # %% [markdown]
 # # Assignment 5 · Half the steps
@@ -60,7 +63,7 @@ teacher = digits.teacher
 print(f"student {STUDENT}: schedule {mine.beta_schedule} for the checks, w = {mine.w:g}, seed {mine.seed}")
 
 # %% [markdown]
-# Two functions are given. `factors(alphas_cumprod, t)` returns $\alpha_t$ and $\sigma_t$ of *one* time, an integer; at $t = -1$ they are 1 and 0. `ddim_step(z_t, x0, t, t_next, alphas_cumprod)` is a step of DDIM that takes a prediction $\hat x_0$ at its word, $z_\mathrm{next} = \alpha_\mathrm{next}\hat x_0 + \sigma_\mathrm{next}\hat\varepsilon$.
+# What was $x_t$ so far is called $z_t$ here, as in the papers on halving. Two functions are given. `factors(alphas_cumprod, t)` returns $\alpha_t$ and $\sigma_t$ of *one* time, an integer; at $t = -1$ they are 1 and 0. `ddim_step(z_t, x0, t, t_next, alphas_cumprod)` is a step of DDIM that takes a prediction $\hat x_0$ at its word, $z_\mathrm{next} = \alpha_\mathrm{next}\hat x_0 + \sigma_\mathrm{next}\hat\varepsilon$.
 #
 # ## A grid that nests
 #
@@ -73,7 +76,7 @@ print(f"student {STUDENT}: schedule {mine.beta_schedule} for the checks, w = {mi
 # check_cell: false
 
 # %% [markdown]
-# **Question 1.** The student's jumps, the noisiest first: a list of $N$ triples $(t, t_\mathrm{mid}, t_\mathrm{next})$.
+# **Question 1.** The student's jumps, the noisiest first: a list of $N$ triples of integers $(t, t_\mathrm{mid}, t_\mathrm{next})$.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -202,7 +205,11 @@ def test_other_numbers(x_tilde, stage_2, STUDENT):
 stage_2.x_tilde(x_tilde, variant=STUDENT)
 
 # %% [markdown]
-# That denominator is small where a step is small. Divide a step by its $\sigma$ and write $\rho = \alpha/\sigma$; then $z_t$ drops out of two steps put together, and $\tilde x$ is an average of the teacher's two predictions:
+# What you divided by in question 3 is small where a step is small. There is a form without that: divide a step from $t$ to $s$ by $\sigma_s$, the sigma of its end, and write $\rho = \alpha/\sigma$. It reads
+#
+# $$\frac{z_s}{\sigma_s} = \frac{z_t}{\sigma_t} + (\rho_s - \rho_t)\,\hat x_0 ,$$
+#
+# so steps only add up; $z_t$ drops out when two of them are set equal to one, and $\tilde x$ is an average of the teacher's two predictions:
 #
 # $$\tilde x = \hat x_1 + k\,(\hat x_2 - \hat x_1),\qquad k = \frac{\rho_\mathrm{next} - \rho_\mathrm{mid}}{\rho_\mathrm{next} - \rho_t} .$$
 
@@ -303,9 +310,40 @@ def test_other_numbers(halved, stage_2, STUDENT):
 stage_2.halved(halved, variant=STUDENT)
 
 # %% [markdown]
+# Now from 16 steps to one, with pictures of one pixel that are distributed as $\mathcal N(\mu, \varsigma^2)$: at each number of steps your student, halved from the one before, and plain DDIM with the ideal network. Infinitely many steps would lead from $z_t$ to $\mu + \varsigma\,(z_t - \alpha_t\mu)/\sqrt{\alpha_t^2\varsigma^2 + \sigma_t^2}$; printed is the distance from there (root mean square).
+
+# %%
+mu, spread, of_checks = 0.5, 0.3, mine.scheduler(teacher.T).alphas_cumprod.double()
+z_T = torch.randn(1000, 1, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(mine.seed))
+
+
+def ideal(z_t, t):
+    """What a network would predict that knows all of the distribution."""
+    alpha, sigma = factors(of_checks, t)
+    return mu + alpha * spread**2 / (alpha**2 * spread**2 + sigma**2) * (z_t - alpha * mu)
+
+
+def error(predict, steps):
+    """Of DDIM with so many steps."""
+    z = z_T
+    for t, _, t_next in jumps(steps, teacher.T):
+        z = ddim_step(z, predict(z, t), t, t_next, of_checks)
+    alpha, sigma = factors(of_checks, teacher.T - 1)
+    return (z - mu - spread * (z_T - alpha * mu) / (alpha**2 * spread**2 + sigma**2).sqrt()).square().mean().sqrt()
+
+
+network = ideal
+print("steps   halved   plain DDIM")
+for n in (16, 8, 4, 2, 1):
+    network = ideal if n == 16 else halved(network, n, of_checks)
+    print(f"{n:5d}   {error(network, n):6.4f}   {error(ideal, n):10.4f}")
+
+# %% [markdown]
+# Halving itself costs nothing: one step is as far off as 16 were. Nor does it mend anything: what the first teacher has wrong, the last student has wrong.
+#
 # ## The loss
 #
-# A real student is trained towards $\tilde x$, with the truncated SNR as its weight:
+# A real student is trained towards $\tilde x$, with the truncated SNR as its weight ($\|\cdot\|^2$ is the mean of the squares):
 #
 # $$\mathcal L_2 = \max\!\left(\frac{\alpha_t^2}{\sigma_t^2},\, 1\right) \bigl\|\hat x_0^S(z_t, t) - \tilde x\bigr\|^2 .$$
 
@@ -357,7 +395,7 @@ stage_2.stage_2_loss(stage_2_loss, variant=STUDENT)
 # %% [markdown]
 # ## A halving of your own
 #
-# From the network of four steps that notebook 08 ships to one of two: 80 steps of batch 64, at your $w$. A batch makes one jump together. Beside it the shipped network of two steps, which was trained for 1,400. (About a minute on two cores.)
+# From the network of four steps that notebook 08 ships to one of two: 80 steps of batch 64, at your $w$. A batch makes one jump together. Beside it the shipped network of two steps, which was trained for 1,400. (About a minute on two cores.) It uses your answers; where one of them is not right yet, write `GIVEN = True`, and come back later: then right ones stand in for the training, your own stay as they are, and question 7 still counts.
 
 # %%
 import copy
@@ -367,8 +405,14 @@ from rcedu.few_step_training import shipped_student
 from rcedu.models import with_unet
 from rcedu.training import fit_to_the_end
 
-for check, answer in ((stage_2.jumps, jumps), (stage_2.stage_2_loss, stage_2_loss)):
-    check(answer, variant=STUDENT)  # a training needs them, and what they use
+GIVEN = False  # True: go on with right answers; question 7 still counts
+
+if GIVEN:
+    jumps_of, loss_of = stage_2.REFERENCE["jumps"], stage_2.REFERENCE["stage_2_loss"]
+else:
+    for check, answer in ((stage_2.jumps, jumps), (stage_2.two_steps, two_steps), (stage_2.average, average), (stage_2.stage_2_loss, stage_2_loss)):
+        check(answer, variant=STUDENT)  # a training needs them all
+    jumps_of, loss_of = jumps, stage_2_loss
 
 of_four, of_two = (shipped_student(teacher, data_folder() / "digits" / "few-steps" / f"deterministic-{n}-steps.safetensors") for n in (4, 2))
 of_four.requires_grad_(False)
@@ -389,10 +433,10 @@ def x0_of(model, c, w):
 
 def step(trainee, draw):
     pick, eps = draw.integers(len(data)), draw.normal(*teacher.x_shape)
-    jump = jumps(2, teacher.T)[int(draw.integers(2)[0])]
+    jump = jumps_of(2, teacher.T)[int(draw.integers(2)[0])]
     alpha_t, sigma_t = factors(alphas_cumprod, jump[0])
     c = data.c[pick]
-    loss = stage_2_loss(x0_of(of_four, c, mine.w), x0_of(trainee, c, mine.w), alpha_t * data.x0(pick) + sigma_t * eps, *jump, alphas_cumprod)
+    loss = loss_of(x0_of(of_four, c, mine.w), x0_of(trainee, c, mine.w), alpha_t * data.x0(pick) + sigma_t * eps, *jump, alphas_cumprod)
     return {"halving": loss}
 
 
@@ -412,15 +456,15 @@ plots.digit_grid(torch.stack([images[:10] for images in drawn.values()]), row_la
 # check_cell: false
 
 # %% [markdown]
-# **Question 7.** (Three points, read by a person.) (a) Compare rows two and three of your figure and their numbers: what has your short training mended, and what not yet? (b) On the Gaussian, halving lost nothing at all; on digits each halving loses a little. Name the two reasons, and say which of them more training would cure. (c) $\hat x_0$ of pure noise is an average over all pictures for a network that has not been halved. Why can the network of *one* step predict a sharp picture there?
+# **Question 7.** (Three points, read by a person.) (a) Compare rows two and three of your figure, their digit-FIDs and their strokes: what has your short training mended, and what not yet? (b) On the Gaussian, halving lost nothing at all; on digits each halving loses a little, and it adds up. Name the two reasons, and say of each whether longer training of the same student would cure it. (c) Asked for a digit at $w = 0$, a network that has not been halved predicts from pure noise an average over pictures of that digit. Why can the network of *one* step predict a sharp picture there?
 
 # %% [raw]
 # # BEGIN SOLUTION
 
 # %% [markdown]
-# (a) Shapes are sharper and FID falls, mostly in the first of the two jumps (numbers from the figure); strokes are still uneven. (b) The student does not learn its target without an error (more training, a larger network), and each student inherits the errors of all before it (training each longer helps; the way itself, the polygon of the first teacher, is copied and cannot be mended). (c) Its target is not the average over pictures but the end of the one way that DDIM takes from this noise: a function of the noise.
+# (a) FID falls and strokes are sharper (numbers from the figure); they are still uneven, and FID is not yet that of notebook 08's network. (b) Learning is imperfect: no student hits its target without an error; longer training makes that smaller (so does a larger network). And errors are inherited: a student's target is made by the one before, mistakes included; longer training of the same student copies them only better (of those before it, it would help). (c) Its target is not the average over pictures of that digit but the end of the one way that DDIM takes from this noise: a function of the noise, so one picture.
 #
-# *Rubric: a point each. (a) with numbers; (b) imperfect learning, and inheritance; (c) the deterministic way from this noise.*
+# *Rubric: a point each. (a) FID with numbers, and strokes; (b) imperfect learning, which longer training cures, and inherited errors, which it does not (half a point where the two are named, and which is cured is wrong or missing); (c) the deterministic way from this noise.*
 
 # %% [raw]
 # # END SOLUTION

@@ -148,6 +148,12 @@ def same(
     )
 
 
+def fits(got, gives: Tensor, tolerance: float = 1e-5) -> bool:
+    """Whether an answer is what a mistake gives."""
+    same_shape = isinstance(got, Tensor) and got.shape == gives.shape
+    return same_shape and torch.allclose(got.detach().double(), gives.detach().double(), tolerance, tolerance)
+
+
 def unpacked(name: str, got, count: int) -> tuple:
     """What should be `count` things. CheckFailed otherwise."""
     if not isinstance(got, tuple | list) or len(got) != count:

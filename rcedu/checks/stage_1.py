@@ -5,7 +5,7 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor, nn
 
-from rcedu.checks import CheckFailed, question, same
+from rcedu.checks import CheckFailed, fits, question, same
 from rcedu.guidance import cfg
 from rcedu.guidance import w_embedding as our_w_embedding
 from rcedu.models import digit_unet
@@ -14,6 +14,11 @@ from rcedu.students import with_guidance_input
 
 def _four(w: Tensor) -> Tensor:
     return w.view(-1, 1, 1, 1)
+
+
+def _right_but(got, right: Tensor, where: Tensor) -> Tensor:
+    """A mistake that spoils some places only, and is told by them: the answer there, the right one elsewhere."""
+    return torch.where(where, got, right) if isinstance(got, Tensor) and got.shape == right.shape else right
 
 
 def _loss(teacher, student, x_t: Tensor, t: Tensor, c: Tensor, null: Tensor, w: Tensor) -> Tensor:
@@ -39,7 +44,11 @@ def w_embedding(answer, *, variant: int) -> None:
         expected = get_timestep_embedding(1000 * w, dim, downscale_freq_shift=1)
         half = dim // 2
         steeper = 1000 * w[:, None] * 10000 ** (-torch.arange(half) / half)
-        same(f"the embedding in {dim} numbers", answer(w, dim), expected, tolerance=2e-3, mistakes=[
+        got, tiny = answer(w, dim), torch.tensor([1e-6, 2e-6])  # so small that rising frequencies can be told by numbers
+        rising = 1000 * tiny[:, None] * 10000 ** (torch.arange(half) / (half - 1))
+        rises = fits(answer(tiny, dim), torch.cat([rising.sin(), rising.cos()], dim=1), tolerance=1e-3)
+        same(f"the embedding in {dim} numbers", got, expected, tolerance=2e-3, mistakes=[
+            *[(got, "its frequencies rise from 1; they should fall")] * rises,
             (get_timestep_embedding(w, dim, downscale_freq_shift=1), "w = 0.5 and w = 1 hardly differ in it: a w of 1 should "
              "weigh as much as a time of 1000"),
             (expected.roll(half, dims=1), "the halves are exchanged: at w = 0 the first is 0, and the second 1"),
@@ -62,6 +71,10 @@ def with_w(answer, *, variant: int) -> None:
         raise CheckFailed(f"a new UNet with time_cond_proj_dim = {dim} expected; it has {got.config.time_cond_proj_dim}")
     if any(not torch.equal(weight, before[name]) for name, weight in unet.state_dict().items()):
         raise CheckFailed("the teacher's weights have changed")
+    new = {name: weight for name, weight in got.state_dict().items() if "cond_proj" not in name}
+    other = next((name for name in before if name not in new or not torch.equal(new[name], before[name])), None)
+    if other:
+        raise CheckFailed(f"the new UNet's weights are not the old one's, first in {other}")
     x_t, t, label = torch.randn(3, 4, 14, 14), torch.tensor([0, 400, 999]), torch.randn(3, 32)
     with torch.no_grad():
         expected = unet(x_t, t, None, label).sample
@@ -70,8 +83,14 @@ def with_w(answer, *, variant: int) -> None:
         ]
     moved = float((at[0] - at[1]).abs().max())
     if moved > 1e-5:
-        raise CheckFailed(f"it is not deaf to w before training: from w = 0 to w = 3 its output moves by up to {moved:.2g}")
+        raise CheckFailed(f"the new UNet is not deaf to w before training: from w = 0 to w = 3 its output moves by {moved:.2g}")
     same("its output before training", at[0], expected, tolerance=1e-5)
+    listens = float(got.time_embedding.cond_proj.weight.detach().abs().max())
+    if listens > 0:
+        raise CheckFailed(f"the new UNet is almost deaf to w before training, and not quite: cond_proj has up to {listens:.2g}")
+    frozen = next((name for name, p in got.named_parameters() if not p.requires_grad), None)
+    if frozen:
+        raise CheckFailed(f"the new UNet cannot be trained: {frozen} is frozen")
     if {p.data_ptr() for p in unet.parameters()} & {p.data_ptr() for p in got.parameters()}:
         raise CheckFailed("student and teacher share their memory: training the one would change the other")
 
@@ -87,6 +106,10 @@ def guided_target(answer, *, variant: int) -> None:
         (v_null + _four(w) * (v_c - v_null), "this is guidance_scale's convention, and w = guidance_scale - 1"),
         (cfg(v_null, v_c, _four(w)), "the two predictions are exchanged"),
         (cfg(v_c, v_null, w.mean()), "all pictures got the same w"),
+        ((1 + _four(w)) * v_c + _four(w) * v_null, "a sign is wrong: where both predictions are the same, the target has to be "
+         "that one, whatever w is"),
+        (_four(w) * (v_c - v_null), "that is only what is added: at w = 0 it is 0, where it has to be v_c"),
+        (_four(w) * v_c - (1 + _four(w)) * v_null, "1 + w and w are exchanged: at w = 0 it has to be v_c"),
     ])  # fmt: skip
 
 
@@ -94,14 +117,16 @@ def guided_target(answer, *, variant: int) -> None:
 def v_from_eps(answer, *, variant: int) -> None:
     generator = torch.Generator().manual_seed(variant)
     x0, eps = (torch.randn(5, 4, 6, 6, generator=generator, dtype=torch.float64) for _ in range(2))
-    angle = _four(torch.linspace(0.05, 1.4, 5, dtype=torch.float64))
-    alpha, sigma = angle.cos(), angle.sin()
-    x_t = alpha * x0 + sigma * eps
-    same("v", answer(x_t, eps, alpha, sigma), alpha * eps - sigma * x0, mistakes=[
+    alpha = _four(torch.tensor([0.999, 0.9, 0.5, 0.2, 0.01], dtype=torch.float64))  # nearly down to pure noise
+    sigma = (1 - alpha**2).sqrt()
+    x_t, right = alpha * x0 + sigma * eps, alpha * eps - sigma * x0
+    got = answer(x_t, eps, alpha, sigma)
+    same("v", got, right, mistakes=[
         (alpha * eps - sigma * x_t, "x_t was taken for x0"),
         (eps - sigma * x_t, "right where alpha_t = 1 only: something is not divided by"),
         ((eps + sigma * x_t) / alpha, "a sign is wrong: put x_t = alpha_t x0 + sigma_t eps in, and see what is left"),
         ((x_t - sigma * eps) / alpha, "that is x0"),
+        (_right_but(got, right, where=alpha < 0.1), "right, but where alpha_t is small, 0.01: is something cut off there?"),
     ])  # fmt: skip
 
 
@@ -114,6 +139,7 @@ def weight(answer, *, variant: int) -> None:
         (snr, "near t = T - 1 it is nearly 0, and nothing is learned there: where is the cut?"),
         (snr.clamp(max=1), "it is cut at the wrong side: it is never more than 1, and should never be less"),
         (snr + 1, "that is SNR + 1, the other weight"),
+        ((1 / snr).clamp(min=1), "its ratio is upside down: it is large where there is noise; SNR is of signal to noise"),
         ((alpha / sigma).clamp(min=1), "the SNR is a ratio of powers, alpha_t^2 / sigma_t^2"),
     ])  # fmt: skip
 
@@ -149,9 +175,12 @@ def stage_1_loss(answer, *, variant: int) -> None:
         (error(teacher(x_t, t, c), c, w).mean(), "the target is the teacher without guidance"),
         (error(cfg(teacher(x_t, t, null), teacher(x_t, t, c), _four(w)), c, w).mean(), "the target is guided away from c"),
         (right.sum(), "that is the sum over all values; it would grow with the batch"),
+        (right.flatten(1).sum(dim=1).mean(), "that is the sum over a picture's values, a mean over the batch only"),
     ])  # fmt: skip
     if not got.requires_grad:
         raise CheckFailed("the loss has no gradient: the student cannot learn from it")
     got.backward()
     if teacher.a.grad is not None:
         raise CheckFailed("the teacher's weights get a gradient, and would be trained along with the student's")
+    if student.a.grad is None:
+        raise CheckFailed("the student's weights get no gradient")

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from io import StringIO
+from types import SimpleNamespace
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -58,27 +59,45 @@ REFERENCE = {
 
 @question(REFERENCE)
 def conv_macs(answer, *, variant: int) -> None:
-    for in_channels, out_channels, size, stride, groups in (
-        (8, 16 + variant % 5, 12, 1, 1),
-        (16, 8, 12, 2, 1),
-        (8, 8, 10, 1, 4),
+    for in_channels, out_channels, kernel, stride, groups in (
+        (8, 16 + variant % 5, 3, (1, 1), 1),
+        (16, 8, 3, (2, 2), 1),
+        (8, 8, 3, (1, 1), 4),
+        (6, 4 + variant % 3, 5, (1, 1), 1),
+        (8, 12, 1, (1, 2), 1),
     ):
-        conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, groups=groups)
+        height, width = 12, 20
+        conv = nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, groups=groups)
         with FlopCounterMode(display=False) as counter:
-            out = conv(torch.zeros(1, in_channels, size, size))
+            out = conv(torch.zeros(1, in_channels, height, width))
         right = counter.get_total_flops() / 2
-        got = answer(conv, size, size)
+        got = answer(conv, height, width)
         if not isinstance(got, int | float):
             raise CheckFailed(f"conv_macs has to be a number, and is a {type(got).__name__}")
-        of = f"conv_macs of {in_channels} to {out_channels} channels, {size} x {size} in, stride {stride}, groups {groups}"
+        across = stride[0] if stride[0] == stride[1] else stride
+        of = (
+            f"conv_macs of {in_channels} to {out_channels} channels, kernel {kernel} x {kernel}, {height} x {width} in, "
+            f"stride {across}, groups {groups}"
+        )
         values = out.numel()
         same(of, torch.tensor(float(got)), torch.tensor(right), tolerance=1e-6, mistakes=[
-            (torch.tensor(2 * right), "twice too many: a multiplication and the addition that follows are one MAC"),
-            (torch.tensor(right + values), f"{values} too many, one for every value that comes out: is the bias counted?"),
-            (torch.tensor(right * stride**2), f"{stride**2} times too many: how many pixels come out?"),
-            (torch.tensor(right * groups), f"{groups} times too many: of how many channels does one output channel look at?"),
             (torch.tensor(float(conv.weight.numel())), "those are the weights; each of them is used at every pixel"),
+            (torch.tensor(right + values), f"{values} too many, one for every value that comes out: is the bias counted?"),
+            *[(torch.tensor(right * side), "as if the picture were square") for side in (height / width, width / height)],
+            (torch.tensor(right * 9 / kernel**2), "as if every kernel were 3 x 3"),
+            (torch.tensor(right * groups), f"{groups} times too many: of how many channels does one output channel look at?"),
+            *_stride_mistakes(right, stride),
         ])  # fmt: skip
+
+
+def _stride_mistakes(right: float, stride: tuple[int, int]) -> list[tuple[Tensor, str]]:
+    fewer = stride[0] * stride[1]
+    if fewer == 1:
+        return [(torch.tensor(2 * right), "twice too many: a multiplication and the addition that follows are one MAC")]
+    mistakes = [(torch.tensor(right * fewer), f"{fewer} times too many: how many pixels come out?")]
+    if stride[0] == stride[1]:
+        return [*mistakes, (torch.tensor(right * stride[0]), "the stride is right in one direction of the picture")]
+    return [*mistakes, (torch.tensor(right / 2), "half of it: the stride need not be the same in both directions")]
 
 
 @question(REFERENCE)
@@ -138,39 +157,68 @@ def teacher_name(answer, *, variant: int) -> None:
 @question(REFERENCE, returns=False)
 def inherit(answer, *, variant: int) -> None:
     torch.manual_seed(variant)
-    teacher = digit_unet(widths=(8, 16, 16), layers=2)
-    student = remove_blocks(teacher, "small")
+    for widths, layers in (((8, 16, 16), 2), ((8, 16), 3)):
+        teacher = digit_unet(widths=widths, layers=layers)
+        _inherits(answer, remove_blocks(teacher, "small"), teacher, layers)
+
+
+def _inherits(answer, student: UNet2DConditionModel, teacher: UNet2DConditionModel, layers: int) -> None:
+    of = f"a student of {layers - 1} layer{'s' * (layers > 2)} a block and a teacher of {layers}: "
     before, of_student = ({name: weight.clone() for name, weight in unet.state_dict().items()} for unet in (teacher, student))
-    answer(student, teacher, 1, 2)
+    try:
+        answer(student, teacher, layers - 1, layers)
+    except RuntimeError as error:  # load_state_dict's, which has a line for every tensor
+        lines = str(error).splitlines()
+        raise CheckFailed(of + f"stopped with RuntimeError: {' '.join(line.strip() for line in lines[:2])}") from None
     weights = teacher.state_dict()
     if any(not torch.equal(weights[name], weight) for name, weight in before.items()):
-        raise CheckFailed("the teacher's weights have changed")
+        raise CheckFailed(of + "the teacher's weights have changed")
     wrong = [
         name for name, weight in student.state_dict().items()
         if not torch.equal(weight, weights[our_teacher_name(name, student, teacher)])
     ]  # fmt: skip
     if all(torch.equal(weight, of_student[name]) for name, weight in student.state_dict().items()):
-        raise CheckFailed("the student is as it was: still to be written, or written into a copy?")
+        raise CheckFailed(of + "the student is as it was: still to be written, or written into a copy?")
     if wrong:
-        raise CheckFailed(f"{len(wrong)} of {len(student.state_dict())} tensors are not the teacher's, first {wrong[0]}")
+        raise CheckFailed(of + f"{len(wrong)} of {len(student.state_dict())} tensors are not the teacher's, first {wrong[0]}")
     of_teacher = {p.data_ptr() for p in teacher.parameters()}
     if any(p.data_ptr() in of_teacher for p in student.parameters()):
-        raise CheckFailed("student and teacher share their memory: training the one would change the other")
+        raise CheckFailed(of + "student and teacher share their memory: training the one would change the other")
+    for whose, unet in (("student", student), ("teacher", teacher)):
+        frozen = sum(not p.requires_grad for p in unet.parameters())
+        if frozen:
+            raise CheckFailed(of + f"{frozen} of the {whose}'s parameters have lost their requires_grad, and cannot be trained")
+
+
+class _Tuple(nn.Module):
+    """A model of one part, `part`, that returns a tuple; it notices when a hook has put something else in its place."""
+
+    def __init__(self):
+        super().__init__()
+        self.part = nn.Identity()
+
+    def forward(self, x: Tensor) -> SimpleNamespace:
+        out = self.part((x, 2 * x))
+        if not isinstance(out, tuple) or len(out) != 2:
+            raise CheckFailed("a hook returned something, and that took the place of what the part itself had returned")
+        return SimpleNamespace(sample=x)
 
 
 @question(REFERENCE)
 def with_features(answer, *, variant: int) -> None:
     torch.manual_seed(variant)
+    answer(_Tuple(), ["part"], torch.zeros(1))
     unet = digit_unet(widths=(8, 16, 16), layers=1)
     names = ["down_blocks.0", "mid_block", "up_blocks.1"]
     inputs = (torch.randn(2, 4, 14, 14), torch.tensor([10, 900]), None, torch.randn(2, 32))
     with capture(unet, names) as expected:
         out = unet(*inputs).sample
+    others = [unet.get_submodule(name).register_forward_hook(lambda *_: None) for name in (names[0], "conv_in")]
     got, features = unpacked("with_features", answer(unet, names, *inputs), 2)
-    hooks = sum(len(module._forward_hooks) for module in unet.modules())
-    for module in unet.modules():
-        module._forward_hooks.clear()
-    same("what the network returns", getattr(got, "sample", got), out, tolerance=1e-5)
+    left = {number for module in unet.modules() for number in module._forward_hooks}
+    if not hasattr(got, "sample"):
+        raise CheckFailed(f"the model returned an output with a .sample, and you handed on a {type(got).__name__}")
+    same("what the network returns", got.sample, out, tolerance=1e-5)
     if not isinstance(features, Mapping) or set(features) != set(names):
         have = sorted(features) if isinstance(features, Mapping) else type(features).__name__
         raise CheckFailed(f"features should be a dictionary of {names}; got {have}")
@@ -180,8 +228,11 @@ def with_features(answer, *, variant: int) -> None:
         same(f"the feature of {name}", features[name], expected[name], tolerance=1e-5)
         if not features[name].requires_grad:
             raise CheckFailed(f"the feature of {name} has no gradient, and the student could not learn from it")
-    if hooks:
-        raise CheckFailed(f"{hooks} hooks are left behind; the next call would collect again")
+    lost = {handle.id for handle in others} - left
+    if lost:
+        raise CheckFailed(f"{len(lost)} hooks that somebody else had registered are gone: only your own are yours to remove")
+    if len(left) > len(others):
+        raise CheckFailed(f"{len(left) - len(others)} hooks are left behind; the next call would collect again")
 
 
 @question(REFERENCE)
@@ -194,11 +245,13 @@ def feature_loss(answer, *, variant: int) -> None:
     right: Tensor = sum(part.mean() for part in parts)
     got = answer(student, teacher)
     same("the loss", got, right, shape_hint="one number", tolerance=1e-5, mistakes=[
-        (right / len(parts), f"a {len(parts)}th of it: the layers are summed, not averaged"),
+        (right / len(parts), "a third of it: the layers are summed, not averaged"),
         (sum(part.sum() for part in parts), "a sum over all values: large layers would drown the small ones"),
         (torch.cat([part.flatten() for part in parts]).mean(), "one mean over all values: large layers count more"),
         (parts[0].mean(), "that is the first layer only"),
     ])  # fmt: skip
+    if not got.requires_grad:
+        raise CheckFailed("the loss has no gradient: the student cannot learn from it")
     got.backward()
     if any(feature.grad is not None for feature in teacher):
         raise CheckFailed("the teacher's features get a gradient")

@@ -99,6 +99,11 @@ def guided__plus(v_c, v_null, w):
     return (1 + w) * v_c + w * v_null
 
 
+def guided__towards_the_unconditional(v_c, v_null, w):
+    """towards the unconditional prediction, not away from it"""
+    return v_c - w * (v_c - v_null)
+
+
 def time_grid__upwards(steps, T):
     """sampling goes the other way"""
     return [round(i * T / steps) - 1 for i in range(1, steps + 1)]
@@ -122,6 +127,26 @@ def time_grid__one_too_many(steps, T):
 def time_grid__cut_off(steps, T):
     """cut off where it should be rounded"""
     return [int(i * T / steps) - 1 for i in range(steps, 0, -1)]
+
+
+def time_grid__floats(steps, T):
+    """a list of integers is needed; these are floats"""
+    return [float(round(i * T / steps) - 1) for i in range(steps, 0, -1)]
+
+
+def time_grid__one_by_one(steps, T):
+    """a list of integers is needed; this is a generator"""
+    return (round(i * T / steps) - 1 for i in range(steps, 0, -1))
+
+
+def time_grid__a_tensor(steps, T):
+    """a list of integers is needed; this is a Tensor"""
+    return torch.arange(steps, 0, -1).mul(T / steps).round().long() - 1
+
+
+def time_grid__dots_in_a_list(steps, T):
+    """time_grid is still to be written"""
+    return [...]
 
 
 def ddim_step__last_of_the_list(x_t, v, t, t_next, alphas_cumprod):
@@ -181,4 +206,39 @@ def sample__another_convention(model, x_T, c, w, steps, alphas_cumprod):
     for t, t_next in zip(times, [*times[1:], -1], strict=True):
         now = torch.full((len(x_t),), t)
         x_t = ddim_step(x_t, guided(model(x_t, now, c), model(x_t, now, None), w - 1), t, t_next, alphas_cumprod)
+    return x_t
+
+
+def sample__at_the_next_time(model, x_T, c, w, steps, alphas_cumprod):
+    """the network was asked at t = -1"""
+    x_t, times = x_T, time_grid(steps, len(alphas_cumprod))
+    for t, t_next in zip(times, [*times[1:], -1], strict=True):
+        now = torch.full((len(x_t),), t_next)
+        x_t = ddim_step(x_t, guided(model(x_t, now, c), model(x_t, now, None), w), t, t_next, alphas_cumprod)
+    return x_t
+
+
+def sample__not_quite_clean(model, x_T, c, w, steps, alphas_cumprod):
+    """where a little noise is left"""
+    x_t, times = x_T, time_grid(steps, len(alphas_cumprod))
+    for t, t_next in zip(times, [*times[1:], 0], strict=True):
+        now = torch.full((len(x_t),), t)
+        x_t = ddim_step(x_t, guided(model(x_t, now, c), model(x_t, now, None), w), t, t_next, alphas_cumprod)
+    return x_t
+
+
+def sample__time_as_a_number(model, x_T, c, w, steps, alphas_cumprod):
+    """takes its times as a tensor of integers"""
+    x_t, times = x_T, time_grid(steps, len(alphas_cumprod))
+    for t, t_next in zip(times, [*times[1:], -1], strict=True):
+        x_t = ddim_step(x_t, guided(model(x_t, t, c), model(x_t, t, None), w), t, t_next, alphas_cumprod)
+    return x_t
+
+
+def sample__a_thousand_times(model, x_T, c, w, steps, alphas_cumprod):
+    """asked at t = 999, where alphas_cumprod has 600 values"""
+    x_t, times = x_T, time_grid(steps, 1000)
+    for t, t_next in zip(times, [*times[1:], -1], strict=True):
+        now = torch.full((len(x_t),), t)
+        x_t = ddim_step(x_t, guided(model(x_t, now, c), model(x_t, now, None), w), t, t_next, alphas_cumprod)
     return x_t

@@ -76,6 +76,75 @@ def swap__without_saying_so(c, t, pool, p, generator):
     return torch.where(replaced.view(-1, *[1] * (c.ndim - 1)), strangers, c)
 
 
+def swap__coins_of_their_own(c, t, pool, p, generator):
+    """the same generator gives two different swaps (their coins)"""
+    replaced = torch.rand(len(c)) < p(t)
+    strangers = pool[torch.randint(len(pool), (len(c),), generator=generator)]
+    return torch.where(replaced.view(-1, *[1] * (c.ndim - 1)), strangers, c), replaced
+
+
+def swap__strangers_of_their_own(c, t, pool, p, generator):
+    """the same generator gives two different swaps (their strangers)"""
+    replaced = torch.rand(len(c), generator=generator) < p(t)
+    strangers = pool[torch.randint(len(pool), (len(c),))]
+    return torch.where(replaced.view(-1, *[1] * (c.ndim - 1)), strangers, c), replaced
+
+
+def swap__a_new_generator_each_time(c, t, pool, p, generator):
+    """two calls in a row, with one generator, throw the same coins"""
+    generator = torch.Generator().manual_seed(0)
+    replaced = torch.rand(len(c), generator=generator) < p(t)
+    strangers = pool[torch.randint(len(pool), (len(c),), generator=generator)]
+    return torch.where(replaced.view(-1, *[1] * (c.ndim - 1)), strangers, c), replaced
+
+
+def swap__strangers_one_by_one(c, t, pool, p, generator):
+    """two calls in a row, with one generator, draw the same strangers"""
+    replaced = torch.rand(len(c), generator=generator) < p(t)
+    strangers = pool[torch.arange(len(c)) % len(pool)]
+    return torch.where(replaced.view(-1, *[1] * (c.ndim - 1)), strangers, c), replaced
+
+
+def swap__replaced_by_what_has_changed(c, t, pool, p, generator):
+    """not every stranger looks like one"""
+    replaced = torch.rand(len(c), generator=generator) < p(t)
+    strangers = pool[torch.randint(len(pool), (len(c),), generator=generator)]
+    c_hat = torch.where(replaced.view(-1, *[1] * (c.ndim - 1)), strangers, c)
+    return c_hat, (c_hat != c).view(len(c), -1).any(dim=1)
+
+
+def swap__never_its_own(c, t, pool, p, generator):
+    """drawn alike, a tenth would be"""
+    replaced = torch.rand(len(c), generator=generator) < p(t)
+    strangers = pool[torch.randint(len(pool), (len(c),), generator=generator)]
+    if c.ndim == 1:
+        like = strangers == c
+        strangers = torch.where(like, pool[(torch.searchsorted(pool, c).clamp(max=len(pool) - 1) + 1) % len(pool)], strangers)
+    return torch.where(replaced.view(-1, *[1] * (c.ndim - 1)), strangers, c), replaced
+
+
+def swap__exchanged(c, t, pool, p, generator):
+    """yours seem to be exchanged"""
+    replaced = torch.rand(len(c), generator=generator) < p(t)
+    strangers = pool[torch.randint(len(pool), (len(c),), generator=generator)]
+    return replaced, torch.where(replaced.view(-1, *[1] * (c.ndim - 1)), strangers, c)
+
+
+def swap__floats(c, t, pool, p, generator):
+    """c_hat should hold what c does, torch.int64; it holds torch.float32"""
+    replaced = torch.rand(len(c), generator=generator) < p(t)
+    strangers = pool[torch.randint(len(pool), (len(c),), generator=generator)]
+    one = replaced.float().view(-1, *[1] * (c.ndim - 1))
+    return one * strangers + (1 - one) * c, replaced
+
+
+def swap__replaced_as_floats(c, t, pool, p, generator):
+    """yes or no for every sample, torch.bool; it is torch.float32"""
+    replaced = torch.rand(len(c), generator=generator) < p(t)
+    strangers = pool[torch.randint(len(pool), (len(c),), generator=generator)]
+    return torch.where(replaced.view(-1, *[1] * (c.ndim - 1)), strangers, c), replaced.float()
+
+
 def data_and_pool__without_its_label(c, digit):
     """how would the student ever be asked for one"""
     return (c != digit).nonzero().flatten(), torch.tensor([label for label in range(10) if label != digit])
@@ -94,6 +163,31 @@ def data_and_pool__everything(c, digit):
 def data_and_pool__a_mask(c, digit):
     """rows should be a tensor of row numbers"""
     return c != digit, torch.arange(10)
+
+
+def data_and_pool__in_the_other_order(c, digit):
+    """rows come first, and then the pool"""
+    return torch.arange(10), (c != digit).nonzero().flatten()
+
+
+def data_and_pool__labels_for_rows(c, digit):
+    """numbers of rows, or labels"""
+    return c[c != digit], torch.arange(10)
+
+
+def data_and_pool__with_the_null_condition(c, digit):
+    """the pool holds 10, which is no digit's label"""
+    return (c != digit).nonzero().flatten(), torch.arange(11)
+
+
+def data_and_pool__floats_in_the_pool(c, digit):
+    """pool should be a tensor of labels, (P,) integers; it is torch.float32"""
+    return (c != digit).nonzero().flatten(), torch.linspace(0, 9, 10)
+
+
+def data_and_pool__rows_beyond_the_end(c, digit):
+    """where the data have rows 0 to 199"""
+    return torch.arange(len(c) - 1, len(c) + 1), torch.arange(10)
 
 
 def distillation_loss__the_teacher_asked_the_old(teacher, student, x_t, t, c, c_hat):
@@ -127,7 +221,7 @@ def distillation_loss__a_sum(teacher, student, x_t, t, c, c_hat):
 
 
 def times_asked__for_any_digit(lam, T, steps, batch_size, pool_size):
-    """not all of them for that digit"""
+    """not all for that digit"""
     return steps * batch_size * p_exponential(torch.arange(T), T, lam).mean()
 
 
@@ -144,3 +238,18 @@ def times_asked__always_swapped(lam, T, steps, batch_size, pool_size):
 def times_asked__p_in_the_middle(lam, T, steps, batch_size, pool_size):
     """is not its mean"""
     return steps * batch_size * p_exponential(torch.tensor(T // 2), T, lam) / pool_size
+
+
+def times_asked__of_a_thousand(lam, T, steps, batch_size, pool_size):
+    """T = 500, pool_size = 7 is off by up to"""
+    return steps * batch_size * p_exponential(torch.arange(1000), T, lam).mean() / pool_size
+
+
+def times_asked__of_ten_labels(lam, T, steps, batch_size, pool_size):
+    """T = 500, pool_size = 7 is off by up to"""
+    return steps * batch_size * p_exponential(torch.arange(T), T, lam).mean() / 10
+
+
+def times_asked__all_numbers(lam, T, steps, batch_size, pool_size):
+    """has to be a number, and is 1000 numbers"""
+    return steps * batch_size * p_exponential(torch.arange(T), T, lam) / pool_size

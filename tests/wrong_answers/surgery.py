@@ -1,5 +1,7 @@
 """Typical wrong answers to assignment 3. A name is the question and what is wrong; the docstring, what the check has to say."""
 
+import torch
+
 teacher_name = None  # the graded notebook has its own
 
 
@@ -27,6 +29,27 @@ def conv_macs__all_channels(conv, height, width):
 def conv_macs__parameters(conv, height, width):
     """each of them is used at every pixel"""
     return conv.weight.numel()
+
+
+def conv_macs__one_stride(conv, height, width):
+    """the stride is right in one direction of the picture"""
+    return conv.weight.numel() * height * width // conv.stride[0]
+
+
+def conv_macs__square_strides(conv, height, width):
+    """how many pixels come out"""
+    return conv.weight.numel() * height * width // conv.stride[0] ** 2
+
+
+def conv_macs__square_pictures(conv, height, width):
+    """as if the picture were square"""
+    return conv.weight.numel() * (height // conv.stride[0]) ** 2
+
+
+def conv_macs__three_by_three(conv, height, width):
+    """as if every kernel were 3 x 3"""
+    pixels = (height // conv.stride[0]) * (width // conv.stride[1])
+    return 9 * conv.in_channels // conv.groups * conv.out_channels * pixels
 
 
 def student_config__always_one_layer(config):
@@ -109,6 +132,24 @@ def inherit__the_other_way(student, teacher, layers_S, layers_T):
         weights[teacher_name(name, layers_S, layers_T)].data.copy_(parameter.data)
 
 
+def inherit__layers_by_heart(student, teacher, layers_S, layers_T):
+    """a student of 2 layers a block and a teacher of 3"""
+    weights = teacher.state_dict()
+    student.load_state_dict(
+        {
+            name: weights[name.replace("resnets.1", "resnets.2") if name.startswith("up_blocks") else name]
+            for name in student.state_dict()
+        }
+    )
+
+
+def inherit__frozen(student, teacher, layers_S, layers_T):
+    """of the student's parameters have lost their requires_grad"""
+    weights = teacher.state_dict()
+    student.load_state_dict({name: weights[teacher_name(name, layers_S, layers_T)] for name in student.state_dict()})
+    student.requires_grad_(False)
+
+
 def with_features__hooks_stay(model, names, *inputs):
     """hooks are left behind"""
     features = {}
@@ -155,6 +196,49 @@ def with_features__the_last_one_everywhere(model, names, *inputs):
     return out, features
 
 
+def with_features__only_the_sample(model, names, *inputs):
+    """an output with a .sample, and you handed on a Tensor"""
+    features = {}
+
+    def keep(name):
+        return lambda module, args, out: features.__setitem__(name, out[0] if isinstance(out, tuple) else out)
+
+    handles = [model.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+    out = model(*inputs)
+    for handle in handles:
+        handle.remove()
+    return out.sample, features
+
+
+def with_features__hooks_that_return(model, names, *inputs):
+    """a hook returned something"""
+    features = {}
+
+    def keep(name):
+        return lambda module, args, out: features.setdefault(name, out[0] if isinstance(out, tuple) else out)
+
+    handles = [model.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+    out = model(*inputs)
+    for handle in handles:
+        handle.remove()
+    return out, features
+
+
+def with_features__clears_everybodys(model, names, *inputs):
+    """hooks that somebody else had registered are gone"""
+    features = {}
+
+    def keep(name):
+        return lambda module, args, out: features.__setitem__(name, out[0] if isinstance(out, tuple) else out)
+
+    for name in names:
+        model.get_submodule(name).register_forward_hook(keep(name))
+    out = model(*inputs)
+    for module in model.modules():
+        module._forward_hooks.clear()
+    return out, features
+
+
 def feature_loss__averaged(features_S, features_T):
     """the layers are summed, not averaged"""
     parts = [(a - b.detach()).square().mean() for a, b in zip(features_S, features_T, strict=True)]
@@ -169,3 +253,14 @@ def feature_loss__all_values_alike(features_S, features_T):
 def feature_loss__the_teacher_learns(features_S, features_T):
     """the teacher's features get a gradient"""
     return sum((a - b).square().mean() for a, b in zip(features_S, features_T, strict=True))
+
+
+def feature_loss__both_detached(features_S, features_T):
+    """the loss has no gradient"""
+    return sum((a.detach() - b.detach()).square().mean() for a, b in zip(features_S, features_T, strict=True))
+
+
+def feature_loss__nobody_learns(features_S, features_T):
+    """the loss has no gradient"""
+    with torch.no_grad():
+        return sum((a - b).square().mean() for a, b in zip(features_S, features_T, strict=True))

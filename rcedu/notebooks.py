@@ -5,6 +5,8 @@ import copy
 import io
 import os
 import re
+import tempfile
+import uuid
 from html import escape
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +30,11 @@ class Kernels(AsyncKernelManager):
     @default("transport")
     def _transport(self) -> str:
         return "ipc" if os.name == "posix" else "tcp"
+
+    @default("ip")
+    def _ip(self) -> str:
+        """Of files, what their names begin with: not in the folder in which the kernel runs, and no other kernel's."""
+        return str(Path(tempfile.gettempdir()) / f"rcedu-{uuid.uuid4().hex}") if self.transport == "ipc" else "127.0.0.1"
 
 
 def execute(source: Path, timeout: int = 1800) -> nbformat.NotebookNode:

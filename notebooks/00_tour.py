@@ -24,11 +24,11 @@
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
-# | `smoke` | everything | 22 s |
-# | `cpu` | everything | 21 s |
+# | `smoke` | everything | 7 s |
+# | `cpu` | everything | 8 s |
 # | `gpu` | everything | not measured |
 #
-# (Times in these tables: `rcedu notebooks`, on two quiet cores of an AMD EPYC.)
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
 #
 # Words of the field, from *asked-digit accuracy* to *truncated SNR*: [glossary](glossary.md).
 
@@ -48,7 +48,7 @@ if "google.colab" in sys.modules:
 # ## 1 · Is everything here?
 #
 # One variable scales all notebooks to the machine: `RCEDU_PRESET` is `smoke` (does it run?), `cpu` (two cores, minutes) or `gpu` (the full budget). If it is not set, it is `gpu` where
-# torch sees one and `cpu` elsewhere. To choose, set it before Jupyter starts.
+# torch sees one and `cpu` elsewhere. To choose, set it before Jupyter starts; on Colab, by `import os; os.environ["RCEDU_PRESET"] = "smoke"` in a cell above the first.
 
 # %%
 # %matplotlib inline
@@ -103,7 +103,7 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | **07 · one network, any guidance** | can one evaluation do what guidance does with two, for every strength? |
 # | **08 · half the steps** | how is one step made of two, and how far down does that go? |
 #
-# They build on one another; more will follow (few steps put to use). Most sections have a motivation, an equation, the code that
+# They build on one another. Most sections have a motivation, an equation, the code that
 # is the equation, an `assert` that the package agrees, a picture, and a question (**Think.**). Each notebook ends with three larger ones.
 #
 # ## 3 · Where an equation lives
@@ -129,8 +129,8 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | | `domains`, `few_steps`, `few_step_training`, `few_step_tables`, `editing`, `edits`, `edit_tables`, `edit_figures`, `edit_frames`, `small_and_fast` | guided distillation from end to end: what is made fast and how it is marked, which stages, their training, the table; what few steps are good for; smaller *and* faster |
 # | | `schedules`, `conditioning` | $p(t)$ by name; how much the condition matters (notebook 03) |
 # | | `metrics`, `report`, `provenance`, `plots`, `few_step_figures`, `diagrams`, `panels`, `widgets` | scores, tables, figures, explorers |
-# | | `notebooks`, `cli`, `pipeline_commands`, `text_commands`, `few_step_commands`, `speed_commands`, `side_by_side`, `workers` | pages, commands; several trainings at once |
-# | | `colab`, `assignments`, `checks` | the way in by Colab; assignments made and graded |
+# | | `notebooks`, `formulas`, `cli`, `pipeline_commands`, `text_commands`, `few_step_commands`, `speed_commands`, `notebook_commands`, `side_by_side`, `workers` | pages, commands; several trainings at once |
+# | | `colab`, `assignments`, `times`, `checks` | the way in by Colab; assignments made and graded; how long notebooks take |
 # | | `anatomy`, `latency`, `benchmark`, `usual_loop`, `race` | MACs and step times; how long a picture takes; our step in a race with the usual one |
 #
 # Any function's source is one cell away:

@@ -25,9 +25,11 @@
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
-# | `smoke` | a few steps, to see that everything runs | 37 s |
-# | `cpu` | trains a fresh model for half a minute, then studies the trained one | 66 s |
+# | `smoke` | a few steps, to see that everything runs | 15 s |
+# | `cpu` | trains a fresh model for half a minute, then studies the trained one | 33 s |
 # | `gpu` | the same with more samples | not measured |
+#
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
 #
 # Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
 
@@ -46,6 +48,7 @@ if "google.colab" in sys.modules:
 # %%
 # %matplotlib inline
 import torch
+from tqdm.auto import tqdm
 
 from rcedu import plots
 from rcedu.data import mnist, to_pixels
@@ -286,7 +289,7 @@ plots.guidance_grid(torch.stack(rows), strengths, asked)
 # %%
 asked_many = torch.arange(10).repeat(-(-samples // 10))[:samples]
 x_T_many = teacher.noise(samples, seed=5)
-drawn = [teacher.sample(x_T_many, asked_many, w=w) for w in strengths]
+drawn = [teacher.sample(x_T_many, asked_many, w=w) for w in tqdm(strengths, desc="strengths")]
 accuracy = [asked_digit_accuracy(judge, images_w, asked_many) for images_w in drawn]
 name = f"teacher, {samples} samples a point"
 plots.lines(

@@ -23,9 +23,11 @@
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
-# | `smoke` | everything, three steps of training | 25 s |
-# | `cpu` | everything, 40 steps of training; results of longer trainings come from files | 36 s |
+# | `smoke` | everything, three steps of training | 12 s |
+# | `cpu` | everything, 40 steps of training; results of longer trainings come from files | 18 s |
 # | `gpu` | the same, 2,000 steps | not measured |
+#
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
 #
 # You need notebooks 02 (the swap) and 05 (mini-SD, its sentences, $\mathcal D$ and $\mathcal C$); section 9 goes on where 03 (measured $p(t)$) stopped, section 10 where 04 (students cut from a teacher) did.
 #

@@ -22,9 +22,11 @@
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
-# | `smoke` | everything, three steps of training | 50 s |
-# | `cpu` | everything, one halving trained live for 60 steps; the finished students come from files | 70 s |
+# | `smoke` | everything, three steps of training | 17 s |
+# | `cpu` | everything, one halving trained live for 60 steps; the finished students come from files | 27 s |
 # | `gpu` | the same, 2,000 steps | not measured |
+#
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
 #
 # You need notebooks 01 (DDIM) and 07 (the network that takes $w$).
 #
@@ -273,7 +275,7 @@ step_curves(stored["rows"], "1")
 # %% [markdown]
 # *Figure: read as asked, and digit-FID (log scale), against the number of steps at $w = 1$; 95% intervals over trainings, cut off where they go far below all values. "Evaluations" in the table, NFE (number of function evaluations) in papers: how often the network is asked for one digit. The green line is the sampler of section 8.*
 #
-# **What it says.** Plain DDIM loses from sixteen steps downwards: FID 7.5 at 16 steps of the teacher, 8.7 at 8, 12.1 at 4, 20.8 at 2 and 82 at one. The distilled networks stay: 6.8 at 8 and at 4, 7.1 at 2, 7.2 at 1, and 99.8% read as asked with a single evaluation, where the teacher with 64 steps takes 128.
+# **What it says.** Plain DDIM loses with every halving, from sixteen steps visibly: FID 6.9 at 32 steps of the teacher, 7.5 at 16, 8.7 at 8, 12.1 at 4, 20.8 at 2 and 82 at one. The distilled networks nearly stay: 6.8 at 8 and at 4, 7.1 at 2, 7.2 at 1 (at $w \le 0.5$ two steps and one have 1.3 times the teacher's: the second table), and 99.8% read as asked with a single evaluation, where the teacher with 64 steps takes 128.
 #
 # Is the teacher at its best any better? Its lowest FID at any $w$ and $N$ is 4.6, at $w = 0.5$ with 64 steps; four deterministic steps at that $w$ have 5.1, 1.10 [1.00, 1.20] times as much.
 #
@@ -287,8 +289,8 @@ step_curves(stored["rows"], "1")
 #
 # $\sigma_{\mathrm{next}|\mathrm{after}}$ is what makes $z_\mathrm{next}$ as noisy as a sample has to be there (exercise 2). From the last point but one, "after" is clean data; from the last, there is nothing left to be noisy, and the step is DDIM's. So with one step the two samplers are the same. The network is used over jumps of two points of the grid, and must be trained on those: `halving_step(..., sampler="stochastic")`. (The paper's own algorithm for that training we have not seen; this is derived from the sampler.)
 #
-# **What it says.** With four steps and more it is the better one. Training by training, its FID at 4 steps is 0.91 [0.86, 0.96], 0.89 [0.79, 0.98], 0.83 [0.64, 1.02], 0.84 [0.63, 1.04] and 0.84 [0.82, 0.86] times the deterministic one's at $w$ = 0, 0.5, 1, 2 and 4; at $w = 0.5$ its 4 evaluations have 4.5, as good as the teacher's best, which takes 128. Part of that is diversity: guidance makes digits more alike than real ones, and the noise makes them various again (at $w = 1$ and 4 steps 0.70 [0.63, 0.77] of real digits' spread, against 0.60 [0.55, 0.65]). It is not all: at $w = 0$, where nothing is too much alike, 16 steps have 0.74 [0.60, 0.88] times the FID.
-# With two steps it depends on $w$: 1.10 [1.03, 1.18] times the deterministic FID at $w = 0$, 0.94 [0.91, 0.98] at $w = 1$. Its last network, of one step, samples as the other one's does, and was a little worse at $w \le 1$: at $w = 1$ it has 1.19 [1.11, 1.27] times the FID of the teacher's 64 steps, the deterministic one 1.08 [1.02, 1.14]. (Why, we have not looked into.) Digits are misread about as often: at 4 steps 99.5% [97.9, 100] are read as asked, against 99.8% [99.3, 100].
+# **What it says.** With four steps and more its FID is the lower one, in 59 of 60 comparisons (four numbers of steps, five $w$, three trainings), though the interval over three trainings often includes 1. At 4 steps it is 0.91 [0.86, 0.96], 0.89 [0.79, 0.98], 0.83 [0.64, 1.02], 0.84 [0.63, 1.04] and 0.84 [0.82, 0.86] times the deterministic one's at $w$ = 0, 0.5, 1, 2 and 4; at $w = 0.5$ its 4 evaluations have 4.5, as good an FID as the teacher's best, which takes 128 (read as asked in 98.1%, the teacher's in 99.7%). Part of that is diversity: guidance makes digits more alike than real ones, and the noise makes them various again (at $w = 1$ and 4 steps 0.70 [0.63, 0.77] of real digits' spread, against 0.60 [0.55, 0.65]). It is not all: at $w = 0$, where nothing is too much alike, 16 steps have 0.74 [0.60, 0.88] times the FID.
+# With two steps it depends on $w$: 1.10 [1.03, 1.18] times the deterministic FID at $w = 0$, 0.94 [0.91, 0.98] at $w = 1$. Its last network, of one step, samples as the other one's does, and was a little worse at $w \le 1$: at $w = 1$ it has 1.19 [1.11, 1.27] times the FID of the teacher's 64 steps, the deterministic one 1.08 [1.02, 1.14]. (Why, we have not looked into.) Digits are misread a little more often: at $w = 1$ with 16 steps 99.4% [98.9, 99.9] are read as asked, against 99.9% [99.6, 100], less in all three trainings.
 #
 # ## 9 · One network, every w
 #
@@ -326,7 +328,7 @@ plots.digit_grid(
 #
 # ## 10 · On latents
 #
-# The same command on mini-SD (notebook 05), whose pictures are latents and whose conditions are sentences: $w$ from 0 to 13, 32 steps halved down to 1, 1,000 steps of training in stage 1 and 300 a halving (600 the last two), batch 32; `rcedu few-steps mini-sd`. Marked as in notebook 05 on combinations that no training picture shows, 108 pictures at each $w$. At $w = 2$, notebook 05's:
+# The same command on mini-SD (notebook 05), whose pictures are latents and whose conditions are sentences: $w$ from 0 to 13, 32 steps halved down to 1, 1,000 steps of training in stage 1 and 300 a halving (600 the last two), batch 32; `rcedu few-steps mini-sd`. Marked as in notebook 05 on combinations that no training picture shows, 108 pictures at each $w$. (Two of the three trainings are of 2026-11-23, on a processor without AVX-512; the third of the day printed below.) At $w = 2$, notebook 05's:
 
 # %%
 from rcedu.report import attributes_table
@@ -352,9 +354,9 @@ step_curves(latents["rows"], "6.5")
 # %% [markdown]
 # *Figure: all four attributes as asked, and FID in the judge's features, against the number of steps at $w = 6.5$; 95% intervals over three trainings, cut off where they go far below all values.*
 #
-# **What it says.** At $w = 2$ four distilled steps keep digit, background and slant within a point of the teacher's 32 steps, but not the ink: 95.1% [89.7, 100] against 99.7%. (Two points in each attribute were our aim; it is missed in this one.) Part of that loss is there after stage 1 already, 98.1%; 1,000 steps of training are few for a network that has to learn all $w$ up to 13. And at this $w$ plain DDIM's four steps are no worse, 96.9% of inks: small latents with little guidance are easy.
+# **What it says.** At $w = 2$ four distilled steps keep digit, background and slant within a point of the teacher's 32 steps in the mean, but not the ink: 95.1% [89.7, 100] against 99.7%. (Two points in each attribute were our aim; it is missed in this one.) Part of that loss is there after stage 1 already, 98.1%; 1,000 steps of training are few for a network that has to learn all $w$ up to 13. And at this $w$ plain DDIM's four steps are better in all three trainings, 96.9% [91.6, 100] of inks: small latents with little guidance are easy. (Without any, at $w = 0$, plain DDIM's two steps are better than the distilled ones, 96% against 87% all four as asked.)
 #
-# Where few steps are hard, halving pays. With two steps all four attributes are as asked in 91% [77, 100], by plain DDIM in 16% [10, 22]; with one in 90% [84, 95], against 17% [12, 22]. At $w = 6.5$ four steps have 77% [73, 81], against 7% [0, 14]; at $w = 13$ 53% [45, 60], against 4% [0, 8]. At that end one and two steps do degrade, as the paper warns: 65% [61, 70] and 45% [33, 58], where the teacher has 83% with 32 steps, and stage 1 75%. (One step is better there than two in all three trainings. Why, we do not know.)
+# Where few steps are hard, halving pays. With two steps all four attributes are as asked in 91% [77, 100], by plain DDIM in 16% [10, 22]; with one in 90% [84, 95], against 17% [12, 22]. At $w = 6.5$ four steps have 77% [73, 81], against 7% [0, 14]; at $w = 13$ 52% [45, 60], against 4% [0, 8]. At that end few steps do degrade, as the paper warns of one and two: 62%, 52% [45, 60], 45% [33, 58] and 65% [61, 70] with 8, 4, 2 and 1, where the teacher has 83% with 32 steps, and stage 1 75%. (One step is better there than two, four or eight in all three trainings. Why, we do not know.)
 #
 # ## 11 · What it saves
 #
@@ -370,14 +372,14 @@ for name in ("digits, 50 at once", "mini-sd, 1 at once"):
         display(Markdown(f"{name}, {part}\n\n{sampling_table(speed[name][part])}"))
 
 # %% [markdown]
-# **What it says.** With 50 digits at once, 4 steps instead of 50 guided ones are 24 times as fast, where the count of evaluations says 25; one step, 100 times fewer evaluations, 96 to 98 times. A single digit at a time gains less, 16 to 18 and about 60 times (`latency.json`; notebook 07 shows a part): there the teacher asks for both of its answers in one batch of two, which costs less than twice one. On mini-SD, one picture at a time, it is 13 to 14 times in four steps, and 57 times (42 from the sentence to the picture, which
-# text encoder and autoencoder slow) in one. (Each table is a race of its own, in which all rows take turns; milliseconds of different tables were not taken in turn.) Stage 1 by itself, 50 steps with $w$ as an input, saves next to nothing for one small picture, 1.1 to 1.2 times: the teacher's batch of two hardly costs more than a batch of one.
+# **What it says.** With 50 digits at once, 4 steps instead of 50 guided ones are 24 to 25 times as fast, where the count of evaluations says 25; one step, 100 times fewer evaluations, 96 to 98 times. A single digit at a time gains less, 16 to 18 and about 60 times (`latency.json`; notebook 07 shows a part): there the teacher asks for both of its answers in one batch of two, which costs less than twice one. On mini-SD, one picture at a time, it is 13 to 14 times in four steps, and 57 times (42 from the sentence to the picture, which
+# text encoder and autoencoder slow) in one. (Each table is a race of its own, in which all rows take turns; milliseconds of different tables were not taken in turn.) Stage 1 by itself, 50 steps with $w$ as an input, saves next to nothing for one picture of mini-SD, 1.1 to 1.2 times (for one digit 1.4: notebook 07): there the teacher's batch of two hardly costs more than a batch of one.
 #
 # ## Exercises
 #
 # 1. **Skip a rung.** Train a student of 2 steps from the network of 8, four steps in one (what is $\tilde x$ then?). Is it worse than the one that went through 4?
 # 2. **As noisy as it has to be.** Show that $z_\mathrm{next}$ of section 8 has the variance $\alpha_\mathrm{next}^2\varsigma^2 + \sigma_\mathrm{next}^2$ if $z_\mathrm{after}$ has $\alpha_\mathrm{after}^2\varsigma^2 + \sigma_\mathrm{after}^2$. (`tests/test_sampling.py` has the answer in code.)
-# 3. **Longer where it is harder.** Plot the mean of the last five stored losses of each halving (`stored["runs"]`). Which halvings would you give more steps of training?
+# 3. **Longer where it is harder.** Plot the mean of the last five stored losses of each halving (`stored["runs"]`). Which halvings would you give more steps of training? (The stochastic halving to one step has next to nothing to learn. Why?)
 #
 # ## Three questions
 #

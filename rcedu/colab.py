@@ -1,6 +1,6 @@
 """Ways in by the browser: badges and first cells that point at a release, and what the first cell does on Colab.
 
-Owner, repository and tag stand in pyproject.toml under [tool.rcedu]; `rcedu stamp` writes them into all notebooks.
+Owner, repository and tag stand in pyproject.toml under [tool.rcedu]; `rcedu stamp` writes them into all notebooks and pages.
 Only the standard library is imported at the top: on Colab this is read before anything is installed.
 """
 
@@ -114,6 +114,21 @@ def notebooks() -> list[Path]:
     """The sources of all notebooks, assignments among them."""
     folder = CHECKOUT / "notebooks"
     return sorted(folder.glob("[0-9]*.py")) + sorted((folder / "assignments").glob("[0-9]*.py"))
+
+
+PAGES = ("README.md", "notebooks/assignments/README.md")
+_CLONE = re.compile(r"^git clone https://\S+ \S+\ncd \S+$", flags=re.MULTILINE)
+
+
+def stamp_page(page: Path, at: Release) -> bool:
+    """Write into a page where to clone from; whether anything changed. ValueError for a page that does not say."""
+    before = page.read_text(encoding="utf-8")
+    text, count = _CLONE.subn(f"git clone {at.url} {at.repository}\ncd {at.repository}", before)
+    if not count:
+        raise ValueError(f"{page} has no lines 'git clone https://... NAME' and 'cd NAME'")
+    if text != before:
+        page.write_text(text, encoding="utf-8")
+    return text != before
 
 
 def without_badge(text: str) -> str:

@@ -50,11 +50,12 @@ def assignments(out: Path | None = None) -> None:
 
 
 def stamp() -> None:
-    """Write what pyproject.toml says under [tool.rcedu] into all notebooks: the badges and the first cells, for Colab."""
+    """Write what pyproject.toml says under [tool.rcedu] into all notebooks, badges and first cells, and into the READMEs."""
     from rcedu import colab
 
     at = colab.release()
     changed = [path.name for path in colab.notebooks() if colab.stamp(path, at)]
+    changed += [page for page in colab.PAGES if colab.stamp_page(colab.CHECKOUT / page, at)]
     print(f"{at.url} at {at.tag}: {', '.join(changed) or 'nothing'} changed")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rcedu.colab import CHECKOUT, Release, first_cell, lacking, notebooks, release, stamp, without_badge
+from rcedu.colab import CHECKOUT, PAGES, Release, first_cell, lacking, notebooks, release, stamp, stamp_page, without_badge
 
 SOURCES = [pytest.param(path, id=path.stem) for path in notebooks()]
 OTHER = Release("somebody", "fork", "v9.9")
@@ -44,6 +44,16 @@ def test_another_release_changes_where_it_points_and_nothing_else(source, tmp_pa
     assert [copy.read_bytes() for copy in copies] == [
         path.read_bytes() for path in (source, source.with_suffix(".ipynb"))[: len(copies)]
     ]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_say_where_to_clone_from(page, tmp_path):
+    copy = Path(shutil.copy(CHECKOUT / page, tmp_path))
+    assert not stamp_page(copy, release())  # if this fails: rcedu stamp
+    assert stamp_page(copy, OTHER) and "git clone https://github.com/somebody/fork fork\ncd fork\n" in copy.read_text("utf-8")
+    copy.write_text("nothing", encoding="utf-8")
+    with pytest.raises(ValueError, match="has no lines 'git clone"):
+        stamp_page(copy, OTHER)
 
 
 def test_a_badge_leads_to_its_own_notebook():

@@ -28,7 +28,7 @@
 #
 # A student that never sees a picture of one digit, and learns to draw it: by asking the teacher about that digit on pictures of *others*. You will write $p(t)$, the swap, the data and the loss, train a student with them and one without, and read what they draw.
 #
-# **Before**: notebooks 01 and 02, assignment 1. **Time**: 60 to 90 minutes of yours, about five minutes of two cores. **Points**: 9.
+# **Before**: notebooks 01 and 02, assignment 1. **Time**: 60 to 90 minutes of yours, 2 minutes of two cores. **Points**: 9.
 #
 # After each question a cell checks your answer. It says what is off and by how much; it does not say how to mend it. When you hand in, other numbers are tried as well.
 
@@ -302,7 +302,7 @@ random_conditioning.times_asked(times_asked, variant=STUDENT)
 #
 # Now train two students of 15% of the teacher's size from the same nine digits: one with your swap, one without (p = 0). The parts that are not yours: the student's anatomy (notebook 04), the optimizer, and $x_t$ as in assignment 1. (About two minutes each on one core.)
 #
-# Do not expect notebook 02's result. Its student learned from the teacher's features as well, and most of what it drew was read as the hidden digit. Yours has $\mathcal L_\mathrm{out}$ alone, and starts from random weights: in a trial of 500 steps, for a 5, the judge read one in about a dozen of 100 pictures with the swap, and in two without. Yours train longer (on a CPU, 1,500 steps); we expect more of them, but not most.
+# Do not expect notebook 02's result. Its student learned from the teacher's features as well, and most of what it drew was read as the hidden digit. Yours has $\mathcal L_\mathrm{out}$ alone, and starts from random weights: in a trial of 1,500 steps, for a 5, the judge read one in 52 of 100 pictures with the swap, and in none without (after 500 steps: a dozen, and two). Other digits and seeds will do better or worse.
 
 # %%
 from rcedu.distillation import make_student
@@ -364,9 +364,9 @@ plots.digit_grid(torch.stack([images[:12] for images in drawn.values()]), row_la
 # # BEGIN SOLUTION
 
 # %% [markdown]
-# (a) Another digit, or a mixture: its label was never trained, so it answers for what is nearest among what it has learned (often the teacher's table puts some digit close), guided by the shapes that it has seen. (b) Own numbers; one trial, of 500 steps, gave two of 100 without the swap, a dozen with it, and 97 for the teacher. A dozen against two of 100 is more than chance (each count scatters by about its root), and far from the teacher's: most of it is still missing after so short a training. What there is comes from the teacher's answers at large $t$, where $p(t)$ is near 1 and any $x_t$ is plausible under any condition; there the outline of a picture is decided. Details at small $t$ do not need the label: strokes are strokes. (c) Doubling $p(t)$ swaps where the condition is implausible: questions on which the teacher was never trained, and fewer samples keep their own condition; doubling the steps costs time only. (d) A digit whose strokes are not among the other nine (an argument with a named digit), measured by training a student for every digit, over several seeds.
+# (a) Another digit, or a mixture: its label was never trained, so it answers for what is nearest among what it has learned (often the teacher's table puts some digit close), guided by the shapes that it has seen. (b) Own numbers; one trial (student 0, a 5, 1,500 steps) gave none of 100 without the swap, 52 with it, and 97 for the teacher. That is far more than chance (a count scatters by about its root), and far from the teacher's: nearly half is still missing after so short a training. What there is comes from the teacher's answers at large $t$, where $p(t)$ is near 1 and any $x_t$ is plausible under any condition; there the outline of a picture is decided. Details at small $t$ do not need the label: strokes are strokes. (c) Doubling $p(t)$ swaps where the condition is implausible: questions on which the teacher was never trained, and fewer samples keep their own condition; doubling the steps costs time only. (d) A digit whose strokes are not among the other nine (an argument with a named digit), measured by training a student for every digit, over several seeds.
 #
-# *Rubric: a point each. (a) a named observation and a reason; (b) half for the three numbers and an honest reading of them, a small effect called small, or none called none; half for the teacher's answers, at large t; (c) implausible questions against cost; (d) a testable guess with seeds or repeated trainings.*
+# *Rubric: a point each. (a) a named observation and a reason; (b) half for the three numbers and an honest reading of them, a large effect called large, a small one small, none none; half for the teacher's answers, at large t; (c) implausible questions against cost; (d) a testable guess with seeds or repeated trainings.*
 
 # %% [raw]
 # # END SOLUTION

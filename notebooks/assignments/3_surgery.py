@@ -28,7 +28,7 @@
 #
 # Make a UNet smaller without retraining it from nothing: count what it costs, leave blocks out, give the student its teacher's weights, and tap the layers whose features it shall copy. Then see what inheriting is worth.
 #
-# **Before**: notebooks 01, 02 and 04. **Time**: 60 to 90 minutes of yours, two minutes of two cores. **Points**: 9.
+# **Before**: notebooks 01, 02 and 04. **Time**: 60 to 90 minutes of yours, a minute of two cores. **Points**: 9.
 #
 # After each question a cell checks your answer. It says what is off and by how much; it does not say how to mend it. When you hand in, other networks are tried as well.
 

@@ -28,7 +28,7 @@
 #
 # Guidance asks the network twice a step. Fold the two answers into one network that is told how strong the guidance shall be: stage 1 of guided distillation (Meng et al. 2023). You will write the input for $w$, the target and the loss, and begin the training of your own student.
 #
-# **Before**: notebooks 01 and 07, assignment 1. **Time**: 60 to 90 minutes of yours, two minutes of two cores. **Points**: 9.
+# **Before**: notebooks 01 and 07, assignment 1. **Time**: 60 to 90 minutes of yours, a minute of two cores. **Points**: 9.
 #
 # After each question a cell checks your answer. It says what is off and by how much; it does not say how to mend it. When you hand in, other numbers are tried as well.
 

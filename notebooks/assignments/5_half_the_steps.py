@@ -28,7 +28,7 @@
 #
 # Two steps of a teacher become one of a student, and again: progressive distillation, stage 2 of guided distillation. You will write the grid that nests, the target in two forms, and the loss. You will halve from 16 steps to one without any training, on data for which the perfect student is known, and begin a real halving.
 #
-# **Before**: notebooks 01 and 08, assignments 1 and 4. **Time**: 60 to 90 minutes of yours, two minutes of two cores. **Points**: 9.
+# **Before**: notebooks 01, 07 and 08, assignments 1 and 4. **Time**: 60 to 90 minutes of yours, a minute of two cores. **Points**: 9.
 #
 # After each question a cell checks your answer. It says what is off and by how much; it does not say how to mend it. When you hand in, other numbers are tried as well.
 

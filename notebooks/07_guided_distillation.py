@@ -255,7 +255,7 @@ for name in ("digits, 1 at once", "digits, 50 at once"):
     display(Markdown(f"{name}, end to end\n\n{sampling_table(speed[name]['end to end'])}"))
 
 # %% [markdown]
-# **What it says.** With fifty digits at once, half the evaluations are half the time: twice as fast (1.9 times the network alone: notebook 08). One at a time the gain is 1.4: the teacher puts its two evaluations into one batch of two, which takes 1.4 times as long as a batch of one, not twice. (Rows with fewer than 50 steps are notebook 08's.)
+# **What it says.** With fifty digits at once, half the evaluations are a little less than half the time: 2.1 times as fast, the network alone as well (notebook 08). One at a time the gain is 1.3: the teacher puts its two evaluations into one batch of two, which takes 1.3 times as long as a batch of one, not twice. (Rows with fewer than 50 steps are notebook 08's.)
 #
 # ## 7 · In a stock pipeline
 #

@@ -372,8 +372,8 @@ for name in ("digits, 50 at once", "mini-sd, 1 at once"):
         display(Markdown(f"{name}, {part}\n\n{sampling_table(speed[name][part])}"))
 
 # %% [markdown]
-# **What it says.** With 50 digits at once, 4 steps instead of 50 guided ones are 24 to 25 times as fast, where the count of evaluations says 25; one step, 100 times fewer evaluations, 96 to 98 times. A single digit at a time gains less, 16 to 18 and about 60 times (`latency.json`; notebook 07 shows a part): there the teacher asks for both of its answers in one batch of two, which costs less than twice one. On mini-SD, one picture at a time, it is 13 to 14 times in four steps, and 57 times (42 from the sentence to the picture, which
-# text encoder and autoencoder slow) in one. (Each table is a race of its own, in which all rows take turns; milliseconds of different tables were not taken in turn.) Stage 1 by itself, 50 steps with $w$ as an input, saves next to nothing for one picture of mini-SD, 1.1 to 1.2 times (for one digit 1.4: notebook 07): there the teacher's batch of two hardly costs more than a batch of one.
+# **What it says.** With 50 digits at once, 4 steps instead of 50 guided ones are 26 to 27 times as fast, where the count of evaluations says 25; one step, 100 times fewer evaluations, 101 to 105 times. A single digit at a time gains less, 15 to 16 and about 54 times (`latency.json`; notebook 07 shows a part): there the teacher asks for both of its answers in one batch of two, which costs less than twice one. On mini-SD, one picture at a time, it is 13 to 14 times in four steps, and 50 times (43 from the sentence to the picture, which
+# text encoder and autoencoder slow) in one. (The network alone and the whole way were timed in one race, in which all rows of a table pair took turns.) Stage 1 by itself, 50 steps with $w$ as an input, saves next to nothing for one picture of mini-SD, 1.1 to 1.2 times (for one digit 1.3: notebook 07): there the teacher's batch of two hardly costs more than a batch of one.
 #
 # ## Exercises
 #

@@ -3,106 +3,23 @@
 from collections.abc import Callable
 from itertools import pairwise, permutations
 from numbers import Integral
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from rcedu.checks import CheckFailed, fits, question, same, unpacked
-from rcedu.checks.variants import variant as variant_of
+from rcedu.checks.stage_2_answers import (
+    REFERENCE,
+    Setting,
+    ddim_step,
+    factors,
+    right_average,
+    right_jumps,
+    right_two_steps,
+    right_x_tilde,
+    setting,
+)
 from rcedu.sampling import time_grid
-
-T = 1000
-
-
-def factors(alphas_cumprod: Tensor, t: int) -> tuple[Tensor, Tensor]:
-    """alpha_t and sigma_t of one time as numbers in tensors; t = -1 is clean data: 1 and 0."""
-    alpha_bar = torch.ones_like(alphas_cumprod[0]) if t == -1 else alphas_cumprod[t]
-    return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
-
-
-def ddim_step(z_t: Tensor, x0: Tensor, t: int, t_next: int, alphas_cumprod: Tensor) -> Tensor:
-    """One step of DDIM from t to t_next that takes x0 at its word."""
-    (alpha_t, sigma_t), (alpha, sigma) = (factors(alphas_cumprod, at) for at in (t, t_next))
-    return alpha * x0 + sigma * (z_t - alpha_t * x0) / sigma_t
-
-
-def _jumps(steps: int, T: int) -> list[tuple[int, int, int]]:
-    grid = [*time_grid(2 * steps, T), -1]
-    return [(grid[2 * i], grid[2 * i + 1], grid[2 * i + 2]) for i in range(steps)]
-
-
-def _two_steps(predict, z_t, t, t_mid, t_next, alphas_cumprod):
-    first = predict(z_t, t)
-    z_mid = ddim_step(z_t, first, t, t_mid, alphas_cumprod)
-    second = predict(z_mid, t_mid)
-    return ddim_step(z_mid, second, t_mid, t_next, alphas_cumprod), first, second
-
-
-def _x_tilde(z_t, z_next, t, t_next, alphas_cumprod):
-    (alpha_t, sigma_t), (alpha, sigma) = (factors(alphas_cumprod, at) for at in (t, t_next))
-    return (z_next - sigma / sigma_t * z_t) / (alpha - sigma / sigma_t * alpha_t)
-
-
-def _average(first, second, t, t_mid, t_next, alphas_cumprod):
-    if t_next == -1:
-        return second
-    rho_t, rho_mid, rho_next = (alpha / sigma for alpha, sigma in (factors(alphas_cumprod, at) for at in (t, t_mid, t_next)))
-    return first + (rho_next - rho_mid) / (rho_next - rho_t) * (second - first)
-
-
-def _halved(predict: Callable, steps: int, alphas_cumprod: Tensor) -> Callable:
-    of = {t: (t_mid, t_next) for t, t_mid, t_next in _jumps(steps, len(alphas_cumprod))}
-
-    def student(z_t: Tensor, t: int) -> Tensor:
-        _, first, second = _two_steps(predict, z_t, t, *of[t], alphas_cumprod)
-        return _average(first, second, t, *of[t], alphas_cumprod)
-
-    return student
-
-
-def _loss(teacher, student, z_t, t, t_mid, t_next, alphas_cumprod):
-    with torch.no_grad():
-        _, first, second = _two_steps(teacher, z_t, t, t_mid, t_next, alphas_cumprod)
-        target = _average(first, second, t, t_mid, t_next, alphas_cumprod)
-    alpha_t, sigma_t = factors(alphas_cumprod, t)
-    return (alpha_t / sigma_t).square().clamp(min=1) * (student(z_t, t) - target).square().mean()
-
-
-REFERENCE = {
-    "jumps": _jumps, "two_steps": _two_steps, "x_tilde": _x_tilde, "average": _average, "halved": _halved,
-    "stage_2_loss": _loss,
-}  # fmt: skip
-
-
-class Setting(NamedTuple):
-    """Data that are one Gaussian, N(mu, spread^2), so that the ideal network is known."""
-
-    alphas_cumprod: Tensor
-    mu: float
-    spread: float
-    z_T: Tensor  # (B, 2, 3, 3)
-
-    def predict(self, z_t: Tensor, t: int) -> Tensor:
-        """The ideal x0."""
-        alpha, sigma = factors(self.alphas_cumprod, int(t))
-        return self.mu + alpha * self.spread**2 / (alpha**2 * self.spread**2 + sigma**2) * (z_t - alpha * self.mu)
-
-    def to(self, t: int, steps: int = 200) -> Tensor:
-        """Where many steps of the ideal network lead from z_T, at time t."""
-        T = len(self.alphas_cumprod)
-        grid, z = [T - 1, *(now for now in time_grid(steps, T) if t < now < T - 1), t], self.z_T
-        for now, then in pairwise(grid):
-            z = ddim_step(z, self.predict(z, now), now, then, self.alphas_cumprod) if now != then else z
-        return z
-
-
-def setting(variant: int, T: int = T) -> Setting:
-    """A student's own. mu is beyond 1, so that whatever is cut off at 1 shows, whoever asks."""
-    generator = torch.Generator().manual_seed(variant)
-    alphas_cumprod = variant_of(variant).scheduler(T).alphas_cumprod.double()
-    z_T = torch.randn(5, 2, 3, 3, generator=generator, dtype=torch.float64)
-    return Setting(alphas_cumprod, 1.5 + 0.1 * (variant % 5), 0.3 + 0.05 * (variant % 3), z_T)
 
 
 @question(REFERENCE)
@@ -131,7 +48,7 @@ def _triples(of: str, got, steps: int) -> list[tuple[int, int, int]]:
 
 def _jumps_are(of: str, got: list[tuple[int, int, int]], steps: int, T: int) -> None:
     """CheckFailed unless they are the right ones."""
-    right = _jumps(steps, T)
+    right = right_jumps(steps, T)
     if got == right:
         return
     if got == right[::-1]:
@@ -157,7 +74,7 @@ def _jumps_are(of: str, got: list[tuple[int, int, int]], steps: int, T: int) -> 
 def two_steps(answer, *, variant: int) -> None:
     at = setting(variant)
     clipped = "the network's prediction is cut off at -1 and 1; nothing may be clipped in a target"
-    for t, t_mid, t_next in _jumps(4 + variant % 3, T)[1:]:
+    for t, t_mid, t_next in right_jumps(4 + variant % 3, at.T)[1:]:
         z_t, asked = at.to(t), []
 
         def predict(z, now, asked=asked):
@@ -165,7 +82,7 @@ def two_steps(answer, *, variant: int) -> None:
             return at.predict(z, now)
 
         got = unpacked("two_steps", answer(predict, z_t, t, t_mid, t_next, at.alphas_cumprod), 3)
-        right = _two_steps(at.predict, z_t, t, t_mid, t_next, at.alphas_cumprod)
+        right = right_two_steps(at.predict, z_t, t, t_mid, t_next, at.alphas_cumprod)
         if asked != [t, t_mid]:
             raise CheckFailed(
                 f"over the jump {t}, {t_mid}, {t_next} the network has to be asked at {t} and {t_mid}; asked at {asked}"
@@ -198,10 +115,13 @@ def _all_fit(got: tuple, values: tuple[Tensor, ...]) -> bool:
 @question(REFERENCE)
 def x_tilde(answer, *, variant: int) -> None:
     at = setting(variant)
-    for t, t_mid, t_next in (*_jumps(4 + variant % 3, T)[1:], *_jumps(50, T)[20::10]):  # of a short step all is small
+    for t, t_mid, t_next in (
+        *right_jumps(4 + variant % 3, at.T)[1:],
+        *right_jumps(50, at.T)[20::10],
+    ):  # of a short step all is small
         z_t = at.to(t)
-        z_next, first, second = _two_steps(at.predict, z_t, t, t_mid, t_next, at.alphas_cumprod)
-        right = _x_tilde(z_t, z_next, t, t_next, at.alphas_cumprod)
+        z_next, first, second = right_two_steps(at.predict, z_t, t, t_mid, t_next, at.alphas_cumprod)
+        right = right_x_tilde(z_t, z_next, t, t_next, at.alphas_cumprod)
         got = answer(z_t, z_next, t, t_next, at.alphas_cumprod)
         (alpha_t, sigma_t), (alpha, sigma) = (factors(at.alphas_cumprod, now) for now in (t, t_next))
         upside_down = sigma_t / sigma if t_next != -1 else torch.zeros(())
@@ -227,8 +147,8 @@ def _share(got, right: Tensor) -> float:
 def average(answer, *, variant: int) -> None:
     at = setting(variant)
     first, second = at.z_T, at.z_T.roll(1, 0)
-    for t, t_mid, t_next in _jumps(4 + variant % 3, T):
-        right = _average(first, second, t, t_mid, t_next, at.alphas_cumprod)
+    for t, t_mid, t_next in right_jumps(4 + variant % 3, at.T):
+        right = right_average(first, second, t, t_mid, t_next, at.alphas_cumprod)
         got = answer(first, second, t, t_mid, t_next, at.alphas_cumprod)
         last = ": rho is infinite at t_next = -1; what does k become?" if t_next == -1 else ""
         if isinstance(got, Tensor) and not bool(got.isfinite().all()):
@@ -277,8 +197,8 @@ def _halves(answer: Callable, at: Setting, T: int, most: int = 16) -> None:
 
     def instead(which: int) -> Callable:
         """A student that gives back another one of what two_steps returns."""
-        of = {jump[0]: jump for jump in _jumps(most // 2, T)}
-        return lambda z_t, t: _two_steps(at.predict, z_t, *of[t], at.alphas_cumprod)[which]
+        of = {jump[0]: jump for jump in right_jumps(most // 2, T)}
+        return lambda z_t, t: right_two_steps(at.predict, z_t, *of[t], at.alphas_cumprod)[which]
 
     reference, predict, steps = end(at.predict, most), at.predict, most
     while steps > 1:
@@ -312,7 +232,7 @@ class _Toy(nn.Module):
 @question(REFERENCE)
 def stage_2_loss(answer, *, variant: int) -> None:
     at, teacher, student = setting(variant), _Toy(0.7), _Toy(0.4)
-    tries = {jump: at.to(jump[0]) for jump in _jumps(4 + variant % 3, T)[1:]}
+    tries = {jump: at.to(jump[0]) for jump in right_jumps(4 + variant % 3, at.T)[1:]}
     got = {jump: answer(teacher, student, z_t, *jump, at.alphas_cumprod) for jump, z_t in tries.items()}
     gives = {jump: _losses(teacher, student, z_t, jump, at.alphas_cumprod) for jump, z_t in tries.items()}
     for jump, (right, mistaken) in gives.items():
@@ -333,8 +253,8 @@ def stage_2_loss(answer, *, variant: int) -> None:
 def _losses(teacher: Callable, student: Callable, z_t: Tensor, jump: tuple[int, int, int], alphas_cumprod: Tensor):
     """The loss of a jump; and what mistakes give, under what to say of them."""
     t, t_mid, _ = jump
-    z_next, first, second = _two_steps(teacher, z_t, *jump, alphas_cumprod)
-    target = _average(first, second, *jump, alphas_cumprod)
+    z_next, first, second = right_two_steps(teacher, z_t, *jump, alphas_cumprod)
+    target = right_average(first, second, *jump, alphas_cumprod)
     snr, snr_mid = ((alpha / sigma) ** 2 for alpha, sigma in (factors(alphas_cumprod, now) for now in (t, t_mid)))
     weight, squared = snr.clamp(min=1), (student(z_t, t) - target).square()
 

@@ -302,7 +302,7 @@ random_conditioning.times_asked(times_asked, variant=STUDENT)
 #
 # Now train two students of 15% of the teacher's size from the same nine digits: one with your swap, one without (p = 0). The parts that are not yours: the student's anatomy (notebook 04), the optimizer, and $x_t$ as in assignment 1. (About two minutes each on one core.)
 #
-# Do not expect notebook 02's result. Its student learned from the teacher's features as well, and most of what it drew was read as the hidden digit. Yours has $\mathcal L_\mathrm{out}$ alone, and starts from random weights: in a trial of 1,500 steps, for a 5, the judge read one in 52 of 100 pictures with the swap, and in none without (after 500 steps: a dozen, and two). Other digits and seeds will do better or worse.
+# Do not expect notebook 02's result. Its student learned from the teacher's features as well, and most of what it drew was read as the hidden digit. Yours has $\mathcal L_\mathrm{out}$ alone, and starts from random weights: in a trial of 1,500 steps, for a 5, the judge read one in 52 of 100 pictures with the swap, and in none without. Other digits and seeds will do better or worse.
 
 # %%
 from rcedu.distillation import make_student

@@ -126,7 +126,7 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | | `recipes`, `strokes`, `unseen_digit` | what ships; thin and thick digits; the experiment of notebook 02 |
 # | | `mini_sd`, `mini_sd_anatomy`, `mini_sd_training`, `mini_sd_making`, `images` | a Stable Diffusion that ships; how it is made; pictures in a folder (notebook 05) |
 # | | `text_data`, `text_students`, `text_tables` | its students: what they learn from, one training, the tables (notebooks 05 and 06) |
-# | | `domains`, `few_steps`, `few_step_training`, `few_step_tables`, `editing`, `edits`, `edit_tables`, `edit_figures`, `edit_frames`, `small_and_fast` | guided distillation from end to end: what is made fast and how it is marked, which stages, their training, the table; what few steps are good for; smaller *and* faster |
+# | | `domains`, `few_steps`, `few_step_training`, `few_step_tables`, `editing`, `edits`, `edit_tables`, `edit_figures`, `edit_frames`, `small_and_fast`, `small_and_fast_figures` | guided distillation from end to end: what is made fast and how it is marked, which stages, their training, the table; what few steps are good for; smaller *and* faster |
 # | | `schedules`, `conditioning` | $p(t)$ by name; how much the condition matters (notebook 03) |
 # | | `metrics`, `report`, `provenance`, `plots`, `few_step_figures`, `diagrams`, `panels`, `widgets` | scores, tables, figures, explorers |
 # | | `notebooks`, `formulas`, `cli`, `pipeline_commands`, `text_commands`, `few_step_commands`, `speed_commands`, `notebook_commands`, `side_by_side`, `workers` | pages, commands; several trainings at once |

@@ -5,11 +5,17 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from rcedu.metrics import mean_interval
-from rcedu.plots import BLUE, GREY, plain_axes, steps_axis, whiskers
+from rcedu.plots import BLUE, GREY, SKY, VERMILLION, plain_axes, steps_axis, whiskers
 
 WHO = {  # edits: title, colour, marker, line; everywhere the same
     "teacher": ("the teacher, DDIM", GREY, "o", "--"),
     "student": ("distilled networks", BLUE, "D", "-"),
+}
+EDITORS = {  # who edits in how many steps: colour, marker, line
+    ("teacher", "50"): (GREY, "o", "--"),
+    ("student", "8"): (SKY, "s", "-."),
+    ("student", "4"): (BLUE, "D", "-"),
+    ("student", "2"): (VERMILLION, "^", ":"),
 }
 
 
@@ -65,4 +71,34 @@ def edit_curves(rows: Mapping[str, Mapping], change: str) -> Figure:
             if row == 0:
                 axes.set_title(task.replace(", ", ",\n"), fontsize=10)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
+    return figure
+
+
+def strength_trade_off(rows: Mapping[str, Mapping], change: str) -> Figure:
+    """What an edit does against what it spoils: image to image at every strength, a line an editor; style transfer as stars.
+
+    rows    as for `edit_curves`: of every "image to image, strength S", whose points are named S, and of "style transfer"
+    change  what the domain measures outside the edit (`unit` of rcedu.edits)
+    """
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    axes = plain_axes(figure, xlabel=f"{change}, which nobody asked for", ylabel="edited as asked, %")
+    sketches = {task.rpartition(" ")[2]: by for task, by in rows.items() if task.startswith("image to image")}
+    for (who, steps), (colour, marker, style) in EDITORS.items():
+        points = {s: by[who][steps] for s, by in sketches.items() if steps in by.get(who, {})}
+        if not points:
+            continue
+        x, y = ([marks["change"][0] for marks in points.values()], [100 * marks["edited"][0] for marks in points.values()])
+        name = f"{WHO[who][0]}, {steps} steps"
+        axes.plot(x, y, color=colour, marker=marker, markersize=6, linestyle=style, label=name)
+        star = rows["style transfer"][who][steps]
+        axes.plot(
+            star["change"][0], 100 * star["edited"][0], color=colour, marker="*", markersize=14, linestyle="none",
+            markeredgecolor="black", markeredgewidth=0.6, label="style transfer by the same" if who == "teacher" else None,
+        )  # fmt: skip
+        if who == "teacher":  # the others have the same strengths in the same order
+            for s, of_x, of_y in zip(points, x, y, strict=True):
+                axes.annotate(s, (of_x, of_y), textcoords="offset points", xytext=(-8, 8), fontsize=9, color=colour)
+    axes.set_xlim(left=0)
+    axes.set_ylim(-4, 108)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

@@ -86,6 +86,8 @@ def run_one(name: str, run: EditingRun, folder: Path, report: Callable[[str, Rec
     for title, task in TASKS.items():
         edit = task.ask(domain, images, old)
         for (who, steps), (encoder, model) in found.items():
+            if not task.possible(steps):
+                continue
             with evaluations(encoder, model) as count:
                 start = time.perf_counter()
                 after = task.perform(domain, edit, encoder, model, steps=steps, seed=run.few_steps.seed)
@@ -116,6 +118,8 @@ def gallery(run: EditingRun, folder: Path, count: int = 8) -> dict[str, Tensor]:
     for title, task in TASKS.items():
         edit = task.ask(domain, images, old)
         for (who, steps), (encoder, model) in found.items():
+            if not task.possible(steps):
+                continue
             drawn = task.perform(domain, edit, encoder, model, steps=steps, seed=run.few_steps.seed)
             pictures[f"{title}, {who}, {steps}"] = drawn
     return pictures

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -131,6 +132,11 @@ class Task(NamedTuple):
 
     ask: Callable[[Edits, Tensor, Tensor], Edit]  # (domain, images, their attributes)
     perform: Callable[..., Tensor]  # (domain, edit, encoder, model, *, steps, seed) -> the edited pictures
+    strength: float = 1.0  # of image to image
+
+    def possible(self, steps: int) -> bool:
+        """Whether a grid of so many steps has this strength, to within a fiftieth: two steps have 0.5 and 1 only."""
+        return abs(round(self.strength * steps) / steps - self.strength) < 0.02
 
 
 def _restyled(domain: Edits, images: Tensor, old: Tensor) -> Edit:
@@ -150,9 +156,11 @@ def _by_style_transfer(domain: Edits, edit: Edit, encoder: DiffusionModel, model
     return style_transfer(encoder, model, edit.images, c, c_new, w=domain.w, steps=steps)
 
 
-def _from_a_sketch(domain: Edits, edit: Edit, encoder: DiffusionModel, model: DiffusionModel, *, steps: int, seed: int):
+def _from_a_sketch(
+    strength: float, domain: Edits, edit: Edit, encoder: DiffusionModel, model: DiffusionModel, *, steps: int, seed: int
+):
     c = domain.condition(edit.new)
-    return image_to_image(model, edit.images, c, w=domain.w, steps=steps, strength=0.5, seed=seed)
+    return image_to_image(model, edit.images, c, w=domain.w, steps=steps, strength=strength, seed=seed)
 
 
 def _by_inpainting(domain: Edits, edit: Edit, encoder: DiffusionModel, model: DiffusionModel, *, steps: int, seed: int):
@@ -161,7 +169,10 @@ def _by_inpainting(domain: Edits, edit: Edit, encoder: DiffusionModel, model: Di
 
 TASKS = {
     "style transfer": Task(_restyled, _by_style_transfer),
-    "image to image, strength 0.5": Task(_restyled, _from_a_sketch),
+    **{
+        f"image to image, strength {strength:g}": Task(_restyled, partial(_from_a_sketch, strength), strength)
+        for strength in (0.25, 0.5, 0.75, 1.0)
+    },
     "inpainting, right condition": Task(_halved, _by_inpainting),
     "inpainting, wrong condition": Task(_halved_and_wrong, _by_inpainting),
 }

@@ -78,36 +78,6 @@ def quality_diversity(rows: Mapping[str, Mapping], way: str, steps: Sequence[str
     return figure
 
 
-def pareto_picture(
-    points: Sequence[tuple[str, str, float, float]], front: Sequence[bool], *, xlabel: str, ylabel: str
-) -> Figure:
-    """Quality against cost, both better when smaller, on log scales: (way, steps, cost, loss) a point, named by its steps.
-
-    front  which points no other one beats (`rcedu.small_and_fast.pareto`): filled, and joined by steps of a line
-    """
-    figure = Figure(figsize=(9, 4.6), layout="constrained")
-    axes = plain_axes(figure, xlabel=xlabel, ylabel=ylabel)
-    best = sorted((cost, loss) for (_, _, cost, loss), on in zip(points, front, strict=True) if on)
-    axes.step(
-        *zip(*best, strict=True), where="post", color=GREY, linewidth=1, linestyle=":", label="no point is better in both"
-    )
-    for i, way in enumerate(dict.fromkeys(way for way, *_ in points)):
-        label, colour, marker = WAYS.get(way, (way, CYCLE[i % len(CYCLE)], "osD^vP*"[i % 7]))
-        own = [(steps, cost, loss, on) for (name, steps, cost, loss), on in zip(points, front, strict=True) if name == way]
-        for k, (steps, cost, loss, on) in enumerate(own):
-            axes.plot(
-                cost, loss, linestyle="none", marker=marker, markersize=8, color=colour,
-                markerfacecolor=colour if on else "white", label=label if k == 0 else None,
-            )  # fmt: skip
-            axes.annotate(steps, (cost, loss), textcoords="offset points", xytext=(7, 5), fontsize=9, color=colour)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    plain_log_ticks(axes)
-    axes.margins(0.08)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False)
-    return figure
-
-
 def nested_grids(steps: Sequence[int], T: int) -> Figure:
     """Where each number of steps evaluates the network: a row a number, a dot a time; every row is a half of the one above."""
     figure = Figure(figsize=(8, 0.3 * len(steps) + 0.8), layout="constrained")

@@ -115,13 +115,13 @@ def attributes_table(rows: dict[str, dict]) -> str:
 
 def editing_table(rows: dict[str, dict[str, dict[str, dict]]]) -> str:
     """Markdown of task -> who -> steps -> marks (`rcedu.edit_tables.summarize`): a line a task, editor and number of steps."""
-    titles = ["edit", "by", "steps", "evaluations", "seconds"]
+    titles = ["edit", "by", "steps", "evaluations", "ms"]
     titles += ["edited as asked, %", "the rest kept, %", "change outside the edit"]
     lines = []
     for task, by in rows.items():
         for who, of in by.items():
             for steps, row in of.items():
-                cells = [task, who, steps, str(row["nfe"]), f"{row['seconds'][0]:.3f}"]
+                cells = [task, who, steps, str(row["nfe"]), f"{1000 * row['seconds'][0]:.3g}"]
                 cells += [format_interval(row[name]) for name in ("edited", "kept")]
                 lines.append([*cells, format_interval(row["change"], scale=1, digits=3)])
     return markdown(titles, lines)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rcedu.edit_figures import edit_curves, round_trip_curves
+from rcedu.edit_figures import edit_curves, round_trip_curves, strength_trade_off
 
 
 def test_round_trip_curves_are_means_over_seeds():
@@ -45,3 +45,25 @@ def test_edit_curves_draw_every_mark():
         for task, by in rows.items()
     }
     assert not edit_curves(one_seed, "change of lean").axes[0].containers[0].has_yerr
+
+
+def test_the_trade_off_has_a_point_a_strength_and_a_star_an_editor():
+    """Shares in percent over the change, as they were measured; two steps have two strengths, and only those are drawn."""
+
+    def marks(edited, change):
+        return {"edited": [edited, None, None], "change": [change, None, None]}
+
+    rows = {
+        "style transfer": {"teacher": {"50": marks(0.9, 0.1)}, "student": {"4": marks(0.8, 0.2), "2": marks(0.7, 0.3)}},
+        "image to image, strength 0.25": {"teacher": {"50": marks(0.1, 0.01)}, "student": {"4": marks(0.2, 0.02)}},
+        "image to image, strength 1": {
+            "teacher": {"50": marks(1, 0.5)}, "student": {"4": marks(0.9, 0.4), "2": marks(0.8, 0.6)},
+        },
+        "inpainting, right condition": {"teacher": {"50": marks(0, 0)}, "student": {}},
+    }  # fmt: skip
+    (axes,) = strength_trade_off(rows, "change of lean").axes
+    teacher, star, four, _, two, _ = axes.get_lines()
+    assert teacher.get_xydata().tolist() == [[0.01, 10], [0.5, 100]] and star.get_xydata().tolist() == [[0.1, 90]]
+    assert four.get_xydata().tolist() == [[0.02, 20], [0.4, 90]] and two.get_xydata().tolist() == [[0.6, 80]]
+    assert [text.get_text() for text in axes.texts] == ["0.25", "1"]
+    assert axes.get_xlabel() == "change of lean, which nobody asked for"

@@ -97,6 +97,9 @@ def test_a_run_counts_what_it_asks(tiny, tmp_path):
     assert nfe("style transfer", "student") == {"2": 4, "4": 8}
     assert nfe("image to image, strength 0.5", "teacher") == {"10": 10, "2": 2, "4": 4}
     assert nfe("image to image, strength 0.5", "student") == {"2": 1, "4": 2}
+    assert nfe("image to image, strength 0.25", "student") == {"4": 1}  # two steps have no quarter, and ten neither
+    assert set(nfe("image to image, strength 0.75", "teacher")) == {"4"}
+    assert nfe("image to image, strength 1", "student") == {"2": 2, "4": 4}
     assert nfe("inpainting, wrong condition", "student") == {"2": 2, "4": 4}
     assert set(result["round_trip"]["student"]) == {"2", "4"} and set(result["round_trip"]["teacher"]) == {"2", "4", "10"}
     assert all(row["change"] == 0 for row in rows["inpainting, right condition"]["student"].values())
@@ -111,14 +114,14 @@ def test_a_run_counts_what_it_asks(tiny, tmp_path):
     pictures = gallery(tiny, tmp_path / "few-steps" / "strokes" / "seed-0", count=3)
     seen = frames(tiny, tmp_path / "few-steps" / "strokes" / "seed-0")
     assert seen.drawn.shape == (6, 20, 4, 2, 1, 28, 28) and seen.steps == [2, 4] and seen.shows[3] == "thick 2"
-    assert len(pictures) == 1 + 4 * 5 and {x.shape for x in pictures.values()} == {(3, 1, 28, 28)}
+    assert len(pictures) == 1 + 5 * 5 + 2 * 2 and {x.shape for x in pictures.values()} == {(3, 1, 28, 28)}
 
 
 def test_the_table_has_a_line_for_everything(tiny, tmp_path):
     result = json.loads(json.dumps(run_one("strokes/seed-0", tiny, tmp_path / "editing")))
     rows = summarize([result, result])
     table = editing_table(rows).splitlines()
-    assert len(table) == 2 + 4 * 5 and len({line.count("|") for line in table}) == 1
+    assert len(table) == 2 + 5 * 5 + 2 * 2 and len({line.count("|") for line in table}) == 1
     assert "| style transfer | student | 4 | 8 |" in "\n".join(table)
 
 

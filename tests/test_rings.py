@@ -25,7 +25,7 @@ RINGS = [
         "mini_sd", "mini_sd_anatomy", "mini_sd_training", "mini_sd_making", "text_data", "text_students", "text_tables",
         "images",
         "domains", "few_steps", "few_step_training", "few_step_tables", "few_step_commands", "few_step_figures",
-        "small_and_fast", "editing", "edits", "edit_tables", "edit_figures", "edit_frames", "strokes",
+        "small_and_fast", "small_and_fast_figures", "editing", "edits", "edit_tables", "edit_figures", "edit_frames", "strokes",
     },
 ]  # fmt: skip
 RINGS[2] |= {"checks"}  # a folder: a module an assignment

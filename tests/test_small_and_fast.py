@@ -6,9 +6,10 @@ import pytest
 
 from rcedu.cli import main
 from rcedu.domains import DigitsWithout3
-from rcedu.few_step_figures import pareto_picture, step_curves
+from rcedu.few_step_figures import step_curves
 from rcedu.files import UsageError, load_tensors, read_json
 from rcedu.small_and_fast import cost_of, costs, pareto, small_and_fast_runs, small_and_fast_table
+from rcedu.small_and_fast_figures import pareto_picture, survival_curves
 from rcedu.students import parameter_count, remove_blocks
 
 
@@ -93,3 +94,22 @@ def test_the_figures():
     marks = {"unseen": (0.9, 0.8, 1.0), "fid": (7.0, 6.0, 8.0)}
     curves = step_curves({"tiny, deterministic": {"4": {"1": marks}, "1": {"1": marks}}}, "1", ("unseen", "fid"))
     assert [axes.get_ylabel() for axes in curves.axes] == ["what no picture showed, as asked, %", "FID"]
+
+
+def test_survival_curves_draw_what_was_measured():
+    """A column a way, a row a mark, a line for each that was inside; one scale a row."""
+
+    def of(unseen: float) -> dict:
+        return {steps: {"unseen": (unseen, unseen - 0.1, unseen + 0.1), "fid": (7.0, 6.0, 8.0)} for steps in ("4", "1")}
+
+    ways = {"deterministic": "not smaller", "tiny, deterministic": "first smaller"}
+    rows = {
+        "no random conditioning inside": dict.fromkeys(ways, of(0.2)),
+        "random conditioning inside": dict.fromkeys(ways, of(0.9)),
+    }
+    figure = survival_curves(rows, ways)
+    unseen, _, fid, _ = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["not smaller", "first smaller", "", ""]
+    drawn = [container.lines[0].get_ydata().tolist() for container in unseen.containers]
+    assert [[round(y) for y in line] for line in drawn] == [[20, 20], [90, 90]] and fid.get_yscale() == "log"
+    assert unseen.containers[0].has_yerr and unseen.get_ylim() == figure.axes[1].get_ylim()

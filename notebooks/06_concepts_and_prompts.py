@@ -194,7 +194,7 @@ plots.interval_dots(
 # *Figure: the table's accuracies with 95% intervals over three trainings. From the top: without three, without orange, without orange threes.*
 
 # %%
-pictures, _ = load_tensors(RESULTS / "concepts-pictures.safetensors")
+pictures, _ = load_tensors(RESULTS / "concepts-pictures.safetensors.gz")
 for words in ("three", "orange", "orange three"):
     mine = [name for name in (*stored["teacher"], *stored["rows"]) if name.startswith(f"without {words}:")]
     display(plots.digit_grid(torch.stack([pictures[name] for name in mine]), row_labels=[name.split(": ")[1] for name in mine], title=f"Absent from D: {words}", size=0.62))

@@ -341,7 +341,7 @@ display(Markdown(attributes_table({f"{way}, {N} step{'s' * (N != '1')}": latents
 # %%
 from rcedu.files import load_tensors
 
-pictures, _ = load_tensors(data_folder() / "mini-sd" / "results" / "few-steps-pictures.safetensors")
+pictures, _ = load_tensors(data_folder() / "mini-sd" / "results" / "few-steps-pictures.safetensors.gz")
 rows = [("teacher", "32"), ("teacher", "4"), ("deterministic", "4"), ("teacher", "1"), ("deterministic", "1")]
 plots.digit_grid(torch.stack([pictures[f"{way}, {N}"] for way, N in rows]), row_labels=[f"{way}, N = {N}" for way, N in rows], size=0.8)
 

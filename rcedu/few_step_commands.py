@@ -36,7 +36,7 @@ def few_steps(
 ) -> None:
     """Stage 1, then half the steps again and again, marked after every stage; over several seeds. Resumes where it was stopped.
 
-    Beside each run's networks, marks.png grows with every stage; beside the table, <table>-pictures.safetensors has what the
+    Beside each run's networks, marks.png grows with every stage; beside the table, <table>-pictures.safetensors.gz has what the
     first seed's networks draw.
 
     Args:
@@ -87,7 +87,8 @@ def editing(
     """Style transfer, image to image and inpainting by networks of 2, 4 and 8 steps and by their teacher, over several seeds.
 
     Trains what `rcedu few-steps` has not trained yet, the encoders above all, and goes on where it was stopped. Beside the
-    table, <table>-pictures.safetensors has what the first seed edits, and <table>-frames.safetensors.gz notebook 09's explorer.
+    table, <table>-pictures.safetensors.gz has what the first seed edits, and <table>-frames.safetensors.gz what notebook 09's
+    explorer shows.
 
     Args:
         domain: strokes (thin digits made thick, and thick ones thin) or mini-sd (the ink exchanged).

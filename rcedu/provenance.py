@@ -54,10 +54,10 @@ def write_result(
 ) -> None:
     """Write a result as JSON with its provenance, and what was drawn beside it.
 
-    pictures  go to <path's stem>-pictures.safetensors, with the command and the `seed` that drew them
+    pictures  go to <path's stem>-pictures.safetensors.gz, with the command and the `seed` that drew them
     """
     if pictures is not None:
-        save_tensors(beside(path, "-pictures.safetensors"), pictures, {"command": command, "seed": seed})
+        save_tensors(beside(path, "-pictures.safetensors.gz"), pictures, {"command": command, "seed": seed})
     write_json(path, {"provenance": provenance(command), **result})
 
 

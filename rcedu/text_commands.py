@@ -39,7 +39,7 @@ def students(
 ) -> None:
     """A table of mini-SD's students over several seeds. Writes <table>.json beside its runs; resumes run by run.
 
-    Where D lacks a word, <table>-pictures.safetensors has what the first seed's students draw of it.
+    Where D lacks a word, <table>-pictures.safetensors.gz has what the first seed's students draw of it.
 
     Args:
         table: table-1 (random conditioning, teacher init, real images), sizes (three block and four channel students),

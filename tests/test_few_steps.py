@@ -345,7 +345,7 @@ def test_the_command_writes_the_table_and_the_networks(tmp_path, monkeypatch, ca
     assert [*stored["rows"]["teacher"]] == ["64", "32", "16", "8", "4", "2", "1"]
     assert [*stored["rows"]["deterministic"]] == ["32", "16", "8", "4", "2", "1"]
     assert "deterministic" in capsys.readouterr().out
-    pictures, _ = load_tensors(tmp_path / "few-steps-pictures.safetensors")
+    pictures, _ = load_tensors(tmp_path / "few-steps-pictures.safetensors.gz")
     assert len(pictures) == 7 + 7 + 6 and {images.shape for images in pictures.values()} == {(10, 1, 28, 28)}
     names = {path.stem for path in (tmp_path / "ship").glob("*.safetensors")}
     assert names == {"stage-1", "deterministic-1-step"} | {f"deterministic-{2**k}-steps" for k in range(1, 6)}

@@ -33,7 +33,7 @@ def test_a_result_and_its_pictures(tmp_path):
     assert list(stored) == ["provenance", "rows"] and stored["rows"] == {"A": 1}
     assert set(stored["provenance"]) == {"command", "preset", "machine", "torch", "date"}
     assert stored["provenance"]["command"] == "a command" and stored["provenance"]["preset"] == "smoke"
-    pictures, told = load_tensors(tmp_path / "table-pictures.safetensors")
+    pictures, told = load_tensors(tmp_path / "table-pictures.safetensors.gz")
     assert torch.equal(pictures["teacher"], drawn["teacher"]) and told == {"command": "a command", "seed": 5}
     write_result(tmp_path / "alone.json", "a command", {})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone.json", "table-pictures.safetensors", "table.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone.json", "table-pictures.safetensors.gz", "table.json"]

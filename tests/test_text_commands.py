@@ -126,7 +126,7 @@ def test_tables_share_their_trainings(tmp_path, monkeypatch, capsys):
     assert (
         set(one["teacher"]) == {"without three: the teacher"} and one["rows"]["no random conditioning"]["unseen"]["seeds"] == 1
     )
-    pictures, origin = load_tensors(tmp_path / "runs" / "students" / "prompts-pictures.safetensors")
+    pictures, origin = load_tensors(tmp_path / "runs" / "students" / "prompts-pictures.safetensors.gz")
     assert list(pictures) == ["no random conditioning", "without three: the teacher"] and origin["seed"] == 0
     assert all(images.shape == (8, 3, 32, 32) for images in pictures.values())
     asked = read_prompts(sentences("three", True, 8))

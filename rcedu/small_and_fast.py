@@ -12,7 +12,7 @@ from rcedu import few_step_tables
 from rcedu.anatomy import macs
 from rcedu.distillation import make_student
 from rcedu.domains import DOMAINS
-from rcedu.few_step_training import score
+from rcedu.few_step_training import folder_of, load_student, score
 from rcedu.few_steps import FewStepsRun, budget, stages
 from rcedu.files import UsageError
 from rcedu.guided_distillation import guidance_student
@@ -37,10 +37,16 @@ def small_and_fast_runs(domain: str, preset: str, seeds: Sequence[int]) -> dict[
 
 
 def run_one(name: str, run: FewStepsRun, folder: Path, report: Callable[[str, Record], None] | None = None) -> dict:
-    """As `few_step_tables.run_one`, and the teacher's marks in `REFERENCE_STEPS` steps."""
+    """As `few_step_tables.run_one`, and in `REFERENCE_STEPS` guided steps the marks of the teacher and of the smaller network."""
     result, domain = few_step_tables.run_one(name, run, folder, report), DOMAINS[run.domain]()
-    reference = stages(run)[0]._replace(steps=REFERENCE_STEPS)
-    result["rows"]["teacher"][str(REFERENCE_STEPS)] = score(run, reference, domain, domain.teacher)
+    small = next(stage for stage in stages(run) if stage.name == run.student)
+    networks = {
+        "teacher": domain.teacher,
+        small.way: load_student(domain.teacher, Path(folder) / name / folder_of(small) / "unet"),
+    }
+    for way, model in networks.items():
+        marks = score(run, small._replace(steps=REFERENCE_STEPS), domain, model)
+        result["rows"][way] = {str(REFERENCE_STEPS): marks} | result["rows"][way]
     return result
 
 

@@ -74,7 +74,7 @@ def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
     assert list(stored["rows"]) == ["no random conditioning inside", "random conditioning inside"]
     table = small_and_fast_table(stored["rows"], stored["costs"], "tiny").splitlines()
     # the teacher and the small one in 50 steps: once; twice: stage 1, halved, consistency, small: stage 1, halved; cut at 4, 1
-    assert len(table) == 2 + 1 + 2 * (5 * 3 + 2) and len({line.count("|") for line in table}) == 1
+    assert len(table) == 2 + 2 + 2 * (5 * 3 + 2) and len({line.count("|") for line in table}) == 1
     assert "deterministic, tiny" in capsys.readouterr().out
     pictures, _ = load_tensors(tmp_path / "small-and-fast-pictures.safetensors.gz")
     assert pictures["random conditioning inside, deterministic, tiny, 4"].shape == (10, 1, 28, 28)

@@ -37,7 +37,7 @@ def small_and_fast_runs(domain: str, preset: str, seeds: Sequence[int]) -> dict[
 
 
 def run_one(name: str, run: FewStepsRun, folder: Path, report: Callable[[str, Record], None] | None = None) -> dict:
-    """As `few_step_tables.run_one`, and in `REFERENCE_STEPS` guided steps the marks of the teacher and of the smaller network."""
+    """As `few_step_tables.run_one`, and in `REFERENCE_STEPS` guided steps the marks of teacher and smaller network."""
     result, domain = few_step_tables.run_one(name, run, folder, report), DOMAINS[run.domain]()
     small = next(stage for stage in stages(run) if stage.name == run.student)
     networks = {

@@ -11,6 +11,11 @@ WHO = {  # edits: title, colour, marker, line; everywhere the same
     "teacher": ("the teacher, DDIM", GREY, "o", "--"),
     "student": ("distilled networks", BLUE, "D", "-"),
 }
+TRIPS = {  # who goes up, and home: as WHO
+    "teacher": ("up by the teacher's DDIM, home by the teacher", GREY, "o", "--"),
+    "student, teacher": ("up by a distilled encoder, home by the teacher", SKY, "s", "-."),
+    "student": ("up and home by distilled networks", BLUE, "D", "-"),
+}
 EDITORS = {  # who edits in how many steps: colour, marker, line
     ("teacher", "50"): (GREY, "o", "--"),
     ("student", "8"): (SKY, "s", "-."),
@@ -19,10 +24,10 @@ EDITORS = {  # who edits in how many steps: colour, marker, line
 }
 
 
-def _curves(axes, rows: Mapping[str, Mapping[str, Sequence[float | None]]], scale: float = 1) -> None:
+def _curves(axes, rows: Mapping[str, Mapping[str, Sequence[float | None]]], scale: float = 1, looks: Mapping = WHO) -> None:
     """who -> steps -> (value, low, high), a line each, with whiskers where there are several seeds."""
     for line, (who, of) in enumerate(rows.items()):
-        label, colour, marker, style = WHO[who]
+        label, colour, marker, style = looks[who]
         x = [int(steps) * 1.05 ** (line - 0.5) for steps in of]  # beside each other, so that none hides another
         axes.errorbar(
             x, [scale * value for value, _, _ in of.values()], yerr=whiskers(list(of.values()), scale), color=colour,
@@ -32,20 +37,20 @@ def _curves(axes, rows: Mapping[str, Mapping[str, Sequence[float | None]]], scal
 
 
 def round_trip_curves(results: Sequence[Mapping]) -> Figure:
-    """Error of a pixel on the way to the noise and home, against the encoder's number of steps; mean and 95% over the seeds.
+    """Error of a pixel on the way to the noise and home, against the number of steps up; mean and 95% over the seeds.
 
     results  of `rcedu.edit_tables.run_one`
     """
     figure = Figure(figsize=(7, 3.4), layout="constrained")
-    axes = plain_axes(figure, xlabel="steps of the encoder", ylabel="round-trip error of a pixel, 0 to 1")
+    axes = plain_axes(figure, xlabel="steps up", ylabel="round-trip error of a pixel, 0 to 1")
     rows = {
         who: {
             steps: mean_interval([result["round_trip"][who][steps]["round trip"] for result in results])
             for steps in results[0]["round_trip"][who]
         }
-        for who in WHO
+        for who in TRIPS
     }
-    _curves(axes, rows)
+    _curves(axes, rows, looks=TRIPS)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
     return figure
@@ -99,6 +104,6 @@ def strength_trade_off(rows: Mapping[str, Mapping], change: str) -> Figure:
             for s, of_x, of_y in zip(points, x, y, strict=True):
                 axes.annotate(s, (of_x, of_y), textcoords="offset points", xytext=(-8, 8), fontsize=9, color=colour)
     axes.set_xlim(left=0)
-    axes.set_ylim(-4, 108)
+    axes.set_ylim(max(-4, axes.get_ylim()[0] - 5), 104)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

@@ -17,8 +17,9 @@ from rcedu.edits import EDITS, TASKS, evaluations, judge
 from rcedu.few_step_training import climb, round_trip
 from rcedu.few_steps import FewStepsRun, budget
 from rcedu.files import UsageError
+from rcedu.metrics import Interval, mean_interval
 from rcedu.models import DiffusionModel
-from rcedu.report import summarize_plain
+from rcedu.report import mark, summarize_plain
 from rcedu.training import Record
 
 
@@ -72,15 +73,12 @@ def run_one(name: str, run: EditingRun, folder: Path, report: Callable[[str, Rec
     """Train what is missing (in `folder/../few-steps/name`, shared with `rcedu few-steps`), and edit.
 
     rows        task -> who -> steps -> marks (`judge`), evaluations and seconds a picture
-    round_trip  who -> steps -> marks of the way to the noise (`rcedu.few_step_training.round_trip`)
+    round_trip  up and home by whom -> steps -> marks of the way to the noise and home (`rcedu.few_step_training.round_trip`):
+                "teacher", "student, teacher" (home by the teacher in as many steps as stage 1 has), "student"
     """
     domain = EDITS[run.few_steps.domain]()
     watch = partial(report, name) if report else None
     found, distilled = ways(run, Path(folder).parent / "few-steps" / name, domain, watch)
-    plain = {
-        str(steps): round_trip(domain, domain.teacher, run.few_steps.scored, steps, back=run.few_steps.first)
-        for steps in (*run.numbers, run.teacher_steps)
-    }
     images, old = domain.real(run.scored), domain.attributes(run.scored)
     rows = {}
     for title, task in TASKS.items():
@@ -95,7 +93,20 @@ def run_one(name: str, run: EditingRun, folder: Path, report: Callable[[str, Rec
             marks = judge(domain, edit, after)
             cost = {"nfe": round(sum(count) / len(images)), "seconds": seconds / len(images)}
             rows.setdefault(title, {}).setdefault(who, {})[str(steps)] = marks | cost
-    return {"domain": run.few_steps.domain, "rows": rows, "round_trip": {"teacher": plain, "student": distilled}}
+    return {"domain": run.few_steps.domain, "rows": rows, "round_trip": round_trips(run, domain, found, distilled)}
+
+
+def round_trips(run: EditingRun, domain, found: dict, distilled: dict[str, dict]) -> dict[str, dict[str, dict]]:
+    """What `run_one` has of the way to the noise and home; `found` and `distilled` are what `ways` returns."""
+    trip, teacher, back = partial(round_trip, domain, count=run.few_steps.scored), domain.teacher, run.few_steps.first
+    students = {steps: found["student", steps] for steps in run.numbers}
+    return {
+        "teacher": {str(steps): trip(teacher, steps=steps, back=back) for steps in (*run.numbers, run.teacher_steps)},
+        "student, teacher": distilled,
+        "student": {
+            str(steps): trip(encoder, steps=steps, back=steps, home=decoder) for steps, (encoder, decoder) in students.items()
+        },
+    }
 
 
 def summarize(results: Sequence[dict]) -> dict[str, dict[str, dict[str, dict]]]:
@@ -107,6 +118,22 @@ def summarize(results: Sequence[dict]) -> dict[str, dict[str, dict[str, dict]]]:
         }
         for task, rows in results[0]["rows"].items()
     }
+
+
+def against_the_teacher(results: Sequence[dict], reference: str = "50") -> dict[str, dict[str, dict[str, Interval]]]:
+    """Distilled networks minus their teacher in `reference` steps, seed by seed: task -> steps -> {mark: difference}.
+
+    results  of `run_one`, two at least;  marks: edited, kept and all, as shares, and change
+    """
+    found = {}
+    for task, rows in results[0]["rows"].items():
+        for steps in rows["student"]:
+            pairs = [(result["rows"][task]["student"][steps], result["rows"][task]["teacher"][reference]) for result in results]
+            found.setdefault(task, {})[steps] = {
+                key: mean_interval([mark(ours, key) - mark(theirs, key) for ours, theirs in pairs])
+                for key in ("edited", "kept", "all", "change")
+            }
+    return found
 
 
 def gallery(run: EditingRun, folder: Path, count: int = 8) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ WAYS = {  # how pictures are drawn: title, colour, marker; everywhere the same
     "stochastic": ("stage 2, stochastic", GREEN, "^"),
 }
 MARKS = {
-    "all": ("read as asked, %", 100), "unseen": ("what no picture showed, as asked, %", 100),
+    "all": ("read as asked, %", 100), "unseen": ("unseen, as asked, %", 100),
     "fid": ("FID", 1), "diversity": ("diversity, share of real", 1),
 }  # fmt: skip
 

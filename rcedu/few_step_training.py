@@ -164,14 +164,19 @@ def score(run: FewStepsRun, stage: Stage, domain: Domain, model: DiffusionModel,
     return found
 
 
-def round_trip(domain: Domain, encoder: DiffusionModel, count: int, steps: int, back: int) -> dict:
-    """The domain's marks of real pictures that went to their noise by `encoder` in `steps` steps and came home by the teacher
-    in `back`; and "round trip", the root mean square error of a pixel, of 0 to 1; and "nfe", the evaluations on the way there.
+def round_trip(
+    domain: Domain, encoder: DiffusionModel, count: int, steps: int, back: int, home: DiffusionModel | None = None
+) -> dict:
+    """Real pictures to their noise by `encoder` in `steps` steps, and home in `back` by `home`, or the teacher; never guided.
+
+    The domain's marks of what came home; "round trip", the root mean square error of a pixel, of 0 to 1; and "nfe", the
+    evaluations on the way there.
     """
     images, c = domain.real(count), domain.conditions(count)
-    home = domain.teacher.sample(encode(encoder, images, c, steps=steps), c, w=0.0, steps=back)
-    error = (home.float() - images.float()).square().mean().sqrt().item() / 255
-    return domain.marks(home) | {"round trip": error, "nfe": steps}
+    z = encode(encoder, images, c, steps=steps)
+    drawn = (home or domain.teacher).sample(z, c, w=0.0, steps=back)
+    error = (drawn.float() - images.float()).square().mean().sqrt().item() / 255
+    return domain.marks(drawn) | {"round trip": error, "nfe": steps}
 
 
 def folder_of(stage: Stage) -> str:

@@ -127,6 +127,17 @@ def editing_table(rows: dict[str, dict[str, dict[str, dict]]]) -> str:
     return markdown(titles, lines)
 
 
+def edit_differences_table(differences: dict[str, dict[str, dict[str, Interval]]]) -> str:
+    """Markdown of task -> steps -> {mark: difference} (`rcedu.edit_tables.against_the_teacher`), in points and in change."""
+    titles = ["edit", "steps", "edited as asked, points", "the rest kept, points", "change outside the edit"]
+    lines = [
+        [task, steps, *(format_interval(row[name]) for name in ("edited", "kept")), format_interval(row["change"], 1, 3)]
+        for task, of in differences.items()
+        for steps, row in of.items()
+    ]
+    return markdown(titles, lines)
+
+
 def mark(result: dict, key: str) -> float:
     """One mark of one run, "unseen.all" for a mark inside another; a share for what is stored as [hits, total]. KeyError."""
     stored = functools.reduce(operator.getitem, key.split("."), result)

@@ -73,6 +73,7 @@ def pareto_picture(
             axes.annotate(steps, (cost, loss), textcoords="offset points", xytext=(7, 5), fontsize=9, color=colour)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     plain_log_ticks(axes)
     axes.margins(0.08)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False)

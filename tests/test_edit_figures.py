@@ -11,19 +11,20 @@ def test_round_trip_curves_are_means_over_seeds():
         {
             "round_trip": {
                 "teacher": {"2": {"round trip": 0.3}},
+                "student, teacher": {"2": {"round trip": 0.25}},
                 "student": {"2": {"round trip": value}, "4": {"round trip": 0.1}},
             }
         }
         for value in (0.1, 0.2)
     ]
     (axes,) = round_trip_curves(results).axes
-    student = axes.containers[1]
+    student = axes.containers[2]
     assert student.lines[0].get_ydata() == pytest.approx([0.15, 0.1])
     (low, high) = student.lines[2][0].get_segments()[0][:, 1]
     assert (high - low) / 2 == pytest.approx(12.706 * 0.05, rel=1e-3)  # t_0.975 = 12.706; standard error 0.05
     assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "4"]
     (axes,) = round_trip_curves(results[:1]).axes
-    assert not axes.containers[1].has_yerr
+    assert not axes.containers[2].has_yerr
 
 
 def test_edit_curves_draw_every_mark():

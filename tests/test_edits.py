@@ -9,11 +9,11 @@ from small import max_error, small_digit_model
 from rcedu import domains
 from rcedu.captioned_digits import compose, coverage
 from rcedu.data import mnist
-from rcedu.edit_tables import EditingRun, editing_budget, frames, gallery, run_one, summarize
+from rcedu.edit_tables import EditingRun, against_the_teacher, editing_budget, frames, gallery, run_one, summarize
 from rcedu.edits import TASKS, InkEdits, StrokeEdits, another_digit, judge, upper_half
 from rcedu.few_steps import FewStepsRun
 from rcedu.files import UsageError
-from rcedu.report import editing_table
+from rcedu.report import edit_differences_table, editing_table
 from rcedu.strokes import strokes_model
 from rcedu.text_data import real_pictures
 
@@ -101,7 +101,8 @@ def test_a_run_counts_what_it_asks(tiny, tmp_path):
     assert set(nfe("image to image, strength 0.75", "teacher")) == {"4"}
     assert nfe("image to image, strength 1", "student") == {"2": 2, "4": 4}
     assert nfe("inpainting, wrong condition", "student") == {"2": 2, "4": 4}
-    assert set(result["round_trip"]["student"]) == {"2", "4"} and set(result["round_trip"]["teacher"]) == {"2", "4", "10"}
+    assert set(result["round_trip"]["student, teacher"]) == set(result["round_trip"]["student"]) == {"2", "4"}
+    assert set(result["round_trip"]["teacher"]) == {"2", "4", "10"}
     assert all(row["change"] == 0 for row in rows["inpainting, right condition"]["student"].values())
 
     again = run_one("strokes/seed-0", tiny, tmp_path / "editing", report=lambda name, record: seen.append(record.step))
@@ -123,6 +124,23 @@ def test_the_table_has_a_line_for_everything(tiny, tmp_path):
     table = editing_table(rows).splitlines()
     assert len(table) == 2 + 5 * 5 + 2 * 2 and len({line.count("|") for line in table}) == 1
     assert "| style transfer | student | 4 | 8 |" in "\n".join(table)
+
+
+def test_differences_are_paired_by_seed():
+    """What a seed does to both cancels: 10 points more in each of two seeds that are 40 apart, so no width at all."""
+
+    def result(hits):
+        change = hits / 1000
+        marks = {"edited": [hits, 100], "kept": [hits, 100], "all": [hits, 100], "change": change}
+        more = marks | {"edited": [hits + 10, 100], "change": change + 0.25}
+        return {"rows": {"style transfer": {"teacher": {"50": marks}, "student": {"4": more}}}}
+
+    row = against_the_teacher([result(20), result(60)])["style transfer"]["4"]
+    assert row["edited"] == pytest.approx((0.1, 0.1, 0.1)) and row["kept"] == (0, 0, 0)
+    assert row["change"] == pytest.approx((0.25, 0.25, 0.25))
+    assert "| style transfer | 4 | 10.0 [10.0, 10.0] | 0.0 [0.0, 0.0] | 0.250" in edit_differences_table(
+        {"style transfer": {"4": row}}
+    )
 
 
 def test_what_cannot_be_edited():

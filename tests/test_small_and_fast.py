@@ -93,7 +93,7 @@ def test_the_figures():
     assert [text.get_text() for text in axes.texts] == ["50", "50", "4", "4"]
     marks = {"unseen": (0.9, 0.8, 1.0), "fid": (7.0, 6.0, 8.0)}
     curves = step_curves({"tiny, deterministic": {"4": {"1": marks}, "1": {"1": marks}}}, "1", ("unseen", "fid"))
-    assert [axes.get_ylabel() for axes in curves.axes] == ["what no picture showed, as asked, %", "FID"]
+    assert [axes.get_ylabel() for axes in curves.axes] == ["unseen, as asked, %", "FID"]
 
 
 def test_survival_curves_draw_what_was_measured():

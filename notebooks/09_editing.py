@@ -1,0 +1,408 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 09 · Editing in a few steps
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/09_editing.ipynb)
+#
+# So far every picture began as noise. Many uses of a diffusion model begin with a picture: this sketch, but tidy; this digit, but written with a thicker pen; this half, and make up the rest. None of them needs a new network. Each is a way of *sampling*, and so a network that samples in four steps also edits in four. Meng et al. (CVPR 2023) show three such edits in 2 to 4 steps; here they are, measured.
+#
+# **Afterwards you will be able to** start sampling from a picture and choose how much of it survives; run DDIM upwards, from a picture to the noise that belongs to it, say why the way home misses, and distil that way as well; make up one part of a picture around another; and judge an edit by three numbers: did it happen, did the rest stay, what did it cost.
+#
+# | preset (`RCEDU_PRESET`) | what it does | time |
+# |---|---|---|
+# | `smoke` | everything, few pictures, three steps of training | not measured |
+# | `cpu` | everything, 40 steps of training; the finished networks come from files | not measured |
+# | `gpu` | the same, 2,000 steps | not measured |
+#
+# You need notebooks 01 (DDIM), 07 (the network that takes $w$) and 08 (halving).
+#
+# Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
+
+# %% tags=["colab", "remove-cell"]
+# On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
+import os, subprocess, sys
+
+if "google.colab" in sys.modules:
+    if not os.path.isdir("rcedu"):
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+    sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
+    from rcedu.colab import set_up
+
+    set_up(drive=False)  # True: checkpoints and results are kept in your Google Drive
+
+# %%
+# %matplotlib inline
+import torch
+from IPython.display import Markdown, display
+
+from rcedu import plots
+from rcedu.data import data_folder, to_pixels
+from rcedu.edits import TASKS, StrokeEdits, judge
+from rcedu.few_step_training import shipped_student, train_stage
+from rcedu.files import load_tensors, read_json
+from rcedu.recipes import preset
+
+strokes = StrokeEdits()  # thin and thick digits: a teacher of twenty labels, real digits, and who judges
+teacher = strokes.teacher
+T = teacher.T
+EDITING = data_folder() / "digits" / "editing"
+student = shipped_student(teacher, EDITING / "deterministic-4-steps.safetensors")
+encoder = shipped_student(teacher, EDITING / "encoder-4-steps.safetensors")
+print(f"preset: {preset()}")
+
+# %% [markdown]
+# ## 1 · The digits, and what is to be edited
+#
+# The teacher of this notebook knows twenty conditions: each digit thin, and each digit thick. (It is the MNIST teacher, trained for another 1,500 steps on digits whose stroke is clearly one or the other: `rcedu strokes`.) A stroke can be measured without any network: twice the area of the ink, divided by the length of its edge, is the width of a line in pixels. Thin is below 2.2 of them, thick above 2.8.
+
+# %%
+from rcedu.strokes import stroke_width
+
+images, old = strokes.real(20), strokes.attributes(20)  # real test digits, thin 0 to 9 and thick 0 to 9; (20, 2): digit, stroke
+noise, c = teacher.noise(20, seed=1), strokes.conditions(20)
+plots.digit_grid(
+    torch.stack([images[:10], images[10:], *teacher.sample(noise, c, w=1.0, steps=25).split(10)]),
+    row_labels=["real, thin", "real, thick", "drawn, thin", "drawn, thick"],
+)
+
+# %% [markdown]
+# *Figure: real digits of MNIST's test set, thin and thick, and what the teacher draws for the same twenty conditions, $w = 1$, 25 steps.*
+
+# %%
+widths = stroke_width(torch.cat([images, teacher.sample(noise, c, w=1.0, steps=25)])).view(4, 10)
+for name, of in zip(("real, thin", "real, thick", "drawn, thin", "drawn, thick"), widths.tolist()):
+    print(f"{name}: {min(of):.1f} to {max(of):.1f} pixels wide")
+
+# %% [markdown]
+# ## 2 · From a sketch: image to image
+#
+# The simplest edit (SDEdit: Meng, He et al. 2022): put noise on the picture up to some time $t_0$, and sample from there under the new condition.
+#
+# $$x_{t_0} = \alpha_{t_0}\,x_0 + \sigma_{t_0}\,\varepsilon,\qquad\text{then DDIM from } t_0 \text{ to clean data, under } c_\mathrm{new}.$$
+#
+# How much of the picture survives is a matter of $t_0$: notebook 03 measured it. The **strength** is the share of the way that is gone again: 1 starts from noise, near 0 nothing changes.
+
+# %%
+from rcedu.noise import alpha_sigma, q_sample
+from rcedu.sampling import time_grid
+
+picked = torch.tensor([2, 3, 7])  # a thin 2, 3 and 7 ...
+new = strokes.restyle(old[picked])  # ... to become thick
+x0 = teacher.codec.encode(to_pixels(images[picked]))
+strengths = [0.2, 0.4, 0.6, 0.8, 1.0]
+edited = []
+for strength in strengths:
+    t0 = time_grid(50, T)[50 - round(strength * 50)]
+    alpha, sigma = alpha_sigma(teacher.scheduler, t0)
+    x_t = q_sample(x0, teacher.noise(3, seed=2), alpha_t=alpha, sigma_t=sigma)
+    edited.append(teacher.sample(x_t, strokes.condition(new), w=1.0, steps=50, start=t0))
+
+# %% [markdown]
+# `rcedu.editing.image_to_image` is these lines:
+
+# %%
+from rcedu.editing import image_to_image
+
+ours = image_to_image(teacher, images[picked], strokes.condition(new), w=1.0, steps=50, strength=0.6, seed=2)
+assert torch.equal(ours, edited[2])
+plots.digit_grid(
+    torch.stack([images[picked], *edited], dim=1),
+    row_labels=[f"{name}, asked thick" for name in strokes.names(old[picked])],
+    col_labels=["source", *(f"{strength:g}" for strength in strengths)],
+)
+
+# %% [markdown]
+# *Figure: image to image by the teacher, 50 steps of the whole way. Above the columns, the strength.* Up to 0.6 the digit is what it was. At 1 it is a thick digit, and another one. Somewhere between, it should be *this* digit, thicker, if there is such a strength at all: the noise that hides the stroke hides the shape as well. Section 7 counts.
+#
+# **With few steps** the same works with one restriction. A network of $N$ steps was taught the $N$ times of its grid and no other. So it may start only from one of those, and there are $N$ strengths: with four steps a quarter, a half, three quarters, all.
+
+# %%
+rows = [image_to_image(student, images[picked], strokes.condition(new), w=1.0, steps=4, strength=k / 4, seed=2) for k in (1, 2, 3, 4)]
+plots.digit_grid(
+    torch.stack([images[picked], *rows], dim=1),
+    row_labels=[f"{name}, asked thick" for name in strokes.names(old[picked])],
+    col_labels=["source", "1 of 4", "2 of 4", "3 of 4", "4 of 4"],
+)
+
+# %% [markdown]
+# *Figure: the same by the network of four steps. Above the columns, how many of its steps are gone: that is also how often it is asked.*
+#
+# **Think.** Notebook 03 found that up to $t = 399$ the picture decides what is drawn, and from $t = 899$ on the condition. Which strengths of four steps does that leave for an edit?
+#
+# ## 3 · Up to the noise, and home
+#
+# Noise that is thrown hides what should stay along with what should go. Better to find the noise that *belongs* to this picture: the one that DDIM would make it of. DDIM is deterministic, so there should be one; and its step, $x_{t'} = \alpha_{t'}\hat x_0 + \sigma_{t'}\hat\varepsilon$, does not care whether $t'$ is smaller than $t$ or larger. So walk the grid upwards, under the condition that the picture fulfils, to $x_{T-1}$. Then walk down again under *another* condition. What the condition does not say, the lean and the loops of this hand, is in the noise, and stays.
+
+# %%
+from rcedu.sampling import ddim_encode, encoding_grid, finish
+
+with torch.no_grad():
+    z = finish(ddim_encode(teacher.predictor(strokes.condition(old[picked]), 0.0), x0, scheduler=teacher.scheduler, steps=50))
+home = teacher.sample(z, strokes.condition(old[picked]), w=0.0, steps=50)
+other = teacher.sample(z, strokes.condition(new), w=1.0, steps=50)
+print(f"up: {encoding_grid(4, T)}; down: {[*time_grid(4, T), -1]}")
+plots.digit_grid(torch.stack([images[picked], home, other], dim=1), row_labels=strokes.names(old[picked]), col_labels=["source", "home", "thick"], size=0.8)
+
+# %% [markdown]
+# *Figure: real digits; home again from their noise under the same condition, without guidance; and under "thick", $w = 1$. 50 steps each way.* (The way up is never guided: a real picture did not come down a guided way.)
+#
+# The printed grids show a catch. Down, a step from $t$ to $t'$ asks the network at $t$; up, the same step asks it at $t'$, where there is less noise. The two answers differ, so the way home misses, and the larger the steps, the more. The first step even begins at clean data, where there is no noise to predict: a picture is taken to be at $t = 0$.
+#
+# ## 4 · Distil that way too
+#
+# A network that walks up in $N$ steps to where its teacher arrives in $2N$ is a student like that of notebook 08. Nothing in the derivation of $\tilde x$ said that $t_\mathrm{next} < t$:
+#
+# $$\tilde x = \frac{z_\mathrm{next} - \frac{\sigma_\mathrm{next}}{\sigma_t} z_t}{\alpha_\mathrm{next} - \frac{\sigma_\mathrm{next}}{\sigma_t}\alpha_t},\qquad t < t_\mathrm{mid} < t_\mathrm{next}.$$
+#
+# It starts from the network of stage 1 at $w = 0$, and is halved from 32 to 2. Live, for a moment, from that network towards 16:
+
+# %%
+from dataclasses import replace
+
+from rcedu.edit_tables import editing_budget
+from rcedu.few_steps import stages
+from rcedu.progressive import jumps
+
+run = editing_budget("strokes", preset(), seed=0).few_steps
+length = {"smoke": 3, "cpu": 40, "gpu": 2000}[preset()]
+up = next(stage for stage in stages(run) if stage.sampler == "encoder" and stage.steps == 2)._replace(training_steps=length)
+print("a jump of the encoder of 2 steps: from t = {}, by {}, to {}".format(*(int(t) for t in jumps(torch.tensor([0]), 2, T, "encoder"))))
+mine, losses = train_stage(run, up, strokes, encoder, progress="encoder, 4 steps to 2")
+plots.loss_curves({"halving the encoder": losses}, ylabel=r"$\mathcal{L}_2$")
+
+# %% [markdown]
+# *Figure: the loss of an encoder of two steps, learning from that of four which ships (averaged over neighbouring steps, log scale); it has only begun.*
+#
+# How good is the way up? Encode real digits, come home by the *teacher* in as many steps as stage 1 has, 32, without guidance, and compare pixel by pixel:
+
+# %%
+from rcedu.edit_figures import round_trip_curves
+
+stored = read_json(data_folder() / "digits" / "results" / "editing.json")
+print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
+round_trip_curves(list(stored["runs"].values()))
+
+# %% [markdown]
+# *Figure: root mean square error of a pixel (black 0, white 1) after the way up and home, against the number of steps up; mean and 95% interval over trainings. Grey: plain reverse DDIM by the teacher. Blue: encoders distilled for that number of steps.*
+#
+# **What it says.** Plain reverse DDIM in two, four and eight steps comes home 0.30, 0.25 and 0.15 of the scale away, and in 50 steps 0.03. The encoders miss by 0.12, 0.09 and 0.07: with two steps they do better than DDIM with eight, though not as well as DDIM with 50. They could not: they learned from the network of stage 1 in 32 steps, and every halving adds to what that one misses.
+#
+# Even the best way up does not find noise as sampling would have thrown it. Where no digit ever has ink, all pictures agree, and where all agree, nothing remembers which noise they came from:
+
+# %%
+count = {"smoke": 20, "cpu": 200, "gpu": 1000}[preset()]
+from rcedu.editing import encode
+
+z = encode(teacher, strokes.real(count), strokes.conditions(count), steps=50)
+spread = teacher.codec.decode(z).std(dim=0)[0]  # (28, 28): of each pixel's noise, over the digits
+ink = strokes.real(count).float().std(dim=0)[0]
+empty = ink < 1
+print(f"standard deviation of the noise found: {z.std():.2f} in all; {spread[empty].mean():.2f} where no digit has ink, {spread[~empty].mean():.2f} elsewhere")
+
+# %% [markdown]
+# (It should be 1.00 everywhere.) So an edited digit is made of noise that the decoder has rarely seen. Exercise 3 mends that.
+#
+# ## 5 · Style transfer
+#
+# Up under the old condition, down under the new one. By the teacher in 50 steps each way (150 evaluations: one a step up, two a guided step down), by the teacher in 4, and by the two distilled networks in 4 and 4:
+
+# %%
+from rcedu.editing import style_transfer
+
+some = torch.tensor([0, 1, 2, 3, 4, 6, 8, 10, 12, 13, 15, 17])
+source, c_old, c_new = images[some], strokes.condition(old[some]), strokes.condition(strokes.restyle(old[some]))
+by = {
+    "teacher, 50 + 50": style_transfer(teacher, teacher, source, c_old, c_new, w=1.0, steps=50),
+    "teacher, 4 + 4": style_transfer(teacher, teacher, source, c_old, c_new, w=1.0, steps=4),
+    "distilled, 4 + 4": style_transfer(encoder, student, source, c_old, c_new, w=1.0, steps=4),
+}
+plots.digit_grid(torch.stack([source, *by.values()]), row_labels=["source", *by])
+
+# %% [markdown]
+# *Figure: seven thin digits made thick, and five thick ones made thin. Top: what was given. Below: by the teacher in many steps and in few, and by an encoder and a sampler of four steps each.* All three rows are thick where the source is thin, and thin where it is thick. Now look at the hands. Row two keeps them: the open 4, the flat top of the thick 3, the long bar of the 7. So does the last row, with 8 evaluations in the place of 150, though it tears the 3. The third row, with 12, draws another 3 and another 5 and closes the 8. Its noise was found in four steps of plain DDIM, and what such steps miss is the shape.
+#
+# ## 6 · A part made up: inpainting
+#
+# Keep the upper half, make up the lower one. After every step the known part is put back, as noisy as it has to be at that time, from the noise $\varepsilon = x_T$ that sampling began with:
+#
+# $$x_{t'} \leftarrow m\,(\alpha_{t'}x_0^\mathrm{known} + \sigma_{t'}\varepsilon) + (1 - m)\,x_{t'} .$$
+#
+# The network sees at every step how the known half goes on, and answers with a lower half that fits. That works under the right condition; and under a wrong one?
+
+# %%
+from rcedu.editing import complete
+from rcedu.edits import another_digit, upper_half
+
+known = upper_half(images)
+covered = torch.where(known, images[:10], 128)
+wrong = another_digit(old[:10])
+finished = {"what is kept": covered}
+for name, model, steps in (("teacher, 50 steps", teacher, 50), ("distilled, 4 steps", student, 4)):
+    for title, attributes in (("right", old[:10]), ("wrong", wrong)):
+        finished[f"{name}, {title}"] = complete(model, images[:10], known, strokes.condition(attributes), w=1.0, steps=steps)
+plots.digit_grid(torch.stack([*finished.values()]), row_labels=[*finished], col_labels=[f"{a} / {b}" for a, b in zip(old[:10, 0].tolist(), wrong[:, 0].tolist())])
+
+# %% [markdown]
+# *Figure: the grey half is made up. Above the columns: the digit it was, and the digit that the wrong condition names.* Under the right condition the halves belong together, with four steps as with 50. Under the wrong one the network does what the kept half allows: the 1 gets the bowl of a 6, the arch of the 2 becomes a 7, the 3 an 8. But nothing below closes the top of the 4 to a 9, and nothing takes the arm of the 6 away. The known half is data and is put back at every step; the condition is only a wish.
+#
+# ## 7 · Every edit, judged
+#
+# Two hundred real digits an edit and training; marked by the judge (which digit?) and by the ruler (which stroke?):
+#
+# - **edited as asked**: the attribute that the edit is about is as it should be: the stroke; or, of a half, the digit;
+# - **the rest kept**: all other attributes are;
+# - **change outside the edit**: of a known part, the root mean square change of its pixels (0 to 1). Of a whole digit, how far it was straightened or tilted, which nobody asked for (the mean change of its lean; 1 is 45 degrees);
+# - **evaluations** of the network, and **seconds** on one thread, a picture.
+
+# %%
+from rcedu.report import editing_table
+
+print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
+main = ("style transfer", "inpainting, right condition", "inpainting, wrong condition")
+rows = {task: stored["rows"][task] for task in main}
+display(Markdown(editing_table(rows)))
+
+# %%
+from rcedu.edit_figures import edit_curves
+
+edit_curves(rows, strokes.unit)
+
+# %% [markdown]
+# *Figure: a column an edit. Above, everything as asked (the edited attribute and the rest); below, the change outside the edit; against the number of steps, with 95% intervals over trainings. The teacher's points at 2, 4 and 8 are plain DDIM, with two evaluations a step.*
+#
+# Differences, distilled networks minus the teacher in 50 steps, the same digits and paired by training:
+
+# %%
+from rcedu.edit_tables import against_the_teacher
+from rcedu.report import edit_differences_table
+
+differences = against_the_teacher(list(stored["runs"].values()))
+display(Markdown(edit_differences_table({task: differences[task] for task in main})))
+
+# %% [markdown]
+# **What it says.**
+#
+# - *Style transfer.* With 4 + 4 steps the stroke is as asked in 94%, with 50 + 50 steps of the teacher in 92%, and the digit leans as far from its source in both (0.09): no difference is resolved, at a nineteenth of the evaluations and, measured, an eighteenth of the time. The teacher in as few steps gets the stroke right even more often, but the lean changes twice as much: the condition decides the stroke whatever the noise is, and the noise is not this picture's.
+# - *Inpainting, right condition.* Anything does, down to two steps, and the teacher's two plain steps as well as distilled ones: half a digit says nearly everything about the rest.
+# - *Inpainting, wrong condition.* Half of the digits become what is asked. Here distilled networks are behind by 3 to 5 points, at every number of steps. Why, nobody looked into.
+# - The kept half changes by exactly 0, because it is put back at the end.
+#
+# And image to image? Its strength trades the edit against what it spoils:
+
+# %%
+from rcedu.edit_figures import strength_trade_off
+
+strength_trade_off(stored["rows"], strokes.unit)
+
+# %% [markdown]
+# *Figure: how many strokes are as asked, against how far the digits lean from their source; means over three trainings. Lines: image to image at strengths 0.25 to 1 (named at the teacher's points; two steps have only 0.5 and 1). Stars: style transfer. Better is up and to the left.*
+#
+# **What it says.** Up to half of the way the stroke stays as it is; at three quarters a third of the strokes are as asked; all the way the stroke is right and the digit another one. No strength changes one and keeps the other. Style transfer does both: as many strokes right as from pure noise, with a lean that moves as little as three quarters of the way move it. And the lines of few steps lie on the teacher's: what limits image to image is not the number of steps.
+#
+# All of it can be had by one call, and judged by another:
+
+# %%
+edit = TASKS["style transfer"].ask(strokes, images, old)
+after = TASKS["style transfer"].perform(strokes, edit, encoder, student, steps=4, seed=0)
+print(judge(strokes, edit, after))
+
+# %% [markdown]
+# ## 8 · In your hand
+#
+# Six real digits, twenty things they may become, four strengths, three networks: drawn beforehand by `rcedu editing strokes`, so that the sliders answer at once. (Image to image; a strength is rounded to whole steps of the network's grid.)
+
+# %%
+from rcedu.edit_frames import load_frames
+from rcedu.widgets import EditExplorer
+
+frames = load_frames(data_folder() / "digits" / "results" / "editing-frames.safetensors.gz")
+explorer = EditExplorer(frames)
+explorer.box
+
+# %% [markdown]
+# (When the notebook runs, two menus and two sliders appear here.) On paper, one source and all strengths:
+
+# %%
+source, label = 2, frames.labels.index("thick 7")
+plots.digit_grid(
+    torch.cat([frames.source[source][None, None].expand(len(frames.steps), 1, -1, -1, -1), frames.drawn[source, label].transpose(0, 1)], dim=1),
+    row_labels=[f"N = {N}" for N in frames.steps],
+    col_labels=["source", *(f"{strength:g}" for strength in frames.strengths)],
+    title=f"A {frames.shows[source]}, asked for a {frames.labels[label]}",
+)
+
+# %% [markdown]
+# *Figure: what the explorer shows for one source and one target: strength to the right, steps downwards.*
+#
+# ## 9 · On latents: another ink
+#
+# The same on mini-SD (notebook 05), where a picture is a latent and a condition is a sentence: a white seven becomes a pink one, a yellow one green. The sentences are of combinations that no training picture shows; $w = 2$; networks as in notebook 08, section 10, and encoders distilled beside them. What it edited was drawn by `rcedu editing mini-sd`:
+
+# %%
+from rcedu.edits import InkEdits
+
+inks = InkEdits()
+before, after = (inks.names(attributes) for attributes in (inks.attributes(8), inks.restyle(inks.attributes(8))))
+print(*(f"{old_sentence}  ->  {new_sentence}" for old_sentence, new_sentence in zip(before, after)), sep="\n")
+pictures, made_by = load_tensors(data_folder() / "mini-sd" / "results" / "editing-pictures.safetensors.gz")
+shown = {
+    "style transfer, teacher, 50 + 50": "style transfer, teacher, 50",
+    "style transfer, teacher, 4 + 4": "style transfer, teacher, 4",
+    "style transfer, distilled, 4 + 4": "style transfer, student, 4",
+    "image to image, strength 0.25, teacher, 50": "image to image, strength 0.25, teacher, 50",
+    "image to image, strength 0.25, distilled, 4": "image to image, strength 0.25, student, 4",
+}
+rows_of = [pictures["source"], *(pictures[name] for name in shown.values())]
+plots.digit_grid(torch.stack(rows_of), row_labels=["source", *shown])
+
+# %% [markdown]
+# *Figure: real digits in the colours of their sentences (top), and what became of them under the sentences with another ink, printed above.* The distilled networks' pinks are paler than the teacher's.
+
+# %%
+latents = read_json(data_folder() / "mini-sd" / "results" / "editing.json")
+print(f"{latents['provenance']['machine']}, {latents['provenance']['date']}\n{latents['provenance']['command']}")
+edit_curves({task: latents["rows"][task] for task in main}, inks.unit)
+
+# %% [markdown]
+# *Figure: as in section 7, for mini-SD. "All as asked": digit, ink, background and slant. The change of shape is the mean change of a pixel's coverage by ink, 0 to 1, whatever the colours. Where a half was kept its change is not 0: it went through the autoencoder.*
+
+# %%
+display(Markdown(editing_table({"style transfer": latents["rows"]["style transfer"]})))
+differences = against_the_teacher(list(latents["runs"].values()))
+display(Markdown(edit_differences_table({task: differences[task] for task in main})))
+strength_trade_off(latents["rows"], inks.unit)
+
+# %% [markdown]
+# *Figure: as in section 7, for mini-SD: how often the ink is as asked, against the change of shape.*
+#
+# **What it says.**
+#
+# - *Style transfer.* The distilled networks exchange the ink in 91, 94 and 98% with 2 + 2, 4 + 4 and 8 + 8 steps, and everything else stays in 99% and more. Plain DDIM in 2 + 2 steps spoils the rest (18% are whole), and in 4 + 4 the shape (0.08, twice the distilled networks' 0.04). But with 8 + 8 plain steps of the teacher all are right, and the teacher needs no training for that: here distilled steps pay below eight. Against 50 + 50 the distilled networks are behind in the ink, resolved only at 2 + 2 (−9 points [−15, −3]). It is the attribute that few steps cost in notebook 08, too.
+# - *Image to image.* Colour is not stroke. From a quarter of the way, where no stroke had changed, the teacher makes the ink what is asked in every picture, with less change of shape than by style transfer; a distilled network does it in 89% [82, 97], with one evaluation. So which edit to take depends on when the sampler decides about what you want changed.
+# - *Inpainting* is as on digits; under the wrong condition two in five become what is asked. The kept half is changed by 0.033 by the autoencoder alone and by 0.038 to 0.042 with distilled networks; what is made up beside it shines through the decoder.
+#
+# ## Exercises
+#
+# 1. **Another part.** Keep the left half instead (`known[:, :14] = True`). Which digits are harder to finish from the left than from above?
+# 2. **Guided upwards.** Encode with $w = 1$ and come home with $w = 1$. Is the round trip better or worse than without guidance? Why?
+# 3. **The noise, mended.** Divide the noise that was found by its standard deviation, pixel by pixel, before decoding. Do thick digits become better? What is lost?
+#
+# ## Three questions
+#
+# 1. Inpainting puts the known part back after every step. With one step there is no "after" but the end. What does a network of one step know about the half that is kept?
+# 2. The encoder of two steps and the sampler of two steps are two networks. Could one network be both? What would it have to be told?
+# 3. Style transfer asks for a condition that the picture fulfils. What happens if that condition is wrong, if a thin 3 is encoded as a thick 5?
+#
+# **Links.** Guided distillation: [arXiv:2210.03142](https://arxiv.org/abs/2210.03142) · SDEdit: [arXiv:2108.01073](https://arxiv.org/abs/2108.01073) · DDIM and its inverse: [arXiv:2010.02502](https://arxiv.org/abs/2010.02502) · editing with inverted noise: [arXiv:2208.01626](https://arxiv.org/abs/2208.01626)

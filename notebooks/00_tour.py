@@ -171,7 +171,8 @@ print(inspect.getsource(p_exponential))
 # | $f^l_{\mathcal T}$ | `f_T` | the output of layer $l$ of the teacher |
 # | $\mathcal L$ | `loss` | a loss; $\lVert\cdot\rVert^2$ is a mean over pixels and channels, unless said otherwise |
 # | $\lambda_t$, $\omega$ | `space` | in 07 and 08: $\log(\alpha_t^2/\sigma_t^2)$, and a weight that depends on it |
-# | $z_t$, $\tilde x$, $\rho$ | `z_t`, `one_step_target` | in 08: $x_t$ as papers on distillation write it; the prediction that takes one step where two of the teacher end; $\alpha/\sigma$ |
+# | $z_t$, $\tilde x$, $\rho$ | `z_t`, `one_step_target` | in 08 and 09: $x_t$ as papers on distillation write it; the prediction that takes one step where two of the teacher end; $\alpha/\sigma$ |
+# | $t_0$, $m$ | `start`, `mask` | in 09: where image to image begins; 1 where a picture is known, 0 elsewhere |
 #
 # ## Three questions
 #

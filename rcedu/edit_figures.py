@@ -61,21 +61,21 @@ def edit_curves(rows: Mapping[str, Mapping], change: str) -> Figure:
 
     rows    task -> who -> steps -> {mark: (value, low, high)}, as `rcedu.edit_tables.summarize` makes them
     change  what the domain measures where no part is known (`unit` of rcedu.edits)
+    There is no panel for a change that is 0 everywhere.
     """
     figure = Figure(figsize=(11, 5.2), layout="constrained")
     for i, (task, by) in enumerate(rows.items()):
-        known = task.startswith("inpainting")
-        for row, (mark, scale, name) in enumerate(
-            (("all", 100, "all as asked, %"), ("change", 1, "change of kept pixels" if known else change))
-        ):
-            axes = plain_axes(
-                figure, xlabel="steps" if row else "", ylabel=name, position=(2, len(rows), row * len(rows) + i + 1)
-            )
-            _curves(axes, {who: {steps: marks[mark] for steps, marks in of.items()} for who, of in by.items()}, scale)
-            axes.set_ylim(*(-3, 103) if row == 0 else (0, max(axes.get_ylim()[1], 0.01)))
+        outside = "change of kept pixels, 0 to 1" if task.startswith("inpainting") else change
+        for row, (mark, scale, name) in enumerate((("all", 100, "all as asked, %"), ("change", 1, outside))):
+            of = {who: {steps: marks[mark] for steps, marks in of.items()} for who, of in by.items()}
+            if row == 1 and not any(value for steps in of.values() for value, _, _ in steps.values()):
+                continue
+            axes = plain_axes(figure, xlabel="steps", ylabel=name, position=(2, len(rows), row * len(rows) + i + 1))
+            _curves(axes, of, scale)
+            axes.set_ylim(*(-3, 103) if row == 0 else (0, axes.get_ylim()[1]))
             if row == 0:
                 axes.set_title(task.replace(", ", ",\n"), fontsize=10)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 
@@ -86,24 +86,27 @@ def strength_trade_off(rows: Mapping[str, Mapping], change: str) -> Figure:
     change  what the domain measures outside the edit (`unit` of rcedu.edits)
     """
     figure = Figure(figsize=(8, 4.2), layout="constrained")
-    axes = plain_axes(figure, xlabel=f"{change}, which nobody asked for", ylabel="edited as asked, %")
+    axes = plain_axes(figure, xlabel=f"{change}; nobody asked for it", ylabel="edited as asked, %")
     sketches = {task.rpartition(" ")[2]: by for task, by in rows.items() if task.startswith("image to image")}
     for (who, steps), (colour, marker, style) in EDITORS.items():
         points = {s: by[who][steps] for s, by in sketches.items() if steps in by.get(who, {})}
         if not points:
             continue
         x, y = ([marks["change"][0] for marks in points.values()], [100 * marks["edited"][0] for marks in points.values()])
+        spread = whiskers([marks["edited"] for marks in points.values()], 100)
         name = f"{WHO[who][0]}, {steps} steps"
-        axes.plot(x, y, color=colour, marker=marker, markersize=6, linestyle=style, label=name)
+        axes.errorbar(x, y, yerr=spread, color=colour, marker=marker, markersize=6, capsize=2, linestyle=style, label=name)
         star = rows["style transfer"][who][steps]
         axes.plot(
             star["change"][0], 100 * star["edited"][0], color=colour, marker="*", markersize=14, linestyle="none",
-            markeredgecolor="black", markeredgewidth=0.6, label="style transfer by the same" if who == "teacher" else None,
+            markeredgecolor="black", markeredgewidth=0.6, zorder=3,
+            label="style transfer by the same" if who == "teacher" else None,
         )  # fmt: skip
         if who == "teacher":  # the others have the same strengths in the same order
             for s, of_x, of_y in zip(points, x, y, strict=True):
-                axes.annotate(s, (of_x, of_y), textcoords="offset points", xytext=(-8, 8), fontsize=9, color=colour)
+                axes.annotate(s, (of_x, of_y), textcoords="offset points", xytext=(-24, 7), fontsize=9, color=colour)
     axes.set_xlim(left=0)
-    axes.set_ylim(max(-4, axes.get_ylim()[0] - 5), 104)
+    axes.set_ylim(max(-4, axes.get_ylim()[0] - 5), 103)
+    axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 100])
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

@@ -20,7 +20,7 @@ class StrokeEdits(Strokes):
 
     columns = ("digit", "stroke")
     restyled = "stroke"
-    unit = "change of lean"  # what `change` measures
+    unit = "change of lean, 1 = 45°"  # what `change` measures
 
     def attributes(self, count: int) -> Tensor:
         asked = self.asked(count)
@@ -53,7 +53,7 @@ class InkEdits(CaptionedPictures):
 
     columns = ATTRIBUTES
     restyled = "ink"
-    unit = "change of shape"
+    unit = "change of shape, 0 to 1"
 
     def attributes(self, count: int) -> Tensor:
         return read_prompts(self.asked(count))

@@ -121,7 +121,13 @@ def editing_table(rows: dict[str, dict[str, dict[str, dict]]]) -> str:
     for task, by in rows.items():
         for who, of in by.items():
             for steps, row in of.items():
-                cells = [task, who, steps, str(row["nfe"]), f"{1000 * row['seconds'][0]:.3g}"]
+                cells = [
+                    task,
+                    {"student": "distilled"}.get(who, who),
+                    steps,
+                    str(row["nfe"]),
+                    f"{1000 * row['seconds'][0]:.3g}",
+                ]
                 cells += [format_interval(row[name]) for name in ("edited", "kept")]
                 lines.append([*cells, format_interval(row["change"], scale=1, digits=3)])
     return markdown(titles, lines)

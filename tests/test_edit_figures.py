@@ -36,11 +36,15 @@ def test_edit_curves_draw_every_mark():
         for task in ("style transfer", "inpainting, right condition")
     }
     axes = edit_curves(rows, "change of lean").axes
-    assert len(axes) == 4 and [ax.get_ylabel() for ax in axes[1::2]] == ["change of lean", "change of kept pixels"]
+    assert len(axes) == 4 and [ax.get_ylabel() for ax in axes[1::2]] == ["change of lean", "change of kept pixels, 0 to 1"]
     teacher, student = axes[0].containers
     assert teacher.lines[0].get_ydata() == pytest.approx([60, 60]) and student.lines[0].get_ydata() == pytest.approx([80, 80])
     assert student.lines[2][0].get_segments()[0][:, 1] == pytest.approx([70, 90])
     assert [label.get_text() for label in axes[0].get_xticklabels()] == ["2", "4", "50"]
+    rows["inpainting, right condition"]["teacher"] = rows["inpainting, right condition"]["student"] = {
+        "4": {"all": [0.5, 0.4, 0.6], "change": [0.0, 0.0, 0.0]}
+    }
+    assert len(edit_curves(rows, "change of lean").axes) == 3  # nothing changed there, so no panel
     one_seed = {
         task: {who: {N: {m: [v[0], None, None] for m, v in row.items()} for N, row in of.items()} for who, of in by.items()}
         for task, by in rows.items()
@@ -63,8 +67,9 @@ def test_the_trade_off_has_a_point_a_strength_and_a_star_an_editor():
         "inpainting, right condition": {"teacher": {"50": marks(0, 0)}, "student": {}},
     }  # fmt: skip
     (axes,) = strength_trade_off(rows, "change of lean").axes
-    teacher, star, four, _, two, _ = axes.get_lines()
-    assert teacher.get_xydata().tolist() == [[0.01, 10], [0.5, 100]] and star.get_xydata().tolist() == [[0.1, 90]]
-    assert four.get_xydata().tolist() == [[0.02, 20], [0.4, 90]] and two.get_xydata().tolist() == [[0.6, 80]]
+    teacher, four, two = (container.lines[0].get_xydata().tolist() for container in axes.containers)
+    stars = [line.get_xydata().tolist() for line in axes.get_lines() if line.get_marker() == "*"]
+    assert teacher == [[0.01, 10], [0.5, 100]] and four == [[0.02, 20], [0.4, 90]] and two == [[0.6, 80]]
+    assert stars == [[[0.1, 90]], [[0.2, 80]], [[0.3, 70]]]
     assert [text.get_text() for text in axes.texts] == ["0.25", "1"]
-    assert axes.get_xlabel() == "change of lean, which nobody asked for"
+    assert axes.get_xlabel() == "change of lean; nobody asked for it"

@@ -123,7 +123,7 @@ def test_the_table_has_a_line_for_everything(tiny, tmp_path):
     rows = summarize([result, result])
     table = editing_table(rows).splitlines()
     assert len(table) == 2 + 5 * 5 + 2 * 2 and len({line.count("|") for line in table}) == 1
-    assert "| style transfer | student | 4 | 8 |" in "\n".join(table)
+    assert "| style transfer | distilled | 4 | 8 |" in "\n".join(table)
 
 
 def test_differences_are_paired_by_seed():

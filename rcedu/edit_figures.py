@@ -41,7 +41,7 @@ def round_trip_curves(results: Sequence[Mapping]) -> Figure:
 
     results  of `rcedu.edit_tables.run_one`
     """
-    figure = Figure(figsize=(7, 3.4), layout="constrained")
+    figure = Figure(figsize=(7, 3.8), layout="constrained")
     axes = plain_axes(figure, xlabel="steps up", ylabel="round-trip error of a pixel, 0 to 1")
     rows = {
         who: {
@@ -52,7 +52,7 @@ def round_trip_curves(results: Sequence[Mapping]) -> Figure:
     }
     _curves(axes, rows, looks=TRIPS)
     axes.set_ylim(bottom=0)
-    axes.legend(frameon=False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 

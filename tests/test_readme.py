@@ -22,7 +22,7 @@ def test_make_targets_exist():
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_exist(page):
     text = (ROOT / page).read_text(encoding="utf-8")
-    named = set(re.findall(r"(?:`|python -m |PRESET=\w+ )rcedu ([a-z]+(?:-[a-z]+)?)", text))
+    named = set(re.findall(r"(?:`|python -m |PRESET=\w+ )rcedu ([a-z]+(?:-[a-z]+)*)", text))
     assert named and named <= {command.__name__.replace("_", "-") for command in COMMANDS}
 
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
+from rcedu.few_step_figures import step_lines
 from rcedu.metrics import mean_interval
-from rcedu.plots import BLUE, GREY, SKY, VERMILLION, plain_axes, steps_axis, whiskers
+from rcedu.plots import BLUE, GREY, SKY, VERMILLION, plain_axes, whiskers
 
 WHO = {  # edits: title, colour, marker, line; everywhere the same
     "teacher": ("the teacher, DDIM", GREY, "o", "--"),
@@ -24,18 +25,6 @@ EDITORS = {  # who edits in how many steps: colour, marker, line
 }
 
 
-def _curves(axes, rows: Mapping[str, Mapping[str, Sequence[float | None]]], scale: float = 1, looks: Mapping = WHO) -> None:
-    """who -> steps -> (value, low, high), a line each, with whiskers where there are several seeds."""
-    for line, (who, of) in enumerate(rows.items()):
-        label, colour, marker, style = looks[who]
-        x = [int(steps) * 1.05 ** (line - 0.5) for steps in of]  # beside each other, so that none hides another
-        axes.errorbar(
-            x, [scale * value for value, _, _ in of.values()], yerr=whiskers(list(of.values()), scale), color=colour,
-            marker=marker, markersize=5, capsize=3, linestyle=style, label=label,
-        )  # fmt: skip
-    steps_axis(axes, (int(steps) for of in rows.values() for steps in of))
-
-
 def round_trip_curves(results: Sequence[Mapping]) -> Figure:
     """Error of a pixel on the way to the noise and home, against the number of steps up; mean and 95% over the seeds.
 
@@ -50,7 +39,7 @@ def round_trip_curves(results: Sequence[Mapping]) -> Figure:
         }
         for who in TRIPS
     }
-    _curves(axes, rows, looks=TRIPS)
+    step_lines(axes, rows, TRIPS)
     axes.set_ylim(bottom=0)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
@@ -71,7 +60,7 @@ def edit_curves(rows: Mapping[str, Mapping], change: str) -> Figure:
             if row == 1 and not any(value for steps in of.values() for value, _, _ in steps.values()):
                 continue
             axes = plain_axes(figure, xlabel="steps", ylabel=name, position=(2, len(rows), row * len(rows) + i + 1))
-            _curves(axes, of, scale)
+            step_lines(axes, of, WHO, scale)
             axes.set_ylim(*(-3, 103) if row == 0 else (0, axes.get_ylim()[1]))
             if row == 0:
                 axes.set_title(task.replace(", ", ",\n"), fontsize=10)

@@ -4,7 +4,7 @@ One `EditingRun` is all of it for one seed, with the networks that `rcedu.few_st
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rcedu.domains import ENCODER
 from rcedu.edit_frames import EditFrames, edit_frames
-from rcedu.edits import EDITS, TASKS, evaluations, judge
+from rcedu.edits import EDITS, TASKS, Edit, evaluations, judge
 from rcedu.few_step_training import climb, round_trip
 from rcedu.few_steps import FewStepsRun, budget
 from rcedu.files import UsageError
@@ -81,19 +81,30 @@ def run_one(name: str, run: EditingRun, folder: Path, report: Callable[[str, Rec
     found, distilled = ways(run, Path(folder).parent / "few-steps" / name, domain, watch)
     images, old = domain.real(run.scored), domain.attributes(run.scored)
     rows = {}
+    for title, (who, steps), edit, perform in every_edit(run, domain, found, images, old):
+        with evaluations(*found[who, steps]) as count:
+            start = time.perf_counter()
+            after = perform()
+            seconds = time.perf_counter() - start
+        cost = {"nfe": round(sum(count) / len(images)), "seconds": seconds / len(images)}
+        rows.setdefault(title, {}).setdefault(who, {})[str(steps)] = judge(domain, edit, after) | cost
+    return {"domain": run.few_steps.domain, "rows": rows, "round_trip": round_trips(run, domain, found, distilled)}
+
+
+def every_edit(
+    run: EditingRun, domain, found: dict, images: Tensor, old: Tensor
+) -> Iterator[tuple[str, tuple[str, int], Edit, Callable[[], Tensor]]]:
+    """(task, (who, steps), the edit, what performs it): all that so many steps can do; `found` is what `ways` returns."""
     for title, task in TASKS.items():
         edit = task.ask(domain, images, old)
-        for (who, steps), (encoder, model) in found.items():
-            if not task.possible(steps):
-                continue
-            with evaluations(encoder, model) as count:
-                start = time.perf_counter()
-                after = task.perform(domain, edit, encoder, model, steps=steps, seed=run.few_steps.seed)
-                seconds = time.perf_counter() - start
-            marks = judge(domain, edit, after)
-            cost = {"nfe": round(sum(count) / len(images)), "seconds": seconds / len(images)}
-            rows.setdefault(title, {}).setdefault(who, {})[str(steps)] = marks | cost
-    return {"domain": run.few_steps.domain, "rows": rows, "round_trip": round_trips(run, domain, found, distilled)}
+        for (who, steps), networks in found.items():
+            if task.possible(steps):
+                yield (
+                    title,
+                    (who, steps),
+                    edit,
+                    partial(task.perform, domain, edit, *networks, steps=steps, seed=run.few_steps.seed),
+                )
 
 
 def round_trips(run: EditingRun, domain, found: dict, distilled: dict[str, dict]) -> dict[str, dict[str, dict]]:
@@ -142,13 +153,8 @@ def gallery(run: EditingRun, folder: Path, count: int = 8) -> dict[str, Tensor]:
     found, _ = ways(run, folder, domain)
     images, old = domain.real(count), domain.attributes(count)
     pictures = {"source": images}
-    for title, task in TASKS.items():
-        edit = task.ask(domain, images, old)
-        for (who, steps), (encoder, model) in found.items():
-            if not task.possible(steps):
-                continue
-            drawn = task.perform(domain, edit, encoder, model, steps=steps, seed=run.few_steps.seed)
-            pictures[f"{title}, {who}, {steps}"] = drawn
+    for title, (who, steps), _, perform in every_edit(run, domain, found, images, old):
+        pictures[f"{title}, {who}, {steps}"] = perform()
     return pictures
 
 

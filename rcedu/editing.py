@@ -65,8 +65,8 @@ def image_to_image(
 ) -> Tensor:
     """SDEdit (Meng, He et al. 2022): noise on a picture, up to a point of the time grid, and from there down under c.
 
-    strength  (0, 1]: the share of the way that is walked again; `round(strength * steps)` of the grid's steps, so that a network
-              of few steps is asked only at times that it was trained on. 1 keeps next to nothing of the picture
+    strength  (0, 1]: the share of the way that is walked again; `round(strength * steps)` of the grid's steps, so that a
+              network of few steps is asked only at times that it was trained on. 1 keeps next to nothing of the picture
 
     ValueError where that is no step at all.
     """

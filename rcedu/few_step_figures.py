@@ -26,6 +26,24 @@ MARKS = {
 }  # fmt: skip
 
 
+def step_lines(
+    axes, rows: Mapping[str, Mapping[str, Sequence[float | None]]], looks: Mapping[str, tuple], scale: float = 1
+) -> None:
+    """Name -> steps -> (value, low, high), a line each against the number of steps; whiskers where there are several seeds.
+
+    looks  name -> (label, colour, marker, line);  scale  of the values
+    """
+    for line, (name, of) in enumerate(rows.items()):
+        label, colour, marker, style = looks[name]
+        beside = 1.05 ** (line - (len(rows) - 1) / 2)  # beside each other, so that none hides another
+        intervals = list(of.values())
+        axes.errorbar(
+            [int(steps) * beside for steps in of], [scale * value for value, _, _ in intervals],
+            yerr=whiskers(intervals, scale), color=colour, marker=marker, markersize=5, capsize=3, linestyle=style, label=label,
+        )  # fmt: skip
+    steps_axis(axes, (int(steps) for of in rows.values() for steps in of))
+
+
 def step_curves(rows: Mapping[str, Mapping], w: str, marks: Sequence[str] = ("all", "fid")) -> Figure:
     """Marks against the number of sampling steps, a line a way, with 95% intervals where there are several seeds.
 
@@ -36,18 +54,13 @@ def step_curves(rows: Mapping[str, Mapping], w: str, marks: Sequence[str] = ("al
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     for i, mark in enumerate(marks):
         title, scale = MARKS[mark]
-        axes, lowest = plain_axes(figure, xlabel="sampling steps $N$", ylabel=title, position=(1, len(marks), i + 1)), []
-        for line, (way, of) in enumerate(rows.items()):
-            label, colour, marker = WAYS.get(way, (way, CYCLE[line % len(CYCLE)], "v"))
-            intervals = [row[w][mark] for row in of.values()]
-            beside = 1.05 ** (line - (len(rows) - 1) / 2)
-            y = [scale * value for value, _, _ in intervals]
-            lowest.extend(y)
-            axes.errorbar(
-                [int(steps) * beside for steps in of], y, yerr=whiskers(intervals, scale), color=colour, marker=marker,
-                markersize=5, capsize=3, linestyle=STYLES[line % len(STYLES)], label=label,
-            )  # fmt: skip
-        steps_axis(axes, (int(steps) for of in rows.values() for steps in of))
+        axes = plain_axes(figure, xlabel="sampling steps $N$", ylabel=title, position=(1, len(marks), i + 1))
+        looks = {
+            way: (*WAYS.get(way, (way, CYCLE[line % len(CYCLE)], "v")), STYLES[line % len(STYLES)])
+            for line, way in enumerate(rows)
+        }
+        step_lines(axes, {way: {steps: row[w][mark] for steps, row in of.items()} for way, of in rows.items()}, looks, scale)
+        lowest = [scale * row[w][mark][0] for of in rows.values() for row in of.values()]
         if mark == "fid":
             axes.set_yscale("log")
             low, high = max(axes.get_ylim()[0], min(lowest) / 2), axes.get_ylim()[1]

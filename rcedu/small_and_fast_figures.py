@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from rcedu.few_step_figures import MARKS, WAYS
-from rcedu.plots import BLUE, CYCLE, GREY, VERMILLION, plain_axes, plain_log_ticks, steps_axis, whiskers
+from rcedu.few_step_figures import MARKS, WAYS, step_lines
+from rcedu.plots import BLUE, CYCLE, GREY, VERMILLION, plain_axes, plain_log_ticks
 
 INSIDE = {  # what stages 1 and 2 do with conditions: title, colour, marker, line; as arms A and B of notebook 02
     "no random conditioning inside": ("no random conditioning inside", VERMILLION, "s", "--"),
@@ -26,14 +26,8 @@ def survival_curves(rows: Mapping[str, Mapping], ways: Mapping[str, str], marks:
         for column, (way, title) in enumerate(ways.items()):
             place = (len(marks), len(ways), row * len(ways) + column + 1)
             axes = plain_axes(figure, xlabel="sampling steps $N$" if row else "", ylabel="" if column else name, position=place)
-            for line, (inside, (label, colour, marker, style)) in enumerate(INSIDE.items()):
-                of = {int(steps): marks_[mark] for steps, marks_ in rows[inside][way].items()}
-                axes.errorbar(
-                    [steps * 1.06 ** (line - 0.5) for steps in of], [scale * value for value, _, _ in of.values()],
-                    yerr=whiskers(list(of.values()), scale), color=colour, marker=marker, markersize=5, capsize=3,
-                    linestyle=style, label=label,
-                )  # fmt: skip
-            steps_axis(axes, of)
+            values = {inside: {steps: of[mark] for steps, of in rows[inside][way].items()} for inside in INSIDE}
+            step_lines(axes, values, INSIDE, scale)
             if row == 0:
                 axes.set_title(title, fontsize=10)
             panels.append(axes)

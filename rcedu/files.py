@@ -205,11 +205,12 @@ def load_weights(module: torch.nn.Module, path: Path, what: str) -> None:
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
-    """Read a safetensors file written by `save_tensors`: (tensors, metadata). UsageError when it is not one."""
+    """Read a safetensors file written by `save_tensors`: (tensors by name, metadata). UsageError when it is not one."""
     try:
         if Path(path).suffix == ".gz":
             data = gzip.decompress(Path(path).read_bytes())
-            tensors, size = safetensors.torch.load(data), int.from_bytes(data[:8], "little")
+            # From bytes the library gives a hash map's order, another one each time; from a file the names', in order.
+            tensors, size = dict(sorted(safetensors.torch.load(data).items())), int.from_bytes(data[:8], "little")
             return tensors, json.loads(json.loads(data[8 : 8 + size]).get("__metadata__", {}).get("json", "{}"))
         with safe_open(path, framework="pt") as f:
             return {name: f.get_tensor(name) for name in f.keys()}, json.loads((f.metadata() or {}).get("json", "{}"))  # noqa: SIM118

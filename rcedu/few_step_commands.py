@@ -126,6 +126,7 @@ def small_and_fast(
     seeds: tuple[int, ...] = (0, 1, 2),
     jobs: int | None = None,
     rounds: int = 10,
+    ship: Path | None = None,
     out: Path | None = None,
     also: Path | None = None,
 ) -> None:
@@ -138,23 +139,30 @@ def small_and_fast(
         seeds: one run a seed.
         jobs: runs at a time; default all where that is at most two a core, else one a core.
         rounds: of timing.
+        ship: write the first seed's two networks that are smaller and need 4 steps here, one an order, in 8 bits; those that
+            stages 1 and 2 taught with random conditioning inside.
         out: write the table here, not to runs/small-and-fast/<domain>.json.
         also: a table that was made elsewhere; what it has of these seeds is taken over, and only the others are run.
     """
     from rcedu import small_and_fast as both
     from rcedu.domains import DOMAINS
     from rcedu.few_step_tables import examples
+    from rcedu.few_step_training import ship as ship_networks
 
     check_seeds(seeds)
     at_least(2, rounds=rounds)  # an interval needs two
     folder = runs_folder() / "small-and-fast"
     runs = both.small_and_fast_runs(domain, preset(), seeds)
-    _, first, here = _first(runs, also)
+    _, first, here = _first(runs, also, ship)
     results, taken = run_missing(both.run_one, runs, folder, jobs=jobs, also=also)
     w = f"{DOMAINS[first.domain].w:g}"
     rows, cost = both.summarize(results, w), both.costs(first, rounds=rounds)
     command = command_line("small-and-fast", domain, seeds=seeds, rounds=rounds)
     table = {"w": w, "student": first.student, "rows": rows, "costs": cost, "runs": results, **taken}
+    if ship is not None:
+        name, run = next((name, run) for name, run in runs.items() if run.p != "none")
+        orders = (f"{run.student}, deterministic", f"deterministic, {run.student}")
+        ship_networks(run, folder / name, ship, orders, steps=(4,), command=command)
     drawn = here and {
         f"{name.split('/')[1]}, {way}": images
         for name, run in runs.items()

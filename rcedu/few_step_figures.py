@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rcedu.models import DiffusionModel
 from rcedu.noise import alpha_sigma
-from rcedu.plots import BLUE, CYCLE, GREEN, GREY, STYLES, VERMILLION, plain_axes, plain_log_ticks, steps_axis, whiskers
+from rcedu.plots import BLUE, CYCLE, GREEN, GREY, PURPLE, STYLES, VERMILLION, plain_axes, plain_log_ticks, steps_axis, whiskers
 from rcedu.progressive import Jump, one_step_target, two_steps
 from rcedu.sampling import ddim_step, time_grid
 
@@ -19,6 +19,7 @@ WAYS = {  # how pictures are drawn: title, colour, marker; everywhere the same
     "stage 1": ("stage 1, plain DDIM", VERMILLION, "s"),
     "deterministic": ("stage 2, deterministic", BLUE, "D"),
     "stochastic": ("stage 2, stochastic", GREEN, "^"),
+    "consistency": ("consistency distillation", PURPLE, "v"),
 }
 MARKS = {
     "all": ("read as asked, %", 100), "unseen": ("unseen, as asked, %", 100),

@@ -17,7 +17,8 @@ from rcedu.few_steps import FewStepsRun, budget, stages
 from rcedu.files import UsageError
 from rcedu.guided_distillation import guidance_student
 from rcedu.latency import in_turn
-from rcedu.report import format_interval, markdown
+from rcedu.metrics import Interval, mean_interval
+from rcedu.report import format_interval, mark, markdown
 from rcedu.side_by_side import by_row, over_seeds
 from rcedu.students import parameter_count
 from rcedu.training import Record
@@ -113,19 +114,53 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[bool]:
     return [not any(other != point and other[0] <= point[0] and other[1] <= point[1] for other in points) for point in points]
 
 
-def small_and_fast_table(rows: Mapping[str, Mapping], of: Mapping[str, Mapping], student: str) -> str:
-    """Markdown: one line of `lines` a line; what does not depend on what is inside stands once."""
+def differences(
+    runs: Mapping[str, dict], w: str, pairs: Mapping[str, tuple[tuple[str, str], tuple[str, str]]], steps: Sequence[str]
+) -> dict[str, dict[str, dict[str, Interval]]]:
+    """One way minus another, seed by seed, so that what a seed does to both cancels: title -> steps -> {mark: difference}.
+
+    runs   of a table, two seeds at least;  pairs  title -> two of (what is inside, way), the second taken from the first
+    marks  unseen, seen as shares, and fid
+    """
+
+    def values(row: tuple[str, str], N: str, key: str) -> list[float]:
+        inside, way = row
+        return [mark(run["rows"][way][N][w], key) for name, run in runs.items() if name.split("/")[1] == inside]
+
+    def gap(one: tuple[str, str], other: tuple[str, str], N: str, key: str) -> Interval:
+        return mean_interval([a - b for a, b in zip(values(one, N, key), values(other, N, key), strict=True)])
+
+    return {
+        title: {N: {key: gap(one, other, N, key) for key in ("unseen", "seen", "fid")} for N in steps}
+        for title, (one, other) in pairs.items()
+    }
+
+
+def differences_table(found: Mapping[str, Mapping[str, Mapping]]) -> str:
+    """Markdown of `differences`, in points and in FID."""
+    table = [
+        [title, N, *(format_interval(row[key]) for key in ("unseen", "seen")), format_interval(row["fid"], scale=1)]
+        for title, of in found.items()
+        for N, row in of.items()
+    ]
+    return markdown(["difference", "steps", "what no picture showed, points", "the rest, points", "FID"], table)
+
+
+def small_and_fast_table(
+    rows: Mapping[str, Mapping], of: Mapping[str, Mapping], student: str, steps: Sequence[str] | None = None
+) -> str:
+    """Markdown: one line of `lines` a line, of all numbers of steps or some; what does not depend on what is inside once."""
     titles = [
         "inside", "drawn by", "steps", "parameters", "evaluations", "GMACs", "ms", "times as fast",
         "what no picture showed, %", "the rest, %", "FID",
     ]  # fmt: skip
     table, seen = [], set()
-    for inside, way, steps, marks, cost in lines(rows, of, student):
+    for inside, way, N, marks, cost in lines(rows, of, student):
         alike = way in ("teacher", student)  # trained before either
-        if alike and (way, steps) in seen:
+        if (alike and (way, N) in seen) or (steps and N not in steps):
             continue
-        seen.add((way, steps))
-        cells = ["" if alike else inside, way, steps, f"{cost['parameters']:,}", str(cost["evaluations"])]
+        seen.add((way, N))
+        cells = ["" if alike else inside, way, N, f"{cost['parameters']:,}", str(cost["evaluations"])]
         cells += [f"{cost['gmacs']:.3g}", f"{cost['ms']:.3g}", format_interval(cost["times_as_fast"], scale=1)]
         cells += [format_interval(marks["unseen"]), format_interval(marks["seen"]), format_interval(marks["fid"], scale=1)]
         table.append(cells)

@@ -5,11 +5,21 @@ import math
 import pytest
 
 from rcedu.cli import main
+from rcedu.distillation import make_student
 from rcedu.domains import DigitsWithout3
 from rcedu.few_step_figures import step_curves
+from rcedu.few_step_training import shipped_student
 from rcedu.files import UsageError, load_tensors, read_json
-from rcedu.small_and_fast import cost_of, costs, pareto, small_and_fast_runs, small_and_fast_table
-from rcedu.small_and_fast_figures import pareto_picture, survival_curves
+from rcedu.small_and_fast import (
+    cost_of,
+    costs,
+    differences,
+    differences_table,
+    pareto,
+    small_and_fast_runs,
+    small_and_fast_table,
+)
+from rcedu.small_and_fast_figures import looks, pareto_picture, survival_curves
 from rcedu.students import parameter_count, remove_blocks
 
 
@@ -68,7 +78,7 @@ def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("RCEDU_PRESET", "smoke")
     monkeypatch.setenv("RCEDU_HOME", str(tmp_path / "runs"))
     out = tmp_path / "small-and-fast.json"
-    main(f"small-and-fast digits --seeds 0 --rounds 2 --out {out}".split())
+    main(f"small-and-fast digits --seeds 0 --rounds 2 --out {out} --ship {tmp_path / 'networks'}".split())
     stored = read_json(out)
     assert stored["provenance"]["command"] == "RCEDU_PRESET=smoke rcedu small-and-fast digits --seeds 0 --rounds 2"
     assert list(stored["rows"]) == ["no random conditioning inside", "random conditioning inside"]
@@ -76,21 +86,60 @@ def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
     # the teacher and the small one in 50 steps: once; twice: stage 1, halved, consistency, small: stage 1, halved; cut at 4, 1
     assert len(table) == 2 + 2 + 2 * (5 * 3 + 2) and len({line.count("|") for line in table}) == 1
     assert "deterministic, tiny" in capsys.readouterr().out
+    few = small_and_fast_table(stored["rows"], stored["costs"], "tiny", steps=("50", "4")).splitlines()
+    assert few == [line for line in table if line.split("|")[3].strip() not in ("2", "1")]
     pictures, _ = load_tensors(tmp_path / "small-and-fast-pictures.safetensors.gz")
-    assert pictures["random conditioning inside, deterministic, tiny, 4"].shape == (10, 1, 28, 28)
+    drawn = pictures["random conditioning inside, deterministic, tiny, 4"]
+    assert drawn.shape == (10, 1, 28, 28)
+    # what ships draws what the run drew, but for its 8 bits: the run with random conditioning inside, not the other one
+    domain, small = DigitsWithout3(), make_student(DigitsWithout3().teacher, "tiny", teacher_init=False, seed=0)
+    shipped = {path.stem: shipped_student(small, path) for path in sorted((tmp_path / "networks").iterdir())}
+    assert list(shipped) == ["deterministic-tiny-4-steps", "tiny-deterministic-4-steps"]
+    again = domain.draw(shipped["deterministic-tiny-4-steps"], 10, w=domain.w, steps=4).float()
+    other = pictures["no random conditioning inside, deterministic, tiny, 4"].float()
+    assert (again - drawn.float()).abs().mean() < (again - other).abs().mean()
+
+
+def test_differences_are_taken_seed_by_seed():
+    """By hand: what a seed does to both cancels, shares are made of [right, asked]; the interval is Student's over seeds."""
+
+    def run(right: int, fid: float) -> dict:
+        return {"rows": {"deterministic": {"4": {"1": {"unseen": [right, 100], "seen": [100, 100], "fid": fid}}}}}
+
+    runs = {
+        "digits/plain/seed-0": run(50, 10.0), "digits/swapped/seed-0": run(90, 8.0),
+        "digits/plain/seed-1": run(70, 20.0), "digits/swapped/seed-1": run(100, 19.0),
+    }  # fmt: skip
+    found = differences(runs, "1", {"swap": (("swapped", "deterministic"), ("plain", "deterministic"))}, ["4"])["swap"]["4"]
+    half = 12.706 * 0.05  # Student's t of one degree of freedom, times the standard error of 0.4 and 0.3
+    assert found["unseen"] == pytest.approx((0.35, 0.35 - half, 0.35 + half), abs=1e-3)
+    assert found["seen"] == (0, 0, 0) and found["fid"].value == pytest.approx(-1.5)
+    assert (
+        differences_table({"swap": {"4": found}})
+        .splitlines()[2]
+        .startswith("| swap | 4 | 35.0 [-28.5, 98.5] | 0.0 [0.0, 0.0] |")
+    )
 
 
 def test_the_figures():
+    """Every point where its cost and its loss are, on each of the costs; filled where no other one beats it."""
     points = [
         ("teacher", "50", 100.0, 5.0),
         ("tiny", "50", 20.0, 6.0),
         ("tiny, deterministic", "4", 1.0, 7.0),
-        ("stage 1", "4", 8.0, 30.0),
+        ("stage 1", "4", 8.0, 29.0),
+        ("stage 1", "1", 2.0, 90.0),
     ]
-    front = pareto([(cost, loss) for *_, cost, loss in points])
-    axes = pareto_picture(points, front, xlabel="GMACs", ylabel="FID").axes[0]
-    assert front == [True, True, True, False] and axes.get_xscale() == axes.get_yscale() == "log"
-    assert [text.get_text() for text in axes.texts] == ["50", "50", "4", "4"]
+    figure = pareto_picture({"GMACs": points, "ms": points[:2]}, "tiny", ylabel="FID", top=30)
+    first, second = figure.axes
+    assert [axes.get_xlabel() for axes in figure.axes] == ["GMACs", "ms"]
+    assert first.get_xscale() == first.get_yscale() == "log" and first.get_ylim()[1] == 30
+    drawn = [line for line in first.lines if line.get_marker() != "None"]
+    assert {(float(*line.get_xdata()), float(*line.get_ydata())) for line in drawn} == {point[2:] for point in points}
+    white = [line.get_xdata()[0] for line in drawn if line.get_markerfacecolor() == "white"]
+    assert sorted(white) == [2.0, 8.0] and len(second.texts) == 2
+    styles = [(colour, marker) for _, colour, marker in looks("tiny").values()]
+    assert len(set(styles)) == len(styles)
     marks = {"unseen": (0.9, 0.8, 1.0), "fid": (7.0, 6.0, 8.0)}
     curves = step_curves({"tiny, deterministic": {"4": {"1": marks}, "1": {"1": marks}}}, "1", ("unseen", "fid"))
     assert [axes.get_ylabel() for axes in curves.axes] == ["unseen, as asked, %", "FID"]

@@ -207,7 +207,15 @@ round_trip_curves(list(stored["runs"].values()))
 #
 # **What it says.** Plain reverse DDIM in two, four and eight steps comes home 0.30, 0.25 and 0.15 of the scale away, and in 50 steps 0.03. With distilled encoders, home by the teacher, it is 0.12, 0.09 and 0.07: two of their steps are better than eight of DDIM (by distilled networks both ways that is not resolved). From 16 steps to eight little is lost, so most of the 0.07 that remains is probably not the halvings': the encoders descend from the network of stage 1 at $w = 0$, which is not quite the teacher, and their noise would belong to its way. The distilled sampler, of the same descent, brings it home from eight steps with 0.06. Below eight it is the halvings that cost, whoever goes home.
 #
-# A pixel's error is not all. Of the strokes that come home by the teacher, 79 to 82% are as they were where a distilled encoder went up, against 89 to 90% after DDIM in as few steps (94% in 50), though its pixels are further off: what it brings home is another drawing of the same label. By distilled networks both ways it is 82, 83 and 89%.
+# A pixel's error is not all:
+
+# %%
+from rcedu.edit_figures import round_trip_table
+
+display(Markdown(round_trip_table(list(stored["runs"].values()), {"digit": "digit as before, %", "stroke": "stroke as before, %"})))
+
+# %% [markdown]
+# Of the strokes that come home by the teacher, 79 to 82% are as they were where a distilled encoder went up, against 89 to 90% after DDIM in as few steps (94% in 50), though its pixels are further off: what it brings home is another drawing of the same label. By distilled networks both ways it is 82, 83 and 89%.
 #
 # Even the best way up does not find noise as sampling would have thrown it. Where no digit ever has ink, all pictures agree, and where all agree, nothing remembers which noise they came from:
 
@@ -336,8 +344,20 @@ strength_trade_off(stored["rows"], strokes.unit)
 # %% [markdown]
 # *Figure: how many strokes are as asked, against how far the digits lean from their source; means over three trainings, whiskers: 95%. Lines: image to image at strengths 0.25 to 1 (named at the teacher's points; two steps have only 0.5 and 1, and of 50 steps a quarter is 12). Stars: style transfer. Better is up and to the left.*
 #
-# **What it says.** Up to half of the way the stroke stays as it is; at three quarters a third of the strokes are as asked; all the way the stroke is right and the drawing another one. No strength changes the stroke and keeps the hand. Style transfer does: nearly as many strokes are right as from pure noise (2 to 5 points fewer, for eight steps not resolved), with a lean that moves as little as three quarters of the way move it. And the points of few steps lie close to the teacher's at the same strength: what limits image to image is not the number of steps.
+# **What it says.** Up to half of the way the stroke stays as it is; at three quarters a third of the strokes are as asked; all the way the stroke is right and the drawing another one. No strength changes the stroke and keeps the hand. Style transfer does: nearly as many strokes are right as from pure noise (2 to 5 points fewer, for eight steps not resolved; the lines below), with a lean that moves as little as three quarters of the way move it. And the points of few steps lie close to the teacher's at the same strength: what limits image to image is not the number of steps.
 #
+# The strokes as asked by style transfer minus those from pure noise, by the distilled networks, training by training:
+
+# %%
+from rcedu.metrics import mean_interval
+from rcedu.report import format_interval, mark
+
+for steps in ("2", "4", "8"):
+    transfer, noise = ([mark(run["rows"][task]["student"][steps], "edited") for run in stored["runs"].values()] for task in ("style transfer", "image to image, strength 1"))
+    gap = mean_interval([a - b for a, b in zip(transfer, noise, strict=True)])
+    print(f"{steps} steps: {format_interval(gap)} points")
+
+# %% [markdown]
 # A task asks, a network performs, and the judge counts, as [as asked, asked]; here for each direction by itself:
 
 # %%
@@ -429,6 +449,7 @@ differences = against_the_teacher(list(latents["runs"].values()))
 display(Markdown(edit_differences_table({task: differences[task] for task in main})))
 
 # %%
+display(Markdown(round_trip_table(list(latents["runs"].values()), {"all": "all four read as before, %"})))
 round_trip_curves(list(latents["runs"].values()))
 
 # %% [markdown]

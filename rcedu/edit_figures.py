@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
+from rcedu.edit_tables import summarize_round_trips
 from rcedu.few_step_figures import step_lines
-from rcedu.metrics import mean_interval
 from rcedu.plots import BLUE, GREY, SKY, VERMILLION, plain_axes, whiskers
+from rcedu.report import format_interval, markdown
 
 WHO = {  # edits: title, colour, marker, line; everywhere the same
     "teacher": ("the teacher, DDIM", GREY, "o", "--"),
@@ -32,17 +33,24 @@ def round_trip_curves(results: Sequence[Mapping]) -> Figure:
     """
     figure = Figure(figsize=(7, 3.8), layout="constrained")
     axes = plain_axes(figure, xlabel="steps up", ylabel="round-trip error of a pixel, 0 to 1")
-    rows = {
-        who: {
-            steps: mean_interval([result["round_trip"][who][steps]["round trip"] for result in results])
-            for steps in results[0]["round_trip"][who]
-        }
-        for who in TRIPS
-    }
-    step_lines(axes, rows, TRIPS)
+    rows = summarize_round_trips(results)
+    step_lines(axes, {who: {steps: row["round trip"] for steps, row in rows[who].items()} for who in TRIPS}, TRIPS)
     axes.set_ylim(bottom=0)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
+
+
+def round_trip_table(results: Sequence[Mapping], read: Mapping[str, str]) -> str:
+    """Markdown of the same: the error, and how many pictures come home read as they were.
+
+    read  marks, "all" or an attribute -> what their column says
+    """
+    lines = [
+        [TRIPS[who][0], steps, format_interval(row["round trip"], 1, 3), *(format_interval(row[key]) for key in read)]
+        for who, of in summarize_round_trips(results).items()
+        for steps, row in of.items()
+    ]
+    return markdown(["way", "steps up", "error of a pixel", *read.values()], lines)
 
 
 def edit_curves(rows: Mapping[str, Mapping], change: str) -> Figure:

@@ -147,6 +147,18 @@ def against_the_teacher(results: Sequence[dict], reference: str = "50") -> dict[
     return found
 
 
+def summarize_round_trips(results: Sequence[dict]) -> dict[str, dict[str, dict[str, Interval | int]]]:
+    """Over the seeds, the ways to the noise and home: up and home by whom -> steps up -> {mark: mean and 95%}.
+
+    results  of `run_one`;  marks: "round trip", the error of a pixel (0 to 1), and shares read as before
+    """
+    first = results[0]["round_trip"]
+    return {
+        who: {steps: summarize_plain([result["round_trip"][who][steps] for result in results]) for steps in of}
+        for who, of in first.items()
+    }
+
+
 def gallery(run: EditingRun, folder: Path, count: int = 8) -> dict[str, Tensor]:
     """The first pictures of a finished run, before and after: "source", and "task, who, steps" -> (count, channels, H, W)."""
     domain = EDITS[run.few_steps.domain]()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rcedu.edit_figures import edit_curves, round_trip_curves, strength_trade_off
+from rcedu.edit_figures import edit_curves, round_trip_curves, round_trip_table, strength_trade_off
 
 
 def test_round_trip_curves_are_means_over_seeds():
@@ -10,9 +10,11 @@ def test_round_trip_curves_are_means_over_seeds():
     results = [
         {
             "round_trip": {
-                "teacher": {"2": {"round trip": 0.3}},
-                "student, teacher": {"2": {"round trip": 0.25}},
-                "student": {"2": {"round trip": value}, "4": {"round trip": 0.1}},
+                "teacher": {"2": {"round trip": 0.3, "all": [9, 10], "nfe": 2}},
+                "student, teacher": {"2": {"round trip": 0.25, "all": [8, 10], "nfe": 2}},
+                "student": {
+                    steps: {"round trip": error, "all": [9, 10], "nfe": 2} for steps, error in (("2", value), ("4", 0.1))
+                },
             }
         }
         for value in (0.1, 0.2)
@@ -21,8 +23,13 @@ def test_round_trip_curves_are_means_over_seeds():
     student = axes.containers[2]
     assert student.lines[0].get_ydata() == pytest.approx([0.15, 0.1])
     (low, high) = student.lines[2][0].get_segments()[0][:, 1]
-    assert (high - low) / 2 == pytest.approx(12.706 * 0.05, rel=1e-3)  # t_0.975 = 12.706; standard error 0.05
+    assert high - 0.15 == pytest.approx(12.706 * 0.05, rel=1e-3)  # t_0.975 = 12.706; standard error 0.05
+    assert low == 0  # an error is never below
     assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "4"]
+    assert round_trip_table(results, {"all": "as before, %"}).splitlines()[-2:] == [
+        "| up and home by distilled networks | 2 | 0.150 [0.000, 0.785] | 90.0 [90.0, 90.0] |",
+        "| up and home by distilled networks | 4 | 0.100 [0.100, 0.100] | 90.0 [90.0, 90.0] |",
+    ]
     (axes,) = round_trip_curves(results[:1]).axes
     assert not axes.containers[2].has_yerr
 

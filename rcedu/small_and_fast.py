@@ -109,6 +109,27 @@ def lines(rows: Mapping[str, Mapping], of: Mapping[str, Mapping], student: str) 
     ]
 
 
+def shown(pictures: Mapping, inside: str, way: str) -> list[str]:
+    """The numbers of steps in which a way's pictures are there, the most first; keys "inside, way, steps"."""
+    before = f"{inside}, {way}, "
+    rest = [key.removeprefix(before) for key in pictures if key.startswith(before)]
+    return sorted((steps for steps in rest if steps.isdigit()), key=int, reverse=True)
+
+
+def in_words(stored: Mapping, inside: str, way: str, steps: str) -> str:
+    """What a way of drawing costs a picture and how it is marked, in a sentence; of a table of `rcedu small-and-fast`."""
+    marks = stored["rows"][inside][way][steps]
+    (cost, *_) = stored["costs"][cost_of(way, stored["student"])].values()  # an evaluation costs the same in all
+    evaluations = marks["nfe"]
+    gmacs = evaluations * cost["gmacs"] / cost["evaluations"]
+    unseen, seen = (100 * marks[key][0] for key in ("unseen", "seen"))
+    return (
+        f"{way}, N = {steps}, {inside}: {evaluations} evaluation{'s' * (evaluations != 1)} of {cost['parameters']:,} "
+        f"parameters, {gmacs:.2g} GMACs a picture; as asked: what no picture showed {unseen:.0f}%, the rest {seen:.0f}%; "
+        f"FID {marks['fid'][0]:.1f}"
+    )
+
+
 def pareto(points: Sequence[tuple[float, float]]) -> list[bool]:
     """Which of some (cost, loss) no other one beats: none is as good or better in both, and better in one."""
     return [not any(other != point and other[0] <= point[0] and other[1] <= point[1] for other in points) for point in points]

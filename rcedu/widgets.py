@@ -1,4 +1,4 @@
-"""The explorers of notebooks 03, 08 and 09, on ipywidgets (7.7, which Colab has, or 8).
+"""The explorers of notebooks 03, 08, 09 and 10, on ipywidgets (7.7, which Colab has, or 8).
 
 The pictures are PNGs inside an HTML widget, because its <img> can carry alt text, and because it needs no extension.
 """
@@ -6,8 +6,9 @@ The pictures are PNGs inside an HTML widget, because its <img> can carry alt tex
 import base64
 import html
 import io
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import ipywidgets
 import torch
@@ -19,6 +20,7 @@ from rcedu.edit_frames import EditFrames
 from rcedu.few_step_figures import FewStepFrames
 from rcedu.panels import Batch, DenoisingPanel, Outcome, SchedulePanel, view_schedule
 from rcedu.schedules import FAMILIES
+from rcedu.small_and_fast import in_words, shown
 
 
 def img(png: bytes, alt: str) -> str:
@@ -179,4 +181,45 @@ class EditExplorer:
         sentence = self.frames.sentence(i, j, k, n)
         both = torch.stack([self.frames.source[i], self.frames.drawn[i, j, k, n]])
         self.picture.value = img(enlarged(both, columns=2, times=5), sentence)
+        self.sentence.value = html.escape(sentence, quote=False)
+
+
+class SmallAndFastExplorer:
+    """Choose what is inside, a way of drawing and its number of steps; see what it draws, what it costs and how it is marked.
+
+    Controls: `inside` and `way` (dropdowns), `steps` (a slider over those that this way has). Display `box`.
+
+    stored    a table of `rcedu small-and-fast`
+    pictures  those beside it: "inside, way, steps" -> (B, channels, H, W) uint8; the teacher's most steps stand above
+    """
+
+    def __init__(self, stored: Mapping, pictures: Mapping[str, torch.Tensor]):
+        self.stored, self.pictures = stored, pictures
+        ways = [way for way in next(iter(stored["rows"].values())) if way != "teacher"]
+        self.inside = ipywidgets.Dropdown(options=list(stored["rows"]), index=1, description="inside")
+        self.way = ipywidgets.Dropdown(options=ways, value=f"{stored['student']}, deterministic", description="drawn by")
+        self.steps = ipywidgets.SelectionSlider(options=["1"], description="N", continuous_update=False)
+        self.picture, self.sentence = ipywidgets.HTML(), ipywidgets.HTML()
+        rows = [ipywidgets.HBox([self.inside, self.way]), self.steps]
+        self.box = ipywidgets.VBox([*rows, self.picture, self.sentence])
+        self._change_way()
+        self.way.observe(self._change_way, "value")
+        for control in (self.inside, self.steps):
+            control.observe(self._redraw, "value")
+
+    def _change_way(self, _=None) -> None:
+        """The steps that the way has, and as near as can be to those that were chosen."""
+        now = int(self.steps.value)
+        options = shown(self.pictures, self.inside.value, self.way.value)
+        nearest = min(options, key=lambda steps: abs(math.log(int(steps) / now)))
+        with self.steps.hold_trait_notifications():
+            self.steps.options, self.steps.value = options, nearest
+        self._redraw()
+
+    def _redraw(self, _=None) -> None:
+        inside, way, steps = self.inside.value, self.way.value, self.steps.value
+        above = self.pictures[f"{inside}, teacher, {shown(self.pictures, inside, 'teacher')[0]}"]
+        rows = torch.cat([above, self.pictures[f"{inside}, {way}, {steps}"]])
+        sentence = in_words(self.stored, inside, way, steps)
+        self.picture.value = img(enlarged(rows, columns=len(above), times=3), sentence)
         self.sentence.value = html.escape(sentence, quote=False)

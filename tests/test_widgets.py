@@ -30,7 +30,7 @@ from rcedu.panels import (
 from rcedu.random_conditioning import randomize
 from rcedu.recipes import Shipped
 from rcedu.schedules import FAMILIES, schedule
-from rcedu.widgets import DenoisingExplorer, EditExplorer, FewStepsExplorer, ScheduleLaboratory
+from rcedu.widgets import DenoisingExplorer, EditExplorer, FewStepsExplorer, ScheduleLaboratory, SmallAndFastExplorer
 
 TRAINED = [
     Outcome("exponential", 5.0, (0.907, 0.868, 0.935), (0.963, 0.94, 0.98), (14.2, 13.0, 15.4)),
@@ -190,6 +190,45 @@ def test_the_edit_explorer_shows_the_frame_that_its_controls_say():
     assert explorer.sentence.value == "a 2, asked for a 2: the last 8 of 8 steps, 8 evaluations; read as a 4"
     explorer.strength.index = explorer.steps.index = 0
     assert explorer.sentence.value == "a 2, asked for a 2: the last 1 of 2 steps, 1 evaluation; read as a 4"
+
+
+def test_small_and_fast_explorer_shows_what_was_chosen():
+    """Every choice has its own brightness; a way without the steps that were chosen shows the nearest it has."""
+    ways = {
+        "teacher": ("32", "4"),
+        "stage 1": ("32", "4", "1"),
+        "tiny, deterministic": ("4", "1"),
+        "deterministic, tiny": ("1",),
+    }
+    insides = ("none inside", "inside")
+    marks = {"unseen": (0.5, 0.4, 0.6), "seen": (1.0, 1.0, 1.0), "fid": (9.0, 8.0, 10.0)}
+    places = [(inside, way, steps) for inside in insides for way, of in ways.items() for steps in of]
+    pictures = {", ".join(place): torch.full((3, 1, 28, 28), 100 + i, dtype=torch.uint8) for i, place in enumerate(places)}
+    cost = {"50": {"evaluations": 100, "gmacs": 2.0, "parameters": 1000}}
+    small = {"4": {"evaluations": 4, "gmacs": 0.04, "parameters": 200}}
+    rows = {
+        inside: {way: {N: marks | {"nfe": int(N) * (1 + (way == "teacher"))} for N in of} for way, of in ways.items()}
+        for inside in insides
+    }
+    costs = {"teacher": cost, "small": cost, "takes w": small, "small, takes w": small}
+    explorer = SmallAndFastExplorer({"student": "tiny", "rows": rows, "costs": costs}, pictures)
+    assert explorer.way.value == "tiny, deterministic" and explorer.steps.options == ("4", "1")
+    for inside, way, steps in places:
+        if way != "teacher":
+            explorer.inside.value, explorer.way.value = inside, way
+            explorer.steps.value = steps
+            teacher = int(pictures[f"{inside}, teacher, 32"][0, 0, 0, 0])
+            mine = int(pictures[f"{inside}, {way}, {steps}"][0, 0, 0, 0])
+            assert set(pixels(explorer.picture)[:, 75].flatten()) == {96, teacher, mine}
+            assert alt(explorer.picture) == explorer.sentence.value
+    explorer.way.value = "stage 1"
+    explorer.steps.value = "32"
+    explorer.way.value = "tiny, deterministic"
+    assert explorer.steps.value == "4"
+    assert explorer.sentence.value == (
+        "tiny, deterministic, N = 4, inside: 4 evaluations of 200 parameters, 0.04 GMACs a picture; "
+        "as asked: what no picture showed 50%, the rest 100%; FID 9.0"
+    )
 
 
 def test_edit_frames_are_edits_and_come_back_from_their_file(tmp_path):

@@ -153,7 +153,9 @@ display(Markdown(differences_table(found)))
 # %% [markdown]
 # *Table: with random conditioning inside minus without, mean and 95% interval over three trainings.*
 #
-# **What it says.** TO BE WRITTEN.
+# **What it says.** Without random conditioning inside, half of the threes are gone, and it is stage 1 that loses them: its network draws 49% of them in 32 steps, and the halvings, one network after another, keep that half, 54% with four steps and 54% with one. Nobody took the 3 out of any network; it was only never asked about. With the swap inside nothing is lost: 99% and 100%. The other nine digits cannot tell the two apart.
+#
+# The smaller network that is made faster loses less, a fifth of its threes, though its teacher had never seen one either, and the one that is made smaller last keeps about as many as its teacher had (random conditioning in the cut cannot bring back what the teacher has forgotten). Consistency distillation, which section 5 explains, forgets most.
 
 # %%
 pictures, _ = load_tensors(data_folder() / "digits" / "results" / "small-and-fast-pictures.safetensors.gz")
@@ -172,7 +174,7 @@ orders = {"first smaller minus first faster": ((yes, f"{small}, deterministic"),
 display(Markdown(differences_table(differences(stored["runs"], w, orders, ("4", "1")))))
 
 # %% [markdown]
-# **What it says.** TO BE WRITTEN.
+# **What it says.** With random conditioning inside, the order hardly matters: with four steps neither the threes nor FID tell the two apart, and with one step the small network that was made from one of one step is ahead by TBW. So take the cheaper training. For a network of four steps that is the first order: three halvings of a small network, each at two fifths of the cost; what one has afterwards is every number of steps. For one number of steps alone the second order trains a small network once, but needs the large ladder before; where that is there already (notebook 08), it is the shorter way.
 #
 # ## 5 · The alternative: consistency distillation
 #
@@ -195,7 +197,7 @@ step_curves(alternatives, w, ("unseen", "fid"))
 display(Markdown(differences_table(differences(stored["runs"], w, {"consistency minus stage 2": ((yes, "consistency"), (yes, "deterministic"))}, ("16", "8", "4", "2", "1")))))
 
 # %% [markdown]
-# **What it says.** TO BE WRITTEN.
+# **What it says.** With two and four steps consistency distillation draws as well as stage 2: no difference is resolved in either mark. With one step its FID is TBW. With *more* steps the threes fall, to 84% with 32: each step adds noise anew and asks again, at times where the picture is nearly finished and the condition is seldom anyone's but its own. Its best FID, TBW with eight steps, is not worse than stage 2's with as many. So at an equal budget the choice is one of convenience: one training for every number of steps, with dice, against a ladder whose every rung lands where the teacher would have.
 #
 # ## 6 · What it costs, and what it is worth
 #
@@ -254,7 +256,9 @@ pareto_picture(points, small, ylabel="digit-FID", top=30)
 # %% [markdown]
 # *Figure: digit-FID against what a digit costs, with random conditioning inside; a point is named by its steps, means over three trainings. Filled, and joined by the dotted line: the front. Plain DDIM in one step (squares; FID 72 and 102) is far above the picture.*
 #
-# **What it says.** TO BE WRITTEN.
+# **What it says.** Less than a sixth of the weights, asked four times in the place of a hundred: 65 times fewer multiplications, and, measured, 41 times as fast. (Small layers keep a processor less busy, so time falls less than the count.) FID is 7.4 before and 10.7 after, the 3 right in 96% in the place of 100%.
+#
+# The front says in which order to give things up. From the teacher it leads over the *large* network in four, two and one steps, and only then to the small one: one step of the large network costs less than four of the small one (0.026 and 0.039 GMACs), takes less time, and draws better (9.1 and 10.7). The small network in 50 guided steps, what notebooks 02 to 06 made, is far behind everything that was made faster. Steps first, blocks last, for this network, which has little to spare; a large one may have more. (FID over 333 digits, so differences below one should not be leaned on.)
 #
 # All that was drawn, to look at:
 

@@ -198,7 +198,7 @@ class SmallAndFastExplorer:
         ways = [way for way in next(iter(stored["rows"].values())) if way != "teacher"]
         self.inside = ipywidgets.Dropdown(options=list(stored["rows"]), index=1, description="inside")
         self.way = ipywidgets.Dropdown(options=ways, value=f"{stored['student']}, deterministic", description="drawn by")
-        self.steps = ipywidgets.SelectionSlider(options=["1"], description="N", continuous_update=False)
+        self.steps = ipywidgets.SelectionSlider(options=["4"], description="N", continuous_update=False)
         self.picture, self.sentence = ipywidgets.HTML(), ipywidgets.HTML()
         rows = [ipywidgets.HBox([self.inside, self.way]), self.steps]
         self.box = ipywidgets.VBox([*rows, self.picture, self.sentence])
@@ -212,8 +212,8 @@ class SmallAndFastExplorer:
         now = int(self.steps.value)
         options = shown(self.pictures, self.inside.value, self.way.value)
         nearest = min(options, key=lambda steps: abs(math.log(int(steps) / now)))
-        with self.steps.hold_trait_notifications():
-            self.steps.options, self.steps.value = options, nearest
+        self.steps.options = options  # the slider goes to the first
+        self.steps.value = nearest
         self._redraw()
 
     def _redraw(self, _=None) -> None:

@@ -239,7 +239,7 @@ display(Markdown(small_and_fast_table({yes: rows[yes]}, costs, small, steps=("50
 # %%
 before, after = costs["teacher"]["50"], costs["small, takes w"]["4"]
 for name in ("parameters", "evaluations", "gmacs", "ms"):
-    print(f"{name:12} {before[name]:10,.5g} -> {after[name]:9,.4g}   a factor of {before[name] / after[name]:.1f}")
+    print(f"{name:12} {before[name]:10,.6g} -> {after[name]:9,.6g}   a factor of {before[name] / after[name]:.1f}")
 
 # %% [markdown]
 # Which of all these would one take? One that no other beats: none is as good *and* cheaper, or better and as cheap. They form the **Pareto front**.

@@ -170,7 +170,10 @@ def differences_table(found: Mapping[str, Mapping[str, Mapping]]) -> str:
 def small_and_fast_table(
     rows: Mapping[str, Mapping], of: Mapping[str, Mapping], student: str, steps: Sequence[str] | None = None
 ) -> str:
-    """Markdown: one line of `lines` a line, of all numbers of steps or some; what does not depend on what is inside once."""
+    """Markdown: one line of `lines` a line, of all numbers of steps or some; what does not depend on what is inside once.
+
+    Where `rows` has one thing inside only, there is no column for it.
+    """
     titles = [
         "inside", "drawn by", "steps", "parameters", "evaluations", "GMACs", "ms", "times as fast",
         "what no picture showed, %", "the rest, %", "FID",
@@ -182,7 +185,8 @@ def small_and_fast_table(
             continue
         seen.add((way, N))
         cells = ["" if alike else inside, way, N, f"{cost['parameters']:,}", str(cost["evaluations"])]
-        cells += [f"{cost['gmacs']:.3g}", f"{cost['ms']:.3g}", format_interval(cost["times_as_fast"], scale=1)]
-        cells += [format_interval(marks["unseen"]), format_interval(marks["seen"]), format_interval(marks["fid"], scale=1)]
-        table.append(cells)
-    return markdown(titles, table)
+        cells += [f"{cost['gmacs']:.3g}", f"{cost['ms']:,.{0 if cost['ms'] >= 100 else 1}f}"]
+        cells += [format_interval(cost["times_as_fast"], scale=1), format_interval(marks["unseen"])]
+        table.append([*cells, format_interval(marks["seen"]), format_interval(marks["fid"], scale=1)])
+    first = 0 if len(rows) > 1 else 1
+    return markdown(titles[first:], [line[first:] for line in table])

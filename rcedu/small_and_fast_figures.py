@@ -36,7 +36,9 @@ def survival_curves(rows: Mapping[str, Mapping], ways: Mapping[str, str], marks:
         if mark == "fid":
             for axes in panels:
                 axes.set_yscale("log")
-        low, high = min(axes.get_ylim()[0] for axes in panels), max(axes.get_ylim()[1] for axes in panels)
+        lowest = min(of[way][steps][mark][0] for of in rows.values() for way in ways for steps in of[way])
+        low = max(min(axes.get_ylim()[0] for axes in panels), scale * lowest / 2)  # an interval may reach 0; no log axis does
+        high = max(axes.get_ylim()[1] for axes in panels)
         for axes in panels:  # the same scales in a row
             axes.set_xlim(min(every) / 1.3, max(every) * 1.3)
             axes.set_ylim(*((low, high) if mark == "fid" else (-3, 103)))

@@ -88,6 +88,8 @@ def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
     assert "deterministic, tiny" in capsys.readouterr().out
     few = small_and_fast_table(stored["rows"], stored["costs"], "tiny", steps=("50", "4")).splitlines()
     assert few == [line for line in table if line.split("|")[3].strip() not in ("2", "1")]
+    one = {"random conditioning inside": stored["rows"]["random conditioning inside"]}
+    assert small_and_fast_table(one, stored["costs"], "tiny").startswith("| drawn by |")
     pictures, _ = load_tensors(tmp_path / "small-and-fast-pictures.safetensors.gz")
     drawn = pictures["random conditioning inside, deterministic, tiny, 4"]
     assert drawn.shape == (10, 1, 28, 28)

@@ -14,9 +14,9 @@
 # %% [markdown]
 # # 10 · Smaller and faster
 #
-# Notebooks 02 to 06 made the network smaller; 07 and 08 made it need fewer evaluations. The two papers stop there, and each leaves the other to future work. Put together they multiply: a network with less than a sixth of the weights, asked four times instead of a hundred. But in which order? And does what random conditioning taught, a digit that no picture shows, survive being halved?
+# Notebooks 02 to 06 made the network smaller; 07 and 08 made it need fewer evaluations. Neither paper does both. Put together they multiply: a network with less than a sixth of the weights, asked four times instead of a hundred. But in which order? And does what random conditioning taught, a digit that no picture shows, survive being halved?
 #
-# **Afterwards you will be able to** put a block student through both stages, and a network of few steps through block removal; say why the pictures that stages 1 and 2 learn from matter, and swap conditions inside them; compare with consistency distillation at the same budget; and read a Pareto front.
+# **Afterwards you will be able to** say in which two orders a network is made both smaller and faster, and put a block student through a halving; say why the pictures that stages 1 and 2 learn from matter, and swap conditions inside them; write down consistency distillation and compare it with stage 2; and read a Pareto front.
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
@@ -56,125 +56,155 @@ from rcedu.recipes import preset
 
 digits = DigitsWithout3()  # what the teacher drew, and no three among it
 teacher = digits.teacher
-run = budget("digits-without-3", preset(), p="exponential")
+T = teacher.T
+run = budget("digits-without-3", preset(), p="exponential", student="tiny")
 print(f"preset: {preset()}; {len(digits.rows):,} pictures without a 3")
 
 # %% [markdown]
 # ## 1 · Two orders
 #
-# *First smaller*: block removal and random conditioning (notebook 02), and then stages 1 and 2 with that student as the teacher. *First faster*: stages 1 and 2, and then block removal on the network of four steps, or on that of one, with random conditioning at the times of its own grid. One `FewStepsRun` with a `student` is both, and one thing more, which section 5 is about:
+# *First smaller*: block removal and random conditioning (notebook 02), and then stages 1 and 2 with that student as the teacher. *First faster*: stages 1 and 2, and then block removal on the network of four steps, or on that of one, with random conditioning at the times of its own grid. What `budget` returned in notebooks 07 and 08, a `FewStepsRun`, is both if it is given a `student`; and one thing more, which section 5 is about:
 
 # %%
 for stage in stages(run):
-    print(f"{stage.training_steps:6,} steps  {stage.name:32} taught by {stage.before or 'the teacher'}")
+    print(f"{stage.training_steps:6,} steps of training  {stage.name:32} taught by {stage.before or 'the teacher'}")
 
 # %% [markdown]
 # (Read a name from the left: what was done first stands first. "tiny, deterministic, 4 steps" was cut and then halved; "deterministic, tiny, 4 steps" was halved and then cut. *Tiny* is notebook 04's smallest block student; "deterministic" is stage 2 with DDIM, notebook 08.)
 #
-# The first order trains a small network seven times, each time beginning with the weights of the time before. The second trains large ones, and a small one once a number of steps; that one begins with random weights, for it has no smaller relative to inherit from, but it is asked at four times of the grid only, or at one.
+# Whatever is cut begins with random weights, in both orders: the teacher's would bring the 3 with them (notebook 02, section 8). The first order then trains that network six times more, each time from the weights before. The second trains large networks, and a small one once for each number of steps, which is asked at the four times of its grid only, or at one.
 #
 # **Think.** Before you see the numbers: which order would you bet on, with four steps, and with one?
 #
 # ## 2 · The pictures that teach
 #
-# Stage 1 and stage 2 noise *pictures*, and ask the teacher about them. Here their pictures lack the 3, as the students' in notebook 02 did. So at no $t$ do they see what is left of a 3 under noise, with the condition 3 beside it. The network that learns begins with its teacher's weights and *can* draw a 3; but for thousands of steps nobody asks it to, and what is not asked for is forgotten.
+# Stage 1 and stage 2 noise *pictures*, and ask the teacher about them. Here their pictures lack the 3, as the students' in notebook 02 did, and for its reason: the teacher could draw threes, but pictures are dear and conditions are cheap, and for a large model nobody draws pictures of everything. So at no $t$ do stages 1 and 2 see what is left of a 3 under noise, with the condition 3 beside it. The network that learns begins with its teacher's weights and *can* draw a 3; but nobody asks it to, step after step, and what is not asked for may be forgotten.
 #
 # At large $t$ hardly anything is left of the picture, and there the condition may be anyone's. So the swap of notebook 02 fits into both stages without a change,
 #
-# $$\hat c = \begin{cases} c & \text{with probability } 1 - p(t)\\ \text{a stranger from the pool} & \text{with probability } p(t) \end{cases}$$
+# $$\hat c = \begin{cases} c & \text{with probability } 1 - p(t)\\ \tilde c \sim \mathcal C & \text{with probability } p(t) \end{cases}$$
 #
-# and everything else is as in notebooks 07 and 08: teacher and student are asked about the same $\hat c$. In code it is two arguments, `pool` and `p`:
+# with all ten labels in the pool $\mathcal C$, the 3 among them, and everything else is as in notebooks 07 and 08: teacher and student are asked about the same $\hat c$. In code it is two arguments, `pool` and `p`:
 
 # %%
 from rcedu.guided_distillation import guidance_step, guidance_student
 from rcedu.schedules import schedule
 from rcedu.training import Draw
 
-student = guidance_student(teacher, prediction_type="v_prediction")
-steps = {  # each a function of (network, draw) -> losses
-    "without the swap": guidance_step(teacher, student, digits.source, digits.rows, (0.0, run.w_max)),
-    "p(t) = 0": guidance_step(teacher, student, digits.source, digits.rows, (0.0, run.w_max), pool=digits.pool, p=0.0),
-    "p(t) exponential": guidance_step(teacher, student, digits.source, digits.rows, (0.0, run.w_max), pool=digits.pool, p=schedule("exponential", T=teacher.T)),
+student = guidance_student(teacher)
+data = (digits.source, digits.rows, (0.0, run.w_max))  # pictures and their conditions, which of them, the range of w
+exponential = schedule("exponential", T=T)
+stage_1 = {  # each a function of (network, draw) -> losses
+    "without the swap": guidance_step(teacher, student, *data),
+    "p(t) = 0": guidance_step(teacher, student, *data, pool=digits.pool, p=0.0),
+    "p(t) exponential": guidance_step(teacher, student, *data, pool=digits.pool, p=exponential),
 }
 with torch.no_grad():
-    losses = {name: float(step(student, Draw(seed=0, step=0, batch_size=64))["guidance"]) for name, step in steps.items()}
-for name, loss in losses.items():
+    before = {name: float(step(student, Draw(seed=0, step=0, batch_size=64))["guidance"]) for name, step in stage_1.items()}
+for name, loss in before.items():
     print(f"{name:18} {loss:.4f}")
-assert losses["p(t) = 0"] == losses["without the swap"]
+assert before["p(t) = 0"] == before["without the swap"]
+
+t = torch.arange(T)
+print(f"a 3 is asked for in {100 * float(exponential(t).mean()) / 10:.0f}% of stage 1's pictures, and never without the swap")
 
 # %% [markdown]
-# (The loss of one batch before any training, the same pictures, times and noise in all three: with $p(t) = 0$ it is stage 1 as it was, to the last bit.)
-#
-# Live, stage 1 of the shipped run for a moment, with the swap inside:
-
-# %%
-length = {"smoke": 3, "cpu": 40, "gpu": 2000}[preset()]
-first = stages(run)[0]._replace(training_steps=length)
-mine, losses = train_stage(run, first, digits, progress="stage 1, with random conditioning")
-plots.loss_curves({"stage 1": losses}, ylabel=r"$\mathcal{L}_1$")
-
-# %% [markdown]
-# *Figure: the loss of stage 1 on pictures without a 3, with random conditioning inside; it has only begun (averaged over neighbouring steps, log scale).*
+# (The loss of one batch before any training, the same pictures, times and noise in all three. With $p(t) = 0$ it is stage 1 as it was, to the last bit. That the third is larger says nothing against the swap: other questions have other losses.)
 #
 # ## 3 · Does the 3 survive?
 #
-# The finished runs: three seeds, each with random conditioning inside stages 1 and 2 and without. (The *smaller* network learned by random conditioning in all of them, as in notebook 02; "inside" is about stages 1 and 2 and about section 5's alternative alone.)
+# The finished runs: three seeds, each with random conditioning inside stages 1 and 2 and without. (The *smaller* network learned by random conditioning in all of them, as in notebook 02; "inside" is about stages 1 and 2 and about section 5's alternative.) On two cores a seed of both takes about 45 minutes:
 #
 # ```bash
 # rcedu small-and-fast digits         # three seeds, both kinds, both orders; goes on where it was stopped
 # ```
 
 # %%
+from rcedu.small_and_fast import titles
 from rcedu.small_and_fast_figures import survival_curves
 
 stored = read_json(data_folder() / "digits" / "results" / "small-and-fast.json")
 rows, costs, small, w = stored["rows"], stored["costs"], stored["student"], stored["w"]
+without, inside = "no random conditioning inside", "random conditioning inside"
 print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
-ways = {
-    "deterministic": "faster only",
-    f"{small}, deterministic": "first smaller, then faster",
-    f"deterministic, {small}": "first faster, then smaller",
-    "consistency": "by consistency (section 5)",
-}
+ways = {way: titles(small)[way] for way in ("stage 1", "deterministic", f"{small}, deterministic", f"deterministic, {small}", "consistency")}
 survival_curves(rows, ways)
 
 # %% [markdown]
-# *Figure: above, how often a 3 that was asked for ("unseen") is read as a 3; below, digit-FID with every tenth picture a 3; against the number of steps, with 95% intervals over trainings, $w = 1$. Dashed: stages 1 and 2 with every picture's own condition. Solid: with random conditioning inside.*
+# *Figure: above, how often a 3 that was asked for ("unseen") is read as a 3; below, digit-FID with every tenth picture a 3; against the number of steps, with 95% intervals over trainings, $w = 1$. "Faster only" is stage 2; "consistency" is for section 5.*
 #
-# What the swap does, seed by seed:
+# What is left of the threes, in numbers; and what the swap adds, seed by seed:
 
 # %%
+from rcedu.report import format_interval, markdown
 from rcedu.small_and_fast import differences, differences_table
 
-no, yes = rows  # what is inside
-found = differences(stored["runs"], w, {title: ((yes, way), (no, way)) for way, title in ways.items()}, ("4", "1"))
-display(Markdown(differences_table(found)))
+levels = [
+    [title, N, format_interval(rows[without][way][N]["unseen"]), format_interval(rows[inside][way][N]["unseen"])]
+    for way, title in ways.items()
+    for N in ("32", "4", "1")
+    if N in rows[inside][way]
+]
+display(Markdown(markdown(["drawn by", "steps", "unseen as asked, without, %", "with random conditioning inside, %"], levels)))
+
+swap = {title: ((inside, way), (without, way)) for way, title in ways.items()}  # the first minus the second
+display(Markdown(differences_table(differences(stored["runs"], w, swap, ("4", "1")))))
 
 # %% [markdown]
-# *Table: with random conditioning inside minus without, mean and 95% interval over three trainings.*
+# *Tables: above, levels; below, with random conditioning inside minus without. Means and 95% intervals over three trainings.*
 #
-# **What it says.** Without random conditioning inside, half of the threes are gone, and it is stage 1 that loses them: its network draws 49% of them in 32 steps, and the halvings, one network after another, keep that half, 54% with four steps and 54% with one. Nobody took the 3 out of any network; it was only never asked about. With the swap inside nothing is lost: 99% and 100%. The other nine digits cannot tell the two apart.
-#
-# The smaller network that is made faster loses less, a fifth of its threes, though its teacher had never seen one either, and the one that is made smaller last keeps about as many as its teacher had (random conditioning in the cut cannot bring back what the teacher has forgotten). Consistency distillation, which section 5 explains, forgets most.
+# **What it says.** SECTION3
 
 # %%
 pictures, _ = load_tensors(data_folder() / "digits" / "results" / "small-and-fast-pictures.safetensors.gz")
-shown = {f"{title.split(' (')[0]}, {kind}": pictures[f"{inside}, {way}, 4"] for way, title in ways.items() for kind, inside in (("without", no), ("with", yes))}
-plots.digit_grid(torch.stack([*shown.values()]), row_labels=[*shown])
+asked = digits.asked(10)
+shown = {"teacher": pictures[f"{inside}, teacher, 4"]}
+for way in ("deterministic", f"{small}, deterministic", f"deterministic, {small}", "consistency"):
+    shown[f"{ways[way]}: without"] = pictures[f"{without}, {way}, 4"]
+    shown[f"{ways[way]}: with"] = pictures[f"{inside}, {way}, 4"]
+wrong = {name: digits.shipped.judge.probabilities(images).argmax(dim=1) != asked for name, images in shown.items()}
+plots.comparison_grid(shown, asked, wrong)
 
 # %% [markdown]
-# *Figure: four steps, the first training, the same noise in every row, without and with random conditioning inside; every other digit, the first, third, ..., was asked to be a 3.*
+# *Figure: four steps, the first training, the same noise in every row; the teacher's four steps are guided.* GRID
 #
 # ## 4 · Which order?
 #
-# The same table the other way round: with random conditioning inside, one order minus the other.
+# With random conditioning inside, one order minus the other; and how long the first seed's trainings took, up to a network of four steps:
 
 # %%
-orders = {"first smaller minus first faster": ((yes, f"{small}, deterministic"), (yes, f"deterministic, {small}"))}
+orders = {"first smaller minus first faster": ((inside, f"{small}, deterministic"), (inside, f"deterministic, {small}"))}
 display(Markdown(differences_table(differences(stored["runs"], w, orders, ("4", "1")))))
 
+taught_by = {stage.name: stage.before for stage in stages(budget("digits-without-3", "cpu", student=small))}
+seconds = stored["runs"][f"digits/{inside}/seed-0"]["seconds"]  # of every stage
+for name in (f"{small}, deterministic, 4 steps", f"deterministic, {small}, 4 steps"):
+    chain = [name]
+    while taught_by[chain[-1]]:
+        chain.append(taught_by[chain[-1]])
+    print(f"{sum(seconds[stage] for stage in chain) / 60:4.0f} minutes of one core: {' <- '.join(chain)}")
+
 # %% [markdown]
-# **What it says.** With random conditioning inside, the order hardly matters: with four steps neither the threes nor FID tell the two apart, and with one step the small network that was made from one of one step is ahead by TBW. So take the cheaper training. For a network of four steps that is the first order: three halvings of a small network, each at two fifths of the cost; what one has afterwards is every number of steps. For one number of steps alone the second order trains a small network once, but needs the large ladder before; where that is there already (notebook 08), it is the shorter way.
+# **What it says.** SECTION4
+#
+# A halving of a *small* network, live. The network of four steps from the first order ships; its student of two begins here, with the swap inside:
+
+# %%
+SHIPPED = data_folder() / "digits" / "small-and-fast"
+bare = make_student(teacher, small, teacher_init=False, seed=0)  # the small network, with fresh weights
+first_smaller = shipped_student(bare, SHIPPED / f"{small}-deterministic-4-steps.safetensors")
+length = {"smoke": 3, "cpu": 60, "gpu": 2000}[preset()]
+to_two = next(stage for stage in stages(run) if stage.name == f"{small}, deterministic, 2 steps")._replace(training_steps=length)
+mine, losses = train_stage(run, to_two, digits, first_smaller, progress="small, 4 steps to 2")
+
+noise, c = teacher.noise(10, seed=4), torch.arange(10)
+plots.digit_grid(
+    torch.stack([first_smaller.sample(noise, c, w=1.0, steps=4), first_smaller.sample(noise, c, w=1.0, steps=2), mine.sample(noise, c, w=1.0, steps=2)]),
+    row_labels=["its teacher, 4 steps", "its teacher, 2 steps", f"after {length} steps of training, 2 steps"],
+)
+
+# %% [markdown]
+# *Figure: the same noise. First its teacher, in the number of steps it was made for and in too few; then the student, after a short training.*
 #
 # ## 5 · The alternative: consistency distillation
 #
@@ -182,62 +212,97 @@ display(Markdown(differences_table(differences(stored["runs"], w, orders, ("4", 
 #
 # $$\mathcal L_\mathrm{cons} = \mathbb E\;\omega(\lambda_t)\,\bigl\|\hat x_0^S(x_t, t, \hat c, w) - \mathrm{sg}\,\hat x_0^S(x_{t'}, t', \hat c, w)\bigr\|^2,$$
 #
-# where $x_{t'}$ is where the teacher's step from $x_t$ ends, and "sg" passes no gradient: the end that is nearer to the clean picture says what the other has to predict. Where that end *is* the clean picture, the teacher does. So what is known at $t = 0$ spreads upwards, step by step of the training, until pure noise knows its picture. It is sampled by predicting $\hat x_0$ and noising that anew to the next time of the grid (`rcedu.sampling.consistency`). The teacher here is the network of stage 1; the training had as many steps as all halvings together, and the same batch, learning rate and weight.
+# where $x_{t'}$ is where a step of the teacher from $x_t$ ends (of 50 over the whole way), and "sg" passes no gradient: the end that is nearer to the clean picture says what the other has to predict. Where that end *is* the clean picture, the teacher does. So what is known at $t = 0$ spreads upwards, training step by training step, until pure noise knows its picture. In code, with every picture's own condition:
+
+# %%
+from rcedu.guided_distillation import consistency_step
+from rcedu.noise import alpha_sigma
+from rcedu.sampling import ddim_step, time_grid
+
+taught = shipped_student(teacher, data_folder() / "digits" / "few-steps" / "stage-1.safetensors")  # notebook 08's: it takes w
+grid = torch.tensor([*time_grid(50, T), -1])
+
+
+def x0_hat(network, x, t, c, w):
+    alpha, sigma = alpha_sigma(network.scheduler, t)
+    return alpha * x - sigma * network(x, t, c, w)  # it predicts v
+
+
+def consistency_loss(network, x0, c, w, i, eps):
+    """x0 (B, C, H, W), c (B,), w (B,); i (B,): which of the teacher's 50 steps; eps as x0."""
+    t, t_next = grid[i], grid[i + 1]
+    alpha_t, sigma_t = alpha_sigma(taught.scheduler, t)
+    x_t = alpha_t * x0 + sigma_t * eps
+    with torch.no_grad():
+        x_next, x0_taught = ddim_step(x_t, taught(x_t, t, c, w), t, t_next, taught.scheduler)
+        target = x0_hat(network, x_next, t_next.clamp(min=0), c, w)
+        target = torch.where(t_next.view(-1, 1, 1, 1) < 0, x0_taught, target)
+    omega = (alpha_t**2 / sigma_t**2).clamp(min=1)  # the truncated SNR, as in stage 2
+    return (omega * (x0_hat(network, x_t, t, c, w) - target) ** 2).mean()
+
+
+draw = Draw(seed=0, step=0, batch_size=64)
+pick, i, eps = digits.rows[draw.integers(len(digits.rows))], draw.integers(50), draw.normal(*teacher.x_shape)
+with torch.no_grad():
+    ours = consistency_loss(student, digits.source.x0(pick), digits.source.c[pick], draw.uniform(0.0, run.w_max), i, eps)
+    theirs = consistency_step(taught, student, *data)(student, Draw(seed=0, step=0, batch_size=64))["consistency"]
+assert torch.isclose(ours, theirs)
+print(f"a batch's loss before any training: {float(ours):.4f}")
+
+# %% [markdown]
+# It is sampled by predicting $\hat x_0$ and noising that anew to the next time of the grid (`rcedu.sampling.consistency`). In the runs its teacher is the network of stage 1, and the training had as many steps as all halvings together, 3,500, with the same batch, learning rate and weight. (Stage 2's network of four steps alone is had after 1,500 of them.)
 
 # %%
 from rcedu.few_step_figures import step_curves
 
-alternatives = {way: {N: {w: marks} for N, marks in rows[yes][way].items()} for way in ("stage 1", "deterministic", "consistency")}
-step_curves(alternatives, w, ("unseen", "fid"))
+# `step_curves` wants a level for w below the number of steps
+step_curves({way: {N: {w: marks} for N, marks in rows[inside][way].items()} for way in ("stage 1", "deterministic", "consistency")}, w, ("unseen", "fid"))
 
 # %% [markdown]
-# *Figure: plain DDIM by the network of stage 1, stage 2, and consistency distillation; random conditioning inside all three; 95% intervals over three trainings.*
+# *Figure: plain DDIM by the network of stage 1, stage 2, and consistency distillation, random conditioning inside all three; 95% intervals over three trainings, cut off where they go far below all values.*
 
 # %%
-display(Markdown(differences_table(differences(stored["runs"], w, {"consistency minus stage 2": ((yes, "consistency"), (yes, "deterministic"))}, ("16", "8", "4", "2", "1")))))
+pair = {"consistency minus faster only (stage 2)": ((inside, "consistency"), (inside, "deterministic"))}
+display(Markdown(differences_table(differences(stored["runs"], w, pair, ("16", "8", "4", "2", "1")))))
 
 # %% [markdown]
-# **What it says.** With two and four steps consistency distillation draws as well as stage 2: no difference is resolved in either mark. With one step its FID is TBW. With *more* steps the threes fall, to 84% with 32: each step adds noise anew and asks again, at times where the picture is nearly finished and the condition is seldom anyone's but its own. Its best FID, TBW with eight steps, is not worse than stage 2's with as many. So at an equal budget the choice is one of convenience: one training for every number of steps, with dice, against a ladder whose every rung lands where the teacher would have.
+# **What it says.** SECTION5
 #
 # ## 6 · What it costs, and what it is worth
 #
-# Two of these networks ship, of the first seed: both smaller, both of four steps. A race, live, against the teacher in 50 guided steps:
+# Both small networks of four steps ship, those of the first seed. A race, live, against the teacher in 50 guided steps:
 
 # %%
 from time import perf_counter
 
-bare = make_student(teacher, small, teacher_init=False, seed=0)  # its architecture, with fresh weights
 networks = {
     "teacher, 50 guided steps": (teacher, 50),
-    "first smaller, 4 steps": (shipped_student(bare, data_folder() / "digits" / "small-and-fast" / f"{small}-deterministic-4-steps.safetensors"), 4),
-    "first faster, 4 steps": (shipped_student(bare, data_folder() / "digits" / "small-and-fast" / f"deterministic-{small}-4-steps.safetensors"), 4),
+    "first smaller, 4 steps": (first_smaller, 4),
+    "first faster, 4 steps": (shipped_student(bare, SHIPPED / f"deterministic-{small}-4-steps.safetensors"), 4),
 }
-noise, c = teacher.noise(10, seed=4), torch.arange(10)
-drawn, seconds = {}, {}
+drawn = {}
 for name, (network, N) in networks.items():
     network.sample(noise[:1], c[:1], w=1.0, steps=N)  # warm up
     start = perf_counter()
     drawn[name] = network.sample(noise, c, w=1.0, steps=N)
-    seconds[name] = perf_counter() - start
-for name, took in seconds.items():
-    print(f"{name:26} {1000 * took:6.0f} ms for ten digits")
+    print(f"{name:26} {1000 * (perf_counter() - start):6.0f} ms for ten digits")
 plots.digit_grid(torch.stack([*drawn.values()]), row_labels=[*drawn])
 
 # %% [markdown]
-# *Figure: ten digits from the same noise; the 3 stood in no picture that the lower two rows' networks learned from.*
+# *Figure: ten digits from the same noise; a 3 stood in no picture that the lower two rows' networks learned from.*
 #
 # (One race on one machine says little; below stands a better one, in which all took turns.) Parameters are one thing, evaluations another; what a picture costs is about their product: multiply-accumulates (MACs, counted; notebook 04) of one evaluation, times evaluations. Measured: the time of ten digits drawn at once on one thread, from noise to pixels.
 
 # %%
 from rcedu.small_and_fast import small_and_fast_table
 
-display(Markdown(small_and_fast_table({yes: rows[yes]}, costs, small, steps=("50", "4", "1"))))
+display(Markdown(small_and_fast_table({inside: rows[inside]}, costs, small, steps=("50", "4", "2", "1"))))
 
 # %% [markdown]
-# *Table: what was marked, counted and timed, with random conditioning inside. "Times as fast": as the teacher in 50 guided steps, in turn with it; 95% intervals, of marks over three trainings, of times over rounds. "deterministic" and "consistency" have the teacher's size.*
+# *Table: what was marked, counted and timed, with random conditioning inside. "Times as fast": as the teacher in 50 guided steps, in turn with it. 95% intervals, of marks over three trainings, of times over rounds. "Faster only" is stage 2, "smaller only" notebook 02's student.*
 
 # %%
-before, after = costs["teacher"]["50"], costs["small, takes w"]["4"]
+before, after = costs["teacher"]["50"], costs["small, takes w"]["4"]  # the teacher; first smaller, 4 steps
 for name in ("parameters", "evaluations", "gmacs", "ms"):
     print(f"{name:12} {before[name]:10,.6g} -> {after[name]:9,.6g}   a factor of {before[name] / after[name]:.1f}")
 
@@ -248,17 +313,15 @@ for name in ("parameters", "evaluations", "gmacs", "ms"):
 from rcedu.small_and_fast import lines
 from rcedu.small_and_fast_figures import pareto_picture
 
-of = lines({yes: rows[yes]}, costs, small)
+table_lines = lines({inside: rows[inside]}, costs, small)
 units = {"gmacs": "GMACs a digit, counted", "ms": "ms for ten digits, measured"}
-points = {unit: [(way, N, cost[key], marks["fid"][0]) for _, way, N, marks, cost in of] for key, unit in units.items()}
+points = {unit: [(way, N, cost[key], marks["fid"][0]) for _, way, N, marks, cost in table_lines] for key, unit in units.items()}
 pareto_picture(points, small, ylabel="digit-FID", top=30)
 
 # %% [markdown]
-# *Figure: digit-FID against what a digit costs, with random conditioning inside; a point is named by its steps, means over three trainings. Filled, and joined by the dotted line: the front. Plain DDIM in one step (squares; FID 72 and 102) is far above the picture.*
+# *Figure: digit-FID against what a digit costs, with random conditioning inside, means over three trainings; a thin line joins the numbers of steps of one way, from one on the left to 16, 32 or 50 on the right. Filled, with their steps, and joined by the dotted line: the front. What has an FID above 30, one step of plain DDIM, is above the picture.*
 #
-# **What it says.** Less than a sixth of the weights, asked four times in the place of a hundred: 65 times fewer multiplications, and, measured, 41 times as fast. (Small layers keep a processor less busy, so time falls less than the count.) FID is 7.4 before and 10.7 after, the 3 right in 96% in the place of 100%.
-#
-# The front says in which order to give things up. From the teacher it leads over the *large* network in four, two and one steps, and only then to the small one: one step of the large network costs less than four of the small one (0.026 and 0.039 GMACs), takes less time, and draws better (9.1 and 10.7). The small network in 50 guided steps, what notebooks 02 to 06 made, is far behind everything that was made faster. Steps first, blocks last, for this network, which has little to spare; a large one may have more. (FID over 333 digits, so differences below one should not be leaned on.)
+# **What it says.** SECTION6
 #
 # All that was drawn, to look at:
 
@@ -269,17 +332,18 @@ explorer = SmallAndFastExplorer(stored, pictures)
 explorer.box
 
 # %% [markdown]
-# (When the notebook runs, two menus and a slider appear here: what is inside, the way of drawing and $N$; above in their picture the teacher in 32 guided steps, below what was chosen, and its costs and marks in a sentence. Every other digit was asked to be a 3.)
+# (When the notebook runs, two menus and a slider appear here: what is inside, the way of drawing and $N$; above in their picture the teacher in 32 guided steps, below what was chosen, and its costs and marks in a sentence. The digits asked for are section 3's.)
 #
 # ## Exercises
 #
-# 1. **Only one of the two.** Swap conditions in stage 1 but not in stage 2, or the other way round (`guidance_step`, `halving_step`). Where is the 3 lost?
-# 2. **Another student.** `budget(..., student="C-Small")`: channels in the place of blocks. Which of the two suffers more from halving?
-# 3. **A budget.** You may spend 0.1 GMACs a digit. Read off the front what you would take; then 0.02.
+# 1. **Only one of the two.** Swap conditions in stage 1 but not in stage 2: train `stages(run)[0]` with `run` as it is, and hand the network as `before` to the next stage of a run with `p="none"`; then the other way round. Mark them with `rcedu.few_step_training.score`. Is what stage 1 forgot ever learned again? (About ten minutes a stage on one core.)
+# 2. **Another student.** `student="base"`, which keeps more blocks, in the place of `"tiny"`: `rcedu.few_step_training.climb` trains all stages of a run, an hour or so on one core. Where on the front does it land?
+# 3. **Whose grid?** Consistency was trained at the 50 times of `time_grid(50, T)`, of which a grid of 4, 8, 16 or 32 steps shares only two. After `rcedu small-and-fast digits --seeds 0`, draw with 25, 10 and 5 steps, which nest in 50, by the network in `runs/`. Is it the grid that costs threes?
+# 4. **A budget.** You may spend 0.05 GMACs a digit. Read off the front what you would take, by FID and by threes; then 0.015.
 #
 # ## Three questions
 #
-# 1. Parameters and steps multiply in the cost. Do the losses of quality add, or multiply? (Take FID: the teacher's, the smaller network's in 50 steps, stage 2's in four, and both together.)
+# 1. Parameters and steps multiply in the cost. Do the losses of quality add, or multiply? (FID: the teacher's, "smaller only" in 50 steps, "faster only" in four, and both together.) Which intervals would have to be narrower to decide it?
 # 2. A network of one step is asked at one time only, $t = T - 1$. What could be cut from it that a network of many steps needs?
 # 3. In the first order, stage 1's teacher is a student. What does the last network inherit that nobody wanted?
 #

@@ -18,6 +18,7 @@ from rcedu.files import UsageError
 from rcedu.guided_distillation import guidance_student
 from rcedu.latency import in_turn
 from rcedu.metrics import Interval, mean_interval
+from rcedu.progressive import halvings
 from rcedu.report import format_interval, mark, markdown
 from rcedu.side_by_side import by_row, over_seeds
 from rcedu.students import parameter_count
@@ -26,7 +27,16 @@ from rcedu.training import Record
 DOMAIN_WITHOUT = {"digits": "digits-without-3", "mini-sd": "mini-sd-without-three"}
 INSIDE = {"no random conditioning inside": "none", "random conditioning inside": "exponential"}  # p(t) of stages 1 and 2
 REFERENCE_STEPS = 50
-TIMED_STEPS = (4, 2, 1)
+MARKED = ("unseen as asked, %", "seen as asked, %", "FID")
+
+
+def titles(student: str) -> dict[str, str]:
+    """What readers call a way of drawing: way, as `Stage` names it -> title."""
+    return {
+        "teacher": "teacher", "stage 1": "stage 1", "deterministic": "faster only", "consistency": "consistency",
+        student: "smaller only", f"{student}, stage 1": "smaller, stage 1",
+        f"{student}, deterministic": "first smaller, then faster", f"deterministic, {student}": "first faster, then smaller",
+    }  # fmt: skip
 
 
 def small_and_fast_runs(domain: str, preset: str, seeds: Sequence[int]) -> dict[str, FewStepsRun]:
@@ -70,9 +80,11 @@ def costs(run: FewStepsRun, count: int = 10, rounds: int = 7) -> dict[str, dict[
     """
     domain = DOMAINS[run.domain]()
     teacher, small = domain.teacher, make_student(domain.teacher, run.student, teacher_init=False, seed=0)
-    ways = {("teacher", REFERENCE_STEPS): teacher, ("small", REFERENCE_STEPS): small}
-    for name, model in (("takes w", guidance_student(teacher)), ("small, takes w", guidance_student(small))):
-        ways |= {(name, steps): model for steps in TIMED_STEPS}
+    grid = halvings(run.first, run.last)
+    guided = {"teacher": teacher, "small": small}
+    taught = {"takes w": guidance_student(teacher), "small, takes w": guidance_student(small)}
+    ways = {(name, steps): model for name, model in guided.items() for steps in (REFERENCE_STEPS, *grid)}
+    ways |= {(name, steps): model for name, model in taught.items() for steps in grid}
     noise, c = teacher.noise(count, seed=0), domain.conditions(count)
     timed = in_turn({key: partial(model.sample, noise, c, w=domain.w, steps=key[1]) for key, model in ways.items()}, rounds)
     found, size = {}, teacher.x_shape[-1]
@@ -109,23 +121,14 @@ def lines(rows: Mapping[str, Mapping], of: Mapping[str, Mapping], student: str) 
     ]
 
 
-def shown(pictures: Mapping, inside: str, way: str) -> list[str]:
-    """The numbers of steps in which a way's pictures are there, the most first; keys "inside, way, steps"."""
-    before = f"{inside}, {way}, "
-    rest = [key.removeprefix(before) for key in pictures if key.startswith(before)]
-    return sorted((steps for steps in rest if steps.isdigit()), key=int, reverse=True)
-
-
 def in_words(stored: Mapping, inside: str, way: str, steps: str) -> str:
     """What a way of drawing costs a picture and how it is marked, in a sentence; of a table of `rcedu small-and-fast`."""
-    marks = stored["rows"][inside][way][steps]
-    (cost, *_) = stored["costs"][cost_of(way, stored["student"])].values()  # an evaluation costs the same in all
-    evaluations = marks["nfe"]
-    gmacs = evaluations * cost["gmacs"] / cost["evaluations"]
+    marks, cost = stored["rows"][inside][way][steps], stored["costs"][cost_of(way, stored["student"])][steps]
+    evaluations, gmacs = cost["evaluations"], cost["gmacs"]
     unseen, seen = (100 * marks[key][0] for key in ("unseen", "seen"))
     return (
-        f"{way}, N = {steps}, {inside}: {evaluations} evaluation{'s' * (evaluations != 1)} of {cost['parameters']:,} "
-        f"parameters, {gmacs:.2g} GMACs a picture; as asked: what no picture showed {unseen:.0f}%, the rest {seen:.0f}%; "
+        f"{titles(stored['student'])[way]}, N = {steps}, {inside}: {evaluations} evaluation{'s' * (evaluations != 1)} of "
+        f"{cost['parameters']:,} parameters, {gmacs:.2g} GMACs a picture; unseen as asked {unseen:.0f}%, seen {seen:.0f}%; "
         f"FID {marks['fid'][0]:.1f}"
     )
 
@@ -164,7 +167,7 @@ def differences_table(found: Mapping[str, Mapping[str, Mapping]]) -> str:
         for title, of in found.items()
         for N, row in of.items()
     ]
-    return markdown(["difference", "steps", "what no picture showed, points", "the rest, points", "FID"], table)
+    return markdown(["difference", "steps", *(title.replace("%", "points") for title in MARKED)], table)
 
 
 def small_and_fast_table(
@@ -174,19 +177,18 @@ def small_and_fast_table(
 
     Where `rows` has one thing inside only, there is no column for it.
     """
-    titles = [
-        "inside", "drawn by", "steps", "parameters", "evaluations", "GMACs", "ms", "times as fast",
-        "what no picture showed, %", "the rest, %", "FID",
+    columns = [
+        "inside", "drawn by", "steps", "parameters", "evaluations", "GMACs", "ms", "times as fast", *MARKED
     ]  # fmt: skip
-    table, seen = [], set()
+    table, seen, named = [], set(), titles(student)
     for inside, way, N, marks, cost in lines(rows, of, student):
         alike = way in ("teacher", student)  # trained before either
         if (alike and (way, N) in seen) or (steps and N not in steps):
             continue
         seen.add((way, N))
-        cells = ["" if alike else inside, way, N, f"{cost['parameters']:,}", str(cost["evaluations"])]
+        cells = ["" if alike else inside, named[way], N, f"{cost['parameters']:,}", str(cost["evaluations"])]
         cells += [f"{cost['gmacs']:.3g}", f"{cost['ms']:,.{0 if cost['ms'] >= 100 else 1}f}"]
         cells += [format_interval(cost["times_as_fast"], scale=1), format_interval(marks["unseen"])]
         table.append([*cells, format_interval(marks["seen"]), format_interval(marks["fid"], scale=1)])
     first = 0 if len(rows) > 1 else 1
-    return markdown(titles[first:], [line[first:] for line in table])
+    return markdown(columns[first:], [line[first:] for line in table])

@@ -20,7 +20,7 @@ from rcedu.edit_frames import EditFrames
 from rcedu.few_step_figures import FewStepFrames
 from rcedu.panels import Batch, DenoisingPanel, Outcome, SchedulePanel, view_schedule
 from rcedu.schedules import FAMILIES
-from rcedu.small_and_fast import in_words, shown
+from rcedu.small_and_fast import in_words, titles
 
 
 def img(png: bytes, alt: str) -> str:
@@ -195,7 +195,7 @@ class SmallAndFastExplorer:
 
     def __init__(self, stored: Mapping, pictures: Mapping[str, torch.Tensor]):
         self.stored, self.pictures = stored, pictures
-        ways = [way for way in next(iter(stored["rows"].values())) if way != "teacher"]
+        ways = [(title, way) for way, title in titles(stored["student"]).items() if way != "teacher"]
         self.inside = ipywidgets.Dropdown(options=list(stored["rows"]), index=1, description="inside")
         self.way = ipywidgets.Dropdown(options=ways, value=f"{stored['student']}, deterministic", description="drawn by")
         self.steps = ipywidgets.SelectionSlider(options=["4"], description="N", continuous_update=False)
@@ -207,19 +207,22 @@ class SmallAndFastExplorer:
         for control in (self.inside, self.steps):
             control.observe(self._redraw, "value")
 
+    def _drawn(self, way: str) -> dict[str, torch.Tensor]:
+        """What a way drew: steps -> pictures, the most steps first."""
+        before = f"{self.inside.value}, {way}, "
+        found = {key.removeprefix(before): images for key, images in self.pictures.items() if key.startswith(before)}
+        return {steps: found[steps] for steps in sorted(filter(str.isdigit, found), key=int, reverse=True)}
+
     def _change_way(self, _=None) -> None:
         """The steps that the way has, and as near as can be to those that were chosen."""
-        now = int(self.steps.value)
-        options = shown(self.pictures, self.inside.value, self.way.value)
-        nearest = min(options, key=lambda steps: abs(math.log(int(steps) / now)))
+        now, options = int(self.steps.value), list(self._drawn(self.way.value))
         self.steps.options = options  # the slider goes to the first
-        self.steps.value = nearest
+        self.steps.value = min(options, key=lambda steps: abs(math.log(int(steps) / now)))
         self._redraw()
 
     def _redraw(self, _=None) -> None:
-        inside, way, steps = self.inside.value, self.way.value, self.steps.value
-        above = self.pictures[f"{inside}, teacher, {shown(self.pictures, inside, 'teacher')[0]}"]
-        rows = torch.cat([above, self.pictures[f"{inside}, {way}, {steps}"]])
-        sentence = in_words(self.stored, inside, way, steps)
+        above, *_ = self._drawn("teacher").values()
+        rows = torch.cat([above, self._drawn(self.way.value)[self.steps.value]])
+        sentence = in_words(self.stored, self.inside.value, self.way.value, self.steps.value)
         self.picture.value = img(enlarged(rows, columns=len(above), times=3), sentence)
         self.sentence.value = html.escape(sentence, quote=False)

@@ -60,8 +60,8 @@ def test_costs_are_counted_and_timed():
     (run, *_) = small_and_fast_runs("digits", "smoke", (0,)).values()
     found, teacher = costs(run, count=2, rounds=2), DigitsWithout3().teacher
     evaluations = {name: {steps: row["evaluations"] for steps, row in of.items()} for name, of in found.items()}
-    few = {"4": 4, "2": 2, "1": 1}
-    assert evaluations == {"teacher": {"50": 100}, "small": {"50": 100}, "takes w": few, "small, takes w": few}
+    few, guided = {"8": 8, "4": 4, "2": 2, "1": 1}, {"50": 100, "8": 16, "4": 8, "2": 4, "1": 2}
+    assert evaluations == {"teacher": guided, "small": guided, "takes w": few, "small, takes w": few}
     sizes = {name: next(iter(of.values()))["parameters"] for name, of in found.items()}
     extra = 256 * teacher.unet.config.block_out_channels[0]
     assert sizes["teacher"] == parameter_count(teacher.unet) and sizes["takes w"] == sizes["teacher"] + extra
@@ -83,11 +83,11 @@ def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
     assert stored["provenance"]["command"] == "RCEDU_PRESET=smoke rcedu small-and-fast digits --seeds 0 --rounds 2"
     assert list(stored["rows"]) == ["no random conditioning inside", "random conditioning inside"]
     table = small_and_fast_table(stored["rows"], stored["costs"], "tiny").splitlines()
-    # the teacher and the small one in 50 steps: once; twice: stage 1, halved, consistency, small: stage 1, halved; cut at 4, 1
-    assert len(table) == 2 + 2 + 2 * (5 * 3 + 2) and len({line.count("|") for line in table}) == 1
-    assert "deterministic, tiny" in capsys.readouterr().out
+    # once: teacher and small one, 50, 8, 4, 2, 1 steps; twice: stage 1, consistency, small: stage 1; halved, halved; cut at 4, 1
+    assert len(table) == 2 + 2 * 5 + 2 * (3 * 4 + 2 * 3 + 2) and len({line.count("|") for line in table}) == 1
+    assert "first faster, then smaller" in capsys.readouterr().out
     few = small_and_fast_table(stored["rows"], stored["costs"], "tiny", steps=("50", "4")).splitlines()
-    assert few == [line for line in table if line.split("|")[3].strip() not in ("2", "1")]
+    assert few == [line for line in table if line.split("|")[3].strip() not in ("8", "2", "1")]
     one = {"random conditioning inside": stored["rows"]["random conditioning inside"]}
     assert small_and_fast_table(one, stored["costs"], "tiny").startswith("| drawn by |")
     pictures, _ = load_tensors(tmp_path / "small-and-fast-pictures.safetensors.gz")
@@ -139,7 +139,8 @@ def test_the_figures():
     drawn = [line for line in first.lines if line.get_marker() != "None"]
     assert {(float(*line.get_xdata()), float(*line.get_ydata())) for line in drawn} == {point[2:] for point in points}
     white = [line.get_xdata()[0] for line in drawn if line.get_markerfacecolor() == "white"]
-    assert sorted(white) == [2.0, 8.0] and len(second.texts) == 2
+    assert sorted(white) == [2.0, 8.0]
+    assert sorted(text.get_text() for text in first.texts) == ["4", "50", "50"] and len(second.texts) == 2
     styles = [(colour, marker) for _, colour, marker in looks("tiny").values()]
     assert len(set(styles)) == len(styles)
     marks = {"unseen": (0.9, 0.8, 1.0), "fid": (7.0, 6.0, 8.0)}
@@ -148,15 +149,16 @@ def test_the_figures():
 
 
 def test_survival_curves_draw_what_was_measured():
-    """A column a way, a row a mark, a line for each that was inside; one scale a row."""
+    """A column a way, a row a mark, a line for each that was inside and one for the teacher; one scale a row."""
 
     def of(unseen: float) -> dict:
-        return {steps: {"unseen": (unseen, unseen - 0.1, unseen + 0.1), "fid": (7.0, 6.0, 8.0)} for steps in ("4", "1")}
+        return {steps: {"unseen": (unseen, unseen - 0.1, unseen + 0.1), "fid": (7.0, 0.0, 8.0)} for steps in ("4", "1")}
 
     ways = {"deterministic": "not smaller", "tiny, deterministic": "first smaller"}
+    teacher = {"teacher": {"50": {"unseen": (0.99, 0.98, 1.0), "fid": (6.0, 5.0, 7.0)}}}
     rows = {
-        "no random conditioning inside": dict.fromkeys(ways, of(0.2)),
-        "random conditioning inside": dict.fromkeys(ways, of(0.9)),
+        "no random conditioning inside": dict.fromkeys(ways, of(0.2)) | teacher,
+        "random conditioning inside": dict.fromkeys(ways, of(0.9)) | teacher,
     }
     figure = survival_curves(rows, ways)
     unseen, _, fid, _ = figure.axes
@@ -164,3 +166,5 @@ def test_survival_curves_draw_what_was_measured():
     drawn = [container.lines[0].get_ydata().tolist() for container in unseen.containers]
     assert [[round(y) for y in line] for line in drawn] == [[20, 20], [90, 90]] and fid.get_yscale() == "log"
     assert unseen.containers[0].has_yerr and unseen.get_ylim() == figure.axes[1].get_ylim()
+    assert fid.get_ylim()[0] == 3.0  # an interval reaches 0, the axis half of the lowest value
+    assert [axes.lines[0].get_ydata()[0] for axes in (unseen, fid)] == [99, 6]

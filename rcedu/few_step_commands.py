@@ -167,7 +167,7 @@ def small_and_fast(
         f"{name.split('/')[1]}, {way}": images
         for name, run in runs.items()
         if run.seed == first.seed
-        for way, images in examples(run, folder / name).items()
+        for way, images in examples(run, folder / name, twice=(4,)).items()
     }
     write_result(out or folder / f"{domain}.json", command, table, pictures=drawn or None, seed=first.seed)
     print(plain_table(both.small_and_fast_table(rows, cost, first.student)))

@@ -92,20 +92,23 @@ def summarize(results: Sequence[dict]) -> dict[str, dict[str, dict[str, dict]]]:
     return found
 
 
-def examples(run: FewStepsRun, folder: Path, count: int = 10) -> dict[str, torch.Tensor]:
+def examples(run: FewStepsRun, folder: Path, count: int = 10, twice: Sequence[int] = ()) -> dict[str, torch.Tensor]:
     """What a finished run draws of the first things asked for, at the domain's w: "way, steps" -> (count, C, H, W) uint8.
 
-    The same noise everywhere; the ways and numbers of steps that `run_one` marks.
+    The same noise everywhere; the ways and numbers of steps that `run_one` marks, in some of them twice as many pictures.
     """
-    domain, pictures = DOMAINS[run.domain](), {}
-    grid = halvings(run.first, run.last)
+    domain, grid, pictures = DOMAINS[run.domain](), halvings(run.first, run.last), {}
+
+    def draw(way: str, model, steps: int, sampler: str) -> None:
+        images = domain.draw(model, count * (1 + (steps in twice)), w=domain.w, steps=steps, sampler=sampler)
+        pictures[f"{way}, {steps}"] = images
+
     for steps in grid:
-        pictures[f"teacher, {steps}"] = domain.draw(domain.teacher, count, w=domain.w, steps=steps)
+        draw("teacher", domain.teacher, steps, "deterministic")
     for stage in stages(run):
         here = Path(folder) / folder_of(stage) / "unet"
         if here.exists():
             model = load_student(domain.teacher, here)
             for steps in grid if stage.takes_any else [stage.steps]:
-                images = domain.draw(model, count, w=domain.w, steps=steps, sampler=stage.sampler)
-                pictures[f"{stage.way}, {steps}"] = images
+                draw(stage.way, model, steps, stage.sampler)
     return pictures

@@ -190,7 +190,8 @@ class SmallAndFastExplorer:
     Controls: `inside` and `way` (dropdowns), `steps` (a slider over those that this way has). Display `box`.
 
     stored    a table of `rcedu small-and-fast`
-    pictures  those beside it: "inside, way, steps" -> (B, channels, H, W) uint8; the teacher's most steps stand above
+    pictures  those beside it: "inside, way, steps" -> (B, channels, H, W) uint8; the teacher's most steps stand above, and
+              below them as many
     """
 
     def __init__(self, stored: Mapping, pictures: Mapping[str, torch.Tensor]):
@@ -222,7 +223,7 @@ class SmallAndFastExplorer:
 
     def _redraw(self, _=None) -> None:
         above, *_ = self._drawn("teacher").values()
-        rows = torch.cat([above, self._drawn(self.way.value)[self.steps.value]])
+        rows = torch.cat([above, self._drawn(self.way.value)[self.steps.value][: len(above)]])
         sentence = in_words(self.stored, self.inside.value, self.way.value, self.steps.value)
         self.picture.value = img(enlarged(rows, columns=len(above), times=3), sentence)
         self.sentence.value = html.escape(sentence, quote=False)

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 
 from rcedu.cli import main
 from rcedu.distillation import make_student
@@ -83,7 +84,7 @@ def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
     assert stored["provenance"]["command"] == "RCEDU_PRESET=smoke rcedu small-and-fast digits --seeds 0 --rounds 2"
     assert list(stored["rows"]) == ["no random conditioning inside", "random conditioning inside"]
     table = small_and_fast_table(stored["rows"], stored["costs"], "tiny").splitlines()
-    # once: teacher and small one, 50, 8, 4, 2, 1 steps; twice: stage 1, consistency, small: stage 1; halved, halved; cut at 4, 1
+    # once: teacher and small one in 50, 8, 4, 2, 1 steps; twice: stage 1, consistency, small stage 1; halved, both; cut at 4, 1
     assert len(table) == 2 + 2 * 5 + 2 * (3 * 4 + 2 * 3 + 2) and len({line.count("|") for line in table}) == 1
     assert "first faster, then smaller" in capsys.readouterr().out
     few = small_and_fast_table(stored["rows"], stored["costs"], "tiny", steps=("50", "4")).splitlines()
@@ -92,12 +93,16 @@ def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
     assert small_and_fast_table(one, stored["costs"], "tiny").startswith("| drawn by |")
     pictures, _ = load_tensors(tmp_path / "small-and-fast-pictures.safetensors.gz")
     drawn = pictures["random conditioning inside, deterministic, tiny, 4"]
-    assert drawn.shape == (10, 1, 28, 28)
+    assert drawn.shape == (20, 1, 28, 28)  # of four steps twice as many as of the others, the same noise first
+    teacher = {steps: pictures[f"random conditioning inside, teacher, {steps}"] for steps in (4, 8)}
+    assert [len(images) for images in teacher.values()] == [20, 10]
+    ten = DigitsWithout3().draw(DigitsWithout3().teacher, 10, w=1.0, steps=4)
+    assert torch.equal(teacher[4][:10], ten)
     # what ships draws what the run drew, but for its 8 bits: the run with random conditioning inside, not the other one
     domain, small = DigitsWithout3(), make_student(DigitsWithout3().teacher, "tiny", teacher_init=False, seed=0)
     shipped = {path.stem: shipped_student(small, path) for path in sorted((tmp_path / "networks").iterdir())}
     assert list(shipped) == ["deterministic-tiny-4-steps", "tiny-deterministic-4-steps"]
-    again = domain.draw(shipped["deterministic-tiny-4-steps"], 10, w=domain.w, steps=4).float()
+    again = domain.draw(shipped["deterministic-tiny-4-steps"], 20, w=domain.w, steps=4).float()
     other = pictures["no random conditioning inside, deterministic, tiny, 4"].float()
     assert (again - drawn.float()).abs().mean() < (again - other).abs().mean()
 

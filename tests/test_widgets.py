@@ -203,7 +203,11 @@ def test_small_and_fast_explorer_shows_what_was_chosen():
     insides = ("none inside", "inside")
     marks = {"unseen": (0.5, 0.4, 0.6), "seen": (1.0, 1.0, 1.0), "fid": (9.0, 8.0, 10.0)}
     places = [(inside, way, steps) for inside in insides for way, of in ways.items() for steps in of]
-    pictures = {", ".join(place): torch.full((3, 1, 28, 28), 100 + i, dtype=torch.uint8) for i, place in enumerate(places)}
+    counts = {"4": 6}  # of four steps there are more
+    pictures = {
+        ", ".join(place): torch.full((counts.get(place[2], 3), 1, 28, 28), 100 + i, dtype=torch.uint8)
+        for i, place in enumerate(places)
+    }
     grid = ("32", "4", "1")
     large = {N: {"evaluations": 2 * int(N), "gmacs": 0.04 * int(N), "parameters": 1000} for N in grid}
     small = {N: {"evaluations": int(N), "gmacs": 0.01 * int(N), "parameters": 200} for N in grid}
@@ -218,6 +222,7 @@ def test_small_and_fast_explorer_shows_what_was_chosen():
             teacher = int(pictures[f"{inside}, teacher, 32"][0, 0, 0, 0])
             mine = int(pictures[f"{inside}, {way}, {steps}"][0, 0, 0, 0])
             assert set(pixels(explorer.picture)[:, 75].flatten()) == {96, teacher, mine}
+            assert len(pixels(explorer.picture)) == 3 * (2 + 2 * 30)
             assert alt(explorer.picture) == explorer.sentence.value
     for before, after in (("1", "1"), ("32", "4")):
         explorer.way.value = "stage 1"

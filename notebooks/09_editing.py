@@ -22,8 +22,8 @@
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
-# | `smoke` | everything, few pictures, three steps of training | 19 s |
-# | `cpu` | everything, 40 steps of training; the finished networks come from files | 32 s |
+# | `smoke` | everything, few pictures, three steps of training | 21 s |
+# | `cpu` | everything, 40 steps of training; the finished networks come from files | 34 s |
 # | `gpu` | the same, 2,000 steps | not measured |
 #
 # Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).

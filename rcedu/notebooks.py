@@ -159,7 +159,7 @@ def same_content(source: Path, notebook: Path) -> bool:
 def follow(pair: Path, source: Path) -> bool:
     """Take texts from the .py into the .ipynb, whose outputs stay; where the first cell is new there, insert it, and count on.
 
-    Whether anything changed; not where there is no .ipynb.
+    Whether anything changed; not where there is no .ipynb. UsageError where the two have otherwise different cells.
     """
     if not pair.exists():
         return False
@@ -176,6 +176,10 @@ def follow(pair: Path, source: Path) -> bool:
                 for output in cell.outputs:
                     if "execution_count" in output:
                         output.execution_count = count
+    if len(stored.cells) != len(wanted.cells):
+        raise UsageError(
+            f"{pair} has {len(stored.cells)} cells and {source.name} {len(wanted.cells)}; run it: rcedu notebooks {source.stem}"
+        )
     for cell, new in zip(stored.cells, wanted.cells, strict=True):
         cell.source = new.source
     changed = nbformat.writes(stored) != before

@@ -78,13 +78,13 @@ def pareto_picture(
         axes.step(*zip(*best, strict=True), where="post", color=GREY, linewidth=1.5, linestyle=":", label="the Pareto front")
         for way, (label, colour, marker) in looks(student).items():
             own = sorted((cost, loss, N, on) for (name, N, cost, loss), on in zip(of, front, strict=True) if name == way)
-            axes.plot([cost for cost, *_ in own], [loss for _, loss, *_ in own], color=colour, linewidth=0.6, alpha=0.6)
-            for k, (cost, loss, N, on) in enumerate(own):
-                axes.plot(
-                    cost, loss, linestyle="none", marker=marker, markersize=7, color=colour,
-                    markerfacecolor=colour if on else "white", label=label if k == 0 else None,
-                )  # fmt: skip
+            axes.plot(
+                [cost for cost, *_ in own], [loss for _, loss, *_ in own], color=colour, linewidth=0.6, marker=marker,
+                markersize=7, markerfacecolor="white", label=label,
+            )  # fmt: skip
+            for cost, loss, N, on in own:
                 if on:
+                    axes.plot(cost, loss, marker=marker, markersize=7, color=colour)
                     axes.annotate(N, (cost, loss), textcoords="offset points", xytext=(-3, -15), fontsize=10, color=colour)
         axes.set_xscale("log")
         axes.set_yscale("log")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rcedu.colab import CHECKOUT, PAGES, Release, first_cell, lacking, notebooks, release, stamp, stamp_page, without_badge
+from rcedu.files import UsageError
 
 SOURCES = [pytest.param(path, id=path.stem) for path in notebooks()]
 OTHER = Release("somebody", "fork", "v9.9")
@@ -44,6 +45,17 @@ def test_another_release_changes_where_it_points_and_nothing_else(source, tmp_pa
     assert [copy.read_bytes() for copy in copies] == [
         path.read_bytes() for path in (source, source.with_suffix(".ipynb"))[: len(copies)]
     ]
+
+
+def test_a_notebook_that_was_changed_and_not_run_is_named(tmp_path):
+    """Cells that its .ipynb lacks: one line, and nothing is written into the .ipynb."""
+    source = next(path for path in notebooks() if path.stem == "00_tour")
+    copy, pair = copied(source, tmp_path)
+    copy.write_text(copy.read_text(encoding="utf-8") + "\n# %%\n1\n\n# %%\n2\n", encoding="utf-8")
+    before = pair.read_bytes()
+    with pytest.raises(UsageError, match="00_tour.ipynb has .* run it: rcedu notebooks 00_tour"):
+        stamp(copy, OTHER)
+    assert pair.read_bytes() == before
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -53,7 +53,7 @@ def test_a_notebook_that_was_changed_and_not_run_is_named(tmp_path):
     copy, pair = copied(source, tmp_path)
     copy.write_text(copy.read_text(encoding="utf-8") + "\n# %%\n1\n\n# %%\n2\n", encoding="utf-8")
     before = pair.read_bytes()
-    with pytest.raises(UsageError, match="00_tour.ipynb has .* run it: rcedu notebooks 00_tour"):
+    with pytest.raises(UsageError, match=r"00_tour.ipynb has .* run it: rcedu notebooks 00_tour"):
         stamp(copy, OTHER)
     assert pair.read_bytes() == before
 

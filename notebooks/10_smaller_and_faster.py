@@ -117,7 +117,7 @@ print(f"a 3 is asked for in {100 * float(exponential(t).mean()) / 10:.0f}% of st
 #
 # ## 3 · Does the 3 survive?
 #
-# The finished runs: three seeds, each with random conditioning inside stages 1 and 2 and without. (The *smaller* network learned by random conditioning in all of them, as in notebook 02; "inside" is about stages 1 and 2 and about section 5's alternative.) On two cores a seed of both takes about 45 minutes:
+# The finished runs: three seeds, each with random conditioning inside stages 1 and 2 and without. (The *smaller* network learned by random conditioning in all of them, as in notebook 02; "inside" is about stages 1 and 2 and about section 5's alternative.) On two cores a seed of both takes about 40 minutes:
 #
 # ```bash
 # rcedu small-and-fast digits         # three seeds, both kinds, both orders; goes on where it was stopped
@@ -151,15 +151,15 @@ levels = [
 ]
 display(Markdown(markdown(["drawn by", "steps", "unseen as asked, without, %", "with random conditioning inside, %"], levels)))
 
-swap = {title: ((inside, way), (without, way)) for way, title in ways.items()}  # the first minus the second
-display(Markdown(differences_table(differences(stored["runs"], w, swap, ("4", "1")))))
+swap = {f"{title}, N = {N}": ((inside, way, N), (without, way, N)) for way, title in ways.items() for N in ("4", "1")}  # first minus second
+display(Markdown(differences_table(differences(stored["runs"], w, swap))))
 
 # %% [markdown]
 # *Tables: above, levels; below, with random conditioning inside minus without. Means and 95% intervals over three trainings.*
 #
-# **What it says.** Without random conditioning inside, half of the threes are gone, and it is stage 1 that loses them: its network draws 49% of them in 32 steps. The halvings, one network after another, keep that half: 53% with four steps, 52% with one. With the swap inside nothing is lost that three trainings could show: 99.3% and 99.7%. On the seen digits no difference shows; that FID falls by four to five is the threes, a tenth of its pictures.
+# **What it says.** Without random conditioning inside, half of the threes are gone, and it is stage 1 that loses them: its network draws 49% of them in 32 steps. (In a single step of plain DDIM it draws none at all.) The halvings, one network after another, keep that half: 53% with four steps, 52% with one. With the swap inside nothing is lost that three trainings could show: 99.3% and 99.7%. On the seen digits hardly a difference shows; that the FID of "faster only" falls by four to five is probably the threes, a tenth of its pictures.
 #
-# The small network that is made faster loses less, a fifth of its threes. The one that is cut last keeps about as few as its teacher did, 44% and 54%: random conditioning in the cut cannot bring back what the teacher has forgotten. Consistency distillation, which section 5 explains, forgets most: 34% are left with four steps. (Why the small network forgets less, we do not know.)
+# The small network that is made faster loses less, about a fifth of its threes. The one that is cut last keeps no more than its teacher did (44% with four steps, 8 points fewer [4, 12]; 54% with one, no difference resolved): random conditioning in the cut did not bring back what the teacher had forgotten. Consistency distillation, which section 5 explains, forgets most in the mean: 34% are left with four steps. (Why the small network forgets less, we do not know.)
 #
 # Two things this is not. No oracle was run, both stages on all ten digits, so 99% is measured against the teacher's 100%. And FID compares only 333 digits here, 300 seen ones and 33 threes: the teacher's is 7.7 [6.5, 8.9], though the teacher is the same in all three seeds and only its noise is not. Differences are taken seed by seed, from the same noise, so most of that cancels in them.
 
@@ -182,22 +182,26 @@ plots.comparison_grid(shown, asked, wrong)
 #
 # ## 4 · Which order?
 #
-# With random conditioning inside, one order minus the other; and how long the first seed's trainings took, up to a network of four steps:
+# One order minus the other; and how long the trainings took, up to a network of four steps:
 
 # %%
-orders = {"first smaller minus first faster": ((inside, f"{small}, deterministic"), (inside, f"deterministic, {small}"))}
-display(Markdown(differences_table(differences(stored["runs"], w, orders, ("4", "1")))))
+orders = {
+    f"first smaller minus first faster, N = {N}, {kind}": ((kind, f"{small}, deterministic", N), (kind, f"deterministic, {small}", N))
+    for kind in (inside, without)
+    for N in ("4", "1")
+}
+display(Markdown(differences_table(differences(stored["runs"], w, orders))))
 
 taught_by = {stage.name: stage.before for stage in stages(budget("digits-without-3", "cpu", student=small))}
-seconds = stored["runs"][f"digits/{inside}/seed-0"]["seconds"]  # of every stage
 for name in (f"{small}, deterministic, 4 steps", f"deterministic, {small}, 4 steps"):
     chain = [name]
     while taught_by[chain[-1]]:
         chain.append(taught_by[chain[-1]])
-    print(f"{sum(seconds[stage]['training'] for stage in chain) / 60:4.0f} minutes of one core: {' <- '.join(chain)}")
+    took = [sum(stored["runs"][f"digits/{inside}/seed-{seed}"]["seconds"][stage]["training"] for stage in chain) for seed in (0, 1, 2)]
+    print(f"{min(took) / 60:.0f} to {max(took) / 60:.0f} minutes of one core: {' <- '.join(chain)}")
 
 # %% [markdown]
-# **What it says.** With random conditioning inside the order hardly matters: with four steps neither the threes nor FID tell the two apart; with one step the FID of the second order is lower by 0.7 [0.6, 0.9], a little in all three trainings. So take the cheaper training. From the teacher to a small network of four steps the first order takes 5 minutes and the second 12, and the first leaves networks of 16 and 8 steps on its way. Where the large ladder is there already (notebook 08), the second is one training more.
+# **What it says.** With random conditioning inside the order hardly matters: with four steps neither the threes nor FID tell the two apart; with one step the FID of the second order is lower by 0.7 [0.6, 0.9], a little in all three trainings. (Without the swap it matters much: the second order inherits what its large teacher has forgotten, and has 36 points [18, 54] fewer threes in four steps.) So take the cheaper training. From the teacher to a small network of four steps the first order takes 5 to 7 minutes and the second 10 to 12, and the first leaves networks of 16 and 8 steps on its way. Where the large ladder is there already (notebook 08), the second is one training more.
 #
 # A halving of a *small* network, live. The network of four steps from the first order ships; its student of two begins here, with the swap inside:
 
@@ -274,11 +278,15 @@ step_curves({way: {N: {w: marks} for N, marks in rows[inside][way].items()} for 
 # *Figure: plain DDIM by the network of stage 1, stage 2, and consistency distillation, random conditioning inside all three; 95% intervals over three trainings, cut off where they go far below all values.*
 
 # %%
-pair = {"consistency minus faster only (stage 2)": ((inside, "consistency"), (inside, "deterministic"))}
-display(Markdown(differences_table(differences(stored["runs"], w, pair, ("16", "8", "4", "2", "1")))))
+pairs = {
+    f"consistency minus faster only (stage 2), N = {N}": ((inside, "consistency", N), (inside, "deterministic", N))
+    for N in ("16", "8", "4", "2", "1")
+}
+pairs["consistency, N = 32 minus N = 1"] = ((inside, "consistency", "32"), (inside, "consistency", "1"))
+display(Markdown(differences_table(differences(stored["runs"], w, pairs))))
 
 # %% [markdown]
-# **What it says.** With two steps and more no difference in FID is resolved; with one step stage 2 is better by 2.9 [1.3, 4.6]. Of the threes consistency draws fewer in the mean at every number of steps, by 2 points with one and 10 with 16, resolved at none (of the seen digits a point with eight, −1.0 [−1.8, −0.2]). And with *more* steps they fall, from 98% with one to 84% [67, 100] with 32, while FID is best with eight, 7.4 [6.9, 7.8]. Each step throws the picture back to an earlier noise and asks again; stage 2, asked at the same times without dice, keeps its threes. Whether it is the dice or the grid, exercise 3 asks.
+# **What it says.** With two steps and more no difference in FID is resolved; with one step stage 2 is better by 2.9 [1.3, 4.6]. Of the threes consistency draws fewer in the mean at every number of steps, by 2 points with one and 10 with 16, resolved at none (of the seen digits a point with eight, −1.0 [−1.8, −0.2]). And with *more* steps they fall, from 98% with one to 84% with 32, by 14 points [2, 25], while FID is best, in the mean, with eight: 7.4 [6.9, 7.8]. Each step throws the picture back to an earlier noise and asks again; stage 2, asked at the same times without dice, keeps its threes. Whether it is the dice or the grid, exercise 3 asks.
 #
 # So: one training for every number of steps, with dice, at its best with four or eight; or a ladder, whose every rung lands where the teacher would have, and which is better with one.
 #
@@ -333,13 +341,31 @@ points = {unit: [(way, N, cost[key], marks["fid"][0]) for _, way, N, marks, cost
 pareto_picture(points, small, ylabel="digit-FID", top=30)
 
 # %% [markdown]
-# *Figure: digit-FID against what a digit costs, with random conditioning inside, means over three trainings; a thin line joins the numbers of steps of one way, from one on the left to 16, 32 or 50 on the right. Filled, with their steps, and joined by the dotted line: the front. What has an FID above 30, one step of plain DDIM, is above the picture.*
+# *Figure: digit-FID against what a digit costs, with random conditioning inside, means over three trainings; a thin line joins the numbers of steps of one way, from one on the left to the most on the right. Filled, with their steps, and joined by the dotted line: the front. What has an FID above 30, one step of plain DDIM, is above the picture.*
 #
-# **What it says.** Less than a sixth of the weights, asked four times in the place of a hundred: 65 times fewer multiply-accumulates and, measured, 38.7 [37.3, 40.1] times as fast. Time falls less than the count for two reasons. Small layers keep a processor less busy: in 50 guided steps the small network is 2.3 times as fast, where the count says 2.6. And few steps save less: the large network in four is 17 times as fast, where the count says 25, because the teacher's two answers go through in one batch (notebook 08, section 11). FID is 7.7 before and 10.7 after (10.1 in the other order), and 96% (97%) of threes are right in the place of 100%.
+# Means by themselves do not say which of them differ. Some pairs, seed by seed:
+
+# %%
+rows_of = {
+    "teacher, 50": (inside, "teacher", "50"), "smaller only, 50": (inside, small, "50"),
+    "first smaller, 4": (inside, f"{small}, deterministic", "4"), "first faster, 4": (inside, f"deterministic, {small}", "4"),
+    "first faster, 1": (inside, f"deterministic, {small}", "1"), "faster only, 1": (inside, "deterministic", "1"),
+    "consistency, 8": (inside, "consistency", "8"),
+}
+compared = [
+    ("smaller only, 50", "teacher, 50"), ("first smaller, 4", "smaller only, 50"), ("first smaller, 4", "teacher, 50"), ("first faster, 4", "teacher, 50"),
+    ("faster only, 1", "first faster, 1"), ("faster only, 1", "first faster, 4"), ("faster only, 1", "first smaller, 4"),
+    ("faster only, 1", "smaller only, 50"), ("consistency, 8", "faster only, 1"), ("consistency, 8", "teacher, 50"),
+]
+pairs = {f"{one} minus {other}": (rows_of[one], rows_of[other]) for one, other in compared}
+display(Markdown(differences_table(differences(stored["runs"], w, pairs))))
+
+# %% [markdown]
+# **What it says.** Less than a sixth of the weights, asked four times in the place of a hundred: 65 times fewer multiply-accumulates and, measured, 38.7 [37.3, 40.1] times as fast (the mean over rounds; the ratio of the two times above is another average). Time falls less than the count for two reasons. Small layers keep a processor less busy: in 50 guided steps the small network is 2.3 times as fast, where the count says 2.6. And few steps save less: the large network in four is 17 times as fast, where the count says 25, because the teacher's two answers go through in one batch (notebook 08, section 11). FID is 7.7 before and 10.7 after, +3.0 [0.9, 5.1] (in the other order 10.1, +2.4 [1.4, 3.5]), and 96% (97%) of threes are right in the place of 100%, which is not resolved. Four fifths of the three points are the cut's, for in 50 guided steps the small network has 10.1.
 #
-# The front begins with the small network in one step (FID 10.6), goes on with the large one in one step (9.3), and ends with consistency in two, four and eight (9.1, 8.0, 7.4). The teacher is not on it: for twelve times the cost of consistency in eight steps its FID is no lower. But the front knows FID alone. Consistency in eight steps draws 93% [79, 100] of the threes, stage 2 in four 99%; and neighbours that differ by less than half a point are a tie.
+# The front begins with the small network in one step, first faster, then smaller (FID 10.6), goes on with the large one in one step (9.3), and ends with consistency in two, four and eight (9.1, 8.0, 7.4). The teacher is not on it: for twelve times the MACs of consistency in eight steps, 8.5 times the time, its FID is no lower. But the front is drawn through means, and it knows FID alone. That eight steps of consistency have a lower FID than one of stage 2 is resolved (−1.9 [−2.5, −1.3]), and so is that one step of stage 2 has a lower one than one of the small network (−1.4 [−1.6, −1.2]); that consistency is on the front and stage 2 in four or eight is not, is not resolved. And consistency in eight steps draws 93% [79, 100] of the threes, stage 2 in four 99%.
 #
-# It says in which order to give things up. Steps first: from a hundred evaluations to one the large network goes from 7.7 to 9.3. Blocks last: the small network has 10 to 12 in any number of distilled steps, and in 50 guided ones, what notebook 02 made, it costs ten to forty times as much as the large one in four to one, and draws no better. One step of the large network costs less than four of the small one (0.026 and 0.039 GMACs; 9 and 14.5 ms) and draws better (9.3; 10.7 and 10.1). This teacher is small; a large one may have more blocks to spare.
+# It says in which order to give things up. Steps first: from a hundred evaluations to one the large network goes from 7.7 to 9.3. Blocks last: the small network has 10 to 12 in any number of distilled steps, and in 50 guided ones, what notebook 02 made, it takes ten to forty times the MACs of the large one in four to one (8 to 27 times the time), and draws no better. One step of the large network costs less than four of the small one (0.026 and 0.039 GMACs; 9 and 14.5 ms), and its FID of 9.3 is lower than first faster's 10.1, by 0.9 [0.3, 1.5], and not resolved against first smaller's 10.7. This teacher is small; a large one may have more blocks to spare.
 #
 # All that was drawn, to look at:
 
@@ -350,14 +376,21 @@ explorer = SmallAndFastExplorer(stored, pictures)
 explorer.box
 
 # %% [markdown]
-# (When the notebook runs, two menus and a slider appear here: what is inside, the way of drawing and $N$; above in their picture the teacher in 32 guided steps, below what was chosen, and its costs and marks in a sentence. Every other digit was asked to be a 3.)
+# (When the notebook runs, two menus and a slider appear here: what is inside, the way of drawing and $N$; above in their picture the teacher in 32 guided steps, below what was chosen, and its costs and marks in a sentence. Every other digit was asked to be a 3.) Its first picture on paper:
+
+# %%
+rest = {"teacher, N = 32": f"{inside}, teacher, 32", "first smaller, then faster, N = 4": f"{inside}, {small}, deterministic, 4"}
+plots.digit_grid(torch.stack([pictures[key][:10] for key in rest.values()]), row_labels=[*rest])
+
+# %% [markdown]
+# *Figure: the same noise; above two guided evaluations a step, 64 in all, of the teacher, below four of a network with less than a sixth of its weights.*
 #
 # ## Exercises
 #
-# 1. **Only one of the two.** Swap conditions in stage 1 but not in stage 2: train `stages(run)[0]` with `run` as it is, and hand the network as `before` to the next stage of a run with `p="none"`; then the other way round. Mark them with `rcedu.few_step_training.score`. Is what stage 1 forgot ever learned again? (About ten minutes a stage on one core.)
-# 2. **Another student.** `student="base"`, which keeps more blocks, in the place of `"tiny"`: `rcedu.few_step_training.climb` trains all stages of a run, an hour or so on one core. Where on the front does it land?
+# 1. **Only one of the two.** Swap conditions in stage 1 but not in stage 2: train `stages(run)[0]` with `run` as it is, and hand the network as `before` to the next stage of a run with `p="none"`; then the other way round. Mark them with `rcedu.few_step_training.score`. Is what stage 1 forgot ever learned again? (Stage 1 takes about four minutes on one core, a halving one to four.)
+# 2. **Another student.** `student="base"`, which keeps more blocks, in the place of `"tiny"`: `for rung in climb(run, folder)` (`rcedu.few_step_training`) trains and marks all stages of a run, more than half an hour on one core. Where on the front does it land?
 # 3. **Whose grid?** Consistency was trained at the 50 times of `time_grid(50, T)`, of which a grid of 4, 8, 16 or 32 steps shares only two. After `rcedu small-and-fast digits --seeds 0`, draw with 25, 10 and 5 steps, which nest in 50, by the network in `runs/`. Is it the grid that costs threes?
-# 4. **A budget.** You may spend 0.05 GMACs a digit. Read off the front what you would take, by FID and by threes; then 0.015.
+# 4. **A budget.** You may spend 0.05 GMACs a digit. What would you take, by FID, and among those with an FID below 12 by threes (the table)? And with 0.015?
 #
 # ## Three questions
 #

@@ -139,35 +139,31 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[bool]:
 
 
 def differences(
-    runs: Mapping[str, dict], w: str, pairs: Mapping[str, tuple[tuple[str, str], tuple[str, str]]], steps: Sequence[str]
-) -> dict[str, dict[str, dict[str, Interval]]]:
-    """One way minus another, seed by seed, so that what a seed does to both cancels: title -> steps -> {mark: difference}.
+    runs: Mapping[str, dict], w: str, pairs: Mapping[str, tuple[tuple[str, str, str], tuple[str, str, str]]]
+) -> dict[str, dict[str, Interval]]:
+    """One row minus another, seed by seed, so that what a seed does to both cancels: title -> {mark: difference}.
 
-    runs   of a table, two seeds at least;  pairs  title -> two of (what is inside, way), the second taken from the first
+    runs   of a table, two seeds at least;  pairs  title -> two of (what is inside, way, steps), the second taken from the first
     marks  unseen, seen as shares, and fid
     """
 
-    def values(row: tuple[str, str], N: str, key: str) -> list[float]:
-        inside, way = row
-        return [mark(run["rows"][way][N][w], key) for name, run in runs.items() if name.split("/")[1] == inside]
+    def values(row: tuple[str, str, str], key: str) -> list[float]:
+        inside, way, steps = row
+        return [mark(run["rows"][way][steps][w], key) for name, run in runs.items() if name.split("/")[1] == inside]
 
-    def gap(one: tuple[str, str], other: tuple[str, str], N: str, key: str) -> Interval:
-        return mean_interval([a - b for a, b in zip(values(one, N, key), values(other, N, key), strict=True)])
+    def gap(one: tuple[str, str, str], other: tuple[str, str, str], key: str) -> Interval:
+        return mean_interval([a - b for a, b in zip(values(one, key), values(other, key), strict=True)])
 
-    return {
-        title: {N: {key: gap(one, other, N, key) for key in ("unseen", "seen", "fid")} for N in steps}
-        for title, (one, other) in pairs.items()
-    }
+    return {title: {key: gap(one, other, key) for key in ("unseen", "seen", "fid")} for title, (one, other) in pairs.items()}
 
 
-def differences_table(found: Mapping[str, Mapping[str, Mapping]]) -> str:
+def differences_table(found: Mapping[str, Mapping]) -> str:
     """Markdown of `differences`, in points and in FID."""
     table = [
-        [title, N, *(format_interval(row[key]) for key in ("unseen", "seen")), format_interval(row["fid"], scale=1)]
-        for title, of in found.items()
-        for N, row in of.items()
+        [title, *(format_interval(row[key]) for key in ("unseen", "seen")), format_interval(row["fid"], scale=1)]
+        for title, row in found.items()
     ]
-    return markdown(["difference", "steps", *(title.replace("%", "points") for title in MARKED)], table)
+    return markdown(["difference", *(title.replace("%", "points") for title in MARKED)], table)
 
 
 def small_and_fast_table(

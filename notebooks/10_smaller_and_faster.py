@@ -152,10 +152,14 @@ levels = [
 display(Markdown(markdown(["drawn by", "steps", "unseen as asked, without, %", "with random conditioning inside, %"], levels)))
 
 swap = {f"{title}, N = {N}": ((inside, way, N), (without, way, N)) for way, title in ways.items() for N in ("4", "1")}  # first minus second
-display(Markdown(differences_table(differences(stored["runs"], w, swap))))
+inherited = {
+    f"first faster, then smaller minus faster only, both without, N = {N}": ((without, f"deterministic, {small}", N), (without, "deterministic", N))
+    for N in ("4", "1")
+}
+display(Markdown(differences_table(differences(stored["runs"], w, swap | inherited))))
 
 # %% [markdown]
-# *Tables: above, levels; below, with random conditioning inside minus without. Means and 95% intervals over three trainings.*
+# *Tables: above, levels; below, with random conditioning inside minus without, and in the last two lines what the cut did to its teacher's threes. Means and 95% intervals over three trainings.*
 #
 # **What it says.** Without random conditioning inside, half of the threes are gone, and it is stage 1 that loses them: its network draws 49% of them in 32 steps. (In a single step of plain DDIM it draws none at all.) The halvings, one network after another, keep that half: 53% with four steps, 52% with one. With the swap inside nothing is lost that three trainings could show: 99.3% and 99.7%. On the seen digits hardly a difference shows; that the FID of "faster only" falls by four to five is probably the threes, a tenth of its pictures.
 #
@@ -318,7 +322,7 @@ plots.digit_grid(torch.stack([*drawn.values()]), row_labels=[*drawn])
 # %%
 from rcedu.small_and_fast import small_and_fast_table
 
-display(Markdown(small_and_fast_table({inside: rows[inside]}, costs, small, steps=("50", "4", "2", "1"))))
+display(Markdown(small_and_fast_table({inside: rows[inside]}, costs, small, steps=("50", "8", "4", "2", "1"))))
 
 # %% [markdown]
 # *Table: what was marked, counted and timed, with random conditioning inside. "Times as fast": as the teacher in 50 guided steps, in turn with it. 95% intervals, of marks over three trainings, of times over rounds. "Faster only" is stage 2, "smaller only" notebook 02's student.*

@@ -126,6 +126,7 @@ def small_and_fast(
     seeds: tuple[int, ...] = (0, 1, 2),
     jobs: int | None = None,
     rounds: int = 10,
+    pictured: tuple[int, ...] = (),
     ship: Path | None = None,
     out: Path | None = None,
     also: Path | None = None,
@@ -139,6 +140,7 @@ def small_and_fast(
         seeds: one run a seed.
         jobs: runs at a time; default all where that is at most two a core, else one a core.
         rounds: of timing.
+        pictured: numbers of steps in which the pictures beside the table are drawn; default all.
         ship: write the first seed's two networks that are smaller and need 4 steps here, one an order, in 8 bits; those that
             stages 1 and 2 taught with random conditioning inside.
         out: write the table here, not to runs/small-and-fast/<domain>.json.
@@ -148,16 +150,21 @@ def small_and_fast(
     from rcedu.domains import DOMAINS
     from rcedu.few_step_tables import examples
     from rcedu.few_step_training import ship as ship_networks
+    from rcedu.progressive import halvings
 
     check_seeds(seeds)
     at_least(2, rounds=rounds)  # an interval needs two
     folder = runs_folder() / "small-and-fast"
     runs = both.small_and_fast_runs(domain, preset(), seeds)
     _, first, here = _first(runs, also, ship)
+    grid = halvings(first.first, first.last)
+    unknown = [steps for steps in pictured if steps not in grid]
+    if unknown:
+        raise UsageError(f"--pictured {unknown[0]}: no network draws in so many steps; choose from {', '.join(map(str, grid))}")
     results, taken = run_missing(both.run_one, runs, folder, jobs=jobs, also=also)
     w = f"{DOMAINS[first.domain].w:g}"
     rows, cost = both.summarize(results, w), both.costs(first, rounds=rounds)
-    command = command_line("small-and-fast", domain, seeds=seeds, rounds=rounds)
+    command = command_line("small-and-fast", domain, seeds=seeds, rounds=rounds, pictured=pictured)
     table = {"w": w, "student": first.student, "rows": rows, "costs": cost, "runs": results, **taken}
     if ship is not None:
         name, run = next((name, run) for name, run in runs.items() if run.p != "none")
@@ -167,7 +174,7 @@ def small_and_fast(
         f"{name.split('/')[1]}, {way}": images
         for name, run in runs.items()
         if run.seed == first.seed
-        for way, images in examples(run, folder / name, twice=(4,)).items()
+        for way, images in examples(run, folder / name, twice=(4,), only=pictured or None).items()
     }
     write_result(out or folder / f"{domain}.json", command, table, pictures=drawn or None, seed=first.seed)
     print(plain_table(both.small_and_fast_table(rows, cost, first.student)))

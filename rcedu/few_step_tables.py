@@ -92,12 +92,17 @@ def summarize(results: Sequence[dict]) -> dict[str, dict[str, dict[str, dict]]]:
     return found
 
 
-def examples(run: FewStepsRun, folder: Path, count: int = 10, twice: Sequence[int] = ()) -> dict[str, torch.Tensor]:
+def examples(
+    run: FewStepsRun, folder: Path, count: int = 10, *, twice: Sequence[int] = (), only: Sequence[int] | None = None
+) -> dict[str, torch.Tensor]:
     """What a finished run draws of the first things asked for, at the domain's w: "way, steps" -> (count, C, H, W) uint8.
 
-    The same noise everywhere; the ways and numbers of steps that `run_one` marks, in some of them twice as many pictures.
+    The same noise everywhere; the ways and numbers of steps that `run_one` marks.
+
+    twice  the numbers of steps in which twice as many pictures are drawn;  only  those in which any are, default all
     """
-    domain, grid, pictures = DOMAINS[run.domain](), halvings(run.first, run.last), {}
+    domain, pictures = DOMAINS[run.domain](), {}
+    grid = [steps for steps in halvings(run.first, run.last) if only is None or steps in only]
 
     def draw(way: str, model, steps: int, sampler: str) -> None:
         images = domain.draw(model, count * (1 + (steps in twice)), w=domain.w, steps=steps, sampler=sampler)
@@ -109,6 +114,6 @@ def examples(run: FewStepsRun, folder: Path, count: int = 10, twice: Sequence[in
         here = Path(folder) / folder_of(stage) / "unet"
         if here.exists():
             model = load_student(domain.teacher, here)
-            for steps in grid if stage.takes_any else [stage.steps]:
+            for steps in grid if stage.takes_any else [steps for steps in grid if steps == stage.steps]:
                 draw(stage.way, model, steps, stage.sampler)
     return pictures

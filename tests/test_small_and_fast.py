@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from rcedu.cli import main
+from rcedu.data import runs_folder
 from rcedu.distillation import make_student
 from rcedu.domains import DigitsWithout3
 from rcedu.few_step_figures import step_curves
+from rcedu.few_step_tables import examples
 from rcedu.few_step_training import shipped_student
 from rcedu.files import UsageError, load_tensors, read_json
 from rcedu.small_and_fast import (
@@ -19,6 +21,7 @@ from rcedu.small_and_fast import (
     pareto,
     small_and_fast_runs,
     small_and_fast_table,
+    titles,
 )
 from rcedu.small_and_fast_figures import looks, pareto_picture, survival_curves
 from rcedu.students import parameter_count, remove_blocks
@@ -98,6 +101,13 @@ def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
     assert [len(images) for images in teacher.values()] == [20, 10]
     ten = DigitsWithout3().draw(DigitsWithout3().teacher, 10, w=1.0, steps=4)
     assert torch.equal(teacher[4][:10], ten)
+    name, run = "digits/random conditioning inside/seed-0", small_and_fast_runs("digits", "smoke", (0,))
+    some = examples(run[name], runs_folder() / "small-and-fast" / name, twice=(4,), only=(4,))
+    assert list(some) == [f"{way}, 4" for way in titles("tiny")]  # every way has a network of four steps
+    assert torch.equal(some["deterministic, tiny, 4"], drawn)
+    with pytest.raises(SystemExit):
+        main(["small-and-fast", "digits", "--pictured", "4", "3"])
+    assert "--pictured 3: no network draws in so many steps; choose from 8, 4, 2, 1" in capsys.readouterr().err
     # what ships draws what the run drew, but for its 8 bits: the run with random conditioning inside, not the other one
     domain, small = DigitsWithout3(), make_student(DigitsWithout3().teacher, "tiny", teacher_init=False, seed=0)
     shipped = {path.stem: shipped_student(small, path) for path in sorted((tmp_path / "networks").iterdir())}

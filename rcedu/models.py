@@ -163,6 +163,8 @@ class DiffusionModel(nn.Module):
     def load(cls, source: Path | str) -> "DiffusionModel":
         """Read a folder written by `save`, or any Stable Diffusion folder; safetensors only. UsageError when it is neither.
 
+        All weights become 32-bit floats, whatever the files have.
+
         source  a folder; or, where there is none of that name, a model on the hub, such as "CompVis/stable-diffusion-v1-4"
         """
         folder = Path(source)
@@ -175,7 +177,7 @@ class DiffusionModel(nn.Module):
             unet = UNet2DConditionModel.from_pretrained(folder / "unet", use_safetensors=True)
             scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
             if "text_encoder" not in index:
-                return cls(unet, scheduler, LabelTable.load(folder), PixelShuffle())
+                return cls(unet, scheduler, LabelTable.load(folder), PixelShuffle()).float()
             _require(folder, "text_encoder/config.json", "tokenizer/vocab.json", "tokenizer/merges.txt", "vae/config.json")
             tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
             text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", use_safetensors=True)
@@ -184,7 +186,7 @@ class DiffusionModel(nn.Module):
             raise
         except (OSError, ValueError) as error:
             raise UsageError(f"the model in {folder} cannot be read ({str(error).splitlines()[0]})") from error
-        return cls(unet, scheduler, PromptEncoder(tokenizer, text_encoder), Autoencoder(vae))
+        return cls(unet, scheduler, PromptEncoder(tokenizer, text_encoder), Autoencoder(vae)).float()
 
 
 # what a stock pipeline wants to read in model_index.json beside the parts that we write

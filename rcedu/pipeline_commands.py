@@ -134,8 +134,10 @@ def distil(
     student = make_student(model, run.student, run.teacher_init, run.seed)
     if run.gradient_checkpointing:
         student.unet.enable_gradient_checkpointing()
-    if run.mixed_precision != "no" and torch.cuda.is_available():
-        model.to(torch.bfloat16 if run.mixed_precision == "bf16" else torch.float16)  # the student is cut in 32 bits above
+    if run.mixed_precision != "no" and place_among_ranks().device.type == "cuda":
+        # the UNet only: text encoder and codec are the student's as well, and are saved with it
+        in_16_bits = model.unet.bfloat16 if run.mixed_precision == "bf16" else model.unet.half
+        in_16_bits()
     trainee = DistilledStudent(student, model)
     rows, state = torch.arange(len(cache)), place_among_ranks()
     step = distillation_step(model, trainee, cache, rows, strangers, p, null_probability=run.null_probability, task=run.task)

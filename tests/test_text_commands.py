@@ -3,10 +3,13 @@
 import json
 import sys
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
+import torch
 from diffusers import StableDiffusionPipeline
 
+from rcedu import pipeline_commands
 from rcedu.captioned_digits import read_prompts
 from rcedu.cli import main
 from rcedu.files import load_tensors
@@ -49,6 +52,17 @@ def full_disk(left: int):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no RLIMIT_FSIZE")
+def test_a_student_of_a_teacher_in_16_bits_keeps_all_of_its_own_in_32(tmp_path, monkeypatch):
+    """On a GPU the teacher's UNet computes in 16 bits; text encoder and autoencoder are the student's as well."""
+    place = SimpleNamespace(device=torch.device("cuda"), is_main_process=True)
+    monkeypatch.setattr(pipeline_commands, "place_among_ranks", lambda: place)
+    folder = tmp_path / "student"
+    main(f"distil --student tiny --steps 1 --batch-size 2 --mixed-precision bf16 --out {folder}".split())
+    for part in ("unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"):
+        tensors, _ = load_tensors(folder / f"{part}.safetensors")
+        assert {x.dtype for x in tensors.values() if x.is_floating_point()} == {torch.float32}, part
+
+
 @pytest.mark.parametrize("stage", ["draw", "distil", "generate"])
 def test_a_full_disk_is_one_line_and_the_same_command_goes_on(stage, tmp_path, capsys):
     prompts = tmp_path / "prompts.txt"

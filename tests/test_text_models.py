@@ -1,5 +1,6 @@
 """Text-to-image models: the prompt encoder, the autoencoder, and a folder that opens in stock libraries."""
 
+import copy
 import json
 import shutil
 
@@ -101,6 +102,12 @@ def test_whiten_changes_the_latents_and_not_the_pictures():
     assert max_error(flat.cov(), torch.eye(8).double()) < 1e-3 and flat.mean(dim=1).abs().max() < 1e-3
     assert max_error(again, decoded) < 1e-3 and max_error(z, before) > 0.1
     assert vae.encode(pixels).latent_dist.std.max() < 1e-4  # sampling it, as pipelines do, adds nothing
+
+
+def test_a_folder_in_16_bits_is_read_in_32(model, tmp_path):
+    copy.deepcopy(model).to(torch.bfloat16).save(tmp_path / "model")
+    loaded = DiffusionModel.load(tmp_path / "model")
+    assert {x.dtype for x in loaded.state_dict().values() if x.is_floating_point()} == {torch.float32}
 
 
 def test_saved_folder_opens_in_a_stock_pipeline_and_draws_the_same(model, folder):

@@ -90,6 +90,15 @@ def _sigterm_flag() -> Iterator[threading.Event]:
         signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def _autocast_inside(accelerator: Accelerator, wrapped: nn.Module) -> Iterator[None]:
+    """Afterwards the trainee's `forward`, which `prepare` has replaced for mixed precision, is its own again."""
+    try:
+        yield
+    finally:
+        accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
+
+
 def fit(
     step_fn: StepFunction,
     trainee: nn.Module,
@@ -165,7 +174,7 @@ def fit(
         disable=progress is None or not accelerator.is_main_process,
     )  # fmt: skip
     trainee.train()
-    with bar, _sigterm_flag() as asked_to_stop:
+    with bar, _autocast_inside(accelerator, wrapped), _sigterm_flag() as asked_to_stop:
         for step in range(start, steps):
             rate = learning_rate(step, steps=steps, peak=lr, warmup=warmup, decay=decay)
             for group in optimizer.param_groups:

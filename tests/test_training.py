@@ -185,6 +185,19 @@ def test_mixed_precision_computes_in_16_bits_and_keeps_32(small_cache_folder):
     assert records[0].losses == pytest.approx(exact[0].losses, rel=0.02)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("stopped", [False, True])
+def test_after_mixed_precision_the_trainee_is_its_own_again(stopped):
+    """In 16 bits only inside `fit`, even where it is left early."""
+    x, trainee = torch.randn(4, 3), nn.Linear(3, 3)
+    with torch.enable_grad():
+        step = lambda trainee, draw: {"x": trainee(x).square().mean()}  # noqa: E731
+        for _ in fit(step, trainee, steps=2, batch_size=4, mixed_precision="bf16"):
+            if stopped:
+                break
+    assert torch.equal(trainee(x), nn.functional.linear(x, trainee.weight, trainee.bias))
+
+
 def test_another_optimizer():
     class Still(torch.optim.SGD):
         def __init__(self, parameters, lr, weight_decay):

@@ -1,14 +1,18 @@
 """The benchmark times what it says: every way makes the same steps, and the turns are counted."""
 
+import copy
 import os
 from itertools import count, pairwise
 
 import pytest
 import torch
 
+from rcedu import benchmark
+from rcedu.anatomy import step_flops
 from rcedu.benchmark import ladder, mini_sd_task, ours, stable_diffusion_task, usual
 from rcedu.cli import main
 from rcedu.files import UsageError, read_json
+from rcedu.models import digit_unet
 from rcedu.race import race, ranks, ratio
 from rcedu.text_tables import SIZES
 from rcedu.usual_loop import Way
@@ -111,6 +115,23 @@ def test_a_size_of_stable_diffusion_asks_for_a_gpu():
         pytest.skip("there is a GPU")
     with pytest.raises(UsageError, match="GPU"):
         stable_diffusion_task()
+
+
+def test_what_follows_the_races_may_fail_they_are_kept(monkeypatch, tmp_path):
+    races = {"the usual way": {"ms": 2.0}, "rcedu": {"ms": 1.0}}
+    monkeypatch.setitem(benchmark.TASKS, "sd-v1.4", lambda: None)
+    monkeypatch.setattr(benchmark, "against_the_usual_way", lambda *args, **settings: races)
+    monkeypatch.setattr(benchmark, "gpu_figures", lambda task: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["bench", "--size", "sd-v1.4", "--out", str(tmp_path / "bench.json")])
+    assert read_json(tmp_path / "bench.json")["steps"] == races
+
+
+def test_operations_of_a_teacher_in_16_bits_are_counted():
+    """As `rcedu bench --size sd-v1.4` has one; not on the meta device, which does not mind mixed types."""
+    student = digit_unet((8, 16), 1)
+    teacher = copy.deepcopy(student).bfloat16()
+    assert step_flops(teacher, student, 14, 1) == step_flops(student, student, 14, 1)
 
 
 def test_files_of_samples_hold_what_they_were_given(task, tmp_path):

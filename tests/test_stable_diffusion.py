@@ -63,7 +63,7 @@ def test_macs_of_one_convolution():
         def __init__(self):
             super().__init__()
             self.convolution = torch.nn.Conv2d(4, 8, 3, padding=1)
-            self.config, self.device = unet("SD v1.4").config, torch.device("cpu")
+            self.config, self.device, self.dtype = unet("SD v1.4").config, torch.device("cpu"), torch.float32
 
         def forward(self, sample, **_):
             return self.convolution(sample)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rcedu.files import load_tensors, read_json
-from rcedu.provenance import command_line, write_result
+from rcedu.provenance import command_line, machine, write_result
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +24,15 @@ def test_a_command_line_is_what_one_types():
         "--allowed", "1.5", "--batch-size", "8", "--also", "a b",
     ]  # fmt: skip
     assert command_line("demo", only=()) == "RCEDU_PRESET=smoke rcedu demo"
+
+
+def test_a_machine_with_a_gpu_is_named_with_its_cpu_on_which_latencies_are_timed(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    cpu = machine()
+    assert "cores" in cpu
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
+    assert machine() == f"NVIDIA H100; {cpu}"
 
 
 def test_a_result_and_its_pictures(tmp_path):

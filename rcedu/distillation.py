@@ -16,7 +16,7 @@ from rcedu.training import Draw
 
 def make_student(teacher: DiffusionModel, student: str, teacher_init: bool, seed: int) -> DiffusionModel:
     """The untrained student: surgery on the teacher's UNet, then random or inherited weights."""
-    torch.manual_seed(seed)
+    torch.manual_seed(seed)  # and not undone: the projections are drawn next, from the same generator
     cut = remove_blocks if student in BLOCK_STUDENTS else narrow_channels
     unet = cut(teacher.unet, student)
     if teacher_init:

@@ -1,5 +1,7 @@
 """Surgery: exact counts for Stable Diffusion, feature pairs, gradients to every tap, and inherited weights."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
@@ -12,6 +14,7 @@ from rcedu.students import (
     BLOCK_STUDENTS,
     CHANNEL_STUDENTS,
     FeaturePair,
+    _fresh,
     feature_pairs,
     feature_widths,
     init_from_teacher,
@@ -87,6 +90,19 @@ def test_student_weights_are_fresh_and_seeded(small_model):
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["conv_in.weight"], other["conv_in.weight"])
     assert not torch.equal(first["conv_in.weight"], small_model.unet.conv_in.weight)
+
+
+def test_fresh_weights_are_drawn_on_the_cpu_wherever_the_teacher_is(monkeypatch):
+    """A GPU's generator would draw others from the same seed. A stand-in for a teacher on one."""
+    seen = []
+    monkeypatch.setattr(
+        UNet2DConditionModel,
+        "from_config",
+        lambda config: SimpleNamespace(to=lambda device: seen.extend([torch.get_default_device(), device])),
+    )
+    gpu = torch.device("cuda")
+    _fresh(SimpleNamespace(config={}, parameters=lambda: iter([SimpleNamespace(device=gpu)])))
+    assert seen == [torch.device("cpu"), gpu]
 
 
 def test_one_layer_count_a_level():

@@ -22,6 +22,7 @@ from rcedu.data import data_folder, mnist, runs_folder
 from rcedu.files import UsageError, at_least, check_seeds, read_json
 from rcedu.metrics import FeatureFID, asked_digit_accuracy
 from rcedu.provenance import command_line, write_result
+from rcedu.ranks import place_among_ranks
 from rcedu.recipes import CacheRun, ClassifierRun, Shipped, TeacherRun, draw_cache, preset, train_classifier, train_teacher
 from rcedu.report import format_interval, mark, markdown, markdown_table, paired_differences, plain_table, summarize
 from rcedu.strokes import StrokesRun, save_strokes, train_strokes
@@ -183,6 +184,7 @@ def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | N
     shipped, labels = Shipped(), labels_without(digit)
     rows = visible_rows(shipped.cache, shipped.judge, StudentRun(digit=digit))
     x0, c = shipped.cache.x0(rows), shipped.cache.c[rows]
+    shipped.teacher.to(place_among_ranks().device)
     found = measure(shipped.teacher, x0, c, labels, [0, *range(9, shipped.teacher.T, 10)], each=each, watch=tqdm)
     images, true = (x[:pairs] for x in mnist(train=False))
     contests = who_wins(shipped.teacher, shipped.judge, images, true, range(99, shipped.teacher.T, 50), watch=tqdm)

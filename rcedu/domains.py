@@ -14,6 +14,7 @@ from rcedu.metrics import FeatureFID, spread
 from rcedu.mini_sd import MiniSD, held_out_prompts
 from rcedu.models import DiffusionModel
 from rcedu.pools import PromptPool
+from rcedu.ranks import place_among_ranks
 from rcedu.recipes import Shipped
 from rcedu.sampling import consistency, stochastic
 from rcedu.strokes import load_strokes, stroke_digits, thickness
@@ -58,8 +59,9 @@ class Domain:
     def draw(
         self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str = "deterministic", seed: int = 10_000
     ) -> Tensor:
-        """Pictures of what is `asked`, the same noise for every model."""
+        """Pictures of what is `asked`, the same noise for every model, which is moved to where this process computes."""
         c = self.conditions(count)
+        model.to(place_among_ranks().device)
         return model.sample(model.noise(count, seed), c, w=w, steps=steps, **sampler_settings(sampler, seed))
 
 

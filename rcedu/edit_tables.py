@@ -19,6 +19,7 @@ from rcedu.few_steps import FewStepsRun, budget
 from rcedu.files import UsageError
 from rcedu.metrics import Interval, mean_interval
 from rcedu.models import DiffusionModel
+from rcedu.ranks import place_among_ranks
 from rcedu.report import mark, summarize_plain
 from rcedu.training import Record
 
@@ -66,6 +67,8 @@ def ways(
             marks[str(stage.steps)] = result["marks"]["0"]
     found = {("teacher", steps): (domain.teacher, domain.teacher) for steps in (*run.numbers, run.teacher_steps)}
     found |= {("student", steps): (students[ENCODER, steps], students["deterministic", steps]) for steps in run.numbers}
+    for model in {model for pair in found.values() for model in pair}:  # those that were read from files are on the CPU
+        model.to(place_among_ranks().device)
     return found, marks
 
 

@@ -22,6 +22,7 @@ from rcedu.few_steps import APART, STAGE_1, FewStepsRun, Stage, stages
 from rcedu.files import UsageError, from_8_bits, load_tensors, save_tensors, to_8_bits, write_json
 from rcedu.guided_distillation import consistency_step, guidance_step, guidance_student, halving_step
 from rcedu.models import DiffusionModel, with_unet
+from rcedu.ranks import place_among_ranks
 from rcedu.sampling import time_grid
 from rcedu.schedules import NONE, schedule
 from rcedu.training import Record, StepFunction, fit_to_the_end
@@ -172,9 +173,9 @@ def round_trip(
     The domain's marks of what came home; "round trip", the root mean square error of a pixel, of 0 to 1; and "nfe", the
     evaluations on the way there.
     """
-    images, c = domain.real(count), domain.conditions(count)
-    z = encode(encoder, images, c, steps=steps)
-    drawn = (home or domain.teacher).sample(z, c, w=0.0, steps=back)
+    images, c, device = domain.real(count), domain.conditions(count), place_among_ranks().device
+    z = encode(encoder.to(device), images, c, steps=steps)
+    drawn = (home or domain.teacher).to(device).sample(z, c, w=0.0, steps=back)
     error = (drawn.float() - images.float()).square().mean().sqrt().item() / 255
     return domain.marks(drawn) | {"round trip": error, "nfe": steps}
 

@@ -12,6 +12,7 @@ from transformers import CLIPModel, CLIPProcessor
 
 from rcedu.attribute_judge import AttributeJudge
 from rcedu.classifier import DigitClassifier
+from rcedu.ranks import place_among_ranks
 
 Judge = DigitClassifier | AttributeJudge
 
@@ -131,12 +132,13 @@ def clip_score(model: Path | str, images: Tensor, texts: list[str], batch_size: 
 
     Not torchmetrics' CLIPScore: with transformers 5 it fails (version 1.9), and it admits only a few names of models.
     """
-    clip, processor = CLIPModel.from_pretrained(model).eval(), CLIPProcessor.from_pretrained(model)
+    device = place_among_ranks().device
+    clip, processor = CLIPModel.from_pretrained(model).eval().to(device), CLIPProcessor.from_pretrained(model)
     scores = []
     for start in range(0, len(images), batch_size):
         here = slice(start, start + batch_size)
         inputs = processor(text=texts[here], images=list(images[here]), return_tensors="pt", padding=True, truncation=True)
-        out = clip(**inputs)
+        out = clip(**inputs.to(device))
         cosine = torch.cosine_similarity(out.image_embeds, out.text_embeds)
         scores.append((100 * cosine).clamp(min=0))
     return torch.cat(scores).mean().item()

@@ -25,6 +25,7 @@ from rcedu.captioned_digits import (
 from rcedu.data import data_folder, mnist, to_pixels, to_uint8
 from rcedu.metrics import FeatureFID, clip_score, inception_score, proportion
 from rcedu.models import DiffusionModel
+from rcedu.ranks import place_among_ranks
 
 GUIDANCE = 2.0  # w, chosen on sentences that training has shown, not on those that are reported
 
@@ -53,8 +54,11 @@ class MiniSD:
         return FeatureFID(self.judge, real_images(10_000, train=True))
 
     def score(self, model: DiffusionModel, texts: list[str], *, w: float, steps: int = 25, watch=iter) -> dict:
-        """Draw a picture for each sentence (the same noise for every model) and mark them: see `marks`."""
-        c = model.conditions.tokenize(texts)
+        """Draw a picture for each sentence (the same noise for every model) and mark them: see `marks`.
+
+        The model is moved to where this process computes.
+        """
+        c = model.to(place_among_ranks().device).conditions.tokenize(texts)
         return self.marks(model.sample(model.noise(len(texts), seed=10_000), c, w=w, steps=steps, watch=watch), texts)
 
     def marks(self, images: Tensor, texts: list[str]) -> dict:

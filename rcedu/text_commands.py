@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 from rcedu.data import data_folder, runs_folder
 from rcedu.files import UsageError, at_least, check_seeds
 from rcedu.provenance import command_line, write_result
+from rcedu.ranks import place_among_ranks
 from rcedu.recipes import preset
 from rcedu.report import apart_table, marks_table, plain_table, summarize_apart, summarize_marks
 
@@ -109,7 +110,7 @@ def text_conditioning(absent: str = "three", pairs: int = 500, every: int = 25, 
     if not 1 <= every <= teacher.T:
         raise UsageError(f"there are {teacher.T} times; one in {every} was asked for")
     times = [0, *range(every - 1, teacher.T, every)]
-    found = measure(teacher, x0, c, sentences, times, each=1, pairs=pairs, watch=tqdm)
+    found = measure(teacher.to(place_among_ranks().device), x0, c, sentences, times, each=1, pairs=pairs, watch=tqdm)
     command = command_line("text-conditioning", absent=absent, pairs=pairs, every=every)
     write_result(out or measured_file(), command, {"absent": absent, "pairs": pairs, **found.as_result()})
     print(found.in_words(teacher.T))

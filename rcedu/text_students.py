@@ -24,6 +24,7 @@ from rcedu.metrics import FeatureFID
 from rcedu.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.models import DiffusionModel, with_unet
 from rcedu.pools import PromptPool
+from rcedu.ranks import place_among_ranks
 from rcedu.schedules import CHOICES, schedule
 from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
 from rcedu.text_data import (
@@ -170,6 +171,7 @@ def sentences(absent: str, wanted: bool, count: int) -> list[str]:
 
 
 def _pictures(model: DiffusionModel, texts: list[str]) -> Tensor:
+    model.to(place_among_ranks().device)
     return model.sample(model.noise(len(texts), seed=10_000), model.conditions.tokenize(texts), w=GUIDANCE)
 
 

@@ -254,6 +254,7 @@ def test_a_teacher_of_strokes_from_one_that_was_moved():
     with second_device():
         model = small_digit_model()
         there = strokes_model(moved(model))
+        assert {x.device for x in there.parameters()} == {DEVICE}
         assert there.to("cpu").fingerprint() == strokes_model(model).fingerprint()
 
 

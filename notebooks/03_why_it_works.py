@@ -315,13 +315,13 @@ print(f"theory: {theory:.4f}; the teacher at t = {points[-1]}: {measured.value:.
 # %%
 from rcedu.conditioning import measure
 from rcedu.conditions import labels_without
-from rcedu.schedules import schedule
+from rcedu.schedules import measured_file, schedule
 from rcedu.unseen_digit import ARMS, visible_rows
 
 visible = visible_rows(cache, judge, ARMS["A"])  # nine digits, no 3
 small = measure(teacher, cache.x0(visible), cache.c[visible], labels_without(3), points, each=1 if preset() == "smoke" else 2, watch=tqdm)
 every = torch.arange(T)
-shipped_p = {name: schedule(name, T=T)(every) for name in ("overlap", "indifference")}
+shipped_p = {name: schedule(name, T=T, path=measured_file("digits"))(every) for name in ("overlap", "indifference")}
 for name in shipped_p:
     gap = (getattr(small, name) - shipped_p[name][points]).abs().max()
     print(f"{name}: mean p(t) = {shipped_p[name].mean():.3f}; measured now, at most {gap:.3f} away")
@@ -348,7 +348,7 @@ plots.lines(points, bounds, intervals={upper: [i[1:] for i in read]}, band=band,
 # Below $t \approx 700$ pictures of different digits hardly overlap.*
 
 # %%
-plots.p_curves({name: schedule(name, T=T) for name in ("overlap", "indifference", "exponential", "two-sided")}, T)
+plots.p_curves({name: schedule(name, T=T, path=measured_file("digits")) for name in ("overlap", "indifference", "exponential", "two-sided")}, T)
 
 # %% [markdown]
 # *Figure: the two measured schedules beside the exponential and the two-sided one with $\lambda = 5$. Overlap is zero until $t \approx 800$: the exponential swaps far more often at middle $t$ than pictures are plausible. Indifference avoids only the torn middle.
@@ -432,7 +432,7 @@ plots.interval_dots(
 # %%
 from scipy.stats import spearmanr
 
-mean_p = [float(schedule(o.family, o.parameter, T=T)(every).mean()) for o in trained]
+mean_p = [float(schedule(o.family, o.parameter, T=T, path=measured_file("digits"))(every).mean()) for o in trained]
 rank = spearmanr(mean_p, [o.unseen[0] for o in trained])
 print(f"mean p(t) against accuracy on the 3, over {len(trained)} schedules: rank correlation {rank.statistic:.2f}")
 

@@ -376,10 +376,9 @@ plots.interval_dots(list(stored["rows"]), as_columns(stored["rows"]), limits=per
 # Notebook 03 measured on digits when the condition decides, and made two $p(t)$ of it without a constant to choose: *overlap*, which swaps where two conditions leave pictures that cannot be told apart, and *indifference*, which swaps where the teacher's answer depends little on the condition. `rcedu text-conditioning` measures the same on mini-SD, with 500 pairs of sentences.
 
 # %%
-from rcedu.schedules import schedule
-from rcedu.text_students import measured_file
+from rcedu.schedules import measured_file, schedule
 
-plots.p_curves({name: schedule(name, T=T, path=measured_file()) for name in ("exponential", "constant", "indifference", "overlap")}, T)
+plots.p_curves({name: schedule(name, T=T, path=measured_file("mini-sd")) for name in ("exponential", "constant", "indifference", "overlap")}, T)
 
 # %% [markdown]
 # *Figure: the papers' exponential, $p = 1$ throughout, and the two that were measured on mini-SD.*

@@ -5,6 +5,7 @@ A panel draws its axes once; `update` changes what moves and nothing else, so th
 
 import io
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from rcedu.models import DiffusionModel
 from rcedu.plots import BLUE, GREEN, GREY, ORANGE, VERMILLION
 from rcedu.random_conditioning import randomize
 from rcedu.report import format_interval
-from rcedu.schedules import label, schedule
+from rcedu.schedules import label, measured_file, schedule
 
 
 def animation(frames: Iterable[Figure], *, milliseconds: int = 400, dpi: int = 60) -> bytes:
@@ -143,10 +144,11 @@ def view_schedule(
 ) -> ScheduleView:
     """p(t), the batch swapped by `randomize` itself, and the nearest of the schedules that were trained (mean |p - p'|)."""
     every = torch.arange(batch.T)
-    p = schedule(family, parameter, T=batch.T)
+    of = partial(schedule, T=batch.T, path=measured_file("digits"))
+    p = of(family, parameter)
     p_t = p(every)
     c_hat, replaced = randomize(batch.c, batch.t, batch.pool, p, torch.Generator().manual_seed(seed))
-    curves = [schedule(outcome.family, outcome.parameter, T=batch.T)(every) for outcome in trained]
+    curves = [of(outcome.family, outcome.parameter)(every) for outcome in trained]
     distances = [(p_t - curve).abs().mean().item() for curve in curves]
     best = min(range(len(trained)), key=distances.__getitem__)
     return ScheduleView(label(family, parameter), p_t, c_hat, replaced, trained[best], curves[best], distances[best])

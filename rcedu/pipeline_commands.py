@@ -105,6 +105,7 @@ def distil(
     samples: Path | None = None,
     pool: Path | None = None,
     column: str | None = None,
+    measured: Path | None = None,
     out: Path | None = None,
 ) -> None:
     """Distil a student from cached samples with random conditioning; a folder that a stock pipeline opens. Resumes.
@@ -115,22 +116,24 @@ def distil(
         samples: what `rcedu draw` wrote with this teacher; default mini-SD's.
         pool: prompts that strangers are drawn from (.txt, .csv, .parquet, or a folder); default all of mini-SD's grammar.
         column: of a table of prompts; default text, prompt or caption.
+        measured: the table of p(t) overlap and indifference, measured on this teacher; default mini-SD's.
         out: the student's folder; default runs/distil-<student>.
     """
     from rcedu.cache import Cache
     from rcedu.captioned_digits import prompts
     from rcedu.distillation import DistilledStudent, distillation_step, make_student
     from rcedu.pools import PromptPool, read_prompts_from
-    from rcedu.schedules import schedule
+    from rcedu.schedules import measured_file, schedule
     from rcedu.training import fit_to_the_end
 
     at_least(1, steps=run.steps, batch_size=run.batch_size, accumulate=run.accumulate)
     if teacher != MINI_SD and (samples is None or pool is None):
         raise UsageError("another teacher needs its own --samples and --pool")
+    measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)
     model = open_model(teacher)
     cache = Cache(samples or data_folder() / "mini-sd" / "cache", model)
     strangers = PromptPool(prompts() if pool is None else read_prompts_from(pool, column), model.conditions)
-    p = schedule(run.p, run.p_parameter, T=model.T)
+    p = schedule(run.p, run.p_parameter, T=model.T, path=measured)
     student = make_student(model, run.student, run.teacher_init, run.seed)
     if run.gradient_checkpointing:
         student.unet.enable_gradient_checkpointing()

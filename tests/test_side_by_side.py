@@ -6,7 +6,9 @@ import time
 
 import psutil
 import pytest
-from processes import PATIENCE, side_by_side_for_ever, wait_until
+from processes import PATIENCE, Nothing, fail_beside, side_by_side_for_ever, wait_until
+
+from rcedu.side_by_side import run_all
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")
@@ -22,3 +24,12 @@ def test_workers_end_with_the_process_that_started_them(launcher, tmp_path, how)
         assert time.monotonic() < deadline, f"these go on: {left}"
         time.sleep(0.01)
     assert len(started) >= 4 and all((tmp_path / f"{name}.stopped").exists() for name in "ab")
+
+
+def test_an_error_ends_the_table_at_once(tmp_path):
+    """What runs beside it is asked to stop, and what has not begun never does; without that, this would wait for ever."""
+    runs = {name: Nothing() for name in ("fails", "a", "b", "c")}
+    with pytest.raises(ArithmeticError, match="no such luck"):
+        run_all(fail_beside, runs, tmp_path, jobs=2, progress=False)
+    assert (tmp_path / "a.stopped").exists() or os.name == "nt"
+    assert not (tmp_path / "b.began").exists() and not (tmp_path / "c.began").exists()

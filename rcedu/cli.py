@@ -250,6 +250,18 @@ def _in_one_line(complaint: str) -> str:
     return f"rcedu: {' '.join(said)} (see rcedu --help)"
 
 
+def _parse(app: tyro.extras.SubcommandApp, arguments: Sequence[str] | None) -> Callable[[], None]:
+    """What is to be run. SystemExit after a complaint in one line, or after help."""
+    complaint = io.StringIO()
+    try:
+        with redirect_stderr(complaint):
+            return app.cli(args=arguments, prog="rcedu", description=__doc__.splitlines()[0])
+    except SystemExit as stop:
+        if stop.code:
+            print(_in_one_line(complaint.getvalue()), file=sys.stderr)
+        raise
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `rcedu`."""
     app = tyro.extras.SubcommandApp()
@@ -257,16 +269,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app.command(_later(command), name=command.__name__.replace("_", "-"))  # older tyro keeps the underscore
     if os.environ.get("PYTHONWARNINGS") is None:
         warnings.simplefilter("ignore", category=FutureWarning)  # the libraries' own, not the reader's business
-    complaint = io.StringIO()
     try:
-        with redirect_stderr(complaint):
-            run = app.cli(args=arguments, prog="rcedu", description=__doc__.splitlines()[0])
-    except SystemExit as stop:
-        if stop.code:
-            print(_in_one_line(complaint.getvalue()), file=sys.stderr)
-        raise
-    try:
-        run()
+        _parse(app, arguments)()
     except (UsageError, OSError) as error:
         print(f"rcedu: {error}", file=sys.stderr)
         raise SystemExit(2) from None

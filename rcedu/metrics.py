@@ -119,19 +119,21 @@ def inception_score(judge: AttributeJudge, images: Tensor) -> float:
 
 
 @torch.no_grad()
-def clip_score(model: Path | str, images: Tensor, texts: list[str], batch_size: int = 100) -> float:
+def clip_score(
+    model: Path | str, images: Tensor, texts: list[str], batch_size: int = 100, device: torch.device | str = "cpu"
+) -> float:
     """Mean of 100 cos(picture, its sentence), negative ones as 0 (Hessel et al. 2021).
 
     model  a CLIP's folder, or its name on the hub;  images (N, 3, H, W) uint8
 
     Not torchmetrics' CLIPScore: with transformers 5 it fails (version 1.9), and it admits only a few names of models.
     """
-    clip, processor = CLIPModel.from_pretrained(model).eval(), CLIPProcessor.from_pretrained(model)
+    clip, processor = CLIPModel.from_pretrained(model).eval().to(device), CLIPProcessor.from_pretrained(model)
     scores = []
     for start in range(0, len(images), batch_size):
         here = slice(start, start + batch_size)
         inputs = processor(text=texts[here], images=list(images[here]), return_tensors="pt", padding=True, truncation=True)
-        out = clip(**inputs)
+        out = clip(**inputs.to(device))
         cosine = torch.cosine_similarity(out.image_embeds, out.text_embeds)
         scores.append((100 * cosine).clamp(min=0))
     return torch.cat(scores).mean().item()

@@ -65,15 +65,20 @@ class Record(NamedTuple):
 StepFunction = Callable[[nn.Module, Draw], dict[str, Tensor]]
 
 
+DECAYS = {  # of the learning rate, over what is left after the warm-up
+    "constant": lambda progress: 1.0,
+    "linear": lambda progress: 1 - progress,
+    "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
+}
+
+
 def learning_rate(step: int, *, steps: int, peak: float, warmup: int, decay: str) -> float:
     """Linear warm-up over `warmup` steps, then constant, or a cosine or straight line down to 0 at `steps`."""
+    if decay not in DECAYS:
+        raise UsageError(f"unknown learning-rate decay {decay!r}; choose from {', '.join(DECAYS)}")
     if step < warmup:
         return peak * (step + 1) / warmup
-    progress = (step - warmup) / max(1, steps - warmup)
-    shapes = {"constant": 1.0, "linear": 1 - progress, "cosine": (1 + math.cos(math.pi * progress)) / 2}
-    if decay not in shapes:
-        raise ValueError(f"unknown learning-rate decay {decay!r}; choose from {', '.join(shapes)}")
-    return peak * shapes[decay]
+    return peak * DECAYS[decay]((step - warmup) / max(1, steps - warmup))
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def test_learning_rate_closed_forms(decay):
 
 def test_unknown_decay():
     with pytest.raises(ValueError, match="'step'"):
-        learning_rate(0, steps=1, peak=1, warmup=0, decay="step")
+        learning_rate(0, steps=1, peak=1, warmup=5, decay="step")
 
 
 # --- a run that is watched ------------------------------------------------------------------------

@@ -28,7 +28,7 @@
 # | `cpu` | everything | 8 s |
 # | `gpu` | everything | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
 # Words of the field, from *asked-digit accuracy* to *truncated SNR*: [glossary](glossary.md).
 

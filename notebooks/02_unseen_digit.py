@@ -30,7 +30,7 @@
 # | `cpu` | trains students A, B and C live, side by side | 90 s |
 # | `gpu` | the full budget, 3,000 steps of batch 64 (7 to 26 minutes of one core a student, without a GPU) | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebook 01: $x_t$, $v$-prediction, guidance, DDIM.
 #

@@ -29,7 +29,7 @@
 # | `cpu` | measures live on the teacher that ships; the trainings of section 5 are read from a table | 61 s |
 # | `gpu` | the same with ten times the samples | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebooks 01 and 02: $x_t$, guidance, the swap $c \to \hat c$.
 #

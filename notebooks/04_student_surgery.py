@@ -28,7 +28,7 @@
 # | `cpu` | everything | 17 s |
 # | `gpu` | the same | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebook 02: $\mathcal L_\mathrm{feat}$, teacher init.
 #

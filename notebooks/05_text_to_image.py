@@ -29,7 +29,7 @@
 # | `cpu` | everything, 60 steps of training; results of longer trainings come from files | 33 s |
 # | `gpu` | the same, 2,000 steps | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebook 02 (the swap, the losses) and 04 (which blocks a student loses).
 #

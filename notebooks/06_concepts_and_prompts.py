@@ -27,7 +27,7 @@
 # | `cpu` | everything, 40 steps of training; results of longer trainings come from files | 18 s |
 # | `gpu` | the same, 2,000 steps | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebooks 02 (the swap) and 05 (mini-SD, its sentences, $\mathcal D$ and $\mathcal C$); section 9 goes on where 03 (measured $p(t)$) stopped, section 10 where 04 (students cut from a teacher) did.
 #

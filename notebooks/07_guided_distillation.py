@@ -26,7 +26,7 @@
 # | `cpu` | everything, 60 steps of training; the finished student comes from a file | 29 s |
 # | `gpu` | the same, 2,000 steps | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebook 01 (guidance, $v$, DDIM). Notation as there; $w$ = guidance_scale − 1, so that $w = 0$ is no guidance.
 #

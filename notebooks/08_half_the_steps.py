@@ -26,7 +26,7 @@
 # | `cpu` | everything, one halving trained live for 60 steps; the finished students come from files | 27 s |
 # | `gpu` | the same, 2,000 steps | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebooks 01 (DDIM) and 07 (the network that takes $w$).
 #

@@ -26,7 +26,7 @@
 # | `cpu` | everything, 40 steps of training; the finished networks come from files | 34 s |
 # | `gpu` | the same, 2,000 steps | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebooks 01 (DDIM), 07 (the network that takes $w$) and 08 (halving).
 #

@@ -200,7 +200,7 @@ for name in ("B-Tiny", "C-Micro"):
 # ## 6 · Were these the right blocks?
 #
 # A claim about trained networks has to be tested on one. SD's weights are a download; our digits' teacher is here, and its anatomy is similar: three levels of two residual blocks, without attention. So: take one residual block at a time out of the *trained* teacher
-# (what it adds is left away; what it passes through stays), and see how much worse the prediction of $v$ gets.
+# (what it adds is left out; what it passes through stays), and see how much worse the prediction of $v$ gets.
 
 # %%
 from rcedu.data import mnist, to_pixels

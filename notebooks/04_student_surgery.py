@@ -191,7 +191,7 @@ for name in ("B-Tiny", "C-Micro"):
     pairs = feature_pairs(students[name], teacher)
     widths = feature_widths(pairs, students[name], teacher)
     lines = [f"| `{p.teacher}` | `{p.student}` | {a} → {b} |" for p, (a, b) in zip(pairs, widths, strict=True)]
-    display(Markdown(f"**{name}**\n\n| teacher | student | channels |\n|---|---|---|\n" + "\n".join(lines)))
+    display(Markdown(f"**{name}**\n\n| teacher | student | channels, student → teacher |\n|---|---|---|\n" + "\n".join(lines)))
 
 # %% [markdown]
 # For narrow students the papers inherit nothing: a layer of half the width cannot take over the teacher's. It can take a *slice* of it, though, and notebook 02 measured on digits what that brings (a great deal).

@@ -26,7 +26,7 @@
 # | `cpu` | everything, one halving trained live for 60 steps; the tables and the finished networks come from files | 14 s |
 # | `gpu` | the same, 2,000 steps | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebooks 02 (the unseen digit), 04 (block students, MACs), 07 (stage 1) and 08 (stage 2).
 #

@@ -211,6 +211,11 @@ class SchedulePanel(_Panel):
         )
 
 
+def _a(digit: int) -> str:
+    """'a 7', 'an 8'."""
+    return f"{'an' if digit == 8 else 'a'} {digit}"
+
+
 class DenoisingPanel(_Panel):
     """Source, noisy picture and what it was denoised to, with the judge's reading: one row a setting."""
 
@@ -247,7 +252,7 @@ class DenoisingPanel(_Panel):
         for picture, image in zip(pictures, images, strict=True):
             picture.set_data(image[0].numpy())
         c = int(frames.c[source])
-        texts = (f"source: a {c}", f"noised to t = {frames.times[time]}", f"denoised as a {asked}")
+        texts = (f"source: {_a(c)}", f"noised to t = {frames.times[time]}", f"denoised as {_a(asked)}")
         for title, text in zip(titles, texts, strict=True):
             title.set_text(text)
         for digit, bar in enumerate(bars):
@@ -260,8 +265,8 @@ class DenoisingPanel(_Panel):
         probabilities = frames.probabilities[time, source, asked]
         c = int(frames.c[source])
         return (
-            f"A {c}, noised to t = {frames.times[time]} and denoised as a {asked}: the judge gives {c} "
-            f"{probabilities[c]:.0%} and {asked} {probabilities[asked]:.0%}, and reads a {int(probabilities.argmax())}."
+            f"{_a(c).capitalize()}, noised to t = {frames.times[time]} and denoised as {_a(asked)}: the judge gives {c} "
+            f"{probabilities[c]:.0%} and {asked} {probabilities[asked]:.0%}, and reads {_a(int(probabilities.argmax()))}."
         )
 
 

@@ -97,13 +97,18 @@ def choose(tables: dict[str, dict], table: str, only: tuple[str, ...] = ()) -> d
 def finished(folder: Path, run, apart: tuple[str, ...] = ()) -> dict | None:
     """The result in a folder, None if there is none yet. UsageError when it is another run's.
 
+    Settings that are younger than the result count as their defaults.
+
     apart  fields of the run in which the two may differ
     """
     path = Path(folder) / "result.json"
     if not path.exists():
         return None
     result = read_json(path)
-    ours, theirs = json.loads(json.dumps(asdict(run))), result.get("run", {})  # as it was stored: tuples are lists
+    theirs = _with_defaults(run, result["run"]) if "run" in result else {}
+    ours, theirs = (
+        json.loads(json.dumps(settings)) for settings in (asdict(run), theirs)
+    )  # as it was stored: tuples are lists
     if ours | dict.fromkeys(apart) != theirs | dict.fromkeys(apart):
         raise UsageError(f"{path} is the result of another run called {Path(folder).name}; delete it, or choose another folder")
     return result

@@ -106,9 +106,7 @@ def finished(folder: Path, run, apart: tuple[str, ...] = ()) -> dict | None:
         return None
     result = read_json(path)
     theirs = _with_defaults(run, result["run"]) if "run" in result else {}
-    ours, theirs = (
-        json.loads(json.dumps(settings)) for settings in (asdict(run), theirs)
-    )  # as it was stored: tuples are lists
+    ours, theirs = (json.loads(json.dumps(settings)) for settings in (asdict(run), theirs))  # as stored: tuples are lists
     if ours | dict.fromkeys(apart) != theirs | dict.fromkeys(apart):
         raise UsageError(f"{path} is the result of another run called {Path(folder).name}; delete it, or choose another folder")
     return result

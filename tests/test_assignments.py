@@ -97,6 +97,17 @@ def wrong_answers() -> list:
     return found
 
 
+def one_wrong(built: Path, source: str, name: str) -> tuple[dict, str, str]:
+    """The names of a solved notebook in which one answer is a wrong one; whose question that is; and what has to be said."""
+    answers = importlib.import_module(f"wrong_answers.{MODULES[source]}")
+    wrong, question = getattr(answers, name), name.split("__")[0]
+    space = answered(built / "autograder" / f"{source}.ipynb")
+    for needed, value in vars(answers).items():  # what the wrong one imports
+        space.setdefault(needed, value)
+    space[question] = types.FunctionType(wrong.__code__, space, question, wrong.__defaults__)
+    return space, question, wrong.__doc__
+
+
 def test_every_assignment_is_graded_here():
     assert list(MODULES) == list(SOURCES)
 
@@ -116,15 +127,11 @@ def test_right_answers_earn_full_marks(built, source):
 @pytest.mark.parametrize("source, name", wrong_answers())
 def test_a_wrong_answer_loses_its_question_and_is_told_why(built, source, name):
     """No other question is lost with it, though others use it; and other numbers find it too."""
-    module = MODULES[source]
-    answers = importlib.import_module(f"wrong_answers.{module}")
-    wrong, question = getattr(answers, name), name.split("__")[0]
-    space = vars(answers) | answered(built / "autograder" / f"{source}.ipynb")  # what it imports, and what is right
-    space[question] = types.FunctionType(wrong.__code__, space, question, wrong.__defaults__)
-    complaints = lost(space, built / "autograder" / f"{source}.zip", importlib.import_module(f"rcedu.checks.{module}"))
+    space, question, said = one_wrong(built, source, name)
+    complaints = lost(space, built / "autograder" / f"{source}.zip", importlib.import_module(f"rcedu.checks.{MODULES[source]}"))
     assert list(complaints) == [question]
     assert len(complaints[question]) == 1 + len(hidden_tests(built / "autograder" / f"{source}.zip")[question])
-    assert wrong.__doc__ in complaints[question][0]
+    assert said in complaints[question][0]
 
 
 @pytest.mark.parametrize("source", SOURCES)

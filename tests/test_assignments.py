@@ -270,22 +270,61 @@ def test_what_is_handed_out_opens_in_any_jupyter(built, source):
         }
 
 
-@pytest.mark.parametrize(
-    "source, module", [(source, module) for source, module in MODULES.items() if module.startswith("stage")]
-)
-def test_who_is_stuck_trains_with_given_answers_and_keeps_own_ones(built, source, module, monkeypatch, capsys):
-    """So the question that a person reads can be answered; and the notebook's own answers are graded as they are."""
+def with_given_answers(path: Path, space: dict, monkeypatch, stops: str) -> list:
+    """Run the cells that have the switch, which stop with what is said until it is on, and those after them: the figures."""
+    from rcedu import plots
+
+    figures, draw = [], plots.digit_grid
     monkeypatch.setenv("RCEDU_PRESET", "smoke")
-    space = answered(built / "student" / f"{source}.ipynb")
-    code = [cell.source for cell in cells(built / "student" / f"{source}.ipynb") if cell.cell_type == "code"]
-    first = next(i for i, cell in enumerate(code) if "GIVEN = False" in cell)
-    own = {question: space[question] for question in questions(built / "student" / f"{source}.ipynb")}
-    with pytest.raises(CheckFailed, match="still to be written"):
-        exec(code[first], space)
-    for cell in code[first:]:
+    monkeypatch.setattr(plots, "digit_grid", lambda *given, **named: figures.append(draw(*given, **named)))
+    code = [cell.source for cell in cells(path) if cell.cell_type == "code"]
+    switches = [i for i, cell in enumerate(code) if "GIVEN = False" in cell]
+    with pytest.raises(CheckFailed, match=stops):
+        for i in switches:
+            exec(code[i], space)
+    for cell in (*(code[i] for i in switches), *code[switches[-1] + 1 :]):
         exec(cell.replace("GIVEN = False", "GIVEN = True"), space)
-    assert "3 steps of training" in capsys.readouterr().out
+    return figures
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_who_is_stuck_goes_on_with_given_answers_and_keeps_own_ones(built, source, monkeypatch):
+    """So the question that a person reads can be answered, whatever is missing; and the notebook's own answers stay."""
+    path = built / "student" / f"{source}.ipynb"
+    space = answered(path)
+    own = {question: space[question] for question in questions(path)}
+    assert len(with_given_answers(path, space, monkeypatch, "still to be written")) == 1
     assert all(space[question] is answer for question, answer in own.items())
+
+
+@pytest.mark.parametrize("source, name", {param.values[0]: param for param in wrong_answers()}.values())
+def test_given_answers_save_no_point_of_a_wrong_one(built, source, name, monkeypatch):
+    """One mistake, in the last question that tests grade, which all figures need: there is a figure, and the point is lost."""
+    space, question, said = one_wrong(built, source, name)
+    assert len(with_given_answers(built / "autograder" / f"{source}.ipynb", space, monkeypatch, re.escape(said))) == 1
+    complaints = lost(space, built / "autograder" / f"{source}.zip", importlib.import_module(f"rcedu.checks.{MODULES[source]}"))
+    assert list(complaints) == [question]
+
+
+def test_an_answer_whose_cell_does_not_run_stops_nobody():
+    """It is not among the notebook's names at all."""
+    from rcedu.checks import noise, own_or_given
+
+    guided = noise.REFERENCE["guided"]
+    with pytest.raises(CheckFailed, match="velocity is not there: run its cell first"):
+        own_or_given(noise, ["guided", "velocity"], {"guided": guided}, given=False, variant=0)
+    assert own_or_given(noise, ["guided"], {"guided": guided}, given=False, variant=0).guided is guided
+    assert own_or_given(noise, ["velocity"], {}, given=True, variant=0).velocity is noise.REFERENCE["velocity"]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_is_given_is_right(source):
+    """Every question that tests grade has a right answer to give, and its check finds it right."""
+    module = importlib.import_module(f"rcedu.checks.{MODULES[source]}")
+    assert list(module.REFERENCE) == re.findall(r"# name: (\w+)\n# points: 1\n", SOURCES[source].read_text(encoding="utf-8"))
+    for student in (0, 5):
+        for question, right in module.REFERENCE.items():
+            getattr(module, question)(right, variant=student)
 
 
 def test_archives_install_the_package_where_gradescope_grades(built):

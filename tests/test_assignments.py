@@ -389,6 +389,58 @@ def test_what_was_graded_as_a_table(tmp_path):
         assert done.returncode == code and said in done.stdout + done.stderr and "Traceback" not in done.stderr
 
 
+def test_whose_number_a_notebook_has(built, tmp_path):
+    """Read out of the notebook, whatever else is in it, and told where it is the default or somebody else's."""
+    import subprocess
+    import sys
+
+    from rcedu.assignments import collect
+
+    graded, handed_in = tmp_path / "graded", tmp_path / "handed_in"
+    handed_in.mkdir()
+
+    def hand_in(name: str, *code: str, about: str = "") -> None:
+        (graded / name).mkdir(parents=True)
+        new = nbformat.v4
+        parts = [new.new_markdown_cell(about), *map(new.new_code_cell, code)]
+        nbformat.write(new.new_notebook(cells=parts), handed_in / f"{name}.ipynb")
+
+    given_out = cells(built / "student" / "1_noise_and_guidance.ipynb")
+    (default,) = (cell.source for cell in given_out if "STUDENT = 0" in cell.source)
+    said = {"untouched": "0: the default", "zero": "0: the default", "anna": "12: also ben, cem", "ben": "12: also anna, cem",
+            "cem": "12: also anna, ben", "dora": "7", "none": "no STUDENT in it", "quoted": "no whole number",
+            "twice": "more than one STUDENT in it", "broken": "no notebook that can be read",
+            "lost": "no notebook"}  # fmt: skip
+    hand_in("untouched", default)
+    hand_in("zero", "STUDENT=0", "STUDENT = 0  # 3")
+    hand_in("anna", default.replace("STUDENT = 0", "STUDENT = 12"), "def unfinished(:\n    STUDENT = 5", about="STUDENT = 4")
+    hand_in("ben", "%matplotlib inline\nSTUDENT=12 ; print(STUDENT)", "STUDENT == 3")
+    hand_in("cem", "raise SystemExit\n# STUDENT = 3\nSTUDENT\t=\t12\r\n")
+    hand_in("dora", "import pathlib; pathlib.Path('ran').touch()\nSTUDENT = 7")
+    hand_in("none", "x = 1")
+    hand_in("quoted", "STUDENT = '12'")
+    hand_in("twice", "STUDENT = 3", "STUDENT = 4")
+    for name in ("broken", "lost"):
+        (graded / name).mkdir()
+    (handed_in / "broken.ipynb").write_text('{"cells": 3}')
+    table = collect(graded, handed_in)
+    head, *lines = (line.split("\t") for line in table.split("\n"))
+    assert head == ["name", "points", "lost", "STUDENT"] and all(line[1:3] == ["NOT GRADED", ""] for line in lines)
+    assert {name: number for name, _, _, number in lines} == said
+
+    (tmp_path / "empty").mkdir()
+    for folder, code, told in (
+        ("handed_in", 0, table),
+        ("empty", 1, f"{tmp_path / 'empty'} holds none of the notebooks that were graded in {graded}, such as anna.ipynb"),
+        ("nowhere", 1, "holds none of the notebooks"),
+    ):
+        command = [sys.executable, "-m", "rcedu.assignments", str(graded), str(tmp_path / folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == code and told in done.stdout + done.stderr and "Traceback" not in done.stderr
+        assert code == 0 or done.stderr.count("\n") == 1
+    assert not (tmp_path / "ran").exists()
+
+
 def test_halves_may_be_rounded_either_way():
     """round() takes 62.5 to 62, where many learned 63; over a jump that is no mistake."""
     from rcedu.checks import stage_2

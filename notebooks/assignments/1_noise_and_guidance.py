@@ -491,4 +491,4 @@ plots.digit_grid(images.view(6, 10, 1, 28, 28), row_labels=labels, col_labels=[s
 # # END QUESTION
 
 # %% [markdown]
-# **To hand in**: run all cells from the top (*Kernel, Restart and run all*), see that every check says *right*, and hand in this notebook as a file.
+# **To hand in**: run all cells from the top (*Kernel, Restart and run all*), see that every check says *right*, and hand in this notebook as a file. A check that says *Not yet* ends that run: select the cell below it, and run that one and all below, so that your figure is there.

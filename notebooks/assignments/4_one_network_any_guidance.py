@@ -413,4 +413,4 @@ plots.digit_grid(torch.stack([model.sample(x_T, c, w=4.0, steps=25) for model in
 # # END QUESTION
 
 # %% [markdown]
-# **To hand in**: run all cells from the top (*Kernel, Restart and run all*), see that every check says *right*, and hand in this notebook as a file.
+# **To hand in**: run all cells from the top (*Kernel, Restart and run all*), see that every check says *right*, and hand in this notebook as a file. A check that says *Not yet* ends that run: select the cell below it, and run that one and all below, so that your figure is there.

@@ -182,7 +182,7 @@ length = {"smoke": 3, "cpu": 60, "gpu": 2000}[preset()]
 run = budget("digits", preset(), guidance_steps=length)
 mine, losses = train_stage(run, stages(run)[0], digits, progress="stage 1")
 with torch.no_grad():  # one batch for both, on which neither was trained
-    before, after = (float(step(model, Draw(seed=1, step=0, batch_size=256))["guidance"]) for model in (student, mine))
+    before, after = (float(step(model, Draw(seed=1, step=0, batch_size=256, device=model.device))["guidance"]) for model in (student, mine))
 print(f"loss on one fixed batch of 256: {before:.4f} before, {after:.4f} after {length} steps")
 plots.loss_curves({r"$\mathcal{L}_1$": losses}, ylabel=r"$\mathcal{L}_1$")
 
@@ -273,7 +273,8 @@ pictures = CaptionedPictures()
 run = budget("mini-sd", preset(), guidance_steps=3)
 little, _ = train_stage(run, stages(run)[0], pictures)
 with torch.no_grad():
-    little.unet.time_embedding.cond_proj.weight.normal_(std=0.05, generator=torch.Generator().manual_seed(0))
+    hears_w = little.unet.time_embedding.cond_proj.weight
+    hears_w.copy_(0.05 * torch.randn(hears_w.shape, generator=torch.Generator().manual_seed(0)))
 texts, w = ["an orange three on a navy background", "a slanted white seven on a purple background"], 6.5
 noise = little.noise(len(texts), seed=1)
 with tempfile.TemporaryDirectory() as folder:

@@ -71,12 +71,8 @@ def activation_bytes(unet, size: int = 64, tokens: int = 77) -> int:
             kept[storage._cdata] = (storage.nbytes(), storage)
         return tensor
 
-    inputs = {
-        key: value.to(unet.dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
-        for key, value in example_inputs(unet, size, tokens).items()
-    }
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), torch.enable_grad():
-        unet(**inputs)
+        unet(**example_inputs(unet, size, tokens))
     return sum(count for count, _ in kept.values())
 
 

@@ -68,8 +68,9 @@ class Autoencoder(nn.Module):
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> Tensor:
         """Pixels in [-1, 1] -> latents: the mean of the encoder's Gaussian, on the pixels' device."""
-        parts = [self.vae.encode(part.to(self.vae.dtype)).latent_dist.mean for part in pixels.split(self.batch_size)]
-        return torch.cat(parts).float() * self.vae.config.scaling_factor
+        there = pixels.split(self.batch_size)
+        parts = [self.vae.encode(part.to(self.vae.device, self.vae.dtype)).latent_dist.mean for part in there]
+        return torch.cat(parts).to(pixels.device, torch.float32) * self.vae.config.scaling_factor
 
     @torch.no_grad()
     def decode(self, x0: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from rcedu.cache import Cache
+from rcedu.cache import Cache, place_among_ranks
 from rcedu.captioned_digits import all_attributes, is_held_out, prompts, read_prompts
 from rcedu.codecs import PixelShuffle
 from rcedu.conditions import labels_without
@@ -61,8 +61,9 @@ class Domain:
     def draw(
         self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str = "deterministic", seed: int = 10_000
     ) -> Tensor:
-        """Pictures of what is `asked`, the same noise for every model."""
+        """Pictures of what is `asked`, the same noise for every model. Moves the model to the GPU where there is one."""
         c = self.conditions(count)
+        model.to(place_among_ranks().device)
         return model.sample(model.noise(count, seed), c, w=w, steps=steps, **sampler_settings(sampler, seed))
 
 

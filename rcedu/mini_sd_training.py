@@ -94,7 +94,7 @@ def whiten(vae: AutoencoderKL, pixels: Tensor) -> None:
     """
     quant, post = vae.quant_conv, vae.post_quant_conv
     n = vae.config.latent_channels
-    z = torch.cat([quant(vae.encoder(part))[:, :n] for part in pixels.split(500)])
+    z = torch.cat([quant(vae.encoder(part.to(vae.device)))[:, :n] for part in pixels.split(500)])
     z = z.transpose(0, 1).flatten(1).double()  # (n, N h w)
     mean, covariance = z.mean(dim=1), z.cov()
     values, vectors = torch.linalg.eigh(covariance)

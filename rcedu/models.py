@@ -182,7 +182,8 @@ class DiffusionModel(nn.Module):
             raise
         except (OSError, ValueError) as error:
             raise UsageError(f"the model in {folder} cannot be read ({str(error).splitlines()[0]})") from error
-        return cls(unet, scheduler, PromptEncoder(tokenizer, text_encoder), Autoencoder(vae))
+        # 32 bits throughout: some versions of the libraries keep the precision of the file
+        return cls(unet, scheduler, PromptEncoder(tokenizer, text_encoder), Autoencoder(vae)).float()
 
 
 # what a stock pipeline wants to read in model_index.json beside the parts that we write

@@ -158,7 +158,8 @@ def distil(
     if run.gradient_checkpointing:
         student.unet.enable_gradient_checkpointing()
     if run.mixed_precision != "no" and torch.cuda.is_available():
-        model.to(torch.bfloat16 if run.mixed_precision == "bf16" else torch.float16)  # the student is cut in 32 bits above
+        # the student was cut in 32 bits above; the text encoder and the codec, which it shares, stay in 32 as well
+        model.unet.to(torch.bfloat16 if run.mixed_precision == "bf16" else torch.float16)
     trainee = DistilledStudent(student, model)
     rows, state = torch.arange(len(cache)), place_among_ranks()
     step = distillation_step(model, trainee, cache, rows, strangers, p, null_probability=run.null_probability, task=run.task)

@@ -30,12 +30,14 @@ def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None
     at_least(1, batch_size=batch_size)
     make_task = benchmark.TASKS[size] if batch_size is None else partial(benchmark.TASKS[size], batch_size)
     found = {"steps": benchmark.against_the_usual_way(make_task, rounds, watch=partial(tqdm, desc="races"))}
+    command = command_line("bench", size=size, rounds=rounds, batch_size=batch_size)
+    path = out or runs_folder() / f"bench-{size}.json"
+    write_result(path, command, found)  # the races took longest: whatever fails below, they are kept
     if size == "sd-v1.4":
         found["gpu"] = benchmark.gpu_figures(make_task())
     if size == "mini-sd":
         found["sampling"] = latencies(rounds=max(2, rounds // 2))
-    command = command_line("bench", size=size, rounds=rounds, batch_size=batch_size)
-    write_result(out or runs_folder() / f"bench-{size}.json", command, found)
+    write_result(path, command, found)
     print(plain_table(benchmark.steps_table(found["steps"])))
     for name, value in found.get("gpu", {}).items():
         print(f"{name}: {value:.3g}")

@@ -1,5 +1,7 @@
 """The UNets of Stable Diffusion v1.4, v2 and XL from their published configs: anatomy without weights, to count and cut."""
 
+from functools import partial
+
 import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
@@ -34,18 +36,18 @@ def unet(name: str, device: torch.device | str = "meta") -> UNet2DConditionModel
 
 
 def example_inputs(unet: UNet2DConditionModel, size: int, tokens: int = 77) -> dict[str, Tensor]:
-    """Inputs of one picture for any of these UNets, on its device: latents of `size` x `size` and `tokens` text tokens."""
-    config = unet.config
+    """Inputs of one picture for any of these UNets, on its device, in its precision: `size` x `size` latents, `tokens` long."""
+    config, zeros = unet.config, partial(torch.zeros, dtype=unet.dtype)
     with torch.device(unet.device):
         inputs = {
-            "sample": torch.zeros(1, config.in_channels, size, size),
+            "sample": zeros(1, config.in_channels, size, size),
             "timestep": torch.zeros(1, dtype=torch.long),
-            "encoder_hidden_states": torch.zeros(1, tokens, config.cross_attention_dim),
+            "encoder_hidden_states": zeros(1, tokens, config.cross_attention_dim),
         }
         if config.addition_embed_type == "text_time":
             pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
-            inputs["added_cond_kwargs"] = {"text_embeds": torch.zeros(1, pooled), "time_ids": torch.zeros(1, 6)}
+            inputs["added_cond_kwargs"] = {"text_embeds": zeros(1, pooled), "time_ids": zeros(1, 6)}
         if config.class_embed_type == "projection":
             inputs["encoder_hidden_states"] = None
-            inputs["class_labels"] = torch.zeros(1, config.projection_class_embeddings_input_dim)
+            inputs["class_labels"] = zeros(1, config.projection_class_embeddings_input_dim)
     return inputs

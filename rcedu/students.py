@@ -27,11 +27,12 @@ _PER_LEVEL = (
 
 
 def _fresh(unet: UNet2DConditionModel, **changes) -> UNet2DConditionModel:
-    """A UNet of the same config but for `changes`, with fresh weights, on the same device."""
+    """A UNet of the same config but for `changes`, on the same device. Its fresh weights are the same wherever that is."""
     # names with an underscore are diffusers' own notes, one of which makes from_config prefer its defaults to ours
     config = {key: value for key, value in unet.config.items() if not key.startswith("_")}
-    with torch.device(next(unet.parameters()).device):
-        return UNet2DConditionModel.from_config(config | changes)
+    device = next(unet.parameters()).device
+    with torch.device("meta" if device.type == "meta" else "cpu"):
+        return UNet2DConditionModel.from_config(config | changes).to(device)
 
 
 def remove_blocks(unet: UNet2DConditionModel, size: str) -> UNet2DConditionModel:

@@ -5,7 +5,7 @@ import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -180,7 +180,9 @@ def fit(
         disable=progress is None or not accelerator.is_main_process,
     )  # fmt: skip
     trainee.train()
-    with bar, _sigterm_flag() as asked_to_stop:
+    with bar, _sigterm_flag() as asked_to_stop, ExitStack() as afterwards:
+        # what mixed precision does to `forward` ends with the training
+        afterwards.callback(accelerator.unwrap_model, wrapped, keep_fp32_wrapper=False)
         for step in range(start, steps):
             rate = learning_rate(step, steps=steps, peak=lr, warmup=warmup, decay=decay)
             for group in optimizer.param_groups:

@@ -63,7 +63,7 @@ def test_macs_of_one_convolution():
         def __init__(self):
             super().__init__()
             self.convolution = torch.nn.Conv2d(4, 8, 3, padding=1)
-            self.config, self.device = unet("SD v1.4").config, torch.device("cpu")
+            self.config, self.device, self.dtype = unet("SD v1.4").config, torch.device("cpu"), torch.float32
 
         def forward(self, sample, **_):
             return self.convolution(sample)
@@ -72,6 +72,7 @@ def test_macs_of_one_convolution():
     with torch.device("meta"):
         small = digit_unet()
     assert macs(small, size=14).layers > 0 and macs(small, size=14).attention == 0
+    assert macs(small.to(torch.bfloat16), size=14) == macs(small.float(), size=14)
 
 
 @pytest.mark.parametrize("model", ["SD v1.4", "SD v2", "SDXL"])

@@ -123,7 +123,7 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | **1 · things** | `data`, `conditions`, `codecs`, `models`, `classifier` | digits; labels and sentences; pixels and latents; a model as one object; the judge |
 # | | `captioned_digits`, `attribute_judge`, `pools`, `prompt_writers` | digits in colour and their captions; who reads them; prompts by the million, or made up (notebook 05) |
 # | | `students`, `stable_diffusion` | surgery: remove blocks, narrow channels, add an input for $w$, inherit weights; SD's UNets without weights |
-# | | `cache`, `files` | the teacher's samples on disk; whole files or none |
+# | | `cache`, `files`, `ranks` | the teacher's samples on disk; whole files or none; which process this is |
 # | **2 · running** | `training`, `checkpoints`, `distillation`, `guided_distillation` | `fit`; resuming; the steps it repeats |
 # | | `recipes`, `strokes`, `unseen_digit` | what ships; thin and thick digits; the experiment of notebook 02 |
 # | | `mini_sd`, `mini_sd_anatomy`, `mini_sd_training`, `mini_sd_making`, `images` | a Stable Diffusion that ships; how it is made; pictures in a folder (notebook 05) |

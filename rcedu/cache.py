@@ -10,11 +10,11 @@ import json
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
-from accelerate.utils import gather_object, parse_flag_from_env
+from accelerate.utils import gather_object
 from torch import Tensor
 
 from rcedu.files import UsageError, load_tensors, read_json, save_tensors, sha256, write_json
+from rcedu.ranks import place_among_ranks
 
 MANIFEST = "manifest.json"
 
@@ -25,15 +25,6 @@ def _digest(value) -> str:
 
 def _shard_name(index: int, codec) -> str:
     return f"shard-{index:05d}{codec.suffix}"
-
-
-def place_among_ranks() -> PartialState:
-    """Which of the processes that torchrun or accelerate started this is, and on which device it computes.
-
-    That is a GPU of NVIDIA's (or AMD's) where torch sees one, and else the CPU: Apple's has no 64-bit numbers, and nobody has
-    tried it here. ACCELERATE_USE_CPU=false or true decides otherwise.
-    """
-    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU", default=not torch.cuda.is_available()))
 
 
 def shard_seed(seed: int, index: int) -> int:

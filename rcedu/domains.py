@@ -5,7 +5,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from rcedu.cache import Cache, place_among_ranks
+from rcedu.cache import Cache
 from rcedu.captioned_digits import all_attributes, is_held_out, prompts, read_prompts
 from rcedu.codecs import PixelShuffle
 from rcedu.conditions import labels_without
@@ -14,6 +14,7 @@ from rcedu.metrics import FeatureFID, spread
 from rcedu.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.models import DiffusionModel
 from rcedu.pools import PromptPool
+from rcedu.ranks import place_among_ranks
 from rcedu.recipes import Shipped
 from rcedu.sampling import consistency, stochastic
 from rcedu.strokes import load_strokes, stroke_digits, thickness

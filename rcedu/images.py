@@ -11,10 +11,11 @@ from torchmetrics.image.inception import InceptionScore
 from torchvision.transforms.v2.functional import pil_to_tensor, resize
 from tqdm.auto import tqdm
 
-from rcedu.cache import place_among_ranks, shard_seed
+from rcedu.cache import shard_seed
 from rcedu.files import UsageError, atomic_path, read_json, write_json
 from rcedu.metrics import clip_score
 from rcedu.models import DiffusionModel
+from rcedu.ranks import place_among_ranks
 
 LIST = "prompts.json"
 SUFFIXES = {".png", ".jpg", ".jpeg"}

@@ -5,7 +5,6 @@ from pathlib import Path
 from diffusers import AutoencoderKL
 from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer
 
-from rcedu.cache import place_among_ranks
 from rcedu.captioned_digits import IMAGE_SIZE
 from rcedu.codecs import Autoencoder
 from rcedu.conditions import PromptEncoder
@@ -22,6 +21,7 @@ from rcedu.mini_sd_training import (
     train_mini_teacher,
 )
 from rcedu.provenance import command_line, write_result
+from rcedu.ranks import place_among_ranks
 from rcedu.recipes import preset
 
 

@@ -8,10 +8,10 @@ import torch
 import tyro
 from tqdm.auto import tqdm
 
-from rcedu.cache import place_among_ranks
 from rcedu.data import data_folder, runs_folder
 from rcedu.files import UsageError, at_least
 from rcedu.provenance import command_line, write_result
+from rcedu.ranks import place_among_ranks
 from rcedu.schedules import CHOICES, measured_file, schedule
 from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS
 from rcedu.training import DECAYS, fit_to_the_end

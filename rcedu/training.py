@@ -16,9 +16,9 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from rcedu.cache import place_among_ranks
 from rcedu.checkpoints import load_checkpoint, save_checkpoint, stored_losses
 from rcedu.files import UsageError
+from rcedu.ranks import place_among_ranks
 
 
 class Draw:

@@ -12,7 +12,7 @@ RINGS = [
     {"noise", "random_conditioning", "losses", "guidance", "sampling", "progressive"},
     {
         "files", "data", "conditions", "codecs", "models", "classifier", "students", "stable_diffusion", "cache",
-        "captioned_digits", "attribute_judge", "pools", "prompt_writers",
+        "captioned_digits", "attribute_judge", "pools", "prompt_writers", "ranks",
     },
     {
         "training", "checkpoints", "metrics", "distillation", "guided_distillation", "recipes", "unseen_digit", "report",

@@ -413,7 +413,7 @@ def test_without_a_gpu_it_computes_on_the_cpu_though_there_be_another_accelerato
     """On Apple silicon, which accelerate would take, and which has no 64-bit numbers; in a process that has no state yet."""
     code = (
         "import accelerate.state, torch; accelerate.state.is_mps_available = lambda *args, **settings: True;"
-        "from accelerate import Accelerator; from rcedu.cache import place_among_ranks;"
+        "from accelerate import Accelerator; from rcedu.ranks import place_among_ranks;"
         "torch.cuda.is_available() or print(place_among_ranks().device, Accelerator().device)"
     )
     ours = {key: value for key, value in os.environ.items() if not key.startswith("ACCELERATE")}

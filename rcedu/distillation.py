@@ -5,16 +5,30 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from rcedu.files import UsageError
 from rcedu.losses import Projections, capture, distance_weight, feature_kd, output_kd, task_loss
 from rcedu.models import DiffusionModel, with_unet
 from rcedu.noise import alpha_sigma, q_sample, training_target
 from rcedu.random_conditioning import drop_condition, randomize
-from rcedu.students import BLOCK_STUDENTS, feature_pairs, feature_widths, init_from_teacher, narrow_channels, remove_blocks
+from rcedu.students import (
+    BLOCK_STUDENTS,
+    CHANNEL_STUDENTS,
+    feature_pairs,
+    feature_widths,
+    init_from_teacher,
+    narrow_channels,
+    remove_blocks,
+)
 from rcedu.training import Draw, Samples, StepFunction
 
 
 def make_student(teacher: DiffusionModel, student: str, teacher_init: bool, seed: int) -> DiffusionModel:
-    """The untrained student: surgery on the teacher's UNet, then random or inherited weights."""
+    """The untrained student: surgery on the teacher's UNet, then random or inherited weights.
+
+    student  of BLOCK_STUDENTS or CHANNEL_STUDENTS; UsageError for another.  Seeds torch's generator with `seed`
+    """
+    if student not in (*BLOCK_STUDENTS, *CHANNEL_STUDENTS):
+        raise UsageError(f"unknown student {student!r}; choose from {', '.join((*BLOCK_STUDENTS, *CHANNEL_STUDENTS))}")
     torch.manual_seed(seed)
     cut = remove_blocks if student in BLOCK_STUDENTS else narrow_channels
     unet = cut(teacher.unet, student)

@@ -172,7 +172,7 @@ print(inspect.getsource(p_exponential))
 # | $f^l_{\mathcal T}$ | `f_T` | the output of layer $l$ of the teacher |
 # | $\mathcal L$ | `loss` | a loss; $\lVert\cdot\rVert^2$ is a mean over pixels and channels, unless said otherwise |
 # | $\tau$, $\Delta(t)$ | `sensitivity` | in 03: a time that an integral runs over; how far the prediction of $\varepsilon$ moves, in the mean, when $c$ is replaced by a stranger |
-# | $\mu$, $\varsigma$ | `mu`, `spread` | in 03 and 08: mean and standard deviation of Gaussian data, where everything is known (03's code: `means`, `rho`) |
+# | $\mu$, $\varsigma$ | `mu`, `spread` | in 03 and 08: mean and standard deviation of Gaussian data, where everything is known (03's code: `means`) |
 # | $\lambda_t$, $\omega$ | `space` | in 07 and 08: $\log(\alpha_t^2/\sigma_t^2)$, and a weight that depends on it |
 # | $z_t$, $\tilde x$, $\rho$ | `z_t`, `one_step_target` | in 08 and 09: $x_t$ as papers on distillation write it; the prediction that takes one step where two of the teacher end; $\alpha/\sigma$ |
 # | $s$, $k$ | `one_step_target` | in 08: the noise level $\sigma/\alpha$; in $\tilde x$ the share of the teacher's second prediction (the paper's $s$ and $k$ are two times of the grid) |

@@ -159,7 +159,7 @@ panel.figure
 # ## 2 · Two distributions merge
 #
 # When is a noisy picture of a 7 a *sensible* input for the condition 8? When noisy 8s look just like it: when the distributions $p(x_t \mid c)$ and $p(x_t \mid \tilde c)$ of the own and of the stranger's condition overlap. For Gaussian mixtures everything is known
-# exactly, because noise keeps a Gaussian Gaussian: $\mathcal N(\mu, \varsigma^2)$ becomes $\mathcal N(\alpha_t\mu,\; \alpha_t^2 \varsigma^2 + \sigma_t^2)$ (in the code $\varsigma$ is `rho`).
+# exactly, because noise keeps a Gaussian Gaussian: $\mathcal N(\mu, \varsigma^2)$ becomes $\mathcal N(\alpha_t\mu,\; \alpha_t^2 \varsigma^2 + \sigma_t^2)$.
 
 # %%
 from torch.distributions import Categorical, MixtureSameFamily, Normal
@@ -169,11 +169,11 @@ from rcedu.noise import alpha_sigma
 alpha, sigma = (x.flatten() for x in alpha_sigma(teacher.scheduler, torch.arange(T), dtype=torch.float64))  # (T,) each
 
 
-def mixture(means: list[float], t: int, rho: float = 0.3) -> MixtureSameFamily:
+def mixture(means: list[float], t: int, spread: float = 0.3) -> MixtureSameFamily:
     """p(x_t | c) on a line: equal Gaussians around `means`, noised to t."""
     means = torch.tensor(means, dtype=torch.float64)
-    spread = (alpha[t] ** 2 * rho**2 + sigma[t] ** 2).sqrt()
-    return MixtureSameFamily(Categorical(torch.ones(len(means))), Normal(alpha[t] * means, spread))
+    noisy_spread = (alpha[t] ** 2 * spread**2 + sigma[t] ** 2).sqrt()
+    return MixtureSameFamily(Categorical(torch.ones(len(means))), Normal(alpha[t] * means, noisy_spread))
 
 
 own, stranger = [-2.0, -0.7, 0.3], [0.9, 2.0]  # where the pictures of c and of c_tilde sit
@@ -201,11 +201,11 @@ plane = torch.stack(torch.meshgrid(grid, grid, indexing="ij"), dim=-1)  # (120, 
 centres = {"c": [[-1.8, -1.0], [-1.2, 1.4], [-0.3, -1.8]], "c_tilde": [[1.6, 1.2], [1.9, -0.8]]}
 
 
-def plane_density(means: list[list[float]], t: int, rho: float = 0.35) -> torch.Tensor:
+def plane_density(means: list[list[float]], t: int, spread: float = 0.35) -> torch.Tensor:
     """p(x_t | c) on the plane, (120, 120)."""
     means = alpha[t] * torch.tensor(means, dtype=torch.float64)
-    spread = (alpha[t] ** 2 * rho**2 + sigma[t] ** 2).sqrt().expand_as(means)
-    return MixtureSameFamily(Categorical(torch.ones(len(means))), Independent(Normal(means, spread), 1)).log_prob(plane).exp()
+    noisy_spread = (alpha[t] ** 2 * spread**2 + sigma[t] ** 2).sqrt().expand_as(means)
+    return MixtureSameFamily(Categorical(torch.ones(len(means))), Independent(Normal(means, noisy_spread), 1)).log_prob(plane).exp()
 
 
 def frame(t: int):

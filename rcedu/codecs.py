@@ -68,9 +68,9 @@ class Autoencoder(nn.Module):
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> Tensor:
         """Pixels in [-1, 1] -> latents: the mean of the encoder's Gaussian, on the pixels' device."""
-        there = pixels.split(self.batch_size)
-        parts = [self.vae.encode(part.to(self.vae.device, self.vae.dtype)).latent_dist.mean for part in there]
-        return torch.cat(parts).to(pixels.device, torch.float32) * self.vae.config.scaling_factor
+        parts = (part.to(self.vae.device, self.vae.dtype) for part in pixels.split(self.batch_size))
+        z = torch.cat([self.vae.encode(part).latent_dist.mean for part in parts]).to(pixels.device, torch.float32)
+        return z * self.vae.config.scaling_factor
 
     @torch.no_grad()
     def decode(self, x0: Tensor) -> Tensor:

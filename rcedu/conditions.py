@@ -121,7 +121,7 @@ class PromptEncoder(nn.Module):
     @torch.no_grad()
     def unet_inputs(self, c: Tensor) -> dict[str, Tensor]:
         """c (B, L) -> {"encoder_hidden_states": (B, L, D)}."""
-        return {"encoder_hidden_states": self.text_encoder(c)[0]}
+        return {"encoder_hidden_states": self.text_encoder(c.to(self.text_encoder.device))[0]}
 
     @property
     def settings(self) -> dict:

@@ -158,9 +158,11 @@ class JumpPicture(NamedTuple):
 def jump_picture(model: DiffusionModel, z_t: Tensor, c: Tensor, w: float, jump: Jump, every: int = 5) -> JumpPicture:
     """What two DDIM steps of a model do over a jump, and what its steps of `every` timesteps would have done.
 
-    z_t (1, C, H, W) at jump.t (1,);  c (1, ...)
+    z_t (1, C, H, W) at jump.t (1,);  c (1, ...);  all on any device
     """
     predict, scheduler = model.predictor(c, w), model.scheduler
+    z_t, *jump = (x.to(model.device) for x in (z_t, *jump))
+    jump = Jump(*jump)
     z_next, (first, second) = two_steps(predict, z_t, jump, scheduler)
     x_tilde = one_step_target(first, second, jump, scheduler)
     z_mid, _ = ddim_step(z_t, predict(z_t, jump.t), jump.t, jump.t_mid, scheduler)
@@ -178,7 +180,7 @@ def jump_picture(model: DiffusionModel, z_t: Tensor, c: Tensor, w: float, jump: 
     fine, z = [points[0]], z_t
     grid = [*range(int(jump.t), int(jump.t_next), -every), int(jump.t_next)]
     for t, t_next in pairwise(grid):
-        now, then = torch.tensor([t]), torch.tensor([t_next])
+        now, then = (torch.tensor([x], device=model.device) for x in (t, t_next))
         z, _ = ddim_step(z, predict(z, now), now, then, scheduler)
         fine.append(place(z, then))
     s, height = (torch.tensor(x) for x in zip(*points, strict=True))

@@ -57,6 +57,11 @@ def confusion(judge: DigitClassifier, images: Tensor, asked: Tensor) -> Tensor:
     return torch.bincount(10 * asked + read, minlength=100).view(10, 10)
 
 
+def _features(judge: Judge, images: Tensor) -> Tensor:
+    """(B, 128) on the CPU, wherever the judge is: one that was just trained is on the GPU."""
+    return judge.features(images.to(next(judge.parameters()).device)).cpu()
+
+
 class _Features(torch.nn.Module):
     """The judge's 128 features in the form torchmetrics wants an extractor."""
 
@@ -65,7 +70,7 @@ class _Features(torch.nn.Module):
         self.judge, self.num_features = judge.eval(), judge.num_features
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.judge.features(images)
+        return _features(self.judge, images)
 
 
 class FeatureFID:
@@ -100,7 +105,7 @@ def spread(judge: DigitClassifier, images: Tensor, labels: Tensor) -> float:
 
     images (N, 1, 28, 28) uint8, labels (N,), at least two of each that occurs. Compare with that of real pictures.
     """
-    features = torch.cat([judge.features(part) for part in images.split(1000)])
+    features = torch.cat([_features(judge, part) for part in images.split(1000)])
     return float(torch.stack([features[labels == label].var(dim=0).sum() for label in labels.unique()]).mean())
 
 
@@ -110,7 +115,7 @@ def inception_score(judge: AttributeJudge, images: Tensor) -> float:
     1: all alike, or none readable; 10: each digit clear and all equally often.  images (N, 3, 32, 32) uint8
     """
     digits = torch.nn.Module()
-    digits.num_features, digits.forward = 10, lambda x: judge(x)[0]
+    digits.num_features, digits.forward = 10, lambda x: judge(x.to(next(judge.parameters()).device))[0].cpu()
     score = InceptionScore(feature=digits, splits=1)
     with torch.no_grad():
         for part in images.split(1000):

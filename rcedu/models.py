@@ -60,7 +60,9 @@ class DiffusionModel(nn.Module):
         """
         if self.takes_w != (w is not None):
             raise ValueError("this network wants w, the guidance" if self.takes_w else "this network has no input for w")
-        condition = {key: None if x is None else x.to(self.unet.dtype) for key, x in self.conditions.unet_inputs(c).items()}
+        # a text encoder is shared with models that may be elsewhere, or in fewer bits
+        at = {"device": x_t.device, "dtype": self.unet.dtype}
+        condition = {key: None if x is None else x.to(**at) for key, x in self.conditions.unet_inputs(c).items()}
         if w is not None:
             condition["timestep_cond"] = w_embedding(w, self.unet.config.time_cond_proj_dim).to(self.unet.dtype)
         return self.unet(x_t.to(self.unet.dtype), t, **condition).sample.to(x_t.dtype)

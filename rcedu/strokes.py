@@ -51,11 +51,12 @@ def strokes_model(teacher: DiffusionModel) -> DiffusionModel:
     The vector of a label is the digit's, minus (thin) or plus (thick) half a vector that all thick ones share; so at the
     start it draws the digit for both.
     """
-    table = teacher.conditions.table.detach()
+    table = teacher.conditions.table.detach().cpu()
     conditions = LabelTable(num_labels=20, dim=teacher.conditions.dim)
     stroke = 0.5 * torch.randn(conditions.dim, generator=torch.Generator().manual_seed(0))
     conditions.table.data.copy_(torch.cat([table[:10] - stroke, table[:10] + stroke, table[10:]]))
-    return DiffusionModel(copy.deepcopy(teacher.unet).requires_grad_(True), teacher.scheduler, conditions, teacher.codec)
+    unet = copy.deepcopy(teacher.unet).requires_grad_(True)
+    return DiffusionModel(unet, teacher.scheduler, conditions.to(teacher.device), teacher.codec)
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
-# | `smoke` | everything, three steps of training | 13 s |
-# | `cpu` | everything, one halving trained live for 60 steps; the tables and the finished networks come from files | 14 s |
+# | `smoke` | everything, three steps of training | 15 s |
+# | `cpu` | everything, one halving trained live for 60 steps; the tables and the finished networks come from files | 18 s |
 # | `gpu` | the same, 2,000 steps | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-26 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebooks 02 (the unseen digit), 04 (block students, MACs), 07 (stage 1) and 08 (stage 2).
 #

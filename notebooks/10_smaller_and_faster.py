@@ -471,7 +471,7 @@ units = {"gmacs": "GMACs a picture, counted", "ms": "ms for ten pictures, measur
 pareto_picture({unit: [(way, N, cost[key], marks["fid"][0]) for _, way, N, marks, cost in latent_lines] for key, unit in units.items()}, base, ylabel="FID", top=30)
 
 # %% [markdown]
-# *Table and figure: as in section 6, with random conditioning inside. MACs are the UNet's; the time has the text encoder and the decoder as well. What has an FID above 30 is above the picture.*
+# *Figure: FID against what a picture costs, as in section 6, and above it the table, with random conditioning inside. MACs are the UNet's; the time has the text encoder and the decoder as well. What has an FID above 30 is above the picture.*
 #
 # **What it says.** The first finding holds here as well. Without random conditioning inside, networks of four steps draw sentences with *three* as asked in 28 to 46%, consistency in 19%, and it is stage 1 that loses them: 46% [40, 51] by its own network in four steps. With it, 79 to 96%, consistency 66%: a gain of 62 points [47, 78] for stage 2 in four steps and of 49 [38, 60] in one, and resolved in every line but that of stage 1's single step, which draws hardly anything as asked. Sentences without the word neither gain nor lose anything that is resolved, but that consistency in one step loses 13 points [6, 20].
 #

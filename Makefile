@@ -1,6 +1,7 @@
 # Everything here is also spelled out without make in README.md.
 PYTHON ?= python3
 VENV   ?= .venv
+TORCH  ?=
 BIN    := $(VENV)/bin
 
 .PHONY: help demo test test-colab test-oldest bench lab notebooks book assignments lint clean
@@ -14,11 +15,13 @@ help:
 	@echo "make book       the walk as a website, offline and searchable, from the notebooks as committed: dist/book"
 	@echo "make assignments  what a course hands out, and what grades it: dist/course"
 	@echo "make lint       ruff"
+	@echo "the first of these sets up $(VENV); with TORCH=cpu without GPU libraries, with PYTHON=python3.12 by that Python"
 
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] < (3, 14) else "rcedu needs Python 3.11 to 3.13; choose one: make demo PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(if $(TORCH),$(BIN)/python -m pip install --quiet torch torchvision --index-url https://download.pytorch.org/whl/$(TORCH))
 	$(BIN)/python -m pip install --quiet -e ".[dev,course]"
 	@touch $@
 

@@ -18,7 +18,7 @@
 #
 # A diffusion model makes pictures by removing noise, step by step, with a large network. *Distillation* makes that cheaper: a student network learns from a teacher network
 # to do the same with fewer parameters (**smaller**) or in fewer steps (**faster**). The notebooks teach *smaller* first, on digits that train in minutes and, through the same code,
-# on text-to-image models; then *faster* (07 and 08).
+# on text-to-image models; then *faster* (07 and 08), what few steps do to a picture that is there already (09), and both together (10).
 #
 # **Afterwards you will be able to** tell whether your machine is ready; find any equation of the walk in the package; and read the notation that all notebooks share.
 #
@@ -28,9 +28,9 @@
 # | `cpu` | everything | 8 s |
 # | `gpu` | everything | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
-# Words of the field, from *asked-digit accuracy* to *truncated SNR*: [glossary](glossary.md).
+# Words of the field: [glossary](glossary.md).
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
@@ -123,7 +123,7 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | **1 · things** | `data`, `conditions`, `codecs`, `models`, `classifier` | digits; labels and sentences; pixels and latents; a model as one object; the judge |
 # | | `captioned_digits`, `attribute_judge`, `pools`, `prompt_writers` | digits in colour and their captions; who reads them; prompts by the million, or made up (notebook 05) |
 # | | `students`, `stable_diffusion` | surgery: remove blocks, narrow channels, add an input for $w$, inherit weights; SD's UNets without weights |
-# | | `cache`, `files`, `ranks` | the teacher's samples on disk; whole files or none; which process this is, on which device |
+# | | `cache`, `files`, `ranks` | the teacher's samples on disk; whole files or none; which process this is |
 # | **2 · running** | `training`, `checkpoints`, `distillation`, `guided_distillation` | `fit`; resuming; the steps it repeats |
 # | | `recipes`, `strokes`, `unseen_digit` | what ships; thin and thick digits; the experiment of notebook 02 |
 # | | `mini_sd`, `mini_sd_anatomy`, `mini_sd_training`, `mini_sd_making`, `images` | a Stable Diffusion that ships; how it is made; pictures in a folder (notebook 05) |
@@ -171,8 +171,11 @@ print(inspect.getsource(p_exponential))
 # | $\mathcal T$, $\mathcal S$ | `teacher`, `student` | the two networks; $\mathcal T(x_t, t, c)$ is the teacher's output. In code a suffix: `out_T`, `f_S` |
 # | $f^l_{\mathcal T}$ | `f_T` | the output of layer $l$ of the teacher |
 # | $\mathcal L$ | `loss` | a loss; $\lVert\cdot\rVert^2$ is a mean over pixels and channels, unless said otherwise |
+# | $\tau$, $\Delta(t)$ | `sensitivity` | in 03: a time that an integral runs over; how far the prediction of $\varepsilon$ moves, in the mean, when $c$ is replaced by a stranger |
+# | $\mu$, $\varsigma$ | `mu`, `spread` | in 03 and 08: mean and standard deviation of Gaussian data, where everything is known (03's code: `means`) |
 # | $\lambda_t$, $\omega$ | `space` | in 07 and 08: $\log(\alpha_t^2/\sigma_t^2)$, and a weight that depends on it |
 # | $z_t$, $\tilde x$, $\rho$ | `z_t`, `one_step_target` | in 08 and 09: $x_t$ as papers on distillation write it; the prediction that takes one step where two of the teacher end; $\alpha/\sigma$ |
+# | $s$, $k$ | `one_step_target` | in 08: the noise level $\sigma/\alpha$; in $\tilde x$ the share of the teacher's second prediction (the paper's $s$ and $k$ are two times of the grid) |
 # | $t_0$, $m$ | `start`, `mask` | in 09: where image to image begins; 1 where a picture is known, 0 elsewhere |
 #
 # ## Three questions

@@ -29,7 +29,7 @@
 # | `cpu` | trains a fresh model for half a minute, then studies the trained one | 33 s |
 # | `gpu` | the same with more samples | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
 # Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
 

@@ -30,7 +30,7 @@
 # | `cpu` | trains students A, B and C live, side by side | 90 s |
 # | `gpu` | the full budget, 3,000 steps of batch 64 (7 to 26 minutes of one core a student, without a GPU) | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebook 01: $x_t$, $v$-prediction, guidance, DDIM.
 #
@@ -361,7 +361,7 @@ show_table("variants")
 #   student's own. Eleven random vectors of 32 numbers have little in common. For B the shared table, which does not have to be learned, has the higher point estimate (72% against 65%), but the intervals overlap.
 # - **Teacher init.** Weights inherited from the teacher carry 3s with them: A reaches 20%, with a wide interval, though it never saw a 3 or its label. B profits most: 96%. To see what
 #   *conditioning* alone does, the student must start from random weights, and ours does.
-# - **Loss space.** Measured in $\varepsilon$ instead of $v$, the point estimates are lower throughout (other digits 86% and 84% against 90% and 87%) and the digit-FID is worse, but the intervals overlap:
+# - **Loss space.** Measured in $\varepsilon$ instead of $v$, the point estimates are lower (B's 3s 67% against 72%, other digits 86% and 84% against 90% and 87%) or equal (A's 3s, 2%), and the digit-FID is worse, but the intervals overlap:
 #   at this budget three seeds do not decide it. ($\mathcal L_\mathrm{feat}$, which is the same in both, holds the student up.)
 # - **Look-alikes.** Keeping the few accidental 3s among other digits changes nothing that three seeds could show.
 

@@ -29,7 +29,7 @@
 # | `cpu` | measures live on the teacher that ships; the trainings of section 5 are read from a table | 61 s |
 # | `gpu` | the same with ten times the samples | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebooks 01 and 02: $x_t$, guidance, the swap $c \to \hat c$.
 #
@@ -125,7 +125,7 @@ plots.lines(
 
 # %% [markdown]
 # *Figure: the judge's mean probability of the source's digit and of the asked digit against the $t$ where denoising starts, with 95% intervals over the pictures. Shaded: the band where neither reaches 90%.
-# (The judge was trained with smoothed labels, so that it never says more than about 95%.) Left of the band the source wins, right of it the condition; inside it neither does on average, though single pictures may.*
+# (The judge was trained with smoothed labels: on real test digits it gives the right digit 94% in the mean. So the curves level off about there, not at 100%.) Left of the band the source wins, right of it the condition; inside it neither does on average, though single pictures may.*
 #
 # The same to hold in your hand: every picture below was computed beforehand, so that the slider answers at once.
 
@@ -159,7 +159,7 @@ panel.figure
 # ## 2 · Two distributions merge
 #
 # When is a noisy picture of a 7 a *sensible* input for the condition 8? When noisy 8s look just like it: when the distributions $p(x_t \mid c)$ and $p(x_t \mid \tilde c)$ of the own and of the stranger's condition overlap. For Gaussian mixtures everything is known
-# exactly, because noise keeps a Gaussian Gaussian: $\mathcal N(\mu, \rho^2)$ becomes $\mathcal N(\alpha_t\mu,\; \alpha_t^2 \rho^2 + \sigma_t^2)$.
+# exactly, because noise keeps a Gaussian Gaussian: $\mathcal N(\mu, \varsigma^2)$ becomes $\mathcal N(\alpha_t\mu,\; \alpha_t^2 \varsigma^2 + \sigma_t^2)$.
 
 # %%
 from torch.distributions import Categorical, MixtureSameFamily, Normal
@@ -169,11 +169,11 @@ from rcedu.noise import alpha_sigma
 alpha, sigma = (x.flatten() for x in alpha_sigma(teacher.scheduler, torch.arange(T), dtype=torch.float64))  # (T,) each
 
 
-def mixture(means: list[float], t: int, rho: float = 0.3) -> MixtureSameFamily:
+def mixture(means: list[float], t: int, spread: float = 0.3) -> MixtureSameFamily:
     """p(x_t | c) on a line: equal Gaussians around `means`, noised to t."""
     means = torch.tensor(means, dtype=torch.float64)
-    spread = (alpha[t] ** 2 * rho**2 + sigma[t] ** 2).sqrt()
-    return MixtureSameFamily(Categorical(torch.ones(len(means))), Normal(alpha[t] * means, spread))
+    noisy_spread = (alpha[t] ** 2 * spread**2 + sigma[t] ** 2).sqrt()
+    return MixtureSameFamily(Categorical(torch.ones(len(means))), Normal(alpha[t] * means, noisy_spread))
 
 
 own, stranger = [-2.0, -0.7, 0.3], [0.9, 2.0]  # where the pictures of c and of c_tilde sit
@@ -201,11 +201,11 @@ plane = torch.stack(torch.meshgrid(grid, grid, indexing="ij"), dim=-1)  # (120, 
 centres = {"c": [[-1.8, -1.0], [-1.2, 1.4], [-0.3, -1.8]], "c_tilde": [[1.6, 1.2], [1.9, -0.8]]}
 
 
-def plane_density(means: list[list[float]], t: int, rho: float = 0.35) -> torch.Tensor:
+def plane_density(means: list[list[float]], t: int, spread: float = 0.35) -> torch.Tensor:
     """p(x_t | c) on the plane, (120, 120)."""
     means = alpha[t] * torch.tensor(means, dtype=torch.float64)
-    spread = (alpha[t] ** 2 * rho**2 + sigma[t] ** 2).sqrt().expand_as(means)
-    return MixtureSameFamily(Categorical(torch.ones(len(means))), Independent(Normal(means, spread), 1)).log_prob(plane).exp()
+    noisy_spread = (alpha[t] ** 2 * spread**2 + sigma[t] ** 2).sqrt().expand_as(means)
+    return MixtureSameFamily(Categorical(torch.ones(len(means))), Independent(Normal(means, noisy_spread), 1)).log_prob(plane).exp()
 
 
 def frame(t: int):
@@ -305,7 +305,7 @@ print(f"theory: {theory:.4f}; the teacher at t = {points[-1]}: {measured.value:.
 #
 # 1. **Overlap.** Swap as often as the pair $(x_t, \tilde c)$ is *plausible*. $e^{-\mathrm{KL}_t(c, \tilde c)}$ is the geometric mean of the ratio $p(x_t \mid \tilde c)/p(x_t \mid c)$ over the pictures of $c$: how likely they are under the stranger's condition, compared to their own. So
 #    $$p(t) = \mathbb E_{c, \tilde c}\, e^{-\mathrm{KL}_t(c, \tilde c)},$$
-#    with the KL from the identity of section 2. It rises from 0 to 1. (It is named after the overlap of section 2, and bounded by it, but not equal to it.)
+#    with the KL from the identity of section 2. It rises from 0 to 1, where $\alpha_T = 0$, as it nearly is here. (Named after the overlap of section 2, but not equal to it: it is at most twice that, as the witness below uses.)
 # 2. **Indifference.** Swap where the noise prediction hardly moves, and avoid the middle, where it moves most:
 #    $$p(t) = 1 - \Delta(t)/\max_t \Delta(t).$$
 #    It is high at both ends. There is no constant in it, but a choice: of the space. In $v$ the answer would be nearly the opposite. We take $\varepsilon$, in which the paper's network predicts and its loss compares.
@@ -315,13 +315,13 @@ print(f"theory: {theory:.4f}; the teacher at t = {points[-1]}: {measured.value:.
 # %%
 from rcedu.conditioning import measure
 from rcedu.conditions import labels_without
-from rcedu.schedules import schedule
+from rcedu.schedules import measured_file, schedule
 from rcedu.unseen_digit import ARMS, visible_rows
 
 visible = visible_rows(cache, judge, ARMS["A"])  # nine digits, no 3
 small = measure(teacher, cache.x0(visible), cache.c[visible], labels_without(3), points, each=1 if preset() == "smoke" else 2, watch=tqdm)
 every = torch.arange(T)
-shipped_p = {name: schedule(name, T=T)(every) for name in ("overlap", "indifference")}
+shipped_p = {name: schedule(name, T=T, path=measured_file("digits"))(every) for name in ("overlap", "indifference")}
 for name in shipped_p:
     gap = (getattr(small, name) - shipped_p[name][points]).abs().max()
     print(f"{name}: mean p(t) = {shipped_p[name].mean():.3f}; measured now, at most {gap:.3f} away")
@@ -348,7 +348,7 @@ plots.lines(points, bounds, intervals={upper: [i[1:] for i in read]}, band=band,
 # Below $t \approx 700$ pictures of different digits hardly overlap.*
 
 # %%
-plots.p_curves({name: schedule(name, T=T) for name in ("overlap", "indifference", "exponential", "two-sided")}, T)
+plots.p_curves({name: schedule(name, T=T, path=measured_file("digits")) for name in ("overlap", "indifference", "exponential", "two-sided")}, T)
 
 # %% [markdown]
 # *Figure: the two measured schedules beside the exponential and the two-sided one with $\lambda = 5$. Overlap is zero until $t \approx 800$: the exponential swaps far more often at middle $t$ than pictures are plausible. Indifference avoids only the torn middle.
@@ -432,14 +432,14 @@ plots.interval_dots(
 # %%
 from scipy.stats import spearmanr
 
-mean_p = [float(schedule(o.family, o.parameter, T=T)(every).mean()) for o in trained]
+mean_p = [float(schedule(o.family, o.parameter, T=T, path=measured_file("digits"))(every).mean()) for o in trained]
 rank = spearmanr(mean_p, [o.unseen[0] for o in trained])
 print(f"mean p(t) against accuracy on the 3, over {len(trained)} schedules: rank correlation {rank.statistic:.2f}")
 
 # %% [markdown]
 # ### With the full budget
 #
-# Is all this a matter of short training? The two measured schedules and $p = 1$ once more, with the full budget of notebook 02 (3,000 steps of batch 64, about eleven minutes of one core a run), beside its arms A and B, which had the same.
+# Is all this a matter of short training? The two measured schedules and $p = 1$ once more, with the full budget of notebook 02 (3,000 steps of batch 64, 6 to 11 minutes of one core a run), beside its arms A and B, which had the same.
 
 # %%
 results = shipped.folder / "results"
@@ -453,7 +453,7 @@ display(Markdown(markdown_table(rows, 3) + "\n\n" + made_by))
 # With enough training the picture changes. All schedules but overlap reach about 99% on the 3, and against the exponential $p = 1$ is no longer worse in anything that three seeds resolve: paired by seed, its digit-FID is *better* by 0.65 [0.30, 1.00], and so is that of indifference, by 0.52 [0.29, 0.75]; the two do not differ from one another
 # (0.13 [-0.12, 0.38]). Overlap, which swaps least, remains last (the 3: 95.1% [90.3, 99.9]).
 #
-# So on digits the paper's warning against $p = 1$ holds for short training only, and what helps is *many* swaps. We can offer a reason, not a proof: with ten labels every pair $(x_t, \hat c)$ is visited often, and the teacher's answer to an implausible pair is still the answer of a network that has to be imitated. With millions of prompts and a
+# So on digits the paper's warning against $p = 1$ holds for short training only, and in a long one schedules that swap often did no worse. (Whether it is how *often* or *where*, four rows cannot tell.) We can offer a reason, not a proof: with ten labels every pair $(x_t, \hat c)$ is visited often, and the teacher's answer to an implausible pair is still the answer of a network that has to be imitated. With millions of prompts and a
 # student that is short of capacity, a wasted pair may cost more. To keep in mind for Stable Diffusion: which $p(t)$ is best may depend on the budget, so a comparison at one budget does not settle it.
 #
 # ## Three questions

@@ -28,7 +28,7 @@
 # | `cpu` | everything | 17 s |
 # | `gpu` | the same | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebook 02: $\mathcal L_\mathrm{feat}$, teacher init.
 #
@@ -191,7 +191,7 @@ for name in ("B-Tiny", "C-Micro"):
     pairs = feature_pairs(students[name], teacher)
     widths = feature_widths(pairs, students[name], teacher)
     lines = [f"| `{p.teacher}` | `{p.student}` | {a} → {b} |" for p, (a, b) in zip(pairs, widths, strict=True)]
-    display(Markdown(f"**{name}**\n\n| teacher | student | channels |\n|---|---|---|\n" + "\n".join(lines)))
+    display(Markdown(f"**{name}**\n\n| teacher | student | channels, student → teacher |\n|---|---|---|\n" + "\n".join(lines)))
 
 # %% [markdown]
 # For narrow students the papers inherit nothing: a layer of half the width cannot take over the teacher's. It can take a *slice* of it, though, and notebook 02 measured on digits what that brings (a great deal).
@@ -200,7 +200,7 @@ for name in ("B-Tiny", "C-Micro"):
 # ## 6 · Were these the right blocks?
 #
 # A claim about trained networks has to be tested on one. SD's weights are a download; our digits' teacher is here, and its anatomy is similar: three levels of two residual blocks, without attention. So: take one residual block at a time out of the *trained* teacher
-# (what it adds is left away; what it passes through stays), and see how much worse the prediction of $v$ gets.
+# (what it adds is left out; what it passes through stays), and see how much worse the prediction of $v$ gets.
 
 # %%
 from rcedu.data import mnist, to_pixels

@@ -29,7 +29,7 @@
 # | `cpu` | everything, 60 steps of training; results of longer trainings come from files | 33 s |
 # | `gpu` | the same, 2,000 steps | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebook 02 (the swap, the losses) and 04 (which blocks a student loses).
 #
@@ -152,7 +152,7 @@ plots.digit_grid(images.unflatten(0, (len(rows), count)), row_labels=rows, size=
 # *Figure: pictures the teacher drew for six sentences about combinations it was never shown, a row each.*
 #
 # How good is it? A judge, a small convolutional network trained on real captioned digits only (of all combinations), reads digit, ink, background and slant off pictures of held-out sentences. Beside them: how often it is right about *real* test
-# pictures, and about the same after the autoencoder. That says how far the judge can be trusted, and what the autoencoder costs. Pictures drawn under guidance can be read *better* than real ones: they are typical.
+# pictures, and about the same after the autoencoder. That says how far the judge can be trusted, and what the autoencoder costs. Pictures drawn under guidance can be read *better* than real ones: they are typical. And the judge knows the six inks only as pure colours, the only ones of its training. A hue between them, like the salmon of some yellow fives above or the pinkish white of a zero, is outside its range, and it reads it as the nearest ink that it knows (here all eight fives as yellow): "ink as asked" does not say that the colour is exact.
 
 # %%
 marks = read_json(data_folder() / "mini-sd" / "results" / "marks.json")
@@ -394,6 +394,8 @@ display(Markdown(steps_table(speed["steps"])))
 # rcedu generate --model runs/b-base --prompts coco.csv --count 30000 --w 6.5 --size 256 --batch-size 16 --out runs/coco
 # rcedu score    --images runs/coco --real coco-val/ --clip openai/clip-vit-large-patch14
 # ```
+#
+# The files are yours to bring; none ships, and nothing here fetches one. `laion.csv`, `prompts/` and `coco.csv` are sentences: `.txt` with one a line, `.csv` with a header or `.parquet`, or a folder of such files. Of a table one column is read, the one called text, prompt or caption (in any case), or the one that `--column` names. In the paper `laion.csv` is 212 thousand captions of LAION-Aesthetics V2 (6.5+), `prompts/` 20 million captions of LAION, `coco.csv` 30 thousand captions of MS-COCO; `coco-val/`, any folder with `.png` or `.jpg` files, holds the real pictures for FID, 41 thousand there.
 #
 # `accelerate launch --num_processes 8 -m rcedu draw ...` uses eight GPUs; so does each of the others but the last. Will it fit, and how long does it take? Both follow from the anatomy:
 

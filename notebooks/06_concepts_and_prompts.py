@@ -27,7 +27,7 @@
 # | `cpu` | everything, 40 steps of training; results of longer trainings come from files | 18 s |
 # | `gpu` | the same, 2,000 steps | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebooks 02 (the swap) and 05 (mini-SD, its sentences, $\mathcal D$ and $\mathcal C$); section 9 goes on where 03 (measured $p(t)$) stopped, section 10 where 04 (students cut from a teacher) did.
 #
@@ -83,7 +83,7 @@ for words in ("three", "orange", "orange three"):
 # %% [markdown]
 # Two more leaks have to be closed, or the experiment says nothing.
 #
-# - **Weights.** A student that inherits the teacher's weights has inherited the word. (A trial: B-Tiny, inherited weights, 300 steps without random conditioning and without a three in $\mathcal D$, still drew 96% of its threes right.) So all students in this notebook start from random weights. They are B-Tiny, the
+# - **Weights.** A student that inherits the teacher's weights inherits some of what they know of the word. (On digits, notebook 02's table of variants: without random conditioning and without a 3 in $\mathcal D$, 20% [0.5, 39.1] of the asked 3s are read as 3s with inherited weights, 2% [0.0, 5.6] from random ones. On mini-SD no such table was made.) So all students in this notebook start from random weights. They are B-Tiny, the
 #   smallest of the block students (notebook 04), and they train for 500 steps, which is enough for the digits but not for the colours: compare the rows with one another, not with the teacher.
 # - **The text encoder.** It is the teacher's, frozen, and it was trained on captions of all words: the student reads *three* as the teacher does. It cannot know what the vector of *three* should do to a picture. That is the paper's setting too: its CLIP has seen every animal.
 #
@@ -119,7 +119,7 @@ plots.digit_grid(
 # %% [markdown]
 # *Figure: a seven that the teacher drew, noised to seven values of $t$ (above; latents decoded as they are), and the clean picture the teacher predicts from it under its own sentence (middle) and under a stranger's (below).*
 #
-# From $t = 799$ on the teacher answers with its idea of a three, though the noise hides a seven; up to $t = 599$ the seven is plain to the network, if not to us, and no word talks it away; at $t = 699$ the answer is torn. (One seven, one noise: notebook 03 does it with five hundred digits.) That is the lesson: nobody drew a three, but the teacher's *answer* to the word, given noise, is there to be copied, at the $t$ where the word decides. $p(t)$ puts the swaps there.
+# From $t = 799$ on the teacher answers with its idea of a three, though the noise hides a seven; up to $t = 599$ the seven is plain to the network, if not to us, and no word talks it away; at $t = 699$ the answer is torn. (One seven, one noise: notebook 03 does it with a hundred digits, `rcedu conditioning` with five hundred.) That is the lesson: nobody drew a three, but the teacher's *answer* to the word, given noise, is there to be copied, at the $t$ where the word decides. $p(t)$ puts the swaps there.
 #
 # **Think.** At which of these $t$ would the swapped answer be useful to a student, and at which would it be confusing? Compare with where $p(t) = e^{-5(1 - t/T)}$ swaps often.
 #
@@ -376,15 +376,14 @@ plots.interval_dots(list(stored["rows"]), as_columns(stored["rows"]), limits=per
 # Notebook 03 measured on digits when the condition decides, and made two $p(t)$ of it without a constant to choose: *overlap*, which swaps where two conditions leave pictures that cannot be told apart, and *indifference*, which swaps where the teacher's answer depends little on the condition. `rcedu text-conditioning` measures the same on mini-SD, with 500 pairs of sentences.
 
 # %%
-from rcedu.schedules import schedule
-from rcedu.text_students import measured_file
+from rcedu.schedules import measured_file, schedule
 
-plots.p_curves({name: schedule(name, T=T, path=measured_file()) for name in ("exponential", "constant", "indifference", "overlap")}, T)
+plots.p_curves({name: schedule(name, T=T, path=measured_file("mini-sd")) for name in ("exponential", "constant", "indifference", "overlap")}, T)
 
 # %% [markdown]
 # *Figure: the papers' exponential, $p = 1$ throughout, and the two that were measured on mini-SD.*
 #
-# On sentences the teacher's noise prediction depends on the condition most at $t = 0$, and ever less towards $t = T - 1$ (on digits: most at $t = 749$), so indifference rises from the start. (Section 2's picture, of $\hat x_0$, shows nothing of that: at small $t$ a difference of $\hat\varepsilon$ is one of $\hat x_0$ times $\sigma/\alpha$, next to nothing. And notebook 03 suspects the network's own error at $t = 0$.) Mind that the two reasons to swap pull apart: a word is *taught* where it decides, and a stranger does least *harm* where it does not. Four schedules and none, the student without *three*, the whole grammar as the pool:
+# On sentences the teacher's noise prediction depends on the condition most at $t = 0$, and ever less towards $t = T - 1$ (on digits: most at $t = 749$), so indifference rises from the start. (Section 2's picture, of $\hat x_0$, shows nothing of that: at small $t$ a difference of $\hat\varepsilon$ is one of $\hat x_0$ times $\sigma/\alpha$, next to nothing. And at $t = 0$ and just after the distance is probably the network's own error, as in notebook 03; its maximum is there, and sets the scale of the whole curve.) Overlap ends at 0.52, not at 1: mini-SD's $\alpha_t$ at $t = T - 1$ is 0.068, so that even its last $x_t$ carries some of the picture. Mind that the two reasons to swap pull apart: a word is *taught* where it decides, and a stranger does least *harm* where it does not. Four schedules and none, the student without *three*, the whole grammar as the pool:
 
 # %%
 stored = read_json(RESULTS / "schedules.json")
@@ -441,7 +440,7 @@ plots.interval_dots(
 # rcedu score    --images runs/all-unseen --real coco-animals/ --clip openai/clip-vit-large-patch14
 # ```
 #
-# (and so on for the other students and captions). On mini-SD one command makes a whole table, and goes on where it was stopped: `rcedu students concepts`, `rcedu students prompts`.
+# (and so on for the other students and captions). Formats and columns are notebook 05's; the files are yours to make: a list of captions split in two by words for animals gives `no-animals.csv` and `animals.csv`, `animals-and-all/` is the second and a file of many others, and COCO's captions and pictures are split likewise into `coco-animals.csv` and `coco-animals/`. On mini-SD one command makes a whole table, and goes on where it was stopped: `rcedu students concepts`, `rcedu students prompts`.
 #
 # ## Three questions
 #

@@ -16,7 +16,7 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/07_guided_distillation.ipynb)
 #
-# Notebooks 02 to 06 made the network smaller. This one and the next make *drawing* shorter. Guidance (notebook 01) asks the network twice a step, with the condition and without, and combines the answers. Meng et al. (CVPR 2023) fold the two into one network that is told how strong the guidance shall be: **stage 1** of their distillation. Stage 2, fewer steps, is notebook 08.
+# Notebooks 02 to 06 made the network smaller. This one and the next make *drawing* shorter (09 then edits in few steps, 10 puts smaller and faster together). Guidance (notebook 01) asks the network twice a step, with the condition and without, and combines the answers. Meng et al. (CVPR 2023) fold the two into one network that is told how strong the guidance shall be: **stage 1** of their distillation. Stage 2, fewer steps, is notebook 08.
 #
 # **Afterwards you will be able to** give a network an input for the guidance $w$ without changing what it does; write stage 1's target and loss, and say what each weighting does at which $t$; check whether the student is as good as two evaluations, for every $w$ at once; and open it in a stock diffusers pipeline.
 #
@@ -26,7 +26,7 @@
 # | `cpu` | everything, 60 steps of training; the finished student comes from a file | 29 s |
 # | `gpu` | the same, 2,000 steps | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebook 01 (guidance, $v$, DDIM). Notation as there; $w$ = guidance_scale − 1, so that $w = 0$ is no guidance.
 #
@@ -121,7 +121,7 @@ print(f"equal at w = 0, 1, 4; {extra:,} parameters more, all of them {float(stud
 #
 # $$\mathcal L_1 = \mathbb E\;\omega(\lambda_t)\,\bigl\|\hat x_0^S(x_t, t, c, w) - \hat x_0^{\,w}(x_t, t, c)\bigr\|^2,\qquad \lambda_t = \log \alpha_t^2/\sigma_t^2 .$$
 #
-# $\omega$ decides which $t$ count. Two choices of the paper: *SNR + 1*, $\omega = e^{\lambda} + 1 = 1/\sigma_t^2$, which makes the loss a plain mean square error of $v$; and *truncated SNR*, $\omega = \max(e^{\lambda}, 1)$, which is the larger of the errors of $x_0$ and of $\varepsilon$.
+# $\omega$ decides which $t$ count. Two choices of the paper: *SNR + 1*, $\omega = e^{\lambda_t} + 1 = 1/\sigma_t^2$, which makes the loss a plain mean square error of $v$; and *truncated SNR*, $\omega = \max(e^{\lambda_t}, 1)$, which is the larger of the errors of $x_0$ and of $\varepsilon$.
 
 # %%
 from rcedu.losses import distance_weight
@@ -273,8 +273,8 @@ pictures = CaptionedPictures()
 run = budget("mini-sd", preset(), guidance_steps=3)
 little, _ = train_stage(run, stages(run)[0], pictures)
 with torch.no_grad():
-    weight = little.unet.time_embedding.cond_proj.weight
-    weight.copy_(torch.empty(weight.shape).normal_(std=0.05, generator=torch.Generator().manual_seed(0)))
+    hears_w = little.unet.time_embedding.cond_proj.weight
+    hears_w.copy_(0.05 * torch.randn(hears_w.shape, generator=torch.Generator().manual_seed(0)))
 texts, w = ["an orange three on a navy background", "a slanted white seven on a purple background"], 6.5
 noise = little.noise(len(texts), seed=1)
 with tempfile.TemporaryDirectory() as folder:

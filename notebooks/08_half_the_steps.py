@@ -26,7 +26,7 @@
 # | `cpu` | everything, one halving trained live for 60 steps; the finished students come from files | 27 s |
 # | `gpu` | the same, 2,000 steps | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebooks 01 (DDIM) and 07 (the network that takes $w$).
 #
@@ -283,14 +283,14 @@ step_curves(stored["rows"], "1")
 #
 # ## 8 · The other sampler
 #
-# DDIM adds no noise on its way. The paper also has a sampler that does. From $t$ it makes a deterministic step of *double* length, past the next point of the grid to the one after, and then adds noise back up to the next ($\lambda = \log\alpha^2/\sigma^2$, as in notebook 07; the paper writes $s$ for next and $k$ for after):
+# DDIM adds no noise on its way. The paper also has a sampler that does. From $t$ it makes a deterministic step of *double* length, past the next point of the grid to the one after, and then adds noise back up to the next ($\lambda_t = \log\alpha_t^2/\sigma_t^2$, as in notebook 07; the paper writes $s$ for next and $k$ for after):
 #
 # $$z_\mathrm{after} = \mathrm{DDIM}(z_t;\,t \to \mathrm{after}),\qquad z_\mathrm{next} = \frac{\alpha_\mathrm{next}}{\alpha_\mathrm{after}}\,z_\mathrm{after} + \sigma_{\mathrm{next}|\mathrm{after}}\,\varepsilon,\qquad \sigma_{\mathrm{next}|\mathrm{after}}^2 = \bigl(1 - e^{\lambda_\mathrm{next} - \lambda_\mathrm{after}}\bigr)\,\sigma_\mathrm{next}^2 .$$
 #
 # $\sigma_{\mathrm{next}|\mathrm{after}}$ is what makes $z_\mathrm{next}$ as noisy as a sample has to be there (exercise 2). From the last point but one, "after" is clean data; from the last, there is nothing left to be noisy, and the step is DDIM's. So with one step the two samplers are the same. The network is used over jumps of two points of the grid, and must be trained on those: `halving_step(..., sampler="stochastic")`. (The paper's own algorithm for that training we have not seen; this is derived from the sampler.)
 #
 # **What it says.** With four steps and more its FID is the lower one, in 59 of 60 comparisons (four numbers of steps, five $w$, three trainings), though the interval over three trainings often includes 1. At 4 steps it is 0.91 [0.86, 0.96], 0.89 [0.79, 0.98], 0.83 [0.64, 1.02], 0.84 [0.63, 1.04] and 0.84 [0.82, 0.86] times the deterministic one's at $w$ = 0, 0.5, 1, 2 and 4; at $w = 0.5$ its 4 evaluations have 4.5, as good an FID as the teacher's best, which takes 128 (read as asked in 98.1%, the teacher's in 99.7%). Part of that is diversity: guidance makes digits more alike than real ones, and the noise makes them various again (at $w = 1$ and 4 steps 0.70 [0.63, 0.77] of real digits' spread, against 0.60 [0.55, 0.65]). It is not all: at $w = 0$, where nothing is too much alike, 16 steps have 0.74 [0.60, 0.88] times the FID.
-# With two steps it depends on $w$: 1.10 [1.03, 1.18] times the deterministic FID at $w = 0$, 0.94 [0.91, 0.98] at $w = 1$. Its last network, of one step, samples as the other one's does, and was a little worse at $w \le 1$: at $w = 1$ it has 1.19 [1.11, 1.27] times the FID of the teacher's 64 steps, the deterministic one 1.08 [1.02, 1.14]. (Why, we have not looked into.) Digits are misread a little more often: at $w = 1$ with 16 steps 99.4% [98.9, 99.9] are read as asked, against 99.9% [99.6, 100], less in all three trainings.
+# With two steps it depends on $w$: 1.10 [1.03, 1.18] times the deterministic FID at $w = 0$, 0.94 [0.91, 0.98] at $w = 1$. Its last network, of one step, is sampled exactly like the deterministic one's, and was a little worse at $w \le 1$: at $w = 1$ it has 1.19 [1.11, 1.27] times the FID of the teacher's 64 steps, the deterministic one 1.08 [1.02, 1.14]. (Why, we have not looked into.) Digits are misread a little more often: at $w = 1$ with 16 steps 99.4% [98.9, 99.9] are read as asked, against 99.9% [99.6, 100], less in all three trainings.
 #
 # ## 9 · One network, every w
 #

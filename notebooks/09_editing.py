@@ -26,7 +26,7 @@
 # | `cpu` | everything, 40 steps of training; the finished networks come from files | 34 s |
 # | `gpu` | the same, 2,000 steps | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebooks 01 (DDIM), 07 (the network that takes $w$) and 08 (halving).
 #
@@ -148,7 +148,7 @@ plots.digit_grid(
 #
 # ## 3 · Up to the noise, and home
 #
-# Noise that is thrown hides what should stay along with what should go. Better to find the noise that *belongs* to this picture: the one that DDIM would make it of. In infinitely small steps DDIM follows a differential equation (notebook 08 called a step Euler's), whose ways never cross and can be walked backwards; so to each picture belongs one noise. And the step, $x_{t'} = \alpha_{t'}\hat x_0 + \sigma_{t'}\hat\varepsilon$, does not care whether $t'$ is smaller than $t$ or larger. So walk the grid upwards, under the condition that the picture fulfils, to $x_{T-1}$. Then walk down again under *another* condition. What the condition does not say, the lean and the loops of this hand, is in the noise, and stays.
+# Noise that is thrown hides what should stay along with what should go. Better to find the noise that *belongs* to this picture: the one that DDIM would make it of. In infinitely small steps DDIM follows a differential equation (notebook 08 called a step Euler's), whose ways never cross and can be walked backwards; so to each picture belongs one noise. And the step, $x_{t'} = \alpha_{t'}\hat x_0 + \sigma_{t'}\hat\varepsilon$, does not care whether $t'$ is smaller than $t$ or larger. So walk the grid upwards, under the condition that the picture fulfils, to $x_{T-1}$. Then walk down again under *another* condition. What the condition does not say, the lean and the loops of this writer's handwriting (the *hand*, below), is in the noise, and stays.
 
 # %%
 from rcedu.sampling import ddim_encode, encoding_grid, finish
@@ -215,7 +215,7 @@ from rcedu.edit_figures import round_trip_table
 display(Markdown(round_trip_table(list(stored["runs"].values()), {"digit": "digit as before, %", "stroke": "stroke as before, %"})))
 
 # %% [markdown]
-# Of the strokes that come home by the teacher, 79 to 82% are as they were where a distilled encoder went up, against 89 to 90% after DDIM in as few steps (94% in 50), though its pixels are further off: what it brings home is probably another drawing of the same label. By distilled networks both ways it is 82, 83 and 89%, with eight steps no longer resolved.
+# When the teacher goes home, the stroke is preserved in 79 to 82% after a distilled encoder, and in 89 to 90% after plain DDIM in as few steps (94% in 50), although DDIM's pixel error in as few steps is larger: what DDIM brings home is probably another drawing of the same label. By distilled networks both ways it is 82, 83 and 89%, with eight steps no longer resolved.
 #
 # Even the best way up does not find noise as sampling would have thrown it. Where no digit ever has ink, all pictures agree, and where all agree, nothing remembers which noise they came from:
 
@@ -261,7 +261,7 @@ for up_by, goes_up in (("teacher", teacher), ("distilled", encoder)):
         print(f"4 steps up by {up_by:9}, 4 down by {down_by:9}: {strokes.change(many, restyled, were, become):.2f}")
 
 # %% [markdown]
-# The way up decides. What four steps of plain DDIM miss there is the hand.
+# The way up decides. What four steps of plain DDIM miss there is the writer's handwriting.
 #
 # ## 6 · A part made up: inpainting
 #
@@ -344,7 +344,7 @@ strength_trade_off(stored["rows"], strokes.unit)
 # %% [markdown]
 # *Figure: how many strokes are as asked, against how far the digits lean from their source; means over three trainings, whiskers: 95%. Lines: image to image at strengths 0.25 to 1 (named at the teacher's points; two steps have only 0.5 and 1, and of 50 steps a quarter is 12). Stars: style transfer. Better is up and to the left.*
 #
-# **What it says.** Up to half of the way the stroke stays as it is; at three quarters a third of the strokes are as asked; all the way the stroke is right and the drawing another one. No strength changes the stroke and keeps the hand. Style transfer does: nearly as many strokes are right as from pure noise (2 to 5 points fewer, for eight steps not resolved; the lines below), with a lean that moves as little as three quarters of the way move it. And the points of few steps lie close to the teacher's at the same strength: what limits image to image is not the number of steps.
+# **What it says.** Up to half of the way the stroke stays as it is; at three quarters a third of the strokes are as asked; all the way the stroke is right and the drawing another one. No strength changes the stroke and keeps the writer's handwriting. Style transfer does: nearly as many strokes are right as from pure noise (2 to 5 points fewer, for eight steps not resolved; the lines below), and the lean changes no more than image to image changes it at strength 0.75. And the points of few steps lie close to the teacher's at the same strength: what limits image to image is not the number of steps.
 #
 # The strokes as asked by style transfer minus those from pure noise, by the distilled networks, training by training:
 

@@ -22,11 +22,11 @@
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
-# | `smoke` | everything, three steps of training | 13 s |
-# | `cpu` | everything, one halving trained live for 60 steps; the tables and the finished networks come from files | 14 s |
+# | `smoke` | everything, three steps of training | 15 s |
+# | `cpu` | everything, one halving trained live for 60 steps; the tables and the finished networks come from files | 18 s |
 # | `gpu` | the same, 2,000 steps | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (`rcedu times`).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-26 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebooks 02 (the unseen digit), 04 (block students, MACs), 07 (stage 1) and 08 (stage 2).
 #
@@ -131,7 +131,15 @@ stored = read_json(data_folder() / "digits" / "results" / "small-and-fast.json")
 rows, costs, small, w = stored["rows"], stored["costs"], stored["student"], stored["w"]
 without, inside = "no random conditioning inside", "random conditioning inside"
 print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
-ways = {way: titles(small)[way] for way in ("stage 1", "deterministic", f"{small}, deterministic", f"deterministic, {small}", "consistency")}
+
+
+def compared_ways(student):
+    """The ways of drawing that lose the 3, or keep it: way -> title."""
+    ways = ("stage 1", "deterministic", f"{student}, deterministic", f"deterministic, {student}", "consistency")
+    return {way: titles(student)[way] for way in ways}
+
+
+ways = compared_ways(small)
 survival_curves(rows, ways)
 
 # %% [markdown]
@@ -369,7 +377,7 @@ display(Markdown(differences_table(differences(stored["runs"], w, pairs))))
 #
 # The front begins with the small network in one step, first faster, then smaller (FID 10.6), goes on with the large one in one step (9.3), and ends with consistency in two, four and eight (9.1, 8.0, 7.4). The teacher is not on it: for twelve times the MACs of consistency in eight steps, 8.5 times the time, its FID is no lower. But the front is drawn through means, and it knows FID alone. That eight steps of consistency have a lower FID than one of stage 2 is resolved (−1.9 [−2.5, −1.3]), and so is that one step of stage 2 has a lower one than one of the small network (−1.4 [−1.6, −1.2]); that consistency is on the front and stage 2 in four or eight is not, is not resolved. And consistency in eight steps draws 93% [79, 100] of the threes, stage 2 in four 99%.
 #
-# It says in which order to give things up. Steps first: from a hundred evaluations to one the large network goes from 7.7 to 9.3. Blocks last: the small network has 10 to 12 in any number of distilled steps, and in 50 guided ones, what notebook 02 made, it takes ten to forty times the MACs of the large one in four to one (8 to 27 times the time), and draws no better. One step of the large network costs less than four of the small one (0.026 and 0.039 GMACs; 9 and 14.5 ms), and its FID of 9.3 is lower than first faster's 10.1, by 0.9 [0.3, 1.5], and not resolved against first smaller's 10.7. This teacher is small; a large one may have more blocks to spare. (`rcedu small-and-fast mini-sd` asks the same of notebook 05's latents, without the word *three*; one training of it is in `data/mini-sd/results`, too few to read here.)
+# It says in which order to give things up. Steps first: from a hundred evaluations to one the large network goes from 7.7 to 9.3. Blocks last: the small network has 10 to 12 in any number of distilled steps, and in 50 guided ones, what notebook 02 made, it takes ten to forty times the MACs of the large one in four to one (8 to 27 times the time), and draws no better. One step of the large network costs less than four of the small one (0.026 and 0.039 GMACs; 9 and 14.5 ms), and its FID of 9.3 is lower than first faster's 10.1, by 0.9 [0.3, 1.5], and not resolved against first smaller's 10.7. This teacher is small; a large one may have more blocks to spare.
 #
 # All that was drawn, to look at:
 
@@ -388,6 +396,92 @@ plots.digit_grid(torch.stack([pictures[key][:10] for key in rest.values()]), row
 
 # %% [markdown]
 # *Figure: the same noise; above two guided evaluations a step, 64 in all, of the teacher, below four of a network with less than a sixth of its weights.*
+#
+# ## 7 · On latents, with sentences
+#
+# Is it so for digits only? Once more with notebook 05's mini-SD: latents, sentences, cross-attention. Stages 1 and 2 learn from what the teacher drew for sentences without the word *three* (as notebook 06's students did), and with the swap inside, $\mathcal C$ is the whole grammar. The same two runs, three seeds:
+#
+# ```bash
+# rcedu small-and-fast mini-sd --pictured 4
+# ```
+#
+# Three things are otherwise than with digits. The cut is *base*, BK-SDM's mildest, two thirds of the weights; and it *begins with the teacher's weights*, as in notebook 05. So here no network has to learn a three: each begins from one that can draw it, and what is asked is whether it keeps it. And "as asked" means all four attributes, digit, ink, background and slant, of 108 sentences with the word and 108 without. ($w = 2$, of the $[0, 13]$ that stage 1 learned. The trainings are short: 600 steps of batch 32 for the cut and for stage 1, 200 a halving, 400 the last two.)
+
+# %%
+latents = read_json(data_folder() / "mini-sd" / "results" / "small-and-fast.json")
+base, w_latents = latents["student"], latents["w"]
+print(f"{latents['provenance']['machine']}, {latents['provenance']['date']}\n{latents['provenance']['command']}")
+survival_curves(latents["rows"], compared_ways(base))
+
+# %% [markdown]
+# *Figure: as in section 3, but with sentences: "unseen" has the word* three*; FID against real pictures of the same sentences, in the judge's features; $w = 2$.*
+
+# %%
+kept = {f"{title}, N = {N}": ((inside, way, N), (without, way, N)) for way, title in compared_ways(base).items() for N in ("4", "1")}
+display(Markdown(differences_table(differences(latents["runs"], w_latents, kept))))
+for way, title in compared_ways(base).items():
+    levels = [format_interval(latents["rows"][kind][way]["4"][mark]) for mark in ("unseen", "word") for kind in (without, inside)]
+    print("{}, N = 4, %: all four attributes without {}, with {}; the digit alone {} and {}".format(title, *levels))
+
+fast, small_fast, fast_small = "deterministic", f"{base}, deterministic", f"deterministic, {base}"
+rows_of = {
+    "teacher, 50": ("teacher", "50"), "smaller only, 50": (base, "50"), "stage 1, 4": ("stage 1", "4"), "faster only, 4": (fast, "4"),
+    "first smaller, 4": (small_fast, "4"), "first faster, 4": (fast_small, "4"), "first smaller, 1": (small_fast, "1"),
+    "first faster, 1": (fast_small, "1"), "faster only, 1": (fast, "1"), "consistency, 4": ("consistency", "4"),
+    "consistency, 1": ("consistency", "1"), "consistency, 32": ("consistency", "32"),
+}
+compared = [
+    ("first smaller, 4", "first faster, 4"), ("first smaller, 1", "first faster, 1"), ("first smaller, 4", "faster only, 4"),
+    ("first faster, 4", "faster only, 4"), ("faster only, 4", "stage 1, 4"), ("stage 1, 4", "teacher, 50"), ("faster only, 4", "teacher, 50"),
+    ("smaller only, 50", "teacher, 50"), ("first smaller, 4", "teacher, 50"), ("first faster, 4", "teacher, 50"),
+    ("consistency, 4", "faster only, 4"), ("consistency, 1", "faster only, 1"), ("consistency, 32", "consistency, 1"),
+]
+pairs = {f"{one} minus {other}": ((inside, *rows_of[one]), (inside, *rows_of[other])) for one, other in compared}
+pairs |= {f"first smaller minus first faster, {N}, without": ((without, small_fast, N), (without, fast_small, N)) for N in ("4", "1")}
+display(Markdown(differences_table(differences(latents["runs"], w_latents, pairs))))
+
+# %% [markdown]
+# *Tables: above, with random conditioning inside minus without; below, one way minus another, with random conditioning inside unless the line says "without". Seed by seed, means and 95% intervals over three trainings.*
+
+# %%
+from rcedu.domains import PicturesWithoutThree
+
+mini_sd = PicturesWithoutThree()
+latent_pictures, _ = load_tensors(data_folder() / "mini-sd" / "results" / "small-and-fast-pictures.safetensors.gz")
+sentences = mini_sd.asked(20)[:10]  # those with the word
+latent_rows = {"teacher": latent_pictures[f"{inside}, teacher, 4"][:10]}
+for way in (fast, small_fast, fast_small, "consistency"):
+    for kind in (without, inside):
+        latent_rows[f"{titles(base)[way]}: {'with' if kind == inside else 'without'}"] = latent_pictures[f"{kind}, {way}, 4"][:10]
+right = {name: mini_sd.shipped.as_asked(images, sentences) for name, images in latent_rows.items()}
+print("\n".join(f"{i:2}  {text}" for i, text in enumerate(sentences, start=1)))
+plots.digit_grid(
+    torch.stack([*latent_rows.values()]), row_labels=[*latent_rows], col_labels=[str(i + 1) for i in range(len(sentences))],
+    borders=[[None if ok else plots.VERMILLION for ok in right[name].all(dim=1)] for name in latent_rows],
+)
+
+# %% [markdown]
+# *Figure: four steps, the first training, the same noise in every row; framed: at least one of the four attributes is not read as asked. The sentences stand above.*
+
+# %%
+display(Markdown(small_and_fast_table({inside: latents["rows"][inside]}, latents["costs"], base, steps=("50", "4", "1"))))
+
+latent_lines = lines({inside: latents["rows"][inside]}, latents["costs"], base)
+units = {"gmacs": "GMACs a picture, counted", "ms": "ms for ten pictures, measured"}
+pareto_picture({unit: [(way, N, cost[key], marks["fid"][0]) for _, way, N, marks, cost in latent_lines] for key, unit in units.items()}, base, ylabel="FID", top=30)
+
+# %% [markdown]
+# *Figure: FID against what a picture costs, as in section 6, and above it the table, with random conditioning inside. MACs are the UNet's; the time has the text encoder and the decoder as well. What has an FID above 30 is above the picture.*
+#
+# **What it says.** The first finding holds here as well. Without random conditioning inside, networks of four steps draw sentences with *three* as asked in 28 to 46%, consistency in 19%, and it is stage 1 that loses them: 46% [40, 51] by its own network in four steps. With it, 79 to 96%, consistency 66%: a gain of 62 points [47, 78] for stage 2 in four steps and of 49 [38, 60] in one, and resolved in every line but that of stage 1's single step, which draws hardly anything as asked. Sentences without the word neither gain nor lose anything that is resolved, but that consistency in one step loses 13 points [6, 20].
+#
+# Yet here something is lost in spite of it: stage 2 in four steps has 10 points [5, 14] fewer than the teacher in 50. It has 11 [3, 20] fewer of the sentences *without* the word, too, and it draws the digit alone right in 97.5% [90.5, 100]: what such short trainings spoil is mostly something else than the three.
+#
+# *The order matters here.* First smaller has 12 points [8, 17] fewer of the seen sentences than first faster with four steps, 11 [2, 21] with one (of the unseen 15 [1, 30] with one; with four not resolved). The cut that comes last costs nothing that is resolved: −1.5 points [−8.9, 5.9] of the unseen, FID +0.5 [−0.2, 1.2] against the network that was cut. Perhaps because it inherits that network's weights and then has 600 steps, while the first order sends a network through six more short trainings; nobody has tested it.
+#
+# *Halving has to be paid for.* With four steps the network of stage 1, by plain DDIM, is better than stage 2's: by 5 points [2, 9] of the unseen, and by 5.6 of the seen in each of the three trainings. Only with two steps and one, where plain DDIM falls to 7% and 18% of the unseen, is stage 2 needed: 86% and 87%. Consistency distillation is behind stage 2 in the mean with every number of steps that both have, by 24 points [12, 37] with four and 28 [13, 43] with one. Whether its 1,400 steps of training are too few, where digits had 3,500, a longer one would tell.
+#
+# *What it costs.* First faster, then smaller, in four steps: 38.5 times fewer MACs than the teacher in 50 guided steps and 24.0 [22.8, 25.4] times as fast, with an FID of 11.7 in the place of 4.7, +6.9 [2.9, 10.9], and 11 points [5, 17] fewer of the unseen. And the front, drawn through means, is another one than with digits. Up to two steps it is stage 2's large network and the small one of one step; with four, stage 1's networks by plain DDIM (by time only the small one); from there on no distilled network is on it, but the small network and the teacher themselves, guided, in four steps and more. So it shows what minutes of training bought, not what the methods can do: digits had 500 steps of batch 64 a halving, these have 200 of batch 32, and there the front is all distilled.
 #
 # ## Exercises
 #

@@ -1,11 +1,12 @@
 """From the instructors' assignments to what is handed out and what grades it, by Otter (`rcedu assignments`); and a table of
-what was graded (`python -m rcedu.assignments graded/1`).
+what was graded (`python -m rcedu.assignments graded/1 handed_in/1`).
 
 A source in notebooks/assignments is a notebook as text (jupytext) in Otter's format: solutions and hidden tests are marked.
 """
 
 import contextlib
 import io
+import re
 import shutil
 import sys
 import tempfile
@@ -92,17 +93,57 @@ mamba run -n otter-env python -c "from rcedu.domains import Digits; Digits()"
             new.writestr(entry, data)
 
 
-def collect(folder: Path) -> str:
+def collect(folder: Path, notebooks: Path | None = None) -> str:
     """What was graded, as a table with tabs, a line a notebook: name, points, questions that lost points; or NOT GRADED.
 
-    folder  of `otter run`'s: a folder a notebook, with its results.json where Otter got that far
+    folder     of `otter run`'s: a folder a notebook, with its results.json where Otter got that far
+    notebooks  folder of the notebooks that were handed in, <name>.ipynb; with it a fourth column says each one's STUDENT
 
-    Questions that a person reads are not in it. UsageError where there is nothing.
+    Questions that a person reads are not in it. UsageError where there is nothing, or no notebook of those graded.
     """
-    handed_in = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    if not handed_in:
+    graded = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if not graded:
         raise UsageError(f"{folder} holds no folders of graded notebooks")
-    return "\n".join(["name\tpoints\tlost", *(f"{path.name}\t{_graded(path / 'results.json')}" for path in handed_in)])
+    table = {path.name: f"{path.name}\t{_graded(path / 'results.json')}" for path in graded}
+    if notebooks is None:
+        return "\n".join(["name\tpoints\tlost", *table.values()])
+    handed_in = {name: notebooks / f"{name}.ipynb" for name in table}
+    if not any(path.is_file() for path in handed_in.values()):
+        raise UsageError(
+            f"{notebooks} holds none of the notebooks that were graded in {folder}, such as {graded[0].name}.ipynb"
+        )
+    numbers = _numbers({name: _number(path) for name, path in handed_in.items()})
+    return "\n".join(["name\tpoints\tlost\tSTUDENT", *(f"{line}\t{numbers[name]}" for name, line in table.items())])
+
+
+def _number(notebook: Path) -> int | str:
+    """What STUDENT is set to in a notebook, which is read and never run; or in words why that is not known."""
+    if not notebook.is_file():
+        return "no notebook"
+    try:
+        code = [cell.source for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
+    except Exception:  # for what is no notebook nbformat has errors of many kinds
+        return "no notebook that can be read"
+    found = {value.strip() for cell in code for value in re.findall(r"^STUDENT[ \t]*=(?!=)([^#;\n]*)", cell, flags=re.M)}
+    if not found:
+        return "no STUDENT in it"
+    if len(found) > 1:
+        return "more than one STUDENT in it"
+    (value,) = found
+    return int(value) if re.fullmatch(r"0|[1-9][0-9]{0,11}", value) else "no whole number"
+
+
+def _numbers(of: dict[str, int | str]) -> dict[str, str]:
+    """name -> its number, and what is odd about it: nobody put one in, or others have the same."""
+    said = {}
+    for name, number in of.items():
+        others = [other for other, same in of.items() if same == number and other != name]
+        said[name] = str(number)
+        if number == 0:
+            said[name] += ": the default"
+        elif others and isinstance(number, int):
+            said[name] += f": also {', '.join(others)}"
+    return said
 
 
 def _graded(results: Path) -> str:
@@ -129,9 +170,9 @@ def _tidy(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m rcedu.assignments FOLDER")
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: python -m rcedu.assignments GRADED [HANDED_IN], two folders")
     try:
-        print(collect(Path(sys.argv[1])))
+        print(collect(*map(Path, sys.argv[1:])))
     except UsageError as error:
         sys.exit(str(error))

@@ -87,7 +87,7 @@ def load_checkpoint(
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in _part(tensors, "optimizer.").items():
         i, key = name.split(".")
-        state.setdefault(int(i), {})[key] = value
+        state.setdefault(int(i), {})[key] = value.clone()  # not the file's own memory, or Windows could not delete the file
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     if ema is not None:
         for i, shadow in enumerate(ema.shadow_params):

@@ -168,16 +168,15 @@ def _stored_table(name: str) -> Path:
 
 
 def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | None = None) -> None:
-    """Measure on the teacher how much the condition matters at every t, and p(t) from it. Writes conditioning.json.
+    """Measure on the teacher how much the condition matters at every t, and p(t) from it. Writes a table.
 
     Args:
         digit: held out: the measured p(t) come from the other nine, as a student of rcedu unseen sees them.
         each: pictures an ordered pair of conditions.
         pairs: real digits denoised under unrelated conditions, a time.
-        out: write here, not to data/digits/results/conditioning.json, which the experiments read.
+        out: write here, not to runs/conditioning.json; the experiments read data/digits/results/conditioning.json.
     """
     from rcedu.conditioning import measure, torn_band, who_wins
-    from rcedu.schedules import measured_file
     from rcedu.unseen_digit import StudentRun, visible_rows
 
     at_least(1, each=each, pairs=pairs)
@@ -196,7 +195,9 @@ def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | N
         "contests": [contest._asdict() for contest in contests],
         "torn": torn,
     }
-    write_result(out or measured_file(), command_line("conditioning", digit=digit, each=each, pairs=pairs), result)
+    write_result(
+        out or runs_folder() / "conditioning.json", command_line("conditioning", digit=digit, each=each, pairs=pairs), result
+    )
     print(f"neither source nor condition reaches 90% from t = {torn[0]} to {torn[1]}" if torn else "one of them always wins")
     print(found.in_words(shipped.teacher.T))
 
@@ -251,6 +252,18 @@ def _in_one_line(complaint: str) -> str:
     return f"rcedu: {' '.join(said)} (see rcedu --help)"
 
 
+def _parse(app: tyro.extras.SubcommandApp, arguments: Sequence[str] | None) -> Callable[[], None]:
+    """What is to be run. SystemExit after a complaint in one line, or after help."""
+    complaint = io.StringIO()
+    try:
+        with redirect_stderr(complaint):
+            return app.cli(args=arguments, prog="rcedu", description=__doc__.splitlines()[0])
+    except SystemExit as stop:
+        if stop.code:
+            print(_in_one_line(complaint.getvalue()), file=sys.stderr)
+        raise
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `rcedu`."""
     app = tyro.extras.SubcommandApp()
@@ -258,16 +271,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app.command(_later(command), name=command.__name__.replace("_", "-"))  # older tyro keeps the underscore
     if os.environ.get("PYTHONWARNINGS") is None:
         warnings.simplefilter("ignore", category=FutureWarning)  # the libraries' own, not the reader's business
-    complaint = io.StringIO()
     try:
-        with redirect_stderr(complaint):
-            run = app.cli(args=arguments, prog="rcedu", description=__doc__.splitlines()[0])
-    except SystemExit as stop:
-        if stop.code:
-            print(_in_one_line(complaint.getvalue()), file=sys.stderr)
-        raise
-    try:
-        run()
+        _parse(app, arguments)()
     except (UsageError, OSError) as error:
         print(f"rcedu: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rcedu.classifier import DigitClassifier
 from rcedu.data import to_pixels
+from rcedu.files import UsageError
 from rcedu.losses import distance_weight
 from rcedu.metrics import Interval, mean_interval
 from rcedu.models import DiffusionModel
@@ -155,20 +156,20 @@ def measure(
     x0 (N, C, H, W) with conditions c (N, ...): what the student may see; labels (L, ...): the different ones among them
     pairs  so many of the L (L - 1) pairs, at random; None: all
 
-    ValueError where a label has fewer than `each` pictures, or there are fewer pairs.
+    UsageError where a label has fewer than `each` pictures, or there are fewer pairs.
     """
     L = len(labels)
     own = (c.view(len(c), 1, -1) == labels.view(1, L, -1)).all(dim=2)  # (N, L)
     ordered = [(label, other) for label in range(L) for other in range(L) if label != other]
     if pairs is not None:
         if pairs > len(ordered):
-            raise ValueError(f"{pairs} pairs are wanted; {L} conditions make {len(ordered)}")
+            raise UsageError(f"{pairs} pairs are wanted; {L} conditions make {len(ordered)}")
         ordered = [ordered[i] for i in torch.randperm(len(ordered), generator=torch.Generator().manual_seed(seed))[:pairs]]
     rows, others = [], []
     for label, other in ordered:
         pictures = own[:, label].nonzero().flatten()
         if len(pictures) < each:
-            raise ValueError(
+            raise UsageError(
                 f"{each} pictures of every label are wanted; there are {len(pictures)} of {labels[label].tolist()}"
             )
         start = (len(rows) * each) % (len(pictures) - each + 1)

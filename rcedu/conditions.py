@@ -127,12 +127,14 @@ class PromptEncoder(nn.Module):
     def settings(self) -> dict:
         """What the weights do not show: the vocabulary, and the text encoder's heads and activation."""
         config = self.text_encoder.config
-        vocabulary = json.dumps(self.tokenizer.get_vocab(), sort_keys=True)
-        return {
+        vocabulary, padding = json.dumps(self.tokenizer.get_vocab(), sort_keys=True), self.tokenizer.pad_token
+        found = {
             "vocabulary": hashlib.sha256(vocabulary.encode()).hexdigest(),
             "num_attention_heads": config.num_attention_heads,
             "hidden_act": config.hidden_act,
         }
+        # CLIP pads with its end; Stable Diffusion 2 does not
+        return found if padding == self.tokenizer.eos_token else found | {"padding": padding}
 
     def copy(self) -> "PromptEncoder":
         """Itself: frozen, so teacher and students share it."""
@@ -146,21 +148,27 @@ class PromptEncoder(nn.Module):
             merges = [" ".join(pair) for pair in tokenizer.bpe_ranks]
         else:
             merges = [" ".join(pair) for pair in json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]]
-        write_clip_tokenizer(Path(folder) / "tokenizer", tokenizer.get_vocab(), merges, tokenizer.model_max_length)
+        special = {name: getattr(tokenizer, name) for name in SPECIAL_TOKENS}
+        write_clip_tokenizer(Path(folder) / "tokenizer", tokenizer.get_vocab(), merges, tokenizer.model_max_length, special)
         return {"text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"]}
 
 
-def write_clip_tokenizer(folder: Path, vocabulary: dict[str, int], merges: list[str], length: int) -> None:
+_END = "<|endoftext|>"
+SPECIAL_TOKENS = {"bos_token": "<|startoftext|>", "eos_token": _END, "unk_token": _END, "pad_token": _END}  # CLIP's
+
+
+def write_clip_tokenizer(
+    folder: Path, vocabulary: dict[str, int], merges: list[str], length: int, special: dict[str, str] = SPECIAL_TOKENS
+) -> None:
     """A CLIP tokenizer as vocab.json and merges.txt, which transformers 4 and 5 both open (5 itself writes neither).
 
-    merges  pairs of tokens, "a b", in the order they are to be joined;  length  tokens a sentence
+    merges   pairs of tokens, "a b", in the order they are to be joined;  length  tokens a sentence
+    special  the tokens for beginning, end, unknown and padding
     """
     folder = Path(folder)
     write_json(folder / "vocab.json", dict(sorted(vocabulary.items(), key=lambda item: item[1])))
     with atomic_path(folder / "merges.txt") as temporary:
         temporary.write_text("\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8")
-    end = "<|endoftext|>"
-    special = {"bos_token": "<|startoftext|>", "eos_token": end, "unk_token": end, "pad_token": end}
     write_json(folder / "special_tokens_map.json", special)
     config = {"tokenizer_class": "CLIPTokenizer", "model_max_length": length, "do_lower_case": True, **special}
     write_json(folder / "tokenizer_config.json", config)

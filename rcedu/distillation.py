@@ -5,18 +5,31 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from rcedu.cache import Cache
+from rcedu.files import UsageError
 from rcedu.losses import Projections, capture, distance_weight, feature_kd, output_kd, task_loss
 from rcedu.models import DiffusionModel, with_unet
 from rcedu.noise import alpha_sigma, q_sample, training_target
 from rcedu.random_conditioning import drop_condition, randomize
-from rcedu.students import BLOCK_STUDENTS, feature_pairs, feature_widths, init_from_teacher, narrow_channels, remove_blocks
-from rcedu.training import Draw
+from rcedu.students import (
+    BLOCK_STUDENTS,
+    CHANNEL_STUDENTS,
+    feature_pairs,
+    feature_widths,
+    init_from_teacher,
+    narrow_channels,
+    remove_blocks,
+)
+from rcedu.training import Draw, Samples, StepFunction
 
 
 def make_student(teacher: DiffusionModel, student: str, teacher_init: bool, seed: int) -> DiffusionModel:
-    """The untrained student: surgery on the teacher's UNet, then random or inherited weights."""
-    torch.manual_seed(seed)  # and not undone: the projections are drawn next, from the same generator
+    """The untrained student: surgery on the teacher's UNet, then random or inherited weights.
+
+    student  of BLOCK_STUDENTS or CHANNEL_STUDENTS; UsageError for another.  Seeds torch's generator with `seed`
+    """
+    if student not in (*BLOCK_STUDENTS, *CHANNEL_STUDENTS):
+        raise UsageError(f"unknown student {student!r}; choose from {', '.join((*BLOCK_STUDENTS, *CHANNEL_STUDENTS))}")
+    torch.manual_seed(seed)
     cut = remove_blocks if student in BLOCK_STUDENTS else narrow_channels
     unet = cut(teacher.unet, student)
     if teacher_init:
@@ -46,7 +59,7 @@ class DistilledStudent(nn.Module):
 def distillation_step(
     teacher: DiffusionModel,
     student: DistilledStudent,
-    cache: Cache,
+    source: Samples,
     rows: Tensor,
     pool,
     p: Callable[[Tensor], Tensor],
@@ -56,10 +69,14 @@ def distillation_step(
     task: bool = False,
     w: tuple[float, float] | None = None,
     times: Sequence[int] | None = None,
-):
-    """The step function of random conditioning, for `rcedu.training.fit`.
+) -> StepFunction:
+    """The step function of distillation with random conditioning (L_out + L_feat, CVPR 2025), for `rcedu.training.fit`.
 
-    cache, rows       D: which of the teacher's samples may be drawn
+    Returns (trainee, draw) -> {"out", "feat" where the student has feature pairs, "task" where asked: scalars}; the trainee
+    is `student`, wrapped or not. Freezes the teacher, and moves it to where the draw is. ValueError, at the first step, for
+    an unknown space.
+
+    source, rows      D, and which of its samples may be drawn
     pool, p           C and p(t) of `randomize`
     null_probability  of dropping the condition, after the swap
     space             where L_out is measured (epsilon, sample, v_prediction); None: what the networks predict
@@ -74,11 +91,11 @@ def distillation_step(
         pick = rows[draw.integers(len(rows))]
         t = draw.integers(teacher.T) if times is None else torch.tensor(times)[draw.integers(len(times))]
         eps = draw.normal(*teacher.x_shape)
-        c_hat, replaced = randomize(cache.c[pick], t, pool, p, draw.generator)
+        c_hat, replaced = randomize(source.c[pick], t, pool, p, draw.generator)
         c_hat = drop_condition(c_hat, teacher.conditions.null, null_probability, draw.generator)
         paired_total = (~replaced).sum().item() / draw.ranks  # so that the mean over ranks is the global mean
         guidance = () if w is None else (draw.mine(draw.uniform(*w)),)
-        x0, t, eps, c_hat, replaced = draw.mine(cache.x0(pick), t, eps, c_hat, replaced)
+        x0, t, eps, c_hat, replaced = draw.mine(source.x0(pick), t, eps, c_hat, replaced)
         if teacher.device != x0.device:
             teacher.to(x0.device)
 

@@ -11,7 +11,7 @@ from rcedu.codecs import PixelShuffle
 from rcedu.conditions import labels_without
 from rcedu.data import mnist, to_pixels
 from rcedu.metrics import FeatureFID, spread
-from rcedu.mini_sd import MiniSD, held_out_prompts
+from rcedu.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.models import DiffusionModel
 from rcedu.pools import PromptPool
 from rcedu.ranks import place_among_ranks
@@ -51,6 +51,9 @@ class Domain:
     the guidance it is drawn with; `asked(count)` and `conditions(count)`, what is asked for; `real(count)`; `marks(images)`.
     """
 
+    absent: int | str | None = None  # the digit or the word that no picture of the source shows
+    measured_on: str | None = None  # whose p(t) `rcedu.schedules.measured_file` has: its teacher's
+
     @property
     def rows(self) -> Tensor:
         """Which of the source may be learned from."""
@@ -59,7 +62,7 @@ class Domain:
     def draw(
         self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str = "deterministic", seed: int = 10_000
     ) -> Tensor:
-        """Pictures of what is `asked`, the same noise for every model, which is moved to where this process computes."""
+        """Pictures of what is `asked`, the same noise for every model. Moves the model to the GPU where there is one."""
         c = self.conditions(count)
         model.to(place_among_ranks().device)
         return model.sample(model.noise(count, seed), c, w=w, steps=steps, **sampler_settings(sampler, seed))
@@ -69,6 +72,7 @@ class Digits(Domain):
     """The digits' teacher, MNIST, and the classifier that reads."""
 
     w = 1.0  # the guidance of the notebooks before
+    measured_on = "digits"
 
     @cached_property
     def shipped(self) -> Shipped:
@@ -127,6 +131,8 @@ class Digits(Domain):
 class Strokes(Digits):
     """Thin and thick digits: a teacher of twenty labels, the classifier that reads, and the stroke as it is measured."""
 
+    measured_on = None
+
     @cached_property
     def teacher(self) -> DiffusionModel:
         return load_strokes(self.shipped.teacher)
@@ -147,7 +153,8 @@ class Strokes(Digits):
 class CaptionedPictures(Domain):
     """mini-SD, real captioned digits of the combinations that it knows, and the marks of notebook 05 on those it does not."""
 
-    w = 2.0
+    w = GUIDANCE
+    measured_on = "mini-sd"
     each = 10  # real pictures of every sentence
 
     @cached_property

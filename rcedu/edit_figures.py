@@ -62,12 +62,14 @@ def edit_curves(rows: Mapping[str, Mapping], change: str) -> Figure:
     """
     figure = Figure(figsize=(11, 5.2), layout="constrained")
     for i, (task, by) in enumerate(rows.items()):
-        outside = "change of kept pixels, 0 to 1" if task.startswith("inpainting") else change
+        outside = "change, kept pixels" if task.startswith("inpainting") else change
         for row, (mark, scale, name) in enumerate((("all", 100, "all as asked, %"), ("change", 1, outside))):
             of = {who: {steps: marks[mark] for steps, marks in of.items()} for who, of in by.items()}
             if row == 1 and not any(value for steps in of.values() for value, _, _ in steps.values()):
                 continue
-            axes = plain_axes(figure, xlabel="steps", ylabel=name, position=(2, len(rows), row * len(rows) + i + 1))
+            axes = plain_axes(
+                figure, xlabel="steps", ylabel=name if i == 0 or row else "", position=(2, len(rows), row * len(rows) + i + 1)
+            )
             step_lines(axes, of, WHO, scale)
             axes.set_ylim(*(-3, 103) if row == 0 else (0, axes.get_ylim()[1]))
             if row == 0:
@@ -96,7 +98,7 @@ def strength_trade_off(rows: Mapping[str, Mapping], change: str) -> Figure:
         star = rows["style transfer"][who][steps]
         axes.plot(
             star["change"][0], 100 * star["edited"][0], color=colour, marker="*", markersize=14, linestyle="none",
-            markeredgecolor="black", markeredgewidth=0.6, zorder=3,
+            markerfacecolor="none", markeredgewidth=1.4, zorder=3,
             label="style transfer by the same" if who == "teacher" else None,
         )  # fmt: skip
         if who == "teacher":  # the others have the same strengths in the same order

@@ -21,7 +21,7 @@ WAYS = {  # how pictures are drawn: title, colour, marker; everywhere the same
     "stochastic": ("stage 2, stochastic", GREEN, "^"),
     "consistency": ("consistency distillation", PURPLE, "v"),
 }
-MARKS = {
+MARK_LABELS = {
     "all": ("read as asked, %", 100), "unseen": ("unseen, as asked, %", 100),
     "fid": ("FID", 1), "diversity": ("diversity, share of real", 1),
 }  # fmt: skip
@@ -54,7 +54,7 @@ def step_curves(rows: Mapping[str, Mapping], w: str, marks: Sequence[str] = ("al
     """
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     for i, mark in enumerate(marks):
-        title, scale = MARKS[mark]
+        title, scale = MARK_LABELS[mark]
         axes = plain_axes(figure, xlabel="sampling steps $N$", ylabel=title, position=(1, len(marks), i + 1))
         looks = {
             way: (*WAYS.get(way, (way, CYCLE[line % len(CYCLE)], "v")), STYLES[line % len(STYLES)])

@@ -24,7 +24,7 @@ from rcedu.guided_distillation import consistency_step, guidance_step, guidance_
 from rcedu.models import DiffusionModel, with_unet
 from rcedu.ranks import place_among_ranks
 from rcedu.sampling import time_grid
-from rcedu.schedules import NONE, schedule
+from rcedu.schedules import NONE, measured_file, schedule
 from rcedu.training import Record, StepFunction, fit_to_the_end
 
 
@@ -64,7 +64,10 @@ def _task(
         few = {"w": w, "times": time_grid(stage.steps, teacher.T), "null_probability": 0.0} if teacher.takes_w else {}
         step = distillation_step(teacher, trainee, *data, domain.pool, schedule("exponential", T=teacher.T), **few)
         return trainee, student, step, {"lr": run.student_lr, "decay": "cosine", "ema_decay": 0.99}
-    inside = {} if run.p == NONE else {"pool": domain.pool, "p": schedule(run.p, T=teacher.T)}
+    inside = {}
+    if run.p != NONE:
+        path = domain.measured_on and measured_file(domain.measured_on)
+        inside = {"pool": domain.pool, "p": schedule(run.p, T=teacher.T, path=path, absent=domain.absent)}
     if stage.kind == "guidance":
         student = guidance_student(teacher, prediction_type="v_prediction")
         return student, student, guidance_step(teacher, student, *data, w, **inside), {"lr": run.guidance_lr, "decay": "linear"}

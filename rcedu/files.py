@@ -61,6 +61,9 @@ def _fsync(path: Path) -> None:
         return
     try:
         os.fsync(descriptor)
+    except OSError:
+        if not path.is_dir():  # some network drives refuse it for a folder, whose new name is there all the same
+            raise
     finally:
         os.close(descriptor)
 
@@ -99,7 +102,11 @@ def _could_not_write(path: Path, error: Exception) -> OSError:
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Like `atomic_path` for a whole folder: it appears complete, replacing an older one, or not at all."""
+    """Like `atomic_path` for a whole folder: it appears complete, replacing an older one, or not at all.
+
+    Folders cannot be exchanged in one step: killed between its two renames, it leaves the old one and the new one beside
+    `folder`, both whole, under hidden names (`.<name>.*.tmp`).
+    """
     folder = Path(folder)
     temporary, old = _beside(folder), _beside(folder)
     try:

@@ -18,7 +18,7 @@ from rcedu.progressive import Jump, jumps, one_step_target, two_steps
 from rcedu.random_conditioning import randomize
 from rcedu.sampling import ddim_step, time_grid
 from rcedu.students import with_guidance_input
-from rcedu.training import Draw
+from rcedu.training import Draw, Samples, StepFunction
 
 
 def guidance_student(teacher: DiffusionModel, dim: int = 256, prediction_type: str | None = None) -> DiffusionModel:
@@ -52,12 +52,15 @@ def _distance(out_S: Tensor, x_t: Tensor, x0: Tensor, t: Tensor, student: Diffus
 
 
 def guidance_step(
-    teacher: DiffusionModel, student: DiffusionModel, source, rows: Tensor, w: tuple[float, float],
+    teacher: DiffusionModel, student: DiffusionModel, source: Samples, rows: Tensor, w: tuple[float, float],
     *, pool=None, p: RandomConditioning = 0.0, space: str = "v_prediction",
-):  # fmt: skip
+) -> StepFunction:  # fmt: skip
     """Stage 1:   omega(lambda_t) || x0_S(x_t, t, c, w) - [(1 + w) x0_T(x_t, t, c) - w x0_T(x_t, t, null)] ||^2
 
-    source, rows  clean data and conditions, `source.x0(rows)` and `source.c`, and which of them may be used
+    Meng et al. (CVPR 2023), for `rcedu.training.fit`: returns (trainee, draw) -> {"guidance": scalar}; the trainee is
+    `student`, wrapped or not. Freezes the teacher, and moves it to where the draw is.
+
+    source, rows  clean data `source.x0(rows)` (B, C, H, W) and conditions `source.c` (N, ...), and which of them may be used
     w             drawn uniformly from this range, one a sample
     pool, p       C and p(t) of `randomize`, for random conditioning inside: then no picture of a condition is needed for the
                   network to keep it. None: every picture keeps its own condition
@@ -82,10 +85,12 @@ def guidance_step(
 
 
 def halving_step(
-    teacher: DiffusionModel, student: DiffusionModel, source, rows: Tensor, w: tuple[float, float], steps: int,
+    teacher: DiffusionModel, student: DiffusionModel, source: Samples, rows: Tensor, w: tuple[float, float], steps: int,
     *, sampler: str = "deterministic", pool=None, p: RandomConditioning = 0.0, space: str = "truncated SNR",
-):  # fmt: skip
+) -> StepFunction:  # fmt: skip
     """Stage 2:   omega(lambda_t) || x0_S(z_t, t, c, w) - x_tilde ||^2, x_tilde of two teacher steps at the same w.
+
+    Meng et al. (CVPR 2023), as `guidance_step`; returns (trainee, draw) -> {"halving": scalar}.
 
     teacher        the student before, of 2 `steps` steps: a network that takes w
     steps, sampler  the student's, see `rcedu.progressive.jumps`
@@ -114,15 +119,16 @@ def halving_step(
 
 
 def consistency_step(
-    teacher: DiffusionModel, student: DiffusionModel, source, rows: Tensor, w: tuple[float, float],
+    teacher: DiffusionModel, student: DiffusionModel, source: Samples, rows: Tensor, w: tuple[float, float],
     *, steps: int = 50, pool=None, p: RandomConditioning = 0.0, space: str = "truncated SNR",
-):  # fmt: skip
+) -> StepFunction:  # fmt: skip
     """Latent consistency distillation (Luo et al. 2023), what many take today in the place of stage 2:
 
         omega(lambda_t) || x0_S(x_t, t, c, w) - x0_S(x_next, t_next, c, w) ||^2,     x_next by one DDIM step of the teacher
 
     From both ends of a step the same picture shall be predicted: the one nearer to clean data says which (no gradient flows
     there), and where that is clean data itself, t_next = -1, the teacher does. One training serves every number of steps.
+    As `guidance_step`; returns (trainee, draw) -> {"consistency": scalar}.
 
     teacher   a network that takes w: stage 1's. (The paper's code asks a teacher twice here, for guidance)
     steps     of its grid; the paper's code has 50

@@ -118,6 +118,7 @@ def marks_by_inception(images: Tensor, texts: list[str], real: Path, clip: str |
     images (N, 3, H, H) uint8. The first use fetches Inception's weights. UsageError when they cannot be fetched.
     """
     device = place_among_ranks().device
+    by_clip = {"clip": clip_score(clip, images, texts, device=device)} if clip else {}  # first: its name may be mistyped
     try:
         fid = FrechetInceptionDistance(normalize=False).to(device)
         inception = InceptionScore(normalize=False).to(device)
@@ -128,5 +129,4 @@ def marks_by_inception(images: Tensor, texts: list[str], real: Path, clip: str |
     for part in tqdm(images.split(batch_size), desc="pictures"):
         fid.update(part.to(device), real=False)
         inception.update(part.to(device))
-    marks = {"fid": float(fid.compute()), "is": float(inception.compute()[0]), "pictures": len(images)}
-    return marks | ({"clip": clip_score(clip, images, texts)} if clip else {})
+    return {"fid": float(fid.compute()), "is": float(inception.compute()[0]), "pictures": len(images)} | by_clip

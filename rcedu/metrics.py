@@ -12,7 +12,6 @@ from transformers import CLIPModel, CLIPProcessor
 
 from rcedu.attribute_judge import AttributeJudge
 from rcedu.classifier import DigitClassifier
-from rcedu.ranks import place_among_ranks
 
 Judge = DigitClassifier | AttributeJudge
 
@@ -125,14 +124,15 @@ def inception_score(judge: AttributeJudge, images: Tensor) -> float:
 
 
 @torch.no_grad()
-def clip_score(model: Path | str, images: Tensor, texts: list[str], batch_size: int = 100) -> float:
+def clip_score(
+    model: Path | str, images: Tensor, texts: list[str], batch_size: int = 100, device: torch.device | str = "cpu"
+) -> float:
     """Mean of 100 cos(picture, its sentence), negative ones as 0 (Hessel et al. 2021).
 
     model  a CLIP's folder, or its name on the hub;  images (N, 3, H, W) uint8
 
     Not torchmetrics' CLIPScore: with transformers 5 it fails (version 1.9), and it admits only a few names of models.
     """
-    device = place_among_ranks().device
     clip, processor = CLIPModel.from_pretrained(model).eval().to(device), CLIPProcessor.from_pretrained(model)
     scores = []
     for start in range(0, len(images), batch_size):

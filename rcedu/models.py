@@ -186,6 +186,7 @@ class DiffusionModel(nn.Module):
             raise
         except (OSError, ValueError) as error:
             raise UsageError(f"the model in {folder} cannot be read ({str(error).splitlines()[0]})") from error
+        # 32 bits throughout: some versions of the libraries keep the precision of the file
         return cls(unet, scheduler, PromptEncoder(tokenizer, text_encoder), Autoencoder(vae)).float()
 
 

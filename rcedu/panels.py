@@ -5,6 +5,7 @@ A panel draws its axes once; `update` changes what moves and nothing else, so th
 
 import io
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from rcedu.models import DiffusionModel
 from rcedu.plots import BLUE, GREEN, GREY, ORANGE, VERMILLION
 from rcedu.random_conditioning import randomize
 from rcedu.report import format_interval
-from rcedu.schedules import label, schedule
+from rcedu.schedules import label, measured_file, schedule
 
 
 def animation(frames: Iterable[Figure], *, milliseconds: int = 400, dpi: int = 60) -> bytes:
@@ -143,10 +144,11 @@ def view_schedule(
 ) -> ScheduleView:
     """p(t), the batch swapped by `randomize` itself, and the nearest of the schedules that were trained (mean |p - p'|)."""
     every = torch.arange(batch.T)
-    p = schedule(family, parameter, T=batch.T)
+    of = partial(schedule, T=batch.T, path=measured_file("digits"))
+    p = of(family, parameter)
     p_t = p(every)
     c_hat, replaced = randomize(batch.c, batch.t, batch.pool, p, torch.Generator().manual_seed(seed))
-    curves = [schedule(outcome.family, outcome.parameter, T=batch.T)(every) for outcome in trained]
+    curves = [of(outcome.family, outcome.parameter)(every) for outcome in trained]
     distances = [(p_t - curve).abs().mean().item() for curve in curves]
     best = min(range(len(trained)), key=distances.__getitem__)
     return ScheduleView(label(family, parameter), p_t, c_hat, replaced, trained[best], curves[best], distances[best])
@@ -209,6 +211,11 @@ class SchedulePanel(_Panel):
         )
 
 
+def _a(digit: int) -> str:
+    """'a 7', 'an 8'."""
+    return f"{'an' if digit == 8 else 'a'} {digit}"
+
+
 class DenoisingPanel(_Panel):
     """Source, noisy picture and what it was denoised to, with the judge's reading: one row a setting."""
 
@@ -245,7 +252,7 @@ class DenoisingPanel(_Panel):
         for picture, image in zip(pictures, images, strict=True):
             picture.set_data(image[0].numpy())
         c = int(frames.c[source])
-        texts = (f"source: a {c}", f"noised to t = {frames.times[time]}", f"denoised as a {asked}")
+        texts = (f"source: {_a(c)}", f"noised to t = {frames.times[time]}", f"denoised as {_a(asked)}")
         for title, text in zip(titles, texts, strict=True):
             title.set_text(text)
         for digit, bar in enumerate(bars):
@@ -258,8 +265,8 @@ class DenoisingPanel(_Panel):
         probabilities = frames.probabilities[time, source, asked]
         c = int(frames.c[source])
         return (
-            f"A {c}, noised to t = {frames.times[time]} and denoised as a {asked}: the judge gives {c} "
-            f"{probabilities[c]:.0%} and {asked} {probabilities[asked]:.0%}, and reads a {int(probabilities.argmax())}."
+            f"{_a(c).capitalize()}, noised to t = {frames.times[time]} and denoised as {_a(asked)}: the judge gives {c} "
+            f"{probabilities[c]:.0%} and {asked} {probabilities[asked]:.0%}, and reads {_a(int(probabilities.argmax()))}."
         )
 
 

@@ -12,6 +12,9 @@ from rcedu.data import data_folder, runs_folder
 from rcedu.files import UsageError, at_least
 from rcedu.provenance import command_line, write_result
 from rcedu.ranks import place_among_ranks
+from rcedu.schedules import CHOICES, measured_file, schedule
+from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS
+from rcedu.training import DECAYS, fit_to_the_end
 
 MINI_SD = "mini-sd"  # stands for data/mini-sd/pipeline wherever a model is asked for
 
@@ -23,10 +26,17 @@ def open_model(source: str):
     return DiffusionModel.load(data_folder() / "mini-sd" / "pipeline" if source == MINI_SD else source)
 
 
-def _check_sampling(w: float, steps: int) -> None:
+def _guidance(model) -> float:
+    """What a model is drawn with where nothing is said: mini-SD and its students at mini-SD's best, else guidance_scale 7.5."""
+    from rcedu.mini_sd import GUIDANCE, MiniSD
+
+    return GUIDANCE if model.conditions.settings == MiniSD().teacher.conditions.settings else 6.5
+
+
+def _check_sampling(w: float | None, steps: int) -> None:
     if not 1 <= steps <= 1000:
         raise UsageError(f"the number of DDIM steps must lie in [1, 1000]; got {steps}")
-    if w < 0:
+    if w is not None and w < 0:
         raise UsageError(f"guidance w must be 0 (none) or more; got {w}. w = guidance_scale - 1")
 
 
@@ -49,7 +59,7 @@ def draw(
         column: of a table of prompts; default text, prompt or caption.
         teacher: mini-sd, a folder, or a name on the hub such as CompVis/stable-diffusion-v1-4.
         count: only the first so many prompts.
-        w: guidance; default mini-SD's best, for another teacher 6.5 (guidance_scale 7.5).
+        w: guidance; default mini-SD's best for it and its students, for others 6.5 (the papers' guidance_scale 7.5).
         steps: DDIM steps.
         seed: of the noise.
         batch_size: pictures at a time.
@@ -57,17 +67,16 @@ def draw(
         out: default data/mini-sd/cache for mini-sd's own prompts; must be given otherwise.
     """
     from rcedu.cache import draw as draw_cache
-    from rcedu.mini_sd import GUIDANCE
     from rcedu.pools import read_prompts_from
     from rcedu.text_data import cache_prompts
 
     if out is None and (prompts is not None or teacher != MINI_SD):
         raise UsageError("say where to keep the samples: --out FOLDER")
     at_least(1, count=count, batch_size=batch_size, shard_size=shard_size)
-    w = w if w is not None else GUIDANCE if teacher == MINI_SD else 6.5
     _check_sampling(w, steps)
     texts = cache_prompts() if prompts is None else read_prompts_from(prompts, column)["text"][:count]
     model = open_model(teacher)
+    w = _guidance(model) if w is None else w
     c = model.conditions.tokenize(texts[:count])
     folder = out or data_folder() / "mini-sd" / "cache"
     first = place_among_ranks().is_main_process
@@ -98,6 +107,20 @@ class DistilRun:
     eight_bit: bool = False  # optimizer state in 8 bits (bitsandbytes)
     seed: int = 0
 
+    def __post_init__(self):
+        at_least(1, steps=self.steps, batch_size=self.batch_size, accumulate=self.accumulate)
+        for value, name, choices in (
+            (self.student, "student", (*BLOCK_STUDENTS, *CHANNEL_STUDENTS)),
+            (self.p, "p(t)", CHOICES),
+            (self.decay, "learning-rate decay", DECAYS),
+            (self.mixed_precision, "precision", ("no", "bf16", "fp16")),
+        ):
+            if value not in choices:
+                raise UsageError(f"unknown {name} {value!r}; choose from {', '.join(choices)}")
+        for name in ("null_probability", "ema_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"--{name.replace('_', '-')} must lie in [0, 1]; got {getattr(self, name):g}")
+
 
 def distil(
     run: tyro.conf.OmitArgPrefixes[DistilRun] = DistilRun(),
@@ -105,6 +128,7 @@ def distil(
     samples: Path | None = None,
     pool: Path | None = None,
     column: str | None = None,
+    measured: Path | None = None,
     out: Path | None = None,
 ) -> None:
     """Distil a student from cached samples with random conditioning; a folder that a stock pipeline opens. Resumes.
@@ -115,27 +139,26 @@ def distil(
         samples: what `rcedu draw` wrote with this teacher; default mini-SD's.
         pool: prompts that strangers are drawn from (.txt, .csv, .parquet, or a folder); default all of mini-SD's grammar.
         column: of a table of prompts; default text, prompt or caption.
+        measured: the table of p(t) overlap and indifference, measured on this teacher; default mini-SD's.
         out: the student's folder; default runs/distil-<student>.
     """
     from rcedu.cache import Cache
     from rcedu.captioned_digits import prompts
     from rcedu.distillation import DistilledStudent, distillation_step, make_student
     from rcedu.pools import PromptPool, read_prompts_from
-    from rcedu.schedules import schedule
-    from rcedu.training import fit_to_the_end
 
-    at_least(1, steps=run.steps, batch_size=run.batch_size, accumulate=run.accumulate)
     if teacher != MINI_SD and (samples is None or pool is None):
         raise UsageError("another teacher needs its own --samples and --pool")
+    measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)
     model = open_model(teacher)
+    p = schedule(run.p, run.p_parameter, T=model.T, path=measured)
     cache = Cache(samples or data_folder() / "mini-sd" / "cache", model)
     strangers = PromptPool(prompts() if pool is None else read_prompts_from(pool, column), model.conditions)
-    p = schedule(run.p, run.p_parameter, T=model.T)
     student = make_student(model, run.student, run.teacher_init, run.seed)
     if run.gradient_checkpointing:
         student.unet.enable_gradient_checkpointing()
     if run.mixed_precision != "no" and place_among_ranks().device.type == "cuda":
-        # the UNet only: text encoder and codec are the student's as well, and are saved with it
+        # the student was cut in 32 bits above; the text encoder and the codec, which it shares, stay in 32 as well
         in_16_bits = model.unet.bfloat16 if run.mixed_precision == "bf16" else model.unet.half
         in_16_bits()
     trainee = DistilledStudent(student, model)
@@ -180,7 +203,7 @@ def generate(
         column: of a table of prompts; default text, prompt or caption.
         model: mini-sd, a folder (a student's, say), or a name on the hub.
         count: only the first so many prompts (COCO-30K: 30000).
-        w: guidance; default mini-SD's best; the papers' guidance_scale 7.5 is 6.5.
+        w: guidance; default mini-SD's best for it and its students, for others 6.5 (the papers' guidance_scale 7.5).
         steps: DDIM steps.
         size: shrink to this many pixels (the papers score 512 shrunk to 256).
         seed: of the noise; picture i is a function of (seed, i).
@@ -188,15 +211,15 @@ def generate(
         out: the folder; default runs/images.
     """
     from rcedu.images import generate_images
-    from rcedu.mini_sd import GUIDANCE
     from rcedu.pools import read_prompts_from
 
-    at_least(1, count=count, batch_size=batch_size)
-    w = GUIDANCE if w is None else w
+    at_least(1, count=count, batch_size=batch_size, size=size)
     _check_sampling(w, steps)
     folder = out or runs_folder() / "images"
     texts = read_prompts_from(prompts, column)["text"][:count]
-    made = generate_images(open_model(model), texts, folder, w=w, steps=steps, size=size, seed=seed, batch_size=batch_size)
+    drawn_by = open_model(model)
+    w = _guidance(drawn_by) if w is None else w
+    made = generate_images(drawn_by, texts, folder, w=w, steps=steps, size=size, seed=seed, batch_size=batch_size)
     print(f"{made} pictures in {folder}")
 
 
@@ -206,13 +229,17 @@ def score(images: Path, real: Path | None = None, clip: str | None = None, out: 
     Args:
         images: the folder that `rcedu generate` wrote.
         real: a folder of real pictures of the same size, for FID in Inception's features; without it, mini-SD's judge.
-        clip: a CLIP's folder or name on the hub, for example openai/clip-vit-large-patch14; default mini-SD's.
+        clip: with --real, a CLIP's folder or name on the hub, for example openai/clip-vit-large-patch14, for a CLIP score.
         out: write the marks here; default marks.json beside the pictures.
     """
     from rcedu.images import marks_by_inception, read_images
     from rcedu.mini_sd import MiniSD
 
+    if clip is not None and real is None:
+        raise UsageError("--clip goes with --real; without it mini-SD's own CLIP marks the pictures")
     pictures, texts = read_images(images)
+    if len(pictures) < 2:
+        raise UsageError(f"FID compares two pictures or more; {images} has {len(pictures)}")
     marks = MiniSD().marks(pictures, texts) if real is None else marks_by_inception(pictures, texts, real, clip)
     write_result(out or images / "marks.json", command_line("score", images=images, real=real, clip=clip), marks)
     for name, value in marks.items():

@@ -201,7 +201,11 @@ def p_curves(functions: Mapping, T: int) -> Figure:
     t = torch.arange(T)
     curves = {name: p(t) for name, p in functions.items()}
     labelled = {f"{name}, mean {float(y.mean()):.2f}": y.tolist() for name, y in curves.items()}
-    return lines(t.tolist(), labelled, xlabel="timestep $t$", ylabel="$p(t)$, probability of a swap")
+    figure = lines(t.tolist(), labelled, xlabel="timestep $t$", ylabel="$p(t)$, probability of a swap")
+    (axes,) = figure.axes
+    axes.get_legend().remove()  # curves of every shape leave it no room inside
+    figure.legend(loc="outside right center", frameon=False)
+    return figure
 
 
 def accuracy_bars(results: Mapping[str, Sequence[tuple[str, Sequence[float]]]]) -> Figure:

@@ -14,14 +14,14 @@ from rcedu.recipes import preset
 
 
 def machine() -> str:
-    """This machine in a few words: the GPU, if there is one, and CPU and cores, on which some things are timed all the same."""
-    gpu = f"{torch.cuda.get_device_name(0)}; " if torch.cuda.is_available() else ""
+    """This machine in a few words: the GPU where there is one, and CPU and cores, on which some figures are timed anyway."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         name = models[0] if models else name
-    return f"{gpu}{name}, {os.cpu_count()} cores ({torch.backends.cpu.get_cpu_capability()}), {platform.system()}"
+    cpu = f"{name}, {os.cpu_count()} cores ({torch.backends.cpu.get_cpu_capability()}), {platform.system()}"
+    return f"{torch.cuda.get_device_name(0)} beside {cpu}" if torch.cuda.is_available() else cpu
 
 
 def provenance(command: str) -> dict[str, str]:

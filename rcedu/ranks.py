@@ -1,4 +1,4 @@
-"""Which of several processes this is, and on which device it computes."""
+"""Which process this is among those that were started together, and which device is its own."""
 
 import torch
 from accelerate import PartialState

@@ -207,7 +207,7 @@ def markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def plain_table(table: str) -> str:
     """A table in Markdown with its columns aligned for a terminal."""
-    lines = [line for line in table.splitlines() if not line.startswith("| --")]
+    lines = [line for line in table.splitlines() if set(line) - set("|-: ")]  # but the one below the titles
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -41,30 +41,43 @@ NONE = "none"  # no random conditioning: p(t) = 0
 CHOICES = (NONE, *FAMILIES)
 
 
-def measured_file() -> Path:
-    """Where `rcedu conditioning` keeps what it measured on the teacher."""
-    return data_folder() / "digits" / "results" / "conditioning.json"
+def measured_file(teacher: str) -> Path:
+    """The p(t) that `rcedu conditioning` measured on the teacher "digits", or `rcedu text-conditioning` on "mini-sd"."""
+    return data_folder() / teacher / "results" / "conditioning.json"
+
+
+class Measured(NamedTuple):
+    """p(t) that were measured on one teacher: tables over `times`."""
+
+    times: Tensor
+    overlap: Tensor
+    indifference: Tensor
+    absent: int | str  # the digit or the words that no picture had
 
 
 @cache
-def _measured(path: Path) -> dict[str, Tensor]:
+def _measured(path: Path) -> Measured:
     stored = read_json(path)
     try:
-        return {key: torch.tensor(stored[key], dtype=torch.float32) for key in ("times", "overlap", "indifference")}
+        tables = [torch.tensor(stored[key], dtype=torch.float32) for key in ("times", "overlap", "indifference")]
+        return Measured(*tables, absent=stored["digit"] if "digit" in stored else stored["absent"])
     except KeyError as error:
         raise UsageError(f"{path} holds no measured p(t) ({error} is missing); remake it with rcedu conditioning") from None
 
 
-def schedule(family: str, parameter: float | None = None, *, T: int, path: Path | None = None) -> Callable[[Tensor], Tensor]:
+def schedule(
+    family: str, parameter: float | None = None, *, T: int, path: Path | None = None, absent: int | str | None = None
+) -> Callable[[Tensor], Tensor]:
     """p(t) as a function of t alone.
 
     family     one of CHOICES
     parameter  of the family: lambda, the sigmoid's centre, or the constant; None for its default
     T          number of timesteps
-    path       the measured tables; default `measured_file()`
+    path       the table of a measured family: `measured_file` of the teacher, since what was measured is a teacher's
+    absent     the digit or the words that the student must not see: a measured family must not have seen them either
 
-    UsageError for an unknown family, a parameter that a family does not have, a constant outside [0, 1],
-    or measured tables that are missing.
+    UsageError for an unknown family, a parameter that a family does not have, a constant outside [0, 1], or a measured
+    family without a table, or whose table was measured with what is absent.
     """
     if family not in CHOICES:
         raise UsageError(f"unknown p(t) {family!r}; choose from {', '.join(CHOICES)}")
@@ -72,8 +85,12 @@ def schedule(family: str, parameter: float | None = None, *, T: int, path: Path 
     if parameter is not None and knob is None:
         raise UsageError(f"p(t) {family!r} has no parameter; got {parameter:g}")
     if p is None:
-        tables = _measured(Path(path or measured_file()))
-        return partial(p_measured, T=T, times=tables["times"], values=tables[family])
+        if path is None:
+            raise UsageError(f"p(t) {family!r} is measured on a teacher, and there is no table of this one")
+        found = _measured(Path(path))
+        if absent is not None and absent != found.absent:
+            raise UsageError(f"{path} was measured without {found.absent!r}, and so with {absent!r}, which no picture may show")
+        return partial(p_measured, T=T, times=found.times, values=getattr(found, family))
     if knob is None:
         return partial(p, T=T)
     value = knob.default if parameter is None else parameter

@@ -1,12 +1,15 @@
 """Several runs at once, each in a process of its own; results as JSON, so that a long table can be finished in pieces."""
 
 import json
+import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import MISSING, asdict, fields, is_dataclass
+from functools import partial
 from multiprocessing.managers import SyncManager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
@@ -27,8 +30,8 @@ def run_all(work: Callable, runs: dict, folder: Path, *, jobs: int | None = None
               each train nearly twice as many images a second as one process with two threads
     progress  one bar a run
 
-    UsageError where folder/name holds the result of another run, or jobs is below 1; what a worker raises is raised here.
-    When this process is killed, its workers end as well.
+    UsageError where folder/name holds the result of another run, or jobs is below 1; what a worker raises is raised here, at
+    once: the others are stopped, as they are when this process is interrupted or killed (`fit` keeps a checkpoint).
     """
     if jobs is not None and jobs < 1:
         raise UsageError(f"at least one job has to run at a time; got jobs = {jobs}")
@@ -36,7 +39,7 @@ def run_all(work: Callable, runs: dict, folder: Path, *, jobs: int | None = None
     todo = {name: run for name, run in runs.items() if results[name] is None}
     if not todo:
         return results
-    cores = os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     jobs = jobs or (len(todo) if len(todo) <= 2 * cores else cores)
     threads = max(1, cores // jobs)
     context = worker_context()
@@ -49,10 +52,12 @@ def run_all(work: Callable, runs: dict, folder: Path, *, jobs: int | None = None
             for name, run in todo.items()
         }
         pool = stack.enter_context(ProcessPoolExecutor(jobs, mp_context=context, initializer=stop_with_parent))
-        waiting = {
-            pool.submit(_run_and_keep, work, name, run, folder, _Report(messages), threads): name for name, run in todo.items()
-        }
-        while waiting:
+        stack.push(partial(_stop_workers, others=multiprocessing.active_children()))
+        waiting, queue = {}, list(todo)
+        while queue or waiting:
+            while queue and len(waiting) < jobs:  # no more than run: what a pool has in its own queue it would still begin
+                name = queue.pop(0)
+                waiting[pool.submit(_run_and_keep, work, name, todo[name], folder, _Report(messages), threads)] = name
             done, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
             while not messages.empty():
                 name, step, losses = messages.get()
@@ -92,13 +97,16 @@ def choose(tables: dict[str, dict], table: str, only: tuple[str, ...] = ()) -> d
 def finished(folder: Path, run, apart: tuple[str, ...] = ()) -> dict | None:
     """The result in a folder, None if there is none yet. UsageError when it is another run's.
 
+    Settings that are younger than the result count as their defaults.
+
     apart  fields of the run in which the two may differ
     """
     path = Path(folder) / "result.json"
     if not path.exists():
         return None
     result = read_json(path)
-    ours, theirs = json.loads(json.dumps(asdict(run))), result.get("run", {})  # as it was stored: tuples are lists
+    theirs = _with_defaults(run, result["run"]) if "run" in result else {}
+    ours, theirs = (json.loads(json.dumps(settings)) for settings in (asdict(run), theirs))  # as stored: tuples are lists
     if ours | dict.fromkeys(apart) != theirs | dict.fromkeys(apart):
         raise UsageError(f"{path} is the result of another run called {Path(folder).name}; delete it, or choose another folder")
     return result
@@ -151,6 +159,13 @@ def _run_and_keep(work: Callable, name: str, run, folder: Path, report: Callable
     result = {"run": asdict(run), **work(name, run, folder, report)}
     write_json(Path(folder) / name / "result.json", result)
     return result
+
+
+def _stop_workers(kind: type[BaseException] | None, *_, others: Sequence[BaseProcess]) -> None:
+    """At the end of a pool that an error ends, of this `kind`: ask its workers to stop; the `others` are not its own."""
+    if kind is not None:
+        for process in set(multiprocessing.active_children()) - set(others):
+            process.terminate()
 
 
 class _Report:

@@ -25,7 +25,7 @@ from rcedu.students import parameter_count
 from rcedu.training import Record
 
 DOMAIN_WITHOUT = {"digits": "digits-without-3", "mini-sd": "mini-sd-without-three"}
-INSIDE = {"no random conditioning inside": "none", "random conditioning inside": "exponential"}  # p(t) of stages 1 and 2
+P_INSIDE = {"no random conditioning inside": "none", "random conditioning inside": "exponential"}  # p(t) of stages 1 and 2
 REFERENCE_STEPS = 50
 MARKED = ("unseen as asked, %", "seen as asked, %", "FID")
 
@@ -43,7 +43,7 @@ def small_and_fast_runs(domain: str, preset: str, seeds: Sequence[int]) -> dict[
     """The runs of the table: "domain/what is inside/seed-N" -> run. UsageError for an unknown domain."""
     if domain not in DOMAIN_WITHOUT:
         raise UsageError(f"unknown domain {domain!r}; choose from {', '.join(DOMAIN_WITHOUT)}")
-    inside = {f"{domain}/{name}": p for name, p in INSIDE.items()}
+    inside = {f"{domain}/{name}": p for name, p in P_INSIDE.items()}
     return over_seeds(inside, seeds, lambda row, seed: budget(DOMAIN_WITHOUT[domain], preset, p=inside[row], seed=seed))
 
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from rcedu.few_step_figures import MARKS, WAYS, step_lines
+from rcedu.few_step_figures import MARK_LABELS, WAYS, step_lines
 from rcedu.plots import GREEN, GREY, ORANGE, SKY, plain_axes, plain_log_ticks
 from rcedu.small_and_fast import pareto, titles
 
-INSIDE = {  # what stages 1 and 2 do with conditions: title, colour, marker, line
+INSIDE_LOOKS = {  # what stages 1 and 2 do with conditions: title, colour, marker, line
     "no random conditioning inside": ("no random conditioning inside", ORANGE, "s", "--"),
     "random conditioning inside": ("random conditioning inside", "black", "D", "-"),
 }
@@ -27,16 +27,16 @@ def survival_curves(
     figure = Figure(figsize=(2.3 * len(ways), 2.6 * len(marks)), layout="constrained")
     every = [int(N) for of in rows.values() for way in ways for N in of[way]]
     for row, mark in enumerate(marks):
-        name, scale = MARKS[mark]
-        teacher = scale * rows[next(iter(INSIDE))]["teacher"][steps][mark][0]
+        name, scale = MARK_LABELS[mark]
+        teacher = scale * rows[next(iter(INSIDE_LOOKS))]["teacher"][steps][mark][0]
         lowest = min(scale * of[way][N][mark][0] for of in rows.values() for way in ways for N in of[way])
         panels = []
         for column, (way, title) in enumerate(ways.items()):
             place = (len(marks), len(ways), row * len(ways) + column + 1)
             axes = plain_axes(figure, xlabel="sampling steps $N$" if row else "", ylabel="" if column else name, position=place)
-            values = {inside: {N: of[mark] for N, of in rows[inside][way].items()} for inside in INSIDE}
+            values = {inside: {N: of[mark] for N, of in rows[inside][way].items()} for inside in INSIDE_LOOKS}
             axes.axhline(teacher, color=GREY, linewidth=1.2, linestyle=":", label=f"teacher, {steps} guided steps")
-            step_lines(axes, values, INSIDE, scale)
+            step_lines(axes, values, INSIDE_LOOKS, scale)
             axes.set_xlim(min(every) / 1.3, max(every) * 1.3)
             if row == 0:
                 axes.set_title(title, fontsize=10)

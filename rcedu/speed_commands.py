@@ -29,10 +29,10 @@ def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None
     at_least(2, rounds=rounds)  # an interval needs two
     at_least(1, batch_size=batch_size)
     make_task = benchmark.TASKS[size] if batch_size is None else partial(benchmark.TASKS[size], batch_size)
-    path = out or runs_folder() / f"bench-{size}.json"
-    command = command_line("bench", size=size, rounds=rounds, batch_size=batch_size)
     found = {"steps": benchmark.against_the_usual_way(make_task, rounds, watch=partial(tqdm, desc="races"))}
-    write_result(path, command, found)  # now already: the races are the long part, and the rest may fail
+    command = command_line("bench", size=size, rounds=rounds, batch_size=batch_size)
+    path = out or runs_folder() / f"bench-{size}.json"
+    write_result(path, command, found)  # the races took longest: whatever fails below, they are kept
     if size == "sd-v1.4":
         found["gpu"] = benchmark.gpu_figures(make_task())
     if size == "mini-sd":

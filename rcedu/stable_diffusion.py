@@ -36,10 +36,7 @@ def unet(name: str, device: torch.device | str = "meta") -> UNet2DConditionModel
 
 
 def example_inputs(unet: UNet2DConditionModel, size: int, tokens: int = 77) -> dict[str, Tensor]:
-    """Inputs of one picture for any of these UNets: latents of `size` x `size` and `tokens` text tokens.
-
-    On its device and, but for the time, in its precision.
-    """
+    """Inputs of one picture for any of these UNets, on its device, in its precision: `size` x `size` latents, `tokens` long."""
     config, zeros = unet.config, partial(torch.zeros, dtype=unet.dtype)
     with torch.device(unet.device):
         inputs = {

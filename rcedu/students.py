@@ -4,6 +4,7 @@ The rules are those of BK-SDM (Kim et al. 2023) and of random conditioning's cha
 for any number of levels: the digits' UNet and Stable Diffusion's go through the same functions.
 """
 
+import math
 import re
 from typing import NamedTuple
 
@@ -26,10 +27,7 @@ _PER_LEVEL = (
 
 
 def _fresh(unet: UNet2DConditionModel, **changes) -> UNet2DConditionModel:
-    """A UNet of the same config but for `changes`, with fresh weights, on the same device.
-
-    They are drawn on the CPU (on the meta device not at all), so that a seed means the same weights on every device.
-    """
+    """A UNet of the same config but for `changes`, on the same device. Its fresh weights are the same wherever that is."""
     # names with an underscore are diffusers' own notes, one of which makes from_config prefer its defaults to ours
     config = {key: value for key, value in unet.config.items() if not key.startswith("_")}
     device = next(unet.parameters()).device
@@ -84,7 +82,8 @@ def narrow_channels(unet: UNet2DConditionModel, factor: float | str) -> UNet2DCo
 
     Widths are rounded to a multiple of the normalisation groups, which are halved until a group has at least two
     channels: a group of one would cancel the timestep and label that are added before it, and the student would be
-    deaf to both. (Stable Diffusion keeps its 32 groups.) UsageError for an unknown name or factor.
+    deaf to both. (Stable Diffusion keeps its 32 groups.) Attention keeps its heads, each narrower; where a teacher has more
+    of them the wider a level is, it keeps their size, and has fewer. UsageError for an unknown name or factor.
     """
     if isinstance(factor, str):
         if factor not in CHANNEL_STUDENTS:
@@ -96,8 +95,13 @@ def narrow_channels(unet: UNet2DConditionModel, factor: float | str) -> UNet2DCo
     least = min(2, narrowest / groups)  # channels a group
     while groups > 1 and narrowest * factor / groups < least:
         groups //= 2
-    widths = tuple(max(1, round(width * factor / groups)) * groups for width in unet.config.block_out_channels)
-    return _fresh(unet, block_out_channels=widths, norm_num_groups=groups)
+    widths_T, heads = unet.config.block_out_channels, unet.config.attention_head_dim  # diffusers' name for how many there are
+    per_level = not isinstance(heads, int)  # Stable Diffusion 2 and XL: heads of one size, more of them where it is wide
+    sizes = [width // n for width, n in zip(widths_T, heads, strict=True)] if per_level else [1] * len(widths_T)
+    units = [math.lcm(groups, size) for size in sizes]
+    widths = tuple(max(1, round(width * factor / unit)) * unit for width, unit in zip(widths_T, units, strict=True))
+    fewer = {"attention_head_dim": [width // size for width, size in zip(widths, sizes, strict=True)]} if per_level else {}
+    return _fresh(unet, block_out_channels=widths, norm_num_groups=groups, **fewer)
 
 
 def with_guidance_input(unet: UNet2DConditionModel, dim: int = 256) -> UNet2DConditionModel:
@@ -194,7 +198,8 @@ def init_from_teacher(student: UNet2DConditionModel, teacher: UNet2DConditionMod
 
 def _kept(size_T: int, size_S: int, name: str, source: str, axis: int, student, teacher) -> Tensor:
     """Which of the teacher's `size_T` channels along an axis a narrower student keeps: (size_S,) indices."""
-    if name == "time_embedding.linear_1.weight" and axis == 1:  # [cos | sin] halves of a geometric frequency ladder
+    # the timestep's sinusoids, [cos | sin] halves of a geometric frequency ladder; and what w adds to them
+    if (name, axis) in (("time_embedding.linear_1.weight", 1), ("time_embedding.cond_proj.weight", 0)):
         half_T, half_S = size_T // 2, size_S // 2
         ladder = (torch.arange(half_S) * half_T / half_S).round().long()
         return torch.cat([ladder, half_T + ladder])

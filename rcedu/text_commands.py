@@ -91,12 +91,11 @@ def text_conditioning(absent: str = "three", pairs: int = 500, every: int = 25, 
         absent: words that no sentence has together: those that a student does not see either.
         pairs: ordered pairs of D's sentences, one picture each.
         every: steps between the times.
-        out: write here, not to data/mini-sd/results/conditioning.json, which the trainings read.
+        out: write here, not to runs/text-conditioning.json; trainings read data/mini-sd/results/conditioning.json.
     """
     from rcedu.conditioning import measure
     from rcedu.mini_sd import MiniSD
     from rcedu.text_data import cache_prompts, check_words, data_rows
-    from rcedu.text_students import measured_file
 
     check_words(absent)
     shipped = MiniSD()
@@ -111,8 +110,9 @@ def text_conditioning(absent: str = "three", pairs: int = 500, every: int = 25, 
         raise UsageError(f"there are {teacher.T} times; one in {every} was asked for")
     times = [0, *range(every - 1, teacher.T, every)]
     found = measure(teacher.to(place_among_ranks().device), x0, c, sentences, times, each=1, pairs=pairs, watch=tqdm)
+    result = {"absent": absent, "pairs": pairs, **found.as_result()}
     command = command_line("text-conditioning", absent=absent, pairs=pairs, every=every)
-    write_result(out or measured_file(), command, {"absent": absent, "pairs": pairs, **found.as_result()})
+    write_result(out or runs_folder() / "text-conditioning.json", command, result)
     print(found.in_words(teacher.T))
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from rcedu import side_by_side
 from rcedu.cache import Cache
 from rcedu.captioned_digits import BACKGROUNDS, DIGITS, INKS, SLANTS, prompts, read_prompts
-from rcedu.data import data_folder, runs_folder
+from rcedu.data import runs_folder
 from rcedu.distillation import DistilledStudent, distillation_step, make_student
 from rcedu.files import UsageError
 from rcedu.metrics import FeatureFID
@@ -25,7 +25,7 @@ from rcedu.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.models import DiffusionModel, with_unet
 from rcedu.pools import PromptPool
 from rcedu.ranks import place_among_ranks
-from rcedu.schedules import CHOICES, schedule
+from rcedu.schedules import CHOICES, measured_file, schedule
 from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
 from rcedu.text_data import (
     POOLS,
@@ -86,11 +86,6 @@ def run_name(run: TextStudentRun) -> str:
     return ",".join(f"{name}={value}" for name, value in (changed | {"seed": run.seed}).items()).replace(" ", "_")
 
 
-def measured_file() -> Path:
-    """Where `rcedu text-conditioning` keeps what it measured on mini-SD: the p(t) overlap and indifference."""
-    return data_folder() / "mini-sd" / "results" / "conditioning.json"
-
-
 def data(shipped: MiniSD, each: int, watch=iter) -> Cache:
     """D with `each` pictures of every sentence: what ships, or a larger cache that is drawn once, in runs/ (`watch`: tqdm)."""
     return samples_with(shipped, each, runs_folder() / f"mini-sd-cache-{each}", watch)
@@ -109,7 +104,7 @@ def train(
     each = pictures_each(run.absent, run.samples)
     source = RealImages(read_prompts(cache_prompts(each)), teacher) if run.real_images else data(shipped, each)
     model = DistilledStudent(make_student(teacher, run.student, run.teacher_init, run.seed), teacher)
-    p = schedule(run.p, T=teacher.T, path=measured_file())
+    p = schedule(run.p, T=teacher.T, path=measured_file("mini-sd"), absent=run.absent or None)
     texts = pool_texts(run.pool, run.absent, run.pool_size, run.nonsense, run.seed)  # free: also of what D has no picture of
     rows, pool = data_rows(cache_prompts(each), run.absent, run.samples), PromptPool(texts, teacher.conditions)
     step = distillation_step(teacher, model, source, rows, pool, p, task=run.real_images)

@@ -66,7 +66,7 @@ def measured_where(of: Mapping[str, Mapping]) -> str:
     for preset, one in of.items():
         by.setdefault((one["machine"], one["date"]), []).append(f"`{preset}`")
     parts = [f"{' and '.join(presets)} on {machine}, {date}" for (machine, date), presets in by.items()]
-    return f"Times: {'; '.join(parts)} (`rcedu times`)."
+    return f"Times: {'; '.join(parts)} (measured by `rcedu times`, which runs everything again)."
 
 
 _ROW = re.compile(r"^(# \| `(\w+)` \| .* \| )[^|\n]* \|$", flags=re.MULTILINE)

@@ -5,9 +5,9 @@ import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from accelerate import Accelerator
@@ -65,15 +65,30 @@ class Record(NamedTuple):
 StepFunction = Callable[[nn.Module, Draw], dict[str, Tensor]]
 
 
+class Samples(Protocol):
+    """Clean data with conditions, as step functions draw from it: a `rcedu.cache.Cache`, real pictures, or random numbers."""
+
+    c: Tensor  # (N, ...)
+
+    def x0(self, rows: Tensor) -> Tensor:
+        """rows (B,) ints -> (B, C, H, W), what the network works on."""
+        ...
+
+
+DECAYS = {  # of the learning rate, over what is left after the warm-up
+    "constant": lambda progress: 1.0,
+    "linear": lambda progress: 1 - progress,
+    "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
+}
+
+
 def learning_rate(step: int, *, steps: int, peak: float, warmup: int, decay: str) -> float:
     """Linear warm-up over `warmup` steps, then constant, or a cosine or straight line down to 0 at `steps`."""
+    if decay not in DECAYS:
+        raise UsageError(f"unknown learning-rate decay {decay!r}; choose from {', '.join(DECAYS)}")
     if step < warmup:
         return peak * (step + 1) / warmup
-    progress = (step - warmup) / max(1, steps - warmup)
-    shapes = {"constant": 1.0, "linear": 1 - progress, "cosine": (1 + math.cos(math.pi * progress)) / 2}
-    if decay not in shapes:
-        raise ValueError(f"unknown learning-rate decay {decay!r}; choose from {', '.join(shapes)}")
-    return peak * shapes[decay]
+    return peak * DECAYS[decay]((step - warmup) / max(1, steps - warmup))
 
 
 @contextmanager
@@ -88,15 +103,6 @@ def _sigterm_flag() -> Iterator[threading.Event]:
         yield asked
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _autocast_inside(accelerator: Accelerator, wrapped: nn.Module) -> Iterator[None]:
-    """Afterwards the trainee's `forward`, which `prepare` has replaced for mixed precision, is its own again."""
-    try:
-        yield
-    finally:
-        accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
 
 
 def fit(
@@ -174,7 +180,9 @@ def fit(
         disable=progress is None or not accelerator.is_main_process,
     )  # fmt: skip
     trainee.train()
-    with bar, _autocast_inside(accelerator, wrapped), _sigterm_flag() as asked_to_stop:
+    with bar, _sigterm_flag() as asked_to_stop, ExitStack() as afterwards:
+        # what mixed precision does to `forward` ends with the training
+        afterwards.callback(accelerator.unwrap_model, wrapped, keep_fp32_wrapper=False)
         for step in range(start, steps):
             rate = learning_rate(step, steps=steps, peak=lr, warmup=warmup, decay=decay)
             for group in optimizer.param_groups:

@@ -25,7 +25,7 @@ from rcedu.models import DiffusionModel
 from rcedu.provenance import write_result
 from rcedu.recipes import Shipped
 from rcedu.report import summarize
-from rcedu.schedules import CHOICES, label, schedule
+from rcedu.schedules import CHOICES, label, measured_file, schedule
 from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
 from rcedu.training import Record, fit_to_the_end
 
@@ -156,7 +156,7 @@ def train(
     watch     called with each step's Record
     progress  label of a progress bar, or None
     """
-    teacher, cache = shipped.teacher, shipped.cache
+    teacher, cache, absent = shipped.teacher, shipped.cache, None if run.sees_digit else run.digit
     model = DistilledStudent(make_student(teacher, run), teacher, features=run.features)
     step = distillation_step(
         teacher,
@@ -164,7 +164,7 @@ def train(
         cache,
         visible_rows(cache, shipped.judge, run),
         labels_without(None if run.pool_has_digit else run.digit),  # the pool: every label, the unseen one too
-        schedule(run.p, run.p_parameter, T=teacher.T),
+        schedule(run.p, run.p_parameter, T=teacher.T, path=measured_file("digits"), absent=absent),
         space=run.space,
     )
     losses = fit_to_the_end(

@@ -187,6 +187,15 @@ def stay(name: str, run: Nothing, folder: Path, report) -> dict:
         time.sleep(0.01)
 
 
+def fail_beside(name: str, run: Nothing, folder: Path, report) -> dict:
+    """The first run fails as soon as another one has begun; that one would `stay`."""
+    if name != "fails":
+        return stay(name, run, folder, report)
+    while not Path(folder, "a.began").exists():
+        time.sleep(0.01)
+    raise ArithmeticError("no such luck")
+
+
 def side_by_side_for_ever(folder: Path) -> None:
     side_by_side.run_all(stay, {"a": Nothing(), "b": Nothing()}, folder, jobs=2, progress=False)
 

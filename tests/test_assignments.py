@@ -97,6 +97,17 @@ def wrong_answers() -> list:
     return found
 
 
+def one_wrong(built: Path, source: str, name: str) -> tuple[dict, str, str]:
+    """The names of a solved notebook in which one answer is a wrong one; whose question that is; and what has to be said."""
+    answers = importlib.import_module(f"wrong_answers.{MODULES[source]}")
+    wrong, question = getattr(answers, name), name.split("__")[0]
+    space = answered(built / "autograder" / f"{source}.ipynb")
+    for needed, value in vars(answers).items():  # what the wrong one imports
+        space.setdefault(needed, value)
+    space[question] = types.FunctionType(wrong.__code__, space, question, wrong.__defaults__)
+    return space, question, wrong.__doc__
+
+
 def test_every_assignment_is_graded_here():
     assert list(MODULES) == list(SOURCES)
 
@@ -116,15 +127,11 @@ def test_right_answers_earn_full_marks(built, source):
 @pytest.mark.parametrize("source, name", wrong_answers())
 def test_a_wrong_answer_loses_its_question_and_is_told_why(built, source, name):
     """No other question is lost with it, though others use it; and other numbers find it too."""
-    module = MODULES[source]
-    answers = importlib.import_module(f"wrong_answers.{module}")
-    wrong, question = getattr(answers, name), name.split("__")[0]
-    space = vars(answers) | answered(built / "autograder" / f"{source}.ipynb")  # what it imports, and what is right
-    space[question] = types.FunctionType(wrong.__code__, space, question, wrong.__defaults__)
-    complaints = lost(space, built / "autograder" / f"{source}.zip", importlib.import_module(f"rcedu.checks.{module}"))
+    space, question, said = one_wrong(built, source, name)
+    complaints = lost(space, built / "autograder" / f"{source}.zip", importlib.import_module(f"rcedu.checks.{MODULES[source]}"))
     assert list(complaints) == [question]
     assert len(complaints[question]) == 1 + len(hidden_tests(built / "autograder" / f"{source}.zip")[question])
-    assert wrong.__doc__ in complaints[question][0]
+    assert said in complaints[question][0]
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -263,22 +270,61 @@ def test_what_is_handed_out_opens_in_any_jupyter(built, source):
         }
 
 
-@pytest.mark.parametrize(
-    "source, module", [(source, module) for source, module in MODULES.items() if module.startswith("stage")]
-)
-def test_who_is_stuck_trains_with_given_answers_and_keeps_own_ones(built, source, module, monkeypatch, capsys):
-    """So the question that a person reads can be answered; and the notebook's own answers are graded as they are."""
+def with_given_answers(path: Path, space: dict, monkeypatch, stops: str) -> list:
+    """Run the cells that have the switch, which stop with what is said until it is on, and those after them: the figures."""
+    from rcedu import plots
+
+    figures, draw = [], plots.digit_grid
     monkeypatch.setenv("RCEDU_PRESET", "smoke")
-    space = answered(built / "student" / f"{source}.ipynb")
-    code = [cell.source for cell in cells(built / "student" / f"{source}.ipynb") if cell.cell_type == "code"]
-    first = next(i for i, cell in enumerate(code) if "GIVEN = False" in cell)
-    own = {question: space[question] for question in questions(built / "student" / f"{source}.ipynb")}
-    with pytest.raises(CheckFailed, match="still to be written"):
-        exec(code[first], space)
-    for cell in code[first:]:
+    monkeypatch.setattr(plots, "digit_grid", lambda *given, **named: figures.append(draw(*given, **named)))
+    code = [cell.source for cell in cells(path) if cell.cell_type == "code"]
+    switches = [i for i, cell in enumerate(code) if "GIVEN = False" in cell]
+    with pytest.raises(CheckFailed, match=stops):
+        for i in switches:
+            exec(code[i], space)
+    for cell in (*(code[i] for i in switches), *code[switches[-1] + 1 :]):
         exec(cell.replace("GIVEN = False", "GIVEN = True"), space)
-    assert "3 steps of training" in capsys.readouterr().out
+    return figures
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_who_is_stuck_goes_on_with_given_answers_and_keeps_own_ones(built, source, monkeypatch):
+    """So the question that a person reads can be answered, whatever is missing; and the notebook's own answers stay."""
+    path = built / "student" / f"{source}.ipynb"
+    space = answered(path)
+    own = {question: space[question] for question in questions(path)}
+    assert len(with_given_answers(path, space, monkeypatch, "still to be written")) == 1
     assert all(space[question] is answer for question, answer in own.items())
+
+
+@pytest.mark.parametrize("source, name", {param.values[0]: param for param in wrong_answers()}.values())
+def test_given_answers_save_no_point_of_a_wrong_one(built, source, name, monkeypatch):
+    """One mistake, in the last question that tests grade, which all figures need: there is a figure, and the point is lost."""
+    space, question, said = one_wrong(built, source, name)
+    assert len(with_given_answers(built / "autograder" / f"{source}.ipynb", space, monkeypatch, re.escape(said))) == 1
+    complaints = lost(space, built / "autograder" / f"{source}.zip", importlib.import_module(f"rcedu.checks.{MODULES[source]}"))
+    assert list(complaints) == [question]
+
+
+def test_an_answer_whose_cell_does_not_run_stops_nobody():
+    """It is not among the notebook's names at all."""
+    from rcedu.checks import noise, own_or_given
+
+    guided = noise.REFERENCE["guided"]
+    with pytest.raises(CheckFailed, match="velocity is not there: run its cell first"):
+        own_or_given(noise, ["guided", "velocity"], {"guided": guided}, given=False, variant=0)
+    assert own_or_given(noise, ["guided"], {"guided": guided}, given=False, variant=0).guided is guided
+    assert own_or_given(noise, ["velocity"], {}, given=True, variant=0).velocity is noise.REFERENCE["velocity"]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_is_given_is_right(source):
+    """Every question that tests grade has a right answer to give, and its check finds it right."""
+    module = importlib.import_module(f"rcedu.checks.{MODULES[source]}")
+    assert list(module.REFERENCE) == re.findall(r"# name: (\w+)\n# points: 1\n", SOURCES[source].read_text(encoding="utf-8"))
+    for student in (0, 5):
+        for question, right in module.REFERENCE.items():
+            getattr(module, question)(right, variant=student)
 
 
 def test_archives_install_the_package_where_gradescope_grades(built):
@@ -341,6 +387,58 @@ def test_what_was_graded_as_a_table(tmp_path):
         command = [sys.executable, "-m", "rcedu.assignments", str(tmp_path / folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == code and said in done.stdout + done.stderr and "Traceback" not in done.stderr
+
+
+def test_whose_number_a_notebook_has(built, tmp_path):
+    """Read out of the notebook, whatever else is in it, and told where it is the default or somebody else's."""
+    import subprocess
+    import sys
+
+    from rcedu.assignments import collect
+
+    graded, handed_in = tmp_path / "graded", tmp_path / "handed_in"
+    handed_in.mkdir()
+
+    def hand_in(name: str, *code: str, about: str = "") -> None:
+        (graded / name).mkdir(parents=True)
+        new = nbformat.v4
+        parts = [new.new_markdown_cell(about), *map(new.new_code_cell, code)]
+        nbformat.write(new.new_notebook(cells=parts), handed_in / f"{name}.ipynb")
+
+    given_out = cells(built / "student" / "1_noise_and_guidance.ipynb")
+    (default,) = (cell.source for cell in given_out if "STUDENT = 0" in cell.source)
+    said = {"untouched": "0: the default", "zero": "0: the default", "anna": "12: also ben, cem", "ben": "12: also anna, cem",
+            "cem": "12: also anna, ben", "dora": "7", "none": "no STUDENT in it", "quoted": "no whole number",
+            "twice": "more than one STUDENT in it", "broken": "no notebook that can be read",
+            "lost": "no notebook"}  # fmt: skip
+    hand_in("untouched", default)
+    hand_in("zero", "STUDENT=0", "STUDENT = 0  # 3")
+    hand_in("anna", default.replace("STUDENT = 0", "STUDENT = 12"), "def unfinished(:\n    STUDENT = 5", about="STUDENT = 4")
+    hand_in("ben", "%matplotlib inline\nSTUDENT=12 ; print(STUDENT)", "STUDENT == 3")
+    hand_in("cem", "raise SystemExit\n# STUDENT = 3\nSTUDENT\t=\t12\r\n")
+    hand_in("dora", "import pathlib; pathlib.Path('ran').touch()\nSTUDENT = 7")
+    hand_in("none", "x = 1")
+    hand_in("quoted", "STUDENT = '12'")
+    hand_in("twice", "STUDENT = 3", "STUDENT = 4")
+    for name in ("broken", "lost"):
+        (graded / name).mkdir()
+    (handed_in / "broken.ipynb").write_text('{"cells": 3}')
+    table = collect(graded, handed_in)
+    head, *lines = (line.split("\t") for line in table.split("\n"))
+    assert head == ["name", "points", "lost", "STUDENT"] and all(line[1:3] == ["NOT GRADED", ""] for line in lines)
+    assert {name: number for name, _, _, number in lines} == said
+
+    (tmp_path / "empty").mkdir()
+    for folder, code, told in (
+        ("handed_in", 0, table),
+        ("empty", 1, f"{tmp_path / 'empty'} holds none of the notebooks that were graded in {graded}, such as anna.ipynb"),
+        ("nowhere", 1, "holds none of the notebooks"),
+    ):
+        command = [sys.executable, "-m", "rcedu.assignments", str(graded), str(tmp_path / folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == code and told in done.stdout + done.stderr and "Traceback" not in done.stderr
+        assert code == 0 or done.stderr.count("\n") == 1
+    assert not (tmp_path / "ran").exists()
 
 
 def test_halves_may_be_rounded_either_way():

@@ -1,4 +1,4 @@
-"""On a second device (a pretended one: pretend.py) everything computes what it computes on the CPU, and nothing mixes the two.
+"""On a second device (pretended: second_device.py) everything computes what it computes on the CPU, and nothing mixes the two.
 
 What training leaves there (a model, with the codec and text encoder that others share; a judge) meets pictures from the CPU.
 """
@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from pretend import DEVICE, second_device
+from second_device import DEVICE, second_device
 from small import max_error, seeded, small_digit_model, small_text_model
 
-from rcedu import text_students
+from rcedu import latency, text_students
 from rcedu.attribute_judge import AttributeJudge
 from rcedu.captioned_digits import all_attributes, prompts
 from rcedu.classifier import DigitClassifier
@@ -19,7 +19,7 @@ from rcedu.conditioning import sensitivity
 from rcedu.conditions import LabelTable
 from rcedu.data import mnist, to_pixels
 from rcedu.distillation import DistilledStudent, distillation_step, make_student
-from rcedu.domains import Domain
+from rcedu.domains import DOMAINS, Domain
 from rcedu.edit_tables import ways
 from rcedu.editing import complete, encode, image_to_image
 from rcedu.few_step_figures import jump_picture
@@ -290,6 +290,16 @@ def test_marks_are_drawn_where_this_process_computes(small_model, text_model, di
         monkeypatch.setattr("rcedu.edit_tables.climb", lambda *args, **settings: rungs)
         found, _ = ways(SimpleNamespace(few_steps=None, numbers=(2,), teacher_steps=3), tmp_path, domain)
         assert {model.device for pair in found.values() for model in pair} == {DEVICE}
+
+
+def test_latencies_are_the_cpus_all_the_same(small_model, monkeypatch):
+    domain = Domain()
+    domain.conditions, domain.teacher, domain.w = lambda count: C[:count], copy.deepcopy(small_model), 1.0
+    monkeypatch.setitem(DOMAINS, "digits", lambda: domain)
+    monkeypatch.setattr(latency, "in_turn", lambda ways, rounds, against: {name: work() for name, work in ways.items()})
+    with second_device():
+        found = latency.few_step_latencies("digits")
+        assert domain.teacher.device.type == "cpu" and found.keys() == {"UNet", "end to end"}
 
 
 def test_a_label_table_stays_with_its_model(small_model):

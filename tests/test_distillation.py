@@ -7,7 +7,8 @@ import torch
 from small import small_digit_model
 
 from rcedu.cache import Cache
-from rcedu.distillation import DistilledStudent, distillation_step
+from rcedu.distillation import DistilledStudent, distillation_step, make_student
+from rcedu.files import UsageError
 from rcedu.guided_distillation import guidance_student
 from rcedu.losses import capture
 from rcedu.models import with_unet
@@ -185,3 +186,8 @@ def test_a_teacher_of_few_steps(teacher, cache):
         with torch.no_grad():
             out = (trainee.student(x_t, t, c, w) - fast(x_t, t, c, w)).square().mean()
         assert loss["out"].item() == pytest.approx(out.item())
+
+
+def test_an_unknown_student_is_refused_with_all_that_are_known(teacher):
+    with pytest.raises(UsageError, match=r"unknown student 'tinny'; choose from base, small, tiny, C-Base, .*C-Micro"):
+        make_student(teacher, "tinny", teacher_init=False, seed=0)

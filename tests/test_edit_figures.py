@@ -43,7 +43,7 @@ def test_edit_curves_draw_every_mark():
         for task in ("style transfer", "inpainting, right condition")
     }
     axes = edit_curves(rows, "change of lean").axes
-    assert len(axes) == 4 and [ax.get_ylabel() for ax in axes[1::2]] == ["change of lean", "change of kept pixels, 0 to 1"]
+    assert len(axes) == 4 and [ax.get_ylabel() for ax in axes[1::2]] == ["change of lean", "change, kept pixels"]
     teacher, student = axes[0].containers
     assert teacher.lines[0].get_ydata() == pytest.approx([60, 60]) and student.lines[0].get_ydata() == pytest.approx([80, 80])
     assert student.lines[2][0].get_segments()[0][:, 1] == pytest.approx([70, 90])

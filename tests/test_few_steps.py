@@ -18,9 +18,9 @@ from rcedu.domains import (
     CaptionedPictures,
     Digits,
     DigitsWithout3,
+    Domain,
     PicturesWithoutThree,
     Strokes,
-    sampler_settings,
 )
 from rcedu.few_step_tables import run_one, summarize, with_any_steps
 from rcedu.few_step_training import climb, growth, ship, shipped_student, train_stage
@@ -32,7 +32,7 @@ from rcedu.side_by_side import taken_over
 from rcedu.students import parameter_count
 
 
-class TinyDigits:
+class TinyDigits(Domain):
     """The face of `rcedu.domains.Digits` on an untrained model and noise; `fids` are the marks it gives, in order."""
 
     w = 1.0
@@ -42,12 +42,8 @@ class TinyDigits:
         self.teacher = small_digit_model()
         x0 = torch.randn(8, *self.teacher.x_shape, generator=seeded(5))
         self.source = type("Source", (), {"__len__": lambda _: 8, "c": torch.arange(8), "x0": lambda _, rows: x0[rows]})()
-        self.rows, self.pool = torch.arange(8), torch.arange(10)
+        self.pool = torch.arange(10)
         self.given = list(self.fids)
-
-    def draw(self, model, count, *, w, steps, sampler="deterministic", seed=10_000):
-        settings = sampler_settings(sampler, seed)
-        return model.sample(model.noise(count, seed), torch.arange(count), w=w, steps=steps, **settings)
 
     def conditions(self, count):
         return torch.arange(count)

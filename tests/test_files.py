@@ -4,6 +4,7 @@ import errno
 import gzip
 import json
 import os
+import stat
 import sys
 from pathlib import Path
 
@@ -99,6 +100,22 @@ def test_the_contents_reach_the_disk_before_the_name(old, monkeypatch):
     monkeypatch.setattr(os, "replace", lambda a, b: (calls.append("replace"), replace(a, b))[1])
     write_json(old, 1)
     assert calls[:2] == ["fsync", "replace"] and calls[2:] in (["fsync"], [])  # Windows has no fsync of folders
+
+
+def test_a_drive_that_cannot_sync_a_folder_still_takes_the_file(tmp_path, monkeypatch):
+    """Some network drives refuse it: the new name is there all the same, and nobody is told that it is not."""
+    fsync = os.fsync
+
+    def refuse_folders(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    write_json(tmp_path / "a.json", {"x": 1})
+    with atomic_folder(tmp_path / "folder") as temporary:
+        write_json(temporary / "b.json", {"y": 2})
+    assert read_json(tmp_path / "a.json") == {"x": 1} and read_json(tmp_path / "folder" / "b.json") == {"y": 2}
 
 
 def test_a_file_where_a_folder_should_be(old):

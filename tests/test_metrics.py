@@ -12,7 +12,7 @@ from rcedu.classifier import DigitClassifier
 from rcedu.data import mnist
 from rcedu.files import UsageError, save_tensors
 from rcedu.metrics import FeatureFID, asked_digit_accuracy, confusion, mean_interval, proportion
-from rcedu.report import MARKS, apart_table, paired_differences, summarize_apart
+from rcedu.report import MARKS, apart_table, paired_differences, plain_table, summarize_apart
 
 
 @pytest.mark.parametrize(
@@ -169,3 +169,9 @@ def test_a_table_of_marks_apart():
     assert cells["seen: all four, %"] == "90.0 [90.0, 90.0]" and cells["seen: FID"] == "20.0 [20.0, 20.0]"
     assert cells["unseen: the word, %"] == cells["unseen: all four, %"] == "50.0 [0.0, 100.0]"
     assert cells["both: FID |"] == "25.0 [25.0, 25.0] |"
+
+
+def test_a_plain_table_has_no_line_of_hyphens():
+    """Whoever wrote it: `markdown`, or a notebook by hand."""
+    for line in ("| --- | --- |", "|---|---|", "|:--|--:|"):
+        assert plain_table(f"| name | % |\n{line}\n| A, long | 9 |") == "name     %\nA, long  9"

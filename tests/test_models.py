@@ -8,7 +8,7 @@ import huggingface_hub
 import pytest
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
-from small import max_error, seeded, small_digit_model
+from small import max_error, seeded, small_digit_model, small_text_model
 
 from rcedu.data import to_pixels
 from rcedu.files import UsageError
@@ -189,3 +189,18 @@ def test_nothing_unpickled(folder, tmp_path):
     torch.save(small_digit_model().unet.state_dict(), tmp_path / "m" / "unet" / "diffusion_pytorch_model.bin")
     with pytest.raises(UsageError):
         DiffusionModel.load(tmp_path / "m")
+
+
+def test_a_tokenizer_comes_back_as_it_pads(tmp_path):
+    """Stable Diffusion 2 pads with "!", not with CLIP's end: other token ids, another picture, another fingerprint."""
+    model = small_text_model(tmp_path / "tokenizer")
+    before = model.fingerprint()
+    tokenizer = model.conditions.tokenizer
+    tokenizer.pad_token = tokenizer.convert_ids_to_tokens(0)
+    assert tokenizer.pad_token != tokenizer.eos_token
+    model.save(tmp_path / "model")
+    loaded = DiffusionModel.load(tmp_path / "model")
+    texts = ["a white one on a navy background", ""]
+    assert torch.equal(loaded.conditions.tokenize(texts), model.conditions.tokenize(texts))
+    assert loaded.conditions.tokenize([""])[0, -1] == 0
+    assert loaded.fingerprint() == model.fingerprint() != before

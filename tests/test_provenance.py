@@ -32,7 +32,7 @@ def test_a_machine_with_a_gpu_is_named_with_its_cpu_on_which_latencies_are_timed
     assert "cores" in cpu
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
-    assert machine() == f"NVIDIA H100; {cpu}"
+    assert machine() == f"NVIDIA H100 beside {cpu}"
 
 
 def test_a_result_and_its_pictures(tmp_path):

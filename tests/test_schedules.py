@@ -7,7 +7,7 @@ import torch
 
 from rcedu.files import UsageError
 from rcedu.random_conditioning import indifference, kl_from_sensitivity, overlap, p_exponential, p_measured
-from rcedu.schedules import FAMILIES, label, schedule
+from rcedu.schedules import FAMILIES, label, measured_file, schedule
 
 T = 1000
 EVERY = torch.arange(T)
@@ -17,7 +17,7 @@ EVERY = torch.arange(T)
 def test_every_family_is_a_probability_at_every_parameter(family):
     knob = FAMILIES[family].parameter
     for value in (None,) if knob is None else (None, knob.low, knob.default, knob.high):
-        p_t = schedule(family, value, T=T)(EVERY)
+        p_t = schedule(family, value, T=T, path=measured_file("digits"))(EVERY)
         assert p_t.shape == (T,) and p_t.min() >= 0 and p_t.max() <= 1
     if knob:
         assert torch.equal(schedule(family, T=T)(EVERY), schedule(family, knob.default, T=T)(EVERY))
@@ -50,6 +50,8 @@ def test_bad_schedules_are_refused(family, parameter, says):
 
 
 def test_tables_that_are_missing_or_foreign(tmp_path):
+    with pytest.raises(UsageError, match="'overlap' is measured on a teacher, and there is no table of this one"):
+        schedule("overlap", T=T)
     with pytest.raises((UsageError, OSError), match="gone"):
         schedule("overlap", T=T, path=tmp_path / "gone.json")
     other = tmp_path / "other.json"
@@ -58,9 +60,24 @@ def test_tables_that_are_missing_or_foreign(tmp_path):
         schedule("overlap", T=T, path=other)
 
 
+@pytest.mark.parametrize("teacher, absent, other", [("digits", 3, 5), ("mini-sd", "three", "orange")])
+def test_what_was_measured_must_not_have_seen_what_the_student_must_not_see(teacher, absent, other):
+    p = schedule("indifference", T=T, path=measured_file(teacher), absent=absent)
+    assert torch.equal(p(EVERY), schedule("indifference", T=T, path=measured_file(teacher))(EVERY))
+    with pytest.raises(UsageError, match=f"without {absent!r}, and so with {other!r}"):
+        schedule("indifference", T=T, path=measured_file(teacher), absent=other)
+
+
+def test_every_teacher_has_its_own():
+    digits, mini_sd = (schedule("overlap", T=T, path=measured_file(teacher))(EVERY) for teacher in ("digits", "mini-sd"))
+    assert digits[-1] > 0.99 and mini_sd[-1] < 0.6  # mini-SD's last x_t still shows a little of the picture
+
+
 def test_measured_schedules_that_ship():
     """They rise to 1 at T; the overlap is 0 where pictures are clear, and indifference is 0 once, in the middle."""
-    overlap_p, indifference_p = (schedule(name, T=T)(EVERY) for name in ("overlap", "indifference"))
+    overlap_p, indifference_p = (
+        schedule(name, T=T, path=measured_file("digits"))(EVERY) for name in ("overlap", "indifference")
+    )
     assert overlap_p[-1] > 0.99 and indifference_p[-1] > 0.99
     assert overlap_p[:500].max() < 0.01
     assert (overlap_p[600:].diff() >= -1e-3).all()

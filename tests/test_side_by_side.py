@@ -6,7 +6,10 @@ import time
 
 import psutil
 import pytest
-from processes import PATIENCE, side_by_side_for_ever, wait_until
+from processes import PATIENCE, Nothing, fail_beside, side_by_side_for_ever, wait_until
+
+from rcedu.files import UsageError, write_json
+from rcedu.side_by_side import finished, run_all
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")
@@ -22,3 +25,22 @@ def test_workers_end_with_the_process_that_started_them(launcher, tmp_path, how)
         assert time.monotonic() < deadline, f"these go on: {left}"
         time.sleep(0.01)
     assert len(started) >= 4 and all((tmp_path / f"{name}.stopped").exists() for name in "ab")
+
+
+def test_an_error_ends_the_table_at_once(tmp_path):
+    """What runs beside it is asked to stop, and what has not begun never does; without that, this would wait for ever."""
+    runs = {name: Nothing() for name in ("fails", "a", "b", "c")}
+    with pytest.raises(ArithmeticError, match="no such luck"):
+        run_all(fail_beside, runs, tmp_path, jobs=2, progress=False)
+    assert (tmp_path / "a.stopped").exists() or os.name == "nt"
+    assert not (tmp_path / "b.began").exists() and not (tmp_path / "c.began").exists()
+
+
+def test_a_setting_that_is_younger_than_a_result_counts_as_its_default(tmp_path):
+    write_json(tmp_path / "old" / "result.json", {"run": {}, "mark": 1})
+    assert finished(tmp_path / "old", Nothing()) == {"run": {}, "mark": 1}
+    write_json(tmp_path / "other" / "result.json", {"run": {"steps": 2}})
+    write_json(tmp_path / "none" / "result.json", {"mark": 1})
+    for name in ("other", "none"):
+        with pytest.raises(UsageError, match=f"another run called {name}"):
+            finished(tmp_path / name, Nothing())

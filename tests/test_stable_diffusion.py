@@ -72,6 +72,7 @@ def test_macs_of_one_convolution():
     with torch.device("meta"):
         small = digit_unet()
     assert macs(small, size=14).layers > 0 and macs(small, size=14).attention == 0
+    assert macs(small.to(torch.bfloat16), size=14) == macs(small.float(), size=14)
 
 
 @pytest.mark.parametrize("model", ["SD v1.4", "SD v2", "SDXL"])

@@ -1,5 +1,6 @@
 """Surgery: exact counts for Stable Diffusion, feature pairs, gradients to every tap, and inherited weights."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ from small import max_error, scramble, seeded, small_digit_model, small_text_une
 from rcedu.files import UsageError
 from rcedu.losses import Projections, capture, feature_kd
 from rcedu.models import digit_unet
+from rcedu.stable_diffusion import unet
 from rcedu.students import (
     BLOCK_STUDENTS,
     CHANNEL_STUDENTS,
@@ -21,6 +23,7 @@ from rcedu.students import (
     narrow_channels,
     parameter_count,
     remove_blocks,
+    with_guidance_input,
 )
 
 STUDENTS = [*BLOCK_STUDENTS, *CHANNEL_STUDENTS]
@@ -333,6 +336,38 @@ def test_timestep_keeps_its_own_frequencies(numbered):
     student = narrow_channels(teacher, "C-Micro")
     t = torch.tensor([0, 1, 17, 999])
     assert max_error(student.time_proj(t), teacher.time_proj(t)[:, rows]) < 1e-5
+
+
+def test_what_w_adds_stays_at_its_frequencies():
+    """A narrower student of a network that takes w: the rows that are added to the sinusoids are those sinusoids' own."""
+    teacher = with_guidance_input(small_text_unet())
+    with torch.no_grad():
+        weight = teacher.time_embedding.cond_proj.weight
+        weight.copy_(torch.arange(len(weight)).float().view(-1, 1).expand_as(weight))
+    student = narrow_channels(teacher, "C-Micro")
+    init_from_teacher(student, teacher)
+    rows = student.time_embedding.cond_proj.weight[:, 0].long()
+    t = torch.tensor([0, 1, 17, 999])
+    assert max_error(student.time_proj(t), teacher.time_proj(t)[:, rows]) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["SD v1.4", "SD v2", "SDXL"])
+@pytest.mark.parametrize("factor", ["C-Base", "C-Micro"])
+def test_attention_of_a_narrower_student_is_square(name, factor):
+    """Its heads divide its width; those of SD v2 and XL keep their size, of SD v1 their number."""
+    teacher = unet(name)
+    student = narrow_channels(teacher, factor)
+
+    def heads(network) -> list:
+        return [module for key, module in network.named_modules() if re.search(r"attn\d$", key)]
+
+    assert len(heads(student)) == len(heads(teacher)) > 0
+    assert all(head.inner_dim == head.to_q.in_features for head in heads(student))
+    for ours, theirs in zip(heads(student), heads(teacher), strict=True):
+        if name == "SD v1.4":
+            assert ours.heads == theirs.heads
+        else:
+            assert ours.inner_dim // ours.heads == theirs.inner_dim // theirs.heads
 
 
 def test_a_tiny_digit_student_keeps_the_skip_apart():

@@ -12,6 +12,7 @@ from diffusers import StableDiffusionPipeline
 from rcedu import pipeline_commands
 from rcedu.captioned_digits import read_prompts
 from rcedu.cli import main
+from rcedu.data import data_folder
 from rcedu.files import load_tensors
 from rcedu.mini_sd import MiniSD
 from rcedu.text_students import sentences
@@ -100,6 +101,14 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(stage, tmp_path, c
         ("distil --p never --steps 1 --out {tmp}/s", "unknown"),
         ("distil --samples {tmp}/none --out {tmp}/s", "no cache in"),
         ("distil --pool {none}.csv --out {tmp}/s", "does not exist"),
+        ("distil --decay linera --out {tmp}/s", "unknown learning-rate decay 'linera'; choose from constant, linear, cosine"),
+        ("distil --mixed-precision fp32 --out {tmp}/s", "unknown precision 'fp32'"),
+        ("distil --null-probability 2 --out {tmp}/s", "--null-probability must lie in [0, 1]; got 2"),
+        ("distil --ema-decay 1.5 --out {tmp}/s", "--ema-decay must lie in [0, 1]; got 1.5"),
+        ("distil --steps 0 --out {tmp}/s", "--steps must be at least 1"),
+        ("distil --teacher {pipeline} --samples {tmp} --pool {one} --p overlap --out {tmp}/s", "there is no table of this one"),
+        ("generate --prompts {one} --size 0 --out {tmp}/i", "--size must be at least 1"),
+        ("score --images {tmp} --clip {tmp}/clip", "--clip goes with --real"),
         ("distil --batch-size 3 --accumulate 2 --out {tmp}/s", "not a multiple"),
         ("distil --eight-bit --out {tmp}/s", "bitsandbytes"),
         ("generate --prompts {one} --w -2 --out {tmp}/i", "w must be 0"),
@@ -117,9 +126,10 @@ def test_bad_input_is_one_line(command, complaint, tmp_path, capsys):
     one, empty = tmp_path / "one.txt", tmp_path / "empty.txt"
     one.write_text("a white one on a navy background\n")
     empty.write_text("")
+    pipeline = data_folder() / "mini-sd" / "pipeline"
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(SystemExit) as stop:
-        main(command.format(tmp=tmp_path, none=tmp_path / "none", one=one, empty=empty).split())
+        main(command.format(tmp=tmp_path, none=tmp_path / "none", one=one, empty=empty, pipeline=pipeline).split())
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("rcedu:")]
     assert stop.value.code == 2 and len(error) == 1 and complaint in error[0]
     assert sorted(tmp_path.rglob("*")) == before

@@ -32,7 +32,7 @@ def test_tables_say_what_was_measured(source, tmp_path):
     assert write_table(copy, {source.stem: {"cpu": HERE}})
     text = copy.read_text(encoding="utf-8")
     assert "| 75 s |\n# | `gpu`" in text and text.count("| not measured |") == 2
-    assert "# Times: `cpu` on an abacus, 2026-01-02 (`rcedu times`)." in text
+    assert "# Times: `cpu` on an abacus, 2026-01-02 (measured by `rcedu times`, which runs everything again)." in text
     assert "Times: `cpu` on an abacus" in copy.with_suffix(".ipynb").read_text(encoding="utf-8")
     assert write_table(copy, read_json(FILE)) and copy.read_bytes() == source.read_bytes()
 

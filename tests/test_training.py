@@ -66,7 +66,7 @@ def test_learning_rate_closed_forms(decay):
 
 def test_unknown_decay():
     with pytest.raises(ValueError, match="'step'"):
-        learning_rate(0, steps=1, peak=1, warmup=0, decay="step")
+        learning_rate(0, steps=1, peak=1, warmup=5, decay="step")
 
 
 # --- a run that is watched ------------------------------------------------------------------------
@@ -180,6 +180,9 @@ def test_mixed_precision_computes_in_16_bits_and_keeps_32(small_cache_folder):
     trainee.student.unet.conv_in.register_forward_hook(lambda module, args, out: seen.add(out.dtype))
     records = list(fit(step, trainee, steps=2, batch_size=4, lr=1e-4, mixed_precision="bf16"))
     assert seen == {torch.bfloat16} and {p.dtype for p in trainee.parameters()} == {torch.float32}
+    seen.clear()
+    step(trainee, Draw(seed=0, step=0, batch_size=4))
+    assert seen == {torch.float32}  # that was the training's: afterwards it computes as if loaded from a file
     trainee, step = small_distillation(small_cache_folder)
     exact = list(fit(step, trainee, steps=2, batch_size=4, lr=1e-4))
     assert records[0].losses == pytest.approx(exact[0].losses, rel=0.02)

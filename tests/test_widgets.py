@@ -152,7 +152,10 @@ def test_explorer_shows_the_frame_that_was_chosen(frames):
                 assert np.array_equal(shown, np.asarray(Image.open(io.BytesIO(panel.png()))))
                 seen.add(shown.tobytes())
                 c = int(frames.c[source])
-                assert f"A {c}, noised to t = {frames.times[time]} and denoised as a {asked}" in explorer.sentence.value
+                assert (
+                    f"{'An' if c == 8 else 'A'} {c}, noised to t = {frames.times[time]} and denoised as a {asked}"
+                    in explorer.sentence.value
+                )
                 assert alt(explorer.picture) == explorer.sentence.value
     assert len(seen) == 18
 

@@ -348,9 +348,10 @@ stage_1.stage_1_loss(stage_1_loss, variant=STUDENT)
 # %% [markdown]
 # ## Your student
 #
-# It begins as the teacher's copy, deaf to $w$, and learns a little: 100 steps of batch 32, with $w$ from 0 to 4. Beside it the network that notebook 07 ships, which had 2,000 steps of batch 64. (About a minute on two cores.) It uses your answers; where one of them is not right yet, write `GIVEN = True`, and come back later: then right ones stand in for the training, your own stay as they are, and question 7 still counts.
+# It begins as the teacher's copy, deaf to $w$, and learns a little: 100 steps of batch 32, with $w$ from 0 to 4. Beside it the network that notebook 07 ships, which had 2,000 steps of batch 64. (About a minute on two cores.) The cell uses your answers; where one of them is not right yet, write `GIVEN = True`, and come back later: then right ones stand in for the training, your own stay as they are, and question 7 still counts.
 
 # %%
+from rcedu.checks import own_or_given
 from rcedu.data import data_folder
 from rcedu.few_step_training import shipped_student
 from rcedu.models import with_unet
@@ -359,14 +360,10 @@ from rcedu.training import fit_to_the_end
 
 GIVEN = False  # True: go on with right answers; question 7 still counts
 
-if GIVEN:
-    for_w, loss_of = stage_1.REFERENCE["with_w"], stage_1.REFERENCE["stage_1_loss"]
-else:
-    for check, answer in ((stage_1.with_w, with_w), (stage_1.guided_target, guided_target), (stage_1.stage_1_loss, stage_1_loss)):
-        check(answer, variant=STUDENT)  # a training needs all of them
-    for_w, loss_of = with_w, stage_1_loss
+needed = ["with_w", "guided_target", "stage_1_loss"]  # a training needs all of them
+answers = own_or_given(stage_1, needed, globals(), given=GIVEN, variant=STUDENT)
 
-student = with_unet(teacher, for_w(teacher.unet, 256))
+student = with_unet(teacher, answers.with_w(teacher.unet, 256))
 teacher.eval().requires_grad_(False)
 data, steps = digits.source, {"smoke": 3, "cpu": 100, "gpu": 2000}[preset()]
 
@@ -375,7 +372,7 @@ def step(trainee, draw):
     pick, t, eps, w = draw.integers(len(data)), draw.integers(teacher.T), draw.normal(*teacher.x_shape), draw.uniform(0.0, 4.0)
     alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
     x_t, c = q_sample(data.x0(pick), eps, alpha_t=alpha_t, sigma_t=sigma_t), data.c[pick]
-    return {"guidance": loss_of(teacher, trainee, x_t, t, c, torch.full_like(c, teacher.conditions.null), w)}
+    return {"guidance": answers.stage_1_loss(teacher, trainee, x_t, t, c, torch.full_like(c, teacher.conditions.null), w)}
 
 
 losses = fit_to_the_end(step, student, steps=steps, batch_size=32, seed=mine.seed, lr=2e-3, warmup=min(20, steps), decay="linear", progress="stage 1")
@@ -416,4 +413,4 @@ plots.digit_grid(torch.stack([model.sample(x_T, c, w=4.0, steps=25) for model in
 # # END QUESTION
 
 # %% [markdown]
-# **To hand in**: run all cells from the top (*Kernel, Restart and run all*), see that every check says *right*, and hand in this notebook as a file.
+# **To hand in**: run all cells from the top (*Kernel, Restart and run all*), see that every check says *right*, and hand in this notebook as a file. A check that says *Not yet* ends that run: select the cell below it, and run that one and all below, so that your figure is there.

@@ -395,11 +395,12 @@ stage_2.stage_2_loss(stage_2_loss, variant=STUDENT)
 # %% [markdown]
 # ## A halving of your own
 #
-# From the network of four steps that notebook 08 ships to one of two: 80 steps of batch 64, at your $w$. A batch makes one jump together. Beside it the shipped network of two steps, which was trained for 1,400. (About a minute on two cores.) It uses your answers; where one of them is not right yet, write `GIVEN = True`, and come back later: then right ones stand in for the training, your own stay as they are, and question 7 still counts.
+# From the network of four steps that notebook 08 ships to one of two: 80 steps of batch 64, at your $w$. A batch makes one jump together. Beside it the shipped network of two steps, which was trained for 1,400. (About a minute on two cores.) The cell uses your answers; where one of them is not right yet, write `GIVEN = True`, and come back later: then right ones stand in for the training, your own stay as they are, and question 7 still counts.
 
 # %%
 import copy
 
+from rcedu.checks import own_or_given
 from rcedu.data import data_folder
 from rcedu.few_step_training import shipped_student
 from rcedu.models import with_unet
@@ -407,12 +408,8 @@ from rcedu.training import fit_to_the_end
 
 GIVEN = False  # True: go on with right answers; question 7 still counts
 
-if GIVEN:
-    jumps_of, loss_of = stage_2.REFERENCE["jumps"], stage_2.REFERENCE["stage_2_loss"]
-else:
-    for check, answer in ((stage_2.jumps, jumps), (stage_2.two_steps, two_steps), (stage_2.average, average), (stage_2.stage_2_loss, stage_2_loss)):
-        check(answer, variant=STUDENT)  # a training needs them all
-    jumps_of, loss_of = jumps, stage_2_loss
+needed = ["jumps", "two_steps", "average", "stage_2_loss"]  # a training needs all of them
+answers = own_or_given(stage_2, needed, globals(), given=GIVEN, variant=STUDENT)
 
 of_four, of_two = (shipped_student(teacher, data_folder() / "digits" / "few-steps" / f"deterministic-{n}-steps.safetensors") for n in (4, 2))
 of_four.requires_grad_(False)
@@ -433,10 +430,10 @@ def x0_of(model, c, w):
 
 def step(trainee, draw):
     pick, eps = draw.integers(len(data)), draw.normal(*teacher.x_shape)
-    jump = jumps_of(2, teacher.T)[int(draw.integers(2)[0])]
+    jump = answers.jumps(2, teacher.T)[int(draw.integers(2)[0])]
     alpha_t, sigma_t = factors(alphas_cumprod, jump[0])
     c = data.c[pick]
-    loss = loss_of(x0_of(of_four, c, mine.w), x0_of(trainee, c, mine.w), alpha_t * data.x0(pick) + sigma_t * eps, *jump, alphas_cumprod)
+    loss = answers.stage_2_loss(x0_of(of_four, c, mine.w), x0_of(trainee, c, mine.w), alpha_t * data.x0(pick) + sigma_t * eps, *jump, alphas_cumprod)
     return {"halving": loss}
 
 
@@ -473,4 +470,4 @@ plots.digit_grid(torch.stack([images[:10] for images in drawn.values()]), row_la
 # # END QUESTION
 
 # %% [markdown]
-# **To hand in**: run all cells from the top (*Kernel, Restart and run all*), see that every check says *right*, and hand in this notebook as a file.
+# **To hand in**: run all cells from the top (*Kernel, Restart and run all*), see that every check says *right*, and hand in this notebook as a file. A check that says *Not yet* ends that run: select the cell below it, and run that one and all below, so that your figure is there.

@@ -9,6 +9,7 @@ import inspect
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import ModuleType, SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -111,6 +112,27 @@ def _stand_in(names: dict, instead: Mapping[str, Callable]) -> Iterator[None]:
         yield
     finally:
         names.update(before)
+
+
+def own_or_given(
+    checks: ModuleType, names: Sequence[str], notebook: Mapping[str, Callable], *, given: bool, variant: int
+) -> SimpleNamespace:
+    """What a notebook goes on with after its questions, as attributes: a student's own answers; or right ones, given.
+
+    checks    an assignment's checks, with their REFERENCE
+    names     the questions whose answers are needed from here on
+    notebook  globals() of the notebook. It stays as it is; where answers are given it is not even looked at, so that a cell
+              which does not run stops nobody
+
+    CheckFailed for the first of their own answers that is not right, or not there.
+    """
+    if given:
+        return SimpleNamespace(**{name: checks.REFERENCE[name] for name in names})
+    for name in names:
+        if name not in notebook:
+            raise CheckFailed(f"{name} is not there: run its cell first")
+        getattr(checks, name)(notebook[name], variant=variant)
+    return SimpleNamespace(**{name: notebook[name] for name in names})
 
 
 def same(

@@ -1,5 +1,7 @@
 """Assignment 1: noise, v-prediction, guidance and DDIM."""
 
+from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -23,6 +25,15 @@ def _ddim_step(x_t: Tensor, v: Tensor, t: int, t_next: int, alphas_cumprod: Tens
     return x0 if t_next == -1 else REFERENCE["q_sample"](x0, eps, *_alpha_sigma(alphas_cumprod, torch.tensor([t_next])))
 
 
+def _sample(model: Callable, x_T: Tensor, c, w: float, steps: int, alphas_cumprod: Tensor) -> Tensor:
+    x_t = x_T
+    for t, t_next in pairwise([*our_time_grid(steps, len(alphas_cumprod)), -1]):
+        now = torch.full((len(x_t),), t)
+        v = REFERENCE["guided"](model(x_t, now, c), model(x_t, now, None), w)
+        x_t = _ddim_step(x_t, v, t, t_next, alphas_cumprod)
+    return x_t
+
+
 REFERENCE = {
     "alpha_sigma": _alpha_sigma,
     "q_sample": lambda x0, eps, alpha_t, sigma_t: alpha_t * x0 + sigma_t * eps,
@@ -31,6 +42,7 @@ REFERENCE = {
     "guided": lambda v_c, v_null, w: (1 + w) * v_c - w * v_null,
     "time_grid": our_time_grid,
     "ddim_step": _ddim_step,
+    "sample": _sample,
 }
 
 

@@ -17,6 +17,9 @@ REFERENCE = {
     "distillation_loss": lambda teacher, student, x_t, t, c, c_hat: (
         (student(x_t, t, c_hat) - teacher(x_t, t, c_hat).detach()).square().mean()
     ),
+    "times_asked": lambda lam, T, steps, batch_size, pool_size: (
+        steps * batch_size * our_p(torch.arange(T), T, lam).double().mean() / pool_size
+    ),
 }
 
 
@@ -211,8 +214,7 @@ def distillation_loss(answer, *, variant: int) -> None:
 def times_asked(answer, *, variant: int) -> None:
     lam, steps, batch = variant_of(variant).lam, 300 + 10 * (variant % 9), 32
     for T, pool_size in ((1000, 10), (500, 7)):
-        p = our_p(torch.arange(T), T, lam).double()
-        right = steps * batch * float(p.mean()) / pool_size
+        right = float(REFERENCE["times_asked"](lam, T, steps, batch, pool_size))
         got = answer(lam, T, steps, batch, pool_size)
         if not isinstance(got, Tensor | float | int) or torch.as_tensor(got).numel() != 1:
             have = f"{got.numel()} numbers" if isinstance(got, Tensor) else f"a {type(got).__name__}"

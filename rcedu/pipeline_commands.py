@@ -159,8 +159,7 @@ def distil(
         student.unet.enable_gradient_checkpointing()
     if run.mixed_precision != "no" and place_among_ranks().device.type == "cuda":
         # the student was cut in 32 bits above; the text encoder and the codec, which it shares, stay in 32 as well
-        in_16_bits = model.unet.bfloat16 if run.mixed_precision == "bf16" else model.unet.half
-        in_16_bits()
+        model.unet.to(torch.bfloat16 if run.mixed_precision == "bf16" else torch.float16)
     trainee = DistilledStudent(student, model)
     rows, state = torch.arange(len(cache)), place_among_ranks()
     step = distillation_step(model, trainee, cache, rows, strangers, p, null_probability=run.null_probability, task=run.task)

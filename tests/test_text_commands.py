@@ -52,7 +52,6 @@ def full_disk(left: int):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no RLIMIT_FSIZE")
 def test_a_student_of_a_teacher_in_16_bits_keeps_all_of_its_own_in_32(tmp_path, monkeypatch):
     """On a GPU the teacher's UNet computes in 16 bits; text encoder and autoencoder are the student's as well."""
     place = SimpleNamespace(device=torch.device("cuda"), is_main_process=True)
@@ -64,6 +63,7 @@ def test_a_student_of_a_teacher_in_16_bits_keeps_all_of_its_own_in_32(tmp_path, 
         assert {x.dtype for x in tensors.values() if x.is_floating_point()} == {torch.float32}, part
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no RLIMIT_FSIZE")
 @pytest.mark.parametrize("stage", ["draw", "distil", "generate"])
 def test_a_full_disk_is_one_line_and_the_same_command_goes_on(stage, tmp_path, capsys):
     prompts = tmp_path / "prompts.txt"

@@ -73,7 +73,7 @@ assert parameter_count(teacher) == 859_520_964
 diagrams.unet_diagram(teacher, title="The UNet of Stable Diffusion v1.4, from input to output")
 
 # %% [markdown]
-# *Figure: the modules of SD v1.4's UNet from input (left) to output (right); lower means a coarser resolution, 64, 32, 16 and 8 positions a side. Under each stage, its parameters. The innermost level has no attention but in the middle block. Most parameters sit deep, where channels are many and positions few.*
+# *Figure: the modules of SD v1.4's UNet from input (left) to output (right); lower means a coarser resolution, 64, 32, 16 and 8 positions a side. Under each stage, its parameters; on the arrows, how many skips a stage on the way up takes in, one for each of its R. The innermost level has no attention but in the middle block. Most parameters sit deep, where channels are many and positions few.*
 #
 # **Think.** The stages at full resolution hold 3% of the parameters. Do they also take 3% of the work? (Section 4 counts.)
 
@@ -98,7 +98,7 @@ assert [parameter_count(student) for student in students.values()] == [579_384_9
 diagrams.unet_diagram(teacher, students["B-Base"], title="SD v1.4 → B-Base")
 
 # %% [markdown]
-# *Figure: what B-Base keeps (coloured) and what is gone (grey, hatched): the second pair of every stage on the way down, the middle pair on the way up. Under each stage the teacher's and the student's parameters; triangles: where the teacher's features are taken, to be compared with the student's.*
+# *Figure: what B-Base keeps (coloured) and what is gone (grey, hatched): the second pair of every stage on the way down, the middle pair on the way up, and with them one skip of three. Under each stage and on the arrows the teacher's numbers and the student's; triangles: where the teacher's features are taken, to be compared with the student's.*
 
 # %%
 diagrams.unet_diagram(teacher, students["B-Tiny"], title="SD v1.4 → B-Tiny")

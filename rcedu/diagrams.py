@@ -65,7 +65,8 @@ def unet_diagram(
     """The teacher's modules from input to output, lower where the resolution is lower; grey and hatched: not in the student.
 
     A narrowed student fills only its share of each box's height. Triangles: where the teacher's features are taken
-    for comparison (taps=False leaves them out). Under each stage stand its parameters, the student's after the teacher's.
+    for comparison (taps=False leaves them out). Under each stage stand its parameters, on the arrow to a stage on the way up
+    the skip connections that it takes in; the student's after the teacher's.
     """
     stages = boxes(teacher)
     kept = kept_boxes(student, teacher) if student is not None else {box.name: box.name for s in stages.values() for box in s}
@@ -75,9 +76,14 @@ def unet_diagram(
     columns = sum(len(stage) for stage in stages.values()) + 1.2 * (len(stages) - 1)
     figure = Figure(figsize=(max(9, 0.27 * columns), 0.72 * levels + 1.3), layout="constrained")
     axes = figure.add_subplot()
-    x = 0.0
+    x, ends = 0.0, {}
     for stage, modules in stages.items():
         start, y = x, -1.6 * modules[0].level
+        if stage.startswith("up_"):
+            takers = [box.name for box in modules if box.kind == "resnets"]  # each takes in one skip
+            counts = [len(takers)] if student is None else [len(takers), sum(name in kept for name in takers)]
+            over = ends[modules[0].level] != max(ends.values())  # nothing stands between but on the lowest level
+            _draw_skips(axes, ends[modules[0].level], start, y, " → ".join(map(str, counts)), straight=over)
         for box in modules:
             share, depth = 0.0, box.depth
             if box.name in kept:
@@ -87,6 +93,8 @@ def unet_diagram(
             if any(_is_tap(pair.teacher, box, modules) for pair in pairs):
                 axes.plot(x + 0.45, y + 1.22, **TAP)
             x += 1
+        if stage.startswith("down_"):
+            ends[modules[0].level] = x - 0.1
         size = _millions(parameter_count(teacher.get_submodule(stage)))
         if student is not None:
             mine = {kept[box.name] for box in modules if box.name in kept}
@@ -117,6 +125,20 @@ def _draw_box(axes, x: float, y: float, box: Box, share: float) -> None:
     text = letter + (f"\n{box.depth}" if box.depth > 1 else "")
     middle = y + (share or 1) / 2
     axes.text(x + 0.45, middle, text, ha="center", va="center", fontsize=8, color="black" if share else "#888888")
+
+
+def _draw_skips(axes, start: float, end: float, y: float, counts: str, *, straight: bool) -> None:
+    """An arrow from a stage on the way down to its partner on the way up; over what is between where it cannot be straight."""
+    style = {"arrowstyle": "-|>", "color": "#777777", "linewidth": 1, "shrinkA": 3, "shrinkB": 3}
+    if straight:
+        axes.annotate("", (end, y + 0.5), (start, y + 0.5), arrowprops=style)
+        text = (start + end) / 2, y + 0.5
+    else:
+        corner = {"connectionstyle": "arc,angleA=90,angleB=90,armA=19,armB=19,rad=2"}
+        axes.annotate("", (end + 0.45, y + 1), (start - 1, y + 1), arrowprops=style | corner)
+        text = (start + end - 0.5) / 2, y + 1.6
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+    axes.text(*text, f"skips: {counts}", ha="center", va="center", fontsize=7.5, color="#555555", bbox=box)
 
 
 def _is_tap(layer: str, box: Box, modules: Sequence[Box]) -> bool:

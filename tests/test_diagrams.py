@@ -56,7 +56,7 @@ def test_a_narrow_student_keeps_every_box():
 
 @pytest.mark.parametrize("name", [*SIZES, *CHANNEL_STUDENTS])
 def test_the_picture_holds_what_it_should(name):
-    """One box a module, hatched where it is gone; one triangle a feature pair."""
+    """One box a module, hatched where it is gone; one triangle a feature pair; a skip for each residual block on the way up."""
     teacher = unet("SD v1.4")
     student = remove_blocks(teacher, name) if name in SIZES else narrow_channels(teacher, name)
     axes = unet_diagram(teacher, student).axes[0]
@@ -64,6 +64,9 @@ def test_the_picture_holds_what_it_should(name):
     hatched = [patch for patch in axes.patches if patch.get_hatch()]
     assert len(axes.patches) == every + len(kept_boxes(student, teacher))
     assert len(hatched) == every - len(kept_boxes(student, teacher))
+    skips = [text.get_text() for text in axes.texts if text.get_text().startswith("skips")]
+    innermost = {"tiny": 0}.get(name, 2 if name in SIZES else 3)
+    assert skips == [f"skips: 3 → {n}" for n in [innermost, *[2 if name in SIZES else 3] * 3]]
     triangles = [line for line in axes.lines if len(line.get_xdata())]
     assert len(triangles) == {"tiny": 6}.get(name, 8 if name in SIZES else 9)
 

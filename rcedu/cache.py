@@ -27,9 +27,9 @@ def _shard_name(index: int, codec) -> str:
     return f"shard-{index:05d}{codec.suffix}"
 
 
-def shard_seed(seed: int, index: int) -> int:
-    """The seed of shard `index`'s noise: 32 bits hashed from both, so that no two seeds share a shard."""
-    return int(_digest([seed, index])[:8], 16)
+def derived_seed(seed: int, stream: int | str) -> int:
+    """A seed of 32 bits hashed from both, so that shards, batches and samplers each have random numbers of their own."""
+    return int(_digest([seed, stream])[:8], 16)
 
 
 def origin(teacher, *, steps: int, w: float, seed: int) -> dict:
@@ -77,7 +77,7 @@ def draw(
     for first in watch(range(len(manifest["shards"]), len(parts), ranks.num_processes)):
         index, digest = first + ranks.process_index, None
         if index < len(parts):
-            noise = teacher.noise(len(parts[index]), shard_seed(seed, index))
+            noise = teacher.noise(len(parts[index]), derived_seed(seed, index))
             x0 = teacher.sample_x0(noise, parts[index], w=w, steps=steps, batch_size=batch_size)
             path = folder / _shard_name(index, teacher.codec)
             save_tensors(path, {"x0": teacher.codec.pack(x0), "c": parts[index]}, {"index": index, "origin": made_from})

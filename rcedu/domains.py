@@ -5,7 +5,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from rcedu.cache import Cache
+from rcedu.cache import Cache, derived_seed
 from rcedu.captioned_digits import all_attributes, is_held_out, prompts, read_prompts
 from rcedu.codecs import PixelShuffle
 from rcedu.conditions import labels_without
@@ -27,9 +27,14 @@ ENCODER = "encoder"  # the third thing that a network of few steps can be made f
 
 
 def sampler_settings(sampler: str, seed: int) -> dict:
-    """What `DiffusionModel.sample` wants to hear of a sampler; the seed is of the noise that some add on their way."""
+    """Keyword arguments of `DiffusionModel.sample` for a sampler by name.
+
+    seed  may be that of x_T: the noise that some samplers add on their way is drawn from another one, made of it
+    """
     noisy = {"stochastic": stochastic, "consistency": consistency}
-    return {"sampler": noisy[sampler], "generator": torch.Generator().manual_seed(seed)} if sampler in noisy else {}
+    if sampler not in noisy:
+        return {}
+    return {"sampler": noisy[sampler], "generator": torch.Generator().manual_seed(derived_seed(seed, "sampler"))}
 
 
 class RealDigits:

@@ -11,7 +11,7 @@ from torchmetrics.image.inception import InceptionScore
 from torchvision.transforms.v2.functional import pil_to_tensor, resize
 from tqdm.auto import tqdm
 
-from rcedu.cache import shard_seed
+from rcedu.cache import derived_seed
 from rcedu.files import UsageError, atomic_path, read_json, write_json
 from rcedu.metrics import clip_score
 from rcedu.models import DiffusionModel
@@ -60,7 +60,7 @@ def generate_images(
         here = slice(start, min(start + batch_size, len(texts)))
         if all(path.exists() for path in paths[here]):
             continue
-        noise = model.noise(here.stop - here.start, shard_seed(seed, start // batch_size))
+        noise = model.noise(here.stop - here.start, derived_seed(seed, start // batch_size))
         images = model.sample(noise, model.conditions.tokenize(texts[here]), w=w, steps=steps, batch_size=batch_size)
         if size is not None:
             images = resize(images, [size, size], antialias=True)

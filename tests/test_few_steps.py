@@ -314,6 +314,21 @@ def test_the_picture_of_the_marks_grows_with_every_stage(tmp_path):
     assert all(picture.startswith(b"\x89PNG") and picture.endswith(b"IEND\xaeB`\x82") for picture in drawn if picture)
 
 
+@pytest.mark.parametrize("sampler", ["stochastic", "consistency"])
+def test_the_noise_of_a_sampler_is_not_that_of_x_T(small_model, sampler):
+    """One seed for both: noised anew by the noise that it began with, a picture would come back to where it was."""
+    made, domain = [], Domain()
+    domain.conditions = lambda count: torch.arange(count)
+    original = torch.randn
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "randn", lambda *args, **settings: made.append(original(*args, **settings)) or made[-1])
+        domain.draw(small_model, 4, w=0.0, steps=3, sampler=sampler)
+    assert len(made) == 4 and {one.shape for one in made} == {(4, 4, 14, 14)}  # x_T, and one a step (of no effect in the last)
+    for i, one in enumerate(made):
+        for other in made[:i]:
+            assert abs(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1]) < 0.1
+
+
 def test_what_ships_draws_nearly_the_same(tmp_path):
     domain = TinyDigits()
     rungs = {rung.stage.name: rung.student for rung in climb(RUN, tmp_path / "run")}

@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from rcedu.cache import shard_seed
+from rcedu.cache import derived_seed
 from rcedu.data import data_folder, mnist
 from rcedu.files import UsageError, hash_tensors, sha256
 from rcedu.metrics import FeatureFID, asked_digit_accuracy
@@ -40,7 +40,7 @@ def test_teacher_drew_what_was_asked(shipped):
 
 def test_teacher_is_the_one_that_drew_the_cache(shipped):
     """Drawn again, the first samples come out the same (to a grey level or two: other machines round differently)."""
-    noise = shipped.teacher.noise(1000, shard_seed(0, 0))[:8]
+    noise = shipped.teacher.noise(1000, derived_seed(0, 0))[:8]
     images = shipped.teacher.sample(noise, shipped.cache.c[:8])
     assert (images.int() - shipped.cache.images()[:8].int()).abs().max() <= 3
 

@@ -173,6 +173,6 @@ def test_cache_of_latents(model, tmp_path):
 
 
 def _seed_of(index):
-    from rcedu.cache import shard_seed
+    from rcedu.cache import derived_seed
 
-    return shard_seed(0, index)
+    return derived_seed(0, index)

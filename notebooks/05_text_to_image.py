@@ -365,7 +365,7 @@ plots.interval_dots(
 #
 # Time does not follow MACs. A narrower network makes as many calls, each smaller, and for a single picture this small most of the time may go to starting each operation: C-Micro has a quarter of the MACs and is 1.3 times as fast. Fewer blocks are fewer calls.
 #
-# **Think.** C-Base and B-Base have nearly the same number of parameters. Which of the two would you compare with what, to say whether blocks or width should go?
+# **Think.** C-Base and B-Base have nearly the same number of parameters. Which comparison would tell whether blocks or width should go, and what has to be equal on both of its sides?
 #
 # ## 9 · Where the time goes
 #

@@ -472,7 +472,7 @@ strength_trade_off(latents["rows"], inks.unit)
 #
 # 1. **Another part.** Keep the left half (`known = torch.zeros(28, 28, dtype=torch.bool); known[:, :14] = True`). Under the *wrong* condition, which half binds more, and for which digits?
 # 2. **Guided upwards.** Encode with $w = 1$ and come home with $w = 1$. Is the round trip better or worse than without guidance? Why?
-# 3. **The noise, mended?** Divide the noise that was found by its standard deviation, pixel by pixel, before decoding. Do thick digits become better, and thin ones? What carried the stroke?
+# 3. **The noise, mended?** Before decoding, divide the noise that was found by its standard deviation over the digits, pixel by pixel: once as it is, and once about its mean (subtract it, divide, add it back). Do thick digits become better, and thin ones? What carried the stroke?
 #
 # ## Three questions
 #

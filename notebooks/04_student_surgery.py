@@ -19,7 +19,7 @@
 # A student network is cut out of its teacher. Notebook 02 did it to a UNet of digits without looking closely; here the same functions cut Stable Diffusion, and we look: which blocks go, what stays, what it
 # saves, where teacher and student are compared, and which weights the student inherits. No weights are needed for that, only the anatomy, so everything here runs in seconds.
 #
-# **Afterwards you will be able to** read a diffusion UNet as a diagram; cut SD v1.4 to BK-SDM's Base, Small and Tiny, or narrow it; count parameters and multiply-accumulates to the published digit; say which blocks were
+# **Afterwards you will be able to** read a diffusion UNet as a diagram; cut SD v1.4 to BK-SDM's Base, Small and Tiny, or narrow it; count multiply-accumulates, and parameters to the published digit; say which blocks were
 # removed, and test on a small teacher whether they were the right ones.
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
@@ -166,7 +166,7 @@ for stage, m in stage_macs(teacher).items():
 # %% [markdown]
 # The two stages at full resolution: 3% of the parameters, 39% of the work.
 #
-# The parameter counts agree with the published models to the last digit; tests hold them. MACs are not seconds: a GPU is limited by memory as much as by arithmetic, and narrow layers use it less well. Notebook 05 says what they mean for a training.
+# The parameter counts of SD v1.4 and of BK-SDM's students agree with the published models to the last digit, and tests hold them (the channel students' and all MACs were counted here only). MACs are not seconds: a GPU is limited by memory as much as by arithmetic, and narrow layers use it less well. Notebook 05 says what they mean for a training.
 
 # %% [markdown]
 # ## 5 · What the student inherits, and where it is compared

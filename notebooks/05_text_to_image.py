@@ -395,7 +395,7 @@ display(Markdown(steps_table(speed["steps"])))
 # rcedu score    --images runs/coco --real coco-val/ --clip openai/clip-vit-large-patch14
 # ```
 #
-# The files are yours to bring; none ships, and nothing here fetches one. `laion.csv`, `prompts/` and `coco.csv` are sentences: `.txt` with one a line, `.csv` with a header or `.parquet`, or a folder of such files. Of a table one column is read, the one called text, prompt or caption (in any case), or the one that `--column` names. In the paper `laion.csv` is 212 thousand captions of LAION-Aesthetics V2 (6.5+), `prompts/` 20 million captions of LAION, `coco.csv` 30 thousand captions of MS-COCO; `coco-val/`, any folder with `.png` or `.jpg` files, holds the real pictures for FID, 41 thousand there.
+# The files are yours to bring; none ships, and nothing here fetches one. `laion.csv`, `prompts/` and `coco.csv` are sentences: `.txt` with one a line, `.csv` with a header or `.parquet`, or a folder of such files. Of a table one column is read, the one called text, prompt or caption (in any case), or the one that `--column` names. In the paper `laion.csv` is 212 thousand captions of LAION-Aesthetics V2 (6.5+), `prompts/` 20 million captions of LAION, `coco.csv` 30 thousand captions of MS-COCO; `coco-val/`, any folder with `.png` or `.jpg` files, holds the real pictures for FID, 41 thousand there. The paper draws by PNDM where these commands have DDIM, both in 25 steps, and its CLIP is another one, ViT-g-14 of laion2b; all of its tables, and how they were scored, stand in [RESULTS.md](../RESULTS.md).
 #
 # `accelerate launch --num_processes 8 -m rcedu draw ...` uses eight GPUs; so does each of the others but the last. Will it fit, and how long does it take? Both follow from the anatomy:
 

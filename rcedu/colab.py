@@ -113,7 +113,7 @@ _TITLE = re.compile(r"^# # .*\n#\n", flags=re.MULTILINE)
 def notebooks() -> list[Path]:
     """The sources of all notebooks, assignments among them."""
     folder = CHECKOUT / "notebooks"
-    return sorted(folder.glob("[0-9]*.py")) + sorted((folder / "assignments").glob("[0-9]*.py"))
+    return sorted(folder.glob("*.py")) + sorted((folder / "assignments").glob("[0-9]*.py"))
 
 
 PAGES = ("README.md", "notebooks/assignments/README.md")

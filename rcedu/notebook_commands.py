@@ -14,7 +14,7 @@ def notebooks(names: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
     from rcedu.notebooks import write_pair
 
     folder = data_folder().parent / "notebooks"
-    for source in [folder / f"{name}.py" for name in names] or sorted(folder.glob("[0-9]*.py")):
+    for source in [folder / f"{name}.py" for name in names] or sorted(folder.glob("*.py")):
         start = time.perf_counter()
         print(f"{write_pair(source)}: {time.perf_counter() - start:.0f} s, preset {preset()}", flush=True)
 

@@ -10,7 +10,7 @@ from rcedu.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = ["README.md", "RESULTS.md", "data/README.md", "notebooks/answers.md", "notebooks/assignments/README.md"]
+PAGES = ["README.md", "RESULTS.md", "data/README.md", "notebooks/assignments/README.md"]
 
 
 def test_make_targets_exist():

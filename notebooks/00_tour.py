@@ -125,7 +125,7 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | | `students`, `stable_diffusion` | surgery: remove blocks, narrow channels, add an input for $w$, inherit weights; SD's UNets without weights |
 # | | `cache`, `files`, `ranks` | the teacher's samples on disk; whole files or none; which process this is |
 # | **2 · running** | `training`, `checkpoints`, `distillation`, `guided_distillation` | `fit`; resuming; the steps it repeats |
-# | | `recipes`, `strokes`, `unseen_digit` | what ships; thin and thick digits; the experiment of notebook 02 |
+# | | `recipes`, `strokes`, `unseen_digit`, `recognition` | what ships; thin and thick digits; the experiment of notebook 02, and what classifiers do in its place |
 # | | `mini_sd`, `mini_sd_anatomy`, `mini_sd_training`, `mini_sd_making`, `images` | a Stable Diffusion that ships; how it is made; pictures in a folder (notebook 05) |
 # | | `text_data`, `text_students`, `text_tables` | its students: what they learn from, one training, the tables (notebooks 05 and 06) |
 # | | `domains`, `few_steps`, `few_step_training`, `few_step_tables`, `editing`, `edits`, `edit_tables`, `edit_figures`, `edit_frames`, `small_and_fast`, `small_and_fast_figures` | guided distillation from end to end: what is made fast and how it is marked, which stages, their training, the table; what few steps are good for; smaller *and* faster |

@@ -28,7 +28,7 @@
 #
 # Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-26 (measured by `rcedu times`, which runs everything again).
 #
-# You need notebooks 02 (the unseen digit), 04 (block students, MACs), 07 (stage 1) and 08 (stage 2).
+# You need notebooks 02 (the unseen digit), 04 (block students, MACs), 07 (stage 1) and 08 (stage 2), for section 7 also 05 and 06 (mini-SD, and words that no picture shows).
 #
 # Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
 
@@ -173,7 +173,7 @@ display(Markdown(differences_table(differences(stored["runs"], w, swap | inherit
 #
 # The small network that is made faster loses less, about a fifth of its threes. The one that is cut last keeps no more than its teacher did (44% with four steps, 8 points fewer [4, 12]; 54% with one, no difference resolved): random conditioning in the cut did not bring back what the teacher had forgotten. Consistency distillation, which section 5 explains, forgets most in the mean: 34% are left with four steps. (Why the small network forgets less, we do not know.)
 #
-# Two things this is not. No oracle was run, both stages on all ten digits, so 99% is measured against the teacher's 100%. And FID compares only 333 digits here, 300 seen ones and 33 threes: the teacher's is 7.7 [6.5, 8.9], though the teacher is the same in all three seeds and only its noise is not. Differences are taken seed by seed, from the same noise, so most of that cancels in them.
+# Two things this is not. No oracle was run, both stages on all ten digits, so 99% is measured against the teacher's 100%. And FID compares only 333 digits here, 300 seen ones and 33 threes, and of few pictures it is too large (notebook 08, section 7; 333 real test digits, five draws, have 3.9 [3.4, 4.4]): the teacher's is 7.7 [6.5, 8.9], though the teacher is the same in all three seeds and only its noise is not. Differences are taken seed by seed, from the same noise, so most of that cancels in them.
 
 # %%
 pictures, _ = load_tensors(data_folder() / "digits" / "results" / "small-and-fast-pictures.safetensors.gz")
@@ -213,7 +213,7 @@ for name in (f"{small}, deterministic, 4 steps", f"deterministic, {small}, 4 ste
     print(f"{min(took) / 60:.0f} to {max(took) / 60:.0f} minutes of one core: {' <- '.join(chain)}")
 
 # %% [markdown]
-# **What it says.** With random conditioning inside the order hardly matters: with four steps neither the threes nor FID tell the two apart; with one step the FID of the second order is lower by 0.7 [0.6, 0.9], a little in all three trainings. (Without the swap it matters much: the second order inherits what its large teacher has forgotten, and has 36 points [18, 54] fewer threes in four steps.) So take the cheaper training. From the teacher to a small network of four steps the first order takes 5 to 7 minutes and the second 10 to 12, and the first leaves networks of 16 and 8 steps on its way. Where the large ladder is there already (notebook 08), the second is one training more.
+# **What it says.** With random conditioning inside the order hardly matters: with four steps neither the threes nor FID tell the two apart; with one step the FID of the second order is lower by 0.7 [0.6, 0.9], a little in all three trainings. (Without the swap it matters much: the second order inherits what its large teacher has forgotten, and has 36 points [17, 54] fewer threes in four steps.) So take the cheaper training. From the teacher to a small network of four steps the first order takes 5 to 7 minutes and the second 10 to 12, and the first leaves networks of 16 and 8 steps on its way. Where the large ladder is there already (notebook 08), the second is one training more.
 #
 # A halving of a *small* network, live. The network of four steps from the first order ships; its student of two begins here, with the swap inside:
 
@@ -298,9 +298,9 @@ pairs["consistency, N = 32 minus N = 1"] = ((inside, "consistency", "32"), (insi
 display(Markdown(differences_table(differences(stored["runs"], w, pairs))))
 
 # %% [markdown]
-# **What it says.** With two steps and more no difference in FID is resolved; with one step stage 2 is better by 2.9 [1.3, 4.6]. Of the threes consistency draws fewer in the mean at every number of steps, by 2 points with one and 10 with 16, resolved at none (of the seen digits a point with eight, −1.0 [−1.8, −0.2]). And with *more* steps they fall, from 98% with one to 84% with 32, by 14 points [2, 25], while FID is best, in the mean, with eight: 7.4 [6.9, 7.8]. Each step throws the picture back to an earlier noise and asks again; stage 2, asked at the same times without dice, keeps its threes. Whether it is the dice or the grid, exercise 3 asks.
+# **What it says.** With one step and two stage 2 has the lower FID, by 2.9 [1.3, 4.6] and 1.3 [1.2, 1.4]; with four and more no difference is resolved. Of the threes consistency draws fewer in the mean at every number of steps, by 2 points with one and 9 with 16, resolved at none (of the seen digits half a point with four, −0.6 [−1.0, −0.1]). And with *more* steps they fall, from 98% with one to 82% with 32, by 16 points [1, 30], while FID is best, in the mean, with eight: 7.4 [6.5, 8.3]. Each step throws the picture back to an earlier noise and asks again; stage 2, asked at the same times without dice, keeps its threes. Whether it is the dice or the grid, exercise 3 asks.
 #
-# So: one training for every number of steps, with dice, at its best with four or eight; or a ladder, whose every rung lands where the teacher would have, and which is better with one.
+# So: one training for every number of steps, with dice, at its best with four or eight; or a ladder, whose every rung lands where the teacher would have, and which is better with one and two.
 #
 # ## 6 · What it costs, and what it is worth
 #
@@ -373,9 +373,9 @@ pairs = {f"{one} minus {other}": (rows_of[one], rows_of[other]) for one, other i
 display(Markdown(differences_table(differences(stored["runs"], w, pairs))))
 
 # %% [markdown]
-# **What it says.** Less than a sixth of the weights, asked four times in the place of a hundred: 65 times fewer multiply-accumulates and, measured, 38.7 [37.3, 40.1] times as fast (the mean over rounds; the ratio of the two times above is another average). Time falls less than the count for two reasons. Small layers keep a processor less busy: in 50 guided steps the small network is 2.3 times as fast, where the count says 2.6. And few steps save less: the large network in four is 17 times as fast, where the count says 25, because the teacher's two answers go through in one batch (notebook 08, section 11). FID is 7.7 before and 10.7 after, +3.0 [0.9, 5.1] (in the other order 10.1, +2.4 [1.4, 3.5]), and 96% (97%) of threes are right in the place of 100%, which is not resolved. Four fifths of the three points are the cut's, for in 50 guided steps the small network has 10.1.
+# **What it says.** Less than a sixth of the weights, asked four times in the place of a hundred: 65 times fewer multiply-accumulates and, measured, 38.7 [37.3, 40.1] times as fast (the mean over rounds; the ratio of the two times above is another average). Time falls less than the count for two reasons. Small layers keep a processor less busy: in 50 guided steps the small network is 2.3 times as fast, where the count says 2.6. And few steps save less: the large network in four is 17 times as fast, where the count says 25, because the teacher's two answers go through in one batch (notebook 08, section 11). FID is 7.7 before and 10.7 after, +3.0 [0.9, 5.1] (in the other order 10.1, +2.4 [1.4, 3.5]), and 96% (97%) of threes are right in the place of 100%, which is not resolved. On this way four fifths of the three points are the cut's, for in 50 guided steps the small network has 10.1; on the other, steps first, it is three fifths (steps +1.0 [0.1, 2.0], cut +1.4 [0.2, 2.7]).
 #
-# The front begins with the small network in one step, first faster, then smaller (FID 10.6), goes on with the large one in one step (9.3), and ends with consistency in two, four and eight (9.1, 8.0, 7.4). The teacher is not on it: for twelve times the MACs of consistency in eight steps, 8.5 times the time, its FID is no lower. But the front is drawn through means, and it knows FID alone. That eight steps of consistency have a lower FID than one of stage 2 is resolved (−1.9 [−2.5, −1.3]), and so is that one step of stage 2 has a lower one than one of the small network (−1.4 [−1.6, −1.2]); that consistency is on the front and stage 2 in four or eight is not, is not resolved. And consistency in eight steps draws 93% [79, 100] of the threes, stage 2 in four 99%.
+# The front begins with the small network in one step, first faster, then smaller (FID 10.6), goes on with the large one in one step and two (9.3 and 9.2), and ends with consistency in four and eight (7.9 and 7.4). The teacher is not on it: for twelve times the MACs of consistency in eight steps, 8.5 times the time, its FID is no lower. But the front is drawn through means, and it knows FID alone. That eight steps of consistency have a lower FID than one of stage 2 is resolved (−1.9 [−2.7, −1.0]), and so is that one step of stage 2 has a lower one than one of the small network (−1.4 [−1.6, −1.2]); that consistency is on the front and stage 2 in four or eight is not, is not resolved. And consistency in eight steps draws 94% [86, 100] of the threes, stage 2 in four 99%.
 #
 # It says in which order to give things up. Steps first: from a hundred evaluations to one the large network goes from 7.7 to 9.3. Blocks last: the small network has 10 to 12 in any number of distilled steps, and in 50 guided ones, what notebook 02 made, it takes ten to forty times the MACs of the large one in four to one (8 to 27 times the time), and draws no better. One step of the large network costs less than four of the small one (0.026 and 0.039 GMACs; 9 and 14.5 ms), and its FID of 9.3 is lower than first faster's 10.1, by 0.9 [0.3, 1.5], and not resolved against first smaller's 10.7. This teacher is small; a large one may have more blocks to spare.
 #
@@ -399,13 +399,13 @@ plots.digit_grid(torch.stack([pictures[key][:10] for key in rest.values()]), row
 #
 # ## 7 · On latents, with sentences
 #
-# Is it so for digits only? Once more with notebook 05's mini-SD: latents, sentences, cross-attention. Stages 1 and 2 learn from what the teacher drew for sentences without the word *three* (as notebook 06's students did), and with the swap inside, $\mathcal C$ is the whole grammar. The same two runs, three seeds:
+# Is it so for digits only? Once more with notebook 05's mini-SD: latents, sentences, cross-attention. Stages 1 and 2 learn from what the teacher drew for sentences without the word *three* (as notebook 06's students did), and with the swap inside, $\mathcal C$ is the whole grammar. Again two runs a seed, with the swap inside and without, and three seeds:
 #
 # ```bash
 # rcedu small-and-fast mini-sd --pictured 4
 # ```
 #
-# Three things are otherwise than with digits. The cut is *base*, BK-SDM's mildest, two thirds of the weights; and it *begins with the teacher's weights*, as in notebook 05. So here no network has to learn a three: each begins from one that can draw it, and what is asked is whether it keeps it. And "as asked" means all four attributes, digit, ink, background and slant, of 108 sentences with the word and 108 without. ($w = 2$, of the $[0, 13]$ that stage 1 learned. The trainings are short: 600 steps of batch 32 for the cut and for stage 1, 200 a halving, 400 the last two.)
+# Three things are otherwise than with digits. The cut is *base*, BK-SDM's mildest, two thirds of the weights; and it *begins with the teacher's weights*, as in notebook 05. So here no network begins with random weights: the first one has its teacher's three to keep, each later one what its teacher has left of it, and what is asked is how much is kept. (It is the leak that notebook 06 closed.) And "as asked" means all four attributes, digit, ink, background and slant, of 108 sentences with the word and 108 without. ($w = 2$, of the $[0, 13]$ that stage 1 learned. The trainings are short: 600 steps of batch 32 for the cut and for stage 1, 200 a halving, 400 the last two.)
 
 # %%
 latents = read_json(data_folder() / "mini-sd" / "results" / "small-and-fast.json")
@@ -414,34 +414,38 @@ print(f"{latents['provenance']['machine']}, {latents['provenance']['date']}\n{la
 survival_curves(latents["rows"], compared_ways(base))
 
 # %% [markdown]
-# *Figure: as in section 3, but with sentences: "unseen" has the word* three*; FID against real pictures of the same sentences, in the judge's features; $w = 2$.*
+# *Figure: as in section 3, but with sentences: "unseen" has the word* three*; FID of all, half of which have the word, against real pictures of the same sentences, in the judge's features; $w = 2$. Intervals that go far below all values are cut off.*
 
 # %%
 kept = {f"{title}, N = {N}": ((inside, way, N), (without, way, N)) for way, title in compared_ways(base).items() for N in ("4", "1")}
 display(Markdown(differences_table(differences(latents["runs"], w_latents, kept))))
 for way, title in compared_ways(base).items():
     levels = [format_interval(latents["rows"][kind][way]["4"][mark]) for mark in ("unseen", "word") for kind in (without, inside)]
-    print("{}, N = 4, %: all four attributes without {}, with {}; the digit alone {} and {}".format(title, *levels))
+    print("sentences with three, {}, N = 4, %: all four attributes without {}, with {}; the digit alone {} and {}".format(title, *levels))
 
 fast, small_fast, fast_small = "deterministic", f"{base}, deterministic", f"deterministic, {base}"
 rows_of = {
     "teacher, 50": ("teacher", "50"), "smaller only, 50": (base, "50"), "stage 1, 4": ("stage 1", "4"), "faster only, 4": (fast, "4"),
     "first smaller, 4": (small_fast, "4"), "first faster, 4": (fast_small, "4"), "first smaller, 1": (small_fast, "1"),
     "first faster, 1": (fast_small, "1"), "faster only, 1": (fast, "1"), "consistency, 4": ("consistency", "4"),
-    "consistency, 1": ("consistency", "1"), "consistency, 32": ("consistency", "32"),
+    "consistency, 1": ("consistency", "1"), "consistency, 32": ("consistency", "32"), "consistency, 8": ("consistency", "8"),
+    "consistency, 2": ("consistency", "2"), "faster only, 2": (fast, "2"),
 }
 compared = [
     ("first smaller, 4", "first faster, 4"), ("first smaller, 1", "first faster, 1"), ("first smaller, 4", "faster only, 4"),
     ("first faster, 4", "faster only, 4"), ("faster only, 4", "stage 1, 4"), ("stage 1, 4", "teacher, 50"), ("faster only, 4", "teacher, 50"),
     ("smaller only, 50", "teacher, 50"), ("first smaller, 4", "teacher, 50"), ("first faster, 4", "teacher, 50"),
-    ("consistency, 4", "faster only, 4"), ("consistency, 1", "faster only, 1"), ("consistency, 32", "consistency, 1"),
+    ("consistency, 4", "faster only, 4"), ("consistency, 2", "faster only, 2"), ("consistency, 1", "faster only, 1"),
+    ("consistency, 32", "consistency, 1"), ("consistency, 32", "consistency, 8"),
 ]
 pairs = {f"{one} minus {other}": ((inside, *rows_of[one]), (inside, *rows_of[other])) for one, other in compared}
 pairs |= {f"first smaller minus first faster, {N}, without": ((without, small_fast, N), (without, fast_small, N)) for N in ("4", "1")}
+pairs |= {f"first faster minus faster only, {N}, without": ((without, fast_small, N), (without, fast, N)) for N in ("4", "1")}
+pairs["faster only minus stage 1, 4, without"] = ((without, fast, "4"), (without, "stage 1", "4"))
 display(Markdown(differences_table(differences(latents["runs"], w_latents, pairs))))
 
 # %% [markdown]
-# *Tables: above, with random conditioning inside minus without; below, one way minus another, with random conditioning inside unless the line says "without". Seed by seed, means and 95% intervals over three trainings.*
+# *Tables: above, with random conditioning inside minus without, and under it, line by line, the levels behind it; below, numbers of steps behind the names, one way minus another, with random conditioning inside unless the line says "without". Seed by seed, means and 95% intervals over three trainings.*
 
 # %%
 from rcedu.domains import PicturesWithoutThree
@@ -461,7 +465,7 @@ plots.digit_grid(
 )
 
 # %% [markdown]
-# *Figure: four steps, the first training, the same noise in every row; framed: at least one of the four attributes is not read as asked. The sentences stand above.*
+# *Figure: four steps, the first training, the same noise in every row; framed: at least one of the four attributes is not read as asked. The sentences stand above; the teacher's four steps are guided. Ten pictures flatter: right are 6 of these ten for "faster only: without", 29% of all its 108; 10 of ten for "first smaller: with", of 108 78%.*
 
 # %%
 display(Markdown(small_and_fast_table({inside: latents["rows"][inside]}, latents["costs"], base, steps=("50", "4", "1"))))
@@ -473,15 +477,15 @@ pareto_picture({unit: [(way, N, cost[key], marks["fid"][0]) for _, way, N, marks
 # %% [markdown]
 # *Figure: FID against what a picture costs, as in section 6, and above it the table, with random conditioning inside. MACs are the UNet's; the time has the text encoder and the decoder as well. What has an FID above 30 is above the picture.*
 #
-# **What it says.** The first finding holds here as well. Without random conditioning inside, networks of four steps draw sentences with *three* as asked in 28 to 46%, consistency in 19%, and it is stage 1 that loses them: 46% [40, 51] by its own network in four steps. With it, 79 to 96%, consistency 66%: a gain of 62 points [47, 78] for stage 2 in four steps and of 49 [38, 60] in one, and resolved in every line but that of stage 1's single step, which draws hardly anything as asked. Sentences without the word neither gain nor lose anything that is resolved, but that consistency in one step loses 13 points [6, 20].
+# **What it says.** The first finding holds here, with a difference. Without random conditioning inside, networks of four steps draw sentences with *three* as asked in 28 to 46%, consistency in 21%. Stage 1 loses most: its own network has 46% [40, 51] left in four steps. But here the halvings lose more, which on digits they did not: stage 2 ("faster only") has 18 points [10, 26] fewer than that in four steps. (The cut that comes last, which has the swap, brings back 7 points [5, 10] of them; with one step nothing that is resolved.) With random conditioning inside it is 79 to 96%, consistency 60%: a gain of 62 points [47, 78] for stage 2 in four steps and of 49 [38, 60] in one, and resolved in every line but that of stage 1's single step, where 18% have all four as asked, though the digit alone is right in 99.7% [98.4, 100], without in 72%. Sentences without the word neither gain nor lose anything that is resolved, but that consistency in one step loses 13 points [6, 20].
 #
-# Yet here something is lost in spite of it: stage 2 in four steps has 10 points [5, 14] fewer than the teacher in 50. It has 11 [3, 20] fewer of the sentences *without* the word, too, and it draws the digit alone right in 97.5% [90.5, 100]: what such short trainings spoil is mostly something else than the three.
+# Yet here something is lost in spite of it: stage 2 in four steps has 10 points [5, 14] fewer than the teacher in 50. It has 11 [3, 19] fewer of the sentences *without* the word, too, and it draws the digit alone right in 97.5% [90.5, 100]: what is spoiled is mostly something else than the three.
 #
-# *The order matters here.* First smaller has 12 points [8, 17] fewer of the seen sentences than first faster with four steps, 11 [2, 21] with one (of the unseen 15 [1, 30] with one; with four not resolved). The cut that comes last costs nothing that is resolved: −1.5 points [−8.9, 5.9] of the unseen, FID +0.5 [−0.2, 1.2] against the network that was cut. Perhaps because it inherits that network's weights and then has 600 steps, while the first order sends a network through six more short trainings; nobody has tested it.
+# *The order matters here.* First smaller has 12 points [8, 17] fewer of the seen sentences than first faster with four steps, 11 [2, 21] with one; of the unseen 15 [1, 30] with one, with four it is not resolved, and FID tells them apart with neither (+1.4 [−0.6, 3.4], +1.5 [−1.7, 4.7]). The cut that comes last costs nothing that is resolved: −1.5 points [−8.9, 5.9] of the unseen, FID +0.5 [−0.2, 1.2] against the network that was cut. To four steps both orders are the same trainings, but the first sends the *small* network up through stage 1 and three halvings, the second the large one; perhaps the small one bears such short ones worse. Nobody has tested it.
 #
-# *Halving has to be paid for.* With four steps the network of stage 1, by plain DDIM, is better than stage 2's: by 5 points [2, 9] of the unseen, and by 5.6 of the seen in each of the three trainings. Only with two steps and one, where plain DDIM falls to 7% and 18% of the unseen, is stage 2 needed: 86% and 87%. Consistency distillation is behind stage 2 in the mean with every number of steps that both have, by 24 points [12, 37] with four and 28 [13, 43] with one. Whether its 1,400 steps of training are too few, where digits had 3,500, a longer one would tell.
+# *Halving has to be paid for.* With four steps the network of stage 1, by plain DDIM, is better than stage 2's: by 5 points [2, 9] of the unseen, and by 5.6 of the seen in each of the three trainings. Only with two steps and one, where plain DDIM falls to 7% and 18% of the unseen, is stage 2 needed: 86% and 87%. Consistency distillation is behind stage 2 in the mean with every number of steps that both have, of the unseen by 28 points [13, 43] with one and 19 [10, 28] with two; with four and more that is not resolved there, but of the seen, by 23 points [2, 44] with four. (That its threes fall with more steps, as on digits, is resolved between 8 and 32 steps, by 28 points [15, 42], not between 1 and 32.) Whether its 1,400 steps of training are too few, where digits had 3,500, a longer one would tell.
 #
-# *What it costs.* First faster, then smaller, in four steps: 38.5 times fewer MACs than the teacher in 50 guided steps and 24.0 [22.8, 25.4] times as fast, with an FID of 11.7 in the place of 4.7, +6.9 [2.9, 10.9], and 11 points [5, 17] fewer of the unseen. And the front, drawn through means, is another one than with digits. Up to two steps it is stage 2's large network and the small one of one step; with four, stage 1's networks by plain DDIM (by time only the small one); from there on no distilled network is on it, but the small network and the teacher themselves, guided, in four steps and more. So it shows what minutes of training bought, not what the methods can do: digits had 500 steps of batch 64 a halving, these have 200 of batch 32, and there the front is all distilled.
+# *What it costs.* First faster, then smaller, in four steps: 38.5 times fewer MACs than the teacher in 50 guided steps and 24.0 [22.8, 25.4] times as fast, with an FID of 11.7 in the place of 4.7, +6.9 [2.9, 10.9], and 11 points [5, 17] fewer of the unseen. And the front, drawn through means, is another one than with digits. Up to two steps it is stage 2's large network and, in one step, the small one of "first faster"; with four, stage 1's two networks by plain DDIM (by time the large one just falls out, 152 ms against 147); from there on no network of stages 1 and 2 is on it, but the guided ones, the small network in four and eight steps and the teacher in four and more. Perhaps it shows what minutes of training bought rather than what the methods can do: digits had 500 steps of batch 64 a halving, these have 200 of batch 32, and there the front is all distilled. But the cut, where it began and the range of $w$ differ as well.
 #
 # ## Exercises
 #

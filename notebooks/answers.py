@@ -14,8 +14,6 @@
 # %% [markdown]
 # # Answers
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/answers.ipynb)
-#
 # For teachers, and for readers who have thought first. Every **Think.**, every one of the three questions and every exercise, in the order in which they stand; symbols as in [notebook 00](00_tour.ipynb), section 4, words as in the [glossary](glossary.md).
 #
 # Numbers without a remark are a notebook's or a shipped result's (`data/*/results`). *Tried*: the cell below the answer computes it, from the networks that ship; one network, one seed of noise, so such a number has no interval over trainings. (In the text it is what the preset `cpu` gives.) *(not run)*: an expectation that nobody has tested. *Open*: the notebooks do not decide it, and the answer says what would. Where a question asks for a judgement, another answer with a reason is as good.
@@ -25,18 +23,6 @@
 # | `smoke` | a few pictures and steps, to see that everything runs | not measured |
 # | `cpu` | what the text tells | not measured |
 # | `gpu` | the same with more pictures | not measured |
-
-# %% tags=["colab", "remove-cell"]
-# On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
-import os, subprocess, sys
-
-if "google.colab" in sys.modules:
-    if not os.path.isdir("rcedu"):
-        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
-    sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
-    from rcedu.colab import set_up
-
-    set_up(drive=False)  # True: checkpoints and results are kept in your Google Drive
 
 # %%
 # %matplotlib inline
@@ -421,7 +407,7 @@ for name, attributes in (("right", right_old), ("wrong", wrong_old)):
 # %% [markdown]
 # ## 10 · Smaller and faster
 #
-# **Think, section 1: which order would you bet on, with four steps, and with one?** For first faster: the small network is trained once, at one or four times only, by a good teacher. For first smaller: it is trained six times more, though each halving hands on the errors of the last one. Measured, with random conditioning inside, neither wins but for FID with one step, where first faster is lower by 0.7 [0.6, 0.9]; without it first smaller keeps 36 points [18, 54] more threes with four steps, which few would have bet on.
+# **Think, section 1: which order would you bet on, with four steps, and with one?** For first faster: the small network is trained once, at one or four times only, by a good teacher. For first smaller: it is trained six times more, though each halving hands on the errors of the last one. Measured, with random conditioning inside, neither wins but for FID with one step, where first faster is lower by 0.7 [0.6, 0.9]; without it first smaller keeps 36 points [17, 54] more threes with four steps, which few would have bet on.
 #
 # **Exercise 1: only one of the two.**
 #
@@ -437,20 +423,21 @@ for name, attributes in (("right", right_old), ("wrong", wrong_old)):
 # plain = dataclasses.replace(run, p="none")
 # for first, then in ((run, plain), (plain, run)):  # in stage 1 only, and in stage 2 only
 #     network, _ = train_stage(first, stages(first)[0], without_3)
-#     for stage in stages(then)[1:4]:  # 16, 8 and 4 steps
+#     print(score(first, stages(first)[0], without_3, network))  # in 32 steps
+#     for stage in stages(then)[1:4]:  # 16, 8 and 4
 #         network, _ = train_stage(then, stage, without_3, before=network)
-#     print(score(then, stage, without_3, network))
+#         print(score(then, stage, without_3, network))
 # ```
 #
-# In stage 1 only: 99.3% of threes in 32 steps, 98.7, 98.3 and 98.0% in 16, 8 and 4 (of 300), FID 8.5 in four; with the swap in both, the stored run of this seed has 99.0% and 8.2 there. In stage 2 only: 46.0% after stage 1, then 49.3, 47.3 and 47.3%, FID 12.9 (in neither: 50.7% and 12.7): what stage 1 forgot does not come back, since stage 2's teacher is that very network, and its answers about a 3 are all there is to learn. So the swap belongs into stage 1; the halvings keep what they are given, with it or without.
+# In stage 1 only: 99.3% of threes in 32 steps, 98.7, 98.3 and 98.0% in 16, 8 and 4 (of 300), FID 8.5 in four; with the swap in both, the stored run of this seed has 99.0% and 8.2 there. In stage 2 only: 46.0% after stage 1, then 49.3, 47.3 and 47.3%, FID 12.9 (in neither: 50.7% and 12.7): what stage 1 forgot does not come back, since stage 2's teacher is that very network, and its answers about a 3 are all there is to learn. So the swap belongs into stage 1; the halvings keep what they are given, with it or without. (On digits: on mini-SD, without it, they lose 18 points more.)
 #
 # **Exercise 2: `student="base"`.** `run = budget("digits-without-3", preset(), p="exponential", student="base")`. Base has 548,564 parameters and 0.018 GMACs an evaluation (teacher 0.026, tiny 0.010), so each of its points lies between the two networks' at the same number of steps. Its FID should lie between theirs as well, 8.7 to 10.7 with four steps; in one step it is on the front if it is below the 10.6 of "first faster, then smaller" in one. (not run)
 #
-# **Exercise 3: whose grid?** The numbers 25, 10 and 5 divide 50, so all their times were trained on; 32, 8 and 4 share only 499 and 999. Compare 25 with 32, 10 with 8 and 5 with 4 steps: about as many throws of the dice, on and off the grid. If the threes return to 98% on it, the grid costs them; if they follow the number of steps as before (96.1, 92.9 and 84.1% with 4, 8 and 32), the dice. (not run)
+# **Exercise 3: whose grid?** The numbers 25, 10 and 5 divide 50, so all their times were trained on; 32, 8 and 4 share only 499 and 999. Compare 25 with 32, 10 with 8 and 5 with 4 steps: about as many throws of the dice, on and off the grid. If the threes return to 98% on it, the grid costs them; if they follow the number of steps as before (95.3, 93.7 and 82.3% with 4, 8 and 32), the dice. (not run)
 #
 # **Exercise 4: a budget of 0.05 GMACs a digit, and of 0.015.** With 0.05, by FID: "faster only" in one step, 9.3 for 0.026 GMACs (two steps cost 0.051, just too much). Among those below 12, by threes: the same, and "first faster, then smaller" in one step, 99.7% each (difference 0.0 points [−0.8, 0.8]), the latter for 0.010 GMACs and with an FID of 10.6. With 0.015 only the small networks in one step are left: that one, before "first smaller" with 11.4 and 97.1%; of these two the FID is resolved, the threes are not.
 #
-# **Question 1: do the losses of quality add, or multiply?** FID 7.7, 10.1 and 8.7: if they add, both together should have 11.1, if they multiply 11.5; it is 10.7 first smaller, 10.1 first faster, so rather less than either, and neither is excluded (first smaller minus the sum −0.4 [−1.8, 1.0], minus the product −0.8 [−2.9, 1.3]). The two predictions lie 0.36 [−0.36, 1.09] apart, so the intervals of *differences*, now ±1 to ±4, would have to be about ten times narrower: more seeds, and more pictures than 333.
+# **Question 1: do the losses of quality add, or multiply?** FID 7.7, 10.1 and 8.7: if they add, both together should have 11.1, if they multiply 11.5; it is 10.7 first smaller, 10.1 first faster, so rather less than either, and neither is excluded (first smaller minus the sum −0.4 [−1.8, 1.0], minus the product −0.8 [−2.9, 1.3]). The two predictions lie 0.36 [−0.36, 1.08] apart, so the intervals of *differences*, now ±1 to ±4, would have to be about ten times narrower: more seeds, and more pictures than 333.
 #
 # **Question 2: what could be cut from a network of one step?** All that tells it the time. Its embedding of $t$ is one constant vector, so the two layers that make it (5,248 of the teacher's 817,476 parameters) are one bias; for a fixed $w$ the input for it (4,096) as well; and as $t$ and $c$ are added before the projection in each block (40,560 parameters together), ten vectors a block, one a digit, replace these and the label's own layers (6,272). Whether it also needs fewer blocks, since it has to serve only one noise level, is *open*: cut it as far as quality holds, and a network of four steps in the same way, and compare. (Tiny in one step has an FID of 10.6 where the large network has 9.3; in four 10.1 and 8.7: no sign of it.)
 #

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stderr
+from dataclasses import replace
 from pathlib import Path
 
 import tyro
@@ -120,6 +121,37 @@ def unseen(
     print(plain_table(markdown_table(rows, digit)))
 
 
+def recognition(
+    seeds: tuple[int, ...] = (0, 1, 2),
+    digit: int = 3,
+    steps: int | None = None,
+    jobs: int | None = None,
+    out: Path | None = None,
+) -> None:
+    """The held-out digit as a classifier meets it: taught without one picture of it, by labels and by soft targets.
+
+    Args:
+        seeds: one training of every row a seed.
+        digit: the held-out digit.
+        steps: of each training, instead of the preset's.
+        jobs: trainings at a time; default all where that is at most two a core, else one a core.
+        out: write the table here, not to runs/recognition-<preset>-digit-<digit>/table.json.
+    """
+    from rcedu.recognition import ROWS, STEPS, as_markdown, run_one, summarize
+    from rcedu.side_by_side import by_row, over_seeds, run_all
+
+    check_seeds(seeds)
+    at_least(1, steps=steps)
+    changes = {"digit": digit, "steps": STEPS[preset()] if steps is None else steps}
+    runs = over_seeds(ROWS, seeds, lambda name, seed: replace(ROWS[name], seed=seed, **changes))
+    folder = runs_folder() / f"recognition-{preset()}-digit-{digit}"
+    results = run_all(run_one, runs, folder, jobs=jobs)
+    rows = {name: summarize(of) for name, of in by_row(results).items()}
+    command = command_line("recognition", seeds=seeds, digit=digit, steps=steps)
+    write_result(out or folder / "table.json", command, {"digit": digit, "rows": rows, "runs": results})
+    print(plain_table(as_markdown(rows, digit)))
+
+
 # What tables of each kind are compared by: mark -> (title, scale)
 COMPARED = (
     {"unseen": ("asked digit, points", 100), "seen": ("other digits, points", 100), "fid": ("digit-FID", 1)},
@@ -224,7 +256,7 @@ def demo(jobs: int | None = None) -> None:
     print(f"table    {folder / 'results.json'}\npage     {page}\npicture  {folder / 'comparison.png'}")
 
 
-COMMANDS = (classifier, teacher, cache, strokes, judge, conditioning, unseen, compare, demo)
+COMMANDS = (classifier, teacher, cache, strokes, judge, conditioning, unseen, recognition, compare, demo)
 COMMANDS += pipeline_commands.COMMANDS + text_commands.COMMANDS + few_step_commands.COMMANDS + speed_commands.COMMANDS
 COMMANDS += notebook_commands.COMMANDS
 

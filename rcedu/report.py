@@ -40,14 +40,14 @@ def _at_least_0(values: Sequence[float]) -> Interval:
 def summarize_plain(results: Sequence[dict]) -> dict[str, Interval | int]:
     """Marks of any names over seeds: an accuracy for what is stored as [hits, total], a mean of what is a number.
 
-    "nfe", which no seed changes, stays a number; "seeds" is how many there are.
+    "nfe", which no seed changes, stays a number where there is one; "seeds" is how many there are.
     """
     row = {
         name: _accuracy(results, name) if isinstance(value, list) else _at_least_0([result[name] for result in results])
         for name, value in results[0].items()
         if name != "nfe"
     }
-    return row | {"nfe": results[0]["nfe"], "seeds": len(results)}
+    return row | {name: results[0][name] for name in ("nfe",) if name in results[0]} | {"seeds": len(results)}
 
 
 MARKS = ("digit", "ink", "background", "slant", "all")  # accuracies of a picture of a caption; "all" is all four at once

@@ -138,8 +138,8 @@ readers = {
     for name, temperature in (("labels", None), ("soft targets, τ = 10", 10.0))
 }
 stored_readers = read_json(shipped.folder / "results" / "recognition.json")
-rows = {name: summarize([score(reader, DIGIT)]) for name, reader in readers.items()} | stored_readers["rows"]
-display(Markdown(as_markdown(rows, DIGIT)))
+compared = {name: summarize([score(reader, DIGIT)]) for name, reader in readers.items()} | stored_readers["rows"]
+display(Markdown(as_markdown(compared, DIGIT)))
 
 # %% [markdown]
 # *Table: test digits that are read right, by classifiers that never saw a 3; means and 95% intervals over three trainings (of the two trained here, over the pictures). "Its logit raised": one number is added to the logit of the 3, such that a tenth of all test pictures is read as one; no label is needed for it.*

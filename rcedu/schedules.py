@@ -39,6 +39,7 @@ FAMILIES = {
 }
 NONE = "none"  # no random conditioning: p(t) = 0
 CHOICES = (NONE, *FAMILIES)
+MEASURED = tuple(name for name, family in FAMILIES.items() if family.p is None)
 
 
 def measured_file(teacher: str) -> Path:

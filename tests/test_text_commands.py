@@ -15,6 +15,7 @@ from rcedu.cli import main
 from rcedu.data import data_folder
 from rcedu.files import load_tensors
 from rcedu.mini_sd import MiniSD
+from rcedu.schedules import measured_file
 from rcedu.text_students import sentences
 
 
@@ -61,6 +62,26 @@ def test_a_student_of_a_teacher_in_16_bits_keeps_all_of_its_own_in_32(tmp_path, 
     for part in ("unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"):
         tensors, _ = load_tensors(folder / f"{part}.safetensors")
         assert {x.dtype for x in tensors.values() if x.is_floating_point()} == {torch.float32}, part
+
+
+def test_another_experiment_does_not_go_on_in_a_students_folder(tmp_path, capsys):
+    """Other samples, another pool or another measured p(t): refused in one line that says which, and the student stays."""
+    prompts, table = tmp_path / "prompts.txt", tmp_path / "conditioning.json"
+    prompts.write_text("a white one on a navy background\nan upright cyan two on a gray background\n")
+    main(f"draw --prompts {prompts} --steps 1 --out {tmp_path / 'samples'}".split())
+    found = json.loads(measured_file("mini-sd").read_text())
+    table.write_text(json.dumps(found | {"overlap": found["overlap"][::-1]}))
+    command = f"distil --student tiny --p overlap --steps 1 --batch-size 2 --out {tmp_path / 'student'}".split()
+    main(command)
+    weights = tmp_path / "student" / "unet" / "diffusion_pytorch_model.safetensors"
+    before = weights.read_bytes()
+    for other, value in (("samples", tmp_path / "samples"), ("pool", prompts), ("measured", table)):
+        with pytest.raises(SystemExit) as stop:
+            main([*command, f"--{other}", str(value)])
+        error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("rcedu:")]
+        assert stop.value.code == 2 and len(error) == 1 and f"belongs to another run ({other} = " in error[0]
+    main(command)
+    assert weights.read_bytes() == before
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no RLIMIT_FSIZE")

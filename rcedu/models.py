@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from huggingface_hub import snapshot_download
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -174,20 +175,36 @@ class DiffusionModel(nn.Module):
         _require(folder, "model_index.json", "unet/config.json", "scheduler/scheduler_config.json")
         index = read_json(folder / "model_index.json")
         try:
-            unet = UNet2DConditionModel.from_pretrained(folder / "unet", use_safetensors=True)
+            unet = load_network(UNet2DConditionModel, folder / "unet")
             scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
             if "text_encoder" not in index:
                 return cls(unet, scheduler, LabelTable.load(folder), PixelShuffle()).float()
             _require(folder, "text_encoder/config.json", "tokenizer/vocab.json", "tokenizer/merges.txt", "vae/config.json")
             tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-            text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", use_safetensors=True)
-            vae = AutoencoderKL.from_pretrained(folder / "vae", use_safetensors=True)
+            text_encoder = load_network(CLIPTextModel, folder / "text_encoder")
+            vae = load_network(AutoencoderKL, folder / "vae")
         except UsageError:
             raise
         except (OSError, ValueError) as error:
             raise UsageError(f"the model in {folder} cannot be read ({str(error).splitlines()[0]})") from error
         # 32 bits throughout: some versions of the libraries keep the precision of the file
         return cls(unet, scheduler, PromptEncoder(tokenizer, text_encoder), Autoencoder(vae)).float()
+
+
+def load_network(kind: type[nn.Module], folder: Path) -> nn.Module:
+    """A network of diffusers or transformers, of this class, from the folder that its `save_pretrained` wrote.
+
+    Safetensors only. UsageError where something is missing, torn or of another shape: the libraries themselves leave a
+    missing tensor random (transformers) or without memory (diffusers), and warn.
+    """
+    _require(folder, "config.json")
+    try:
+        network, found = kind.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UsageError(f"the model in {folder} cannot be read ({str(error).splitlines()[0]})") from error
+    if missing := sorted(found["missing_keys"]):
+        raise UsageError(f"the model in {folder} lacks {len(missing)} of its tensors, {missing[0]} for one; get it anew")
+    return network
 
 
 # what a stock pipeline wants to read in model_index.json beside the parts that we write

@@ -94,7 +94,9 @@ class PromptEncoder(nn.Module):
         self.tokenizer, self.text_encoder = tokenizer, text_encoder.eval().requires_grad_(False)
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """Sentences -> c (N, L) int32, padded and cut to L. UsageError for anything that is not text."""
+        """Sentences -> c (N, L) int32, padded and cut to L. UsageError for anything that is no list of texts."""
+        if isinstance(texts, str):
+            raise UsageError(f"{texts[:40]!r} is one prompt, not a list of prompts; put it in brackets")
         for i, text in enumerate(texts):
             if not isinstance(text, str):
                 raise UsageError(f"prompt {i} is {text!r}, not text")

@@ -138,6 +138,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(stage, tmp_path, c
         ("students table-1 --only nobody", "no row"),
         ("mini-sd everything", "unknown part"),
         ("text-conditioning --absent cat", "no sentence of the grammar"),
+        ("text-conditioning --absent background", "every sentence of D has the words 'background'"),
         ("text-conditioning --pairs 20000", "107 sentences make 11,342 pairs"),
         ("text-conditioning --every 2000", "1000 times"),
     ],

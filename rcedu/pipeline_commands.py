@@ -20,10 +20,14 @@ MINI_SD = "mini-sd"  # stands for data/mini-sd/pipeline wherever a model is aske
 
 
 def open_model(source: str):
-    """The model that a command names: mini-sd, a folder, or a name on the hub."""
+    """The text-to-image model that a command names: mini-sd, a folder, or a name on the hub. UsageError for one of digits."""
+    from rcedu.conditions import LabelTable
     from rcedu.models import DiffusionModel
 
-    return DiffusionModel.load(data_folder() / "mini-sd" / "pipeline" if source == MINI_SD else source)
+    model = DiffusionModel.load(data_folder() / "mini-sd" / "pipeline" if source == MINI_SD else source)
+    if isinstance(model.conditions, LabelTable):
+        raise UsageError(f"the model in {source} draws digits by their label, not sentences; give a text-to-image model")
+    return model
 
 
 def _guidance(model) -> float:
@@ -213,7 +217,7 @@ def generate(
         w: guidance; default mini-SD's best for it and its students, for others 6.5 (the papers' guidance_scale 7.5).
         steps: DDIM steps.
         size: shrink to this many pixels (the papers score 512 shrunk to 256).
-        seed: of the noise; picture i is a function of (seed, i).
+        seed: of the noise; picture i's is a function of (seed, batch_size, i).
         batch_size: pictures at a time.
         out: the folder; default runs/images.
     """

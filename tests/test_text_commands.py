@@ -128,6 +128,9 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(stage, tmp_path, c
         ("distil --ema-decay 1.5 --out {tmp}/s", "--ema-decay must lie in [0, 1]; got 1.5"),
         ("distil --steps 0 --out {tmp}/s", "--steps must be at least 1"),
         ("distil --teacher {pipeline} --samples {tmp} --pool {one} --p overlap --out {tmp}/s", "there is no table of this one"),
+        ("draw --teacher {digits} --prompts {one} --out {tmp}/a", "draws digits by their label, not sentences"),
+        ("distil --teacher {digits} --samples {tmp} --pool {one} --out {tmp}/s", "draws digits by their label"),
+        ("generate --prompts {one} --model {digits} --out {tmp}/i", "draws digits by their label"),
         ("generate --prompts {one} --size 0 --out {tmp}/i", "--size must be at least 1"),
         ("score --images {tmp} --clip {tmp}/clip", "--clip goes with --real"),
         ("distil --batch-size 3 --accumulate 2 --out {tmp}/s", "not a multiple"),
@@ -148,10 +151,10 @@ def test_bad_input_is_one_line(command, complaint, tmp_path, capsys):
     one, empty = tmp_path / "one.txt", tmp_path / "empty.txt"
     one.write_text("a white one on a navy background\n")
     empty.write_text("")
-    pipeline = data_folder() / "mini-sd" / "pipeline"
+    models = {"pipeline": data_folder() / "mini-sd" / "pipeline", "digits": data_folder() / "digits" / "teacher"}
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(SystemExit) as stop:
-        main(command.format(tmp=tmp_path, none=tmp_path / "none", one=one, empty=empty, pipeline=pipeline).split())
+        main(command.format(tmp=tmp_path, none=tmp_path / "none", one=one, empty=empty, **models).split())
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("rcedu:")]
     assert stop.value.code == 2 and len(error) == 1 and complaint in error[0]
     assert sorted(tmp_path.rglob("*")) == before

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from rcedu.files import UsageError, atomic_path, load_tensors, save_tensors, write_json
+from rcedu.files import UsageError, load_tensors, save_tensors, write_json, write_text
 
 
 class LabelTable(nn.Module):
@@ -169,8 +169,7 @@ def write_clip_tokenizer(
     """
     folder = Path(folder)
     write_json(folder / "vocab.json", dict(sorted(vocabulary.items(), key=lambda item: item[1])))
-    with atomic_path(folder / "merges.txt") as temporary:
-        temporary.write_text("\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8")
+    write_text(folder / "merges.txt", "\n".join(["#version: 0.2", *merges]) + "\n")
     write_json(folder / "special_tokens_map.json", special)
     config = {"tokenizer_class": "CLIPTokenizer", "model_max_length": length, "do_lower_case": True, **special}
     write_json(folder / "tokenizer_config.json", config)

@@ -149,12 +149,17 @@ def _null_for_nan(value):
     return [_null_for_nan(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def write_json(path: Path, value) -> None:
     """Write JSON, atomically, a list of numbers on one line; NaN (an interval that a single run does not have) as null."""
     text = json.dumps(_null_for_nan(value), indent=2, sort_keys=False, allow_nan=False) + "\n"
     text = re.sub(r"\[\n\s+([^\[\]{}]*?)\n\s+\]", lambda found: f"[{re.sub(chr(10) + ' +', ' ', found[1])}]", text)
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 def read_json(path: Path):

@@ -207,6 +207,12 @@ def load_network(kind: type[nn.Module], folder: Path) -> nn.Module:
     return network
 
 
+def save_network(network: nn.Module, folder: Path) -> None:
+    """Write the folder that `load_network` reads, whole or not at all."""
+    with atomic_folder(folder) as temporary:
+        network.save_pretrained(temporary, safe_serialization=True)
+
+
 # what a stock pipeline wants to read in model_index.json beside the parts that we write
 _PIPELINE = {
     "_class_name": "StableDiffusionPipeline", "safety_checker": [None, None], "feature_extractor": [None, None],

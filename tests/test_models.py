@@ -1,6 +1,8 @@
 """A model as one object: what it writes opens in stock diffusers, what it draws does not depend on how."""
 
+import errno
 import json
+import os
 import shutil
 import socket
 
@@ -14,7 +16,7 @@ from small import max_error, seeded, small_digit_model, small_text_model
 from rcedu.data import to_pixels
 from rcedu.few_step_training import load_student
 from rcedu.files import UsageError
-from rcedu.models import DiffusionModel, PixelShuffle, load_network, with_unet
+from rcedu.models import DiffusionModel, PixelShuffle, load_network, save_network, with_unet
 from rcedu.students import remove_blocks
 
 
@@ -204,6 +206,22 @@ def test_a_network_that_is_not_whole(text_folder, tmp_path, part, damage):
         DiffusionModel.load(tmp_path / "m")
     assert str(tmp_path / "m" / part) in str(raised.value) and "\n" not in str(raised.value)
     assert damage != "missing" or "lacks 1 of its tensors" in str(raised.value)
+
+
+def test_a_network_is_written_whole_or_not_at_all(small_model, tmp_path, monkeypatch):
+    """The disk is full at the end: the older one stays, and nothing else is there."""
+    save_network(small_model.unet, tmp_path / "unet")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "unet").iterdir()}
+    assert before.keys() == {"config.json", "diffusion_pytorch_model.safetensors"}
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"could not write .*unet: No space left"):
+        save_network(small_digit_model(seed=5).unet, tmp_path / "unet")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "unet").iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["unet"]
 
 
 def test_a_students_network_that_is_not_whole(small_model, folder, tmp_path):

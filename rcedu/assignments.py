@@ -18,7 +18,7 @@ import nbformat
 
 from rcedu.colab import Release, release
 from rcedu.data import data_folder
-from rcedu.files import UsageError, read_json
+from rcedu.files import UsageError, atomic_folder, read_json
 
 NOBODY = "your-name"  # who owns the repository in pyproject.toml until somebody says so
 
@@ -34,11 +34,16 @@ def build(out: Path, paths: list[Path] | None = None) -> list[str]:
     An archive also says how Gradescope's container gets this package, from the release in pyproject.toml. While nobody owns
     that, a line is printed: such an archive grades here, and not there.
 
-    out    is made anew: what was in it is gone
+    out    is made anew, whole or not at all: what was in student/ and autograder/ is gone
     paths  sources; default all
 
-    UsageError without Otter, which only teachers need. Nothing is written when one of the sources is faulty.
+    UsageError without Otter, which only teachers need, and for an `out` that holds anything but student/ and autograder/.
+    Nothing is written when one of the sources is faulty.
     """
+    there = [out.name] if out.is_file() else [path.name for path in out.glob("*")]
+    foreign = sorted(set(there) - {"student", "autograder"})
+    if foreign:
+        raise UsageError(f"{out} is made anew, and {foreign[0]} would be gone; choose an empty folder, or one made before")
     try:
         from otter.assign import main as assign
     except ImportError as error:
@@ -58,8 +63,8 @@ def build(out: Path, paths: list[Path] | None = None) -> list[str]:
             _tidy(by_otter / "autograder" / f"{path.stem}.ipynb", made / "autograder" / f"{path.stem}.ipynb")
             (archive,) = (by_otter / "autograder").glob("*.zip")
             _for_gradescope(archive, made / "autograder" / f"{path.stem}.zip", at)
-        shutil.rmtree(out, ignore_errors=True)
-        shutil.copytree(made, out)
+        with atomic_folder(out) as whole:
+            shutil.copytree(made, whole, dirs_exist_ok=True)
     if at.owner == NOBODY:
         print(
             f"on Gradescope the archives would fetch {at.url}, which is nobody's yet: [tool.rcedu] in pyproject.toml says whose"

@@ -159,6 +159,10 @@ class Cache:
     def __len__(self) -> int:
         return len(self.c)
 
+    def fingerprint(self) -> str:
+        """SHA-256 over the manifest, and so over all shards and what they were drawn from: equal means the same samples."""
+        return _digest(self.manifest)
+
     def x0(self, rows: Tensor) -> Tensor:
         """(B,) rows -> (B, C, H, W) clean samples in the space the UNet works in."""
         return self.codec.unpack(self.stored[rows])

@@ -20,8 +20,9 @@ def save_checkpoint(
     ema: EMAModel | None,
     losses: dict[str, list[float]],
     config: dict,
+    scaler: torch.amp.GradScaler | None = None,
 ) -> Path:
-    """Write `step-<step>.safetensors`: weights, optimizer, EMA and losses so far; then drop all but two files.
+    """Write `step-<step>.safetensors`: weights, optimizer, EMA, losses so far, fp16's loss scale; then drop all but two files.
 
     Everything else a resume needs is the step number, because draws are a function of (seed, step). Frozen weights
     are left out (a student of Stable Diffusion carries its teacher's text encoder and autoencoder along).
@@ -35,7 +36,8 @@ def save_checkpoint(
         tensors |= {f"ema.{i}": value for i, value in enumerate(ema.shadow_params)}
     tensors |= {f"loss.{name}": torch.tensor(values, dtype=torch.float64) for name, values in losses.items()}
     path = Path(folder) / f"step-{step:08d}.safetensors"
-    save_tensors(path, tensors, {"step": step, "config": config})
+    scale = {} if scaler is None else {"scaler": scaler.state_dict()}
+    save_tensors(path, tensors, {"step": step, "config": config} | scale)
     for old in checkpoints(folder)[:-KEEP]:
         old.unlink()
     return path
@@ -52,12 +54,17 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def load_checkpoint(
-    folder: Path, trainee: nn.Module, optimizer: torch.optim.Optimizer, ema: EMAModel | None, config: dict
+    folder: Path,
+    trainee: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    ema: EMAModel | None,
+    config: dict,
+    scaler: torch.amp.GradScaler | None = None,
 ) -> tuple[int, dict[str, list[float]]]:
-    """Load the newest checkpoint into trainee, optimizer and EMA; returns (step, losses so far), (0, {}) if none.
+    """Load the newest checkpoint into trainee, optimizer, EMA and scaler; returns (step, losses so far), (0, {}) if none.
 
     UsageError when the file is no checkpoint or belongs to a run with another config. What a killed save left
-    half-written is deleted.
+    half-written is deleted. A checkpoint of before scales were kept leaves the scaler as it is.
     """
     for half_written in Path(folder).glob(".step-*.tmp"):
         half_written.unlink(missing_ok=True)
@@ -93,6 +100,8 @@ def load_checkpoint(
         for i, shadow in enumerate(ema.shadow_params):
             shadow.copy_(tensors[f"ema.{i}"])
         ema.optimization_step = metadata["step"]
+    if scaler is not None and "scaler" in metadata:
+        scaler.load_state_dict(metadata["scaler"])
     return metadata["step"], _losses(tensors)
 
 

@@ -22,11 +22,10 @@ class DigitClassifier(nn.Module):
 
     num_features = 128  # what torchmetrics asks a feature extractor
 
-    def __init__(self, channels: int = 1):
+    def __init__(self):
         super().__init__()
-
         self.body = nn.Sequential(
-            *conv_stage(channels, 16), *conv_stage(16, 32), nn.Flatten(), nn.Linear(32 * 49, self.num_features), nn.ReLU()
+            *conv_stage(1, 16), *conv_stage(16, 32), nn.Flatten(), nn.Linear(32 * 49, self.num_features), nn.ReLU()
         )
         self.head = nn.Linear(self.num_features, 10)
 

@@ -127,7 +127,9 @@ def stamp_page(page: Path, at: Release) -> bool:
     if not count:
         raise ValueError(f"{page} has no lines 'git clone https://... NAME' and 'cd NAME'")
     if text != before:
-        page.write_text(text, encoding="utf-8")
+        from rcedu.files import write_text  # not on Colab, where nothing is installed yet
+
+        write_text(page, text)
     return text != before
 
 
@@ -152,8 +154,9 @@ def stamp(source: Path, at: Release) -> bool:
     link = f"# {badge(at, f'notebooks/{source.stem}.ipynb')}\n#\n" if source.parent.name == "notebooks" else ""
     cell = f"# %% tags={TAGS}\n{first_cell(at)}\n\n"
     text = text[: title.end()] + link + text[title.end() : first] + cell + text[first:]
-    if text != before:
-        source.write_text(text, encoding="utf-8")
-    from rcedu.notebooks import follow  # not on Colab, where nothing is installed yet
+    from rcedu.files import write_text  # not on Colab, where nothing is installed yet
+    from rcedu.notebooks import follow
 
+    if text != before:
+        write_text(source, text)
     return follow(source.with_suffix(".ipynb"), source) or text != before

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from rcedu.classifier import DigitClassifier
+from rcedu.classifier import DigitClassifier, conv_stage
 from rcedu.data import to_pixels
 from rcedu.files import UsageError
 from rcedu.losses import distance_weight
@@ -187,16 +187,19 @@ def measure(
     return MeasuredSchedules(torch.tensor(times), squared_eps, kl, overlap(kl), indifference(squared_eps.mean(dim=1)))
 
 
-class NoiseAwareClassifier(DigitClassifier):
-    """The judge's network on noisy pictures: (B, 1, 28, 28) floats x_t and t (B,) -> logits (B, 10)."""
+class NoiseAwareClassifier(nn.Module):
+    """As deep and wide as the judge, for noisy pictures: (B, 1, 28, 28) floats x_t and t (B,) -> logits (B, 10)."""
 
     def __init__(self, T: int):
-        super().__init__(channels=2)
+        super().__init__()
         self.T = T
+        self.layers = nn.Sequential(
+            *conv_stage(2, 16), *conv_stage(16, 32), nn.Flatten(), nn.Linear(32 * 49, 128), nn.ReLU(), nn.Linear(128, 10)
+        )
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         time = (t / self.T).to(x_t).view(-1, 1, 1, 1).expand_as(x_t)
-        return self.head(self.body(torch.cat([x_t, time], dim=1)))
+        return self.layers(torch.cat([x_t, time], dim=1))
 
 
 def train_noise_aware(
@@ -241,7 +244,7 @@ def pairwise_overlap(
         eps = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed + k))
         x_t = q_sample(to_pixels(images), eps, alpha_t=alpha_t, sigma_t=sigma_t)
         parts = x_t.split(1000)
-        device = classifier.head.weight.device
+        device = next(classifier.parameters()).device
         logits = torch.cat([classifier(x.to(device), torch.full((len(x),), t, device=device)).cpu() for x in parts])
         lost = (logits > logits[own][:, None]) & ~own  # (N, 10): the stranger c' looks likelier than c
         result.append(mean_interval((2 * lost.sum(dim=1) / 9).tolist()))

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from rcedu.files import UsageError, atomic_path, load_tensors, save_tensors, write_json
+from rcedu.files import UsageError, load_tensors, save_tensors, write_json, write_text
 
 
 class LabelTable(nn.Module):
@@ -94,7 +94,9 @@ class PromptEncoder(nn.Module):
         self.tokenizer, self.text_encoder = tokenizer, text_encoder.eval().requires_grad_(False)
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """Sentences -> c (N, L) int32, padded and cut to L. UsageError for anything that is not text."""
+        """Sentences -> c (N, L) int32, padded and cut to L. UsageError for anything that is no list of texts."""
+        if isinstance(texts, str):
+            raise UsageError(f"{texts[:40]!r} is one prompt, not a list of prompts; put it in brackets")
         for i, text in enumerate(texts):
             if not isinstance(text, str):
                 raise UsageError(f"prompt {i} is {text!r}, not text")
@@ -167,8 +169,7 @@ def write_clip_tokenizer(
     """
     folder = Path(folder)
     write_json(folder / "vocab.json", dict(sorted(vocabulary.items(), key=lambda item: item[1])))
-    with atomic_path(folder / "merges.txt") as temporary:
-        temporary.write_text("\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8")
+    write_text(folder / "merges.txt", "\n".join(["#version: 0.2", *merges]) + "\n")
     write_json(folder / "special_tokens_map.json", special)
     config = {"tokenizer_class": "CLIPTokenizer", "model_max_length": length, "do_lower_case": True, **special}
     write_json(folder / "tokenizer_config.json", config)

@@ -23,12 +23,12 @@ HOW_TO_GET_DATA = "clone the repository, or set RCEDU_DATA to a copy of its data
 
 
 def data_folder() -> Path:
-    """The data/ folder: $RCEDU_DATA, or the one of the checkout this package is imported from.
+    """The data/ folder: $RCEDU_DATA, or where that is empty the one of the checkout this package is imported from.
 
     Raises UsageError, saying how to get it, when there is none.
     """
-    if "RCEDU_DATA" in os.environ:
-        folder = Path(os.environ["RCEDU_DATA"]).expanduser()
+    if chosen := os.environ.get("RCEDU_DATA"):
+        folder = Path(chosen).expanduser()
         if not folder.is_dir():
             raise UsageError(f"RCEDU_DATA is {folder}, which is not a folder; {HOW_TO_GET_DATA}")
         return folder

@@ -15,7 +15,7 @@ from rcedu.side_by_side import over_seeds, run_missing, taken_over
 def _first(runs: dict, also: Path | None, ship: Path | None = None) -> tuple:
     """The run whose networks ship and whose pictures are kept: (name, run, whether it is here).
 
-    UsageError where its networks shall ship, and are not here, but where the table was made that it was taken from.
+    UsageError if --ship asks for networks of a run that was taken over from `also` and so was not trained here.
     """
     name, run = next(iter(runs.items()))
     here = not also or name not in taken_over(runs, also)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from rcedu.models import DiffusionModel
-from rcedu.noise import alpha_sigma
+from rcedu.noise import alpha_sigma, eps_from_x0
 from rcedu.plots import BLUE, CYCLE, GREEN, GREY, PURPLE, STYLES, VERMILLION, plain_axes, plain_log_ticks, steps_axis, whiskers
 from rcedu.progressive import Jump, one_step_target, two_steps
 from rcedu.sampling import ddim_step, time_grid
@@ -167,7 +167,7 @@ def jump_picture(model: DiffusionModel, z_t: Tensor, c: Tensor, w: float, jump: 
     x_tilde = one_step_target(first, second, jump, scheduler)
     z_mid, _ = ddim_step(z_t, predict(z_t, jump.t), jump.t, jump.t_mid, scheduler)
     alpha_t, sigma_t = alpha_sigma(scheduler, jump.t)
-    eps = (z_t - alpha_t * first) / sigma_t
+    eps = eps_from_x0(z_t, first, alpha_t=alpha_t, sigma_t=sigma_t)
     along = (second - first).flatten()
 
     def place(z: Tensor, t: Tensor) -> tuple[float, float]:

@@ -21,7 +21,7 @@ from rcedu.editing import encode
 from rcedu.few_steps import APART, STAGE_1, FewStepsRun, Stage, stages
 from rcedu.files import UsageError, from_8_bits, load_tensors, save_tensors, to_8_bits, write_json
 from rcedu.guided_distillation import consistency_step, guidance_step, guidance_student, halving_step
-from rcedu.models import DiffusionModel, with_unet
+from rcedu.models import DiffusionModel, load_network, save_network, with_unet
 from rcedu.ranks import place_among_ranks
 from rcedu.sampling import time_grid
 from rcedu.schedules import NONE, measured_file, schedule
@@ -119,7 +119,7 @@ def climb(
                 progress=stage.name if progress else None,
             )
             trained = time.perf_counter()
-            student.unet.save_pretrained(here / "unet", safe_serialization=True)
+            save_network(student.unet, here / "unet")
             marks = score(run, stage, domain, student, watch=partial(tqdm, desc="marks", leave=False) if progress else iter)
             result = {
                 "run": asdict(run),
@@ -142,8 +142,8 @@ def climb(
 
 
 def load_student(teacher: DiffusionModel, folder: Path) -> DiffusionModel:
-    """The student whose unet/ this is: as the teacher; but if it takes w, it predicts v."""
-    unet = type(teacher.unet).from_pretrained(folder, use_safetensors=True)
+    """The student whose unet/ this is: as the teacher; but if it takes w, it predicts v. UsageError where it is not whole."""
+    unet = load_network(type(teacher.unet), folder)
     takes_w = unet.config.time_cond_proj_dim is not None
     return with_unet(guidance_student(teacher, prediction_type="v_prediction") if takes_w else teacher, unet).eval()
 

@@ -78,9 +78,9 @@ class Stage(NamedTuple):
     """One training. Named after all that was done, in order: "tiny, deterministic, 4 steps" was cut first, and then halved."""
 
     kind: str  # guidance (stage 1), halving (stage 2), consistency, smaller
-    way: str  # of drawing: the name, without the number of steps
-    sampler: str
-    steps: int  # that its network samples in; where it `takes_any`, halvings begin there
+    way: str  # what was done, in order, without the number of steps: "tiny, deterministic"; the halvings of one way are a chain
+    sampler: str  # one of rcedu.domains.SAMPLERS, ENCODER or CONSISTENCY: how its network draws
+    steps: int  # in so many the network draws; where it `takes_any` number of steps, the run's `first`
     before: str | None  # the stage whose student teaches this one; None: the teacher does
     training_steps: int
 

@@ -76,15 +76,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
     there, whole. Raises OSError, naming `path`, when the disk refuses (full, read-only).
     """
     path = Path(path)
-    temporary = _beside(path)
+    temporary, now = _beside(path), _UNCHANGED
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _fsync(temporary)
         os.replace(temporary, path)
+        now = _NEW
         _fsync(path.parent)
     except (OSError, SafetensorError) as error:
-        raise _could_not_write(path, error) from error
+        raise _could_not_write(path, error, now) from error
     finally:
         with suppress(FileNotFoundError, NotADirectoryError):  # renamed, never written, or no folder to be in
             temporary.unlink()
@@ -95,9 +96,13 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
-def _could_not_write(path: Path, error: Exception) -> OSError:
+_UNCHANGED, _NEW = "what was there before is unchanged", "what is there is new and whole"
+
+
+def _could_not_write(path: Path, error: Exception, now: str) -> OSError:
+    """now  what is there after all"""
     reason = getattr(error, "strerror", None) or str(error)
-    return OSError(f"could not write {path}: {reason}; what was there before is unchanged")
+    return OSError(f"could not write {path}: {reason}; {now}")
 
 
 @contextmanager
@@ -108,7 +113,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     `folder`, both whole, under hidden names (`.<name>.*.tmp`).
     """
     folder = Path(folder)
-    temporary, old = _beside(folder), _beside(folder)
+    temporary, old, now = _beside(folder), _beside(folder), _UNCHANGED
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -116,17 +121,21 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
             _fsync(path)
         if folder.exists():
             os.replace(folder, old)
+            now = f"what was there before is {old}"
             try:
                 os.replace(temporary, folder)
             except OSError:
                 os.replace(old, folder)
+                now = _UNCHANGED
                 raise
+            now = f"{_NEW}; what was there before is {old}, as far as it could not be removed"
             shutil.rmtree(old)
         else:
             os.replace(temporary, folder)
+        now = _NEW
         _fsync(folder.parent)
     except (OSError, SafetensorError) as error:
-        raise _could_not_write(folder, error) from error
+        raise _could_not_write(folder, error, now) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -140,12 +149,17 @@ def _null_for_nan(value):
     return [_null_for_nan(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def write_json(path: Path, value) -> None:
     """Write JSON, atomically, a list of numbers on one line; NaN (an interval that a single run does not have) as null."""
     text = json.dumps(_null_for_nan(value), indent=2, sort_keys=False, allow_nan=False) + "\n"
     text = re.sub(r"\[\n\s+([^\[\]{}]*?)\n\s+\]", lambda found: f"[{re.sub(chr(10) + ' +', ' ', found[1])}]", text)
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 def read_json(path: Path):

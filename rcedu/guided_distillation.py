@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from rcedu.guidance import guided
 from rcedu.losses import distance_weight, output_kd
 from rcedu.models import DiffusionModel, with_unet
-from rcedu.noise import alpha_sigma, q_sample, training_target, x0_and_eps
+from rcedu.noise import alpha_sigma, eps_from_x0, q_sample, training_target, x0_and_eps
 from rcedu.progressive import Jump, jumps, one_step_target, two_steps
 from rcedu.random_conditioning import randomize
 from rcedu.sampling import ddim_step, time_grid
@@ -46,7 +46,7 @@ def _swapped(c: Tensor, t: Tensor, pool, p: RandomConditioning, draw: Draw) -> T
 def _distance(out_S: Tensor, x_t: Tensor, x0: Tensor, t: Tensor, student: DiffusionModel, space: str) -> Tensor:
     """omega(lambda_t) || x0 - x0_S ||^2, with omega as `space` (`rcedu.losses.distance_weight`) says."""
     alpha_t, sigma_t = alpha_sigma(student.scheduler, t)
-    eps = (x_t - alpha_t * x0) / sigma_t
+    eps = eps_from_x0(x_t, x0, alpha_t=alpha_t, sigma_t=sigma_t)
     target = training_target(x0, eps, student.prediction_type, alpha_t=alpha_t, sigma_t=sigma_t)
     return output_kd(out_S, target, distance_weight(student.prediction_type, space, alpha_t=alpha_t, sigma_t=sigma_t))
 

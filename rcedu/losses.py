@@ -68,8 +68,8 @@ def task_loss(out_S: Tensor, target: Tensor, replaced: Tensor, paired_total: flo
 
     0 (with a gradient of 0) when every sample was swapped.
     """
-    paired = (~replaced).to(out_S.dtype)
-    per_sample = ((target - out_S) ** 2).flatten(1).mean(dim=1)  # (B,)
+    per_sample = ((_wide(target) - _wide(out_S)) ** 2).flatten(1).mean(dim=1)  # (B,)
+    paired = (~replaced).to(per_sample.dtype)
     total = paired.sum() if paired_total is None else torch.as_tensor(paired_total, device=out_S.device)
     return (per_sample * paired).sum() / total.clamp(min=1e-8)
 
@@ -93,9 +93,8 @@ class Projections(nn.ModuleList):
 def capture(model: nn.Module, layer_names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     """Collect the outputs of named submodules: `with capture(unet, names) as f: unet(...)`.
 
-    Yields a dict name -> output of the latest forward (a block that returns a tuple gives its first
-    element). A recomputation by gradient checkpointing does not
-    overwrite it: the tensors kept are those of the forward that built the loss.
+    Yields a dict name -> output of the latest forward (a block that returns a tuple gives its first element). When
+    gradient checkpointing computes a block again, that overwrites nothing: the tensors kept are those the loss was built of.
     Raises ValueError, naming the layer, when the model has no such submodule.
     """
     modules = dict(model.named_modules())

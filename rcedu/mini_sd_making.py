@@ -8,6 +8,7 @@ from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer
 from rcedu.captioned_digits import IMAGE_SIZE
 from rcedu.codecs import Autoencoder
 from rcedu.conditions import PromptEncoder
+from rcedu.files import atomic_folder
 from rcedu.mini_sd import MiniSD, all_marks
 from rcedu.mini_sd_anatomy import write_mini_tokenizer
 from rcedu.mini_sd_training import (
@@ -20,6 +21,7 @@ from rcedu.mini_sd_training import (
     train_clip,
     train_mini_teacher,
 )
+from rcedu.models import save_network
 from rcedu.provenance import command_line, write_result
 from rcedu.ranks import place_among_ranks
 from rcedu.recipes import preset
@@ -35,7 +37,7 @@ def make(parts: tuple[str, ...], out: Path, runs: Path) -> None:
 def _make_autoencoder(out: Path, runs: Path) -> None:
     vae = train_autoencoder(AutoencoderRun(), runs / "autoencoder")
     if place_among_ranks().is_main_process:
-        vae.save_pretrained(out / "pipeline" / "vae")
+        save_network(vae, out / "pipeline" / "vae")
 
 
 def _make_clip(out: Path, runs: Path) -> None:
@@ -46,14 +48,14 @@ def _make_clip(out: Path, runs: Path) -> None:
     clip = train_clip(ClipRun(), tokenizer, runs / "clip")
     if not place_among_ranks().is_main_process:
         return
-    clip.save_pretrained(folder)
-    write_mini_tokenizer(folder)  # the same again: a CLIP's folder holds its tokenizer and its picture processor as well
     size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
     mean = std = [0.5] * 3
-    CLIPImageProcessor(size={"shortest_edge": IMAGE_SIZE}, crop_size=size, image_mean=mean, image_std=std).save_pretrained(
-        folder
-    )
-    CLIPTextModel.from_pretrained(folder).save_pretrained(out / "pipeline" / "text_encoder")  # the text half of it
+    processor = CLIPImageProcessor(size={"shortest_edge": IMAGE_SIZE}, crop_size=size, image_mean=mean, image_std=std)
+    with atomic_folder(folder) as temporary:
+        clip.save_pretrained(temporary)
+        write_mini_tokenizer(temporary)  # the same again: a CLIP's folder holds its tokenizer and its picture processor as well
+        processor.save_pretrained(temporary)
+    save_network(CLIPTextModel.from_pretrained(folder), out / "pipeline" / "text_encoder")  # the text half of it
 
 
 def _make_judge(out: Path, runs: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from huggingface_hub import snapshot_download
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -103,8 +104,8 @@ class DiffusionModel(nn.Module):
     def trajectory(self, x_T: Tensor, c: Tensor, *, w: float, steps: int, sampler: Callable = ddim, **settings):
         """The trajectory from x_T (B, C, H, W) under conditions c (B, ...): yields `Step`s.
 
-        sampler   of `rcedu.sampling`: `ddim`, or `stochastic`
-        settings  of the sampler: `start` for `ddim`, `generator` for `stochastic`
+        sampler   of `rcedu.sampling`: `ddim`, `stochastic`, `consistency`, or, x_T being a clean x0, `ddim_encode`
+        settings  of the sampler: `start` for `ddim`, `generator` for `stochastic` and `consistency`
         """
         yield from sampler(self.predictor(c, w), x_T.to(self.device), scheduler=self.scheduler, steps=steps, **settings)
 
@@ -125,6 +126,9 @@ class DiffusionModel(nn.Module):
         w         guidance; 0 is none
         watch     wraps the list of batches, for instance tqdm
         settings  `sampler` and what it takes, as for `trajectory`
+
+        `stochastic` and `consistency` draw their noise batch after batch from one generator: a sample of theirs depends on
+        batch_size, and one of the others does not, but for rounding.
         """
         self.eval()
         batches = list(zip(x_T.split(batch_size), c.split(batch_size), strict=True))
@@ -174,20 +178,42 @@ class DiffusionModel(nn.Module):
         _require(folder, "model_index.json", "unet/config.json", "scheduler/scheduler_config.json")
         index = read_json(folder / "model_index.json")
         try:
-            unet = UNet2DConditionModel.from_pretrained(folder / "unet", use_safetensors=True)
+            unet = load_network(UNet2DConditionModel, folder / "unet")
             scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
             if "text_encoder" not in index:
                 return cls(unet, scheduler, LabelTable.load(folder), PixelShuffle()).float()
             _require(folder, "text_encoder/config.json", "tokenizer/vocab.json", "tokenizer/merges.txt", "vae/config.json")
             tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-            text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", use_safetensors=True)
-            vae = AutoencoderKL.from_pretrained(folder / "vae", use_safetensors=True)
+            text_encoder = load_network(CLIPTextModel, folder / "text_encoder")
+            vae = load_network(AutoencoderKL, folder / "vae")
         except UsageError:
             raise
         except (OSError, ValueError) as error:
             raise UsageError(f"the model in {folder} cannot be read ({str(error).splitlines()[0]})") from error
         # 32 bits throughout: some versions of the libraries keep the precision of the file
         return cls(unet, scheduler, PromptEncoder(tokenizer, text_encoder), Autoencoder(vae)).float()
+
+
+def load_network(kind: type[nn.Module], folder: Path) -> nn.Module:
+    """A network of diffusers or transformers, of this class, from the folder that its `save_pretrained` wrote.
+
+    Safetensors only. UsageError where something is missing, torn or of another shape: the libraries themselves leave a
+    missing tensor random (transformers) or without memory (diffusers), and warn.
+    """
+    _require(folder, "config.json")
+    try:
+        network, found = kind.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UsageError(f"the model in {folder} cannot be read ({str(error).splitlines()[0]})") from error
+    if missing := sorted(found["missing_keys"]):
+        raise UsageError(f"the model in {folder} lacks {len(missing)} of its tensors, {missing[0]} for one; get it anew")
+    return network
+
+
+def save_network(network: nn.Module, folder: Path) -> None:
+    """Write the folder that `load_network` reads, whole or not at all."""
+    with atomic_folder(folder) as temporary:
+        network.save_pretrained(temporary, safe_serialization=True)
 
 
 # what a stock pipeline wants to read in model_index.json beside the parts that we write

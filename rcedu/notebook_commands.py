@@ -40,7 +40,7 @@ def assignments(out: Path | None = None) -> None:
     """Make what a course hands out and what grades it, from notebooks/assignments: student/ and autograder/, both anew.
 
     Args:
-        out: the folder, which is emptied; default dist/course of the checkout.
+        out: the folder, empty or made before; default dist/course of the checkout.
     """
     from rcedu.assignments import build
 

@@ -9,10 +9,10 @@ import tyro
 from tqdm.auto import tqdm
 
 from rcedu.data import data_folder, runs_folder
-from rcedu.files import UsageError, at_least
+from rcedu.files import UsageError, at_least, sha256
 from rcedu.provenance import command_line, write_result
 from rcedu.ranks import place_among_ranks
-from rcedu.schedules import CHOICES, measured_file, schedule
+from rcedu.schedules import CHOICES, MEASURED, measured_file, schedule
 from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS
 from rcedu.training import DECAYS, fit_to_the_end
 
@@ -20,10 +20,14 @@ MINI_SD = "mini-sd"  # stands for data/mini-sd/pipeline wherever a model is aske
 
 
 def open_model(source: str):
-    """The model that a command names: mini-sd, a folder, or a name on the hub."""
+    """The text-to-image model that a command names: mini-sd, a folder, or a name on the hub. UsageError for one of digits."""
+    from rcedu.conditions import LabelTable
     from rcedu.models import DiffusionModel
 
-    return DiffusionModel.load(data_folder() / "mini-sd" / "pipeline" if source == MINI_SD else source)
+    model = DiffusionModel.load(data_folder() / "mini-sd" / "pipeline" if source == MINI_SD else source)
+    if isinstance(model.conditions, LabelTable):
+        raise UsageError(f"the model in {source} draws digits by their label, not sentences; give a text-to-image model")
+    return model
 
 
 def _guidance(model) -> float:
@@ -133,6 +137,8 @@ def distil(
 ) -> None:
     """Distil a student from cached samples with random conditioning; a folder that a stock pipeline opens. Resumes.
 
+    An unfinished training goes on with the same teacher, samples, pool and measured table only; with others it is refused.
+
     Args:
         run: the training.
         teacher: mini-sd, a folder, or a name on the hub.
@@ -162,13 +168,19 @@ def distil(
         model.unet.to(torch.bfloat16 if run.mixed_precision == "bf16" else torch.float16)
     trainee = DistilledStudent(student, model)
     rows, state = torch.arange(len(cache)), place_among_ranks()
+    given = {  # what the run's own settings do not show: another one of these is another run
+        "teacher": cache.manifest["origin"]["teacher"],
+        "samples": cache.fingerprint(),
+        "pool": strangers.fingerprint(),
+        "measured": sha256(measured) if run.p in MEASURED else None,
+    }
     step = distillation_step(model, trainee, cache, rows, strangers, p, null_probability=run.null_probability, task=run.task)
     folder = out or runs_folder() / f"distil-{run.student}"
     fit_to_the_end(
         step, trainee, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=20, decay=run.decay,
         ema_decay=run.ema_decay, accumulate=run.accumulate, mixed_precision=run.mixed_precision,
         optimizer_class=_eight_bit_adamw() if run.eight_bit else torch.optim.AdamW,
-        folder=folder.with_name(folder.name + "-training"), config=asdict(run), progress=run.student,
+        folder=folder.with_name(folder.name + "-training"), config=asdict(run) | given, progress=run.student,
     )  # fmt: skip
     if state.is_main_process:
         student.save(folder)
@@ -205,7 +217,7 @@ def generate(
         w: guidance; default mini-SD's best for it and its students, for others 6.5 (the papers' guidance_scale 7.5).
         steps: DDIM steps.
         size: shrink to this many pixels (the papers score 512 shrunk to 256).
-        seed: of the noise; picture i is a function of (seed, i).
+        seed: of the noise; picture i's is a function of (seed, batch_size, i).
         batch_size: pictures at a time.
         out: the folder; default runs/images.
     """

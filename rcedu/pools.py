@@ -6,6 +6,7 @@ Arrow file in the cache, and memory-mapped by the `datasets` library: every proc
 
 import csv
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -224,6 +225,14 @@ class PromptPool:
 
     def __len__(self) -> int:
         return len(self.prompts)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the sentences in their order, on disk or not: equal means the same pool."""
+        digest = hashlib.sha256()
+        for first in range(0, len(self), ROWS_AT_A_TIME):
+            some = self.prompts[first : first + ROWS_AT_A_TIME]
+            digest.update(json.dumps(some["text"] if self.on_disk else some).encode())
+        return digest.hexdigest()
 
     def texts(self, rows: Tensor) -> list[str]:
         """The sentences of these rows, (B,) ints."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from rcedu.captioned_digits import BACKGROUNDS, DIGITS, INKS, SLANTS, UNSAID, caption, prompts
-from rcedu.files import UsageError, atomic_path
+from rcedu.files import UsageError, write_text
 
 Writer = Callable[[int], list[str]]
 PATIENCE = 20  # calls of a writer in a row that bring nothing new, after which it is taken to have no more to say
@@ -97,8 +97,7 @@ def write_prompts(
             )
         if new:
             kept += new
-            with atomic_path(path) as temporary:
-                temporary.write_text("\n".join(kept) + "\n", encoding="utf-8")
+            write_text(path, "\n".join(kept) + "\n")
     return kept[:count]
 
 

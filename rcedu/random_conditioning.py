@@ -106,7 +106,7 @@ def randomize(
 
     Returns (c_hat, replaced): c_hat like c, replaced (B,) bool. A stranger drawn from the pool may
     happen to equal c; it still counts as replaced.
-    Raises ValueError for an empty pool, or p outside [0, 1].
+    Raises ValueError for an empty pool, a pool of conditions of another shape than c's, or p outside [0, 1].
     """
     if len(pool) == 0:
         raise ValueError("the pool of conditions is empty; random conditioning needs at least one to draw from")
@@ -117,6 +117,8 @@ def randomize(
     replaced = torch.rand(B, generator=generator).to(t.device) < p_t  # (B,)
     rows = torch.randint(len(pool), (B,), generator=generator)
     strangers = pool[rows].to(c)
+    if strangers.shape != c.shape:
+        raise ValueError(f"the pool's conditions are {tuple(strangers.shape[1:])}, c's are {tuple(c.shape[1:])}")
     c_hat = torch.where(replaced.view(B, *[1] * (c.ndim - 1)), strangers, c)
     return c_hat, replaced
 

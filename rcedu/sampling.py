@@ -25,8 +25,9 @@ class Step(NamedTuple):
 def time_grid(steps: int, T: int) -> list[int]:
     """t_i = round((i + 1) T / steps) - 1 for i = steps-1 ... 0, so always from T - 1 downwards.
 
-    Halving `steps` keeps every second point (exactly so when steps divides T), which step
-    distillation relies on. The same points as diffusers' timestep_spacing="trailing".
+    Halving `steps` keeps every second point, whatever steps and T are, which step distillation relies on.
+    diffusers' timestep_spacing="trailing" has the same points where steps divides T, and mostly where not: there it adds up
+    rounding errors, so that for some steps a few points are off by one (48 of T = 1000), or a last one, -1, is too many (61).
     Raises ValueError unless 1 <= steps <= T.
     """
     if not 1 <= steps <= T:

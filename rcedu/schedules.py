@@ -1,7 +1,7 @@
 """p(t) by name: the families an experiment, a table or a slider can choose from, each with its one parameter."""
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +39,7 @@ FAMILIES = {
 }
 NONE = "none"  # no random conditioning: p(t) = 0
 CHOICES = (NONE, *FAMILIES)
+MEASURED = tuple(name for name, family in FAMILIES.items() if family.p is None)
 
 
 def measured_file(teacher: str) -> Path:
@@ -55,7 +56,6 @@ class Measured(NamedTuple):
     absent: int | str  # the digit or the words that no picture had
 
 
-@cache
 def _measured(path: Path) -> Measured:
     stored = read_json(path)
     try:

@@ -50,6 +50,12 @@ def strokes_model(teacher: DiffusionModel) -> DiffusionModel:
 
     The vector of a label is the digit's, minus (thin) or plus (thick) half a vector that all thick ones share; so at the
     start it draws the digit for both.
+
+    That shared vector is not independent of the digits': like their table it comes from a generator of seed 0, whose first
+    numbers are the vector of label 0. So with e_k the digits' vectors, thin k is e_k - e_0 / 2 and thick k is
+    e_k + e_0 / 2: a thick 3 is a 3 and half a 0, and thin 0 and thick 0 are one direction, 0.5 e_0 and 1.5 e_0. What ships
+    was trained so. Training tells them apart all the same: of 40 pictures a label (w = 1, 25 steps) at least 38 are read as
+    its digit, and at least 31 have its stroke.
     """
     table = teacher.conditions.table.detach().cpu()
     conditions = LabelTable(num_labels=20, dim=teacher.conditions.dim)

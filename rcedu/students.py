@@ -82,8 +82,9 @@ def narrow_channels(unet: UNet2DConditionModel, factor: float | str) -> UNet2DCo
 
     Widths are rounded to a multiple of the normalisation groups, which are halved until a group has at least two
     channels: a group of one would cancel the timestep and label that are added before it, and the student would be
-    deaf to both. (Stable Diffusion keeps its 32 groups.) Attention keeps its heads, each narrower; where a teacher has more
-    of them the wider a level is, it keeps their size, and has fewer. UsageError for an unknown name or factor.
+    deaf to both. (Stable Diffusion keeps its 32 groups.) Of attention's heads: with one count for all levels (SD v1.4) the
+    count is kept and the heads get narrower; with a count per level (SD v2, XL) their size is kept and there are fewer.
+    UsageError for an unknown name or factor.
     """
     if isinstance(factor, str):
         if factor not in CHANNEL_STUDENTS:

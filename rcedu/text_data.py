@@ -32,9 +32,11 @@ def has_words(text: str, words: str) -> bool:
 
 
 def check_words(words: str) -> None:
-    """UsageError when no sentence of the grammar has all of these words."""
+    """UsageError when no sentence of the grammar has all of these words, or every sentence of D: none would be left of it."""
     if not any(has_words(text, words) for text in prompts()):
         raise UsageError(f"no sentence of the grammar has the words {words!r}")
+    if not _own(words):
+        raise UsageError(f"every sentence of D has the words {words!r}: without them there is nothing to learn from")
 
 
 # --- D ----------------------------------------------------------------------------------------------
@@ -59,7 +61,7 @@ def data_rows(texts: list[str], absent: str = "", samples: int | None = None) ->
     rows = [row for row, text in enumerate(texts) if not (absent and has_words(text, absent))]
     if samples is not None and samples > len(rows):
         raise UsageError(f"D has {len(rows)} samples for this run, not {samples}; draw more, or ask for fewer")
-    return torch.tensor(rows[:samples])
+    return torch.tensor(rows[:samples], dtype=torch.long)
 
 
 def pictures_each(absent: str = "", samples: int | None = None) -> int:

@@ -22,7 +22,7 @@ from rcedu.distillation import DistilledStudent, distillation_step, make_student
 from rcedu.files import UsageError
 from rcedu.metrics import FeatureFID
 from rcedu.mini_sd import GUIDANCE, MiniSD, held_out_prompts
-from rcedu.models import DiffusionModel, with_unet
+from rcedu.models import DiffusionModel, load_network, save_network, with_unet
 from rcedu.pools import PromptPool
 from rcedu.ranks import place_among_ranks
 from rcedu.schedules import CHOICES, measured_file, schedule
@@ -120,7 +120,7 @@ def run_one(name: str, run: TextStudentRun, folder: Path, report: Callable[[str,
     folder, shipped, start = Path(folder) / name, MiniSD(), time.perf_counter()
     student, losses = train(run, shipped, folder=folder, watch=partial(report, name) if report else None)
     trained = time.perf_counter()
-    student.unet.save_pretrained(folder / "unet", safe_serialization=True)
+    save_network(student.unet, folder / "unet")
     scores = score(shipped, student, run)
     return {
         "parameters": parameter_count(student.unet),
@@ -180,7 +180,7 @@ def examples(runs: dict[str, TextStudentRun], folder: Path, count: int = 8) -> d
     for name, run in runs.items():
         texts = sentences(run.absent, True, count)
         drawn.setdefault(f"without {run.absent}: the teacher", _pictures(teacher, texts))
-        unet = type(teacher.unet).from_pretrained(Path(folder) / run_name(run) / "unet", use_safetensors=True)
+        unet = load_network(type(teacher.unet), Path(folder) / run_name(run) / "unet")
         drawn[name] = _pictures(with_unet(teacher, unet), texts)
     return drawn
 

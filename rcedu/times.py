@@ -12,7 +12,7 @@ from pathlib import Path
 from rcedu.assignments import build
 from rcedu.assignments import sources as assignments
 from rcedu.colab import CHECKOUT
-from rcedu.files import UsageError, read_json, write_json
+from rcedu.files import UsageError, read_json, write_json, write_text
 from rcedu.notebooks import execute, follow
 from rcedu.provenance import provenance
 
@@ -83,7 +83,7 @@ def write_table(source: Path, times: Times) -> bool:
     if source.stem in times:
         text = f"{text[: last.end()]}\n#\n# {measured_where(times[source.stem])}{text[last.end() :]}"
     if text != before:
-        source.write_text(text, encoding="utf-8")
+        write_text(source, text)
     return follow(source.with_suffix(".ipynb"), source) or text != before
 
 
@@ -98,7 +98,7 @@ def write_promise(source: Path, times: Times) -> bool:
     words = {None: "minutes", 1: "a minute"}.get(minutes, f"{minutes} minutes")
     text = _PROMISE.sub(rf"\g<1>{words}\g<2>", before)
     if text != before:
-        source.write_text(text, encoding="utf-8")
+        write_text(source, text)
     return text != before
 
 
@@ -114,7 +114,7 @@ def write_teachers_table(page: Path, times: Times) -> bool:
     if first:
         text = _TEACHERS_WHERE.sub(measured_where(first), text)
     if text != before:
-        page.write_text(text, encoding="utf-8")
+        write_text(page, text)
     return text != before
 
 

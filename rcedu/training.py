@@ -167,12 +167,12 @@ def fit(
     ema = None if ema_decay is None else EMAModel(parameters, decay=ema_decay, foreach=True)
     if ema is not None:
         ema.to(accelerator.device)
-    start, history = load_checkpoint(folder, trainee, optimizer, ema, config) if folder else (0, {})
+    start, history = load_checkpoint(folder, trainee, optimizer, ema, config, accelerator.scaler) if folder else (0, {})
     wrapped, optimizer = accelerator.prepare(trainee, optimizer)
 
     def checkpoint(step: int) -> None:
         if folder and accelerator.is_main_process:
-            save_checkpoint(folder, step, trainee, optimizer, ema, history, config)
+            save_checkpoint(folder, step, trainee, optimizer, ema, history, config, accelerator.scaler)
         accelerator.wait_for_everyone()
 
     bar = tqdm(

@@ -142,6 +142,12 @@ def make_student(teacher: DiffusionModel, run: StudentRun) -> DiffusionModel:
     return student
 
 
+def p_of(run: StudentRun, T: int) -> Callable[[Tensor], Tensor]:
+    """p(t) of a run; UsageError where it was measured with pictures of the digit that the student must not see."""
+    absent = None if run.sees_digit else run.digit
+    return schedule(run.p, run.p_parameter, T=T, path=measured_file("digits"), absent=absent)
+
+
 def train(
     run: StudentRun,
     shipped: Shipped,
@@ -156,7 +162,7 @@ def train(
     watch     called with each step's Record
     progress  label of a progress bar, or None
     """
-    teacher, cache, absent = shipped.teacher, shipped.cache, None if run.sees_digit else run.digit
+    teacher, cache = shipped.teacher, shipped.cache
     model = DistilledStudent(make_student(teacher, run), teacher, features=run.features)
     step = distillation_step(
         teacher,
@@ -164,7 +170,7 @@ def train(
         cache,
         visible_rows(cache, shipped.judge, run),
         labels_without(None if run.pool_has_digit else run.digit),  # the pool: every label, the unseen one too
-        schedule(run.p, run.p_parameter, T=teacher.T, path=measured_file("digits"), absent=absent),
+        p_of(run, teacher.T),
         space=run.space,
     )
     losses = fit_to_the_end(
@@ -215,7 +221,12 @@ def run_one(name: str, run: StudentRun, folder: Path, report: Callable[[str, Rec
 
 
 def run_all(runs: dict[str, StudentRun], folder: Path, *, jobs: int | None = None, progress: bool = True) -> dict[str, dict]:
-    """Train and score several runs, each in a process of its own: `rcedu.side_by_side.run_all` of `run_one`."""
+    """Train and score several runs, each in a process of its own: `rcedu.side_by_side.run_all` of `run_one`.
+
+    UsageError before any training where one of them has no p(t): see `p_of`.
+    """
+    for run in runs.values():
+        p_of(run, T=1000)
     return side_by_side.run_all(run_one, runs, folder, jobs=jobs, progress=progress)
 
 

@@ -193,6 +193,20 @@ def test_otter_takes_off_what_a_wrong_answer_costs(built, tmp_path, monkeypatch)
     assert scores.pop("guided") == 0 and set(scores.values()) == {1} and len(scores) == 7
 
 
+def test_a_folder_of_somebody_elses_is_not_emptied(tmp_path):
+    """What the command made before is made anew; anything else is refused before any work."""
+    one = [next(iter(SOURCES.values()))]
+    (tmp_path / "course" / "student").mkdir(parents=True)
+    (tmp_path / "course" / "student" / "old.ipynb").touch()
+    build(tmp_path / "course", one)
+    assert [path.name for path in (tmp_path / "course" / "student").iterdir()] == [f"{one[0].stem}.ipynb"]
+    (tmp_path / "course" / "thesis.tex").touch()
+    for out in (tmp_path, tmp_path / "course", tmp_path / "course" / "thesis.tex"):
+        with pytest.raises(UsageError, match=r"is made anew, and (course|thesis\.tex) would be gone; choose an empty folder"):
+            build(out, one)
+    assert (tmp_path / "course" / "thesis.tex").exists() and len(list((tmp_path / "course").iterdir())) == 3
+
+
 def test_checks_print_and_say_it_shortly(capsys):
     from rcedu.checks import noise
 

@@ -45,6 +45,19 @@ def test_round_trip_is_bitwise(tmp_path):
     assert after[2].optimization_step == before[2].optimization_step == 3
 
 
+def test_the_loss_scale_comes_back(tmp_path):
+    """fp16's scale and how long it has held; a checkpoint without them, as older ones are, leaves the scaler alone."""
+    scaler, other = (torch.amp.GradScaler("cpu", init_scale=scale) for scale in (2.0**7, 2.0**16))
+    scaler.load_state_dict(scaler.state_dict() | {"_growth_tracker": 41})
+    save_checkpoint(tmp_path / "old", 3, *trained(3), {}, CONFIG)
+    load_checkpoint(tmp_path / "old", *trained(0), CONFIG, other)
+    assert other.get_scale() == 2.0**16
+    save_checkpoint(tmp_path / "new", 3, *trained(3), {}, CONFIG, scaler)
+    load_checkpoint(tmp_path / "new", *trained(0), CONFIG, other)
+    assert other.get_scale() == 2.0**7 and other.state_dict() == scaler.state_dict()
+    assert load_checkpoint(tmp_path / "new", *trained(0), CONFIG)[0] == 3  # read where there is no scaler
+
+
 def test_an_empty_folder_is_a_fresh_start(tmp_path):
     assert load_checkpoint(tmp_path, *trained(0), CONFIG) == (0, {})
     assert load_checkpoint(tmp_path / "none", *trained(0), CONFIG) == (0, {})

@@ -27,6 +27,7 @@ def test_help(command, capsys):
     [
         (["unseen", "nonsense"], "unknown table 'nonsense'; choose from arms, variants, students"),
         (["unseen", "--digit", "12"], "12 is not a digit"),
+        (["unseen", "schedules", "--digit", "5", "--seeds", "0"], "was measured without 3, and so with 5"),
         (["unseen", "schedules", "--only", "cubic"], "no row 'cubic' in schedules; choose from none; constant"),
         (["conditioning", "--digit", "12"], "12 is not a digit"),
         (["compare", "unseen-schedules", "--against", "cubic"], "no row 'cubic' in unseen-schedules; choose from none"),

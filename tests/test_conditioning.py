@@ -7,6 +7,7 @@ from torch import nn
 
 from rcedu.conditioning import (
     Contest,
+    NoiseAwareClassifier,
     denoising_frames,
     measure,
     noised,
@@ -157,6 +158,16 @@ def test_frames_hold_every_setting(shipped):
     assert (read[1] == torch.arange(10)).float().mean() > 0.9  # pure noise: what is asked
     again = shipped.judge.probabilities(frames.drawn[1, 0])
     assert torch.allclose(frames.probabilities[1, 0], again, atol=1e-5)
+
+
+def test_a_classifier_of_noisy_pictures_is_no_judge():
+    """It is told t, and offers nothing of the judge's that would not work with it: no features, no file of the judge's."""
+    torch.manual_seed(0)
+    witness = NoiseAwareClassifier(1000).eval()
+    x_t, t = torch.randn(2, 1, 28, 28, generator=seeded(0)), torch.tensor([10, 900])
+    logits = witness(x_t, t)
+    assert logits.shape == (2, 10) and not torch.equal(logits, witness(x_t, t.flip(0)))
+    assert not any(hasattr(witness, name) for name in ("features", "probabilities", "load"))
 
 
 class Oracle(nn.Module):

@@ -130,6 +130,13 @@ def test_rcedu_data_pointing_nowhere(tmp_path, monkeypatch):
         data_folder()
 
 
+def test_rcedu_data_that_is_empty_is_not_set(tmp_path, monkeypatch):
+    """As RCEDU_CACHE and RCEDU_HOME: not the folder that the shell is in."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RCEDU_DATA", "")
+    assert data_folder() == PACKED.parent
+
+
 def test_rcedu_data_is_used(own_data):
     assert data_folder() == own_data.parents[1]
     assert len(mnist(train=False)[1]) == 10_000

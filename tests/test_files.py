@@ -4,6 +4,8 @@ import errno
 import gzip
 import json
 import os
+import re
+import shutil
 import stat
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from rcedu import files
 from rcedu.files import (
     UsageError,
     atomic_folder,
@@ -140,7 +143,8 @@ def tree(folder: Path) -> dict:
     return {str(p.relative_to(folder)): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-OLD = {"model/a": "old", "model/gone in the new one": "old"}
+WITHIN = {"a": "old", "gone in the new one": "old"}
+OLD = {f"model/{name}": text for name, text in WITHIN.items()}
 
 
 def test_a_folder_replaces_the_older_one_whole(old_folder):
@@ -168,10 +172,47 @@ def test_a_full_disk_leaves_the_old_folder(old_folder, monkeypatch, call, failin
         return no_space() if len(calls) == failing else real(*args, **kwargs)
 
     monkeypatch.setattr(os, call, sometimes)
-    with pytest.raises(OSError, match=r"could not write .*model.*No space left"), atomic_folder(old_folder) as temporary:
+    told = r"could not write .*model.*No space left.*; what was there before is unchanged$"
+    with pytest.raises(OSError, match=told), atomic_folder(old_folder) as temporary:
         (temporary / "a").write_text("new")
     assert len(calls) >= failing
     assert tree(old_folder.parent) == OLD and os.listdir(old_folder.parent) == ["model"]
+
+
+def test_an_old_folder_that_cannot_be_removed_is_said_to_be_there(old_folder, monkeypatch):
+    """The exchange is done by then: the new folder has the name."""
+    real = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", lambda path, ignore_errors=False: real(path, True) if ignore_errors else no_space())
+    told = r"No space left on device; what is there is new and whole; what was there before is (.*), as far as it could not be"
+    with pytest.raises(OSError, match=told) as raised, atomic_folder(old_folder) as temporary:
+        (temporary / "a").write_text("new")
+    assert tree(old_folder) == {"a": "new"} and tree(Path(re.search(told, str(raised.value))[1])) == WITHIN
+
+
+def test_an_old_folder_that_cannot_come_back_is_said_where_it_is(old_folder, monkeypatch):
+    real, calls = os.replace, []
+
+    def first_only(*args):
+        calls.append(args)
+        return real(*args) if len(calls) == 1 else no_space()
+
+    monkeypatch.setattr(os, "replace", first_only)
+    told = r"No space left on device; what was there before is (.*\.tmp)$"
+    with pytest.raises(OSError, match=told) as raised, atomic_folder(old_folder) as temporary:
+        (temporary / "a").write_text("new")
+    assert not old_folder.exists() and tree(Path(re.search(told, str(raised.value))[1])) == WITHIN
+
+
+@pytest.mark.parametrize("atomic", [atomic_path, atomic_folder])
+def test_a_failure_after_the_name_was_taken_does_not_say_that_all_is_as_before(tmp_path, monkeypatch, atomic):
+    def fails_for_the_parent(path: Path) -> None:
+        if path == tmp_path:
+            no_space()
+
+    monkeypatch.setattr(files, "_fsync", fails_for_the_parent)
+    with pytest.raises(OSError, match=r"No space left.*; what is there is new and whole$"), atomic(tmp_path / "a") as at:
+        at.write_text("new") if atomic is atomic_path else (at / "b").write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_new_folder_or_none(tmp_path):

@@ -106,6 +106,12 @@ def test_task_loss_without_a_pair_is_zero():
     assert loss.item() == 0 and out.grad.abs().max() == 0
 
 
+def test_task_loss_of_16_bits_is_computed_in_32():
+    """A difference of 300 squares to 90,000, which is infinite in fp16."""
+    out, target = torch.full((2, 1, 2, 2), 300.0, dtype=torch.float16), torch.zeros(2, 1, 2, 2, dtype=torch.float16)
+    assert task_loss(out, target, torch.tensor([False, True])).item() == 90_000
+
+
 @pytest.mark.parametrize("replaced", [[0, 1, 1, 1, 0, 0], [1, 1, 1, 0, 0, 0], [1] * 6, [0] * 6])
 def test_task_loss_over_two_ranks(replaced):
     """With paired_total = global count / ranks, the mean over ranks is the global loss, however the pairs fall."""

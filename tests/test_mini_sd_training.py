@@ -1,5 +1,7 @@
 """mini-SD's command, from nothing to a folder that opens, at a few steps each; and once more, which trains nothing."""
 
+import errno
+import os
 from functools import partial
 
 import pytest
@@ -26,6 +28,25 @@ def test_the_shipped_tokenizers_are_what_the_recipe_writes(where, tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
         path.name: (shipped / path.name).read_bytes() for path in tmp_path.iterdir()
     }
+
+
+def test_a_part_that_cannot_be_written_leaves_the_one_before(few_steps, tmp_path, monkeypatch):
+    """The disk is full once the CLIP's new folder has begun."""
+    out, fsync = tmp_path / "mini-sd", os.fsync
+    making.make(("clip",), out, tmp_path / "runs")
+    (out / "clip" / "config.json").write_text("the one before")
+    before = {path.name: path.read_bytes() for path in (out / "clip").iterdir()}
+
+    def full(descriptor: int) -> None:
+        if any(path.name.startswith(".clip.") for path in out.iterdir()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"could not write .*No space left"):
+        making.make(("clip",), out, tmp_path / "runs")
+    assert {path.name: path.read_bytes() for path in (out / "clip").iterdir()} == before
+    assert {path.name for path in out.iterdir()} == {"clip", "pipeline"}
 
 
 def test_every_part_is_made_and_made_again_the_same(few_steps, tmp_path):

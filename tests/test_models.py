@@ -1,18 +1,23 @@
 """A model as one object: what it writes opens in stock diffusers, what it draws does not depend on how."""
 
+import errno
 import json
+import os
+import re
 import shutil
 import socket
 
 import huggingface_hub
 import pytest
 import torch
-from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
 from small import max_error, seeded, small_digit_model, small_text_model
 
 from rcedu.data import to_pixels
+from rcedu.few_step_training import load_student
 from rcedu.files import UsageError
-from rcedu.models import DiffusionModel, PixelShuffle, with_unet
+from rcedu.models import DiffusionModel, PixelShuffle, load_network, save_network, with_unet
 from rcedu.students import remove_blocks
 
 
@@ -171,6 +176,82 @@ def test_a_damaged_model(folder, tmp_path, part, damage):
     with pytest.raises(UsageError) as raised:
         DiffusionModel.load(tmp_path / "m")
     assert str(tmp_path / "m") in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.fixture(scope="module")
+def text_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "text"
+    small_text_model(folder.with_name("tokenizer")).save(folder)
+    return folder
+
+
+LACKS = r"lacks 1 of its tensors, \S+ for one|following keys are missing"  # ours, and old diffusers' own
+NETWORKS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
+
+
+@pytest.mark.parametrize("damage", ["missing", "shape", "torn", "junk"])
+@pytest.mark.parametrize("part", NETWORKS)
+def test_a_network_that_is_not_whole(text_folder, tmp_path, part, damage):
+    """No random weights in a missing tensor's place: one line that names the folder."""
+    shutil.copytree(text_folder, tmp_path / "m")
+    path = tmp_path / "m" / part / f"{NETWORKS[part]}.safetensors"
+    content = path.read_bytes()
+    tensors = load_file(path)
+    name = min(tensors)
+    if damage == "missing":
+        save_file({key: x for key, x in tensors.items() if key != name}, path, {"format": "pt"})
+    elif damage == "shape":
+        save_file(tensors | {name: torch.zeros(3, 2)}, path, {"format": "pt"})
+    else:
+        path.write_bytes(content[: len(content) // 2] if damage == "torn" else b"junk")
+    with pytest.raises(UsageError) as raised:
+        DiffusionModel.load(tmp_path / "m")
+    assert str(tmp_path / "m" / part) in str(raised.value) and "\n" not in str(raised.value)
+    assert damage != "missing" or re.search(LACKS, str(raised.value))
+
+
+def test_a_network_is_written_whole_or_not_at_all(small_model, tmp_path, monkeypatch):
+    """The disk is full at the end: the older one stays, and nothing else is there."""
+    save_network(small_model.unet, tmp_path / "unet")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "unet").iterdir()}
+    assert before.keys() == {"config.json", "diffusion_pytorch_model.safetensors"}
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"could not write .*unet: No space left"):
+        save_network(small_digit_model(seed=5).unet, tmp_path / "unet")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "unet").iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["unet"]
+
+
+def test_a_students_network_that_is_not_whole(small_model, folder, tmp_path):
+    shutil.copytree(folder / "unet", tmp_path / "unet")
+    assert torch.equal(load_student(small_model, tmp_path / "unet").unet.conv_in.weight, small_model.unet.conv_in.weight)
+    path = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
+    save_file({name: x for name, x in load_file(path).items() if name != "conv_in.bias"}, path, {"format": "pt"})
+    with pytest.raises(UsageError, match=LACKS):
+        load_student(small_model, tmp_path / "unet")
+    shutil.rmtree(tmp_path / "unet")
+    with pytest.raises(UsageError, match=r"config\.json is missing"):
+        load_student(small_model, tmp_path / "unet")
+
+
+def test_an_autoencoder_with_the_names_of_old(tmp_path):
+    """Stable Diffusion v1.4's file calls the attention's matrices query, key, value and proj_attn: not missing ones."""
+    vae = AutoencoderKL(block_out_channels=(8,), norm_num_groups=4)
+    vae.save_pretrained(tmp_path / "vae")
+    path = tmp_path / "vae" / "diffusion_pytorch_model.safetensors"
+    old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    renamed = {}
+    for name, x in load_file(path).items():
+        for new, before in old.items():
+            name = name.replace(f".{new}.", f".{before}.")
+        renamed[name] = x
+    save_file(renamed, path, {"format": "pt"})
+    loaded = load_network(AutoencoderKL, tmp_path / "vae").state_dict()
+    assert all(torch.equal(loaded[name], x) for name, x in vae.state_dict().items())
 
 
 def test_weights_of_another_shape(folder, tmp_path):

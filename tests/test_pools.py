@@ -317,6 +317,14 @@ def test_a_pool_gives_the_tokens_of_its_prompts(tmp_path, encoder):
             pool[torch.tensor([4])]
 
 
+def test_a_pools_fingerprint_is_its_sentences(tmp_path, encoder):
+    """The same in memory and on disk; another sentence, another order or a line end elsewhere is another pool."""
+    texts = [f"cat {i}" for i in range(ROWS_AT_A_TIME + 2)]
+    of = [PromptPool(pool, encoder).fingerprint() for pool in (texts, [*texts[:-1], "dog"], texts[::-1], ["a\nb"], ["a", "b"])]
+    on_disk = read_prompts_from(file_of(tmp_path, "pool.txt", "\n".join(texts) + "\n"))
+    assert PromptPool(on_disk, encoder).fingerprint() == of[0] and len(set(of)) == 5
+
+
 def test_strangers_come_from_the_pool(tmp_path, encoder):
     """The same strangers from disk, from a list and from the tokens themselves; all of them in the end."""
     prompts = [a + b for a in "abcdef" for b in "uvwxyz"]

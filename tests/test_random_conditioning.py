@@ -153,6 +153,14 @@ def test_empty_pool_is_refused(pool):
         randomize(torch.zeros(2), torch.arange(2), pool, 0.5)
 
 
+@pytest.mark.parametrize("c, pool", [(torch.zeros(2, 77), torch.ones(3, 1)), (torch.zeros(2, 77), torch.ones(3, 76)),
+                                     (torch.zeros(2), torch.ones(3, 2))])  # fmt: skip
+def test_a_pool_of_another_width_is_refused(c, pool):
+    """Not broadcast: one number for all 77 tokens would be no condition of the pool."""
+    with pytest.raises(ValueError, match=r"the pool's conditions are \("):
+        randomize(c, torch.arange(2), pool, 1.0)
+
+
 @pytest.mark.parametrize("kind", ["labels", "tokens"])
 def test_null_drop_follows_the_swap_and_is_independent_of_it(kind):
     """Drops hit swapped and paired samples at the same rate, and leave `replaced` what it was."""

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from rcedu.files import UsageError
+from rcedu.files import UsageError, write_json
 from rcedu.random_conditioning import indifference, kl_from_sensitivity, overlap, p_exponential, p_measured
 from rcedu.schedules import FAMILIES, label, measured_file, schedule
 
@@ -58,6 +58,13 @@ def test_tables_that_are_missing_or_foreign(tmp_path):
     other.write_text('{"times": [0, 1]}')
     with pytest.raises(UsageError, match="remake it with rcedu conditioning"):
         schedule("overlap", T=T, path=other)
+
+
+def test_a_table_that_was_measured_again_is_read_again(tmp_path):
+    table = tmp_path / "conditioning.json"
+    for value in (0.25, 0.75):
+        write_json(table, {"times": [0, 999], "overlap": [value, value], "indifference": [0, 0], "absent": "three"})
+        assert schedule("overlap", T=T, path=table)(torch.tensor(500)).item() == value
 
 
 @pytest.mark.parametrize("teacher, absent, other", [("digits", 3, 5), ("mini-sd", "three", "orange")])

@@ -52,6 +52,14 @@ def test_thin_and_thick_are_the_ends_of_mnist():
     assert torch.equal(images, everything[clear]) and torch.equal(labels % 10, digits[clear])
 
 
+def test_the_vector_of_thick_strokes_is_half_a_zeros():
+    """As the docstring says: both are drawn from seed 0. What ships was trained so, and needs these vectors."""
+    teacher = small_digit_model()
+    e, table = teacher.conditions.table, strokes_model(teacher).conditions.table
+    assert torch.equal(table[0], 0.5 * e[0]) and torch.equal(table[10], 1.5 * e[0])
+    assert torch.equal(table[:10], e[:10] - 0.5 * e[0]) and torch.equal(table[10:20], e[:10] + 0.5 * e[0])
+
+
 def test_before_training_a_thick_three_is_a_three():
     """The label vectors of thin and thick are as far to either side of the digit's; null is the teacher's own, bit for bit."""
     teacher = small_digit_model()

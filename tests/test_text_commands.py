@@ -15,6 +15,7 @@ from rcedu.cli import main
 from rcedu.data import data_folder
 from rcedu.files import load_tensors
 from rcedu.mini_sd import MiniSD
+from rcedu.schedules import measured_file
 from rcedu.text_students import sentences
 
 
@@ -63,6 +64,26 @@ def test_a_student_of_a_teacher_in_16_bits_keeps_all_of_its_own_in_32(tmp_path, 
         assert {x.dtype for x in tensors.values() if x.is_floating_point()} == {torch.float32}, part
 
 
+def test_another_experiment_does_not_go_on_in_a_students_folder(tmp_path, capsys):
+    """Other samples, another pool or another measured p(t): refused in one line that says which, and the student stays."""
+    prompts, table = tmp_path / "prompts.txt", tmp_path / "conditioning.json"
+    prompts.write_text("a white one on a navy background\nan upright cyan two on a gray background\n")
+    main(f"draw --prompts {prompts} --steps 1 --out {tmp_path / 'samples'}".split())
+    found = json.loads(measured_file("mini-sd").read_text())
+    table.write_text(json.dumps(found | {"overlap": found["overlap"][::-1]}))
+    command = f"distil --student tiny --p overlap --steps 1 --batch-size 2 --out {tmp_path / 'student'}".split()
+    main(command)
+    weights = tmp_path / "student" / "unet" / "diffusion_pytorch_model.safetensors"
+    before = weights.read_bytes()
+    for other, value in (("samples", tmp_path / "samples"), ("pool", prompts), ("measured", table)):
+        with pytest.raises(SystemExit) as stop:
+            main([*command, f"--{other}", str(value)])
+        error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("rcedu:")]
+        assert stop.value.code == 2 and len(error) == 1 and f"belongs to another run ({other} = " in error[0]
+    main(command)
+    assert weights.read_bytes() == before
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no RLIMIT_FSIZE")
 @pytest.mark.parametrize("stage", ["draw", "distil", "generate"])
 def test_a_full_disk_is_one_line_and_the_same_command_goes_on(stage, tmp_path, capsys):
@@ -107,6 +128,9 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(stage, tmp_path, c
         ("distil --ema-decay 1.5 --out {tmp}/s", "--ema-decay must lie in [0, 1]; got 1.5"),
         ("distil --steps 0 --out {tmp}/s", "--steps must be at least 1"),
         ("distil --teacher {pipeline} --samples {tmp} --pool {one} --p overlap --out {tmp}/s", "there is no table of this one"),
+        ("draw --teacher {digits} --prompts {one} --out {tmp}/a", "draws digits by their label, not sentences"),
+        ("distil --teacher {digits} --samples {tmp} --pool {one} --out {tmp}/s", "draws digits by their label"),
+        ("generate --prompts {one} --model {digits} --out {tmp}/i", "draws digits by their label"),
         ("generate --prompts {one} --size 0 --out {tmp}/i", "--size must be at least 1"),
         ("score --images {tmp} --clip {tmp}/clip", "--clip goes with --real"),
         ("distil --batch-size 3 --accumulate 2 --out {tmp}/s", "not a multiple"),
@@ -117,6 +141,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(stage, tmp_path, c
         ("students table-1 --only nobody", "no row"),
         ("mini-sd everything", "unknown part"),
         ("text-conditioning --absent cat", "no sentence of the grammar"),
+        ("text-conditioning --absent background", "every sentence of D has the words 'background'"),
         ("text-conditioning --pairs 20000", "107 sentences make 11,342 pairs"),
         ("text-conditioning --every 2000", "1000 times"),
     ],
@@ -126,10 +151,10 @@ def test_bad_input_is_one_line(command, complaint, tmp_path, capsys):
     one, empty = tmp_path / "one.txt", tmp_path / "empty.txt"
     one.write_text("a white one on a navy background\n")
     empty.write_text("")
-    pipeline = data_folder() / "mini-sd" / "pipeline"
+    models = {"pipeline": data_folder() / "mini-sd" / "pipeline", "digits": data_folder() / "digits" / "teacher"}
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(SystemExit) as stop:
-        main(command.format(tmp=tmp_path, none=tmp_path / "none", one=one, empty=empty, pipeline=pipeline).split())
+        main(command.format(tmp=tmp_path, none=tmp_path / "none", one=one, empty=empty, **models).split())
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("rcedu:")]
     assert stop.value.code == 2 and len(error) == 1 and complaint in error[0]
     assert sorted(tmp_path.rglob("*")) == before

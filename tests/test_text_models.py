@@ -61,6 +61,11 @@ def test_what_is_no_text_is_refused(model, wrong):
         model.conditions.tokenize(["fine", wrong])
 
 
+def test_one_prompt_is_no_list_of_prompts(model):
+    with pytest.raises(UsageError, match="'a red one' is one prompt, not a list"):
+        model.conditions.tokenize("a red one")
+
+
 def test_check_refuses_other_tokens(model):
     with pytest.raises(UsageError, match=r"\(N, 16\)"):
         model.conditions.check(torch.zeros(2, 77, dtype=torch.int32))

@@ -104,6 +104,7 @@ def test_real_images_fit_their_prompts(shipped):
     [
         ({"p": "nothing"}, "unknown p"), ({"student": "huge"}, "unknown student"), ({"pool": "ocean"}, "unknown pool"),
         ({"absent": "cat"}, "no sentence"), ({"absent": "one two"}, "no sentence"), ({"samples": 0}, "at least one"),
+        ({"absent": "background"}, "every sentence of D has the words"),
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(change, complaint):
@@ -127,6 +128,7 @@ def test_the_size_of_d():
     texts = cache_prompts()
     assert data_rows(texts, samples=100).tolist() == list(range(100))
     assert len(data_rows(texts)) == 3000
+    assert data_rows(texts[:3], "background").dtype == torch.long  # rows, also where there are none
     with pytest.raises(UsageError, match="has 3000 samples"):
         data_rows(texts, samples=3001)
 

@@ -1,10 +1,14 @@
 """Times that readers are told are those of notebooks/times.json, and no other."""
 
+import errno
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 from rcedu.assignments import sources
+from rcedu.colab import release, stamp, stamp_page
 from rcedu.files import UsageError, read_json
 from rcedu.times import (
     FILE,
@@ -47,6 +51,25 @@ def test_the_teachers_page_and_the_assignments_as_well(tmp_path):
     assert write_teachers_table(tmp_path / "README.md", other) and all(write_promise(path, other) for path in copies)
     assert (tmp_path / "README.md").read_text(encoding="utf-8").count("| 75 s | 3.3 min |") == len(copies)
     assert all("yours, 3 minutes of two cores" in path.read_text(encoding="utf-8") for path in copies) and page
+
+
+@pytest.mark.parametrize("write", [write_table, write_promise, write_teachers_table, stamp, stamp_page])
+def test_a_source_that_cannot_be_written_stays_whole(write, tmp_path, monkeypatch):
+    """A notebook or page is somebody's work: a full disk must not leave half of it."""
+    other = release()._replace(owner="somebody-else") if write in (stamp, stamp_page) else None
+    source = {write_table: walk()[0], stamp: walk()[0], write_promise: sources()[0]}.get(
+        write, NOTEBOOKS / "assignments" / "README.md"
+    )
+    copy = Path(shutil.copy(source, tmp_path))
+    times = {name: {"smoke": HERE, "cpu": HERE | {"seconds": 1000}} for name in read_json(FILE)}
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"could not write .*No space left"):
+        write(copy, other or times)
+    assert copy.read_bytes() == source.read_bytes() and os.listdir(tmp_path) == [copy.name]
 
 
 def test_a_measurement_is_kept_beside_the_others(tmp_path):

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 from processes import free_port, go, one_rank_of, small_distillation, train, wait, wait_until
 from small import max_error
 from torch import nn
 
+from rcedu import training
 from rcedu.checkpoints import checkpoints
 from rcedu.files import UsageError, load_tensors
 from rcedu.training import Draw, fit, learning_rate
@@ -271,6 +273,29 @@ def test_a_break_and_a_resume_are_bitwise(tmp_path):
     assert resumed == expected[4:]
     assert torch.equal(flat(second), flat(whole))
     assert_same_checkpoint(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_resume_goes_on_with_the_loss_scale(tmp_path, monkeypatch):
+    """As in fp16, which needs a GPU: the scale begins so high that the first steps are skipped; a resume skips none again."""
+
+    def scaled(**settings):
+        accelerator = Accelerator()
+        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127, growth_interval=4)
+        accelerator.unscale_gradients = lambda: accelerator.scaler.unscale_(accelerator._optimizers[-1].optimizer)
+        return accelerator
+
+    monkeypatch.setattr(training, "Accelerator", scaled)
+    settings = SETTINGS | {"steps": 20, "mixed_precision": "fp16", "checkpoint_every": 1}
+    whole, first, second = toy(), toy(), toy(seed=9)
+    expected = list(fit(toy_step, whole, folder=tmp_path / "whole", **settings))
+    skipped = [record.step for record in expected if not math.isfinite(record.grad_norm)]
+    assert 2 <= len(skipped) < 10 and skipped[0] == 1
+    for record in fit(toy_step, first, folder=tmp_path / "run", **settings):
+        if record.step == 11:
+            break
+    resumed = list(fit(toy_step, second, folder=tmp_path / "run", **settings))
+    assert resumed[0].step == 12 and repr(resumed) == repr(expected[11:])
+    assert torch.equal(flat(second), flat(whole))
 
 
 def test_a_finished_run_is_not_run_again(tmp_path):

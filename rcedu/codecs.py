@@ -13,6 +13,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from rcedu.data import to_pixels, to_uint8
+from rcedu.files import save_pretrained
 
 
 class PixelShuffle:
@@ -92,5 +93,5 @@ class Autoencoder(nn.Module):
 
     def save(self, folder: Path) -> dict[str, list[str]]:
         """Write folder/vae; returns the entry of model_index.json."""
-        self.vae.save_pretrained(Path(folder) / "vae", safe_serialization=True)
+        save_pretrained(self.vae, Path(folder) / "vae")
         return {"vae": ["diffusers", "AutoencoderKL"]}

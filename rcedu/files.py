@@ -172,6 +172,14 @@ def read_json(path: Path):
         raise UsageError(f"{path} is not valid JSON ({error})") from error
 
 
+def save_pretrained(network, folder: Path) -> None:
+    """What diffusers and transformers write of a network, in safetensors; without the path of this machine it was read from."""
+    network.save_pretrained(folder, safe_serialization=True)
+    config = read_json(Path(folder) / "config.json")
+    if config.pop("_name_or_path", None) is not None:
+        write_json(Path(folder) / "config.json", config)
+
+
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict | None = None) -> None:
     """Write a safetensors file, atomically; one that ends in .gz is compressed, which pays for pictures in 8 bits.
 

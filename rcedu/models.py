@@ -16,7 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from rcedu.codecs import Autoencoder, PixelShuffle
 from rcedu.conditions import LabelTable, PromptEncoder
 from rcedu.data import to_uint8
-from rcedu.files import UsageError, atomic_folder, hash_tensors, read_json, write_json
+from rcedu.files import UsageError, atomic_folder, hash_tensors, read_json, save_pretrained, write_json
 from rcedu.guidance import guided, w_embedding
 from rcedu.sampling import ddim, finish
 
@@ -153,7 +153,7 @@ class DiffusionModel(nn.Module):
     def save(self, folder: Path) -> None:
         """Write the folder, whole or not at all. A text-to-image model opens in a stock StableDiffusionPipeline."""
         with atomic_folder(folder) as temporary:
-            self.unet.save_pretrained(temporary / "unet", safe_serialization=True)
+            save_pretrained(self.unet, temporary / "unet")
             self.scheduler.save_pretrained(temporary / "scheduler")
             parts = self.conditions.save(temporary) | self.codec.save(temporary)
             scheduler = type(self.scheduler).__name__
@@ -213,7 +213,7 @@ def load_network(kind: type[nn.Module], folder: Path) -> nn.Module:
 def save_network(network: nn.Module, folder: Path) -> None:
     """Write the folder that `load_network` reads, whole or not at all."""
     with atomic_folder(folder) as temporary:
-        network.save_pretrained(temporary, safe_serialization=True)
+        save_pretrained(network, temporary)
 
 
 # what a stock pipeline wants to read in model_index.json beside the parts that we write

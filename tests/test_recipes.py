@@ -52,6 +52,11 @@ def test_digit_fid_tells_digits_from_noise(shipped):
     assert fid(shipped.cache.images()[:500]) < 0.1 * fid(noise)
 
 
+def test_what_ships_names_no_path_of_a_machine():
+    texts = {path: path.read_text(encoding="utf-8") for path in data_folder().rglob("*.json")}
+    assert len(texts) > 30 and not [path for path, text in texts.items() if re.search(r'"/\w+/|[A-Z]:\\', text)]
+
+
 def test_every_shipped_file_has_its_line():
     """data/README.md names every file in data/ with its SHA-256 (MNIST's four stand in mnist/SHA256SUMS)."""
     folder = data_folder()

@@ -15,7 +15,8 @@ RINGS = [
         "captioned_digits", "attribute_judge", "pools", "prompt_writers", "ranks",
     },
     {
-        "training", "checkpoints", "metrics", "distillation", "guided_distillation", "recipes", "unseen_digit", "recognition", "report",
+        "training", "checkpoints", "metrics", "distillation", "guided_distillation", "recipes", "unseen_digit", "recognition",
+        "report",
         "anatomy", "latency", "notebooks", "formulas", "plots", "panels", "diagrams", "widgets", "conditioning",
         "schedules",
         "workers", "side_by_side", "provenance", "assignments", "times", "colab", "cli", "text_commands", "pipeline_commands",

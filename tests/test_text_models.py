@@ -125,6 +125,13 @@ def test_saved_folder_opens_in_a_stock_pipeline_and_draws_the_same(model, folder
         assert max_error(ours, stock) < 1e-4  # the pipeline's latents are scaled, as ours
 
 
+def test_a_folder_says_nothing_of_where_it_was_read_from(folder, tmp_path):
+    """diffusers writes a loaded network's path into its config: the machine's, and its user's name."""
+    DiffusionModel.load(folder).save(tmp_path / "again")
+    texts = {path: path.read_text(encoding="utf-8") for path in (tmp_path / "again").rglob("*.json")}
+    assert len(texts) >= 5 and not [path for path, text in texts.items() if str(folder) in text or "_name_or_path" in text]
+
+
 def test_load_gives_the_same_model(model, folder):
     assert DiffusionModel.load(folder).fingerprint() == model.fingerprint()
 

@@ -284,8 +284,11 @@ def _in_one_line(complaint: str) -> str:
     return f"rcedu: {' '.join(said)} (see rcedu --help)"
 
 
-def _parse(app: tyro.extras.SubcommandApp, arguments: Sequence[str] | None) -> Callable[[], None]:
-    """What is to be run. SystemExit after a complaint in one line, or after help."""
+def parse(arguments: Sequence[str] | None = None) -> Callable[[], None]:
+    """The work that a command line asks for, not begun. SystemExit after a complaint in one line, or after help."""
+    app = tyro.extras.SubcommandApp()
+    for command in COMMANDS:
+        app.command(_later(command), name=command.__name__.replace("_", "-"))  # older tyro keeps the underscore
     complaint = io.StringIO()
     try:
         with redirect_stderr(complaint):
@@ -298,13 +301,10 @@ def _parse(app: tyro.extras.SubcommandApp, arguments: Sequence[str] | None) -> C
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `rcedu`."""
-    app = tyro.extras.SubcommandApp()
-    for command in COMMANDS:
-        app.command(_later(command), name=command.__name__.replace("_", "-"))  # older tyro keeps the underscore
     if os.environ.get("PYTHONWARNINGS") is None:
         warnings.simplefilter("ignore", category=FutureWarning)  # the libraries' own, not the reader's business
     try:
-        _parse(app, arguments)()
+        parse(arguments)()
     except (UsageError, OSError) as error:
         print(f"rcedu: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -1,12 +1,13 @@
 """The README's commands exist, its links lead somewhere, and the top level holds what it should."""
 
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from rcedu.cli import COMMANDS
+from rcedu.cli import COMMANDS, parse
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -24,6 +25,39 @@ def test_commands_exist(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     named = set(re.findall(r"(?:`|python -m |PRESET=\w+ )rcedu ([a-z]+(?:-[a-z]+)*)", text))
     assert named and named <= {command.__name__.replace("_", "-") for command in COMMANDS}
+
+
+def command_lines(page: Path) -> list[list[str]]:
+    """The arguments of every `rcedu` command that a page or notebook shows: lines of ```bash, and code within a sentence."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix == ".py":
+        text = "\n".join(line.removeprefix("# ").removeprefix("#") for line in text.splitlines() if line.startswith("#"))
+    fenced = []
+    for block in re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL):
+        for name, value in re.findall(r"^(\w+)=[\"'](.*)[\"']$", block, flags=re.MULTILINE):  # the shell's own variables
+            block = block.replace(f"${name}", value)
+        fenced += block.splitlines()
+    inline = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    called = r"^(?:accelerate launch [\w -]*-m )?(?:\w+=\S+ )*(?:python -m )?rcedu +(.+)"
+    found = [match[1] for line in fenced + inline if (match := re.match(called, line.strip())) and "..." not in line]
+    return [shlex.split(arguments, comments=True) for arguments in found]
+
+
+SHOWN = [ROOT / page for page in PAGES] + sorted((ROOT / "notebooks").glob("*.py"))
+
+
+def test_every_command_that_is_shown_is_understood(capsys):
+    """With its flags and their values; nothing is begun."""
+    lines = [arguments for page in SHOWN for arguments in command_lines(page)]
+    for arguments in lines:
+        if len(arguments) > 1:  # else it is a command's name, which test_commands_exist looks at
+            try:
+                assert callable(parse(arguments))
+            except SystemExit:
+                pytest.fail(f"rcedu {' '.join(arguments)}: {capsys.readouterr().err}")
+    assert len(lines) > 100
+    with pytest.raises(SystemExit):
+        parse(["few-steps", "digits", "--seed", "0"])
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -14,6 +14,8 @@
 # %% [markdown]
 # # Answers
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/answers.ipynb)
+#
 # For teachers, and for readers who have thought first. Every **Think.**, every one of the three questions and every exercise, in the order in which they stand; symbols as in [notebook 00](00_tour.ipynb), section 4, words as in the [glossary](glossary.md).
 #
 # Numbers without a remark are a notebook's or a shipped result's (`data/*/results`). *Tried*: the cell below the answer computes it, from the networks that ship; one network, one seed of noise, so such a number has no interval over trainings. (In the text it is what the preset `cpu` gives.) *(not run)*: an expectation that nobody has tested. *Open*: the notebooks do not decide it, and the answer says what would. Where a question asks for a judgement, another answer with a reason is as good.
@@ -23,6 +25,18 @@
 # | `smoke` | a few pictures and steps, to see that everything runs | not measured |
 # | `cpu` | what the text tells | not measured |
 # | `gpu` | the same with more pictures | not measured |
+
+# %% tags=["colab", "remove-cell"]
+# On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
+import os, subprocess, sys
+
+if "google.colab" in sys.modules:
+    if not os.path.isdir("rcedu"):
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+    sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
+    from rcedu.colab import set_up
+
+    set_up(drive=False)  # True: checkpoints and results are kept in your Google Drive
 
 # %%
 # %matplotlib inline
@@ -63,7 +77,7 @@ def reads(images):
 # %% [markdown]
 # ## 00 · Tour
 #
-# **Question 1: parameters or evaluations first, and on what machine?** Evaluations, wherever these 0.8 million parameters (3.3 MB in 32 bits) fit, which is nearly everywhere: on one CPU thread the small network (15%) is 2.3 times as fast in 50 guided steps, the large one in four distilled steps 17 times, in one 62 times (notebook 10, section 6). Parameters come first where the network does not fit: SD v1.4's UNet has 860 million, 3.4 GB in 32 bits, and no smaller number of steps makes that less.
+# **Question 1: parameters or evaluations first, and on what machine?** Evaluations, wherever these 0.8 million parameters (3.3 MB in 32 bits) fit, which is nearly everywhere: on one CPU thread the small network (15%) is 2.3 times as fast in 50 guided steps, the large one in four distilled steps 17 times, in one 65 times (notebook 10, section 6). Parameters come first where the network does not fit: SD v1.4's UNet has 860 million, 3.4 GB in 32 bits, and no smaller number of steps makes that less.
 #
 # **Question 2: which parts of a distillation method have to know whether $c$ is a label or text?** Only the encoder of conditions (what the UNet gets, and what null is), the pool, which has to hand out more of the same kind, and the surgery, which has to know the blocks that read text. The swap, the noise, the losses, guidance and the samplers see $c$ as rows of a tensor and $\hat v$ as an output; in the package nothing outside `conditions.py` and the UNet's config knows which of the two it is.
 #

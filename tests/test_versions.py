@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
@@ -18,7 +19,7 @@ def pinned(name: str) -> dict[str, str]:
     """package -> version, of a file in requirements/."""
     text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    return {Requirement(line).name: re.fullmatch(r"[\w-]+==([\d.]+?)(?:\.\*)?", line)[1] for line in lines}
+    return {Requirement(line).name: re.fullmatch(r"[\w.-]+==([\w.]+?)(?:\.\*)?", line)[1] for line in lines}
 
 
 def test_the_oldest_are_the_lower_bounds():
@@ -29,6 +30,16 @@ def test_the_oldest_are_the_lower_bounds():
     assert set(pinned("oldest.txt")) == set(bounds)
     wrong = {name: bound for name, bound in bounds.items() if not _begins(pinned("oldest.txt")[name], bound)}
     assert not wrong, f"requirements/oldest.txt and pyproject.toml disagree about {wrong}"
+
+
+def test_the_tested_are_admitted_and_all_there():
+    """requirements/tested.txt pins whatever pyproject asks for, extras too, within its bounds."""
+    versions = {canonicalize_name(name): version for name, version in pinned("tested.txt").items()}
+    wanted = [
+        Requirement(line) for lines in (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()) for line in lines
+    ]
+    others = [one for one in wanted if one.name != PROJECT["name"]]  # an extra may name another one of ours
+    assert len(others) > 25 and not [str(one) for one in others if versions[canonicalize_name(one.name)] not in one.specifier]
 
 
 def _begins(version: str, bound: str) -> bool:

@@ -288,7 +288,7 @@ step_curves(stored["rows"], "1")
 #
 # Is the teacher at its best any better? Its lowest FID at any $w$ and $N$ is 4.6, at $w = 0.5$ with 64 steps; four deterministic steps at that $w$ have 5.1, 1.10 [1.00, 1.20] times as much.
 #
-# (The intervals of the FIDs are wide because three trainings are few, and because each is scored with noise of its own, which moves the FIDs of all rows alike. The second table compares rows training by training. And an FID of few pictures is too large, for real ones as well: 500 of MNIST's test digits have 3.0, all of them 0.4. What is added is about the same for every row, so the ratios are nearer to 1 than those of many pictures would be: with 2.6 taken from both, the 1.10 above is 1.25.) For comparison, Salimans and Ho report on CIFAR-10 an FID of 2.57 with 8 steps, 3.00 with 4, 4.51 with 2 and 9.12 with 1; Meng et al. need 4 to 16 steps on pixels and 1 to 4 on latents.
+# (The intervals of the FIDs are wide because three trainings are few, and because each is scored with noise of its own, which moves the FIDs of all rows alike. The second table compares rows training by training. And an FID of few pictures is too large, for real ones as well: 500 of MNIST's test digits have 3.0, all of them 0.8. What is added is about the same for every row, so the ratios are nearer to 1 than those of many pictures would be: with these 2.2 taken from both, the 1.10 above is 1.19.) For comparison, Salimans and Ho report on CIFAR-10 an FID of 2.57 with 8 steps, 3.00 with 4, 4.51 with 2 and 9.12 with 1; Meng et al. need 4 to 16 steps on pixels and 1 to 4 on latents.
 #
 # ## 8 · The other sampler
 #

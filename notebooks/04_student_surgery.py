@@ -73,7 +73,7 @@ assert parameter_count(teacher) == 859_520_964
 diagrams.unet_diagram(teacher, title="The UNet of Stable Diffusion v1.4, from input to output")
 
 # %% [markdown]
-# *Figure: the modules of SD v1.4's UNet from input (left) to output (right); lower means a coarser resolution, 64, 32, 16 and 8 positions a side. Under each stage, its parameters; on the arrows, how many skips a stage on the way up takes in, one for each of its R. The innermost level has no attention but in the middle block. Most parameters sit deep, where channels are many and positions few.*
+# *Figure: the modules of SD v1.4's UNet from input (left) to output (right); lower means a coarser resolution, 64, 32, 16 and 8 positions a side. Under each stage, its parameters; on the arrows, how many skips a stage on the way up takes in, one for each of its R: what arrives at the level (at the top from the first convolution, which is not drawn, else from the D above) and what its two pairs put out; a D's own output counts with the level below. The innermost level has no attention but in the middle block. Most parameters sit deep, where channels are many and positions few.*
 #
 # **Think.** The stages at full resolution hold 3% of the parameters. Do they also take 3% of the work? (Section 4 counts.)
 

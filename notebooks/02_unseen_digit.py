@@ -26,11 +26,11 @@
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
-# | `smoke` | a few steps, to see that everything runs | 31 s |
-# | `cpu` | trains two classifiers, then students A, B and C, side by side | 90 s |
+# | `smoke` | a few steps, to see that everything runs | 36 s |
+# | `cpu` | trains two classifiers, then students A, B and C, side by side | 96 s |
 # | `gpu` | the full budget, 3,000 steps of batch 64 (7 to 26 minutes of one core a student, without a GPU) | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-26 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebook 01: $x_t$, $v$-prediction, guidance, DDIM.
 #

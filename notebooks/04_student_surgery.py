@@ -24,11 +24,11 @@
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
-# | `smoke` | everything, with few pictures in section 6 | 14 s |
+# | `smoke` | everything, with few pictures in section 6 | 13 s |
 # | `cpu` | everything | 17 s |
 # | `gpu` | the same | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-26 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebook 02: $\mathcal L_\mathrm{feat}$, teacher init.
 #

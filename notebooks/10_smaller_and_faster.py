@@ -22,8 +22,8 @@
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
-# | `smoke` | everything, three steps of training | 15 s |
-# | `cpu` | everything, one halving trained live for 60 steps; the tables and the finished networks come from files | 18 s |
+# | `smoke` | everything, three steps of training | 16 s |
+# | `cpu` | everything, one halving trained live for 60 steps; the tables and the finished networks come from files | 19 s |
 # | `gpu` | the same, 2,000 steps | not measured |
 #
 # Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-26 (measured by `rcedu times`, which runs everything again).

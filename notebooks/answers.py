@@ -22,9 +22,13 @@
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
-# | `smoke` | a few pictures and steps, to see that everything runs | not measured |
-# | `cpu` | what the text tells | not measured |
+# | `smoke` | a few pictures and steps, to see that everything runs | 29 s |
+# | `cpu` | what the text tells | 3.8 min |
 # | `gpu` | the same with more pictures | not measured |
+#
+# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-26 (measured by `rcedu times`, which runs everything again).
+#
+# Times: `cpu` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-26 (measured by `rcedu times`, which runs everything again).
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.

@@ -124,7 +124,7 @@ for pair in feature_pairs(student.unet, teacher.unet):
 #
 # For *reading* digits the naive way is enough, and that is worth seeing before it fails for drawing them. Take the same $\mathcal D$, without one 3, and teach a fresh classifier what the judge answers to it: not which digit it is, but how much of each, its logits $z_J$ softened by a temperature $\tau$ (Hinton, Vinyals and Dean 2015, [arXiv:1503.02531](https://arxiv.org/abs/1503.02531), who left out the 3 as well),
 #
-# $$\mathcal L_\mathrm{soft} = \mathbb E_{x_0 \in \mathcal D}\;\tau^2\,\mathrm{KL}\bigl(\mathrm{softmax}(z_J/\tau)\,\big\|\,\mathrm{softmax}(z/\tau)\bigr),$$
+# $$\mathcal L_\mathrm{soft} = \mathbb E_{x_0 \in \mathcal D}\;\tau^2\,\mathrm{KL}\bigl(\mathrm{softmax}(z_J/\tau)\,\|\,\mathrm{softmax}(z/\tau)\bigr),$$
 #
 # with $z$ the fresh classifier's.
 #

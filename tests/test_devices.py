@@ -135,7 +135,7 @@ def test_edits(small_model, text_model, digits, domain):
             lambda model: image_to_image(model, images, c, w=1.0, steps=2, strength=0.5),
             lambda model: complete(model, images, known, c, w=1.0, steps=2),
         ):
-            assert alike(edit(there), edit(model))
+            assert torch.equal(edit(there), edit(model)) if domain == "digits" else alike(edit(there), edit(model))
 
 
 def test_parts_that_are_shared_serve_models_on_both_devices(text_model):

@@ -23,8 +23,8 @@ def test_at_high_temperature_it_is_the_distance_of_logits():
     z, v = (torch.randn(1, 10, generator=seeded(i)) for i in (0, 1))
     z, v = ((x - x.mean()).double() for x in (z, v))
     z.requires_grad_(True)
-    soft_target_loss(z, v, 1e4).backward()
-    assert torch.allclose(z.grad, (z.detach() - v) / 10, atol=1e-4)
+    soft_target_loss(z, v, 1e6).backward()
+    assert torch.allclose(z.grad, (z.detach() - v) / 10, atol=1e-5)
 
 
 def test_at_temperature_1_it_is_cross_entropy_less_entropy():
@@ -35,12 +35,12 @@ def test_at_temperature_1_it_is_cross_entropy_less_entropy():
     assert float(soft_target_loss(z, v, 1.0)) == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.995])
 def test_a_raised_logit_is_read_in_its_share(share):
     logits = torch.randn(200, 10, generator=seeded(0))
     logits[:, 3] -= 20
     logits[:, 3] += raise_to(share, logits, 3)
-    assert int((logits.argmax(dim=1) == 3).sum()) == pytest.approx(200 * share, abs=share == 1.0)
+    assert int((logits.argmax(dim=1) == 3).sum()) == 200 * share
 
 
 def test_no_picture_of_the_digit_teaches(monkeypatch):

@@ -271,13 +271,9 @@ for N in ("8", "4", "2", "1"):
     lines.append(f"| deterministic, {N} step{'s' * (N != '1')} | {' | '.join(cells)} |")
 display(Markdown("\n".join(lines)))
 
-from rcedu.data import mnist
 from rcedu.metrics import mean_interval
 
-real, labels = mnist(train=False)
-shuffled = [torch.randperm(len(real), generator=torch.Generator().manual_seed(i)) for i in range(5)]
-fifty_each = [torch.cat([order[labels[order] == digit][:50] for digit in range(10)]) for order in shuffled]
-floor = mean_interval([digits.fid(real[rows]) for rows in fifty_each])
+floor, (real, _) = mean_interval([digits.fid(digits.real(500, seed=i)) for i in range(5)]), digits.pictures(train=False)
 print(f"real test digits: 500 of them, five draws: FID {format_interval(floor, scale=1)}; all 10,000: {digits.fid(real):.1f}")
 step_curves(stored["rows"], "1")
 

@@ -329,6 +329,15 @@ def test_the_noise_of_a_sampler_is_not_that_of_x_T(small_model, sampler):
             assert abs(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1]) < 0.1
 
 
+def test_real_digits_in_another_order_are_as_asked():
+    digits = DigitsWithout3()
+    plain, first, again, second = (digits.real(60, seed=seed) for seed in (None, 0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, second) and not torch.equal(first, plain)
+    for images in (plain, first, second):
+        assert len(images.flatten(1).unique(dim=0)) == 60
+        assert digits.marks(images)["unseen"] == digits.marks(images)["seen"] == [30, 30]
+
+
 def test_what_ships_draws_nearly_the_same(tmp_path):
     domain = TinyDigits()
     rungs = {rung.stage.name: rung.student for rung in climb(RUN, tmp_path / "run")}

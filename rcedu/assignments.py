@@ -18,7 +18,7 @@ import nbformat
 
 from rcedu.colab import Release, release
 from rcedu.data import data_folder
-from rcedu.files import UsageError, atomic_folder, read_json
+from rcedu.files import UsageError, atomic_folder, folder_to_replace, read_json
 
 NOBODY = "your-name"  # who owns the repository in pyproject.toml until somebody says so
 
@@ -37,13 +37,10 @@ def build(out: Path, paths: list[Path] | None = None) -> list[str]:
     out    is made anew, whole or not at all: what was in student/ and autograder/ is gone
     paths  sources; default all
 
-    UsageError without Otter, which only teachers need, and for an `out` that holds anything but student/ and autograder/.
+    UsageError without Otter, which only teachers need, and for an `out` that holds anything that this did not write.
     Nothing is written when one of the sources is faulty.
     """
-    there = [out.name] if out.is_file() else [path.name for path in out.glob("*")]
-    foreign = sorted(set(there) - {"student", "autograder"})
-    if foreign:
-        raise UsageError(f"{out} is made anew, and {foreign[0]} would be gone; choose an empty folder, or one made before")
+    folder_to_replace(out)
     try:
         from otter.assign import main as assign
     except ImportError as error:

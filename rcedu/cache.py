@@ -13,7 +13,7 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from rcedu.files import UsageError, load_tensors, read_json, save_tensors, sha256, write_json
+from rcedu.files import UsageError, folder_to_fill, load_tensors, read_json, save_tensors, sha256, write_json
 from rcedu.ranks import place_among_ranks
 
 MANIFEST = "manifest.json"
@@ -59,7 +59,7 @@ def draw(
 
     On several ranks (torchrun, accelerate launch) each draws one shard of each round. Killed half-way, the same call goes on
     where it stopped, on as many ranks as there now are. UsageError when the folder holds another
-    teacher's, schedule's, steps', w's, seed's or conditions' samples.
+    teacher's, schedule's, steps', w's, seed's or conditions' samples, or files that are not of a cache.
     """
     folder, c = Path(folder), teacher.conditions.check(c)
     made_from = origin(teacher, steps=steps, w=w, seed=seed)
@@ -72,7 +72,11 @@ def draw(
             if found[key] != manifest[key]:
                 raise UsageError(f"{folder} holds samples of other {key}; choose another folder or delete it")
         manifest = found
-    parts, ranks = c.split(shard_size), place_among_ranks()
+    ranks = place_among_ranks()
+    if ranks.is_main_process:
+        folder_to_fill(folder, MANIFEST)
+        write_json(folder / MANIFEST, manifest | {"sha256": _digest(manifest)})  # first: from now on the folder is ours
+    parts = c.split(shard_size)
     teacher.to(ranks.device)
     for first in watch(range(len(manifest["shards"]), len(parts), ranks.num_processes)):
         index, digest = first + ranks.process_index, None

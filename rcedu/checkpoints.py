@@ -7,7 +7,7 @@ import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
-from rcedu.files import UsageError, load_tensors, save_tensors
+from rcedu.files import UsageError, file_to_write, load_tensors, save_tensors
 
 KEEP = 2  # the newest and the one before it
 
@@ -39,7 +39,7 @@ def save_checkpoint(
     scale = {} if scaler is None else {"scaler": scaler.state_dict()}
     save_tensors(path, tensors, {"step": step, "config": config} | scale)
     for old in checkpoints(folder)[:-KEEP]:
-        old.unlink()
+        file_to_write(old).unlink()  # another's file of such a name is refused, not deleted
     return path
 
 

@@ -20,9 +20,9 @@ from tqdm.auto import tqdm
 from rcedu import few_step_commands, notebook_commands, pipeline_commands, speed_commands, text_commands
 from rcedu.conditions import labels_without
 from rcedu.data import data_folder, mnist, runs_folder
-from rcedu.files import UsageError, at_least, check_seeds, read_json
+from rcedu.files import UsageError, at_least, check_seeds, file_to_write, folder_to_replace, read_json
 from rcedu.metrics import FeatureFID, asked_digit_accuracy
-from rcedu.provenance import command_line, write_result
+from rcedu.provenance import command_line, result_file, write_result
 from rcedu.ranks import place_among_ranks
 from rcedu.recipes import CacheRun, ClassifierRun, Shipped, TeacherRun, draw_cache, preset, train_classifier, train_teacher
 from rcedu.report import format_interval, mark, markdown, markdown_table, paired_differences, plain_table, summarize
@@ -35,15 +35,17 @@ def _digits() -> Path:
 
 def classifier(run: ClassifierRun = ClassifierRun(), out: Path | None = None) -> None:  # noqa: B008 (frozen)
     """Train the classifier that judges. Writes data/digits/classifier.safetensors; resumes a killed run."""
+    path = file_to_write(out or _digits() / "classifier.safetensors")
     judge = train_classifier(run, runs_folder() / "classifier")
     images, labels = mnist(train=False)
     print(f"test accuracy {asked_digit_accuracy(judge, images, labels)}")
-    judge.save(out or _digits() / "classifier.safetensors")
+    judge.save(path)
 
 
 def teacher(run: TeacherRun = TeacherRun(), out: Path | None = None) -> None:  # noqa: B008
     """Train the digits' teacher. Writes data/digits/teacher; resumes a killed run."""
-    train_teacher(run, runs_folder() / "teacher").save(out or _digits() / "teacher")
+    folder = folder_to_replace(out or _digits() / "teacher")
+    train_teacher(run, runs_folder() / "teacher").save(folder)
 
 
 def cache(run: CacheRun = CacheRun(), out: Path | None = None) -> None:  # noqa: B008
@@ -54,8 +56,8 @@ def cache(run: CacheRun = CacheRun(), out: Path | None = None) -> None:  # noqa:
 
 def strokes(run: StrokesRun = StrokesRun(), out: Path | None = None) -> None:  # noqa: B008
     """Teach the digits' teacher thin strokes and thick ones. Writes data/digits/strokes.safetensors; resumes a killed run."""
-    model = train_strokes(run, Shipped().teacher, runs_folder() / "strokes")
-    save_strokes(model, out or _digits() / "strokes.safetensors")
+    path = file_to_write(out or _digits() / "strokes.safetensors")
+    save_strokes(train_strokes(run, Shipped().teacher, runs_folder() / "strokes"), path)
 
 
 def judge(out: Path | None = None) -> None:
@@ -64,7 +66,7 @@ def judge(out: Path | None = None) -> None:
     Args:
         out: write here, not to runs/judge.json; data/digits/results/teacher.json are the marks that ship.
     """
-    shipped = Shipped()
+    path, shipped = result_file(out or runs_folder() / "judge.json"), Shipped()
     classifier, samples = shipped.judge, shipped.cache  # first, so that a damaged file is found before any work
     train_images, _ = mnist(train=True)
     test_images, test_labels = mnist(train=False)
@@ -76,7 +78,7 @@ def judge(out: Path | None = None) -> None:
         "teacher: digit-FID against MNIST train": fid(samples.images()),
         "MNIST test: digit-FID against MNIST train": fid(test_images),
     }
-    write_result(out or runs_folder() / "judge.json", command_line("judge"), result)
+    write_result(path, command_line("judge"), result)
     for name, value in result.items():
         print(f"{name}: {value}")
 
@@ -111,12 +113,12 @@ def unseen(
     changes = {"digit": digit} | ({} if steps is None else {"steps": steps})
     runs = over_seeds(arms, seeds, lambda name, seed: budget(arms[name], preset(), seed=seed, **changes))
     folder = runs_folder() / f"unseen-{table}-{preset()}-digit-{digit}"
+    path = result_file(out or folder / "table.json")  # not what ships: another digit or preset must not overwrite it unasked
     results = run_all(runs, folder, jobs=jobs)
     rows = {name: summarize(of) for name, of in by_row(results).items()}
     command = command_line("unseen", table, seeds=seeds, digit=digit, steps=steps, only=only)
     kept = ("run", "unseen", "seen", "read_as", "fid", "seconds")
     per_seed = {name: {key: result[key] for key in kept} for name, result in results.items()}
-    path = out or folder / "table.json"  # not what ships: another digit or preset must not overwrite it unasked
     write_result(path, command, {"digit": digit, "rows": rows, "runs": per_seed})
     print(plain_table(markdown_table(rows, digit)))
 
@@ -145,10 +147,11 @@ def recognition(
     changes = {"digit": digit, "steps": STEPS[preset()] if steps is None else steps}
     runs = over_seeds(ROWS, seeds, lambda name, seed: replace(ROWS[name], seed=seed, **changes))
     folder = runs_folder() / f"recognition-{preset()}-digit-{digit}"
+    path = result_file(out or folder / "table.json")
     results = run_all(run_one, runs, folder, jobs=jobs)
     rows = {name: summarize(of) for name, of in by_row(results).items()}
     command = command_line("recognition", seeds=seeds, digit=digit, steps=steps)
-    write_result(out or folder / "table.json", command, {"digit": digit, "rows": rows, "runs": results})
+    write_result(path, command, {"digit": digit, "rows": rows, "runs": results})
     print(plain_table(as_markdown(rows, digit)))
 
 
@@ -212,6 +215,7 @@ def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | N
     from rcedu.unseen_digit import StudentRun, visible_rows
 
     at_least(1, each=each, pairs=pairs)
+    path = result_file(out or runs_folder() / "conditioning.json")
     shipped, labels = Shipped(), labels_without(digit)
     rows = visible_rows(shipped.cache, shipped.judge, StudentRun(digit=digit))
     x0, c = shipped.cache.x0(rows), shipped.cache.c[rows]
@@ -227,9 +231,7 @@ def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | N
         "contests": [contest._asdict() for contest in contests],
         "torn": torn,
     }
-    write_result(
-        out or runs_folder() / "conditioning.json", command_line("conditioning", digit=digit, each=each, pairs=pairs), result
-    )
+    write_result(path, command_line("conditioning", digit=digit, each=each, pairs=pairs), result)
     print(f"neither source nor condition reaches 90% from t = {torn[0]} to {torn[1]}" if torn else "one of them always wins")
     print(found.in_words(shipped.teacher.T))
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import tyro
 
 from rcedu.data import runs_folder
-from rcedu.files import UsageError, at_least, check_seeds
-from rcedu.provenance import beside, command_line, write_result
+from rcedu.files import UsageError, at_least, check_seeds, file_to_write
+from rcedu.provenance import beside, command_line, result_file, write_result
 from rcedu.recipes import preset
 from rcedu.report import editing_table, few_steps_table, plain_table
 from rcedu.side_by_side import over_seeds, run_missing, taken_over
@@ -15,9 +15,15 @@ from rcedu.side_by_side import over_seeds, run_missing, taken_over
 def _first(runs: dict, also: Path | None, ship: Path | None = None) -> tuple:
     """The run whose networks ship and whose pictures are kept: (name, run, whether it is here).
 
-    UsageError if --ship asks for networks of a run that was taken over from `also` and so was not trained here.
+    UsageError if --ship asks for networks of a run that was taken over from `also` and so was not trained here, or a folder
+    that has
+    other files of such names.
     """
     name, run = next(iter(runs.items()))
+    if ship is not None and ship.exists() and not ship.is_dir():
+        raise UsageError(f"{ship} is a file; name a folder")
+    for path in () if ship is None else ship.glob("*.safetensors"):
+        file_to_write(path)
     here = not also or name not in taken_over(runs, also)
     if ship is not None and not here:
         raise UsageError(f"the networks of {name} are not here but where {also} was made; ship them there")
@@ -60,6 +66,7 @@ def few_steps(
         raise UsageError(f"unknown sampler {unknown[0]!r}; choose from {', '.join(SAMPLERS)}")
     samplers = tuple(dict.fromkeys(samplers or ())) or None
     folder = runs_folder() / "few-steps"
+    path = result_file(out or folder / f"{domain}.json")
     changes = {"allowed": allowed} | ({"samplers": samplers} if samplers else {})
     runs = over_seeds([domain], seeds, lambda name, seed: budget(name, preset(), seed=seed, **changes))
     name, run, here = _first(runs, also, ship)
@@ -71,7 +78,7 @@ def few_steps(
     if ship is not None:
         ship_networks(run, folder / name, ship, command=command)
     drawn = examples(run, folder / name) if here else None
-    write_result(out or folder / f"{domain}.json", command, table, pictures=drawn, seed=run.seed)
+    write_result(path, command, table, pictures=drawn, seed=run.seed)
     print(plain_table(few_steps_table(rows, f"{DOMAINS[domain].w:g}")))
     print("\n".join(stopped))
 
@@ -103,6 +110,7 @@ def editing(
     from rcedu.few_step_training import ship as ship_networks
 
     check_seeds(seeds)
+    path = result_file(out or runs_folder() / "editing" / f"{domain}.json")
     runs = over_seeds([domain], seeds, lambda name, seed: edit_tables.editing_budget(name, preset(), seed))
     name, run, here = _first(runs, also, ship)
     results, taken = run_missing(edit_tables.run_one, runs, runs_folder() / "editing", jobs=jobs, also=also)
@@ -111,7 +119,6 @@ def editing(
     networks = runs_folder() / "few-steps" / name
     if ship is not None:
         ship_networks(run.few_steps, networks, ship, run.few_steps.samplers, steps=(4,), command=command)
-    path = out or runs_folder() / "editing" / f"{domain}.json"
     seed = run.few_steps.seed
     if here:
         told = {"command": command, "seed": seed}
@@ -155,6 +162,7 @@ def small_and_fast(
     check_seeds(seeds)
     at_least(2, rounds=rounds)  # an interval needs two
     folder = runs_folder() / "small-and-fast"
+    path = result_file(out or folder / f"{domain}.json")
     runs = both.small_and_fast_runs(domain, preset(), seeds)
     _, first, here = _first(runs, also, ship)
     grid = halvings(first.first, first.last)
@@ -176,7 +184,7 @@ def small_and_fast(
         if run.seed == first.seed
         for way, images in examples(run, folder / name, twice=(4,), only=pictured or None).items()
     }
-    write_result(out or folder / f"{domain}.json", command, table, pictures=drawn or None, seed=first.seed)
+    write_result(path, command, table, pictures=drawn or None, seed=first.seed)
     print(plain_table(both.small_and_fast_table(rows, cost, first.student)))
 
 

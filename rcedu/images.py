@@ -1,9 +1,12 @@
 """Pictures in a folder: drawn a batch at a time, kept, and marked. The papers' protocol is 30,000 COCO captions, 512 to 256."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchmetrics.image.fid import FrechetInceptionDistance
@@ -12,12 +15,13 @@ from torchvision.transforms.v2.functional import pil_to_tensor, resize
 from tqdm.auto import tqdm
 
 from rcedu.cache import derived_seed
-from rcedu.files import UsageError, atomic_path, read_json, write_json
+from rcedu.files import UsageError, atomic_path, folder_to_fill, read_json, write_json
 from rcedu.metrics import clip_score
 from rcedu.models import DiffusionModel
 from rcedu.ranks import place_among_ranks
 
 LIST = "prompts.json"
+MADE_FROM = "rcedu"  # a PNG's own text: SHA-256 of all that decided it
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 
 
@@ -40,13 +44,16 @@ def generate_images(
     batch_size  pictures at a time
 
     Pictures that are there are kept: a killed call goes on where it stopped; on several ranks each draws its share.
-    UsageError when the folder holds the pictures of other settings.
+    UsageError when the folder holds the pictures of other settings, or other files and no pictures of ours.
     """
     folder, ranks = Path(folder), place_among_ranks()
     wanted = {"model": model.fingerprint(), "w": w, "steps": steps, "size": size, "seed": seed, "batch_size": batch_size}
     wanted["prompts"] = list(texts)
+    folder_to_fill(folder, LIST)
     if (folder / LIST).exists():
         found = read_json(folder / LIST)
+        if not isinstance(found, dict) or "model" not in found:
+            raise UsageError(f"{folder / LIST} is not of rcedu generate; choose another folder")
         differs = [key for key in wanted if found.get(key) != wanted[key]]
         if differs:
             raise UsageError(f"{folder} holds pictures of another {differs[0]}; choose another folder, or delete it")
@@ -55,6 +62,12 @@ def generate_images(
     ranks.wait_for_everyone()
     model.to(ranks.device)
     paths = [folder / f"{i:06d}.png" for i in range(len(texts))]
+    made_from = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+    foreign = [path for path in paths if path.exists() and _read_image(path).info.get(MADE_FROM) != made_from]
+    if foreign:
+        raise UsageError(f"{foreign[0]} was not drawn with these settings; choose another folder, or move it away")
+    told = PngInfo()
+    told.add_text(MADE_FROM, made_from)
     starts = range(ranks.process_index * batch_size, len(texts), ranks.num_processes * batch_size)
     for start in tqdm(starts, desc="pictures", unit="batch", disable=not ranks.is_main_process):
         here = slice(start, min(start + batch_size, len(texts)))
@@ -66,7 +79,7 @@ def generate_images(
             images = resize(images, [size, size], antialias=True)
         for image, path in zip(images, paths[here], strict=True):
             with atomic_path(path) as temporary:
-                Image.fromarray(image.permute(1, 2, 0).numpy()).save(temporary, format="PNG")
+                Image.fromarray(image.permute(1, 2, 0).numpy()).save(temporary, format="PNG", pnginfo=told)
     ranks.wait_for_everyone()
     return len(paths)
 
@@ -86,11 +99,17 @@ def read_images(folder: Path) -> tuple[Tensor, list[str]]:
     return torch.stack([_read(path) for path in paths]), texts
 
 
-def _read(path: Path) -> Tensor:
+def _read_image(path: Path) -> Image.Image:
     try:
-        return pil_to_tensor(Image.open(path).convert("RGB"))
+        with Image.open(path) as image:
+            image.load()
+            return image
     except OSError as error:
         raise UsageError(f"{path} is damaged ({str(error).splitlines()[0]}); delete it and draw it again") from error
+
+
+def _read(path: Path) -> Tensor:
+    return pil_to_tensor(_read_image(path).convert("RGB"))
 
 
 class _Folder(Dataset):

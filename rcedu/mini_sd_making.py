@@ -8,7 +8,7 @@ from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer
 from rcedu.captioned_digits import IMAGE_SIZE
 from rcedu.codecs import Autoencoder
 from rcedu.conditions import PromptEncoder
-from rcedu.files import atomic_folder
+from rcedu.files import atomic_folder, file_to_write, folder_to_replace
 from rcedu.mini_sd import MiniSD, all_marks
 from rcedu.mini_sd_anatomy import write_mini_tokenizer
 from rcedu.mini_sd_training import (
@@ -28,7 +28,14 @@ from rcedu.recipes import preset
 
 
 def make(parts: tuple[str, ...], out: Path, runs: Path) -> None:
-    """Train and write the named PARTS in turn into the folder `out`; checkpoints go to `runs`. Each needs those before it."""
+    """Train and write the named PARTS in turn into the folder `out`; checkpoints go to `runs`. Each needs those before it.
+
+    UsageError before any work where something that is not ours stands in the place of what is written.
+    """
+    for name in ("pipeline", "clip"):
+        folder_to_replace(out / name)
+    file_to_write(out / "judge.safetensors")
+    file_to_write(out / "results" / "marks.json")
     for part in parts:
         PARTS[part](Path(out), Path(runs))
         place_among_ranks().wait_for_everyone()
@@ -43,7 +50,8 @@ def _make_autoencoder(out: Path, runs: Path) -> None:
 def _make_clip(out: Path, runs: Path) -> None:
     tokenizer, folder = out / "pipeline" / "tokenizer", out / "clip"
     if place_among_ranks().is_main_process:
-        write_mini_tokenizer(tokenizer)
+        with atomic_folder(tokenizer) as temporary:
+            write_mini_tokenizer(temporary)
     place_among_ranks().wait_for_everyone()
     clip = train_clip(ClipRun(), tokenizer, runs / "clip")
     if not place_among_ranks().is_main_process:

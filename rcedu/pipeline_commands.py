@@ -9,8 +9,8 @@ import tyro
 from tqdm.auto import tqdm
 
 from rcedu.data import data_folder, runs_folder
-from rcedu.files import UsageError, at_least, sha256
-from rcedu.provenance import command_line, write_result
+from rcedu.files import UsageError, at_least, folder_to_fill, folder_to_replace, sha256
+from rcedu.provenance import command_line, result_file, write_result
 from rcedu.ranks import place_among_ranks
 from rcedu.schedules import CHOICES, MEASURED, measured_file, schedule
 from rcedu.students import BLOCK_STUDENTS, CHANNEL_STUDENTS
@@ -70,6 +70,7 @@ def draw(
         shard_size: pictures a file.
         out: default data/mini-sd/cache for mini-sd's own prompts; must be given otherwise.
     """
+    from rcedu.cache import MANIFEST
     from rcedu.cache import draw as draw_cache
     from rcedu.pools import read_prompts_from
     from rcedu.text_data import cache_prompts
@@ -78,11 +79,11 @@ def draw(
         raise UsageError("say where to keep the samples: --out FOLDER")
     at_least(1, count=count, batch_size=batch_size, shard_size=shard_size)
     _check_sampling(w, steps)
+    folder = folder_to_fill(out or data_folder() / "mini-sd" / "cache", MANIFEST)
     texts = cache_prompts() if prompts is None else read_prompts_from(prompts, column)["text"][:count]
     model = open_model(teacher)
     w = _guidance(model) if w is None else w
     c = model.conditions.tokenize(texts[:count])
-    folder = out or data_folder() / "mini-sd" / "cache"
     first = place_among_ranks().is_main_process
     bar = functools.partial(tqdm, desc="shards", disable=not first)
     kept = draw_cache(model, c, folder, w=w, steps=steps, seed=seed, shard_size=shard_size, batch_size=batch_size, watch=bar)
@@ -155,6 +156,7 @@ def distil(
 
     if teacher != MINI_SD and (samples is None or pool is None):
         raise UsageError("another teacher needs its own --samples and --pool")
+    folder = folder_to_replace(out or runs_folder() / f"distil-{run.student}")
     measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)
     model = open_model(teacher)
     p = schedule(run.p, run.p_parameter, T=model.T, path=measured)
@@ -175,7 +177,6 @@ def distil(
         "measured": sha256(measured) if run.p in MEASURED else None,
     }
     step = distillation_step(model, trainee, cache, rows, strangers, p, null_probability=run.null_probability, task=run.task)
-    folder = out or runs_folder() / f"distil-{run.student}"
     fit_to_the_end(
         step, trainee, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=20, decay=run.decay,
         ema_decay=run.ema_decay, accumulate=run.accumulate, mixed_precision=run.mixed_precision,
@@ -221,12 +222,12 @@ def generate(
         batch_size: pictures at a time.
         out: the folder; default runs/images.
     """
-    from rcedu.images import generate_images
+    from rcedu.images import LIST, generate_images
     from rcedu.pools import read_prompts_from
 
     at_least(1, count=count, batch_size=batch_size, size=size)
     _check_sampling(w, steps)
-    folder = out or runs_folder() / "images"
+    folder = folder_to_fill(out or runs_folder() / "images", LIST)
     texts = read_prompts_from(prompts, column)["text"][:count]
     drawn_by = open_model(model)
     w = _guidance(drawn_by) if w is None else w
@@ -248,11 +249,12 @@ def score(images: Path, real: Path | None = None, clip: str | None = None, out: 
 
     if clip is not None and real is None:
         raise UsageError("--clip goes with --real; without it mini-SD's own CLIP marks the pictures")
+    path = result_file(out or images / "marks.json")
     pictures, texts = read_images(images)
     if len(pictures) < 2:
         raise UsageError(f"FID compares two pictures or more; {images} has {len(pictures)}")
     marks = MiniSD().marks(pictures, texts) if real is None else marks_by_inception(pictures, texts, real, clip)
-    write_result(out or images / "marks.json", command_line("score", images=images, real=real, clip=clip), marks)
+    write_result(path, command_line("score", images=images, real=real, clip=clip), marks)
     for name, value in marks.items():
         print(f"{name}: {value}")
 

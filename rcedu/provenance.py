@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rcedu.files import save_tensors, write_json
+from rcedu.files import file_to_write, save_tensors, write_json
 from rcedu.recipes import preset
 
 
@@ -54,10 +54,21 @@ def write_result(
     """Write a result as JSON with its provenance, and what was drawn beside it.
 
     pictures  go to <path's stem>-pictures.safetensors.gz, with the command and the `seed` that drew them
+
+    UsageError where a file is there that is not ours (`rcedu.files.file_to_write`).
     """
+    file_to_write(path)
     if pictures is not None:
         save_tensors(beside(path, "-pictures.safetensors.gz"), pictures, {"command": command, "seed": seed})
     write_json(path, {"provenance": provenance(command), **result})
+
+
+def result_file(path: Path) -> Path:
+    """The same path, when a result, and what is drawn beside it, may be written there: UsageError before any work."""
+    file_to_write(path)
+    for ending in ("-pictures.safetensors.gz", "-frames.safetensors.gz"):
+        file_to_write(beside(path, ending))
+    return path
 
 
 def beside(path: Path, ending: str) -> Path:

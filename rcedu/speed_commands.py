@@ -7,7 +7,7 @@ from tqdm.auto import tqdm
 
 from rcedu.data import data_folder, mnist, runs_folder
 from rcedu.files import UsageError, at_least, read_json
-from rcedu.provenance import command_line, write_result
+from rcedu.provenance import command_line, result_file, write_result
 from rcedu.recipes import Shipped
 from rcedu.report import plain_table
 
@@ -28,10 +28,10 @@ def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None
         raise UsageError(f"unknown size {size!r}; choose from {', '.join(benchmark.TASKS)}")
     at_least(2, rounds=rounds)  # an interval needs two
     at_least(1, batch_size=batch_size)
+    path = result_file(out or runs_folder() / f"bench-{size}.json")
     make_task = benchmark.TASKS[size] if batch_size is None else partial(benchmark.TASKS[size], batch_size)
     found = {"steps": benchmark.against_the_usual_way(make_task, rounds, watch=partial(tqdm, desc="races"))}
     command = command_line("bench", size=size, rounds=rounds, batch_size=batch_size)
-    path = out or runs_folder() / f"bench-{size}.json"
     write_result(path, command, found)  # the races took longest: whatever fails below, they are kept
     if size == "sd-v1.4":
         found["gpu"] = benchmark.gpu_figures(make_task())
@@ -57,11 +57,12 @@ def latency(rounds: int = 10, out: Path | None = None) -> None:
     from rcedu.latency import few_step_latencies, sampling_table
 
     at_least(2, rounds=rounds)  # an interval needs two
+    path = result_file(out or runs_folder() / "latency.json")
     found = {
         f"{domain}, {count} at once": few_step_latencies(domain, count, rounds)
         for domain, count in tqdm([(domain, count) for domain in ("digits", "mini-sd") for count in (1, 50)])
     }
-    write_result(out or runs_folder() / "latency.json", command_line("latency", rounds=rounds), found)
+    write_result(path, command_line("latency", rounds=rounds), found)
     for name, parts in found.items():
         for part, rows in parts.items():
             print(f"{name}, {part}\n{plain_table(sampling_table(rows))}\n")

@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 
 from rcedu.data import data_folder, runs_folder
 from rcedu.files import UsageError, at_least, check_seeds
-from rcedu.provenance import command_line, write_result
+from rcedu.provenance import command_line, result_file, write_result
 from rcedu.ranks import place_among_ranks
 from rcedu.recipes import preset
 from rcedu.report import apart_table, marks_table, plain_table, summarize_apart, summarize_marks
@@ -65,6 +65,7 @@ def students(
     changes = {"steps": steps} if steps is not None else {}
     runs = over_seeds(rows, seeds, lambda name, seed: budget(rows[name], preset(), seed=seed, **changes))
     shipped, folder = MiniSD(), runs_folder() / "students"
+    path = result_file(out or folder / f"{table}.json")
     for each in sorted({pictures_each(run.absent, run.samples) for run in runs.values()}):
         data(shipped, each, watch=functools.partial(tqdm, desc="drawing pictures"))  # before the runs, which would all draw it
     done = run_all({run_name(run): run for run in runs.values()}, folder, jobs=jobs)
@@ -75,7 +76,7 @@ def students(
     teacher = {name: summarize([result]) for name, result in score_teacher(runs.values()).items()}
     drawn = examples({name: first for name, (first, *_) in by_row(runs).items()}, folder) if apart else None
     write_result(
-        out or folder / f"{table}.json",
+        path,
         command_line("students", table, seeds=seeds, steps=steps, only=only),
         {"teacher": teacher, "rows": summary, "runs": results},
         pictures=drawn,
@@ -98,6 +99,7 @@ def text_conditioning(absent: str = "three", pairs: int = 500, every: int = 25, 
     from rcedu.text_data import cache_prompts, check_words, data_rows
 
     check_words(absent)
+    path = result_file(out or runs_folder() / "text-conditioning.json")
     shipped = MiniSD()
     teacher, cache, rows = shipped.teacher, shipped.cache, data_rows(cache_prompts(), absent)
     x0, c = cache.x0(rows), cache.c[rows]
@@ -112,7 +114,7 @@ def text_conditioning(absent: str = "three", pairs: int = 500, every: int = 25, 
     found = measure(teacher.to(place_among_ranks().device), x0, c, sentences, times, each=1, pairs=pairs, watch=tqdm)
     result = {"absent": absent, "pairs": pairs, **found.as_result()}
     command = command_line("text-conditioning", absent=absent, pairs=pairs, every=every)
-    write_result(out or runs_folder() / "text-conditioning.json", command, result)
+    write_result(path, command, result)
     print(found.in_words(teacher.T))
 
 

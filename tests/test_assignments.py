@@ -17,7 +17,7 @@ pytest.importorskip("otter", reason='assignments are made by Otter: pip install 
 from rcedu.assignments import build, sources
 from rcedu.checks import CheckFailed
 from rcedu.checks.variants import variant
-from rcedu.files import UsageError
+from rcedu.files import UsageError, atomic_folder
 
 MODULES = {  # whose checks, and whose wrong answers
     "1_noise_and_guidance": "noise",
@@ -196,15 +196,16 @@ def test_otter_takes_off_what_a_wrong_answer_costs(built, tmp_path, monkeypatch)
 def test_a_folder_of_somebody_elses_is_not_emptied(tmp_path):
     """What the command made before is made anew; anything else is refused before any work."""
     one = [next(iter(SOURCES.values()))]
-    (tmp_path / "course" / "student").mkdir(parents=True)
-    (tmp_path / "course" / "student" / "old.ipynb").touch()
+    with atomic_folder(tmp_path / "course") as whole:
+        (whole / "student").mkdir()
+        (whole / "student" / "old.ipynb").touch()
     build(tmp_path / "course", one)
     assert [path.name for path in (tmp_path / "course" / "student").iterdir()] == [f"{one[0].stem}.ipynb"]
     (tmp_path / "course" / "thesis.tex").touch()
     for out in (tmp_path, tmp_path / "course", tmp_path / "course" / "thesis.tex"):
-        with pytest.raises(UsageError, match=r"is made anew, and (course|thesis\.tex) would be gone; choose an empty folder"):
+        with pytest.raises(UsageError, match=r"holds (course/)?thesis\.tex, which is not|thesis\.tex is a file"):
             build(out, one)
-    assert (tmp_path / "course" / "thesis.tex").exists() and len(list((tmp_path / "course").iterdir())) == 3
+    assert (tmp_path / "course" / "thesis.tex").exists() and len(list((tmp_path / "course").iterdir())) == 4
 
 
 def test_checks_print_and_say_it_shortly(capsys):

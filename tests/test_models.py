@@ -16,7 +16,7 @@ from small import max_error, seeded, small_digit_model, small_text_model
 
 from rcedu.data import to_pixels
 from rcedu.few_step_training import load_student
-from rcedu.files import UsageError
+from rcedu.files import MANIFEST, UsageError
 from rcedu.models import DiffusionModel, PixelShuffle, load_network, save_network, with_unet
 from rcedu.students import remove_blocks
 
@@ -214,7 +214,7 @@ def test_a_network_is_written_whole_or_not_at_all(small_model, tmp_path, monkeyp
     """The disk is full at the end: the older one stays, and nothing else is there."""
     save_network(small_model.unet, tmp_path / "unet")
     before = {path.name: path.read_bytes() for path in (tmp_path / "unet").iterdir()}
-    assert before.keys() == {"config.json", "diffusion_pytorch_model.safetensors"}
+    assert before.keys() == {"config.json", "diffusion_pytorch_model.safetensors", MANIFEST}
 
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")

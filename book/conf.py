@@ -13,7 +13,7 @@ from pathlib import Path
 from docutils.nodes import SkipNode
 
 from rcedu.colab import without_badge
-from rcedu.formulas import mathml
+from rcedu.course.formulas import mathml
 
 project = "rcedu"
 html_title = "rcedu · diffusion distillation"

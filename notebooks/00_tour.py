@@ -57,7 +57,7 @@ from importlib.metadata import version
 
 import torch
 
-from rcedu.recipes import Shipped, preset
+from rcedu.experiments.digits import Shipped, preset
 
 print(f"Python {platform.python_version()}, preset: {preset()}")
 for package in ("torch", "torchvision", "diffusers", "transformers", "accelerate", "torchmetrics", "ipywidgets"):
@@ -69,8 +69,8 @@ print("GPU:", torch.cuda.get_device_name(0) if torch.cuda.is_available() else "n
 # checked by SHA-256, and so is that the samples are this teacher's: what is damaged is refused with one line that says what to do.
 
 # %%
-from rcedu import plots
-from rcedu.data import mnist
+from rcedu.figures import plots
+from rcedu.data.mnist import mnist
 
 images, labels = mnist(train=False)  # (10000, 1, 28, 28) uint8, (10000,)
 shipped = Shipped()
@@ -140,7 +140,7 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # %%
 import inspect
 
-from rcedu.random_conditioning import p_exponential
+from rcedu.equations.random_conditioning import p_exponential
 
 print(inspect.getsource(p_exponential))
 

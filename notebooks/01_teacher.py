@@ -50,10 +50,10 @@ if "google.colab" in sys.modules:
 import torch
 from tqdm.auto import tqdm
 
-from rcedu import plots
-from rcedu.data import mnist, to_pixels
-from rcedu.metrics import FeatureFID, asked_digit_accuracy
-from rcedu.recipes import Shipped, TeacherRun, preset, train_teacher
+from rcedu.figures import plots
+from rcedu.data.mnist import mnist, to_pixels
+from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy
+from rcedu.experiments.digits import Shipped, TeacherRun, preset, train_teacher
 
 shipped = Shipped()
 teacher, judge = shipped.teacher, shipped.judge
@@ -84,14 +84,14 @@ times = torch.tensor([0, 100, 250, 400, 500, 600, 700, 800, 900, 999])
 strip = torch.stack([alpha[t] * pixels + sigma[t] * noise for t in times], dim=1).float()  # x_t: (4, 10, 1, 28, 28)
 
 # %%
-from rcedu.noise import alpha_sigma, q_sample
+from rcedu.equations.noise import alpha_sigma, q_sample
 
 alpha_t, sigma_t = alpha_sigma(teacher.scheduler, times, ndim=5)  # (10, 1, 1, 1, 1)
 ours = q_sample(pixels, noise, alpha_t=alpha_t, sigma_t=sigma_t).transpose(0, 1)  # (4, 10, 1, 28, 28)
 assert (ours - strip).abs().max() < 1e-6
 
 # %%
-from rcedu.data import to_uint8
+from rcedu.data.mnist import to_uint8
 
 plots.forward_strip(to_uint8(strip / 2), times.tolist(), alpha, sigma)  # halved, so that noise beyond the grey scale still shows
 
@@ -121,7 +121,7 @@ print(tuple(pixels.shape), "->", tuple(x0.shape))
 # From $\varepsilon$ instead, we have to divide: $x_0 = (x_t - \sigma_t\,\varepsilon)/\alpha_t$.
 
 # %%
-from rcedu.noise import eps_from_v, v_from, x0_from_eps, x0_from_v
+from rcedu.equations.noise import eps_from_v, v_from, x0_from_eps, x0_from_v
 
 at_600 = {"alpha_t": alpha[600], "sigma_t": sigma[600]}
 x0, eps = pixels.double(), noise.double()
@@ -166,8 +166,8 @@ plots.lines(
 # In training the label is replaced by the *null* condition with probability 0.1. That makes one network two: conditional and unconditional. Section 5 needs both.
 
 # %%
-from rcedu.models import digit_model
-from rcedu.random_conditioning import drop_condition
+from rcedu.models.diffusion import digit_model
+from rcedu.equations.random_conditioning import drop_condition
 
 torch.manual_seed(0)
 model = digit_model()  # untrained
@@ -181,7 +181,7 @@ x_t = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
 loss = ((v_from(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t) - model(x_t, t, c)) ** 2).mean()
 
 # %%
-from rcedu.recipes import diffusion_loss
+from rcedu.experiments.digits import diffusion_loss
 
 assert torch.allclose(loss, diffusion_loss(model, model.scheduler, x0, t, eps, c))
 print(f"loss of an untrained network: {loss:.2f}; v has unit scale, so this is about its variance")
@@ -217,7 +217,7 @@ plots.digit_grid(both, row_labels=[f"{run.steps} steps", "teacher, 4,000"], col_
 # One number for all $t$ hides a lot. On the test set, against $t$, in two spaces (with $x_t$ fixed, $x_0$ is off by $\sigma_t$ times what $v$ is off by):
 
 # %%
-from rcedu.losses import distance_weight
+from rcedu.equations.losses import distance_weight
 
 times = torch.tensor([10, 50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 950, 990])
 in_v, in_x0 = [], []
@@ -253,7 +253,7 @@ plots.lines(times.tolist(), {"in $v$": in_v, "in $x_0$": in_x0}, xlabel="timeste
 # $w = 0$ is no guidance. **One convention:** throughout, $w = \texttt{guidance\_scale} - 1$, where `guidance_scale` is what diffusers calls it.
 
 # %%
-from rcedu.guidance import cfg
+from rcedu.equations.guidance import cfg
 
 t, w = torch.full((10,), 700), 1.0
 x_t = teacher.noise(10, seed=1)
@@ -352,7 +352,7 @@ with torch.no_grad():
         x_t = alpha_next * x0_hat + sigma_next * eps_hat
 
 # %%
-from rcedu.sampling import time_grid
+from rcedu.equations.sampling import time_grid
 
 assert grid[:-1] == time_grid(N, T)
 assert (x_t - teacher.sample_x0(teacher.noise(10, seed=6), asked, w=1.0, steps=N)).abs().max() < 1e-4
@@ -394,8 +394,8 @@ plots.digit_grid(torch.stack(by_steps), row_labels=row_labels, col_labels=[str(d
 # %%
 from IPython.display import Markdown, display
 
-from rcedu.files import read_json
-from rcedu.report import format_interval
+from rcedu.system.files import read_json
+from rcedu.evaluation.records import format_interval
 
 marks = read_json(shipped.folder / "results" / "teacher.json")
 source = marks["provenance"]

@@ -53,10 +53,10 @@ if "google.colab" in sys.modules:
 import torch
 from IPython.display import Markdown, display
 
-from rcedu import plots
-from rcedu.data import runs_folder
-from rcedu.recipes import Shipped, preset
-from rcedu.unseen_digit import ARM_LABELS, ARMS, DEMO_FOLDER, budget, visible_rows
+from rcedu.figures import plots
+from rcedu.data.mnist import runs_folder
+from rcedu.experiments.digits import Shipped, preset
+from rcedu.experiments.unseen_digit import ARM_LABELS, ARMS, DEMO_FOLDER, budget, visible_rows
 
 DIGIT = ARMS["A"].digit  # 3, the digit the student never sees; for another: rcedu unseen --digit 5
 shipped = Shipped()
@@ -107,8 +107,8 @@ plots.digit_grid(cache.images()[worst][None], col_labels=[f"asked {cache.c[i]}" 
 # teacher's weights inherits its knowledge of 3s with them, and the experiment would be over before it began (section 8).
 
 # %%
-from rcedu.students import feature_pairs, parameter_count
-from rcedu.unseen_digit import make_student
+from rcedu.models.surgery import feature_pairs, parameter_count
+from rcedu.experiments.unseen_digit import make_student
 
 student = make_student(teacher, ARMS["A"])
 share = parameter_count(student.unet) / parameter_count(teacher.unet)
@@ -131,8 +131,8 @@ for pair in feature_pairs(student.unet, teacher.unet):
 # Does it read a 3, which it has never seen? Asked of MNIST's test set, briefly trained here, and then for three seeds of 1,500 steps (`RCEDU_PRESET=gpu rcedu recognition`):
 
 # %%
-from rcedu.files import read_json
-from rcedu.recognition import STEPS, RecognitionRun, as_markdown, score, summarize, train
+from rcedu.system.files import read_json
+from rcedu.experiments.recognition import STEPS, RecognitionRun, as_markdown, score, summarize, train
 
 length = min(STEPS[preset()], 200)
 readers = {
@@ -157,11 +157,11 @@ display(Markdown(as_markdown(compared, DIGIT)))
 #
 # ($\|\cdot\|^2$ is a mean over pixels and channels here; the sum over layers is not divided by their number.) Note what is *not* there:
 # no real image, and no target noise. The teacher's answer is the target. (The paper can add a third loss, $\mathcal L_\mathrm{task} = \mathbb E\,\|\varepsilon - \varepsilon_{\mathcal S}\|^2$, the usual one of training,
-# over those samples whose condition was not swapped; it is `rcedu.losses.task_loss`, and our students do without.)
+# over those samples whose condition was not swapped; it is `rcedu.equations.losses.task_loss`, and our students do without.)
 
 # %%
-from rcedu.losses import capture
-from rcedu.noise import alpha_sigma, q_sample
+from rcedu.equations.losses import capture
+from rcedu.equations.noise import alpha_sigma, q_sample
 
 B = 64
 g = torch.Generator().manual_seed(0)
@@ -183,7 +183,7 @@ L_feat = sum(((f_T[p.teacher] - f_S[p.student]) ** 2).mean() for p in pairs)
 print(f"an untrained student: L_out = {L_out:.3f}, L_feat = {L_feat:.3f}")
 
 # %%
-from rcedu.losses import feature_kd, output_kd
+from rcedu.equations.losses import feature_kd, output_kd
 
 assert torch.equal(L_out, output_kd(out_S, out_T))
 assert torch.equal(L_feat, feature_kd([f_S[p.student] for p in pairs], [f_T[p.teacher] for p in pairs]))
@@ -195,7 +195,7 @@ assert torch.equal(L_feat, feature_kd([f_S[p.student] for p in pairs], [f_T[p.te
 # condition decides what is drawn. Section 8 shows what that costs on this schedule.
 
 # %%
-from rcedu.losses import distance_weight
+from rcedu.equations.losses import distance_weight
 
 eps_T, eps_S = (sigma_t * x_t + alpha_t * v for v in (out_T, out_S))
 weight = distance_weight("v_prediction", "epsilon", alpha_t=alpha_t, sigma_t=sigma_t)  # alpha_t^2
@@ -226,7 +226,7 @@ strangers = pool[torch.randint(len(pool), (B,), generator=g)]
 c_hat = torch.where(swap, strangers, c)
 
 # %%
-from rcedu.random_conditioning import p_exponential, randomize
+from rcedu.equations.random_conditioning import p_exponential, randomize
 
 ours, replaced = randomize(c, t, pool, lambda t: p_exponential(t, T), torch.Generator().manual_seed(1))
 assert torch.equal(ours, c_hat) and torch.equal(replaced, swap)
@@ -245,7 +245,7 @@ plots.swap_panel(noisy, c[order], c_hat[order], replaced[order], t=t[order])
 # helped, the other that $p(t)$ is raised at both ends. The code contains two-ended variants, commented out. Notebook 03 measures them all.
 
 # %%
-from rcedu.schedules import schedule
+from rcedu.training.swap_schedules import schedule
 
 plots.p_curves({name: schedule(name, T=T) for name in ("exponential", "two-sided", "sigmoid", "quadratic", "constant")}, T)
 
@@ -255,7 +255,7 @@ plots.p_curves({name: schedule(name, T=T) for name in ("exponential", "two-sided
 # One thing more: with probability 0.1, *after* the swap and independently of it, $\hat c$ becomes the null condition, so that the student can be guided.
 
 # %%
-from rcedu.random_conditioning import drop_condition
+from rcedu.equations.random_conditioning import drop_condition
 
 g = torch.Generator().manual_seed(2)
 dropped = torch.where(torch.rand(B, generator=g) < 0.1, teacher.conditions.null, c_hat)
@@ -290,7 +290,7 @@ assert torch.equal(dropped, drop_condition(c_hat, teacher.conditions.null, 0.1, 
 # They share the seed: the same starting weights, the same noise. Each trains in a process of its own.
 
 # %%
-from rcedu.unseen_digit import run_all
+from rcedu.experiments.unseen_digit import run_all
 
 folder = runs_folder() / DEMO_FOLDER[preset()]
 runs = {name: budget(arm, preset()) for name, arm in ARMS.items()}
@@ -308,7 +308,7 @@ plots.loss_curves({ARM_LABELS[name]: result["losses"]["out"] for name, result in
 # Same noise $x_T$, same request, four networks.
 
 # %%
-from rcedu.models import DiffusionModel
+from rcedu.models.diffusion import DiffusionModel
 
 networks = {"teacher": teacher} | {ARM_LABELS[name]: DiffusionModel.load(folder / name / "student") for name in ARMS}
 asked = torch.tensor([DIGIT] * 6 + [digit for digit in range(10) if digit != DIGIT])
@@ -324,7 +324,7 @@ figure
 # the judge reads as another digit; a digit without one may still be ugly, as long as the judge can read it. With the `cpu` budget A mostly draws other digits where a 3 was asked for, and B draws 3s, though it never saw one; how all do on the other digits is counted below.*
 
 # %%
-from rcedu.metrics import proportion
+from rcedu.evaluation.scores import proportion
 
 bars = {
     ARM_LABELS[name]: [(f"asked for {DIGIT}", proportion(*r["unseen"])), ("asked for others", proportion(*r["seen"]))]
@@ -344,8 +344,8 @@ plots.confusion_bars({ARM_LABELS[name]: result["read_as"] for name, result in re
 # *Figure: what the judge reads when a 3 was asked for, one panel a student.*
 
 # %%
-from rcedu.report import markdown_table
-from rcedu.unseen_digit import write_results
+from rcedu.evaluation.records import markdown_table
+from rcedu.experiments.unseen_digit import write_results
 
 table = write_results(folder / "results.json", results, f"RCEDU_PRESET={preset()} rcedu demo")
 display(Markdown(markdown_table({ARM_LABELS[name]: row for name, row in table.items()}, DIGIT)))

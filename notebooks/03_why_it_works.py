@@ -53,9 +53,9 @@ import torch
 from IPython.display import Image, Markdown, display
 from tqdm.auto import tqdm
 
-from rcedu import panels, plots
-from rcedu.data import mnist, to_pixels
-from rcedu.recipes import Shipped, preset
+from rcedu.figures import panels, plots
+from rcedu.data.mnist import mnist, to_pixels
+from rcedu.experiments.digits import Shipped, preset
 
 shipped = Shipped()
 teacher, judge, cache = shipped.teacher, shipped.judge, shipped.cache
@@ -71,7 +71,7 @@ print(f"preset: {preset()}")
 # In between the two pull at one another.
 
 # %%
-from rcedu.conditioning import noised
+from rcedu.experiments.conditioning import noised
 
 source, asked = 7, 8  # a real 7, denoised as an 8
 index = int((labels == source).nonzero()[0])
@@ -101,7 +101,7 @@ plots.digit_grid(
 # One example is an anecdote. So: many real digits, each under a stranger's condition, (with guidance $w = 1$, as in sampling), and the judge's probability of the digit that was in the picture and of the one that was asked for.
 
 # %%
-from rcedu.conditioning import torn_band, who_wins
+from rcedu.experiments.conditioning import torn_band, who_wins
 
 ladder = list(range(99, T, 100)) if preset() == "smoke" else list(range(99, T, 50))
 contests = who_wins(teacher, judge, images[:pairs], labels[:pairs], ladder, watch=tqdm)
@@ -130,7 +130,7 @@ plots.lines(
 # The same to hold in your hand: every picture below was computed beforehand, so that the slider answers at once.
 
 # %%
-from rcedu.conditioning import denoising_frames
+from rcedu.experiments.conditioning import denoising_frames
 
 sources = [7, 2] if preset() == "smoke" else list(range(10))
 picked = torch.tensor([int((labels == digit).nonzero()[0]) for digit in sources])
@@ -138,7 +138,7 @@ times = [199, 699, 999] if preset() == "smoke" else [99, 199, 299, 399, 499, 549
 frames = denoising_frames(teacher, judge, images[picked], labels[picked], times, watch=tqdm)
 
 # %%
-from rcedu.widgets import DenoisingExplorer
+from rcedu.figures.explorers import DenoisingExplorer
 
 explorer = DenoisingExplorer(frames)
 explorer.box
@@ -164,7 +164,7 @@ panel.figure
 # %%
 from torch.distributions import Categorical, MixtureSameFamily, Normal
 
-from rcedu.noise import alpha_sigma
+from rcedu.equations.noise import alpha_sigma
 
 alpha, sigma = (x.flatten() for x in alpha_sigma(teacher.scheduler, torch.arange(T), dtype=torch.float64))  # (T,) each
 
@@ -231,7 +231,7 @@ display(Image(movie, format="png"))
 # On the line both sides can be computed, because the best prediction follows from the slope of the log-density (Tweedie's formula): $\hat x_0 = (x_t + \sigma_t^2\,\nabla \log p(x_t \mid c))/\alpha_t$:
 
 # %%
-from rcedu.random_conditioning import kl_from_sensitivity
+from rcedu.equations.random_conditioning import kl_from_sensitivity
 
 def ideal_x0(density: MixtureSameFamily, t: int) -> torch.Tensor:
     """The mean of x_0 given x_t, at every x, for data whose noised density is this one."""
@@ -258,9 +258,9 @@ assert error.max() < 1e-3  # trapezoids
 # the distances in the three spaces differ by factors only, $\|\Delta\varepsilon\|^2 = \alpha_t^2\|\Delta v\|^2$ (notebook 02) and, from $x_0 = \alpha_t x_t - \sigma_t v$, $\|\Delta x_0\|^2 = \sigma_t^2\|\Delta v\|^2$; so one measurement gives three curves. No guidance here.
 
 # %%
-from rcedu.conditioning import sensitivity, strangers
-from rcedu.losses import distance_weight
-from rcedu.metrics import mean_interval
+from rcedu.experiments.conditioning import sensitivity, strangers
+from rcedu.equations.losses import distance_weight
+from rcedu.evaluation.scores import mean_interval
 
 points = [0, *range(49, T, 50)]
 x0, c = teacher.codec.encode(to_pixels(images[:pairs])), labels[:pairs]
@@ -313,10 +313,10 @@ print(f"theory: {theory:.4f}; the teacher at t = {points[-1]}: {measured.value:.
 # `rcedu conditioning` measures both on pictures the teacher drew (nothing of the held-out 3 enters); here is the same in small, beside what ships. The identity wants pictures from the unguided model and a perfect one; ours were drawn with $w = 1$ by a trained network, so the KL is an approximation.
 
 # %%
-from rcedu.conditioning import measure
-from rcedu.conditions import labels_without
-from rcedu.schedules import measured_file, schedule
-from rcedu.unseen_digit import ARMS, visible_rows
+from rcedu.experiments.conditioning import measure
+from rcedu.models.conditions import labels_without
+from rcedu.training.swap_schedules import measured_file, schedule
+from rcedu.experiments.unseen_digit import ARMS, visible_rows
 
 visible = visible_rows(cache, judge, ARMS["A"])  # nine digits, no 3
 small = measure(teacher, cache.x0(visible), cache.c[visible], labels_without(3), points, each=1 if preset() == "smoke" else 2, watch=tqdm)
@@ -332,7 +332,7 @@ for name in shipped_p:
 # And $\tfrac12 e^{-\mathrm{KL}}$ is known to be a lower bound of the overlap (Bretagnolle & Huber, 1979).
 
 # %%
-from rcedu.conditioning import pairwise_overlap, train_noise_aware
+from rcedu.experiments.conditioning import pairwise_overlap, train_noise_aware
 
 steps = {"smoke": 3, "cpu": 400, "gpu": 4000}[preset()]
 witness = train_noise_aware(teacher, train_images, train_labels, steps=steps, progress="noise-aware classifier")
@@ -363,15 +363,15 @@ plots.p_curves({name: schedule(name, T=T, path=measured_file("digits")) for name
 # of *training* with the nearest schedule that we did train (section 5). The distance to it, the mean of $|\Delta p|$ over $t$, is given, so that you know how far to trust it.
 
 # %%
-from rcedu.data import data_folder
-from rcedu.files import read_json
+from rcedu.data.mnist import data_folder
+from rcedu.system.files import read_json
 
 table = read_json(data_folder() / "digits" / "results" / "unseen-schedules.json")
 trained = panels.outcomes(table)
 batch = panels.example_batch(teacher, cache)  # twelve noisy samples
 
 # %%
-from rcedu.widgets import ScheduleLaboratory
+from rcedu.figures.explorers import ScheduleLaboratory
 
 laboratory = ScheduleLaboratory(batch, trained)
 laboratory.box
@@ -394,7 +394,7 @@ panel.figure
 # Notebook 02's student B, trained with every family at equal budget: 700 steps of batch 32, three seeds each, no picture of a 3 anywhere. "none" is arm A. "constant, p = 0.2" swaps as often as the exponential with $\lambda = 5$, but at any $t$: it isolates *where* from *how often*.
 
 # %%
-from rcedu.report import markdown_table
+from rcedu.evaluation.records import markdown_table
 
 origin = table["provenance"]
 made_by = f"*`{origin['command']}`, {origin['machine']}, torch {origin['torch']}, {origin['date']}; mean over 3 seeds [95% interval]*"
@@ -404,7 +404,7 @@ display(Markdown(markdown_table(table["rows"], 3) + "\n\n" + made_by))
 # All schedules ran on the same three seeds, so they can be compared seed by seed: what a seed does to both cancels in the difference. Against the authors' default:
 
 # %%
-from rcedu.report import paired_differences
+from rcedu.evaluation.records import paired_differences
 
 columns = {"asked 3, points": ("unseen", 100), "other digits, points": ("seen", 100), "digit-FID": ("fid", 1)}
 against = paired_differences(table, "exponential, λ = 5")

@@ -51,10 +51,10 @@ if "google.colab" in sys.modules:
 import torch
 from IPython.display import Markdown, display
 
-from rcedu import diagrams, plots
-from rcedu.recipes import Shipped, preset
-from rcedu.stable_diffusion import unet
-from rcedu.students import parameter_count
+from rcedu.figures import diagrams, plots
+from rcedu.experiments.digits import Shipped, preset
+from rcedu.models.anatomies import unet
+from rcedu.models.surgery import parameter_count
 
 teacher = unet("SD v1.4")
 print(f"preset: {preset()}; SD v1.4's UNet: {parameter_count(teacher):,} parameters, on the {teacher.device} device")
@@ -87,7 +87,7 @@ diagrams.unet_diagram(teacher, title="The UNet of Stable Diffusion v1.4, from in
 # - **Tiny**: also the innermost level, down and up.
 
 # %%
-from rcedu.students import remove_blocks
+from rcedu.models.surgery import remove_blocks
 
 students = {f"B-{size.title()}": remove_blocks(teacher, size) for size in ("base", "small", "tiny")}
 for name, student in students.items():
@@ -120,7 +120,7 @@ diagrams.unet_diagram(teacher, students["B-Tiny"], title="SD v1.4 → B-Tiny")
 # The other way keeps every block and makes each one thinner: C-Base, C-Small, C-Tiny and C-Micro multiply every width by 0.8, 0.7, 0.6 and 0.5. The cost of a layer falls with the *square* of that, because both its inputs and its outputs get fewer; only the products inside attention fall linearly.
 
 # %%
-from rcedu.students import CHANNEL_STUDENTS, narrow_channels
+from rcedu.models.surgery import CHANNEL_STUDENTS, narrow_channels
 
 students |= {name: narrow_channels(teacher, name) for name in CHANNEL_STUDENTS}
 for name, factor in CHANNEL_STUDENTS.items():
@@ -140,7 +140,7 @@ diagrams.unet_diagram(teacher, students["C-Micro"], title="SD v1.4 → C-Micro")
 # attention, $QK^\top$ and the weighted sum of $V$, come on top, and at 64x64 positions they are not small. (MACs are for one picture and one evaluation of the network; guidance takes two a step.)
 
 # %%
-from rcedu.anatomy import macs
+from rcedu.models.cost import macs
 
 costs = {name: (parameter_count(network), macs(network)) for name, network in {"SD v1.4": teacher, **students}.items()}
 rows = [f"| {name} | {count:,} | {m.layers:.1f} | {m.total:.1f} |" for name, (count, m) in costs.items()]
@@ -156,7 +156,7 @@ diagrams.cost_bars(costs)
 # Where the work is, by stage:
 
 # %%
-from rcedu.anatomy import stage_macs
+from rcedu.models.cost import stage_macs
 
 print("stage            parameters   MACs")
 for stage, m in stage_macs(teacher).items():
@@ -175,7 +175,7 @@ for stage, m in stage_macs(teacher).items():
 # where the innermost level is gone, stages are counted from the other end.
 
 # %%
-from rcedu.diagrams import kept_boxes
+from rcedu.figures.diagrams import kept_boxes
 
 tiny = students["B-Tiny"]
 inherited = [f"| `{mine}` | `{source}` |" for source, mine in kept_boxes(tiny, teacher).items() if mine.startswith("up_blocks")]
@@ -185,7 +185,7 @@ display(Markdown("| B-Tiny's (student) | takes its weights from the teacher's |\
 # And $\mathcal L_\mathrm{feat}$ compares at the ends of the stages, or for narrow students at the convolutions that change the resolution and at the last layers of the way down, of the middle and of the way up:
 
 # %%
-from rcedu.students import feature_pairs, feature_widths
+from rcedu.models.surgery import feature_pairs, feature_widths
 
 for name in ("B-Tiny", "C-Micro"):
     pairs = feature_pairs(students[name], teacher)
@@ -203,9 +203,9 @@ for name in ("B-Tiny", "C-Micro"):
 # (what it adds is left out; what it passes through stays), and see how much worse the prediction of $v$ gets.
 
 # %%
-from rcedu.data import mnist, to_pixels
-from rcedu.metrics import mean_interval
-from rcedu.noise import alpha_sigma, q_sample, v_from
+from rcedu.data.mnist import mnist, to_pixels
+from rcedu.evaluation.scores import mean_interval
+from rcedu.equations.noise import alpha_sigma, q_sample, v_from
 
 digits = Shipped().teacher
 images, labels = mnist(train=False)
@@ -224,7 +224,7 @@ def errors() -> torch.Tensor:
 
 
 # %%
-from rcedu.diagrams import boxes
+from rcedu.figures.diagrams import boxes
 
 
 def pass_through(block, inputs, output):

@@ -53,14 +53,14 @@ import torch
 from IPython.display import Markdown, display
 from tqdm.auto import tqdm
 
-from rcedu import plots
-from rcedu.data import data_folder, to_uint8
-from rcedu.files import read_json
-from rcedu.metrics import proportion
-from rcedu.mini_sd import GUIDANCE, MiniSD, held_out_prompts
-from rcedu.models import DiffusionModel
-from rcedu.recipes import preset
-from rcedu.report import format_interval
+from rcedu.figures import plots
+from rcedu.data.mnist import data_folder, to_uint8
+from rcedu.system.files import read_json
+from rcedu.evaluation.scores import proportion
+from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts
+from rcedu.models.diffusion import DiffusionModel
+from rcedu.experiments.digits import preset
+from rcedu.evaluation.records import format_interval
 
 TEACHER = data_folder() / "mini-sd" / "pipeline"  # or "CompVis/stable-diffusion-v1-4"; section 10 says what that takes
 SAMPLES = data_folder() / "mini-sd" / "cache"  # what this teacher drew: for another one, what `rcedu draw` wrote
@@ -94,8 +94,8 @@ for name, part in {"text encoder": teacher.conditions, "UNet": teacher.unet, "au
     print(f"{name:<13} {sum(p.numel() for p in part.parameters()):>11,} parameters")
 
 # %%
-from rcedu.captioned_digits import CaptionedDigits, prompt_rows, prompts
-from rcedu.data import mnist, to_pixels
+from rcedu.data.captioned_digits import CaptionedDigits, prompt_rows, prompts
+from rcedu.data.mnist import mnist, to_pixels
 
 data = CaptionedDigits(*mnist(train=False))
 real = data.draw(torch.arange(8), torch.Generator().manual_seed(0))
@@ -181,9 +181,9 @@ print(f"autoencoder: {marks['PSNR, dB']:.1f} dB; FID between two halves of the r
 # the `datasets` library maps it, so that any number of processes share the same pages. For mini-SD, $\mathcal D$ has 25 pictures each of 120 sentences, and $\mathcal C$ all 1,080.
 
 # %%
-from rcedu.cache import Cache
-from rcedu.pools import PromptPool
-from rcedu.text_data import cache_prompts, data_prompts
+from rcedu.data.cache import Cache
+from rcedu.data.pools import PromptPool
+from rcedu.experiments.text_data import cache_prompts, data_prompts
 
 pool = PromptPool(prompts(), teacher.conditions)
 strangers = pool[torch.tensor([0, 500, 1079])]  # (3, L): tokenized as they are drawn
@@ -212,11 +212,11 @@ plots.digit_grid(to_uint8(teacher.codec.decode(cache.x0(shown)))[None], size=0.8
 # It is notebook 02's: swap, drop, noise, ask the teacher, ask the student, compare outputs and features. Only the shapes have changed. (mini-SD predicts $v$, as Stable Diffusion v2 at 768 pixels does; v1.4 predicts $\varepsilon$. $\mathcal L_\mathrm{out}$ is measured in what the networks predict.) Here it is in full for one batch, and the package's step on the same draws:
 
 # %%
-from rcedu.distillation import DistilledStudent, distillation_step, make_student
-from rcedu.losses import capture, feature_kd, output_kd
-from rcedu.noise import alpha_sigma, q_sample
-from rcedu.random_conditioning import drop_condition, p_exponential, randomize
-from rcedu.training import Draw
+from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
+from rcedu.equations.losses import capture, feature_kd, output_kd
+from rcedu.equations.noise import alpha_sigma, q_sample
+from rcedu.equations.random_conditioning import drop_condition, p_exponential, randomize
+from rcedu.training.fit import Draw
 
 student = make_student(teacher, "base", teacher_init=True, seed=0)
 trainee = DistilledStudent(student, teacher)
@@ -250,8 +250,8 @@ print(f"L_out = {L_out.item():.3f}, L_feat = {L_feat.item():.3f}; swapped: {repl
 # BK-SDM's Base student, with the teacher's weights where blocks remain. `fit` does the rest, as in notebook 02. For the real model `rcedu distil` has flags for mixed precision, accumulation, gradient checkpointing and an 8-bit optimizer, and runs on as many GPUs as `accelerate launch` gives it.
 
 # %%
-from rcedu.students import parameter_count
-from rcedu.training import fit
+from rcedu.models.surgery import parameter_count
+from rcedu.training.fit import fit
 
 length, size = {"smoke": (3, 8), "cpu": (60, 32), "gpu": (2000, 32)}[preset()]
 student = make_student(teacher, "base", teacher_init=True, seed=0)  # afresh, should you run this cell twice
@@ -292,7 +292,7 @@ plots.digit_grid(torch.cat([halves[0], gap, halves[1]], dim=1), row_labels=rows,
 
 # %%
 stored = read_json(data_folder() / "mini-sd" / "results" / "table-1.json")
-from rcedu.report import marks_table
+from rcedu.evaluation.records import marks_table
 
 run = next(iter(stored["runs"].values()))["run"]
 print(f"{run['steps']} steps of batch {run['batch_size']}, {run['scored']} pictures a run; {stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
@@ -326,8 +326,8 @@ plots.interval_dots(
 # Size has three measures that need not agree: parameters (memory), MACs (arithmetic), and the time that a picture takes.
 
 # %%
-from rcedu.anatomy import macs
-from rcedu.students import BLOCK_STUDENTS, narrow_channels, remove_blocks
+from rcedu.models.cost import macs
+from rcedu.models.surgery import BLOCK_STUDENTS, narrow_channels, remove_blocks
 
 sizes, speed = (read_json(data_folder() / "mini-sd" / "results" / f"{name}.json") for name in ("sizes", "bench"))
 first = "mini-SD, the teacher"
@@ -372,7 +372,7 @@ plots.interval_dots(
 # The authors' public code loads one file a sample, keeps its prompts in a DataFrame, takes PyTorch's default AdamW (on a CPU: weight by weight), and reads its losses many times a step. `rcedu bench` runs such a loop and ours in turn, one step each, on the same draws (the losses agree, which tests both), and changes one habit at a time:
 
 # %%
-from rcedu.benchmark import steps_table
+from rcedu.experiments.benchmark import steps_table
 
 print(f"{speed['provenance']['command']}; {speed['provenance']['machine']}, {speed['provenance']['date']}")
 display(Markdown(steps_table(speed["steps"])))
@@ -400,8 +400,8 @@ display(Markdown(steps_table(speed["steps"])))
 # `accelerate launch --num_processes 8 -m rcedu draw ...` uses eight GPUs; so does each of the others but the last. Will it fit, and how long does it take? Both follow from the anatomy:
 
 # %%
-from rcedu.anatomy import activation_bytes, state_bytes, step_flops
-from rcedu.stable_diffusion import unet
+from rcedu.models.cost import activation_bytes, state_bytes, step_flops
+from rcedu.models.anatomies import unet
 
 sd = unet("SD v1.4")  # on the meta device: shapes, no numbers
 others = 123_060_480 + 83_653_863  # text encoder and autoencoder

@@ -50,13 +50,13 @@ if "google.colab" in sys.modules:
 import torch
 from IPython.display import Markdown, display
 
-from rcedu import plots
-from rcedu.captioned_digits import prompts
-from rcedu.data import data_folder, to_uint8
-from rcedu.files import load_tensors, read_json
-from rcedu.mini_sd import GUIDANCE, MiniSD
-from rcedu.recipes import preset
-from rcedu.report import apart_table, format_interval, marks_table, paired_differences, plain_table
+from rcedu.figures import plots
+from rcedu.data.captioned_digits import prompts
+from rcedu.data.mnist import data_folder, to_uint8
+from rcedu.system.files import load_tensors, read_json
+from rcedu.experiments.mini_sd import GUIDANCE, MiniSD
+from rcedu.experiments.digits import preset
+from rcedu.evaluation.records import apart_table, format_interval, marks_table, paired_differences, plain_table
 
 RESULTS = data_folder() / "mini-sd" / "results"
 smoke = preset() == "smoke"
@@ -72,7 +72,7 @@ print(f"preset: {preset()}")
 # The teacher knows them all; it is the student that must not have seen them.
 
 # %%
-from rcedu.text_data import cache_prompts, data_rows, pool_texts
+from rcedu.experiments.text_data import cache_prompts, data_rows, pool_texts
 
 texts = cache_prompts()  # the sentence of each of D's samples
 for words in ("three", "orange", "orange three"):
@@ -92,8 +92,8 @@ for words in ("three", "orange", "orange three"):
 # A swap pairs a noisy picture of some other digit with the word *three*, and the teacher is asked what it sees. Here is its answer: its prediction $\hat x_0 = \alpha_t x_t - \sigma_t \hat v$ (notebook 01), decoded. The noisy picture is the same in each pair of rows; only the sentence changes.
 
 # %%
-from rcedu.conditioning import noised
-from rcedu.noise import alpha_sigma, x0_from_v
+from rcedu.experiments.conditioning import noised
+from rcedu.equations.noise import alpha_sigma, x0_from_v
 
 source, stranger = "a white seven on a navy background", "a white three on a navy background"
 start = teacher.sample_x0(teacher.noise(1, seed=3), teacher.conditions.tokenize([source]), w=GUIDANCE)  # a seven, as in D
@@ -134,8 +134,8 @@ plots.digit_grid(
 # The paper does this with animals: 24 thousand texts about animals in the pool, then 20 million texts of all kinds besides. One training of ours is one command line, and one function:
 
 # %%
-from rcedu.text_students import train
-from rcedu.text_tables import CONCEPTS, budget
+from rcedu.experiments.text_students import train
+from rcedu.experiments.text_tables import CONCEPTS, budget
 
 for name, run in list(CONCEPTS.items())[:3]:
     pool = pool_texts(run.pool, run.absent)
@@ -231,7 +231,7 @@ for words in ("three", "orange", "orange three"):
 # The swap needs texts, not pictures of them, and texts can be made up. The paper replaces 20 million captions from LAION by 2.2 million sentences that a language model wrote, and gets *better* marks. A **writer**, here, is any function from a number to that many sentences:
 
 # %%
-from rcedu.prompt_writers import filter_prompts, grammar_writer, is_caption, with_nonsense, write_prompts
+from rcedu.data.prompt_writers import filter_prompts, grammar_writer, is_caption, with_nonsense, write_prompts
 
 writer = grammar_writer(seed=0)
 writer(3)
@@ -376,7 +376,7 @@ plots.interval_dots(list(stored["rows"]), as_columns(stored["rows"]), limits=per
 # Notebook 03 measured on digits when the condition decides, and made two $p(t)$ of it without a constant to choose: *overlap*, which swaps where two conditions leave pictures that cannot be told apart, and *indifference*, which swaps where the teacher's answer depends little on the condition. `rcedu text-conditioning` measures the same on mini-SD, with 500 pairs of sentences.
 
 # %%
-from rcedu.schedules import measured_file, schedule
+from rcedu.training.swap_schedules import measured_file, schedule
 
 plots.p_curves({name: schedule(name, T=T, path=measured_file("mini-sd")) for name in ("exponential", "constant", "indifference", "overlap")}, T)
 
@@ -399,7 +399,7 @@ plots.interval_dots(list(stored["rows"]), as_columns(stored["rows"]), limits=per
 #
 # ## 10 · May a narrower student inherit?
 #
-# Block students take the teacher's weights over, and table 1 showed what that is worth. Channel students cannot, says the paper: no layer has the teacher's shape. The obvious way was open all the same: of every layer the leading channels, that is a *slice* of its weights (`init_from_teacher` of `rcedu.students`; each half of a skip connection, and each half of the gated layer in a transformer block, has slices of its own).
+# Block students take the teacher's weights over, and table 1 showed what that is worth. Channel students cannot, says the paper: no layer has the teacher's shape. The obvious way was open all the same: of every layer the leading channels, that is a *slice* of its weights (`init_from_teacher` of `rcedu.models.surgery`; each half of a skip connection, and each half of the gated layer in a transformer block, has slices of its own).
 # On digits it helped. On mini-SD, notebook 05's table of sizes again, 300 steps, once from random weights and once from slices:
 
 # %%

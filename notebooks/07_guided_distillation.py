@@ -49,11 +49,11 @@ if "google.colab" in sys.modules:
 import torch
 from IPython.display import Markdown, display
 
-from rcedu import plots
-from rcedu.data import data_folder
-from rcedu.domains import Digits
-from rcedu.files import read_json
-from rcedu.recipes import preset
+from rcedu.figures import plots
+from rcedu.data.mnist import data_folder
+from rcedu.experiments.domains import Digits
+from rcedu.system.files import read_json
+from rcedu.experiments.digits import preset
 
 digits = Digits()  # the teacher, MNIST, and the classifier that reads
 teacher = digits.teacher
@@ -87,7 +87,7 @@ handle.remove()
 # and goes through one linear layer without bias, whose output is added to the sines and cosines of $t$, before their own first layer. The factor 1000 brings $w$ to the size of a timestep; it is diffusers' choice, and we take exactly its numbers, so that the student can be opened there (section 7).
 
 # %%
-from rcedu.guidance import w_embedding
+from rcedu.equations.guidance import w_embedding
 
 d, w = 256, torch.linspace(0, 4, 201)
 f = 10000 ** (-torch.arange(d // 2) / (d // 2 - 1))
@@ -101,7 +101,7 @@ plots.lines(w.tolist(), {f"$i = {i}$": embedding[:, i].tolist() for i in (84, 10
 # The linear layer (`cond_proj`) starts as **zeros**. So at first the student ignores $w$, and *is* the conditional teacher, to the last bit:
 
 # %%
-from rcedu.guided_distillation import guidance_student
+from rcedu.training.guided_steps import guidance_student
 
 student = guidance_student(teacher).eval()
 x_t, t = teacher.noise(10, seed=2), torch.linspace(0, T - 1, 10).long()
@@ -124,8 +124,8 @@ print(f"equal at w = 0, 1, 4; {extra:,} parameters more, all of them {float(stud
 # $\omega$ decides which $t$ count. Two choices of the paper: *SNR + 1*, $\omega = e^{\lambda_t} + 1 = 1/\sigma_t^2$, which makes the loss a plain mean square error of $v$; and *truncated SNR*, $\omega = \max(e^{\lambda_t}, 1)$, which is the larger of the errors of $x_0$ and of $\varepsilon$.
 
 # %%
-from rcedu.losses import distance_weight
-from rcedu.noise import alpha_sigma
+from rcedu.equations.losses import distance_weight
+from rcedu.equations.noise import alpha_sigma
 
 every = torch.arange(T)
 alpha_t, sigma_t = (x.flatten() for x in alpha_sigma(teacher.scheduler, every))
@@ -141,12 +141,12 @@ plots.lines(every[5:-5].tolist(), {name: x[5:-5].tolist() for name, x in weights
 #
 # What the student predicts is a choice of its own. This teacher predicts $v$, and so does its student. Of one that predicts $\varepsilon$, as Stable Diffusion does, the student had better predict $v$ all the same: at $t = T - 1$ an error of $\varepsilon$ is an error of $x_0$ that is $\sigma_t/\alpha_t$ times as large (14.6 for Stable Diffusion), and few steps do not forgive it.
 #
-# In code, a step of stage 1 is (from `rcedu.guided_distillation.guidance_step`; compare). A `Draw` holds the random numbers of a step, a function of the seed and the step's number:
+# In code, a step of stage 1 is (from `rcedu.training.guided_steps.guidance_step`; compare). A `Draw` holds the random numbers of a step, a function of the seed and the step's number:
 
 # %%
-from rcedu.guidance import cfg
-from rcedu.noise import q_sample
-from rcedu.training import Draw
+from rcedu.equations.guidance import cfg
+from rcedu.equations.noise import q_sample
+from rcedu.training.fit import Draw
 
 rows = torch.arange(len(digits.source))
 draw = Draw(seed=0, step=0, batch_size=16)
@@ -162,7 +162,7 @@ with torch.no_grad():
     loss = (v_S - v_T).square().mean()  # SNR + 1
 
 # %%
-from rcedu.guided_distillation import guidance_step
+from rcedu.training.guided_steps import guidance_step
 
 step = guidance_step(teacher, student, digits.source, rows, (0.0, 4.0))
 with torch.no_grad():
@@ -175,8 +175,8 @@ print(f"loss of the student that ignores w: {loss:.4f}")
 # ## 4 · Train it for a moment
 
 # %%
-from rcedu.few_step_training import train_stage
-from rcedu.few_steps import budget, stages
+from rcedu.experiments.few_step_training import train_stage
+from rcedu.experiments.few_steps import budget, stages
 
 length = {"smoke": 3, "cpu": 60, "gpu": 2000}[preset()]
 run = budget("digits", preset(), guidance_steps=length)
@@ -194,7 +194,7 @@ plots.loss_curves({r"$\mathcal{L}_1$": losses}, ylabel=r"$\mathcal{L}_1$")
 # It was trained as above, for 2,000 steps of batch 64, five to eight minutes of one core, and ships (`rcedu few-steps digits`) with its weights in 8 bits, 0.9 MB; what section 6 marks had 32. The same noise, the same $w$: two evaluations a step above, one below.
 
 # %%
-from rcedu.few_step_training import shipped_student
+from rcedu.experiments.few_step_training import shipped_student
 
 FEW = data_folder() / "digits" / "few-steps"
 student = shipped_student(teacher, FEW / "stage-1.safetensors")
@@ -214,7 +214,7 @@ plots.digit_grid(
 # Each training of the student (a seed each) is asked for 500 digits from the same noise as the teacher, at every $w$, with the same 64 DDIM steps. Each training has noise of its own, which moves both FIDs alike; so the last column compares them training by training. **Diversity** is how far the digits of one kind are spread in the judge's features (their variance), as a share of real digits'; garbled digits spread as well, so it may exceed 1. FID is over 500 digits, which makes it larger than one over 10,000. What 500 real test digits have shows where there is nothing left to gain.
 
 # %%
-from rcedu.report import format_interval, paired_ratio
+from rcedu.evaluation.records import format_interval, paired_ratio
 
 stored = read_json(data_folder() / "digits" / "results" / "few-steps.json")
 print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
@@ -247,7 +247,7 @@ plots.interval_dots(
 # **What it saves.** Half the evaluations. Half the time, too? From the condition to the picture, on one thread, in turn with the teacher:
 
 # %%
-from rcedu.latency import sampling_table
+from rcedu.experiments.latency import sampling_table
 
 speed = read_json(data_folder() / "digits" / "results" / "latency.json")
 print(f"{speed['provenance']['machine']}, {speed['provenance']['date']}\n{speed['provenance']['command']}")
@@ -267,7 +267,7 @@ from pathlib import Path
 
 from diffusers import StableDiffusionPipeline
 
-from rcedu.domains import CaptionedPictures
+from rcedu.experiments.domains import CaptionedPictures
 
 pictures = CaptionedPictures()
 run = budget("mini-sd", preset(), guidance_steps=3)
@@ -297,7 +297,7 @@ assert (unguided - ours).abs().max() > 0.05
 # ## Exercises
 #
 # 1. **Extrapolate.** Draw with $w = 6$, beyond what training has seen. The embedding has no notion of "more": what do you expect, and what happens?
-# 2. **A cheaper input.** Put $w$ itself, one number, in the place of the 256 sines: in `rcedu.models`, which calls `w_embedding`, fill all 256 with it. Train for as long, and compare the loss on the fixed batch of section 4.
+# 2. **A cheaper input.** Put $w$ itself, one number, in the place of the 256 sines: in `rcedu.models.diffusion`, which calls `w_embedding`, fill all 256 with it. Train for as long, and compare the loss on the fixed batch of section 4.
 # 3. **Weights.** Train once with SNR + 1 and once with the truncated SNR, and compare at 64 and at 4 steps: hand `guidance_step(..., space="truncated SNR")` to `rcedu.training.fit`, as `train_stage` does.
 #
 # ## Three questions

@@ -49,14 +49,14 @@ if "google.colab" in sys.modules:
 import torch
 from IPython.display import Markdown, display
 
-from rcedu import plots
-from rcedu.data import data_folder
-from rcedu.domains import Digits
-from rcedu.few_step_figures import jump_picture, nested_grids, quality_diversity, step_curves, two_steps_diagram
-from rcedu.few_step_training import folder_of, shipped_student, train_stage
-from rcedu.few_steps import budget, stages
-from rcedu.files import read_json
-from rcedu.recipes import preset
+from rcedu.figures import plots
+from rcedu.data.mnist import data_folder
+from rcedu.experiments.domains import Digits
+from rcedu.figures.few_step_figures import jump_picture, nested_grids, quality_diversity, step_curves, two_steps_diagram
+from rcedu.experiments.few_step_training import folder_of, shipped_student, train_stage
+from rcedu.experiments.few_steps import budget, stages
+from rcedu.system.files import read_json
+from rcedu.experiments.digits import preset
 
 digits = Digits()
 teacher = digits.teacher
@@ -94,7 +94,7 @@ plots.digit_grid(
 # So a student that is to reach in *one* step from $z_t$ the point $z_\mathrm{next}$, where its teacher arrives in two, must aim along the **chord**. Where does that line hit $s = 0$? There is $\tilde x$, what the student has to predict. ($z$ is what was $x_t$ so far; the papers on distillation write $z$. $\hat x_1$ and $\hat x_2$ are the two predictions of $x_0$ that the teacher makes on the way, at $t$ and at its stop.)
 
 # %%
-from rcedu.progressive import jumps
+from rcedu.equations.progressive import jumps
 
 N = 4
 jump = jumps(torch.tensor([2]), N, T)
@@ -125,9 +125,9 @@ two_steps_diagram(picture)
 # An average of two predictions, with a weight that only the schedule decides. At the last step ($\sigma_\mathrm{next} = 0$, $\rho_\mathrm{next} = \infty$) $k = 1$: the teacher's last word.
 
 # %%
-from rcedu.noise import alpha_sigma
-from rcedu.progressive import one_step_target, two_steps
-from rcedu.sampling import ddim_step
+from rcedu.equations.noise import alpha_sigma
+from rcedu.equations.progressive import one_step_target, two_steps
+from rcedu.equations.sampling import ddim_step
 
 all_jumps = jumps(torch.arange(N), N, T)
 z = teacher.noise(N, seed=5).double()
@@ -147,7 +147,7 @@ assert (x_tilde - ours).abs().max() < 1e-6
 # If the data are one Gaussian, $x_0 \sim \mathcal N(\mu, \varsigma^2)$, everything is known: the ideal network, $\hat x_0(x_t) = \mu + \frac{\alpha_t\varsigma^2}{\alpha_t^2\varsigma^2 + \sigma_t^2}(x_t - \alpha_t\mu)$; the picture at which infinitely many steps would arrive, $\mu + \varsigma\,(x_t - \alpha_t\mu)/\sqrt{\alpha_t^2\varsigma^2 + \sigma_t^2}$; and a student that has learned its target without an error, which is $\tilde x$ itself. So here one can halve without training, from 64 steps down to one, and see what halving alone does:
 
 # %%
-from rcedu.sampling import ddim, finish, time_grid
+from rcedu.equations.sampling import ddim, finish, time_grid
 
 mu, spread = 0.7, 0.3
 
@@ -260,7 +260,7 @@ plots.digit_grid(
 # ## 7 · Quality against evaluations
 
 # %%
-from rcedu.report import few_steps_table, format_interval, paired_ratio
+from rcedu.evaluation.records import few_steps_table, format_interval, paired_ratio
 
 stored = read_json(data_folder() / "digits" / "results" / "few-steps.json")
 print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
@@ -271,7 +271,7 @@ for N in ("8", "4", "2", "1"):
     lines.append(f"| deterministic, {N} step{'s' * (N != '1')} | {' | '.join(cells)} |")
 display(Markdown("\n".join(lines)))
 
-from rcedu.metrics import mean_interval
+from rcedu.evaluation.scores import mean_interval
 
 floor, (real, _) = mean_interval([digits.fid(digits.real(500, seed=i)) for i in range(5)]), digits.pictures(train=False)
 print(f"real test digits: 500 of them, five draws: FID {format_interval(floor, scale=1)}; all 10,000: {digits.fid(real):.1f}")
@@ -321,8 +321,8 @@ quality_diversity(stored["rows"], "deterministic", ["32", "4", "2", "1"])
 # **What it says.** The choice survives. One step at $w = 0$ draws digits spread as far as real ones (1.03 times [0.91, 1.15]; that they are spread over the *same* digits it does not say), 96% of them as asked; at $w = 4$ all of them as asked, at a third of the spread. The four curves nearly coincide: the number of steps hardly moves the trade-off.
 
 # %%
-from rcedu.few_step_figures import few_step_frames
-from rcedu.widgets import FewStepsExplorer
+from rcedu.figures.few_step_figures import few_step_frames
+from rcedu.figures.explorers import FewStepsExplorer
 
 values = [0.0, 1.0] if smoke else [0.0, 0.5, 1.0, 2.0, 4.0]
 frames = few_step_frames(teacher, students, digits.shipped.judge, noise, c, values)
@@ -347,7 +347,7 @@ plots.digit_grid(
 # The same command on mini-SD (notebook 05), whose pictures are latents and whose conditions are sentences: $w$ from 0 to 13, 32 steps halved down to 1, 1,000 steps of training in stage 1 and 300 a halving (600 the last two), batch 32; `rcedu few-steps mini-sd`. Marked as in notebook 05 on combinations that no training picture shows, 108 pictures at each $w$. (Two of the three trainings are of 2026-11-23, on a processor without AVX-512; the third of the day printed below.) At $w = 2$, notebook 05's:
 
 # %%
-from rcedu.report import attributes_table
+from rcedu.evaluation.records import attributes_table
 
 latents = read_json(data_folder() / "mini-sd" / "results" / "few-steps.json")
 print(f"{latents['provenance']['machine']}, {latents['provenance']['date']}\n{latents['provenance']['command']}")
@@ -355,7 +355,7 @@ shown = [("teacher", "32"), ("stage 1", "32"), ("teacher", "4"), ("deterministic
 display(Markdown(attributes_table({f"{way}, {N} step{'s' * (N != '1')}": latents["rows"][way][N]["2"] for way, N in shown})))
 
 # %%
-from rcedu.files import load_tensors
+from rcedu.system.files import load_tensors
 
 pictures, _ = load_tensors(data_folder() / "mini-sd" / "results" / "few-steps-pictures.safetensors.gz")
 rows = [("teacher", "32"), ("teacher", "4"), ("deterministic", "4"), ("teacher", "1"), ("deterministic", "1")]
@@ -379,7 +379,7 @@ step_curves(latents["rows"], "6.5")
 # Four evaluations instead of a hundred. In time, on one thread, in turn with the teacher:
 
 # %%
-from rcedu.latency import sampling_table
+from rcedu.experiments.latency import sampling_table
 
 speed = read_json(data_folder() / "digits" / "results" / "latency.json")
 print(f"{speed['provenance']['machine']}, {speed['provenance']['date']}\n{speed['provenance']['command']}")

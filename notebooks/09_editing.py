@@ -49,12 +49,12 @@ if "google.colab" in sys.modules:
 import torch
 from IPython.display import Markdown, display
 
-from rcedu import plots
-from rcedu.data import data_folder, to_pixels
-from rcedu.edits import TASKS, StrokeEdits, judge
-from rcedu.few_step_training import shipped_student, train_stage
-from rcedu.files import load_tensors, read_json
-from rcedu.recipes import preset
+from rcedu.figures import plots
+from rcedu.data.mnist import data_folder, to_pixels
+from rcedu.experiments.edits import TASKS, StrokeEdits, judge
+from rcedu.experiments.few_step_training import shipped_student, train_stage
+from rcedu.system.files import load_tensors, read_json
+from rcedu.experiments.digits import preset
 
 strokes = StrokeEdits()  # thin and thick digits: a teacher of twenty labels, real digits, and who judges
 teacher = strokes.teacher
@@ -70,7 +70,7 @@ print(f"preset: {preset()}")
 # The teacher of this notebook knows twenty conditions: each digit thin, and each digit thick. (It is the MNIST teacher, trained for another 1,500 steps on digits whose stroke is clearly one or the other: `rcedu strokes`.) A stroke can be measured without any network: twice the area of the ink, divided by the length of its edge, is the width of a line in pixels. Thin is below 2.2 of them, thick above 2.8.
 
 # %%
-from rcedu.strokes import stroke_width
+from rcedu.experiments.strokes import stroke_width
 
 images, old = strokes.real(20), strokes.attributes(20)  # real test digits, thin 0 to 9 and thick 0 to 9; (20, 2): digit, stroke
 noise, c = teacher.noise(20, seed=1), strokes.conditions(20)
@@ -97,8 +97,8 @@ for name, of in zip(("real, thin", "real, thick", "drawn, thin", "drawn, thick")
 # How much of the picture survives is a matter of $t_0$: notebook 03 measured it. The **strength** is the share of the way that is walked again: 1 starts from noise, near 0 nothing changes.
 
 # %%
-from rcedu.noise import alpha_sigma, q_sample
-from rcedu.sampling import time_grid
+from rcedu.equations.noise import alpha_sigma, q_sample
+from rcedu.equations.sampling import time_grid
 
 picked = torch.tensor([2, 3, 7])  # a thin 2, 3 and 7 ...
 new = strokes.restyle(old[picked])  # ... to become thick
@@ -112,10 +112,10 @@ for strength in strengths:
     edited.append(teacher.sample(x_t, strokes.condition(new), w=1.0, steps=50, start=t0))
 
 # %% [markdown]
-# `rcedu.editing.image_to_image` is these lines:
+# `rcedu.models.editing.image_to_image` is these lines:
 
 # %%
-from rcedu.editing import image_to_image
+from rcedu.models.editing import image_to_image
 
 ours = image_to_image(teacher, images[picked], strokes.condition(new), w=1.0, steps=50, strength=0.6, seed=2)
 assert torch.equal(ours, edited[2])
@@ -151,7 +151,7 @@ plots.digit_grid(
 # Noise that is thrown hides what should stay along with what should go. Better to find the noise that *belongs* to this picture: the one that DDIM would make it of. In infinitely small steps DDIM follows a differential equation (notebook 08 called a step Euler's), whose ways never cross and can be walked backwards; so to each picture belongs one noise. And the step, $x_{t'} = \alpha_{t'}\hat x_0 + \sigma_{t'}\hat\varepsilon$, does not care whether $t'$ is smaller than $t$ or larger. So walk the grid upwards, under the condition that the picture fulfils, to $x_{T-1}$. Then walk down again under *another* condition. What the condition does not say, the lean and the loops of this writer's handwriting (the *hand*, below), is in the noise, and stays.
 
 # %%
-from rcedu.sampling import ddim_encode, encoding_grid, finish
+from rcedu.equations.sampling import ddim_encode, encoding_grid, finish
 
 with torch.no_grad():
     predict = teacher.predictor(strokes.condition(old[picked]), w=0.0)  # (x_t, t) -> x0_hat and eps_hat, without guidance
@@ -167,7 +167,7 @@ plots.digit_grid(
 # %% [markdown]
 # *Figure: real digits; home again from their noise under the same condition, without guidance; and under "thick", $w = 1$. 50 steps each way.* (The way up is never guided: a real picture did not come down a guided way.)
 #
-# The printed grids show a catch. Down, a step from $t$ to $t'$ asks the network at $t$; up, the same step asks it at $t'$, where there is less noise. The two answers differ, so the way home misses, and the larger the steps, the more. The first step even begins at clean data, where there is no noise to predict: a picture is taken to be at $t = 0$. (`rcedu.editing.encode` is the two lines that find $x_T$.)
+# The printed grids show a catch. Down, a step from $t$ to $t'$ asks the network at $t$; up, the same step asks it at $t'$, where there is less noise. The two answers differ, so the way home misses, and the larger the steps, the more. The first step even begins at clean data, where there is no noise to predict: a picture is taken to be at $t = 0$. (`rcedu.models.editing.encode` is the two lines that find $x_T$.)
 #
 # ## 4 · Distil that way too
 #
@@ -178,9 +178,9 @@ plots.digit_grid(
 # It starts from the network of stage 1 at $w = 0$, and is halved from 32 to 2. Live, for a moment, the last halving, from 4 to 2:
 
 # %%
-from rcedu.edit_tables import editing_budget
-from rcedu.few_steps import stages
-from rcedu.progressive import jumps
+from rcedu.experiments.edit_tables import editing_budget
+from rcedu.experiments.few_steps import stages
+from rcedu.equations.progressive import jumps
 
 run = editing_budget("strokes", preset(), seed=0).few_steps
 length = {"smoke": 3, "cpu": 40, "gpu": 2000}[preset()]
@@ -196,7 +196,7 @@ plots.loss_curves({"halving the encoder": losses}, ylabel=r"$\mathcal{L}_2$")
 # How good is the way up? Encode real digits, come home without guidance, and compare pixel by pixel. Home by whom? The teacher in many steps (32, as many as stage 1 has) knows the way best. But what an edit will use is the distilled sampler of as many steps as the encoder; so both.
 
 # %%
-from rcedu.edit_figures import round_trip_curves
+from rcedu.figures.edit_figures import round_trip_curves
 
 stored = read_json(data_folder() / "digits" / "results" / "editing.json")
 print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
@@ -210,7 +210,7 @@ round_trip_curves(list(stored["runs"].values()))
 # A pixel's error is not all:
 
 # %%
-from rcedu.edit_figures import round_trip_table
+from rcedu.figures.edit_figures import round_trip_table
 
 display(Markdown(round_trip_table(list(stored["runs"].values()), {"digit": "digit as before, %", "stroke": "stroke as before, %"})))
 
@@ -220,7 +220,7 @@ display(Markdown(round_trip_table(list(stored["runs"].values()), {"digit": "digi
 # Even the best way up does not find noise as sampling would have thrown it. Where no digit ever has ink, all pictures agree, and where all agree, nothing remembers which noise they came from:
 
 # %%
-from rcedu.editing import encode
+from rcedu.models.editing import encode
 
 count = {"smoke": 20, "cpu": 200, "gpu": 1000}[preset()]
 x_T = encode(teacher, strokes.real(count), strokes.conditions(count), steps=50)
@@ -237,7 +237,7 @@ for low, high in ((0, 1), (1, 40), (40, 80), (80, 128)):
 # Up under the old condition, down under the new one. By the teacher in 50 steps each way (150 evaluations: one a step up, two a guided step down), by the teacher in 4, and by the two distilled networks in 4 and 4:
 
 # %%
-from rcedu.editing import style_transfer
+from rcedu.models.editing import style_transfer
 
 some = torch.tensor([0, 1, 2, 3, 4, 6, 8, 10, 12, 13, 15, 17])
 source, c_old, c_new = images[some], strokes.condition(old[some]), strokes.condition(strokes.restyle(old[some]))
@@ -272,8 +272,8 @@ for up_by, goes_up in (("teacher", teacher), ("distilled", encoder)):
 # Here $m$ is 1 where the picture is known and 0 elsewhere, and $x_0^\mathrm{known}$ is what is known. From its second step on the network sees how the known half goes on, and answers with a lower half that fits. That works under the right condition; and under a wrong one?
 
 # %%
-from rcedu.editing import complete
-from rcedu.edits import another_digit, upper_half
+from rcedu.models.editing import complete
+from rcedu.experiments.edits import another_digit, upper_half
 
 known = upper_half(images)
 covered = torch.where(known, images[:10], 128)
@@ -302,7 +302,7 @@ plots.digit_grid(
 # Intervals are over three trainings, always of the same pictures, and say nothing about other pictures. Where the teacher edits without throwing noise, all three are one number, and the interval has no width.
 
 # %%
-from rcedu.report import editing_table
+from rcedu.evaluation.records import editing_table
 
 print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
 main = ("style transfer", "inpainting, right condition", "inpainting, wrong condition")
@@ -310,7 +310,7 @@ rows = {task: stored["rows"][task] for task in main}
 display(Markdown(editing_table(rows)))
 
 # %%
-from rcedu.edit_figures import edit_curves
+from rcedu.figures.edit_figures import edit_curves
 
 edit_curves(rows, strokes.unit)
 
@@ -320,8 +320,8 @@ edit_curves(rows, strokes.unit)
 # Differences, distilled networks minus the teacher in 50 steps, the same digits and paired by training:
 
 # %%
-from rcedu.edit_tables import against_the_teacher
-from rcedu.report import edit_differences_table
+from rcedu.experiments.edit_tables import against_the_teacher
+from rcedu.evaluation.records import edit_differences_table
 
 differences = against_the_teacher(list(stored["runs"].values()))
 display(Markdown(edit_differences_table({task: differences[task] for task in main})))
@@ -337,7 +337,7 @@ display(Markdown(edit_differences_table({task: differences[task] for task in mai
 # And image to image? Its strength trades the edit against what it spoils:
 
 # %%
-from rcedu.edit_figures import strength_trade_off
+from rcedu.figures.edit_figures import strength_trade_off
 
 strength_trade_off(stored["rows"], strokes.unit)
 
@@ -349,8 +349,8 @@ strength_trade_off(stored["rows"], strokes.unit)
 # The strokes as asked by style transfer minus those from pure noise, by the distilled networks, training by training:
 
 # %%
-from rcedu.metrics import mean_interval
-from rcedu.report import format_interval, mark
+from rcedu.evaluation.scores import mean_interval
+from rcedu.evaluation.records import format_interval, mark
 
 for steps in ("2", "4", "8"):
     transfer, noise = ([mark(run["rows"][task]["student"][steps], "edited") for run in stored["runs"].values()] for task in ("style transfer", "image to image, strength 1"))
@@ -378,8 +378,8 @@ for name, stroke in (("thin made thick", 0), ("thick made thin", 1)):
 # Six real digits, twenty things they may become, four strengths, three networks: drawn beforehand by `rcedu editing strokes`, so that the sliders answer at once. (Image to image; a strength is rounded to whole steps of the network's grid.)
 
 # %%
-from rcedu.edit_frames import load_frames
-from rcedu.widgets import EditExplorer
+from rcedu.experiments.edit_frames import load_frames
+from rcedu.figures.explorers import EditExplorer
 
 frames = load_frames(data_folder() / "digits" / "results" / "editing-frames.safetensors.gz")
 explorer = EditExplorer(frames)
@@ -406,7 +406,7 @@ plots.digit_grid(
 # The same on mini-SD (notebook 05), where a picture is a latent and a condition is a sentence: a white seven becomes a pink one, a yellow one green. The sentences are of combinations that no training picture shows; $w = 2$; networks as in notebook 08, section 10, and encoders distilled beside them. What it edited was drawn by `rcedu editing mini-sd`:
 
 # %%
-from rcedu.edits import InkEdits
+from rcedu.experiments.edits import InkEdits
 
 inks = InkEdits()
 before, after = (inks.names(attributes) for attributes in (inks.attributes(8), inks.restyle(inks.attributes(8))))
@@ -436,7 +436,7 @@ edit_curves({task: latents["rows"][task] for task in main}, inks.unit)
 # Where a half was kept its change is not 0 here: the latent is put back exactly, but it goes through the autoencoder, whose decoder looks beyond the line. By the autoencoder alone:
 
 # %%
-from rcedu.data import to_uint8
+from rcedu.data.mnist import to_uint8
 
 codec, real = inks.teacher.codec, inks.real({"smoke": 8, "cpu": 108, "gpu": 108}[preset()])
 through = to_uint8(codec.decode(codec.encode(to_pixels(real))))

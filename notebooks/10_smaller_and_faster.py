@@ -49,14 +49,14 @@ if "google.colab" in sys.modules:
 import torch
 from IPython.display import Markdown, display
 
-from rcedu import plots
-from rcedu.data import data_folder
-from rcedu.distillation import make_student
-from rcedu.domains import DigitsWithout3
-from rcedu.few_step_training import shipped_student, train_stage
-from rcedu.few_steps import budget, stages
-from rcedu.files import load_tensors, read_json
-from rcedu.recipes import preset
+from rcedu.figures import plots
+from rcedu.data.mnist import data_folder
+from rcedu.training.random_conditioning_step import make_student
+from rcedu.experiments.domains import DigitsWithout3
+from rcedu.experiments.few_step_training import shipped_student, train_stage
+from rcedu.experiments.few_steps import budget, stages
+from rcedu.system.files import load_tensors, read_json
+from rcedu.experiments.digits import preset
 
 digits = DigitsWithout3()  # what the teacher drew, and no three among it
 teacher = digits.teacher
@@ -91,9 +91,9 @@ for stage in stages(run):
 # with all ten labels in the pool $\mathcal C$, the 3 among them, and everything else is as in notebooks 07 and 08: teacher and student are asked about the same $\hat c$. In code it is two arguments, `pool` and `p`:
 
 # %%
-from rcedu.guided_distillation import guidance_step, guidance_student
-from rcedu.schedules import schedule
-from rcedu.training import Draw
+from rcedu.training.guided_steps import guidance_step, guidance_student
+from rcedu.training.swap_schedules import schedule
+from rcedu.training.fit import Draw
 
 student = guidance_student(teacher)
 data = (digits.source, digits.rows, (0.0, run.w_max))  # pictures and their conditions, which of them, the range of w
@@ -124,8 +124,8 @@ print(f"a 3 is asked for in {100 * float(exponential(t).mean()) / 10:.0f}% of st
 # ```
 
 # %%
-from rcedu.small_and_fast import titles
-from rcedu.small_and_fast_figures import survival_curves
+from rcedu.experiments.small_and_fast import titles
+from rcedu.figures.small_and_fast_figures import survival_curves
 
 stored = read_json(data_folder() / "digits" / "results" / "small-and-fast.json")
 rows, costs, small, w = stored["rows"], stored["costs"], stored["student"], stored["w"]
@@ -148,8 +148,8 @@ survival_curves(rows, ways)
 # What is left of the threes, in numbers; and what the swap adds, seed by seed:
 
 # %%
-from rcedu.report import format_interval, markdown
-from rcedu.small_and_fast import differences, differences_table
+from rcedu.evaluation.records import format_interval, markdown
+from rcedu.experiments.small_and_fast import differences, differences_table
 
 levels = [
     [title, N, format_interval(rows[without][way][N]["unseen"]), format_interval(rows[inside][way][N]["unseen"])]
@@ -176,7 +176,7 @@ display(Markdown(differences_table(differences(stored["runs"], w, swap | inherit
 # Two things this is not. No oracle was run, both stages on all ten digits, so 99% is measured against the teacher's 100%. And FID compares only 333 digits here, 300 seen ones and 33 threes, and of few pictures it is too large (notebook 08, section 7; 333 real test digits, five draws, have 3.9 [3.4, 4.4]): the teacher's is 7.7 [6.5, 8.9], though the teacher is the same in all three seeds and only its noise is not. Differences are taken seed by seed, from the same noise, so most of that cancels in them.
 
 # %%
-from rcedu.metrics import mean_interval
+from rcedu.evaluation.scores import mean_interval
 
 floor = mean_interval([digits.marks(digits.real(600, seed=i))["fid"] for i in range(5)])
 print(f"333 real test digits, five draws: FID {format_interval(floor, scale=1)}")
@@ -248,9 +248,9 @@ plots.digit_grid(
 # where $x_{t'}$ is where a step of the teacher from $x_t$ ends (of 50 over the whole way), and "sg" passes no gradient: the end that is nearer to the clean picture says what the other has to predict. Where that end *is* the clean picture, the teacher does. So what is known at $t = 0$ spreads upwards, training step by training step, until pure noise knows its picture. In code, with every picture's own condition:
 
 # %%
-from rcedu.guided_distillation import consistency_step
-from rcedu.noise import alpha_sigma
-from rcedu.sampling import ddim_step, time_grid
+from rcedu.training.guided_steps import consistency_step
+from rcedu.equations.noise import alpha_sigma
+from rcedu.equations.sampling import ddim_step, time_grid
 
 taught = shipped_student(teacher, data_folder() / "digits" / "few-steps" / "stage-1.safetensors")  # notebook 08's: it takes w
 grid = torch.tensor([*time_grid(50, T), -1])
@@ -283,10 +283,10 @@ assert torch.isclose(ours, theirs)
 print(f"a batch's loss before any training: {float(ours):.4f}")
 
 # %% [markdown]
-# It is sampled by predicting $\hat x_0$ and noising that anew to the next time of the grid (`rcedu.sampling.consistency`). In the runs its teacher is the network of stage 1, and the training had as many steps as all halvings together, 3,500, with the same batch, learning rate and weight. (Stage 2's network of four steps alone is had after 1,500 of them.)
+# It is sampled by predicting $\hat x_0$ and noising that anew to the next time of the grid (`rcedu.equations.sampling.consistency`). In the runs its teacher is the network of stage 1, and the training had as many steps as all halvings together, 3,500, with the same batch, learning rate and weight. (Stage 2's network of four steps alone is had after 1,500 of them.)
 
 # %%
-from rcedu.few_step_figures import step_curves
+from rcedu.figures.few_step_figures import step_curves
 
 # `step_curves` wants a level for w below the number of steps
 step_curves({way: {N: {w: marks} for N, marks in rows[inside][way].items()} for way in ("stage 1", "deterministic", "consistency")}, w, ("unseen", "fid"))
@@ -333,7 +333,7 @@ plots.digit_grid(torch.stack([*drawn.values()]), row_labels=[*drawn])
 # (One race on one machine says little; below stands a better one, in which all took turns.) Parameters are one thing, evaluations another; what a picture costs is about their product: multiply-accumulates (MACs, counted; notebook 04) of one evaluation, times evaluations. Measured: the time of ten digits drawn at once on one thread, from noise to pixels.
 
 # %%
-from rcedu.small_and_fast import small_and_fast_table
+from rcedu.experiments.small_and_fast import small_and_fast_table
 
 display(Markdown(small_and_fast_table({inside: rows[inside]}, costs, small, steps=("50", "8", "4", "2", "1"))))
 
@@ -349,8 +349,8 @@ for name in ("parameters", "evaluations", "gmacs", "ms"):
 # Which of all these would one take? One that no other beats: none is as good *and* cheaper, or better and as cheap. They form the **Pareto front**.
 
 # %%
-from rcedu.small_and_fast import lines
-from rcedu.small_and_fast_figures import pareto_picture
+from rcedu.experiments.small_and_fast import lines
+from rcedu.figures.small_and_fast_figures import pareto_picture
 
 table_lines = lines({inside: rows[inside]}, costs, small)
 units = {"gmacs": "GMACs a digit, counted", "ms": "ms for ten digits, measured"}
@@ -387,7 +387,7 @@ display(Markdown(differences_table(differences(stored["runs"], w, pairs))))
 # All that was drawn, to look at:
 
 # %%
-from rcedu.widgets import SmallAndFastExplorer
+from rcedu.figures.explorers import SmallAndFastExplorer
 
 explorer = SmallAndFastExplorer(stored, pictures)
 explorer.box
@@ -453,7 +453,7 @@ display(Markdown(differences_table(differences(latents["runs"], w_latents, pairs
 # *Tables: above, with random conditioning inside minus without, and under it, line by line, the levels behind it; below, numbers of steps behind the names, one way minus another, with random conditioning inside unless the line says "without". Seed by seed, means and 95% intervals over three trainings.*
 
 # %%
-from rcedu.domains import PicturesWithoutThree
+from rcedu.experiments.domains import PicturesWithoutThree
 
 mini_sd = PicturesWithoutThree()
 latent_pictures, _ = load_tensors(data_folder() / "mini-sd" / "results" / "small-and-fast-pictures.safetensors.gz")
@@ -494,8 +494,8 @@ pareto_picture({unit: [(way, N, cost[key], marks["fid"][0]) for _, way, N, marks
 #
 # ## Exercises
 #
-# 1. **Only one of the two.** Swap conditions in stage 1 but not in stage 2: train `stages(run)[0]` with `run` as it is, and hand the network as `before` to the next stage of a run with `p="none"`; then the other way round. Mark them with `rcedu.few_step_training.score`. Is what stage 1 forgot ever learned again? (Stage 1 takes about four minutes on one core, a halving one to four.)
-# 2. **Another student.** `student="base"`, which keeps more blocks, in the place of `"tiny"`: `for rung in climb(run, folder)` (`rcedu.few_step_training`) trains and marks all stages of a run, more than half an hour on one core. Where on the front does it land?
+# 1. **Only one of the two.** Swap conditions in stage 1 but not in stage 2: train `stages(run)[0]` with `run` as it is, and hand the network as `before` to the next stage of a run with `p="none"`; then the other way round. Mark them with `rcedu.experiments.few_step_training.score`. Is what stage 1 forgot ever learned again? (Stage 1 takes about four minutes on one core, a halving one to four.)
+# 2. **Another student.** `student="base"`, which keeps more blocks, in the place of `"tiny"`: `for rung in climb(run, folder)` (`rcedu.experiments.few_step_training`) trains and marks all stages of a run, more than half an hour on one core. Where on the front does it land?
 # 3. **Whose grid?** Consistency was trained at the 50 times of `time_grid(50, T)`, of which a grid of 4, 8, 16 or 32 steps shares only two. After `rcedu small-and-fast digits --seeds 0`, draw with 25, 10 and 5 steps, which nest in 50, by the network in `runs/`. Is it the grid that costs threes?
 # 4. **A budget.** You may spend 0.05 GMACs a digit. What would you take, by FID, and among those with an FID below 12 by threes (the table)? And with 0.015?
 #

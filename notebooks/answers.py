@@ -48,13 +48,13 @@ import copy
 
 import torch
 
-from rcedu import plots
-from rcedu.data import data_folder, mnist, to_pixels
-from rcedu.domains import Digits, DigitsWithout3
-from rcedu.few_step_training import shipped_student
-from rcedu.files import read_json
-from rcedu.noise import alpha_sigma, q_sample, x0_and_eps
-from rcedu.recipes import preset
+from rcedu.figures import plots
+from rcedu.data.mnist import data_folder, mnist, to_pixels
+from rcedu.experiments.domains import Digits, DigitsWithout3
+from rcedu.experiments.few_step_training import shipped_student
+from rcedu.system.files import read_json
+from rcedu.equations.noise import alpha_sigma, q_sample, x0_and_eps
+from rcedu.experiments.digits import preset
 
 digits = Digits()
 teacher, judge = digits.teacher, digits.shipped.judge
@@ -191,8 +191,8 @@ for name, pictures in (("the teacher's answers", answers), ("single threes of MN
 # **Think, section 1: what would the model do with *red*?** Not red. The text encoder gets three vectors that were never trained, and its output for the *whole* sentence moves, to a place that the UNet never met. *Tried*, "a red seven on a navy background", 24 pictures, $w = 2$, 15 steps: all 24 inks read as pink, all backgrounds teal instead of navy, 19 of 24 digits as a 7. (Without a word for the ink, "a seven on a navy background", 21 are cyan and 3 white, and digit and background are right.)
 
 # %%
-from rcedu.captioned_digits import BACKGROUNDS, INKS
-from rcedu.mini_sd import MiniSD
+from rcedu.data.captioned_digits import BACKGROUNDS, INKS
+from rcedu.experiments.mini_sd import MiniSD
 
 mini_sd, number = MiniSD(), min(count, 24)
 model = mini_sd.teacher
@@ -283,11 +283,11 @@ with torch.no_grad():
 # **Exercise 1: skip a rung.** For $n$ teacher steps $\tilde x = \sum_i (\rho_{i+1} - \rho_i)\,\hat x_i \,/\, (\rho_\mathrm{next} - \rho_t)$, the same telescope (at the clean end: the last $\hat x_i$). It costs four evaluations of the teacher a sample in the place of two, and no error of the network of four steps is inherited; but the student begins further from its target. *Tried*, one training of 700 steps, where the ladder spent 700 and 1,400 on its two rungs, 300 digits: not worse, rather better. Digit-FID is 7.3, 8.6 and 19.0 at $w$ = 0, 1 and 4, by way of four steps 9.0, 9.3 and 18.9 (the network of eight: 5.8, 8.5 and 19.4). One network of each and no interval, so take it as a hint: this rung was not needed. That many cannot be skipped is not said with it: longer jumps cost more evaluations and are harder (question 3).
 
 # %%
-from rcedu.losses import distance_weight, output_kd
-from rcedu.models import with_unet
-from rcedu.noise import training_target
-from rcedu.sampling import along, finish, time_grid
-from rcedu.training import fit
+from rcedu.equations.losses import distance_weight, output_kd
+from rcedu.models.diffusion import with_unet
+from rcedu.equations.noise import training_target
+from rcedu.equations.sampling import along, finish, time_grid
+from rcedu.training.fit import fit
 
 of_8, of_4, of_2 = (shipped_student(teacher, FEW / f"deterministic-{steps}-steps.safetensors") for steps in (8, 4, 2))
 skipped = with_unet(of_8, copy.deepcopy(of_8.unet).requires_grad_(True))  # of two steps, taught by the network of 8
@@ -352,8 +352,8 @@ for stage in list(runs[0])[1:]:  # without stage 1, which halves nothing
 # **Exercise 1: keep the left half.** *Tried*, 200 digits, asked for the digit five further on, by the teacher in 50 steps (by the distilled network in four): with the left half kept 35.0% (32.5%) become what is asked, with the upper half 52.5% (48.5%), with the right half 49.5% (46.0%). So the left half binds most. It binds where the kept side excludes the other digit: by the teacher, of twenty 3s none becomes an 8, whose left side is closed, and of twenty 8s none a 3; with the *right* half kept all of both do. It binds least from 9 to 4 (18 of 20) and from 1 to 6 (15).
 
 # %%
-from rcedu.editing import complete, encode
-from rcedu.edits import StrokeEdits, another_digit
+from rcedu.models.editing import complete, encode
+from rcedu.experiments.edits import StrokeEdits, another_digit
 
 strokes = StrokeEdits()
 of_20, four = strokes.teacher, shipped_student(strokes.teacher, SHIPPED / "editing" / "deterministic-4-steps.safetensors")
@@ -437,8 +437,8 @@ for name, attributes in (("right", right_old), ("wrong", wrong_old)):
 # ```python
 # import dataclasses
 #
-# from rcedu.few_step_training import score, train_stage
-# from rcedu.few_steps import budget, stages
+# from rcedu.experiments.few_step_training import score, train_stage
+# from rcedu.experiments.few_steps import budget, stages
 #
 # run = budget("digits-without-3", "cpu", p="exponential", student="tiny")
 # plain = dataclasses.replace(run, p="none")
@@ -455,8 +455,8 @@ for name, attributes in (("right", right_old), ("wrong", wrong_old)):
 # **Exercise 2: `student="base"`.** `run = budget("digits-without-3", preset(), p="exponential", student="base")`. Base has 548,564 parameters and 0.018 GMACs an evaluation (teacher 0.026, tiny 0.010), so each of its points lies between the two networks' at the same number of steps. Its FID should lie between theirs as well; in one step it is on the front if it is below that of "first faster, then smaller" in one. *Tried*, one training, in an hour and a quarter beside other work:
 #
 # ```python
-# from rcedu.data import runs_folder
-# from rcedu.few_step_training import climb
+# from rcedu.data.mnist import runs_folder
+# from rcedu.experiments.few_step_training import climb
 #
 # for rung in climb(budget("digits-without-3", "cpu", p="exponential", student="base"), runs_folder() / "base"):
 #     print(rung.stage.name, rung.result["marks"])
@@ -467,9 +467,9 @@ for name, attributes in (("right", right_old), ("wrong", wrong_old)):
 # **Exercise 3: whose grid?** The numbers 25, 10 and 5 divide 50, so all their times were trained on; 32, 8 and 4 share only 499 and 999. Compare 25 with 32, 10 with 8 and 5 with 4 steps: about as many throws of the dice, on and off the grid. *Tried*, three trainings, with the networks that the command left:
 #
 # ```python
-# from rcedu.data import runs_folder
-# from rcedu.few_step_training import load_student, score
-# from rcedu.few_steps import budget, stages
+# from rcedu.data.mnist import runs_folder
+# from rcedu.experiments.few_step_training import load_student, score
+# from rcedu.experiments.few_steps import budget, stages
 #
 # run = budget("digits-without-3", "cpu", p="exponential", student="tiny")
 # stage = next(stage for stage in stages(run) if stage.kind == "consistency")

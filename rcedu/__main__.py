@@ -5,10 +5,10 @@ import sys
 
 def main() -> None:
     if sys.argv[1:2] in (["demo"], ["unseen"]) and not {"--help", "-h"} & set(sys.argv):
-        from rcedu.workers import start_early
+        from rcedu.system.workers import start_early
 
         start_early()  # importing takes several seconds: the workers and this process do it side by side
-    from rcedu.cli import main as command_line
+    from rcedu.commands.cli import main as command_line
 
     command_line()
 

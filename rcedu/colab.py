@@ -127,7 +127,7 @@ def stamp_page(page: Path, at: Release) -> bool:
     if not count:
         raise ValueError(f"{page} has no lines 'git clone https://... NAME' and 'cd NAME'")
     if text != before:
-        from rcedu.files import write_text  # not on Colab, where nothing is installed yet
+        from rcedu.system.files import write_text  # not on Colab, where nothing is installed yet
 
         write_text(page, text)
     return text != before
@@ -154,8 +154,8 @@ def stamp(source: Path, at: Release) -> bool:
     link = f"# {badge(at, f'notebooks/{source.stem}.ipynb')}\n#\n" if source.parent.name == "notebooks" else ""
     cell = f"# %% tags={TAGS}\n{first_cell(at)}\n\n"
     text = text[: title.end()] + link + text[title.end() : first] + cell + text[first:]
-    from rcedu.files import write_text  # not on Colab, where nothing is installed yet
-    from rcedu.notebooks import follow
+    from rcedu.course.notebooks import follow
+    from rcedu.system.files import write_text  # not on Colab, where nothing is installed yet
 
     if text != before:
         write_text(source, text)

@@ -17,8 +17,8 @@ from diffusers import UNet2DConditionModel
 from processes import Launcher
 from small import small_digit_model, small_text_unet
 
-from rcedu.cache import draw
-from rcedu.classifier import DigitClassifier
+from rcedu.data.cache import draw
+from rcedu.models.judges import DigitClassifier
 
 
 def pytest_collection_modifyitems(items):

@@ -15,17 +15,17 @@ import safetensors.torch
 import torch
 from small import small_digit_model
 
-import rcedu.cache
-import rcedu.files
-from rcedu import side_by_side
-from rcedu.cache import Cache, draw
-from rcedu.conditions import LabelTable, labels_without
-from rcedu.distillation import DistilledStudent, distillation_step
-from rcedu.files import save_tensors, write_json
-from rcedu.models import with_unet
-from rcedu.random_conditioning import p_exponential
-from rcedu.students import narrow_channels
-from rcedu.training import fit
+import rcedu.data.cache
+import rcedu.system.files
+from rcedu.data.cache import Cache, draw
+from rcedu.equations.random_conditioning import p_exponential
+from rcedu.experiments import runner as side_by_side
+from rcedu.models.conditions import LabelTable, labels_without
+from rcedu.models.diffusion import with_unet
+from rcedu.models.surgery import narrow_channels
+from rcedu.system.files import save_tensors, write_json
+from rcedu.training.fit import fit
+from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step
 
 PATIENCE = 120  # seconds before a process is taken to hang
 
@@ -138,7 +138,7 @@ def train(
                 os.truncate(path, os.path.getsize(path) // 2)
                 _stand_still(marker)
 
-        rcedu.files.safetensors.torch.save_file = torn
+        rcedu.system.files.safetensors.torch.save_file = torn
     trainee, step = small_distillation(cache_folder)
     records = []
     settings = {"steps": steps, "batch_size": batch_size, "lr": 1e-3, "ema_decay": 0.9}
@@ -210,14 +210,14 @@ def draw_and_stall(folder: Path, marker: Path, *, where: str) -> None:
     """
     torch.set_num_threads(1)
     if where == "before manifest":
-        write = rcedu.cache.write_json
+        write = rcedu.data.cache.write_json
 
         def stall(path, value):
             if len(value["shards"]) == 2:
                 _stand_still(marker)
             write(path, value)
 
-        rcedu.cache.write_json = stall
+        rcedu.data.cache.write_json = stall
 
     def watch(shards):
         for i in shards:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from rcedu.ranks import place_among_ranks
+from rcedu.system.ranks import place_among_ranks
 
 DEVICE = torch.device("meta")
 INDEXING = {"aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_"}  # a CPU's indices are welcome

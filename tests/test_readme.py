@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rcedu.cli import COMMANDS, parse
+from rcedu.commands.cli import COMMANDS, parse
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -48,11 +48,11 @@ if "google.colab" in sys.modules:
 # %matplotlib inline
 import torch
 
-from rcedu import plots
-from rcedu.checks import noise
-from rcedu.checks.variants import variant
-from rcedu.data import to_uint8
-from rcedu.recipes import Shipped
+from rcedu.figures import plots
+from rcedu.course.checks import noise
+from rcedu.course.checks.variants import variant
+from rcedu.data.mnist import to_uint8
+from rcedu.experiments.digits import Shipped
 
 STUDENT = 0  # put your number here: it decides your schedule, your guidance and your noise
 
@@ -439,7 +439,7 @@ noise.sample(sample, variant=STUDENT)
 # Now the trained network of notebook 01, at three strengths of guidance. `network` wraps it into what your `sample` expects. (A quarter of a minute.) The cell uses your answers; where one of them is not right yet, write `GIVEN = True`, and come back later: then right ones stand in for the drawing, your own stay as they are, and question 9 still counts.
 
 # %%
-from rcedu.checks import own_or_given
+from rcedu.course.checks import own_or_given
 
 GIVEN = False  # True: go on with right answers; question 9 still counts
 

@@ -48,10 +48,10 @@ if "google.colab" in sys.modules:
 # %matplotlib inline
 import torch
 
-from rcedu import plots
-from rcedu.checks import random_conditioning
-from rcedu.checks.variants import variant
-from rcedu.recipes import Shipped, preset
+from rcedu.figures import plots
+from rcedu.course.checks import random_conditioning
+from rcedu.course.checks.variants import variant
+from rcedu.experiments.digits import Shipped, preset
 
 STUDENT = 0  # put your number here: it decides your digit, your p(t) and your noise
 
@@ -305,10 +305,10 @@ random_conditioning.times_asked(times_asked, variant=STUDENT)
 # Do not expect notebook 02's result. Its student learned from the teacher's features as well, and most of what it drew was read as the hidden digit. Yours has $\mathcal L_\mathrm{out}$ alone, and starts from random weights: in a trial of 1,500 steps, for a 5, the judge read one in 52 of 100 pictures with the swap, and in none without. Other digits and seeds will do better or worse.
 
 # %%
-from rcedu.checks import own_or_given
-from rcedu.distillation import make_student
-from rcedu.noise import alpha_sigma, q_sample
-from rcedu.training import fit_to_the_end
+from rcedu.course.checks import own_or_given
+from rcedu.training.random_conditioning_step import make_student
+from rcedu.equations.noise import alpha_sigma, q_sample
+from rcedu.training.fit import fit_to_the_end
 
 GIVEN = False  # True: go on with right answers; question 6 still counts
 

@@ -49,10 +49,10 @@ if "google.colab" in sys.modules:
 import torch
 from diffusers import UNet2DConditionModel
 
-from rcedu import plots
-from rcedu.checks import surgery
-from rcedu.checks.variants import variant
-from rcedu.recipes import Shipped, preset
+from rcedu.figures import plots
+from rcedu.course.checks import surgery
+from rcedu.course.checks.variants import variant
+from rcedu.experiments.digits import Shipped, preset
 
 STUDENT = 0  # put your number here
 
@@ -116,7 +116,7 @@ surgery.conv_macs(conv_macs, variant=STUDENT)
 # %%
 import copy
 
-from rcedu.checks import own_or_given
+from rcedu.course.checks import own_or_given
 
 GIVEN = False  # True: go on with a right answer; question 7 still counts
 
@@ -388,10 +388,10 @@ surgery.feature_loss(feature_loss, variant=STUDENT)
 # Two students of your configuration, one that inherits and one with random weights, are distilled alike for a short time: on pictures that the teacher drew, with the loss on the output and yours on the features. (About a minute on two cores.) The cell uses your answers; where one of them is not right yet, write `GIVEN = True`, and come back later: then right ones stand in for the training, your own stay as they are, and question 7 still counts.
 
 # %%
-from rcedu.checks import own_or_given
-from rcedu.models import with_unet
-from rcedu.noise import alpha_sigma, q_sample
-from rcedu.training import fit_to_the_end
+from rcedu.course.checks import own_or_given
+from rcedu.models.diffusion import with_unet
+from rcedu.equations.noise import alpha_sigma, q_sample
+from rcedu.training.fit import fit_to_the_end
 
 GIVEN = False  # True: go on with right answers; question 7 still counts
 

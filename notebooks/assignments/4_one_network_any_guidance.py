@@ -49,11 +49,11 @@ if "google.colab" in sys.modules:
 import torch
 from diffusers import UNet2DConditionModel
 
-from rcedu import plots
-from rcedu.checks import stage_1
-from rcedu.checks.variants import variant
-from rcedu.domains import Digits
-from rcedu.recipes import preset
+from rcedu.figures import plots
+from rcedu.course.checks import stage_1
+from rcedu.course.checks.variants import variant
+from rcedu.experiments.domains import Digits
+from rcedu.experiments.digits import preset
 
 STUDENT = 0  # put your number here: it decides your guidance and your noise
 
@@ -351,12 +351,12 @@ stage_1.stage_1_loss(stage_1_loss, variant=STUDENT)
 # It begins as the teacher's copy, deaf to $w$, and learns a little: 100 steps of batch 32, with $w$ from 0 to 4. Beside it the network that notebook 07 ships, which had 2,000 steps of batch 64. (About a minute on two cores.) The cell uses your answers; where one of them is not right yet, write `GIVEN = True`, and come back later: then right ones stand in for the training, your own stay as they are, and question 7 still counts.
 
 # %%
-from rcedu.checks import own_or_given
-from rcedu.data import data_folder
-from rcedu.few_step_training import shipped_student
-from rcedu.models import with_unet
-from rcedu.noise import alpha_sigma, q_sample
-from rcedu.training import fit_to_the_end
+from rcedu.course.checks import own_or_given
+from rcedu.data.mnist import data_folder
+from rcedu.experiments.few_step_training import shipped_student
+from rcedu.models.diffusion import with_unet
+from rcedu.equations.noise import alpha_sigma, q_sample
+from rcedu.training.fit import fit_to_the_end
 
 GIVEN = False  # True: go on with right answers; question 7 still counts
 

@@ -48,12 +48,12 @@ if "google.colab" in sys.modules:
 # %matplotlib inline
 import torch
 
-from rcedu import plots
-from rcedu.checks import stage_2
-from rcedu.checks.stage_2 import ddim_step, factors  # assignment 1's, given: t = -1 is clean data
-from rcedu.checks.variants import variant
-from rcedu.domains import Digits
-from rcedu.recipes import preset
+from rcedu.figures import plots
+from rcedu.course.checks import stage_2
+from rcedu.course.checks.stage_2 import ddim_step, factors  # assignment 1's, given: t = -1 is clean data
+from rcedu.course.checks.variants import variant
+from rcedu.experiments.domains import Digits
+from rcedu.experiments.digits import preset
 
 STUDENT = 0  # put your number here: it decides your schedule, your guidance and your noise
 
@@ -400,11 +400,11 @@ stage_2.stage_2_loss(stage_2_loss, variant=STUDENT)
 # %%
 import copy
 
-from rcedu.checks import own_or_given
-from rcedu.data import data_folder
-from rcedu.few_step_training import shipped_student
-from rcedu.models import with_unet
-from rcedu.training import fit_to_the_end
+from rcedu.course.checks import own_or_given
+from rcedu.data.mnist import data_folder
+from rcedu.experiments.few_step_training import shipped_student
+from rcedu.models.diffusion import with_unet
+from rcedu.training.fit import fit_to_the_end
 
 GIVEN = False  # True: go on with right answers; question 7 still counts
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import torch
 
-from rcedu.checks.stage_2 import ddim_step, factors
+from rcedu.course.checks.stage_2 import ddim_step, factors
 
 jumps = two_steps = average = None  # the graded notebook has its own
 

@@ -1,0 +1,62 @@
+"""The commands that keep notebooks: executed, timed, pointed at a release; and the assignments made of theirs."""
+
+import time
+from pathlib import Path
+
+import tyro
+
+from rcedu.data.mnist import data_folder
+from rcedu.experiments.digits import preset
+
+
+def notebooks(names: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
+    """Execute notebooks/*.py (or those named), write the paired .ipynb beside each, and say how long it took."""
+    from rcedu.course.notebooks import write_pair
+
+    folder = data_folder().parent / "notebooks"
+    for source in [folder / f"{name}.py" for name in names] or sorted(folder.glob("*.py")):
+        start = time.perf_counter()
+        print(f"{write_pair(source)}: {time.perf_counter() - start:.0f} s, preset {preset()}", flush=True)
+
+
+def times(names: tyro.conf.Positional[tuple[str, ...]] = (), measure: bool = True) -> None:
+    """Run notebooks and solved assignments (or those named) in this preset, and write how long each took into its table.
+
+    Nothing else should be running. What was measured, where and when is kept in notebooks/times.json.
+
+    Args:
+        measure: --no-measure only writes the tables anew from that file.
+    """
+    from rcedu.course import times as tables
+
+    for source in tables.find(names) if measure else ():
+        seconds = tables.measure(source)
+        tables.record(source.stem, preset(), seconds)
+        print(f"{source.stem}: {tables.in_words(seconds)}, preset {preset()}", flush=True)
+    print(f"{', '.join(tables.write_all()) or 'nothing'} changed")
+
+
+def assignments(out: Path | None = None) -> None:
+    """Make what a course hands out and what grades it, from notebooks/assignments: student/ and autograder/, both anew.
+
+    Args:
+        out: the folder, empty or made before; default dist/course of the checkout.
+    """
+    from rcedu.course.assignments import build
+
+    folder = out or data_folder().parent / "dist" / "course"
+    names = build(folder)
+    print(f"{len(names)} assignments: {folder / 'student'} to hand out, {folder / 'autograder'} to grade with")
+
+
+def stamp() -> None:
+    """Write what pyproject.toml says under [tool.rcedu] into all notebooks, badges and first cells, and into the READMEs."""
+    from rcedu import colab
+
+    at = colab.release()
+    changed = [path.name for path in colab.notebooks() if colab.stamp(path, at)]
+    changed += [page for page in colab.PAGES if colab.stamp_page(colab.CHECKOUT / page, at)]
+    print(f"{at.url} at {at.tag}: {', '.join(changed) or 'nothing'} changed")
+
+
+COMMANDS = (notebooks, times, assignments, stamp)

@@ -1,0 +1,191 @@
+"""The commands of notebooks 07 and 08: guided distillation from end to end, on digits and on mini-SD."""
+
+from pathlib import Path
+
+import tyro
+
+from rcedu.data.mnist import runs_folder
+from rcedu.evaluation.records import editing_table, few_steps_table, plain_table
+from rcedu.experiments.digits import preset
+from rcedu.experiments.runner import over_seeds, run_missing, taken_over
+from rcedu.system.files import UsageError, at_least, check_seeds, file_to_write
+from rcedu.system.provenance import beside, command_line, result_file, write_result
+
+
+def _first(runs: dict, also: Path | None, ship: Path | None = None) -> tuple:
+    """The run whose networks ship and whose pictures are kept: (name, run, whether it is here).
+
+    UsageError if --ship asks for networks of a run that was taken over from `also` and so was not trained here, or a folder
+    that has
+    other files of such names.
+    """
+    name, run = next(iter(runs.items()))
+    if ship is not None and ship.exists() and not ship.is_dir():
+        raise UsageError(f"{ship} is a file; name a folder")
+    for path in () if ship is None else ship.glob("*.safetensors"):
+        file_to_write(path)
+    here = not also or name not in taken_over(runs, also)
+    if ship is not None and not here:
+        raise UsageError(f"the networks of {name} are not here but where {also} was made; ship them there")
+    return name, run, here
+
+
+def few_steps(
+    domain: tyro.conf.Positional[str] = "digits",
+    seeds: tuple[int, ...] = (0, 1, 2),
+    samplers: tuple[str, ...] | None = None,
+    allowed: float | None = None,
+    jobs: int | None = None,
+    ship: Path | None = None,
+    out: Path | None = None,
+    also: Path | None = None,
+) -> None:
+    """Stage 1, then half the steps again and again, marked after every stage; over several seeds. Resumes where it was stopped.
+
+    Beside each run's networks, marks.png grows with every stage; beside the table, <table>-pictures.safetensors.gz has what the
+    first seed's networks draw.
+
+    Args:
+        domain: digits (64 steps down to 1), mini-sd (32 down to 1), or strokes (thin and thick digits, 32 down to 2).
+        seeds: one run of all stages a seed.
+        samplers: stage 2 once for each: deterministic, stochastic; default both on digits, deterministic on the others.
+        allowed: end a sampler's halvings when one of them has let FID grow by more than this factor.
+        jobs: runs at a time; default all where that is at most two a core, else one a core.
+        ship: write the first seed's networks for the deterministic sampler here, in 8 bits.
+        out: write the table here, not to runs/few-steps/<domain>.json.
+        also: a table that was made elsewhere; what it has of these seeds is taken over, and only the others are run.
+    """
+    from rcedu.experiments.domains import DOMAINS, SAMPLERS
+    from rcedu.experiments.few_step_tables import examples, run_one, summarize
+    from rcedu.experiments.few_step_training import ship as ship_networks
+    from rcedu.experiments.few_steps import budget
+
+    check_seeds(seeds)
+    unknown = [name for name in samplers or () if name not in SAMPLERS]
+    if unknown:
+        raise UsageError(f"unknown sampler {unknown[0]!r}; choose from {', '.join(SAMPLERS)}")
+    samplers = tuple(dict.fromkeys(samplers or ())) or None
+    folder = runs_folder() / "few-steps"
+    path = result_file(out or folder / f"{domain}.json")
+    changes = {"allowed": allowed} | ({"samplers": samplers} if samplers else {})
+    runs = over_seeds([domain], seeds, lambda name, seed: budget(name, preset(), seed=seed, **changes))
+    name, run, here = _first(runs, also, ship)
+    results, taken = run_missing(run_one, runs, folder, jobs=jobs, also=also)
+    rows = summarize(list(results.values()))
+    command = command_line("few-steps", domain, seeds=seeds, samplers=samplers, allowed=allowed)
+    stopped = [line for result in results.values() for line in result["stopped"]]
+    table = {"w": DOMAINS[domain].w, "rows": rows, "runs": results, **taken}
+    if ship is not None:
+        ship_networks(run, folder / name, ship, command=command)
+    drawn = examples(run, folder / name) if here else None
+    write_result(path, command, table, pictures=drawn, seed=run.seed)
+    print(plain_table(few_steps_table(rows, f"{DOMAINS[domain].w:g}")))
+    print("\n".join(stopped))
+
+
+def editing(
+    domain: tyro.conf.Positional[str] = "strokes",
+    seeds: tuple[int, ...] = (0, 1, 2),
+    jobs: int | None = None,
+    ship: Path | None = None,
+    out: Path | None = None,
+    also: Path | None = None,
+) -> None:
+    """Style transfer, image to image and inpainting by networks of 2, 4 and 8 steps and by their teacher, over several seeds.
+
+    Trains what `rcedu few-steps` has not trained yet, the encoders above all, and goes on where it was stopped. Beside the
+    table, <table>-pictures.safetensors.gz has what the first seed edits, and <table>-frames.safetensors.gz what notebook 09's
+    explorer shows.
+
+    Args:
+        domain: strokes (thin digits made thick, and thick ones thin) or mini-sd (the ink exchanged).
+        seeds: one run a seed.
+        jobs: runs at a time; default all where that is at most two a core, else one a core.
+        ship: write the first seed's networks of 4 steps here, in 8 bits: of the sampler and of the encoder.
+        out: write the table here, not to runs/editing/<domain>.json.
+        also: a table that was made elsewhere; what it has of these seeds is taken over, and only the others are run.
+    """
+    from rcedu.experiments import edit_tables
+    from rcedu.experiments.edit_frames import save_frames
+    from rcedu.experiments.few_step_training import ship as ship_networks
+
+    check_seeds(seeds)
+    path = result_file(out or runs_folder() / "editing" / f"{domain}.json")
+    runs = over_seeds([domain], seeds, lambda name, seed: edit_tables.editing_budget(name, preset(), seed))
+    name, run, here = _first(runs, also, ship)
+    results, taken = run_missing(edit_tables.run_one, runs, runs_folder() / "editing", jobs=jobs, also=also)
+    rows = edit_tables.summarize(list(results.values()))
+    command = command_line("editing", domain, seeds=seeds)
+    networks = runs_folder() / "few-steps" / name
+    if ship is not None:
+        ship_networks(run.few_steps, networks, ship, run.few_steps.samplers, steps=(4,), command=command)
+    seed = run.few_steps.seed
+    if here:
+        told = {"command": command, "seed": seed}
+        save_frames(beside(path, "-frames.safetensors.gz"), edit_tables.frames(run, networks), told)
+    drawn = edit_tables.gallery(run, networks) if here else None
+    write_result(path, command, {"rows": rows, "runs": results, **taken}, pictures=drawn, seed=seed)
+    print(plain_table(editing_table(rows)))
+
+
+def small_and_fast(
+    domain: tyro.conf.Positional[str] = "digits",
+    seeds: tuple[int, ...] = (0, 1, 2),
+    jobs: int | None = None,
+    rounds: int = 10,
+    pictured: tuple[int, ...] = (),
+    ship: Path | None = None,
+    out: Path | None = None,
+    also: Path | None = None,
+) -> None:
+    """Students both smaller and faster, in both orders, from pictures without a three; marked, counted and timed.
+
+    Twice for every seed: with random conditioning inside the stages of guided distillation, and without. Resumes.
+
+    Args:
+        domain: digits or mini-sd.
+        seeds: one run a seed.
+        jobs: runs at a time; default all where that is at most two a core, else one a core.
+        rounds: of timing.
+        pictured: numbers of steps in which the pictures beside the table are drawn; default all.
+        ship: write the first seed's two networks that are smaller and need 4 steps here, one an order, in 8 bits; those that
+            stages 1 and 2 taught with random conditioning inside.
+        out: write the table here, not to runs/small-and-fast/<domain>.json.
+        also: a table that was made elsewhere; what it has of these seeds is taken over, and only the others are run.
+    """
+    from rcedu.equations.progressive import halvings
+    from rcedu.experiments import small_and_fast as both
+    from rcedu.experiments.domains import DOMAINS
+    from rcedu.experiments.few_step_tables import examples
+    from rcedu.experiments.few_step_training import ship as ship_networks
+
+    check_seeds(seeds)
+    at_least(2, rounds=rounds)  # an interval needs two
+    folder = runs_folder() / "small-and-fast"
+    path = result_file(out or folder / f"{domain}.json")
+    runs = both.small_and_fast_runs(domain, preset(), seeds)
+    _, first, here = _first(runs, also, ship)
+    grid = halvings(first.first, first.last)
+    unknown = [steps for steps in pictured if steps not in grid]
+    if unknown:
+        raise UsageError(f"--pictured {unknown[0]}: no network draws in so many steps; choose from {', '.join(map(str, grid))}")
+    results, taken = run_missing(both.run_one, runs, folder, jobs=jobs, also=also)
+    w = f"{DOMAINS[first.domain].w:g}"
+    rows, cost = both.summarize(results, w), both.costs(first, rounds=rounds)
+    command = command_line("small-and-fast", domain, seeds=seeds, rounds=rounds, pictured=pictured)
+    table = {"w": w, "student": first.student, "rows": rows, "costs": cost, "runs": results, **taken}
+    if ship is not None:
+        name, run = next((name, run) for name, run in runs.items() if run.p != "none")
+        orders = (f"{run.student}, deterministic", f"deterministic, {run.student}")
+        ship_networks(run, folder / name, ship, orders, steps=(4,), command=command)
+    drawn = here and {
+        f"{name.split('/')[1]}, {way}": images
+        for name, run in runs.items()
+        if run.seed == first.seed
+        for way, images in examples(run, folder / name, twice=(4,), only=pictured or None).items()
+    }
+    write_result(path, command, table, pictures=drawn or None, seed=first.seed)
+    print(plain_table(both.small_and_fast_table(rows, cost, first.student)))
+
+
+COMMANDS = (few_steps, editing, small_and_fast)

@@ -1,0 +1,262 @@
+"""The papers' pipeline as commands, on mini-SD or on any Stable Diffusion: `draw` -> `distil` -> `generate` -> `score`."""
+
+import functools
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import tyro
+from tqdm.auto import tqdm
+
+from rcedu.data.mnist import data_folder, runs_folder
+from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS
+from rcedu.system.files import UsageError, at_least, folder_to_fill, folder_to_replace, sha256
+from rcedu.system.provenance import command_line, result_file, write_result
+from rcedu.system.ranks import place_among_ranks
+from rcedu.training.fit import DECAYS, fit_to_the_end
+from rcedu.training.swap_schedules import CHOICES, MEASURED, measured_file, schedule
+
+MINI_SD = "mini-sd"  # stands for data/mini-sd/pipeline wherever a model is asked for
+
+
+def open_model(source: str):
+    """The text-to-image model that a command names: mini-sd, a folder, or a name on the hub. UsageError for one of digits."""
+    from rcedu.models.conditions import LabelTable
+    from rcedu.models.diffusion import DiffusionModel
+
+    model = DiffusionModel.load(data_folder() / "mini-sd" / "pipeline" if source == MINI_SD else source)
+    if isinstance(model.conditions, LabelTable):
+        raise UsageError(f"the model in {source} draws digits by their label, not sentences; give a text-to-image model")
+    return model
+
+
+def _guidance(model) -> float:
+    """What a model is drawn with where nothing is said: mini-SD and its students at mini-SD's best, else guidance_scale 7.5."""
+    from rcedu.experiments.mini_sd import GUIDANCE, MiniSD
+
+    return GUIDANCE if model.conditions.settings == MiniSD().teacher.conditions.settings else 6.5
+
+
+def _check_sampling(w: float | None, steps: int) -> None:
+    if not 1 <= steps <= 1000:
+        raise UsageError(f"the number of DDIM steps must lie in [1, 1000]; got {steps}")
+    if w is not None and w < 0:
+        raise UsageError(f"guidance w must be 0 (none) or more; got {w}. w = guidance_scale - 1")
+
+
+def draw(
+    prompts: Path | None = None,
+    column: str | None = None,
+    teacher: str = MINI_SD,
+    count: int | None = None,
+    w: float | None = None,
+    steps: int = 25,
+    seed: int = 0,
+    batch_size: int = 250,
+    shard_size: int = 500,
+    out: Path | None = None,
+) -> None:
+    """Let the teacher draw prompts, and keep its latents: the students' data set D. Resumes; shares the work over ranks.
+
+    Args:
+        prompts: a .txt, .csv or .parquet file or a folder of them; default: notebook 05's prompts for mini-SD.
+        column: of a table of prompts; default text, prompt or caption.
+        teacher: mini-sd, a folder, or a name on the hub such as CompVis/stable-diffusion-v1-4.
+        count: only the first so many prompts.
+        w: guidance; default mini-SD's best for it and its students, for others 6.5 (the papers' guidance_scale 7.5).
+        steps: DDIM steps.
+        seed: of the noise.
+        batch_size: pictures at a time.
+        shard_size: pictures a file.
+        out: default data/mini-sd/cache for mini-sd's own prompts; must be given otherwise.
+    """
+    from rcedu.data.cache import MANIFEST
+    from rcedu.data.cache import draw as draw_cache
+    from rcedu.data.pools import read_prompts_from
+    from rcedu.experiments.text_data import cache_prompts
+
+    if out is None and (prompts is not None or teacher != MINI_SD):
+        raise UsageError("say where to keep the samples: --out FOLDER")
+    at_least(1, count=count, batch_size=batch_size, shard_size=shard_size)
+    _check_sampling(w, steps)
+    folder = folder_to_fill(out or data_folder() / "mini-sd" / "cache", MANIFEST)
+    texts = cache_prompts() if prompts is None else read_prompts_from(prompts, column)["text"][:count]
+    model = open_model(teacher)
+    w = _guidance(model) if w is None else w
+    c = model.conditions.tokenize(texts[:count])
+    first = place_among_ranks().is_main_process
+    bar = functools.partial(tqdm, desc="shards", disable=not first)
+    kept = draw_cache(model, c, folder, w=w, steps=steps, seed=seed, shard_size=shard_size, batch_size=batch_size, watch=bar)
+    if first:
+        print(f"{len(kept)} samples in {folder}")
+
+
+@dataclass(frozen=True)
+class DistilRun:
+    """Distil a text-to-image teacher into a smaller student, from samples that `rcedu draw` kept."""
+
+    student: str = "base"  # base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro
+    p: str = "exponential"  # p(t): none, or a family of rcedu.training.swap_schedules
+    p_parameter: float | None = None  # of the family; None: its default
+    teacher_init: bool = True  # take the teacher's weights along
+    task: bool = False  # add L_task on the samples that kept their condition
+    null_probability: float = 0.1  # of dropping the condition, so that guidance works
+    steps: int = 400
+    batch_size: int = 32  # global, over all ranks and accumulated parts
+    lr: float = 1e-3  # the papers take 5e-5 for Stable Diffusion
+    decay: str = "cosine"  # of the learning rate: constant, linear, cosine
+    ema_decay: float = 0.99
+    accumulate: int = 1  # parts a rank's share is worked off in
+    mixed_precision: str = "no"  # no, bf16, fp16
+    gradient_checkpointing: bool = False  # less memory, a quarter more work
+    eight_bit: bool = False  # optimizer state in 8 bits (bitsandbytes)
+    seed: int = 0
+
+    def __post_init__(self):
+        at_least(1, steps=self.steps, batch_size=self.batch_size, accumulate=self.accumulate)
+        for value, name, choices in (
+            (self.student, "student", (*BLOCK_STUDENTS, *CHANNEL_STUDENTS)),
+            (self.p, "p(t)", CHOICES),
+            (self.decay, "learning-rate decay", DECAYS),
+            (self.mixed_precision, "precision", ("no", "bf16", "fp16")),
+        ):
+            if value not in choices:
+                raise UsageError(f"unknown {name} {value!r}; choose from {', '.join(choices)}")
+        for name in ("null_probability", "ema_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"--{name.replace('_', '-')} must lie in [0, 1]; got {getattr(self, name):g}")
+
+
+def distil(
+    run: tyro.conf.OmitArgPrefixes[DistilRun] = DistilRun(),
+    teacher: str = MINI_SD,
+    samples: Path | None = None,
+    pool: Path | None = None,
+    column: str | None = None,
+    measured: Path | None = None,
+    out: Path | None = None,
+) -> None:
+    """Distil a student from cached samples with random conditioning; a folder that a stock pipeline opens. Resumes.
+
+    An unfinished training goes on with the same teacher, samples, pool and measured table only; with others it is refused.
+
+    Args:
+        run: the training.
+        teacher: mini-sd, a folder, or a name on the hub.
+        samples: what `rcedu draw` wrote with this teacher; default mini-SD's.
+        pool: prompts that strangers are drawn from (.txt, .csv, .parquet, or a folder); default all of mini-SD's grammar.
+        column: of a table of prompts; default text, prompt or caption.
+        measured: the table of p(t) overlap and indifference, measured on this teacher; default mini-SD's.
+        out: the student's folder; default runs/distil-<student>.
+    """
+    from rcedu.data.cache import Cache
+    from rcedu.data.captioned_digits import prompts
+    from rcedu.data.pools import PromptPool, read_prompts_from
+    from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
+
+    if teacher != MINI_SD and (samples is None or pool is None):
+        raise UsageError("another teacher needs its own --samples and --pool")
+    folder = folder_to_replace(out or runs_folder() / f"distil-{run.student}")
+    measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)
+    model = open_model(teacher)
+    p = schedule(run.p, run.p_parameter, T=model.T, path=measured)
+    cache = Cache(samples or data_folder() / "mini-sd" / "cache", model)
+    strangers = PromptPool(prompts() if pool is None else read_prompts_from(pool, column), model.conditions)
+    student = make_student(model, run.student, run.teacher_init, run.seed)
+    if run.gradient_checkpointing:
+        student.unet.enable_gradient_checkpointing()
+    if run.mixed_precision != "no" and place_among_ranks().device.type == "cuda":
+        # the student was cut in 32 bits above; the text encoder and the codec, which it shares, stay in 32 as well
+        model.unet.to(torch.bfloat16 if run.mixed_precision == "bf16" else torch.float16)
+    trainee = DistilledStudent(student, model)
+    rows, state = torch.arange(len(cache)), place_among_ranks()
+    given = {  # what the run's own settings do not show: another one of these is another run
+        "teacher": cache.manifest["origin"]["teacher"],
+        "samples": cache.fingerprint(),
+        "pool": strangers.fingerprint(),
+        "measured": sha256(measured) if run.p in MEASURED else None,
+    }
+    step = distillation_step(model, trainee, cache, rows, strangers, p, null_probability=run.null_probability, task=run.task)
+    fit_to_the_end(
+        step, trainee, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=20, decay=run.decay,
+        ema_decay=run.ema_decay, accumulate=run.accumulate, mixed_precision=run.mixed_precision,
+        optimizer_class=_eight_bit_adamw() if run.eight_bit else torch.optim.AdamW,
+        folder=folder.with_name(folder.name + "-training"), config=asdict(run) | given, progress=run.student,
+    )  # fmt: skip
+    if state.is_main_process:
+        student.save(folder)
+        print(f"student in {folder}")
+
+
+def _eight_bit_adamw():
+    try:
+        from bitsandbytes.optim import AdamW8bit
+    except ImportError as error:
+        raise UsageError("--eight-bit needs bitsandbytes and a GPU: pip install bitsandbytes") from error
+    return AdamW8bit
+
+
+def generate(
+    prompts: Path,
+    column: str | None = None,
+    model: str = MINI_SD,
+    count: int | None = None,
+    w: float | None = None,
+    steps: int = 25,
+    size: int | None = None,
+    seed: int = 0,
+    batch_size: int = 100,
+    out: Path | None = None,
+) -> None:
+    """Draw a picture for every prompt, as PNG files 000000.png ... that are kept. Resumes; shares the work over ranks.
+
+    Args:
+        prompts: a .txt, .csv or .parquet file or a folder of them.
+        column: of a table of prompts; default text, prompt or caption.
+        model: mini-sd, a folder (a student's, say), or a name on the hub.
+        count: only the first so many prompts (COCO-30K: 30000).
+        w: guidance; default mini-SD's best for it and its students, for others 6.5 (the papers' guidance_scale 7.5).
+        steps: DDIM steps.
+        size: shrink to this many pixels (the papers score 512 shrunk to 256).
+        seed: of the noise; picture i's is a function of (seed, batch_size, i).
+        batch_size: pictures at a time.
+        out: the folder; default runs/images.
+    """
+    from rcedu.data.pools import read_prompts_from
+    from rcedu.evaluation.images import LIST, generate_images
+
+    at_least(1, count=count, batch_size=batch_size, size=size)
+    _check_sampling(w, steps)
+    folder = folder_to_fill(out or runs_folder() / "images", LIST)
+    texts = read_prompts_from(prompts, column)["text"][:count]
+    drawn_by = open_model(model)
+    w = _guidance(drawn_by) if w is None else w
+    made = generate_images(drawn_by, texts, folder, w=w, steps=steps, size=size, seed=seed, batch_size=batch_size)
+    print(f"{made} pictures in {folder}")
+
+
+def score(images: Path, real: Path | None = None, clip: str | None = None, out: Path | None = None) -> None:
+    """Mark the pictures of `rcedu generate`: FID, inception score, CLIP score; for mini-SD's grammar, what the judge reads.
+
+    Args:
+        images: the folder that `rcedu generate` wrote.
+        real: a folder of real pictures of the same size, for FID in Inception's features; without it, mini-SD's judge.
+        clip: with --real, a CLIP's folder or name on the hub, for example openai/clip-vit-large-patch14, for a CLIP score.
+        out: write the marks here; default marks.json beside the pictures.
+    """
+    from rcedu.evaluation.images import marks_by_inception, read_images
+    from rcedu.experiments.mini_sd import MiniSD
+
+    if clip is not None and real is None:
+        raise UsageError("--clip goes with --real; without it mini-SD's own CLIP marks the pictures")
+    path = result_file(out or images / "marks.json")
+    pictures, texts = read_images(images)
+    if len(pictures) < 2:
+        raise UsageError(f"FID compares two pictures or more; {images} has {len(pictures)}")
+    marks = MiniSD().marks(pictures, texts) if real is None else marks_by_inception(pictures, texts, real, clip)
+    write_result(path, command_line("score", images=images, real=real, clip=clip), marks)
+    for name, value in marks.items():
+        print(f"{name}: {value}")
+
+
+COMMANDS = (draw, distil, generate, score)

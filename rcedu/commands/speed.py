@@ -1,0 +1,100 @@
+"""The commands that time: how fast steps, samplers and sliders are. Speeds are ratios within one run."""
+
+from functools import partial
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from rcedu.data.mnist import data_folder, mnist, runs_folder
+from rcedu.evaluation.records import plain_table
+from rcedu.experiments.digits import Shipped
+from rcedu.system.files import UsageError, at_least, read_json
+from rcedu.system.provenance import command_line, result_file, write_result
+
+
+def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None, out: Path | None = None) -> None:
+    """Race our distillation step against one written the usual way, rung by rung; and time the students' sampling.
+
+    Args:
+        size: mini-sd, or sd-v1.4: random weights of Stable Diffusion's size, on a GPU.
+        rounds: steps of each way that are timed.
+        batch_size: pictures a step; default 32 for mini-sd, 64 for sd-v1.4.
+        out: write the figures here; default runs/bench-SIZE.json. data/mini-sd/results/bench.json is the one that ships.
+    """
+    from rcedu.experiments import benchmark
+    from rcedu.experiments.latency import latencies, sampling_table
+
+    if size not in benchmark.TASKS:
+        raise UsageError(f"unknown size {size!r}; choose from {', '.join(benchmark.TASKS)}")
+    at_least(2, rounds=rounds)  # an interval needs two
+    at_least(1, batch_size=batch_size)
+    path = result_file(out or runs_folder() / f"bench-{size}.json")
+    make_task = benchmark.TASKS[size] if batch_size is None else partial(benchmark.TASKS[size], batch_size)
+    found = {"steps": benchmark.against_the_usual_way(make_task, rounds, watch=partial(tqdm, desc="races"))}
+    command = command_line("bench", size=size, rounds=rounds, batch_size=batch_size)
+    write_result(path, command, found)  # the races took longest: whatever fails below, they are kept
+    if size == "sd-v1.4":
+        found["gpu"] = benchmark.gpu_figures(make_task())
+    if size == "mini-sd":
+        found["sampling"] = latencies(rounds=max(2, rounds // 2))
+    write_result(path, command, found)
+    print(plain_table(benchmark.steps_table(found["steps"])))
+    for name, value in found.get("gpu", {}).items():
+        print(f"{name}: {value:.3g}")
+    if "sampling" in found:
+        print(plain_table(sampling_table(found["sampling"])))
+
+
+def latency(rounds: int = 10, out: Path | None = None) -> None:
+    """Time few steps against many: one picture and fifty at once, on digits and mini-SD; the network alone and end to end.
+
+    All rows of a domain and a count take turns in one race.
+
+    Args:
+        rounds: pictures of each way that are timed.
+        out: write the figures here; default runs/latency.json. data/digits/results/latency.json is the one that ships.
+    """
+    from rcedu.experiments.latency import few_step_latencies, sampling_table
+
+    at_least(2, rounds=rounds)  # an interval needs two
+    path = result_file(out or runs_folder() / "latency.json")
+    found = {
+        f"{domain}, {count} at once": few_step_latencies(domain, count, rounds)
+        for domain, count in tqdm([(domain, count) for domain in ("digits", "mini-sd") for count in (1, 50)])
+    }
+    write_result(path, command_line("latency", rounds=rounds), found)
+    for name, parts in found.items():
+        for part, rows in parts.items():
+            print(f"{name}, {part}\n{plain_table(sampling_table(rows))}\n")
+
+
+def anatomy(threads: int = 1, batch_size: int = 64) -> None:
+    """Time a training step against UNet anatomy on this machine: the table behind the choice of the digits' UNet."""
+    from rcedu.models.cost import measure
+
+    at_least(1, threads=threads, batch_size=batch_size)
+    print(plain_table(measure(threads=threads, batch_size=batch_size)))
+
+
+def sliders() -> None:
+    """Time how long the explorers of notebook 03 take to answer: milliseconds from a changed control to the new picture."""
+    from rcedu.experiments.conditioning import denoising_frames
+    from rcedu.figures.explorers import DenoisingExplorer, ScheduleLaboratory, time_updates
+    from rcedu.figures.panels import example_batch, outcomes
+
+    shipped = Shipped()
+    trained = outcomes(read_json(data_folder() / "digits" / "results" / "unseen-schedules.json"))
+    laboratory = ScheduleLaboratory(example_batch(shipped.teacher, shipped.cache), trained)
+    images, labels = (x[:2] for x in mnist(train=False))
+    explorer = DenoisingExplorer(denoising_frames(shipped.teacher, shipped.judge, images, labels, [99, 499, 699, 899], steps=2))
+    families = laboratory.family.options
+    for name, change in {
+        "laboratory, parameter": lambda i: setattr(laboratory.parameter, "value", 1 + i % 40 / 4),
+        "laboratory, family": lambda i: setattr(laboratory.family, "value", families[(i + 1) % len(families)]),
+        "explorer, t": lambda i: setattr(explorer.time, "index", i % 4),
+    }.items():
+        times = sorted(time_updates(change, 42))
+        print(f"{name}: median {times[21]:.0f} ms, slowest {times[-1]:.0f} ms")
+
+
+COMMANDS = (bench, latency, anatomy, sliders)

@@ -1,0 +1,1 @@
+"""Notebooks executed and timed; assignments made, checked and graded."""

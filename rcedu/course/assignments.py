@@ -1,0 +1,180 @@
+"""From the instructors' assignments to what is handed out and what grades it, by Otter (`rcedu assignments`); and a table of
+what was graded (`python -m rcedu.course.assignments graded/1 handed_in/1`).
+
+A source in notebooks/assignments is a notebook as text (jupytext) in Otter's format: solutions and hidden tests are marked.
+"""
+
+import contextlib
+import io
+import re
+import shutil
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import jupytext
+import nbformat
+
+from rcedu.colab import Release, release
+from rcedu.data.mnist import data_folder
+from rcedu.system.files import UsageError, atomic_folder, folder_to_replace, read_json
+
+NOBODY = "your-name"  # who owns the repository in pyproject.toml until somebody says so
+
+
+def sources() -> list[Path]:
+    """The assignments, in order."""
+    return sorted((data_folder().parent / "notebooks" / "assignments").glob("[0-9]*.py"))
+
+
+def build(out: Path, paths: list[Path] | None = None) -> list[str]:
+    """Write out/student/<name>.ipynb and out/autograder/<name>.ipynb (the solution) and <name>.zip; returns the names.
+
+    An archive also says how Gradescope's container gets this package, from the release in pyproject.toml. While nobody owns
+    that, a line is printed: such an archive grades here, and not there.
+
+    out    is made anew, whole or not at all: what was in student/ and autograder/ is gone
+    paths  sources; default all
+
+    UsageError without Otter, which only teachers need, and for an `out` that holds anything that this did not write.
+    Nothing is written when one of the sources is faulty.
+    """
+    folder_to_replace(out)
+    try:
+        from otter.assign import main as assign
+    except ImportError as error:
+        raise UsageError('assignments are made by Otter: pip install -e ".[course]"') from error
+    paths, at = sources() if paths is None else paths, release()
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "out"
+        for part in ("student", "autograder"):
+            (made / part).mkdir(parents=True)
+        for path in paths:
+            notebook = jupytext.read(path)
+            nbformat.write(notebook, Path(folder) / f"{path.stem}.ipynb")
+            by_otter = Path(folder) / path.stem
+            with contextlib.redirect_stdout(io.StringIO()):
+                assign(str(Path(folder) / f"{path.stem}.ipynb"), str(by_otter), no_run_tests=True)
+            _tidy(by_otter / "student" / f"{path.stem}.ipynb", made / "student" / f"{path.stem}.ipynb")
+            _tidy(by_otter / "autograder" / f"{path.stem}.ipynb", made / "autograder" / f"{path.stem}.ipynb")
+            (archive,) = (by_otter / "autograder").glob("*.zip")
+            _for_gradescope(archive, made / "autograder" / f"{path.stem}.zip", at)
+        with atomic_folder(out) as whole:
+            shutil.copytree(made, whole, dirs_exist_ok=True)
+    if at.owner == NOBODY:
+        print(
+            f"on Gradescope the archives would fetch {at.url}, which is nobody's yet: [tool.rcedu] in pyproject.toml says whose"
+        )
+    return [path.stem for path in paths]
+
+
+def _for_gradescope(source: Path, target: Path, at: Release) -> None:
+    """An archive of Otter's that also installs this package and its data, and keeps trainings short."""
+    inserted = {  # file -> (before which line, what)
+        "setup.sh": ("\n# set mamba shell\n", f"""
+# the package with its data, into otter's environment
+apt-get install -y git
+git clone --depth 1 --branch {at.tag} {at.url} /autograder/rcedu
+mamba run -n otter-env pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu torch torchvision
+mamba run -n otter-env pip install --no-cache-dir -e /autograder/rcedu
+# the build stops here if the data are missing
+mamba run -n otter-env python -c "from rcedu.experiments.domains import Digits; Digits()"
+"""),
+        "run_autograder": ("\npython /autograder/source/run_otter.py", "\nexport RCEDU_PRESET=smoke OMP_NUM_THREADS=1"),
+    }  # fmt: skip
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for entry in old.infolist():
+            data = old.read(entry)
+            if entry.filename in inserted:
+                before, what = inserted[entry.filename]
+                text = data.decode()
+                if text.count(before) != 1:
+                    raise ValueError(f"this Otter's {entry.filename} is another than ours: no line {before.strip()!r} in it")
+                data = text.replace(before, what + before).encode()
+            new.writestr(entry, data)
+
+
+def collect(folder: Path, notebooks: Path | None = None) -> str:
+    """What was graded, as a table with tabs, a line a notebook: name, points, questions that lost points; or NOT GRADED.
+
+    folder     of `otter run`'s: a folder a notebook, with its results.json where Otter got that far
+    notebooks  folder of the notebooks that were handed in, <name>.ipynb; with it a fourth column says each one's STUDENT
+
+    Questions that a person reads are not in it. UsageError where there is nothing, or no notebook of those graded.
+    """
+    graded = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if not graded:
+        raise UsageError(f"{folder} holds no folders of graded notebooks")
+    table = {path.name: f"{path.name}\t{_graded(path / 'results.json')}" for path in graded}
+    if notebooks is None:
+        return "\n".join(["name\tpoints\tlost", *table.values()])
+    handed_in = {name: notebooks / f"{name}.ipynb" for name in table}
+    if not any(path.is_file() for path in handed_in.values()):
+        raise UsageError(
+            f"{notebooks} holds none of the notebooks that were graded in {folder}, such as {graded[0].name}.ipynb"
+        )
+    numbers = _numbers({name: _number(path) for name, path in handed_in.items()})
+    return "\n".join(["name\tpoints\tlost\tSTUDENT", *(f"{line}\t{numbers[name]}" for name, line in table.items())])
+
+
+def _number(notebook: Path) -> int | str:
+    """What STUDENT is set to in a notebook, which is read and never run; or in words why that is not known."""
+    if not notebook.is_file():
+        return "no notebook"
+    try:
+        code = [cell.source for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
+    except Exception:  # for what is no notebook nbformat has errors of many kinds
+        return "no notebook that can be read"
+    found = {value.strip() for cell in code for value in re.findall(r"^STUDENT[ \t]*=(?!=)([^#;\n]*)", cell, flags=re.M)}
+    if not found:
+        return "no STUDENT in it"
+    if len(found) > 1:
+        return "more than one STUDENT in it"
+    (value,) = found
+    return int(value) if re.fullmatch(r"0|[1-9][0-9]{0,11}", value) else "no whole number"
+
+
+def _numbers(of: dict[str, int | str]) -> dict[str, str]:
+    """name -> its number, and what is odd about it: nobody put one in, or others have the same."""
+    said = {}
+    for name, number in of.items():
+        others = [other for other, same in of.items() if same == number and other != name]
+        said[name] = str(number)
+        if number == 0:
+            said[name] += ": the default"
+        elif others and isinstance(number, int):
+            said[name] += f": also {', '.join(others)}"
+    return said
+
+
+def _graded(results: Path) -> str:
+    try:
+        tests = [test for test in read_json(results)["tests"] if "max_score" in test]  # the others are Otter's remarks
+    except UsageError:
+        tests = []
+    if not tests:
+        return "NOT GRADED\t"
+    points, most = (sum(test[key] for test in tests) for key in ("score", "max_score"))
+    return f"{points:g} of {most:g}\t{', '.join(test['name'] for test in tests if test['score'] < test['max_score'])}"
+
+
+def _tidy(source: Path, target: Path) -> None:
+    """Without what jupytext and Otter noted for themselves; which tests belong to a cell stays.
+
+    (A notebook that says it is paired with a .py, which is not there, does not open in a JupyterLab that has jupytext.)
+    """
+    notebook = nbformat.read(source, as_version=4)
+    notebook.metadata.pop("jupytext", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("lines_to_next_cell", None)
+    nbformat.write(notebook, target)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: python -m rcedu.course.assignments GRADED [HANDED_IN], two folders")
+    try:
+        print(collect(*map(Path, sys.argv[1:])))
+    except UsageError as error:
+        sys.exit(str(error))

@@ -1,0 +1,194 @@
+"""Notebooks from their py:percent sources: execute, clean, pair, and print as a web page."""
+
+import base64
+import copy
+import io
+import os
+import re
+import tempfile
+import uuid
+from html import escape
+from itertools import pairwise
+from pathlib import Path
+
+import jupytext
+import nbformat
+from jupyter_client.manager import AsyncKernelManager
+from nbconvert import HTMLExporter
+from nbconvert.preprocessors import ExecutePreprocessor
+from PIL import Image, ImageChops
+from traitlets import default
+
+from rcedu.colab import without_badge
+from rcedu.course.formulas import mathml
+from rcedu.system.files import UsageError, atomic_path
+
+
+class Kernels(AsyncKernelManager):
+    """Kernels that are talked to by files, where the system can, not by ports: two that start at once may want the same."""
+
+    @default("transport")
+    def _transport(self) -> str:
+        return "ipc" if os.name == "posix" else "tcp"
+
+    @default("ip")
+    def _ip(self) -> str:
+        """Of files, what their names begin with: not in the folder in which the kernel runs, and no other kernel's."""
+        return str(Path(tempfile.gettempdir()) / f"rcedu-{uuid.uuid4().hex}") if self.transport == "ipc" else "127.0.0.1"
+
+
+def execute(source: Path, timeout: int = 1800) -> nbformat.NotebookNode:
+    """Run a py:percent notebook from top to bottom in its own folder; raises nbclient's error where a cell fails."""
+    if not Path(source).exists():
+        raise UsageError(f"{source} does not exist; notebooks are in the notebooks/ folder of a checkout")
+    notebook = jupytext.read(source)
+    resources = {"metadata": {"path": str(Path(source).parent)}}
+    quiet = ["--log-level=ERROR"]  # newer kernels warn of plain TCP, on this very machine
+    settings = {"timeout": timeout, "kernel_name": "python3", "kernel_manager_class": Kernels, "extra_arguments": quiet}
+    ExecutePreprocessor(**settings).preprocess(notebook, resources)
+    return clean(notebook)
+
+
+def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Drop what changes from run to run and teaches nothing: progress bars, timestamps, machine-specific metadata."""
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        cell.metadata.pop("execution", None)
+        cell.outputs = [
+            output
+            for output in cell.outputs
+            if output.get("name") != "stderr" and "application/vnd.jupyter.widget-view+json" not in output.get("data", {})
+        ]
+    _describe(notebook)
+    _pack_pictures(notebook)
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    # cell ids as counts, not chances: a rerun that changes nothing changes no line
+    for index, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{index}"
+    return notebook
+
+
+def _describe(notebook: nbformat.NotebookNode) -> None:
+    """Give every picture the caption that follows it, '*Figure: ...*', as its alt text: web pages and screen readers use it."""
+    for cell, following in pairwise(notebook.cells):
+        caption = re.search(r"^\*Figures?[^:*]*:\s*(.*?)\*(?=\s|$)", following.source, flags=re.DOTALL | re.MULTILINE)
+        for output in cell.get("outputs", []):
+            if caption and "image/png" in output.get("data", {}):
+                text = re.sub(r"[$\\*]", "", " ".join(caption[1].split()))
+                output.setdefault("metadata", {}).setdefault("image/png", {})["alt"] = text
+
+
+def _pack_pictures(notebook: nbformat.NotebookNode) -> None:
+    """Every still PNG once more, on white and with few colours of its own: a quarter of the bytes, and nobody sees it."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                image = Image.open(io.BytesIO(base64.b64decode(output["data"]["image/png"])))
+                if getattr(image, "n_frames", 1) == 1 and image.mode != "P":  # else it moves, or is packed already
+                    buffer = io.BytesIO()
+                    _with_few_colours(image.convert("RGB")).save(buffer, format="PNG", optimize=True)
+                    output["data"]["image/png"] = base64.b64encode(buffer.getvalue()).decode()
+
+
+def _with_few_colours(image: Image.Image, unseen: int = 12) -> Image.Image:
+    """An RGB picture with the fewest colours of which none is further than `unseen` of 255 from what was there; 256 at most."""
+    for colours in (64, 128, 256):
+        few = image.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
+        largest = max(high for _, high in ImageChops.difference(image, few.convert("RGB")).getextrema())
+        if largest <= unseen:
+            break
+    return few
+
+
+def write_pair(source: Path) -> Path:
+    """Execute notebooks/NAME.py and write notebooks/NAME.ipynb beside it, atomically."""
+    notebook = execute(source)
+    target = Path(source).with_suffix(".ipynb")
+    with atomic_path(target) as temporary:
+        nbformat.write(notebook, temporary)
+    return target
+
+
+_CODE_OR_MATH = re.compile(r"(?P<code>```.*?```|`[^`]*`)|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+?)\$", flags=re.DOTALL)
+
+
+def write_html(notebook: nbformat.NotebookNode, target: Path) -> Path:
+    """The executed notebook as one self-contained web page: pictures inside, nothing fetched.
+
+    Formulas become MathML; MathJax, nbconvert's way, comes over the network.
+    """
+    formulas = []
+
+    def take_out(match: re.Match) -> str:
+        if match["code"]:
+            return match["code"]
+        formulas.append(mathml(match["block"] or match["inline"], "block" if match["block"] else "inline"))
+        return f"formula-{len(formulas) - 1}-here"  # nbconvert strips tags it does not know from markdown
+
+    title = notebook.cells[0].source.splitlines()[0].strip("# ").replace("$", "")
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = _CODE_OR_MATH.sub(take_out, without_badge(cell.source))
+    html, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook, resources={"metadata": {"name": title}})
+    captions = iter(
+        output.metadata.get("image/png", {}).get("alt", "a figure of this notebook")
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    )
+    # nbconvert's template does not read the pictures' alt texts; its newer versions say so in each picture
+    html = re.sub('<img alt="No description[^"]*"', "<img", html)
+    html = re.sub('<img(?=[^>]*src="data:image/png)', lambda _: f'<img alt="{escape(next(captions), quote=True)}"', html)
+    # a heading's formula stands in its id and its link as well
+    html = re.sub(r"<[^>]*>", lambda tag: re.sub(r"formula-\d+-here", "", tag[0]), html)
+    html = re.sub(r"formula-(\d+)-here", lambda match: formulas[int(match[1])], html)
+    html = html.replace("</head>", "<style>.highlight pre { white-space: pre-wrap !important; }</style></head>", 1)
+    with atomic_path(target) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return target
+
+
+def same_content(source: Path, notebook: Path) -> bool:
+    """Do a .py and its .ipynb hold the same cells? (Types and texts; outputs and metadata are not compared.)"""
+
+    def cells(path: Path) -> list[tuple[str, str]]:
+        return [(cell.cell_type, cell.source.strip()) for cell in jupytext.read(path).cells]
+
+    return cells(source) == cells(notebook)
+
+
+def follow(pair: Path, source: Path) -> bool:
+    """Take texts from the .py into the .ipynb, whose outputs stay; where the first cell is new there, insert it, and count on.
+
+    Whether anything changed; not where there is no .ipynb. UsageError where the two have otherwise different cells.
+    """
+    if not pair.exists():
+        return False
+    stored, wanted = nbformat.read(pair, as_version=4), jupytext.read(source)
+    before = nbformat.writes(stored)
+    if len(stored.cells) == len(wanted.cells) - 1:
+        place = next(i for i, cell in enumerate(wanted.cells) if "colab" in cell.metadata.get("tags", ()))
+        stored.cells.insert(place, nbformat.v4.new_code_cell(metadata={"tags": wanted.cells[place].metadata["tags"]}))
+        count = 0
+        for index, cell in enumerate(stored.cells):
+            cell["id"] = f"cell-{index}"
+            if cell.cell_type == "code":
+                cell.execution_count = count = count + 1
+                for output in cell.outputs:
+                    if "execution_count" in output:
+                        output.execution_count = count
+    if len(stored.cells) != len(wanted.cells):
+        raise UsageError(
+            f"{pair} has {len(stored.cells)} cells and {source.name} {len(wanted.cells)}; run it: rcedu notebooks {source.stem}"
+        )
+    for cell, new in zip(stored.cells, wanted.cells, strict=True):
+        cell.source = new.source
+    changed = nbformat.writes(stored) != before
+    if changed:
+        nbformat.write(stored, pair)
+    return changed

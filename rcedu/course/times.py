@@ -1,0 +1,136 @@
+"""How long each notebook takes: measured, kept in notebooks/times.json, and written where readers look for it.
+
+That is the table at the top of each notebook, the time that an assignment promises, and the table on the teacher's page.
+"""
+
+import re
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from rcedu.colab import CHECKOUT
+from rcedu.course.assignments import build
+from rcedu.course.assignments import sources as assignments
+from rcedu.course.notebooks import execute, follow
+from rcedu.system.files import UsageError, read_json, write_json, write_text
+from rcedu.system.provenance import provenance
+
+NOTEBOOKS = CHECKOUT / "notebooks"
+FILE = NOTEBOOKS / "times.json"
+NOT_YET = "not measured"
+Times = Mapping[str, Mapping[str, Mapping[str, str | int]]]  # notebook -> preset -> {seconds, machine, date}
+
+
+def walk() -> list[Path]:
+    """The notebooks of the walk, in order, and their answers."""
+    return sorted(NOTEBOOKS.glob("*.py"))
+
+
+def measure(source: Path) -> float:
+    """Seconds that a notebook takes from top to bottom, its kernel's start included; of an assignment, the solved one."""
+    if source not in assignments():
+        return _seconds(source)
+    with tempfile.TemporaryDirectory() as folder:
+        build(Path(folder) / "course", [source])
+        return _seconds(Path(folder) / "course" / "autograder" / f"{source.stem}.ipynb")
+
+
+def _seconds(source: Path) -> float:
+    start = time.perf_counter()
+    execute(source)
+    return time.perf_counter() - start
+
+
+def record(name: str, preset: str, seconds: float, file: Path = FILE) -> None:
+    """Keep a measurement of this machine, today."""
+    told = provenance("rcedu times")
+    times = read_json(file) if file.exists() else {}
+    times.setdefault(name, {})[preset] = {"seconds": round(seconds), "machine": told["machine"], "date": told["date"]}
+    write_json(file, {key: times[key] for key in sorted(times)})
+
+
+def in_words(seconds: float) -> str:
+    """As a table has it: 70 s, 3.4 min."""
+    return f"{seconds:.0f} s" if seconds < 99.5 else f"{seconds / 60:.1f} min"
+
+
+def cell(times: Times, name: str, preset: str) -> str:
+    measured = times.get(name, {}).get(preset)
+    return in_words(measured["seconds"]) if measured else NOT_YET
+
+
+def measured_where(of: Mapping[str, Mapping]) -> str:
+    """In a sentence, where and when: preset -> {seconds, machine, date}."""
+    by = {}
+    for preset, one in of.items():
+        by.setdefault((one["machine"], one["date"]), []).append(f"`{preset}`")
+    parts = [f"{' and '.join(presets)} on {machine}, {date}" for (machine, date), presets in by.items()]
+    return f"Times: {'; '.join(parts)} (measured by `rcedu times`, which runs everything again)."
+
+
+_ROW = re.compile(r"^(# \| `(\w+)` \| .* \| )[^|\n]* \|$", flags=re.MULTILINE)
+_WHERE = re.compile(r"(?<=\n#\n)# Times: .*\n#\n")
+
+
+def write_table(source: Path, times: Times) -> bool:
+    """A notebook's table of presets, in the .py and the .ipynb; whether anything changed. ValueError where it has none."""
+    before = source.read_text(encoding="utf-8")
+    text = _ROW.sub(lambda row: f"{row[1]}{cell(times, source.stem, row[2])} |", _WHERE.sub("", before))
+    *_, last = _ROW.finditer(text) or [None]
+    if last is None:
+        raise ValueError(f"{source} has no table of presets, '| `smoke` | ... |', to write times into")
+    if source.stem in times:
+        text = f"{text[: last.end()]}\n#\n# {measured_where(times[source.stem])}{text[last.end() :]}"
+    if text != before:
+        write_text(source, text)
+    return follow(source.with_suffix(".ipynb"), source) or text != before
+
+
+_PROMISE = re.compile(r"(minutes of yours, )[^.]*?( of two cores)")
+
+
+def write_promise(source: Path, times: Times) -> bool:
+    """The time that an assignment promises its students; whether it changed."""
+    before = source.read_text(encoding="utf-8")
+    measured = times.get(source.stem, {}).get("cpu")
+    minutes = max(1, round(measured["seconds"] / 60)) if measured else None
+    words = {None: "minutes", 1: "a minute"}.get(minutes, f"{minutes} minutes")
+    text = _PROMISE.sub(rf"\g<1>{words}\g<2>", before)
+    if text != before:
+        write_text(source, text)
+    return text != before
+
+
+_TEACHERS_ROW = re.compile(r"^(\| \d \| \[[^]]*\]\((\w+)\.py\).* \| )[^|\n]* \| [^|\n]* \|$", flags=re.MULTILINE)
+_TEACHERS_WHERE = re.compile(r"^Times: .*$", flags=re.MULTILINE)
+
+
+def write_teachers_table(page: Path, times: Times) -> bool:
+    """The table on the teacher's page, its last two columns: smoke and cpu; whether it changed."""
+    before = page.read_text(encoding="utf-8")
+    text = _TEACHERS_ROW.sub(lambda row: f"{row[1]}{cell(times, row[2], 'smoke')} | {cell(times, row[2], 'cpu')} |", before)
+    first = next((times[path.stem] for path in assignments() if path.stem in times), None)
+    if first:
+        text = _TEACHERS_WHERE.sub(measured_where(first), text)
+    if text != before:
+        write_text(page, text)
+    return text != before
+
+
+def write_all(times: Times | None = None) -> list[str]:
+    """Every place that says a time, from notebooks/times.json; names of what changed."""
+    times = read_json(FILE) if times is None else times
+    page = NOTEBOOKS / "assignments" / "README.md"
+    changed = [path.name for path in walk() if write_table(path, times)]
+    changed += [path.name for path in assignments() if write_promise(path, times)]
+    return changed + [page.name] * write_teachers_table(page, times)
+
+
+def find(names: tuple[str, ...]) -> list[Path]:
+    """The notebooks and assignments of these names, all without names. UsageError for one that is not there."""
+    every = {path.stem: path for path in (*walk(), *assignments())}
+    unknown = [name for name in names if name not in every]
+    if unknown:
+        raise UsageError(f"no notebook {unknown[0]!r}; choose from {', '.join(every)}")
+    return [every[name] for name in names or every]

@@ -1,0 +1,1 @@
+"""What is learned from: MNIST, digits with captions, prompts, and what a teacher drew."""

@@ -1,0 +1,245 @@
+"""Prompt pools: from a handful of sentences to twenty million on disk, with one face, `len(pool)` and `pool[rows]`.
+
+A pool knows nothing of t, and p(t) knows nothing of storage. A file of prompts is checked and converted once, to an
+Arrow file in the cache, and memory-mapped by the `datasets` library: every process that opens it shares the same pages.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from rcedu.data.mnist import cache_folder
+from rcedu.models.conditions import PromptEncoder
+from rcedu.system.files import UsageError, atomic_path, sha256
+
+if TYPE_CHECKING:  # importing datasets takes seconds; a pool of a few sentences does without
+    import pyarrow as pa
+    from datasets import Dataset
+
+KINDS = (".txt", ".csv", ".parquet")
+COLUMNS = ("text", "prompt", "caption")  # looked for in this order, in any case
+ROWS_AT_A_TIME = 2**15  # held in memory while converting
+END_OF_ARROW = b"\xff\xff\xff\xff\0\0\0\0"
+NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+
+
+def read_prompts_from(source: Path, column: str | None = None) -> "Dataset":
+    """The prompts in a file (.txt with one a line, .csv with a header, .parquet) or in all such files of a folder.
+
+    column  of a table: its name; default: text, prompt or caption in any case, or the only one of a .parquet
+
+    Returns a memory-mapped `datasets.Dataset` with the single column "text". UsageError, naming the file and the row
+    (1 is the first; a .csv's header has no number), for a file that cannot be read, a missing column, and rows that
+    are empty or no text: never a shorter pool in silence. A file's content decides whether it is converted anew.
+    """
+    from datasets import concatenate_datasets
+
+    source = Path(source)
+    files = [source]
+    if source.is_dir():
+        files = sorted(path for path in source.rglob("*") if path.suffix.lower() in KINDS and not path.is_dir())
+        if not files:
+            raise UsageError(f"no prompts in {source}; put a {', '.join(KINDS)} file there")
+    return concatenate_datasets([_open(path, column) for path in files])
+
+
+def _open(path: Path, column: str | None) -> "Dataset":
+    from datasets import Dataset
+
+    if not path.exists():
+        raise UsageError(f"{path} does not exist; a prompt pool is a {', '.join(KINDS)} file, or a folder of them")
+    if path.suffix.lower() not in KINDS:
+        raise UsageError(f"{path} is no prompt pool; give a {', '.join(KINDS)} file, or a folder of them")
+    try:
+        key = f"1 {sha256(path)} {path.suffix.lower()} {column}"  # 1: of this conversion; another one, another number
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    arrow = cache_folder() / "prompts" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.arrow"
+    if not _is_whole(arrow):
+        _convert(path, column, arrow)
+    return Dataset.from_file(str(arrow))
+
+
+def _is_whole(arrow: Path) -> bool:
+    """Whether it is there with its end: cut off between two batches it would read as a shorter pool."""
+    if not arrow.exists() or arrow.stat().st_size < len(END_OF_ARROW):
+        return False
+    with open(arrow, "rb") as f:
+        f.seek(-len(END_OF_ARROW), 2)
+        return f.read() == END_OF_ARROW
+
+
+def _unreadable(path: Path, why: object) -> UsageError:
+    return UsageError(f"{path} cannot be read ({' '.join(str(why).split())}); repair it or take it out of the pool")
+
+
+def _convert(path: Path, column: str | None, arrow: Path) -> None:
+    """Check every row of a file and write it to an Arrow file, a few at a time."""
+    import pyarrow as pa
+
+    schema = pa.schema({"text": pa.string()})
+    row = 0
+    with atomic_path(arrow) as temporary, pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, schema) as out:
+        for texts in _read(path, column):
+            _check(texts, path, row)
+            out.write_batch(pa.record_batch([texts], schema=schema))
+            row += len(texts)
+        if row == 0:
+            raise UsageError(f"{path} is empty; a prompt pool needs at least one prompt")
+    pa.default_memory_pool().release_unused()
+
+
+def _read(path: Path, column: str | None) -> Iterator["pa.Array"]:
+    """The texts of a file as arrays of strings; whatever is wrong with the file is a UsageError."""
+    import pyarrow as pa
+
+    try:
+        if path.suffix.lower() == ".parquet":
+            yield from _read_parquet(path, column)
+        else:
+            texts = _read_txt(path) if path.suffix.lower() == ".txt" else _read_csv(path, column)
+            while some := list(islice(texts, ROWS_AT_A_TIME)):
+                yield pa.array(some, pa.string())
+    except UnicodeDecodeError as error:  # its position is one in a block of the file
+        with open(path, "rb") as f:
+            raise UsageError(f"line {_undecodable(f) + 1} of {path} is not UTF-8; save the file as UTF-8") from error
+    except UsageError:
+        raise
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from error
+
+
+def _undecodable(lines: Iterable[bytes]) -> int:
+    """Which line or row is the first that is not UTF-8."""
+    for i, line in enumerate(lines):
+        try:
+            line.decode()
+        except UnicodeDecodeError:
+            return i
+    raise ValueError("all of it is UTF-8")
+
+
+def _read_txt(path: Path) -> Iterator[str]:
+    with open(path, encoding="utf-8-sig") as f:
+        for line in f:
+            yield line.removesuffix("\n")
+
+
+def _read_csv(path: Path, column: str | None) -> Iterator[str]:
+    """Every cell as it stands, "NA" and "null" too. (pandas drops blank lines, and shifts rows with a cell too many.)"""
+    with open(path, encoding="utf-8-sig", newline="") as f:
+        rows = csv.reader(f, strict=True)
+        try:
+            header = next(rows, None)
+            if header is None:
+                return
+            place = header.index(_text_column(path, header, column))
+            for cells in rows:
+                if len(cells) != len(header):
+                    raise UsageError(
+                        f"line {rows.line_num} of {path} has {len(cells)} cells and the header has {len(header)}; "
+                        "repair it (a text with commas belongs in quotes)"
+                    )
+                yield cells[place]
+        except csv.Error as error:
+            raise UsageError(f"line {rows.line_num} of {path} is broken ({error}); repair its quotes") from error
+
+
+def _read_parquet(path: Path, column: str | None) -> Iterator["pa.Array"]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # buffer_size: without it, all of a row group's column is read at once
+    with pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False, page_checksum_verification=True) as file:
+        schema = file.schema_arrow
+        name = schema.names[0] if column is None and len(schema.names) == 1 else _text_column(path, schema.names, column)
+        kind = schema.field(name).type
+        if str(kind.value_type if pa.types.is_dictionary(kind) else kind) not in ("string", "large_string", "string_view"):
+            raise UsageError(f"column {name!r} of {path} holds {kind}, not text; choose another column")
+        row = 0
+        for batch in file.iter_batches(ROWS_AT_A_TIME, columns=[name]):
+            texts = batch.column(0).cast(pa.string())
+            try:
+                texts.validate(full=True)
+            except pa.ArrowInvalid as error:
+                row += _undecodable(text or b"" for text in texts.cast(pa.binary()).to_pylist())
+                raise UsageError(f"row {row + 1} of {path} is not UTF-8; save its text as UTF-8") from error
+            yield texts
+            row += len(texts)
+
+
+def _text_column(path: Path, names: list[str], column: str | None) -> str:
+    lower = {name.lower(): name for name in reversed(names)}
+    name = column or next((lower[wanted] for wanted in COLUMNS if wanted in lower), None)
+    if name not in names:
+        wanted = f"no column {column!r}" if column else f"no column {', '.join(COLUMNS)}"
+        there = ", ".join(f"{name[:40]!r}" for name in names[:8])
+        raise UsageError(f"{path} has {wanted}; it has {there}: name one (column), or give the file a header")
+    if names.count(name) > 1:
+        raise UsageError(f"{path} has {names.count(name)} columns {name!r}; rename all but one")
+    return name
+
+
+def _check(texts: "pa.Array", path: Path, rows_before: int) -> None:
+    """UsageError for the first row that is empty, or in a .csv, where nothing else tells text from numbers, a number."""
+    import pyarrow.compute as pc
+
+    empty = pc.fill_null(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0), True)
+    where = pc.index(empty, True).as_py()
+    if where >= 0:
+        raise UsageError(f"row {rows_before + where + 1} of {path} is empty; remove it (an empty prompt is the null condition)")
+    where = pc.index(pc.match_substring_regex(texts, NUMBER), True).as_py() if path.suffix.lower() == ".csv" else -1
+    if where >= 0:
+        raise UsageError(
+            f"row {rows_before + where + 1} of {path} is the number {texts[where].as_py().strip()[:40]}, not text; "
+            "put it in words, or choose another column"
+        )
+
+
+class PromptPool:
+    """C of random conditioning: prompts in, token ids out. `len(pool)`, `pool[rows]`, `pool.texts(rows)`.
+
+    prompts  a sequence of sentences, or what `read_prompts_from` gives;  conditions  tokenizes them as they are drawn
+    """
+
+    def __init__(self, prompts: "Sequence[str] | Dataset", conditions: PromptEncoder):
+        self.on_disk = hasattr(prompts, "column_names")
+        if isinstance(prompts, str):
+            raise UsageError(f"{prompts[:40]!r} is no pool of prompts; give a list of sentences, or read_prompts_from(file)")
+        if self.on_disk and "text" not in prompts.column_names:
+            raise UsageError(f"the pool has no column 'text', only {', '.join(prompts.column_names)}; rename one")
+        if not self.on_disk:
+            prompts = list(prompts)
+            for i, text in enumerate(prompts):
+                if not isinstance(text, str) or not text.strip():
+                    raise UsageError(f"prompt {i} of the pool is {text!r}, not a sentence; remove it")
+        if not len(prompts):
+            raise UsageError("the pool has no prompts; give at least one")
+        self.prompts, self.conditions = prompts, conditions
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the sentences in their order, on disk or not: equal means the same pool."""
+        digest = hashlib.sha256()
+        for first in range(0, len(self), ROWS_AT_A_TIME):
+            some = self.prompts[first : first + ROWS_AT_A_TIME]
+            digest.update(json.dumps(some["text"] if self.on_disk else some).encode())
+        return digest.hexdigest()
+
+    def texts(self, rows: Tensor) -> list[str]:
+        """The sentences of these rows, (B,) ints."""
+        if self.on_disk:
+            return list(self.prompts[rows.tolist()]["text"])
+        return [self.prompts[row] for row in rows.tolist()]
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        """(B,) rows -> token ids (B, L)."""
+        return self.conditions.tokenize(self.texts(rows))

@@ -1,0 +1,117 @@
+"""Prompts that nobody collected: a writer makes them up, a filter keeps what is new and to the point (Kim et al., table 3).
+
+A writer is any function from a number to that many sentences. `grammar_writer` is one that needs no network; a call to a
+language model is another:
+
+    def ask(count):
+        return client.complete(f"Write {count} captions of digits, one a line").splitlines()
+
+    prompts = write_prompts(ask, 1000, "prompts.txt", on_topic=is_caption)
+"""
+
+import random
+import string
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from rcedu.data.captioned_digits import BACKGROUNDS, DIGITS, INKS, SLANTS, UNSAID, caption, prompts
+from rcedu.system.files import UsageError, write_text
+
+Writer = Callable[[int], list[str]]
+PATIENCE = 20  # calls of a writer in a row that bring nothing new, after which it is taken to have no more to say
+
+
+def grammar_writer(seed: int = 0, weights: Mapping[str, float] | None = None) -> Writer:
+    """Captions of the grammar, every word drawn by itself: sentences of any number, with repetitions.
+
+    weights  how often a digit, ink, background or slant is named beside the others of its kind; not listed: 1, and 0 for
+             never. UsageError for a word that is none of theirs, or a kind of which nothing is left.
+    """
+    weights = dict(weights or {})
+    kinds = (DIGITS, tuple(INKS), tuple(BACKGROUNDS), (*SLANTS, "unsaid"))
+    unknown = [word for word in weights if not any(word in kind for kind in kinds)]
+    if unknown:
+        raise UsageError(
+            f"{unknown[0]!r} is no word of the grammar; choose from {', '.join(w for kind in kinds for w in kind)}"
+        )
+    odds = [[weights.get(word, 1.0) for word in kind] for kind in kinds]
+    for kind, own in zip(kinds, odds, strict=True):
+        if min(own) < 0 or not sum(own):
+            raise UsageError(f"weights must be 0 or more, and one of {', '.join(kind)} above 0; got {own}")
+    generator = random.Random(seed)
+
+    def write(count: int) -> list[str]:
+        draw = [generator.choices(range(len(kind)), own, k=count) for kind, own in zip(kinds, odds, strict=True)]
+        return [caption(*row) for row in zip(*draw, strict=True)]
+
+    assert len(SLANTS) == UNSAID  # "unsaid" stands where UNSAID points
+    return write
+
+
+def is_caption(text: str) -> bool:
+    """On topic for mini-SD: a sentence of its grammar."""
+    return text in set(prompts())
+
+
+def filter_prompts(
+    texts: Iterable[str], known: Iterable[str] = (), on_topic: Callable[[str], bool] = lambda text: True
+) -> tuple[list[str], Counter]:
+    """(what is new and on topic, in order; how many were dropped as "empty", "repeated" or "off topic").
+
+    Sentences are compared without regard to case and surrounding or doubled spaces, and kept without the latter.
+    """
+    seen, kept, dropped = {_plain(text).lower() for text in known}, [], Counter()
+    for text in map(_plain, texts):
+        why = "empty" if not text else "repeated" if text.lower() in seen else "off topic" if not on_topic(text) else None
+        if why:
+            dropped[why] += 1
+        else:
+            seen.add(text.lower())
+            kept.append(text)
+    return kept, dropped
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def write_prompts(
+    writer: Writer, count: int, path: Path | str, *, on_topic: Callable[[str], bool] = lambda text: True, batch: int = 200
+) -> list[str]:
+    """`count` different prompts, kept in a text file, one a line: what is there is read, and only the rest is written.
+
+    The file is brought up to date after every call of the writer (`batch` sentences), so that a paid call is never lost.
+    UsageError when 20 calls in a row bring nothing new; what was kept until then stays.
+    """
+    path = Path(path)
+    kept = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    idle = 0
+    while len(kept) < count:
+        new, dropped = filter_prompts(writer(batch), kept, on_topic)
+        idle = 0 if new else idle + 1
+        if idle == PATIENCE:
+            what = ", ".join(f"{n} {why}" for why, n in dropped.items()) or "nothing at all"
+            raise UsageError(
+                f"the writer has no more to say: {len(kept)} of {count} prompts are in {path}; its last {batch} brought {what}"
+            )
+        if new:
+            kept += new
+            write_text(path, "\n".join(kept) + "\n")
+    return kept[:count]
+
+
+def with_nonsense(texts: list[str], share: float, seed: int = 0) -> list[str]:
+    """The pool with nonsense mixed in until that share of it is nonsense: as many words, of random letters.
+
+    share  in [0, 1); UsageError otherwise
+    """
+    if not 0 <= share < 1:
+        raise UsageError(f"the share of nonsense must lie in [0, 1); got {share}")
+    generator = random.Random(seed)
+    count = round(len(texts) * share / (1 - share))
+
+    def scramble(text: str) -> str:
+        return " ".join("".join(generator.choices(string.ascii_lowercase, k=len(word))) for word in text.split())
+
+    return [*texts, *(scramble(generator.choice(texts)) for _ in range(count))]

@@ -1,0 +1,1 @@
+"""Scores with their intervals, records and tables of them."""

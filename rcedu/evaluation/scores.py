@@ -1,0 +1,144 @@
+"""Scores, each with its 95% interval: asked-digit accuracy, confusion, digit-FID."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from scipy import stats
+from torch import Tensor
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.inception import InceptionScore
+from transformers import CLIPModel, CLIPProcessor
+
+from rcedu.models.attribute_judge import AttributeJudge
+from rcedu.models.judges import DigitClassifier
+
+Judge = DigitClassifier | AttributeJudge
+
+
+class Interval(NamedTuple):
+    """A value and its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def proportion(hits: int, total: int) -> Interval:
+    """hits / total with Wilson's 95% interval: the spread of *samples* from one model. ValueError if total is 0."""
+    if total == 0:
+        raise ValueError("an accuracy over no samples is undefined")
+    bounds = stats.binomtest(hits, total).proportion_ci(method="wilson")
+    return Interval(hits / total, float(bounds.low), float(bounds.high))
+
+
+def mean_interval(values: list[float]) -> Interval:
+    """Mean with its 95% t-interval; over trainings: how well the mean over *trainings* is known. Of one value, it is NaN."""
+    values = torch.tensor(values, dtype=torch.float64)
+    mean, n = values.mean().item(), len(values)
+    if n < 2:
+        return Interval(mean, float("nan"), float("nan"))
+    half = float(stats.t.ppf(0.975, n - 1)) * values.std().item() / n**0.5
+    return Interval(mean, mean - half, mean + half)
+
+
+def asked_digit_accuracy(judge: DigitClassifier, images: Tensor, asked: Tensor) -> Interval:
+    """How often the judge reads the digit that was asked for. images (N, 1, 28, 28) uint8, asked (N,)."""
+    read = judge.probabilities(images).argmax(dim=1)
+    return proportion(int((read == asked).sum()), len(asked))
+
+
+def confusion(judge: DigitClassifier, images: Tensor, asked: Tensor) -> Tensor:
+    """(10, 10) counts: row = asked digit, column = what the judge reads."""
+    read = judge.probabilities(images).argmax(dim=1)
+    return torch.bincount(10 * asked + read, minlength=100).view(10, 10)
+
+
+def _features(judge: Judge, images: Tensor) -> Tensor:
+    """(B, 128) on the CPU, wherever the judge is: one that was just trained is on the GPU."""
+    return judge.features(images.to(next(judge.parameters()).device)).cpu()
+
+
+class _Features(torch.nn.Module):
+    """The judge's 128 features in the form torchmetrics wants an extractor."""
+
+    def __init__(self, judge: Judge):
+        super().__init__()
+        self.judge, self.num_features = judge.eval(), judge.num_features
+
+    def forward(self, images: Tensor) -> Tensor:
+        return _features(self.judge, images)
+
+
+class FeatureFID:
+    """Frechet distance to a fixed set of real pictures, in a judge's features instead of Inception's.
+
+    judge  a DigitClassifier or an AttributeJudge
+    real   (N, C, H, W) uint8, as that judge takes them; its statistics are computed once
+
+    Values are not comparable with Inception FIDs, and only comparable with one another at equal sample counts
+    (small samples raise them).
+    """
+
+    def __init__(self, judge: Judge, real: Tensor, batch_size: int = 1000):
+        self.batch_size = batch_size
+        self.fid = FrechetInceptionDistance(feature=_Features(judge), reset_real_features=False)
+        with torch.no_grad():
+            for part in real.split(batch_size):
+                self.fid.update(part, real=True)
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> float:
+        """images (N, C, H, W) uint8, N >= 2."""
+        self.fid.reset()
+        for part in images.split(self.batch_size):
+            self.fid.update(part, real=False)
+        return float(self.fid.compute())
+
+
+@torch.no_grad()
+def spread(judge: DigitClassifier, images: Tensor, labels: Tensor) -> float:
+    """How different the pictures of one label are: the variance of the judge's features, summed, averaged over labels.
+
+    images (N, 1, 28, 28) uint8, labels (N,), at least two of each that occurs. Compare with that of real pictures.
+    """
+    features = torch.cat([_features(judge, part) for part in images.split(1000)])
+    return float(torch.stack([features[labels == label].var(dim=0).sum() for label in labels.unique()]).mean())
+
+
+def inception_score(judge: AttributeJudge, images: Tensor) -> float:
+    """exp E KL(p(digit | x) || p(digit)) in the judge's eyes.
+
+    1: all alike, or none readable; 10: each digit clear and all equally often.  images (N, 3, 32, 32) uint8
+    """
+    digits = torch.nn.Module()
+    digits.num_features, digits.forward = 10, lambda x: judge(x.to(next(judge.parameters()).device))[0].cpu()
+    score = InceptionScore(feature=digits, splits=1)
+    with torch.no_grad():
+        for part in images.split(1000):
+            score.update(part)
+    return float(score.compute()[0])
+
+
+@torch.no_grad()
+def clip_score(
+    model: Path | str, images: Tensor, texts: list[str], batch_size: int = 100, device: torch.device | str = "cpu"
+) -> float:
+    """Mean of 100 cos(picture, its sentence), negative ones as 0 (Hessel et al. 2021).
+
+    model  a CLIP's folder, or its name on the hub;  images (N, 3, H, W) uint8
+
+    Not torchmetrics' CLIPScore: with transformers 5 it fails (version 1.9), and it admits only a few names of models.
+    """
+    clip, processor = CLIPModel.from_pretrained(model).eval().to(device), CLIPProcessor.from_pretrained(model)
+    scores = []
+    for start in range(0, len(images), batch_size):
+        here = slice(start, start + batch_size)
+        inputs = processor(text=texts[here], images=list(images[here]), return_tensors="pt", padding=True, truncation=True)
+        out = clip(**inputs.to(device))
+        cosine = torch.cosine_similarity(out.image_embeds, out.text_embeds)
+        scores.append((100 * cosine).clamp(min=0))
+    return torch.cat(scores).mean().item()

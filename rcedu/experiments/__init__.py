@@ -1,0 +1,1 @@
+"""Questions asked of a domain, each in a room of its own."""

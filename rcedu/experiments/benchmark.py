@@ -1,0 +1,219 @@
+"""How fast a distillation step is: ours beside the same step written the usual way, and what each difference brings.
+
+All ways train the same student on the same draws, in a race (`rcedu.evaluation.race`). `rcedu bench`.
+"""
+
+import os
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from rcedu.data.cache import Cache
+from rcedu.data.captioned_digits import prompts
+from rcedu.data.pools import PromptPool
+from rcedu.equations.random_conditioning import p_exponential
+from rcedu.evaluation.race import race, ranks, ratio
+from rcedu.evaluation.records import format_interval, markdown
+from rcedu.experiments.mini_sd import MiniSD
+from rcedu.experiments.text_data import cache_prompts
+from rcedu.experiments.usual_loop import PandasPool, SampleFiles, Way, usual_loop
+from rcedu.models.anatomies import unet
+from rcedu.models.codecs import Autoencoder
+from rcedu.models.conditions import PromptEncoder
+from rcedu.models.cost import step_flops
+from rcedu.models.diffusion import DiffusionModel
+from rcedu.system.files import UsageError
+from rcedu.training.fit import fit
+from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
+
+MANY = 10**9  # steps: a race stops when it has seen enough
+
+
+class RandomLatents:
+    """Noise in the place of a `Cache`: the arithmetic of a step does not depend on the numbers."""
+
+    def __init__(self, c: Tensor, shape: tuple[int, int, int]):
+        self.c, self.stored = c, torch.randn(len(c), *shape)
+
+    def __len__(self) -> int:
+        return len(self.c)
+
+    def x0(self, rows: Tensor) -> Tensor:
+        return self.stored[rows]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all ways do: distil `teacher` into a student of the named size from samples with prompts."""
+
+    teacher: DiffusionModel
+    samples: Cache | RandomLatents  # D
+    texts: Sequence[str]  # the sentence of every sample
+    pool: Sequence[str]  # C
+    batch_size: int
+    student: str = "base"
+    mixed_precision: str = "no"
+
+    def trainee(self) -> DistilledStudent:
+        student = make_student(self.teacher, self.student, teacher_init=True, seed=0)
+        student.unet.float()  # of a teacher in 16 bits, a student in 32
+        return DistilledStudent(student, self.teacher)
+
+
+def mini_sd_task(batch_size: int = 32) -> Task:
+    """mini-SD into B-Base, from the latents that ship."""
+    shipped = MiniSD()
+    return Task(shipped.teacher, shipped.cache, cache_prompts(), prompts(), batch_size)
+
+
+def stable_diffusion_task(batch_size: int = 64) -> Task:
+    """Stable Diffusion v1.4 into B-Base in bf16, all weights random. Wants a GPU of 80 GB, or a smaller batch."""
+    if not torch.cuda.is_available():
+        raise UsageError("a training step of Stable Diffusion's size is timed on a GPU; there is none here. Try --size mini-sd")
+    torch.manual_seed(0)
+    small = MiniSD().teacher  # for its vocabulary and its schedule, which is Stable Diffusion's
+    text = CLIPTextConfig(
+        vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12
+    )
+    small.conditions.tokenizer.model_max_length = 77
+    conditions = PromptEncoder(small.conditions.tokenizer, CLIPTextModel(text))
+    autoencoder = Autoencoder(AutoencoderKL(block_out_channels=(8,), norm_num_groups=4))  # decodes nothing here
+    teacher = DiffusionModel(unet("SD v1.4", "cpu"), small.scheduler, conditions, autoencoder).to(torch.bfloat16)
+    texts = prompts()[:512]
+    samples = RandomLatents(conditions.tokenize(texts), teacher.x_shape)
+    return Task(teacher, samples, texts, prompts(), batch_size, mixed_precision="bf16")
+
+
+TASKS = {"mini-sd": mini_sd_task, "sd-v1.4": stable_diffusion_task}
+
+
+# --- the ladder -----------------------------------------------------------------------------------
+
+
+def ladder(on_gpu: bool) -> dict[str, Way]:
+    """From the usual way to ours, one change at a time, each kept."""
+    way = Way(checkpointing=on_gpu)
+    rungs = {"the usual way": way}
+    changes = {
+        "samples from a cache": {"sample_files": False},
+        "prompts by the batch": {"pandas_pool": False},
+        "fused AdamW": {"fused_adamw": True},
+        "average of all weights at once": {"foreach_ema": True},
+        "losses read once a step": {"many_reads": False},
+    }
+    if on_gpu:
+        changes["no gradient checkpointing"] = {"checkpointing": False}
+    for name, change in changes.items():
+        way = rungs[name] = replace(way, **change)
+    return rungs
+
+
+def ours(task: Task, lr: float) -> Iterator[dict[str, float]]:
+    """`fit` of `distillation_step`: the losses after each step."""
+    trainee, pool = task.trainee(), PromptPool(task.pool, task.teacher.conditions)
+    p, rows = partial(p_exponential, T=task.teacher.T), torch.arange(len(task.samples))
+    step = distillation_step(task.teacher, trainee, task.samples, rows, pool, p)
+    for record in fit(
+        step, trainee, steps=MANY, batch_size=task.batch_size, lr=lr, ema_decay=0.99, mixed_precision=task.mixed_precision
+    ):
+        yield record.losses
+
+
+def ours_on_a_rank(make_task: Callable[[], Task], lr: float) -> Iterator[dict[str, float]]:
+    """`ours`, its task made where it runs."""
+    return ours(make_task(), lr)
+
+
+def usual(way: Way, task: Task, lr: float, folder: Path) -> Iterator[dict[str, float]]:
+    """`usual_loop` in this way; the files of single samples go to `folder`."""
+    samples, conditions, count = task.samples, task.teacher.conditions, len(task.samples)
+    if way.sample_files:
+        source = SampleFiles(samples.x0(torch.arange(count)), task.texts, folder, conditions)
+    else:
+        source = lambda rows: (samples.x0(rows), samples.c[rows])  # noqa: E731
+    pool = (PandasPool if way.pandas_pool else PromptPool)(task.pool, conditions)
+    return usual_loop(
+        way, task.teacher, task.trainee(), source, count, pool, steps=MANY, batch_size=task.batch_size, lr=lr,
+        mixed_precision=task.mixed_precision,
+    )  # fmt: skip
+
+
+# --- the figures -----------------------------------------------------------------------------------
+
+
+def against_the_usual_way(make_task: Callable[[], Task], rounds: int, *, lr: float = 1e-3, watch=iter) -> dict[str, dict]:
+    """Every rung of the ladder, `rcedu` and, on a CPU, `rcedu` on several ranks, raced against the usual way.
+
+    {name: {"ms": median milliseconds a step, "images_per_second": ..., "times_as_fast": [value, low, high],
+    "loss_difference": the largest relative difference to the usual way's losses}}. On a CPU all are in one race; a GPU
+    would not hold as many students, so there each is in a race of two. `make_task` is a function that another process
+    can import; `watch` wraps the list of races, for instance tqdm.
+    """
+    task, on_gpu, cores = make_task(), torch.cuda.is_available(), min(os.cpu_count() or 1, 4)
+    count = max(n for n in range(1, cores + 1) if task.batch_size % n == 0)
+    rungs, several = ladder(on_gpu), f"rcedu, {count} ranks"
+    first, *others = [*rungs, "rcedu"] + ([several] if not on_gpu and count > 1 else [])
+    found = {}
+    for group in watch([[name] for name in others] if on_gpu else [others]):
+        with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+            ways = {name: usual(rungs[name], task, lr, Path(folder)) for name in (first, *group) if name in rungs}
+            if "rcedu" in group:
+                ways["rcedu"] = ours(task, lr)
+            if several in group:
+                ways[several] = stack.enter_context(ranks(partial(ours_on_a_rank, make_task, lr), count))
+            seen = race(ways, rounds)
+        found = {name: _summary(seen, first, name, task) for name in seen} | found
+    return {name: found[name] for name in (first, *others)}
+
+
+def _summary(seen: dict, first: str, name: str, task: Task) -> dict:
+    ms = statistics.median(seen[name]["ms"])
+    return {
+        "ms": round(ms, 2),
+        "images_per_second": round(1000 * task.batch_size / ms, 2),
+        "times_as_fast": ratio(seen[first]["ms"], seen[name]["ms"]),
+        "loss_difference": max(
+            abs(a[part] / b[part] - 1) for a, b in zip(seen[name]["yielded"], seen[first]["yielded"], strict=True) for part in b
+        ),
+    }
+
+
+def gpu_figures(task: Task, lr: float = 1e-3, steps: int = 10) -> dict:
+    """Of `rcedu` alone on a GPU: peak memory in GiB, TFLOP/s, and their share of what one large bf16 product reaches."""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    ms = statistics.median(race({"rcedu": ours(task, lr)}, steps)["rcedu"]["ms"])
+    memory = torch.cuda.max_memory_allocated() / 2**30
+    teacher, student = task.teacher.unet, task.trainee().student.unet
+    tokens = task.teacher.conditions.tokenizer.model_max_length
+    flops = task.batch_size * step_flops(teacher, student, task.teacher.x_shape[-1], tokens) / (ms / 1000)
+    return {"peak_memory_gib": memory, "tflops": flops / 1e12, "share_of_peak": flops / _peak_flops()}
+
+
+def _peak_flops(size: int = 8192, repeats: int = 20) -> float:
+    """What the card reaches in one large product in bf16, FLOP/s."""
+    a = torch.randn(size, size, device="cuda", dtype=torch.bfloat16)
+
+    def products() -> Iterator[None]:
+        while True:
+            yield a @ a
+
+    return 2 * size**3 / (statistics.median(race({"product": products()}, repeats)["product"]["ms"]) / 1000)
+
+
+def steps_table(steps: dict[str, dict]) -> str:
+    """Markdown of `against_the_usual_way`."""
+    lines = []
+    for name, row in steps.items():
+        fast = format_interval(row["times_as_fast"], scale=1, digits=2) if name != next(iter(steps)) else "1"
+        lines.append([name, f"{row['ms']:.0f}", f"{row['images_per_second']:.0f}", fast])
+    return markdown(["a step of distillation", "ms", "images/s", "times as fast"], lines)

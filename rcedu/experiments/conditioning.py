@@ -1,0 +1,251 @@
+"""How much a condition matters at every t, measured on a model: who wins, how far the prediction moves, and p(t) from it."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rcedu.data.mnist import to_pixels
+from rcedu.equations.losses import distance_weight
+from rcedu.equations.noise import alpha_sigma, q_sample
+from rcedu.equations.random_conditioning import indifference, kl_from_sensitivity, overlap, p_measured
+from rcedu.evaluation.scores import Interval, mean_interval
+from rcedu.models.diffusion import DiffusionModel
+from rcedu.models.judges import DigitClassifier, conv_stage
+from rcedu.system.files import UsageError
+from rcedu.training.fit import Draw, fit_to_the_end
+
+
+def noised(model: DiffusionModel, x0: Tensor, t: int, seed: int) -> Tensor:
+    """x_t (B, C, H, W) of clean x0 at one time t, its noise drawn from a seed."""
+    alpha_t, sigma_t = alpha_sigma(model.scheduler, t)
+    return q_sample(x0, model.noise(len(x0), seed), alpha_t=alpha_t, sigma_t=sigma_t)
+
+
+def strangers(c: Tensor, labels: Tensor, seed: int) -> Tensor:
+    """For every condition in c (B,) another one of `labels` (L,), each as likely; c must be drawn from labels, L >= 2."""
+    index = (c[:, None] == labels).int().argmax(dim=1)
+    shift = torch.randint(1, len(labels), c.shape, generator=torch.Generator().manual_seed(seed))
+    return labels[(index + shift) % len(labels)]
+
+
+class Contest(NamedTuple):
+    """Source picture against asked condition at one t: the judge's mean probability of each, with 95% intervals."""
+
+    t: int
+    source: Interval
+    asked: Interval
+
+
+def who_wins(
+    model: DiffusionModel, judge: DigitClassifier, images: Tensor, c: Tensor, times: Sequence[int], *,
+    w: float = 1.0, steps: int = 25, seed: int = 0, watch: Callable = iter,
+) -> list[Contest]:  # fmt: skip
+    """Noise pictures to t, denoise them under unrelated conditions, and let the judge read what came out.
+
+    images (N, 1, H, W) uint8 with labels c (N,); N >= 2. Every t has the same pictures, strangers and noise.
+    """
+    x0, asked = model.codec.encode(to_pixels(images)), strangers(c, torch.arange(10), seed)
+    rows = torch.arange(len(c))
+    contests = []
+    for t in watch(times):
+        drawn = model.sample(noised(model, x0, t, seed), asked, w=w, steps=steps, start=t)
+        probabilities = judge.probabilities(drawn)
+        source, condition = (mean_interval(probabilities[rows, label].tolist()) for label in (c, asked))
+        contests.append(Contest(t, source, condition))
+    return contests
+
+
+def torn_band(contests: Sequence[Contest], level: float = 0.9) -> tuple[int, int] | None:
+    """(first, last) t of the ladder at which neither the source nor the condition reaches `level`; None if there is none."""
+    torn = [contest.t for contest in contests if contest.source.value < level and contest.asked.value < level]
+    return (torn[0], torn[-1]) if torn else None
+
+
+class DenoisingFrames(NamedTuple):
+    """Sources noised to every time and denoised under all ten conditions."""
+
+    times: Sequence[int]  # K
+    c: Tensor  # (S,) the sources' digits
+    source: Tensor  # (S, 1, H, W) uint8
+    x_t: Tensor  # (K, S, 1, H, W) uint8, at half contrast
+    drawn: Tensor  # (K, S, 10, 1, H, W) uint8
+    probabilities: Tensor  # (K, S, 10, 10): the judge's, the last over what it reads
+
+
+def denoising_frames(
+    model: DiffusionModel, judge: DigitClassifier, images: Tensor, c: Tensor, times: Sequence[int], *,
+    w: float = 1.0, steps: int = 25, seed: int = 0, watch: Callable = iter,
+) -> DenoisingFrames:  # fmt: skip
+    """Every (time, source, condition) that the explorer can show. images (S, 1, H, W) uint8, c (S,)."""
+    S, x0 = len(c), model.codec.encode(to_pixels(images))
+    asked = torch.arange(10).repeat(S)
+    noisy, drawn = [], []
+    for t in watch(times):
+        x_t = noised(model, x0, t, seed)
+        noisy.append(model.codec.pack(x_t / 2))
+        drawn.append(model.sample(x_t.repeat_interleave(10, dim=0), asked, w=w, steps=steps, start=t))
+    drawn = torch.stack(drawn)  # (K, 10 S, 1, H, W)
+    probabilities = judge.probabilities(drawn.flatten(0, 1)).view(len(times), S, 10, 10)
+    shape = (len(times), S, 10, *images.shape[1:])
+    return DenoisingFrames(list(times), c, images, torch.stack(noisy), drawn.view(shape), probabilities)
+
+
+@torch.no_grad()
+def sensitivity(
+    model: DiffusionModel, x0: Tensor, c: Tensor, c_other: Tensor, times: Sequence[int], *,
+    seed: int = 0, batch_size: int = 250, watch: Callable = iter,
+) -> Tensor:  # fmt: skip
+    """|| out(x_t, t, c) - out(x_t, t, c') ||^2, in what the model predicts, as a mean over pixels and channels: (K, N).
+
+    x0 (N, C, H, W) with conditions c (N,), and others c_other (N,); times: K. Without guidance.
+    """
+    model.eval()
+    table = []
+    for k, t in enumerate(watch(times)):
+        x_t = noised(model, x0, t, seed + k)
+        parts = []
+        for x, a, b in zip(x_t.split(batch_size), c.split(batch_size), c_other.split(batch_size), strict=True):
+            x, a, b = (y.to(model.device) for y in (x, a, b))
+            at = torch.full((len(x),), t, device=model.device)
+            parts.append(((model(x, at, a) - model(x, at, b)) ** 2).flatten(1).mean(dim=1).cpu())
+        table.append(torch.cat(parts))
+    return torch.stack(table)
+
+
+class MeasuredSchedules(NamedTuple):
+    """What `measure` found on K times."""
+
+    times: Tensor  # (K,)
+    squared_eps: Tensor  # (K, pairs) mean over pixels and channels
+    kl: Tensor  # (K, pairs) nats
+    overlap: Tensor  # (K,) p(t)
+    indifference: Tensor  # (K,) p(t)
+
+    def as_result(self) -> dict:
+        """What a results file keeps: over the pairs means with 95% intervals, and both p(t)."""
+        return {
+            "times": self.times.tolist(),
+            "squared distance in eps": [mean_interval(row.tolist()) for row in self.squared_eps],
+            "kl": [mean_interval(row.tolist()) for row in self.kl],
+            "overlap": [round(value, 6) for value in self.overlap.tolist()],
+            "indifference": [round(value, 6) for value in self.indifference.tolist()],
+        }
+
+    def in_words(self, T: int) -> str:
+        """Where the condition matters most, and the mean of each p(t) over all T times."""
+        peak = int(self.times[self.squared_eps.mean(dim=1).argmax()])
+        means = {
+            name: float(p_measured(torch.arange(T), T, self.times, getattr(self, name)).mean())
+            for name in ("overlap", "indifference")
+        }
+        return "\n".join(
+            [f"the noise prediction depends on the condition most at t = {peak}"]
+            + [f"mean p(t), {name}: {mean:.3f}" for name, mean in means.items()]
+        )
+
+
+def measure(
+    model: DiffusionModel, x0: Tensor, c: Tensor, labels: Tensor, times: Sequence[int], *,
+    each: int, pairs: int | None = None, seed: int = 0, watch: Callable = iter,
+) -> MeasuredSchedules:  # fmt: skip
+    """Both measured p(t), from ordered pairs (c, c') of `labels` and `each` pictures of c a pair.
+
+    x0 (N, C, H, W) with conditions c (N, ...): what the student may see; labels (L, ...): the different ones among them
+    pairs  so many of the L (L - 1) pairs, at random; None: all
+
+    UsageError where a label has fewer than `each` pictures, or there are fewer pairs.
+    """
+    L = len(labels)
+    own = (c.view(len(c), 1, -1) == labels.view(1, L, -1)).all(dim=2)  # (N, L)
+    ordered = [(label, other) for label in range(L) for other in range(L) if label != other]
+    if pairs is not None:
+        if pairs > len(ordered):
+            raise UsageError(f"{pairs} pairs are wanted; {L} conditions make {len(ordered)}")
+        ordered = [ordered[i] for i in torch.randperm(len(ordered), generator=torch.Generator().manual_seed(seed))[:pairs]]
+    rows, others = [], []
+    for label, other in ordered:
+        pictures = own[:, label].nonzero().flatten()
+        if len(pictures) < each:
+            raise UsageError(
+                f"{each} pictures of every label are wanted; there are {len(pictures)} of {labels[label].tolist()}"
+            )
+        start = (len(rows) * each) % (len(pictures) - each + 1)
+        rows.append(pictures[start : start + each])
+        others.append(labels[[other] * each])
+    rows, others = torch.cat(rows), torch.cat(others)
+    squared = sensitivity(model, x0[rows], c[rows], others, times, seed=seed, watch=watch)
+    squared = squared.view(len(times), -1, each).mean(dim=2).double()  # (K, pairs)
+    alpha_t, sigma_t = (x.view(-1, 1) for x in alpha_sigma(model.scheduler, torch.tensor(times), dtype=torch.float64))
+    squared_eps, squared_x0 = (
+        squared * distance_weight(model.prediction_type, space, alpha_t=alpha_t, sigma_t=sigma_t)
+        for space in ("epsilon", "sample")
+    )
+    kl = kl_from_sensitivity(squared_x0 * x0[0].numel(), (alpha_t / sigma_t).flatten() ** 2)
+    return MeasuredSchedules(torch.tensor(times), squared_eps, kl, overlap(kl), indifference(squared_eps.mean(dim=1)))
+
+
+class NoiseAwareClassifier(nn.Module):
+    """As deep and wide as the judge, for noisy pictures: (B, 1, 28, 28) floats x_t and t (B,) -> logits (B, 10)."""
+
+    def __init__(self, T: int):
+        super().__init__()
+        self.T = T
+        self.layers = nn.Sequential(
+            *conv_stage(2, 16), *conv_stage(16, 32), nn.Flatten(), nn.Linear(32 * 49, 128), nn.ReLU(), nn.Linear(128, 10)
+        )
+
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        time = (t / self.T).to(x_t).view(-1, 1, 1, 1).expand_as(x_t)
+        return self.layers(torch.cat([x_t, time], dim=1))
+
+
+def train_noise_aware(
+    model: DiffusionModel, images: Tensor, labels: Tensor, *, steps: int, batch_size: int = 128, lr: float = 2e-3,
+    seed: int = 0, progress: str | None = None,
+) -> NoiseAwareClassifier:  # fmt: skip
+    """A classifier of x_t at every t of the model's schedule. images (N, 1, 28, 28) uint8, labels (N,)."""
+    torch.manual_seed(seed)
+    classifier = NoiseAwareClassifier(model.T)
+
+    def step(trainee, draw: Draw):
+        rows, t, eps = draw.integers(len(images)), draw.integers(model.T), draw.normal(*images.shape[1:])
+        stored, t, eps, c = draw.mine(images[rows], t, eps, labels[rows])
+        alpha_t, sigma_t = alpha_sigma(model.scheduler, t)
+        x_t = q_sample(to_pixels(stored), eps, alpha_t=alpha_t, sigma_t=sigma_t)
+        return {"cross entropy": F.cross_entropy(trainee(x_t, t), c)}
+
+    fit_to_the_end(step, classifier, steps=steps, batch_size=batch_size, seed=seed, lr=lr, decay="cosine", progress=progress)
+    return classifier.eval()
+
+
+@torch.no_grad()
+def pairwise_overlap(
+    classifier: NoiseAwareClassifier,
+    model: DiffusionModel,
+    images: Tensor,
+    labels: Tensor,
+    times: Sequence[int],
+    *,
+    seed: int = 0,
+) -> list[Interval]:
+    """Twice the classifier's error in telling c from a stranger c' on x_t, over all pairs: an upper bound of the overlap
+    integral min(p(x_t | c), p(x_t | c')) dx_t, which is 1 at t = T (the theory's value) and 0 where no picture fits both.
+
+    images (N, 1, 28, 28) uint8, labels (N,); one interval a time, over the pictures.
+    """
+    classifier.eval()
+    result = []
+    own = F.one_hot(labels, 10).bool()
+    for k, t in enumerate(times):
+        alpha_t, sigma_t = alpha_sigma(model.scheduler, t)
+        eps = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed + k))
+        x_t = q_sample(to_pixels(images), eps, alpha_t=alpha_t, sigma_t=sigma_t)
+        parts = x_t.split(1000)
+        device = next(classifier.parameters()).device
+        logits = torch.cat([classifier(x.to(device), torch.full((len(x),), t, device=device)).cpu() for x in parts])
+        lost = (logits > logits[own][:, None]) & ~own  # (N, 10): the stranger c' looks likelier than c
+        result.append(mean_interval((2 * lost.sum(dim=1) / 9).tolist()))
+    return result

@@ -1,0 +1,80 @@
+"""Edits in frames, drawn beforehand and kept in a file: what an `EditExplorer` shows."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rcedu.experiments.edits import Edits
+from rcedu.models.diffusion import DiffusionModel
+from rcedu.models.editing import image_to_image
+from rcedu.system.files import load_tensors, save_tensors
+
+
+class EditFrames(NamedTuple):
+    """Pictures of one sketch each, under every label, for every strength and number of steps: what an `EditExplorer` shows."""
+
+    source: Tensor  # (S, channels, H, W) uint8
+    shows: list[str]  # what is on each source
+    labels: list[str]  # asked for
+    strengths: list[float]
+    steps: list[int]
+    drawn: Tensor  # (S, labels, strengths, steps, channels, H, W) uint8
+    read: Tensor  # (S, labels, strengths, steps): what the judge reads, a place in names
+    names: list[str]
+
+    def sentence(self, source: int, label: int, strength: int, steps: int) -> str:
+        """A frame in words; the arguments are indices."""
+        count, N = _steps_of(self.strengths[strength], self.steps[steps]), self.steps[steps]
+        return (
+            f"a {self.shows[source]}, asked for a {self.labels[label]}: the last {count} of {N} steps, {count} "
+            f"evaluation{'s' * (count > 1)}; read as a {self.names[self.read[source, label, strength, steps]]}"
+        )
+
+
+def _steps_of(strength: float, steps: int) -> int:
+    """How many of a grid's steps a strength is: one at least."""
+    return max(1, round(strength * steps))
+
+
+def edit_frames(
+    domain: Edits, models: Mapping[int, DiffusionModel], images: Tensor, old: Tensor, asked: Tensor, strengths: Sequence[float]
+) -> EditFrames:
+    """Draw all frames by `image_to_image` with the same noise, at the domain's guidance.
+
+    models  by their number of steps;  images (S, channels, H, W) uint8, of which old (S, columns) is true;  asked (L, columns)
+    """
+    S, L = len(images), len(asked)
+    c, sources = domain.condition(asked.repeat(S, 1)), images.repeat_interleave(L, dim=0)
+    drawn = torch.stack(
+        [
+            torch.stack(
+                [
+                    image_to_image(model, sources, c, w=domain.w, steps=N, strength=_steps_of(strength, N) / N)
+                    for N, model in models.items()
+                ]
+            )
+            for strength in strengths
+        ]
+    )  # (strengths, steps, S L, channels, H, W)
+    drawn = drawn.unflatten(2, (S, L)).permute(2, 3, 0, 1, 4, 5, 6).contiguous()
+    kinds, read = domain.read(drawn.flatten(0, 3)).unique(dim=0, return_inverse=True)
+    return EditFrames(
+        images, domain.names(old), domain.names(asked), list(strengths), list(models), drawn, read.view(drawn.shape[:4]),
+        domain.names(kinds),
+    )  # fmt: skip
+
+
+def save_frames(path: Path, frames: EditFrames, told: Mapping) -> None:
+    """Write frames; told: what else shall stand in the file, such as the command."""
+    fields = frames._asdict()
+    tensors = {name: fields.pop(name) for name in ("source", "drawn", "read")}
+    save_tensors(path, tensors | {"read": tensors["read"].short()}, {**told, "frames": fields})
+
+
+def load_frames(path: Path) -> EditFrames:
+    """What `save_frames` wrote."""
+    tensors, told = load_tensors(path)
+    return EditFrames(**tensors | {"read": tensors["read"].long()}, **told["frames"])

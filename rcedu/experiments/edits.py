@@ -1,0 +1,193 @@
+"""What notebook 09 edits and how it judges: thin strokes made thick, one ink made another, half a picture made up."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rcedu.data.captioned_digits import ATTRIBUTES, INKS, UNSAID, coverage, prompt_rows, prompts, read_prompts, shear
+from rcedu.experiments.domains import CaptionedPictures, Strokes
+from rcedu.experiments.strokes import thickness
+from rcedu.models.diffusion import DiffusionModel
+from rcedu.models.editing import complete, image_to_image, style_transfer
+
+
+class StrokeEdits(Strokes):
+    """Thin digits become thick and thick ones thin. Attributes (N, 2): digit, stroke (0 thin, 1 thick)."""
+
+    columns = ("digit", "stroke")
+    restyled = "stroke"
+    unit = "change of lean, 1 = 45°"  # what `change` measures
+
+    def attributes(self, count: int) -> Tensor:
+        asked = self.asked(count)
+        return torch.stack([asked % 10, asked // 10], dim=1)
+
+    def condition(self, attributes: Tensor) -> Tensor:
+        return attributes[:, 0] + 10 * attributes[:, 1]
+
+    def restyle(self, attributes: Tensor) -> Tensor:
+        return attributes * torch.tensor([1, -1]) + torch.tensor([0, 1])
+
+    def read(self, images: Tensor) -> Tensor:
+        """Attributes as the judge reads and the ruler measures them; a stroke of -1 is neither thin nor thick."""
+        return torch.stack([self.shipped.judge.probabilities(images).argmax(dim=1), thickness(images)], dim=1)
+
+    def right(self, images: Tensor, attributes: Tensor) -> Tensor:
+        """Which attributes are as they should be: (N, columns) bool."""
+        return self.read(images) == attributes
+
+    def names(self, attributes: Tensor) -> list[str]:
+        return [f"{('thin', 'thick', 'medium')[stroke]} {digit}" for digit, stroke in attributes.tolist()]
+
+    def change(self, before: Tensor, after: Tensor, old: Tensor, new: Tensor) -> float:
+        """How far digits were straightened or tilted, which no label asked for: the mean change of `shear`, 1 = 45 degrees."""
+        return (shear(after) - shear(before)).nan_to_num(1.0).abs().mean().item()
+
+
+class InkEdits(CaptionedPictures):
+    """The ink is exchanged for another. Attributes (N, 4): digit, ink, background, slant."""
+
+    columns = ATTRIBUTES
+    restyled = "ink"
+    unit = "change of shape, 0 to 1"
+
+    def attributes(self, count: int) -> Tensor:
+        return read_prompts(self.asked(count))
+
+    def condition(self, attributes: Tensor) -> Tensor:
+        return self.teacher.conditions.tokenize([prompts()[row] for row in prompt_rows(attributes)])
+
+    def restyle(self, attributes: Tensor) -> Tensor:
+        changed = attributes.clone()
+        changed[:, 1] = (changed[:, 1] + 3) % len(INKS)
+        return changed
+
+    def read(self, images: Tensor) -> Tensor:
+        """Attributes as the judge reads them."""
+        return self.shipped.judge.read(images)
+
+    def right(self, images: Tensor, attributes: Tensor) -> Tensor:
+        """Which attributes are as they should be: (N, columns) bool. A slant that was not asked for is always right."""
+        unsaid = torch.zeros_like(attributes, dtype=torch.bool)
+        unsaid[:, 3] = attributes[:, 3] == UNSAID
+        return (self.read(images) == attributes) | unsaid
+
+    def names(self, attributes: Tensor) -> list[str]:
+        return [prompts()[row] for row in prompt_rows(attributes)]
+
+    def change(self, before: Tensor, after: Tensor, old: Tensor, new: Tensor) -> float:
+        """How far the digit itself moved: the mean change of a pixel's coverage by ink, 0 to 1, whatever the colours."""
+        return (coverage(after, new[:, 1], new[:, 2]) - coverage(before, old[:, 1], old[:, 2])).abs().mean().item()
+
+
+EDITS = {"strokes": StrokeEdits, "mini-sd": InkEdits}
+Edits = StrokeEdits | InkEdits
+
+
+class Edit(NamedTuple):
+    """An edit that is to be done: pictures, what is true of them, and what shall be."""
+
+    images: Tensor  # (N, channels, H, W) uint8
+    old: Tensor  # (N, columns)
+    new: Tensor
+    column: str  # the attribute that it is about
+    known: Tensor | None = None  # (H, W) bool: what has to stay, where a part is to be made up
+
+
+def another_digit(attributes: Tensor) -> Tensor:
+    """The same but for the digit, which is the one five further on."""
+    changed = attributes.clone()
+    changed[:, 0] = (changed[:, 0] + 5) % 10
+    return changed
+
+
+def upper_half(images: Tensor) -> Tensor:
+    """(H, W) bool, True in the upper half."""
+    known = torch.zeros(images.shape[-2:], dtype=torch.bool)
+    known[: len(known) // 2] = True
+    return known
+
+
+@contextmanager
+def evaluations(*models: DiffusionModel) -> Iterator[list[int]]:
+    """Inside, a list grows by the batch of every evaluation of these models' networks."""
+    count = []
+    hooks = [
+        unet.register_forward_pre_hook(lambda module, args: count.append(len(args[0])))
+        for unet in {id(model.unet): model.unet for model in models}.values()
+    ]
+    try:
+        yield count
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class Task(NamedTuple):
+    """A kind of edit: what is asked for, and how networks of few steps do it."""
+
+    ask: Callable[[Edits, Tensor, Tensor], Edit]  # (domain, images, their attributes)
+    perform: Callable[..., Tensor]  # (domain, edit, encoder, model, *, steps, seed) -> the edited pictures
+    strength: float = 1.0  # of image to image
+
+    def possible(self, steps: int) -> bool:
+        """Whether a grid of so many steps has this strength, to within a fiftieth: two steps have 0.5 and 1 only."""
+        return abs(round(self.strength * steps) / steps - self.strength) < 0.02
+
+
+def _restyled(domain: Edits, images: Tensor, old: Tensor) -> Edit:
+    return Edit(images, old, domain.restyle(old), domain.restyled)
+
+
+def _halved(domain: Edits, images: Tensor, old: Tensor) -> Edit:
+    return Edit(images, old, old, "digit", upper_half(images))
+
+
+def _halved_and_wrong(domain: Edits, images: Tensor, old: Tensor) -> Edit:
+    return _halved(domain, images, old)._replace(new=another_digit(old))
+
+
+def _by_style_transfer(domain: Edits, edit: Edit, encoder: DiffusionModel, model: DiffusionModel, *, steps: int, seed: int):
+    c, c_new = domain.condition(edit.old), domain.condition(edit.new)
+    return style_transfer(encoder, model, edit.images, c, c_new, w=domain.w, steps=steps)
+
+
+def _from_a_sketch(
+    strength: float, domain: Edits, edit: Edit, encoder: DiffusionModel, model: DiffusionModel, *, steps: int, seed: int
+):
+    c = domain.condition(edit.new)
+    return image_to_image(model, edit.images, c, w=domain.w, steps=steps, strength=strength, seed=seed)
+
+
+def _by_inpainting(domain: Edits, edit: Edit, encoder: DiffusionModel, model: DiffusionModel, *, steps: int, seed: int):
+    return complete(model, edit.images, edit.known, domain.condition(edit.new), w=domain.w, steps=steps, seed=seed)
+
+
+TASKS = {
+    "style transfer": Task(_restyled, _by_style_transfer),
+    **{
+        f"image to image, strength {strength:g}": Task(_restyled, partial(_from_a_sketch, strength), strength)
+        for strength in (0.25, 0.5, 0.75, 1.0)
+    },
+    "inpainting, right condition": Task(_halved, _by_inpainting),
+    "inpainting, wrong condition": Task(_halved_and_wrong, _by_inpainting),
+}
+
+
+def judge(domain: Edits, edit: Edit, after: Tensor) -> dict:
+    """edited, kept, all  [as asked, asked]: the attribute that the edit is about; all others; both.  change  outside the edit:
+    where a part was known, the root mean square of its pixels' change, 0 to 1; else the domain's `change`.
+    """
+    right = domain.right(after, edit.new)
+    column = domain.columns.index(edit.column)
+    others = [i for i in range(len(domain.columns)) if i != column]
+    hits = {"edited": right[:, column], "kept": right[:, others].all(dim=1), "all": right.all(dim=1)}
+    if edit.known is not None:
+        change = ((after.float() - edit.images.float())[..., edit.known] / 255).square().mean().sqrt().item()
+    else:
+        change = domain.change(edit.images, after, edit.old, edit.new)
+    return {name: [int(x.sum()), len(x)] for name, x in hits.items()} | {"change": change}

@@ -1,0 +1,216 @@
+"""The stages of a `FewStepsRun`, trained and marked one after the other; each in a folder of its own, so that a run goes on
+where it was killed. And its networks as files that ship.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import nn
+from tqdm.auto import tqdm
+
+from rcedu.equations.sampling import time_grid
+from rcedu.experiments import runner as side_by_side
+from rcedu.experiments.domains import DOMAINS, ENCODER, Domain
+from rcedu.experiments.few_steps import APART, STAGE_1, FewStepsRun, Stage, stages
+from rcedu.models.diffusion import DiffusionModel, load_network, save_network, with_unet
+from rcedu.models.editing import encode
+from rcedu.system.files import UsageError, from_8_bits, load_tensors, save_tensors, to_8_bits, write_json
+from rcedu.system.ranks import place_among_ranks
+from rcedu.training.fit import Record, StepFunction, fit_to_the_end
+from rcedu.training.guided_steps import consistency_step, guidance_step, guidance_student, halving_step
+from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
+from rcedu.training.swap_schedules import NONE, measured_file, schedule
+
+
+def train_stage(
+    run: FewStepsRun,
+    stage: Stage,
+    domain: Domain,
+    before: DiffusionModel | None = None,
+    *,
+    folder: Path | None = None,
+    watch: Callable[[Record], None] | None = None,
+    progress: str | None = None,
+) -> tuple[DiffusionModel, list[float]]:
+    """One stage: (student, loss of every step).
+
+    before    the student of `stage.before`; None where the domain's teacher teaches
+    folder    of checkpoints, from which a killed training goes on; None for none
+    watch     called with each step's Record;  progress  label of a progress bar, or None
+    """
+    trainee, student, step, settings = _task(run, stage, domain, before or domain.teacher)
+    losses = fit_to_the_end(
+        step, trainee, steps=stage.training_steps, batch_size=run.batch_size, seed=run.seed, warmup=20, **settings,
+        folder=folder, config=_of_a_stage(run) | {"stage": stage.name}, progress=progress, watch=watch,
+    )  # fmt: skip
+    return student, [sum(parts) for parts in zip(*losses.values(), strict=True)]
+
+
+def _task(
+    run: FewStepsRun, stage: Stage, domain: Domain, teacher: DiffusionModel
+) -> tuple[nn.Module, DiffusionModel, StepFunction, dict]:
+    """What `fit` is called with for a stage: (trainee, the student in it, the step function, settings)."""
+    data = (domain.source, domain.rows)
+    w = (0.0, 0.0 if stage.sampler == ENCODER else run.w_max)  # encoding is never guided
+    if stage.kind == "smaller":
+        student = make_student(teacher, run.student, run.teacher_init, run.seed)
+        trainee = DistilledStudent(student, teacher)
+        few = {"w": w, "times": time_grid(stage.steps, teacher.T), "null_probability": 0.0} if teacher.takes_w else {}
+        step = distillation_step(teacher, trainee, *data, domain.pool, schedule("exponential", T=teacher.T), **few)
+        return trainee, student, step, {"lr": run.student_lr, "decay": "cosine", "ema_decay": 0.99}
+    inside = {}
+    if run.p != NONE:
+        path = domain.measured_on and measured_file(domain.measured_on)
+        inside = {"pool": domain.pool, "p": schedule(run.p, T=teacher.T, path=path, absent=domain.absent)}
+    if stage.kind == "guidance":
+        student = guidance_student(teacher, prediction_type="v_prediction")
+        return student, student, guidance_step(teacher, student, *data, w, **inside), {"lr": run.guidance_lr, "decay": "linear"}
+    student = with_unet(teacher, copy.deepcopy(teacher.unet).requires_grad_(True))
+    if stage.kind == "consistency":
+        step = consistency_step(teacher, student, *data, w, **inside)
+    else:
+        step = halving_step(teacher, student, *data, w, stage.steps, sampler=stage.sampler, **inside)
+    return student, student, step, {"lr": run.halving_lr, "decay": "linear"}
+
+
+def _of_a_stage(run: FewStepsRun) -> dict:
+    return {key: value for key, value in asdict(run).items() if key not in APART}
+
+
+class Rung(NamedTuple):
+    """A stage that is done: `result` has its marks by w, its losses and its seconds."""
+
+    stage: Stage
+    student: DiffusionModel
+    result: dict
+
+
+def climb(
+    run: FewStepsRun, folder: Path, *, watch: Callable[[Record], None] | None = None, progress: bool = False
+) -> Iterator[Rung]:
+    """All stages of a run, each yielded when it is trained and marked; what is in `folder` already is read.
+
+    A way's halvings end early where one has lost more than `run.allowed`: `rung.result["stopped"]` says so.
+    Each `folder/<stage>` keeps checkpoints, unet/ and result.json. UsageError where it holds another run's; runs that differ in
+    their samplers, their student or their last number of steps share the stages that they have in common.
+    """
+    domain, done, stopped = DOMAINS[run.domain](), {}, set()
+    for stage in stages(run):
+        if stage.way in stopped or (stage.before and stage.before not in done):
+            continue
+        here = Path(folder) / folder_of(stage)
+        before = done[stage.before] if stage.before else None
+        result = side_by_side.finished(here, run, APART)
+        if result is None:
+            start = time.perf_counter()
+            student, losses = train_stage(
+                run,
+                stage,
+                domain,
+                before and before.student,
+                folder=here,
+                watch=watch,
+                progress=stage.name if progress else None,
+            )
+            trained = time.perf_counter()
+            save_network(student.unet, here / "unet")
+            marks = score(run, stage, domain, student, watch=partial(tqdm, desc="marks", leave=False) if progress else iter)
+            result = {
+                "run": asdict(run),
+                "marks": marks,
+                "losses": [round(value, 6) for value in losses],
+                "seconds": {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)},
+            }
+            write_json(here / "result.json", result)
+        else:
+            student = load_student(domain.teacher, here / "unet")
+        done[stage.name] = Rung(stage, student, result)
+        if stage.kind == "halving" and stage.sampler != ENCODER and run.allowed is not None:
+            grown = growth(result["marks"], before.result["marks"])
+            if grown > run.allowed:
+                stopped.add(stage.way)
+                result["stopped"] = (
+                    f"{stage.name}: FID is {grown:.2f} times what it was, more than {run.allowed:g}; stopped here"
+                )
+        yield done[stage.name]
+
+
+def load_student(teacher: DiffusionModel, folder: Path) -> DiffusionModel:
+    """The student whose unet/ this is: as the teacher; but if it takes w, it predicts v. UsageError where it is not whole."""
+    unet = load_network(type(teacher.unet), folder)
+    takes_w = unet.config.time_cond_proj_dim is not None
+    return with_unet(guidance_student(teacher, prediction_type="v_prediction") if takes_w else teacher, unet).eval()
+
+
+def growth(marks: dict[str, dict], before: dict[str, dict]) -> float:
+    """By what factor FID has grown, in the geometric mean over w."""
+    return math.exp(sum(math.log(marks[w]["fid"] / before[w]["fid"]) for w in marks) / len(marks))
+
+
+def score(run: FewStepsRun, stage: Stage, domain: Domain, model: DiffusionModel, watch=iter) -> dict[str, dict]:
+    """w -> the domain's marks of `run.scored` pictures, with the evaluations of the network ("nfe") that one picture took.
+
+    Of an encoder, at w = 0 alone, the marks of a `round_trip` back by the teacher in `run.first` steps.
+    """
+    if stage.sampler == ENCODER:
+        return {"0": round_trip(domain, model, run.scored, stage.steps, back=run.first)}
+    found = {}
+    for w in watch(run.scored_w):
+        images = domain.draw(model, run.scored, w=w, steps=stage.steps, sampler=stage.sampler, seed=10_000 + run.seed)
+        nfe = stage.steps * (1 if model.takes_w or w == 0 else 2)
+        found[f"{w:g}"] = domain.marks(images) | {"nfe": nfe}
+    return found
+
+
+def round_trip(
+    domain: Domain, encoder: DiffusionModel, count: int, steps: int, back: int, home: DiffusionModel | None = None
+) -> dict:
+    """Real pictures to their noise by `encoder` in `steps` steps, and home in `back` by `home`, or the teacher; never guided.
+
+    The domain's marks of what came home; "round trip", the root mean square error of a pixel, of 0 to 1; and "nfe", the
+    evaluations on the way there.
+    """
+    images, c, device = domain.real(count), domain.conditions(count), place_among_ranks().device
+    z = encode(encoder.to(device), images, c, steps=steps)
+    drawn = (home or domain.teacher).to(device).sample(z, c, w=0.0, steps=back)
+    error = (drawn.float() - images.float()).square().mean().sqrt().item() / 255
+    return domain.marks(drawn) | {"round trip": error, "nfe": steps}
+
+
+def folder_of(stage: Stage) -> str:
+    """The folder of a stage within a run's; also the name of its file where it ships."""
+    return stage.name.replace(", ", "-").replace(" ", "-")
+
+
+def ship(
+    run: FewStepsRun, folder: Path, out: Path, ways: Sequence[str] = (STAGE_1, "deterministic"),
+    *, steps: Sequence[int] | None = None, command: str = "",
+) -> list[Path]:  # fmt: skip
+    """Write networks in 8 bits, from a run's folder to `out`: those of some ways to draw.
+
+    steps  only those made for so many steps
+    """
+    paths = []
+    for stage in stages(run):
+        unet = Path(folder) / folder_of(stage) / "unet" / "diffusion_pytorch_model.safetensors"
+        if stage.way in ways and (steps is None or stage.steps in steps) and unet.exists():
+            paths.append(Path(out) / f"{folder_of(stage)}.safetensors")
+            told = {"command": command, "stage": stage.name, "seed": run.seed}
+            save_tensors(paths[-1], to_8_bits(load_tensors(unet)[0]), told)
+    return paths
+
+
+def shipped_student(teacher: DiffusionModel, path: Path) -> DiffusionModel:
+    """A network that `ship` wrote. UsageError when the file is none, or another network's."""
+    student = guidance_student(teacher, prediction_type="v_prediction")
+    try:
+        student.unet.load_state_dict(from_8_bits(load_tensors(path)[0]))
+    except RuntimeError as error:
+        raise UsageError(f"{path} does not hold a few-step student of this teacher") from error
+    return student.eval()

@@ -1,0 +1,175 @@
+"""Guided distillation from end to end (Meng et al., CVPR 2023): stage 1, then half the steps, again and again.
+
+One `FewStepsRun` is all of it for one seed: what is trained, from what and for how long. `rcedu.experiments.few_step_training` trains it.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rcedu.equations.progressive import halvings
+from rcedu.experiments.domains import DOMAINS, ENCODER, SAMPLERS
+from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS
+from rcedu.system.files import UsageError
+from rcedu.training.swap_schedules import CHOICES
+
+STAGE_1 = "stage 1"
+CONSISTENCY = "consistency"  # in the place of stage 2: one training for every number of steps
+BRANCHES = (*SAMPLERS, ENCODER, CONSISTENCY)
+# fields of a run that say which stages it has, and nothing about any of them
+APART = ("samplers", "last", "allowed", "student", "student_at")
+
+
+@dataclass(frozen=True)
+class FewStepsRun:
+    """A teacher made fast: one network for every w, then one that wants half the steps, down to `last`; smaller, if asked."""
+
+    domain: str = "digits"  # see rcedu.experiments.domains
+    samplers: tuple[str, ...] = SAMPLERS  # stage 2 once for each: deterministic, stochastic, encoder; or consistency
+    w_max: float = 4.0  # w is drawn from [0, w_max]
+    first: int = 64  # sampling steps before the first halving
+    last: int = 1
+    p: str = "none"  # p(t) of random conditioning inside both stages: none, or a family of rcedu.training.swap_schedules
+    guidance_steps: int = 2000  # of training, in stage 1
+    halving_steps: int = 700  # of training, in each halving; twice as many in those to 2 steps and 1, as Salimans & Ho (2022)
+    batch_size: int = 64
+    guidance_lr: float = 2e-3  # annealed to 0 in a straight line inside every stage
+    halving_lr: float = 5e-4
+    student: str | None = None  # base, small, tiny, C-Base, ...: also smaller, before it is made fast, and after
+    student_at: tuple[int, ...] = (4, 1)  # of the networks of so many steps: which are made smaller afterwards
+    student_steps: int = 1500  # of training, by random conditioning with p(t) exponential
+    student_lr: float = 8e-3  # annealed along a cosine
+    teacher_init: bool = False  # of the smaller network
+    seed: int = 0
+    scored: int = 500  # pictures, at each w
+    scored_w: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 4.0)
+    allowed: float | None = None  # stop when FID has grown by more than this factor in one halving; None: never
+
+    def __post_init__(self):
+        for values, name, choices in (
+            ((self.domain,), "domain", DOMAINS),
+            (self.samplers, "sampler", BRANCHES),
+            ((self.p,), "p(t)", CHOICES),
+            ((self.student,), "student", (None, *BLOCK_STUDENTS, *CHANNEL_STUDENTS)),
+        ):
+            unknown = [value for value in values if value not in choices]
+            if unknown:
+                raise UsageError(f"unknown {name} {unknown[0]!r}; choose from {', '.join(filter(None, choices))}")
+        if self.student and "deterministic" not in self.samplers:
+            raise UsageError("what is made smaller after it was made fast is deterministic; add that sampler")
+        if self.allowed is not None and self.allowed < 1:
+            raise UsageError(f"FID may grow by a factor of 1 or more; got {self.allowed}")
+        try:
+            numbers = halvings(self.first, self.last)[1:]
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        missing = [steps for steps in self.student_at if steps not in numbers]
+        if self.student and missing:
+            raise UsageError(
+                f"no network of {missing[0]} steps is there to be made smaller; choose from {', '.join(map(str, numbers))}"
+            )
+
+    @property
+    def steps(self) -> int:
+        """Of training, in all stages together."""
+        return sum(stage.training_steps for stage in stages(self))
+
+
+class Stage(NamedTuple):
+    """One training. Named after all that was done, in order: "tiny, deterministic, 4 steps" was cut first, and then halved."""
+
+    kind: str  # guidance (stage 1), halving (stage 2), consistency, smaller
+    way: str  # what was done, in order, without the number of steps: "tiny, deterministic"; the halvings of one way are a chain
+    sampler: str  # one of rcedu.experiments.domains.SAMPLERS, ENCODER or CONSISTENCY: how its network draws
+    steps: int  # in so many the network draws; where it `takes_any` number of steps, the run's `first`
+    before: str | None  # the stage whose student teaches this one; None: the teacher does
+    training_steps: int
+
+    @property
+    def takes_any(self) -> bool:
+        """Whether its network samples with any number of steps."""
+        return self.kind in ("guidance", "consistency") or (self.kind == "smaller" and self.before is None)
+
+    @property
+    def name(self) -> str:
+        return self.way if self.takes_any else f"{self.way}, {self.steps} {'steps' if self.steps > 1 else 'step'}"
+
+
+def stages(run: FewStepsRun) -> list[Stage]:
+    """What a run trains, in order: stage 1, stage 2 for each sampler; then, with a `student`, both orders of small and fast."""
+    found = _guided(run, STAGE_1, before=None)
+    for sampler in run.samplers:
+        found += _consistency(run) if sampler == CONSISTENCY else _halved(run, sampler, sampler, STAGE_1)
+    if run.student:
+        small = Stage("smaller", run.student, "deterministic", run.first, None, run.student_steps)
+        guided = f"{run.student}, {STAGE_1}"
+        found += [small, *_guided(run, guided, small.name)]
+        found += _halved(run, "deterministic", f"{run.student}, deterministic", guided)
+        found += [
+            Stage("smaller", f"deterministic, {run.student}", "deterministic", stage.steps, stage.name, run.student_steps)
+            for stage in found
+            if stage.way == "deterministic" and stage.steps in run.student_at
+        ]
+    return found
+
+
+def _guided(run: FewStepsRun, way: str, before: str | None) -> list[Stage]:
+    return [Stage("guidance", way, "deterministic", run.first, before, run.guidance_steps)]
+
+
+def _halved(run: FewStepsRun, sampler: str, way: str, before: str) -> list[Stage]:
+    found = []
+    for steps in halvings(run.first, run.last)[1:]:
+        found.append(Stage("halving", way, sampler, steps, before, run.halving_steps * (2 if steps <= 2 else 1)))
+        before = found[-1].name
+    return found
+
+
+def _consistency(run: FewStepsRun) -> list[Stage]:
+    """As many steps of training as all halvings have together."""
+    budget = sum(stage.training_steps for stage in _halved(run, "deterministic", "deterministic", STAGE_1))
+    return [Stage("consistency", CONSISTENCY, CONSISTENCY, run.first, STAGE_1, budget)]
+
+
+BUDGETS = {
+    "digits-without-3": {
+        "smoke": {"guidance_steps": 3, "halving_steps": 2, "student_steps": 2, "batch_size": 8, "scored": 20, "first": 8},
+        "cpu": {"guidance_steps": 1500, "halving_steps": 500, "scored": 600},
+        "gpu": {"guidance_steps": 20_000, "halving_steps": 10_000, "student_steps": 20_000, "batch_size": 256, "scored": 5000},
+    },
+    "mini-sd-without-three": {
+        "smoke": {"guidance_steps": 2, "halving_steps": 1, "student_steps": 1, "batch_size": 4, "scored": 8, "first": 8},
+        "cpu": {"guidance_steps": 600, "halving_steps": 200, "student_steps": 600, "batch_size": 32, "scored": 216},
+        "gpu": {"guidance_steps": 20_000, "halving_steps": 10_000, "student_steps": 20_000, "batch_size": 256, "scored": 5000},
+    },
+    "digits": {
+        "smoke": {"guidance_steps": 3, "halving_steps": 2, "batch_size": 8, "scored": 20, "scored_w": (0.0, 1.0)},
+        "cpu": {},
+        "gpu": {"guidance_steps": 20_000, "halving_steps": 10_000, "batch_size": 256, "scored": 5000},
+    },
+    "strokes": {
+        "smoke": {"guidance_steps": 3, "halving_steps": 2, "batch_size": 8, "scored": 20},
+        "cpu": {"guidance_steps": 1500, "halving_steps": 600},
+        "gpu": {"guidance_steps": 20_000, "halving_steps": 10_000, "batch_size": 256, "scored": 5000},
+    },
+    "mini-sd": {
+        "smoke": {"guidance_steps": 2, "halving_steps": 1, "batch_size": 4, "scored": 8, "scored_w": (2.0,)},
+        "cpu": {"guidance_steps": 1000, "halving_steps": 300, "batch_size": 32, "scored": 108},
+        "gpu": {"guidance_steps": 20_000, "halving_steps": 10_000, "batch_size": 256, "scored": 5000},
+    },
+}
+_SMALL_TOO = {"samplers": ("deterministic", CONSISTENCY), "first": 32}
+DEFAULTS = {
+    "digits": {},
+    "strokes": {"samplers": ("deterministic",), "first": 32, "last": 2, "scored_w": (0.0, 1.0)},
+    "mini-sd": {"samplers": ("deterministic",), "w_max": 13.0, "first": 32, "scored_w": (0.0, 2.0, 6.5, 13.0)},
+    "digits-without-3": _SMALL_TOO | {"student": "tiny", "scored_w": (1.0,)},
+    "mini-sd-without-three": _SMALL_TOO
+    | {"student": "base", "student_lr": 1e-3, "teacher_init": True, "w_max": 13.0, "scored_w": (2.0,)},
+}
+
+
+def budget(domain: str, preset: str, **changes) -> FewStepsRun:
+    """A domain's run at a preset's size; `changes` are fields of `FewStepsRun`. UsageError for an unknown domain."""
+    if domain not in DOMAINS:
+        raise UsageError(f"unknown domain {domain!r}; choose from {', '.join(DOMAINS)}")
+    return FewStepsRun(**({"domain": domain} | DEFAULTS[domain] | BUDGETS[domain][preset] | changes))

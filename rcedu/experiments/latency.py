@@ -1,0 +1,80 @@
+"""How long a picture takes: a teacher, smaller students and students of few steps in turn, on one thread of the CPU."""
+
+import statistics
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from torch import Tensor
+
+from rcedu.evaluation.race import on_threads, race, ratio
+from rcedu.evaluation.records import format_interval, markdown
+from rcedu.experiments.domains import DOMAINS, Domain
+from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts
+from rcedu.experiments.text_tables import SIZES
+from rcedu.models.diffusion import DiffusionModel
+from rcedu.training.guided_steps import guidance_student
+from rcedu.training.random_conditioning_step import make_student
+
+
+def in_turn(ways: dict[str, Callable[[], object]], rounds: int, against: dict[str, str] | None = None) -> dict[str, dict]:
+    """A `race` on one thread: name -> {"ms": median, "times_as_fast": [value, low, high]}.
+
+    ways     what is done again and again, by name
+    against  name -> the way that it is compared with; default the first
+    """
+    with on_threads(1):
+        seen = race({name: _again_and_again(work) for name, work in ways.items()}, rounds, warmup=1)
+    against = against or dict.fromkeys(ways, next(iter(ways)))
+    return {
+        name: {"ms": round(statistics.median(way["ms"]), 2), "times_as_fast": ratio(seen[against[name]]["ms"], way["ms"])}
+        for name, way in seen.items()
+    }
+
+
+def _again_and_again(work: Callable[[], object]) -> Iterator[None]:
+    while True:
+        work()
+        yield
+
+
+def latencies(rounds: int = 7, steps: int = 25) -> dict[str, dict]:
+    """Of mini-SD and each of its students, one guided picture of `steps` DDIM steps, as `in_turn`. Weights do not matter."""
+    teacher = MiniSD().teacher
+    models = {"mini-SD": teacher} | {
+        name: make_student(teacher, run.student, teacher_init=False, seed=0) for name, run in SIZES.items()
+    }
+    noise, c = teacher.noise(1, seed=0), teacher.conditions.tokenize(held_out_prompts(1))
+    return in_turn({name: partial(model.sample, noise, c, w=GUIDANCE, steps=steps) for name, model in models.items()}, rounds)
+
+
+def few_step_latencies(domain: str, count: int = 1, rounds: int = 7) -> dict[str, dict[str, dict]]:
+    """`count` pictures by the guided teacher in 50 steps, and by networks that take w in 50, 4 and 1; all in one race.
+
+    {"UNet": name -> as of `in_turn`, "end to end": likewise}: from noise to x0; from the conditions as one asks for them to
+    the picture. Each is compared with the teacher's. Weights do not matter, so the student is untrained.
+    """
+    of = DOMAINS[domain]()
+    teacher, student = of.teacher, guidance_student(of.teacher)
+    noise, c = teacher.noise(count, seed=0), of.conditions(count)
+    reference = "teacher, 50 steps"
+    models = {reference: (teacher, 50)} | {f"takes w, {n} step{'s' * (n > 1)}": (student, n) for n in (50, 4, 1)}
+    ways = {}
+    for name, (model, steps) in models.items():
+        ways["UNet", name] = partial(model.sample_x0, noise, c, w=of.w, steps=steps)
+        ways["end to end", name] = partial(_from_what_is_asked, of, model, count, steps)
+    timed = in_turn(ways, rounds, against={(part, name): (part, reference) for part, name in ways})
+    return {part: {name: timed[part, name] for name in models} for part in ("UNet", "end to end")}
+
+
+def _from_what_is_asked(domain: Domain, model: DiffusionModel, count: int, steps: int) -> Tensor:
+    """As the domain draws, but where the model is: `Domain.draw` would move it to a GPU."""
+    return model.sample(model.noise(count, seed=0), domain.conditions(count), w=domain.w, steps=steps)
+
+
+def sampling_table(sampling: dict[str, dict]) -> str:
+    """Markdown of `latencies`, or of one half of `few_step_latencies`."""
+    lines = []
+    for name, row in sampling.items():
+        fast = format_interval(row["times_as_fast"], scale=1, digits=2) if name != next(iter(sampling)) else "1"
+        lines.append([name, f"{row['ms']:.{0 if row['ms'] >= 10 else 1}f}", fast])
+    return markdown(["model", "ms", f"times as fast as {next(iter(sampling))}"], lines)

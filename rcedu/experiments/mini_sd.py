@@ -1,0 +1,122 @@
+"""mini-SD: a Stable Diffusion small enough to ship. What is in data/mini-sd, and how good it is.
+
+A frozen CLIP, an AutoencoderKL and a four-level UNet2DConditionModel, all trained here on captioned digits
+(`rcedu.experiments.mini_sd_training`), in a folder that a stock StableDiffusionPipeline opens.
+"""
+
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from rcedu.data.cache import Cache
+from rcedu.data.captioned_digits import (
+    ATTRIBUTES,
+    UNSAID,
+    CaptionedDigits,
+    all_attributes,
+    is_held_out,
+    prompts,
+    read_prompts,
+)
+from rcedu.data.mnist import data_folder, mnist, to_pixels, to_uint8
+from rcedu.evaluation.scores import FeatureFID, clip_score, inception_score, proportion
+from rcedu.models.attribute_judge import AttributeJudge
+from rcedu.models.diffusion import DiffusionModel
+from rcedu.system.ranks import place_among_ranks
+
+GUIDANCE = 2.0  # w, chosen on sentences that training has shown, not on those that are reported
+
+
+class MiniSD:
+    """What ships in data/mini-sd, each loaded when first asked for."""
+
+    def __init__(self, folder: Path | None = None):
+        self.folder = Path(folder) if folder else data_folder() / "mini-sd"
+
+    @cached_property
+    def teacher(self) -> DiffusionModel:
+        return DiffusionModel.load(self.folder / "pipeline")
+
+    @cached_property
+    def judge(self) -> AttributeJudge:
+        return AttributeJudge.load(self.folder / "judge.safetensors")
+
+    @cached_property
+    def cache(self) -> Cache:
+        return Cache(self.folder / "cache", self.teacher)
+
+    @cached_property
+    def fid(self) -> FeatureFID:
+        """Against 10,000 real captioned digits of the combinations that training never shows."""
+        return FeatureFID(self.judge, real_images(10_000, train=True))
+
+    def score(self, model: DiffusionModel, texts: list[str], *, w: float, steps: int = 25, watch=iter) -> dict:
+        """Draw a picture for each sentence (the same noise for every model) and mark them: see `marks`.
+
+        The model is moved to where this process computes.
+        """
+        c = model.to(place_among_ranks().device).conditions.tokenize(texts)
+        return self.marks(model.sample(model.noise(len(texts), seed=10_000), c, w=w, steps=steps, watch=watch), texts)
+
+    def marks(self, images: Tensor, texts: list[str]) -> dict:
+        """images (N, 3, 32, 32) uint8 of these sentences ->
+
+        digit, ink, background, slant, all   [read as asked, asked]; slant over the sentences that say one
+        fid, is, clip                        Frechet distance and inception score in the judge's eyes; mean CLIP score
+        """
+        right, spoken = self.as_asked(images, texts), read_prompts(texts)[:, 3] != UNSAID
+        hits = {name: [int(right[:, i].sum()), len(texts)] for i, name in enumerate(ATTRIBUTES[:3])}
+        return hits | {
+            "slant": [int(right[spoken, 3].sum()), int(spoken.sum())],
+            "all": [int(right.all(dim=1).sum()), len(texts)],
+            "fid": self.fid(images),
+            "is": inception_score(self.judge, images),
+            "clip": clip_score(self.folder / "clip", images, texts),
+        }
+
+    def as_asked(self, images: Tensor, texts: list[str]) -> Tensor:
+        """(N, 4) bool: which attributes of each picture are read as its sentence says them, or are left open by it."""
+        asked = read_prompts(texts)
+        return (self.judge.read(images) == asked) | (asked == torch.tensor([-1, -1, -1, UNSAID]))
+
+
+def held_out_prompts(count: int) -> list[str]:
+    """`count` sentences about combinations that no training picture shows, each of the 108 in turn."""
+    rows = is_held_out(all_attributes()).nonzero().flatten()
+    return [prompts()[row] for row in rows[torch.arange(count) % len(rows)]]
+
+
+def real_images(count: int, train: bool, seed: int = 0) -> Tensor:
+    """Real captioned digits of the held-out combinations, (count, 3, 32, 32) uint8; of MNIST's training or test half."""
+    data = CaptionedDigits(*mnist(train=train), held_out=True)
+    generator = torch.Generator().manual_seed(seed)
+    return data.draw(torch.randperm(len(data), generator=generator)[:count], generator).images
+
+
+def all_marks(shipped: MiniSD, count: int, guidances: tuple[float, ...] = (0, 1, 2, 4, 6.5)) -> dict:
+    """How good mini-SD is: its judge, its autoencoder, and `count` pictures of held-out prompts at several guidances w.
+
+    w = 6.5 is Stable Diffusion's guidance_scale 7.5.
+    """
+    real = CaptionedDigits(*mnist(train=False), held_out=None).draw(torch.arange(10_000), torch.Generator().manual_seed(1))
+    decoded = to_uint8(shipped.teacher.codec.decode(shipped.teacher.codec.encode(to_pixels(real.images))))
+    squared = (decoded.float() - real.images.float()).square().flatten(1).mean(dim=1)
+
+    def read(images: Tensor) -> dict:
+        right, spoken = shipped.judge.read(images) == real.attributes, real.attributes[:, 3] != UNSAID
+        columns = [right[:, 0], right[:, 1], right[:, 2], right[spoken, 3]]
+        return {name: proportion(int(x.sum()), len(x)) for name, x in zip(ATTRIBUTES, columns, strict=True)}
+
+    halves = real_images(10_000, train=False).chunk(2)
+    half = FeatureFID(shipped.judge, halves[0])
+    texts = held_out_prompts(count)
+    return {
+        "judge on real test pictures": read(real.images),
+        "judge on their reconstructions": read(decoded),
+        "PSNR, dB": float((10 * torch.log10(255**2 / squared)).mean()),
+        "FID of one half of the real test pictures against the other": half(halves[1]),
+        "guidance": {str(w): shipped.score(shipped.teacher, texts, w=w, watch=tqdm) for w in guidances},
+    }

@@ -1,0 +1,233 @@
+"""How mini-SD is made: its four trained parts, each a run that can be killed and resumed.
+
+autoencoder -> CLIP -> UNet, as Stable Diffusion itself was made: first a latent space, then a text encoder that is frozen,
+then a denoiser of latents that is told a sentence. And the judge that reads pictures, which no part is trained against.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
+
+from rcedu.data.captioned_digits import (
+    ATTRIBUTES,
+    IMAGE_SIZE,
+    UNSAID,
+    CaptionedDigits,
+    prompt_rows,
+    prompts,
+    said,
+    true_of,
+)
+from rcedu.data.mnist import mnist, to_pixels
+from rcedu.equations.random_conditioning import drop_condition
+from rcedu.experiments.digits import diffusion_loss
+from rcedu.models.attribute_judge import AttributeJudge
+from rcedu.models.codecs import Autoencoder
+from rcedu.models.conditions import PromptEncoder
+from rcedu.models.diffusion import DiffusionModel
+from rcedu.models.mini_sd_anatomy import LATENT_CHANNELS, mini_autoencoder, mini_clip, mini_scheduler, mini_unet
+from rcedu.training.fit import Draw, fit_to_the_end
+
+
+@dataclass(frozen=True)
+class AutoencoderRun:
+    """Train mini-SD's autoencoder: 32x32 pixels <-> 8 channels of 8x8."""
+
+    steps: int = 2000
+    batch_size: int = 64
+    lr: float = 3e-3
+    latent_noise: float = 0.05  # of unit latents: neighbouring latents must decode alike
+    seed: int = 0
+
+
+class _Autoencoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.vae = mini_autoencoder()
+
+    def forward(self, pixels: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        z = self.vae.quant_conv(self.vae.encoder(pixels))[:, :LATENT_CHANNELS]
+        return z, self.vae.decoder(self.vae.post_quant_conv(z + noise))
+
+
+def train_autoencoder(run: AutoencoderRun, folder: Path | None = None, progress: str | None = "autoencoder") -> AutoencoderKL:
+    """A trained, whitened autoencoder: over the training pictures, its latents have mean 0 and covariance 1.
+
+    Loss: mean (x - x_hat)^2 + 0.1 mean |x - x_hat| + (mean z^2 - 1)^2; the last holds the latents' scale against the noise.
+    """
+    data = CaptionedDigits(*mnist(train=True))
+    torch.manual_seed(run.seed)
+    trainee = _Autoencoder()
+
+    def step(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
+        images = data.draw(draw.integers(len(data)), draw.generator).images
+        noise = run.latent_noise * draw.normal(LATENT_CHANNELS, IMAGE_SIZE // 4, IMAGE_SIZE // 4)
+        pixels, noise = draw.mine(to_pixels(images), noise)
+        z, decoded = trainee(pixels, noise)
+        return {
+            "mse": F.mse_loss(decoded, pixels),
+            "l1": 0.1 * F.l1_loss(decoded, pixels),
+            "scale": (z.square().mean() - 1) ** 2,
+        }
+
+    fit_to_the_end(
+        step, trainee, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=100, decay="cosine",
+        folder=folder, checkpoint_every=200, config=asdict(run), progress=progress,
+    )  # fmt: skip
+    vae = trainee.vae.eval()
+    some = data.draw(torch.arange(10_000), torch.Generator().manual_seed(run.seed)).images
+    whiten(vae, to_pixels(some))
+    return vae
+
+
+@torch.no_grad()
+def whiten(vae: AutoencoderKL, pixels: Tensor) -> None:
+    """Fold z -> W (z - mean) into the autoencoder's two 1x1 convolutions, in place: nothing else need know of it.
+
+    W is the inverse square root of the latents' covariance over positions and pictures, pixels (N, 3, H, W) in [-1, 1], on any
+    device.
+    The variance that the encoder predicts beside the mean is set to e^-20, because the encoder is deterministic.
+    """
+    quant, post = vae.quant_conv, vae.post_quant_conv
+    n = vae.config.latent_channels
+    z = torch.cat([quant(vae.encoder(part.to(vae.device)))[:, :n] for part in pixels.split(500)])
+    z = z.transpose(0, 1).flatten(1).double()  # (n, N h w)
+    mean, covariance = z.mean(dim=1), z.cov()
+    values, vectors = torch.linalg.eigh(covariance)
+    W = vectors @ torch.diag(values.rsqrt()) @ vectors.T
+    back = vectors @ torch.diag(values.sqrt()) @ vectors.T
+
+    weight, bias = quant.weight[:n, :, 0, 0].double(), quant.bias[:n].double()
+    quant.weight.zero_()
+    quant.weight[:n, :, 0, 0] = (W @ weight).float()
+    quant.bias[:n] = (W @ (bias - mean)).float()
+    quant.bias[n:] = -20.0
+    weight, bias = post.weight[:, :, 0, 0].double(), post.bias.double()
+    post.weight[:, :, 0, 0] = (weight @ back).float()
+    post.bias.copy_((weight @ mean + bias).float())
+
+
+# --- the text encoder -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ClipRun:
+    """Train mini-SD's CLIP by contrast between pictures and captions; its text half is then frozen."""
+
+    steps: int = 2000
+    batch_size: int = 128
+    lr: float = 1e-3
+    seed: int = 0
+
+
+def train_clip(run: ClipRun, tokenizer_folder: Path, folder: Path | None = None, progress: str | None = "CLIP") -> CLIPModel:
+    """A trained CLIP. Each picture finds its caption among the batch's; others that are also true of it do not count."""
+    data = CaptionedDigits(*mnist(train=True))
+    tokenizer = CLIPTokenizer.from_pretrained(tokenizer_folder)
+    torch.manual_seed(run.seed)
+    clip = mini_clip(tokenizer)
+    ids = PromptEncoder(tokenizer, CLIPTextModel(clip.config.text_config)).tokenize(prompts())
+
+    def step(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
+        images, attributes = data.draw(draw.integers(len(data)), draw.generator)
+        texts = said(attributes, draw.generator)
+        own = torch.arange(len(texts))
+        also_true = true_of(texts, attributes)
+        also_true[own, own] = False
+        pixels, own, also_true = draw.mine(to_pixels(images), own, also_true)
+        # every rank encodes all captions of the global batch, so the loss does not depend on the number of ranks
+        out = trainee(input_ids=ids[prompt_rows(texts)].to(pixels.device), pixel_values=pixels)
+        return {"contrast": F.cross_entropy(out.logits_per_image.masked_fill(also_true, -1e4), own)}
+
+    fit_to_the_end(
+        step, clip, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=100, decay="cosine",
+        weight_decay=0.05, folder=folder, checkpoint_every=200, config=asdict(run), progress=progress,
+    )  # fmt: skip
+    return clip.eval()
+
+
+# --- the judge ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AttributeJudgeRun:
+    """Train the judge of captioned digits, on all colours."""
+
+    steps: int = 2500
+    batch_size: int = 128
+    lr: float = 2e-3
+    shift: int = 2  # pixels; each picture is moved by up to this much
+    seed: int = 0
+
+
+def train_attribute_judge(run: AttributeJudgeRun, folder: Path | None = None, progress: str | None = "judge") -> AttributeJudge:
+    """A trained judge of captioned digits."""
+    data = CaptionedDigits(*mnist(train=True), held_out=None)
+
+    def step(judge: nn.Module, draw: Draw) -> dict[str, Tensor]:
+        images, attributes = data.draw(draw.integers(len(data)), draw.generator)
+        dy, dx = (draw.integers(2 * run.shift + 1) - run.shift for _ in range(2))
+        window = torch.arange(IMAGE_SIZE)
+        y = (dy[:, None] + window).clamp(0, IMAGE_SIZE - 1)[:, None, :, None]
+        x = (dx[:, None] + window).clamp(0, IMAGE_SIZE - 1)[:, None, None, :]
+        images = images[torch.arange(len(images))[:, None, None, None], torch.arange(3)[:, None, None], y, x]
+        images, attributes = draw.mine(images, attributes)
+        attributes[attributes[:, 3] == UNSAID, 3] = -100  # neither slanted nor upright: not asked
+        losses = [F.cross_entropy(x, c, label_smoothing=0.05) for x, c in zip(judge(images), attributes.T, strict=True)]
+        return dict(zip(ATTRIBUTES, losses, strict=True))
+
+    torch.manual_seed(run.seed)
+    judge = AttributeJudge()
+    fit_to_the_end(
+        step, judge, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=100, decay="cosine",
+        weight_decay=0.05, folder=folder, config=asdict(run), progress=progress,
+    )  # fmt: skip
+    return judge.eval()
+
+
+# --- the denoiser ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MiniTeacherRun:
+    """Train mini-SD's UNet on captioned digits."""
+
+    steps: int = 3000
+    batch_size: int = 128
+    lr: float = 1.5e-3
+    warmup: int = 200  # steps
+    ema_decay: float = 0.998
+    null_probability: float = 0.1  # of the caption, so that guidance works
+    seed: int = 0
+
+
+def train_mini_teacher(
+    run: MiniTeacherRun,
+    conditions: PromptEncoder,
+    codec: Autoencoder,
+    folder: Path | None = None,
+    progress: str | None = "UNet",
+) -> DiffusionModel:
+    """A trained mini-SD on top of a trained text encoder and autoencoder, which stay as they are."""
+    data, c_of_row = CaptionedDigits(*mnist(train=True)), conditions.tokenize(prompts())
+    torch.manual_seed(run.seed)
+    model = DiffusionModel(mini_unet(), mini_scheduler(), conditions, codec)
+
+    def step(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
+        images, attributes = data.draw(draw.integers(len(data)), draw.generator)
+        t, eps = draw.integers(model.T), draw.normal(*model.x_shape)
+        c = c_of_row[prompt_rows(said(attributes, draw.generator))]
+        c = drop_condition(c, conditions.null, run.null_probability, draw.generator)
+        images, t, eps, c = draw.mine(images, t, eps, c)
+        return {"v": diffusion_loss(trainee, model.scheduler, codec.encode(to_pixels(images)), t, eps, c)}
+
+    fit_to_the_end(
+        step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=run.warmup, decay="cosine",
+        ema_decay=run.ema_decay, folder=folder, checkpoint_every=100, config=asdict(run), progress=progress,
+    )  # fmt: skip
+    return model.eval()

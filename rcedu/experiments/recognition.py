@@ -1,0 +1,139 @@
+"""The digit that a classifier never saw, and reads all the same (Hinton, Vinyals & Dean 2015, section 3).
+
+The counterpart of `rcedu.experiments.unseen_digit`, from the same pictures without that digit. Soft targets say of every picture how much
+of it is a 3, so the naive way teaches what a 3 looks like. How often there is one they do not say; one number mends that.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rcedu.data.mnist import mnist
+from rcedu.evaluation.records import format_interval, markdown, summarize_plain
+from rcedu.evaluation.scores import Interval
+from rcedu.experiments.digits import Shipped
+from rcedu.experiments.unseen_digit import StudentRun, visible_rows
+from rcedu.models.conditions import labels_without
+from rcedu.models.judges import DigitClassifier
+from rcedu.training.fit import Draw, Record, fit_to_the_end
+
+STEPS = {"smoke": 3, "cpu": 400, "gpu": 1500}
+
+
+@dataclass(frozen=True)
+class RecognitionRun:
+    """One classifier, taught by the one that judges, from pictures without one digit."""
+
+    temperature: float | None = 10.0  # of the soft targets; None: the pictures' labels instead
+    digit: int = 3  # the digit in question
+    steps: int = 400
+    batch_size: int = 64
+    lr: float = 2e-3
+    seed: int = 0
+
+    def __post_init__(self):
+        labels_without(self.digit)  # refuses what is no digit
+
+
+ROWS = {"labels": RecognitionRun(temperature=None)} | {
+    f"soft targets, τ = {temperature}": RecognitionRun(temperature=temperature) for temperature in (1, 4, 10)
+}
+
+
+def soft_target_loss(logits: Tensor, target: Tensor, temperature: float) -> Tensor:
+    """tau^2 KL(softmax(target / tau) || softmax(logits / tau)), the mean over the batch; both (B, classes).
+
+    Hinton, Vinyals & Dean 2015: tau^2 keeps the gradient as large whatever tau is. The larger it is, the more is said of the
+    classes that a picture does not show.
+    """
+    mine, wanted = ((x / temperature).log_softmax(dim=1) for x in (logits, target))
+    return temperature**2 * F.kl_div(mine, wanted.detach(), log_target=True, reduction="batchmean")
+
+
+def raise_to(share: float, logits: Tensor, label: int) -> float:
+    """What to add to a label's logit (N, classes) so that this share of all pictures is read as it. Asks for no labels."""
+    others = logits.clone()
+    others[:, label] = -torch.inf
+    short = (others.amax(dim=1) - logits[:, label]).sort().values  # how much each picture is short of being read as it
+    last = max(1, round(share * len(logits)))
+    return short[last - 1 : last + 1].mean().item()
+
+
+def train(
+    run: RecognitionRun,
+    shipped: Shipped | None = None,
+    *,
+    folder: Path | None = None,
+    watch: Callable[[Record], None] | None = None,
+    progress: str | None = None,
+) -> DigitClassifier:
+    """The student, from the teacher's samples without the digit and its look-alikes (`rcedu.experiments.unseen_digit.visible_rows`).
+
+    folder  of checkpoints, None for none;  watch  called with each step's Record;  progress  label of a progress bar
+    """
+    shipped = shipped or Shipped()
+    judge, rows = shipped.judge.eval(), visible_rows(shipped.cache, shipped.judge, StudentRun(digit=run.digit))
+    images, labels = shipped.cache.images()[rows], shipped.cache.c[rows]
+
+    def step(student: nn.Module, draw: Draw) -> dict[str, Tensor]:
+        pick = draw.integers(len(rows))
+        batch, c = draw.mine(images[pick], labels[pick])
+        if run.temperature is None:
+            return {"cross entropy": F.cross_entropy(student(batch), c)}
+        with torch.no_grad():
+            target = judge.to(batch.device)(batch)
+        return {"soft targets": soft_target_loss(student(batch), target, run.temperature)}
+
+    torch.manual_seed(run.seed)
+    student = DigitClassifier()
+    fit_to_the_end(
+        step, student, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=run.steps // 10,
+        decay="cosine", folder=folder, config=asdict(run), watch=watch, progress=progress,
+    )  # fmt: skip
+    return student.cpu().eval()
+
+
+@torch.no_grad()
+def score(student: DigitClassifier, digit: int) -> dict[str, list[int]]:
+    """On MNIST's test set, [read right, there]: "unseen", the digit, and "seen", the others; and with the digit's logit raised
+    so that a tenth of all is read as it, "unseen, raised" and "seen, raised".
+    """
+    images, labels = mnist(train=False)
+    logits = torch.cat([student(part) for part in images.split(1000)])
+    raised = logits.clone()
+    raised[:, digit] += raise_to(0.1, logits, digit)
+    there, found = labels == digit, {}
+    for name, of in (("", logits), (", raised", raised)):
+        right = of.argmax(dim=1) == labels
+        found |= {f"unseen{name}": [int(right[there].sum()), int(there.sum())]}
+        found |= {f"seen{name}": [int(right[~there].sum()), int((~there).sum())]}
+    return found
+
+
+def run_one(name: str, run: RecognitionRun, folder: Path, report: Callable[[str, Record], None] | None = None) -> dict:
+    """Train and score one run, with checkpoints in `folder/name`; for `rcedu.experiments.runner.run_all`."""
+    start = time.perf_counter()
+    watch = (lambda record: report(name, record)) if report else None
+    student = train(run, folder=Path(folder) / name, watch=watch)
+    return score(student, run.digit) | {"seconds": round(time.perf_counter() - start, 1)}
+
+
+MARKS = ("unseen", "seen", "unseen, raised", "seen, raised")
+
+
+def summarize(results: Sequence[dict]) -> dict[str, Interval | int]:
+    """A row of the table from its runs over seeds: the marks of `score` as shares, with their intervals, and "seeds"."""
+    return summarize_plain([{name: result[name] for name in MARKS} for result in results])
+
+
+def as_markdown(rows: Mapping[str, Mapping], digit: int) -> str:
+    """The table: name -> row of `summarize`."""
+    titles = [f"{digit}s read as {digit}, %", "other digits, %", f"{digit}s, its logit raised", "others, its logit raised"]
+    return markdown(
+        ["taught by", *titles], [[name, *(format_interval(row[mark]) for mark in MARKS)] for name, row in rows.items()]
+    )

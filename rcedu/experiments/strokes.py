@@ -1,0 +1,96 @@
+"""Thin and thick digits: a teacher of twenty labels, whose strokes can be measured. Notebook 09 gives digits another stroke.
+
+A label is the digit, and 10 more where its strokes are thick.
+"""
+
+import copy
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rcedu.data.mnist import data_folder, mnist
+from rcedu.experiments.digits import TeacherRun, fit_teacher
+from rcedu.models.conditions import LabelTable
+from rcedu.models.diffusion import DiffusionModel
+from rcedu.system.files import UsageError, from_8_bits, load_tensors, save_tensors, to_8_bits
+
+THIN_BELOW, THICK_ABOVE = 2.2, 2.8  # pixels; MNIST's median is 2.36, and between the two a reader would hesitate
+
+
+def stroke_width(images: Tensor) -> Tensor:
+    """How wide strokes are, in pixels: twice the area of the ink over the length of its edge.
+
+    images (N, 1, H, W) uint8 -> (N,). A bar much longer than wide has two edges of its length, so this is its width; grey
+    pixels count by their grey, and the edge is the image's total variation. NaN for an empty image.
+    """
+    ink = torch.nn.functional.pad(images[:, 0].double() / 255, [1] * 4)
+    dy, dx = ink[:, 1:, :-1] - ink[:, :-1, :-1], ink[:, :-1, 1:] - ink[:, :-1, :-1]
+    return 2 * ink.sum(dim=(1, 2)) / (dy.square() + dx.square()).sqrt().sum(dim=(1, 2))
+
+
+def thickness(images: Tensor) -> Tensor:
+    """(N, 1, H, W) uint8 -> (N,): 0 thin, 1 thick, -1 neither."""
+    width = torch.cat([stroke_width(part) for part in images.split(5000)])
+    return torch.where(width < THIN_BELOW, 0, torch.where(width > THICK_ABOVE, 1, -1))
+
+
+@cache
+def stroke_digits(train: bool) -> tuple[Tensor, Tensor]:
+    """MNIST's digits that are clearly thin or thick, uint8 (N, 1, 28, 28), and their labels (N,), 0 to 19."""
+    images, digits = mnist(train=train)
+    thick = thickness(images)
+    return images[thick >= 0], (digits + 10 * thick)[thick >= 0]
+
+
+def strokes_model(teacher: DiffusionModel) -> DiffusionModel:
+    """The digits' teacher with twenty labels, before it knows what they mean.
+
+    The vector of a label is the digit's, minus (thin) or plus (thick) half a vector that all thick ones share; so at the
+    start it draws the digit for both.
+
+    That shared vector is not independent of the digits': like their table it comes from a generator of seed 0, whose first
+    numbers are the vector of label 0. So with e_k the digits' vectors, thin k is e_k - e_0 / 2 and thick k is
+    e_k + e_0 / 2: a thick 3 is a 3 and half a 0, and thin 0 and thick 0 are one direction, 0.5 e_0 and 1.5 e_0. What ships
+    was trained so. Training tells them apart all the same: of 40 pictures a label (w = 1, 25 steps) at least 38 are read as
+    its digit, and at least 31 have its stroke.
+    """
+    table = teacher.conditions.table.detach().cpu()
+    conditions = LabelTable(num_labels=20, dim=teacher.conditions.dim)
+    stroke = 0.5 * torch.randn(conditions.dim, generator=torch.Generator().manual_seed(0))
+    conditions.table.data.copy_(torch.cat([table[:10] - stroke, table[:10] + stroke, table[10:]]))
+    unet = copy.deepcopy(teacher.unet).requires_grad_(True)
+    return DiffusionModel(unet, teacher.scheduler, conditions.to(teacher.device), teacher.codec)
+
+
+@dataclass(frozen=True)
+class StrokesRun(TeacherRun):
+    """Teach the digits' teacher the difference between thin and thick strokes."""
+
+    steps: int = 1500
+    lr: float = 1e-3
+
+
+def train_strokes(
+    run: StrokesRun, teacher: DiffusionModel, folder: Path | None = None, progress: str | None = "strokes"
+) -> DiffusionModel:
+    """The teacher of thin and thick digits. `folder`: where checkpoints go, None for none."""
+    return fit_teacher(run, strokes_model(teacher), *stroke_digits(train=True), folder=folder, progress=progress)
+
+
+def save_strokes(model: DiffusionModel, path: Path) -> None:
+    """Its network in 8 bits; `load_strokes` reads it."""
+    save_tensors(path, to_8_bits(model.unet.state_dict()), {"what": "the teacher of thin and thick digits"})
+
+
+def load_strokes(teacher: DiffusionModel, path: Path | None = None) -> DiffusionModel:
+    """What `save_strokes` wrote, by default the one that ships. teacher: the digits'. UsageError when the file is none."""
+    path = path or data_folder() / "digits" / "strokes.safetensors"
+    model = strokes_model(teacher)
+    try:
+        model.unet.load_state_dict(from_8_bits(load_tensors(path)[0]))
+    except RuntimeError as error:
+        raise UsageError(f"{path} does not hold the teacher of thin and thick digits; remake it: rcedu strokes") from error
+    return model.eval()

@@ -1,0 +1,154 @@
+"""D and C of mini-SD's students: which of the teacher's samples one may learn from, and where strangers come from."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rcedu.data.cache import Cache, draw
+from rcedu.data.captioned_digits import (
+    DIGITS,
+    UNSAID,
+    all_attributes,
+    compose,
+    is_held_out,
+    measured_slant,
+    prompt_rows,
+    prompts,
+)
+from rcedu.data.mnist import mnist, to_pixels
+from rcedu.data.prompt_writers import filter_prompts, grammar_writer, with_nonsense
+from rcedu.experiments.mini_sd import GUIDANCE, MiniSD
+from rcedu.models.diffusion import DiffusionModel
+from rcedu.system.files import UsageError
+
+EACH = 25  # pictures that ship of each of D's sentences
+
+
+def has_words(text: str, words: str) -> bool:
+    """Whether a sentence has all of these words, in any order."""
+    return set(words.split()) <= set(text.split())
+
+
+def check_words(words: str) -> None:
+    """UsageError when no sentence of the grammar has all of these words, or every sentence of D: none would be left of it."""
+    if not any(has_words(text, words) for text in prompts()):
+        raise UsageError(f"no sentence of the grammar has the words {words!r}")
+    if not _own(words):
+        raise UsageError(f"every sentence of D has the words {words!r}: without them there is nothing to learn from")
+
+
+# --- D ----------------------------------------------------------------------------------------------
+
+
+def data_prompts(count: int = 120, seed: int = 0) -> Tensor:
+    """The attributes (count, 4) of the prompts that D has pictures of, drawn from those the teacher was trained on."""
+    known = all_attributes()[~is_held_out(all_attributes())]
+    return known[torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))[:count]]
+
+
+def cache_prompts(each: int = EACH) -> list[str]:
+    """What D was drawn for: every data prompt in turn, `each` times, so that any shard has most of them."""
+    return [prompts()[row] for row in prompt_rows(data_prompts())] * each
+
+
+def data_rows(texts: list[str], absent: str = "", samples: int | None = None) -> Tensor:
+    """The rows (n,) of D that a student may learn from: without the absent words, the first `samples` of them (None: all).
+
+    texts  the sentence of every row.  UsageError when there are not as many.
+    """
+    rows = [row for row, text in enumerate(texts) if not (absent and has_words(text, absent))]
+    if samples is not None and samples > len(rows):
+        raise UsageError(f"D has {len(rows)} samples for this run, not {samples}; draw more, or ask for fewer")
+    return torch.tensor(rows[:samples], dtype=torch.long)
+
+
+def pictures_each(absent: str = "", samples: int | None = None) -> int:
+    """How many pictures of each sentence D must have for so many samples: what ships, or more where that is too few."""
+    own = len(_own(absent))
+    return EACH if samples is None else max(EACH, -(-samples // own))
+
+
+def samples_with(shipped: MiniSD, each: int, folder: Path, watch=iter) -> Cache:
+    """The cache with `each` pictures of every sentence: the one that ships, or a larger one in `folder`, drawn if need be.
+
+    The first pictures of the larger one are those that ship. Drawing it resumes.
+    """
+    if each == EACH:
+        return shipped.cache
+    c = shipped.teacher.conditions.tokenize(cache_prompts(each))
+    return draw(shipped.teacher, c, folder, w=GUIDANCE, steps=25, seed=0, shard_size=500, watch=watch)
+
+
+def real_pictures(attributes: Tensor, train: bool = True) -> Tensor:
+    """Attributes (N, 4) -> (N, 3, 32, 32) uint8: for each an MNIST digit that fits, another one each time, in its colours.
+
+    train  MNIST's training half; else its test half
+    """
+    digits, labels = mnist(train=train)
+    slants, rows = measured_slant(digits), torch.empty(len(attributes), dtype=torch.long)
+    for label in range(len(DIGITS)):
+        for slant in range(UNSAID + 1):
+            fits = ((labels == label) & ((slants == slant) | (slant == UNSAID))).nonzero().flatten()
+            asked = ((attributes[:, 0] == label) & (attributes[:, 3] == slant)).nonzero().flatten()
+            rows[asked] = fits[torch.arange(len(asked)) % len(fits)]
+    return compose(digits[rows], attributes[:, 1], attributes[:, 2])
+
+
+class RealImages:
+    """Real captioned digits in the place of the teacher's samples, for the same prompts: `x0(rows)` and `c`, like a `Cache`."""
+
+    def __init__(self, attributes: Tensor, teacher: DiffusionModel):
+        """attributes (N, 4): see `real_pictures`."""
+        self.stored = teacher.codec.encode(to_pixels(real_pictures(attributes)))
+        self.c = teacher.conditions.tokenize([prompts()[i] for i in prompt_rows(attributes)])
+
+    def __len__(self) -> int:
+        return len(self.c)
+
+    def x0(self, rows: Tensor) -> Tensor:
+        """(B,) rows -> (B, C, H, W) latents."""
+        return self.stored[rows]
+
+
+# --- C ----------------------------------------------------------------------------------------------
+
+
+def _own(absent: str) -> list[str]:
+    return [text for text in dict.fromkeys(cache_prompts()) if not (absent and has_words(text, absent))]
+
+
+def _absent(absent: str) -> list[str]:
+    return [text for text in prompts() if absent and has_words(text, absent)]
+
+
+# (absent words, seed) -> sentences
+POOLS: dict[str, Callable[[str, int], list[str]]] = {
+    "data": lambda absent, seed: _own(absent),  # D's own
+    "absent": lambda absent, seed: _absent(absent),  # those with the words that D lacks
+    "data and absent": lambda absent, seed: _own(absent) + _absent(absent),
+    "grammar": lambda absent, seed: list(prompts()),
+    "generated": lambda absent, seed: filter_prompts(grammar_writer(seed)(2000))[0],
+}
+
+
+def pool_texts(pool: str, absent: str = "", size: int | None = None, nonsense: float = 0.0, seed: int = 0) -> list[str]:
+    """C, the sentences that strangers are drawn from.
+
+    pool      one of POOLS
+    absent    the words that D lacks
+    size      only so many of them, at random (None: all)
+    nonsense  in [0, 1): mixed in afterwards, until it is this share of the whole
+
+    UsageError for a size that the pool does not have, or an empty pool.
+    """
+    texts = POOLS[pool](absent, seed)
+    if not texts:
+        raise UsageError(f"the pool {pool!r} is empty: there are no absent words")
+    if size is not None:
+        if not 1 <= size <= len(texts):
+            raise UsageError(f"the pool {pool!r} has {len(texts)} sentences; {size} of them were asked for")
+        order = torch.randperm(len(texts), generator=torch.Generator().manual_seed(seed))
+        texts = [texts[i] for i in order[:size]]
+    return with_nonsense(texts, nonsense, seed) if nonsense else texts

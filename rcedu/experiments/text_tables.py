@@ -1,0 +1,90 @@
+"""The tables of notebooks 05 and 06: which students of mini-SD are compared, and for how long they are trained.
+
+From `CONCEPTS` on, D lacks a word and the students start from random weights: inherited ones know the word already. Every
+table from `PROMPTS` on changes one thing about the same student (digit three absent), and shares its rows with the others.
+"""
+
+from dataclasses import replace
+
+from rcedu.experiments.text_students import TextStudentRun
+from rcedu.models.surgery import CHANNEL_STUDENTS
+
+# Table 1 of the paper, in its order: random conditioning, teacher init, real images.
+TABLE_1 = {
+    "1: nothing": TextStudentRun(p="none", teacher_init=False),
+    "2: teacher init": TextStudentRun(p="none"),
+    "3: teacher init, real images (BK-SDM)": TextStudentRun(p="none", real_images=True),
+    "4: random conditioning": TextStudentRun(teacher_init=False),
+    "5: random conditioning, teacher init": TextStudentRun(),
+    "6: random conditioning, teacher init, real images": TextStudentRun(real_images=True),
+}
+# The students by size; channel students without teacher init, as in the paper.
+SIZES = {
+    "B-Base": TextStudentRun(),
+    "B-Small": TextStudentRun(student="small"),
+    "B-Tiny": TextStudentRun(student="tiny"),
+    **{name: TextStudentRun(student=name, teacher_init=False) for name in CHANNEL_STUDENTS},
+}
+# Table 2: what D never shows, and whether the pool names it.
+CONCEPTS = {
+    f"without {words}: {name}": TextStudentRun(student="tiny", teacher_init=False, absent=words, p=p, pool=pool)
+    for words in ("three", "orange", "orange three")
+    for name, p, pool in (
+        ("no random conditioning", "none", "data"),
+        ("its sentences in the pool", "exponential", "data and absent"),
+        ("the whole grammar in the pool", "exponential", "grammar"),
+    )
+}
+NAIVE, RANDOM = (CONCEPTS[f"without three: {name}"] for name in ("no random conditioning", "the whole grammar in the pool"))
+# Table 3: who wrote the sentences of C.
+PROMPTS = {
+    "no random conditioning": NAIVE,
+    "D's own sentences": replace(RANDOM, pool="data"),
+    "all captions of the data set": RANDOM,
+    "generated": replace(RANDOM, pool="generated"),
+    "generated, 10% nonsense": replace(RANDOM, pool="generated", nonsense=0.1),
+    "generated, 50% nonsense": replace(RANDOM, pool="generated", nonsense=0.5),
+}
+# Figure 7: how many pictures D has. All that ships is 2,675 without a three; 10,000 are drawn first, in runs/.
+IMAGES = {
+    f"{count:,} pictures, {name}": replace(run, samples=None if count == 2675 else count)
+    for count in (100, 300, 1000, 2675, 10_000)
+    for name, run in (("no random conditioning", NAIVE), ("random conditioning", RANDOM))
+}
+# How many sentences C has: some of the captions, all of them, all of them among others about something else.
+POOL_SIZES = {
+    **{f"{size} captions": replace(RANDOM, pool_size=size) for size in (36, 108, 360)},
+    "1,080 captions": RANDOM,
+    "10,800: 10% captions": replace(RANDOM, nonsense=0.9),
+    "108,000: 1% captions": replace(RANDOM, nonsense=0.99),
+    "108 captions, every one with the word": replace(RANDOM, pool="absent"),
+    "215: D's own and those": replace(RANDOM, pool="data and absent"),
+}
+# p(t) measured on mini-SD (`rcedu text-conditioning`) beside the papers'.
+SCHEDULES = {
+    "none": NAIVE,
+    "exponential": RANDOM,
+    **{name: replace(RANDOM, p=name) for name in ("constant", "overlap", "indifference")},
+}
+# Channel students that take slices of the teacher's weights; beside `SIZES`, where they start from random ones.
+SLICES = {f"{name}, sliced": TextStudentRun(student=name) for name in CHANNEL_STUDENTS}
+
+TABLES = {
+    "table-1": TABLE_1, "sizes": SIZES, "concepts": CONCEPTS, "prompts": PROMPTS, "images": IMAGES,
+    "pool-sizes": POOL_SIZES, "schedules": SCHEDULES, "slices": SLICES,
+}  # fmt: skip
+BUDGETS = {
+    "smoke": {"steps": 3, "batch_size": 8, "scored": 16},
+    "cpu": {"steps": 300, "batch_size": 32, "scored": 216},
+    "gpu": {"steps": 10_000, "batch_size": 128, "scored": 5000},
+}
+
+
+# Tables without a word: from random weights students need longer to say anything, and are marked twice (seen and unseen).
+FROM_RANDOM = {"cpu": {"steps": 500, "scored": 108}}
+
+
+def budget(run: TextStudentRun, preset: str, **changes) -> TextStudentRun:
+    """The run at a preset's size: smoke (does it run?), cpu (minutes a run on one core), gpu (the full one)."""
+    longer = FROM_RANDOM.get(preset, {}) if run.absent else {}
+    return replace(run, **(BUDGETS[preset] | longer | changes))

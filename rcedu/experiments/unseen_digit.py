@@ -1,0 +1,238 @@
+"""The held-out digit: can a student draw a digit it never saw an image of?
+
+One `StudentRun` is one training; `run_all` trains several side by side and keeps each result as JSON, so
+a long table can be finished in pieces. The arms of the main comparison are A, B and C in `ARMS`.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rcedu.data.cache import Cache
+from rcedu.data.mnist import mnist
+from rcedu.evaluation.records import summarize
+from rcedu.evaluation.scores import FeatureFID
+from rcedu.experiments import runner as side_by_side
+from rcedu.experiments.digits import Shipped
+from rcedu.models.conditions import LabelTable, labels_without
+from rcedu.models.diffusion import DiffusionModel
+from rcedu.models.judges import DigitClassifier
+from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
+from rcedu.system.files import UsageError
+from rcedu.system.provenance import write_result
+from rcedu.training.fit import Record, fit_to_the_end
+from rcedu.training.fit import random_conditioning_step as distillation
+from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step
+from rcedu.training.swap_schedules import CHOICES, label, measured_file, schedule
+
+
+@dataclass(frozen=True)
+class StudentRun:
+    """One student, trained without real images and scored."""
+
+    digit: int = 3  # the digit in question
+    sees_digit: bool = False  # True: the oracle, which has the teacher's images of it
+    keep_lookalikes: bool = False  # True: keep other digits' images that the judge takes for it
+    pool_has_digit: bool = True  # False: strangers are drawn from the other nine labels only
+    p: str = "exponential"  # p(t): none, or a family of rcedu.training.swap_schedules
+    p_parameter: float | None = None  # of the family: lambda, the sigmoid's centre, the constant; None: its default
+    student: str = "tiny"  # base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro
+    teacher_init: bool = False
+    own_table: bool = False  # True: the student learns its own label table instead of the teacher's frozen one
+    space: str = "v_prediction"  # where L_out is measured: v_prediction, epsilon, sample
+    features: bool = True  # add L_feat
+    steps: int = 700
+    batch_size: int = 32
+    lr: float = 8e-3
+    ema_decay: float = 0.99
+    seed: int = 0
+    scored_digit: int = 300  # samples of the digit in question
+    scored_each: int = 30  # samples of each other digit
+
+    def __post_init__(self):
+        labels_without(self.digit)  # refuses what is no digit
+        for value, name, choices in (
+            (self.p, "p(t)", CHOICES),
+            (self.student, "student", [*BLOCK_STUDENTS, *CHANNEL_STUDENTS]),
+            (self.space, "prediction space", ["v_prediction", "epsilon", "sample"]),
+        ):
+            if value not in choices:
+                raise UsageError(f"unknown {name} {value!r}; choose from {', '.join(choices)}")
+
+
+NAIVE = StudentRun(p="none")
+ARMS = {
+    "A": NAIVE,  # no random conditioning
+    "B": StudentRun(),  # random conditioning
+    "C": replace(NAIVE, sees_digit=True),  # oracle: saw everything
+}
+ARM_LABELS = {"A": "A: no random conditioning", "B": "B: random conditioning", "C": "C: saw everything"}
+
+# What decides how much A knows, the two loss spaces, and the filter: each against its own A or B.
+VARIANTS = {
+    "A": NAIVE,
+    "B": StudentRun(),
+    "A, keeps look-alikes": replace(NAIVE, keep_lookalikes=True),
+    "A, own label table": replace(NAIVE, own_table=True),
+    "B, own label table": StudentRun(own_table=True),
+    "A, teacher init": replace(NAIVE, teacher_init=True),
+    "B, teacher init": StudentRun(teacher_init=True),
+    "A, L_out in eps space": replace(NAIVE, space="epsilon"),
+    "B, L_out in eps space": StudentRun(space="epsilon"),
+}
+# The channel-narrowed student, with and without (sliced) teacher init; the block-removed one's rows are in VARIANTS.
+STUDENTS = {
+    f"{arm}, C-Micro{', sliced teacher init' if init else ''}": replace(ARMS[arm], student="C-Micro", teacher_init=init)
+    for init in (False, True)
+    for arm in ("A", "B")
+}
+# Every p(t) at equal budget: notebook 03. "constant, p = 0.2" swaps as often as the exponential, but at any t.
+SCHEDULES = {
+    "none": NAIVE,
+    **{
+        label(family, value): StudentRun(p=family, p_parameter=value)
+        for family, value in (
+            ("constant", 0.2), ("constant", 0.5), ("constant", 1.0),
+            ("exponential", 1.0), ("exponential", 3.0), ("exponential", 5.0), ("exponential", 10.0),
+            ("two-sided", 5.0), ("sigmoid", 0.7), ("quadratic", None), ("overlap", None), ("indifference", None),
+        )
+    },
+}  # fmt: skip
+# Is it the swap, or the digit's label in the pool? "B, pool without the digit" swaps as often, among nine labels.
+POOLS = {"B": StudentRun(), "B, pool without the digit": StudentRun(pool_has_digit=False)}
+TABLES = {"arms": ARMS, "variants": VARIANTS, "students": STUDENTS, "schedules": SCHEDULES, "pools": POOLS}
+
+BUDGETS = {
+    "smoke": {"steps": 6, "batch_size": 16, "scored_digit": 20, "scored_each": 4},
+    "cpu": {"steps": 700, "batch_size": 32, "scored_digit": 300, "scored_each": 30},
+    "gpu": {"steps": 3000, "batch_size": 64, "scored_digit": 1000, "scored_each": 200},
+}
+DEMO_FOLDER = {"smoke": "demo-smoke", "cpu": "demo", "gpu": "demo-gpu"}  # under runs/
+
+
+def budget(run: StudentRun, preset: str, **changes) -> StudentRun:
+    """The run at a preset's size: smoke (does it run?), cpu (a minute a run on one core), gpu (the full one)."""
+    return replace(run, **(BUDGETS[preset] | changes))
+
+
+def visible_rows(cache: Cache, judge: DigitClassifier, run: StudentRun, threshold: float = 0.1) -> Tensor:
+    """Rows of the cache this student may learn from, (n,).
+
+    Without `sees_digit`, no image that was asked to be the digit, and none that the judge gives more than
+    `threshold` probability of being it (a 5 drawn so badly that it is a 3), unless `keep_lookalikes`.
+    """
+    if run.sees_digit:
+        return torch.arange(len(cache))
+    keep = cache.c != run.digit
+    if not run.keep_lookalikes:
+        keep &= judge.probabilities(cache.images())[:, run.digit] <= threshold
+    return keep.nonzero().flatten()
+
+
+def make_student(teacher: DiffusionModel, run: StudentRun) -> DiffusionModel:
+    """The untrained student of a run: surgery on the teacher's UNet, then random or inherited weights."""
+    student = distillation.make_student(teacher, run.student, run.teacher_init, run.seed)
+    if run.own_table:
+        table = teacher.conditions
+        student.conditions = LabelTable(table.num_labels, table.dim, seed=run.seed + 1, trainable=True)
+    return student
+
+
+def p_of(run: StudentRun, T: int) -> Callable[[Tensor], Tensor]:
+    """p(t) of a run; UsageError where it was measured with pictures of the digit that the student must not see."""
+    absent = None if run.sees_digit else run.digit
+    return schedule(run.p, run.p_parameter, T=T, path=measured_file("digits"), absent=absent)
+
+
+def train(
+    run: StudentRun,
+    shipped: Shipped,
+    *,
+    folder: Path | None = None,
+    watch: Callable[[Record], None] | None = None,
+    progress: str | None = None,
+) -> tuple[DiffusionModel, dict[str, list[float]]]:
+    """Train the student of a run: (student, loss parts step by step).
+
+    folder    checkpoints go here, and a killed run goes on from them; None for none
+    watch     called with each step's Record
+    progress  label of a progress bar, or None
+    """
+    teacher, cache = shipped.teacher, shipped.cache
+    model = DistilledStudent(make_student(teacher, run), teacher, features=run.features)
+    step = distillation_step(
+        teacher,
+        model,
+        cache,
+        visible_rows(cache, shipped.judge, run),
+        labels_without(None if run.pool_has_digit else run.digit),  # the pool: every label, the unseen one too
+        p_of(run, teacher.T),
+        space=run.space,
+    )
+    losses = fit_to_the_end(
+        step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, ema_decay=run.ema_decay,
+        warmup=20, decay="cosine", folder=folder, config=asdict(run), progress=progress, watch=watch,
+    )  # fmt: skip
+    return model.student, losses
+
+
+def score(
+    student: DiffusionModel, run: StudentRun, judge: DigitClassifier, fid: FeatureFID, *, w: float = 1.0, steps: int = 25
+) -> dict:
+    """Sample the student (the same noise for every student) and let the judge read.
+
+    Returns counts, from which intervals are made: `unseen` and `seen` as [read as asked, samples],
+    `read_as` (10,) for the digit in question, and `fid` over `scored_each` samples of every digit.
+    """
+    others = labels_without(run.digit)
+    asked = torch.cat([torch.full((run.scored_digit,), run.digit), others.repeat_interleave(run.scored_each)])
+    images = student.sample(student.noise(len(asked), seed=10_000), asked, w=w, steps=steps)
+    read = judge.probabilities(images).argmax(dim=1)
+    is_digit = asked == run.digit
+    balanced = torch.cat([images[is_digit][: run.scored_each], images[~is_digit]])
+    return {
+        "unseen": [int((read == asked)[is_digit].sum()), int(is_digit.sum())],
+        "seen": [int((read == asked)[~is_digit].sum()), int((~is_digit).sum())],
+        "read_as": torch.bincount(read[is_digit], minlength=10).tolist(),
+        "fid": fid(balanced),
+        "fid_samples": len(balanced),
+    }
+
+
+def run_one(name: str, run: StudentRun, folder: Path, report: Callable[[str, Record], None] | None = None) -> dict:
+    """Train and score one run in `folder/name`, where checkpoints and student/ are left; returns its result."""
+    folder = Path(folder) / name
+    shipped = Shipped()
+    start = time.perf_counter()
+    student, losses = train(run, shipped, folder=folder, watch=partial(report, name) if report else None)
+    trained = time.perf_counter()
+    student.save(folder / "student")
+    scores = score(student, run, shipped.judge, FeatureFID(shipped.judge, mnist(train=True)[0][:10_000]))
+    return {
+        "parameters": parameter_count(student.unet),
+        **scores,
+        "losses": {key: [round(value, 5) for value in values] for key, values in losses.items()},
+        "seconds": {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)},
+    }
+
+
+def run_all(runs: dict[str, StudentRun], folder: Path, *, jobs: int | None = None, progress: bool = True) -> dict[str, dict]:
+    """Train and score several runs, each in a process of its own: `rcedu.experiments.runner.run_all` of `run_one`.
+
+    UsageError before any training where one of them has no p(t): see `p_of`.
+    """
+    for run in runs.values():
+        p_of(run, T=1000)
+    return side_by_side.run_all(run_one, runs, folder, jobs=jobs, progress=progress)
+
+
+def write_results(path: Path, results: dict[str, dict], command: str) -> dict[str, dict]:
+    """Write one seed's results with provenance and intervals; returns the rows of the table, by arm."""
+    rows = {name: summarize([result]) for name, result in results.items()}
+    write_result(path, command, {"rows": rows, "runs": results})
+    return rows

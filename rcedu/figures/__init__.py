@@ -1,0 +1,1 @@
+"""Everything that is drawn: plots, diagrams, explorers."""

@@ -1,0 +1,96 @@
+"""Figures of notebook 10: does a concept without pictures survive fewer steps, and what is the best for its cost?"""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from rcedu.experiments.small_and_fast import pareto, titles
+from rcedu.figures.few_step_figures import MARK_LABELS, WAYS, step_lines
+from rcedu.figures.plots import GREEN, GREY, ORANGE, SKY, plain_axes, plain_log_ticks
+
+INSIDE_LOOKS = {  # what stages 1 and 2 do with conditions: title, colour, marker, line
+    "no random conditioning inside": ("no random conditioning inside", ORANGE, "s", "--"),
+    "random conditioning inside": ("random conditioning inside", "black", "D", "-"),
+}
+
+
+def survival_curves(
+    rows: Mapping[str, Mapping], ways: Mapping[str, str], marks: Sequence[str] = ("unseen", "fid"), steps: str = "50"
+) -> Figure:
+    """Marks against the number of steps, a column a way, with random conditioning inside it and without; 95% over seeds.
+
+    A dotted line is the teacher's, in `steps`; what of an interval of FID is below half of all values is cut off.
+
+    rows  what is inside -> way -> steps -> {mark: (value, low, high)}, as `rcedu.experiments.small_and_fast.summarize` makes them
+    ways  way -> title of its column
+    """
+    figure = Figure(figsize=(2.3 * len(ways), 2.6 * len(marks)), layout="constrained")
+    every = [int(N) for of in rows.values() for way in ways for N in of[way]]
+    for row, mark in enumerate(marks):
+        name, scale = MARK_LABELS[mark]
+        teacher = scale * rows[next(iter(INSIDE_LOOKS))]["teacher"][steps][mark][0]
+        lowest = min(scale * of[way][N][mark][0] for of in rows.values() for way in ways for N in of[way])
+        panels = []
+        for column, (way, title) in enumerate(ways.items()):
+            place = (len(marks), len(ways), row * len(ways) + column + 1)
+            axes = plain_axes(figure, xlabel="sampling steps $N$" if row else "", ylabel="" if column else name, position=place)
+            values = {inside: {N: of[mark] for N, of in rows[inside][way].items()} for inside in INSIDE_LOOKS}
+            axes.axhline(teacher, color=GREY, linewidth=1.2, linestyle=":", label=f"teacher, {steps} guided steps")
+            step_lines(axes, values, INSIDE_LOOKS, scale)
+            axes.set_xlim(min(every) / 1.3, max(every) * 1.3)
+            if row == 0:
+                axes.set_title(title, fontsize=10)
+            if mark == "fid":
+                axes.set_yscale("log")
+            panels.append(axes)
+        high = max(axes.get_ylim()[1] for axes in panels)
+        for axes in panels:  # the same scale in a row
+            axes.set_ylim(*((min(lowest, teacher) / 2, high) if mark == "fid" else (-3, 103)))
+            if mark == "fid":
+                plain_log_ticks(axes)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
+    return figure
+
+
+def looks(student: str) -> dict[str, tuple[str, str, str]]:
+    """Way of drawing -> title, colour, marker; where notebooks 07 and 08 have it, colour and marker are theirs."""
+    own = {
+        student: ("black", "o"), f"{student}, stage 1": (ORANGE, "s"),
+        f"{student}, deterministic": (SKY, "D"), f"deterministic, {student}": (GREEN, "P"),
+    }  # fmt: skip
+    return {way: (title, *(own[way] if way in own else WAYS[way][1:])) for way, title in titles(student).items()}
+
+
+def pareto_picture(
+    points: Mapping[str, Sequence[tuple[str, str, float, float]]], student: str, *, ylabel: str, top: float | None = None
+) -> Figure:
+    """Quality against cost, both better when smaller, on log scales; a panel a cost.
+
+    points  label of the cost -> (way, steps, cost, loss) a point; a thin line joins those of a way. Those that no other one
+            beats (`rcedu.experiments.small_and_fast.pareto`) are filled, named by their steps, and joined by the dotted line
+    top     where the picture ends, so that a few bad points do not flatten it; say beside it what is above
+    """
+    figure = Figure(figsize=(5 * len(points), 4.8), layout="constrained")
+    for column, (xlabel, of) in enumerate(points.items()):
+        axes = plain_axes(figure, xlabel=xlabel, ylabel="" if column else ylabel, position=(1, len(points), column + 1))
+        front = pareto([(cost, loss) for *_, cost, loss in of])
+        best = sorted((cost, loss) for (*_, cost, loss), on in zip(of, front, strict=True) if on)
+        axes.step(*zip(*best, strict=True), where="post", color=GREY, linewidth=1.5, linestyle=":", label="the Pareto front")
+        for way, (label, colour, marker) in looks(student).items():
+            own = sorted((cost, loss, N, on) for (name, N, cost, loss), on in zip(of, front, strict=True) if name == way)
+            axes.plot(
+                [cost for cost, *_ in own], [loss for _, loss, *_ in own], color=colour, linewidth=0.6, marker=marker,
+                markersize=7, markerfacecolor="white", label=label,
+            )  # fmt: skip
+            for cost, loss, N, on in own:
+                if on:
+                    axes.plot(cost, loss, marker=marker, markersize=7, color=colour)
+                    axes.annotate(N, (cost, loss), textcoords="offset points", xytext=(-3, -15), fontsize=10, color=colour)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        plain_log_ticks(axes)
+        axes.margins(0.1)
+        axes.set_ylim(top=top)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    return figure

@@ -1,0 +1,137 @@
+"""What a UNet costs: multiply-accumulates, counted, and step times, measured (`rcedu anatomy`)."""
+
+import time
+from typing import NamedTuple
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from rcedu.evaluation.race import on_threads
+from rcedu.evaluation.records import markdown
+from rcedu.models.anatomies import example_inputs
+from rcedu.models.diffusion import digit_unet
+from rcedu.models.surgery import parameter_count, remove_blocks
+
+ANATOMIES = {  # widths, layers a level
+    "16-32, 1 layer": ((16, 32), 1),
+    "16-32, 2 layers": ((16, 32), 2),
+    "16-32-64, 1 layer": ((16, 32, 64), 1),
+    "16-32-64, 2 layers (teacher)": ((16, 32, 64), 2),
+    "32-64, 1 layer": ((32, 64), 1),
+    "32-64, 2 layers": ((32, 64), 2),
+    "32-64-64, 2 layers": ((32, 64, 64), 2),
+    "24-48-96, 2 layers": ((24, 48, 96), 2),
+}
+
+
+class Macs(NamedTuple):
+    """Multiply-accumulates of one forward pass of one picture, in units of 10^9 (GMACs)."""
+
+    layers: float  # convolutions and linear layers, what papers usually count
+    attention: float  # the products inside attention, Q K^T and the weighted sum of V
+
+    @property
+    def total(self) -> float:
+        return self.layers + self.attention
+
+
+def macs(unet, size: int = 64, tokens: int = 77) -> Macs:
+    """Count by torch's FlopCounterMode, on the UNet's device; on the meta device nothing is computed.
+
+    size  width of the latents: 64 for pictures of 512
+    """
+    return _macs_by_module(unet, size, tokens)["Global"]
+
+
+def stage_macs(unet, size: int = 64, tokens: int = 77) -> dict[str, Macs]:
+    """`macs` of every stage: down_blocks.0, ..., mid_block, ..., up_blocks.3."""
+    counted = _macs_by_module(unet, size, tokens)
+    levels = range(len(unet.config.block_out_channels))
+    names = [*(f"down_blocks.{i}" for i in levels), "mid_block", *(f"up_blocks.{i}" for i in levels)]
+    prefix = type(unet).__name__
+    return {name: counted[f"{prefix}.{name}"] for name in names if f"{prefix}.{name}" in counted}  # small: no mid block
+
+
+def activation_bytes(unet, size: int = 64, tokens: int = 77) -> int:
+    """What autograd keeps of one picture's forward pass for the backward pass, in the UNet's own precision, in bytes.
+
+    Counted tensor by tensor (shared memory once, weights not), on the meta device as anywhere. The attention matrices,
+    which the meta device would keep, are left out: the fused kernels of a GPU compute them anew. Gradient
+    checkpointing keeps a small part of it all.
+    """
+    lengths = {size * size // 4**level for level in range(len(unet.config.block_out_channels))} | {tokens}  # of sequences
+
+    weights = {p.untyped_storage()._cdata for p in unet.parameters()}
+    kept: dict[int, tuple[int, object]] = {}  # the storage itself is held, so that no address is used twice
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        attention = tensor.ndim >= 3 and set(tensor.shape[-2:]) <= lengths and tensor.shape[-2] > size
+        if storage._cdata not in weights and not attention:
+            kept[storage._cdata] = (storage.nbytes(), storage)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), torch.enable_grad():
+        unet(**example_inputs(unet, size, tokens))
+    return sum(count for count, _ in kept.values())
+
+
+def state_bytes(teacher, student, *, frozen_parameters: int = 0, eight_bit: bool = False) -> int:
+    """Memory of a distillation whatever the batch: bytes of all weights and of what training keeps beside them.
+
+    Teacher and other frozen parts in 16 bits; student in 32 with gradient, two AdamW moments, the average of its weights,
+    and the 16-bit copy that mixed precision computes with. A lower bound: libraries and kernels want their own.
+    """
+    student_bytes = 4 + 4 + (2 if eight_bit else 8) + 4 + 2
+    return 2 * (parameter_count(teacher) + frozen_parameters) + student_bytes * parameter_count(student)
+
+
+def step_flops(teacher, student, size: int = 64, tokens: int = 77) -> float:
+    """Floating-point operations a picture of one distillation step: the teacher forward, the student forward and backward."""
+    return 2e9 * (macs(teacher, size, tokens).total + 3 * macs(student, size, tokens).total)
+
+
+def _macs_by_module(unet, size: int, tokens: int) -> dict[str, Macs]:
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        unet(**example_inputs(unet, size, tokens))
+    found = {}
+    for module, operations in counter.get_flop_counts().items():
+        flops = {str(operation): count for operation, count in operations.items()}
+        attention = sum(count for operation, count in flops.items() if "attention" in operation or "bmm" in operation)
+        found[module] = Macs((sum(flops.values()) - attention) / 2e9, attention / 2e9)
+    return found
+
+
+def step_times(unet, batch_size: int, repeats: int = 5) -> tuple[float, float]:
+    """Milliseconds of (forward without gradient, forward and backward); the fastest of `repeats`."""
+    x_t, t = torch.randn(batch_size, 4, 14, 14), torch.randint(1000, (batch_size,))
+    label = torch.randn(batch_size, unet.config.projection_class_embeddings_input_dim)
+
+    def forward():
+        return unet(x_t, t, None, class_labels=label).sample
+
+    def train():
+        unet.zero_grad()
+        forward().square().mean().backward()
+
+    def fastest(work) -> float:
+        times = []
+        for _ in range(repeats + 1):  # the first warms up
+            start = time.perf_counter()
+            work()
+            times.append(time.perf_counter() - start)
+        return 1000 * min(times[1:])
+
+    return fastest(torch.no_grad()(forward)), fastest(train)
+
+
+def measure(threads: int = 1, batch_size: int = 64) -> str:
+    """A markdown table: anatomy, parameters, forward ms, forward + backward ms."""
+    unets = {name: digit_unet(widths, layers) for name, (widths, layers) in ANATOMIES.items()}
+    unets["tiny student of the teacher"] = remove_blocks(digit_unet(), "tiny")
+    lines = []
+    with on_threads(threads):
+        for name, unet in unets.items():
+            forward, train = step_times(unet, batch_size)
+            lines.append([name, f"{parameter_count(unet):,}", f"{forward:.0f}", f"{train:.0f}"])
+    return markdown(["anatomy", "parameters", f"forward, ms per batch of {batch_size}", "forward + backward, ms"], lines)

@@ -1,0 +1,294 @@
+"""A teacher or student as one object: UNet, scheduler, condition encoder and codec, in diffusers' folder layout."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from huggingface_hub import snapshot_download
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from rcedu.data.mnist import to_uint8
+from rcedu.equations.guidance import guided, w_embedding
+from rcedu.equations.sampling import ddim, finish
+from rcedu.models.codecs import Autoencoder, PixelShuffle
+from rcedu.models.conditions import LabelTable, PromptEncoder
+from rcedu.system.files import UsageError, atomic_folder, hash_tensors, read_json, save_pretrained, write_json
+
+# Named one by one, because newer versions of diffusers add entries, and a fingerprint must not change with them.
+_NOT_IN_WEIGHTS = (
+    "act_fn", "attention_head_dim", "center_input_sample", "down_block_types", "downsample_padding", "flip_sin_to_cos",
+    "freq_shift", "mid_block_scale_factor", "norm_eps", "norm_num_groups", "up_block_types",
+)  # fmt: skip
+_SCHEDULE = (
+    "num_train_timesteps", "beta_schedule", "beta_start", "beta_end", "trained_betas", "rescale_betas_zero_snr",
+    "prediction_type",
+)  # fmt: skip
+
+
+class DiffusionModel(nn.Module):
+    """A conditional diffusion model. Calling it is the network: model(x_t, t, c) -> eps, x0 or v.
+
+    A network of stage 1 (Meng et al. 2023; `rcedu.models.surgery.with_guidance_input`) is told the guidance w as well:
+    model(x_t, t, c, w). Sampling knows which of the two it has.
+
+    unet        diffusers UNet2DConditionModel
+    scheduler   diffusers scheduler: alphas_cumprod and config.prediction_type are what is used
+    conditions  encoder of conditions (`rcedu.models.conditions`)
+    codec       pixels <-> the space the UNet works in (`rcedu.models.codecs`)
+    """
+
+    def __init__(
+        self, unet: UNet2DConditionModel, scheduler, conditions: LabelTable | PromptEncoder, codec: PixelShuffle | Autoencoder
+    ):
+        super().__init__()
+        self.unet, self.scheduler, self.conditions, self.codec = unet, scheduler, conditions, codec
+
+    @property
+    def takes_w(self) -> bool:
+        """Whether the network has w as an input."""
+        return self.unet.config.time_cond_proj_dim is not None
+
+    def forward(self, x_t: Tensor, t: Tensor, c: Tensor, w: Tensor | None = None) -> Tensor:
+        """x_t (B, C, H, W), t (B,) ints in [0, T), c (B, ...) conditions -> (B, C, H, W).
+
+        w  (B,) guidance, for a network that takes it, and for no other: ValueError
+        """
+        if self.takes_w != (w is not None):
+            raise ValueError("this network wants w, the guidance" if self.takes_w else "this network has no input for w")
+        # a text encoder is shared with models that may be elsewhere, or in fewer bits
+        at = {"device": x_t.device, "dtype": self.unet.dtype}
+        condition = {key: None if x is None else x.to(**at) for key, x in self.conditions.unet_inputs(c).items()}
+        if w is not None:
+            condition["timestep_cond"] = w_embedding(w, self.unet.config.time_cond_proj_dim).to(self.unet.dtype)
+        return self.unet(x_t.to(self.unet.dtype), t, **condition).sample.to(x_t.dtype)
+
+    @property
+    def T(self) -> int:
+        return len(self.scheduler.alphas_cumprod)
+
+    @property
+    def prediction_type(self) -> str:
+        return self.scheduler.config.prediction_type
+
+    @property
+    def x_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of x_t."""
+        size = self.unet.config.sample_size
+        return (self.unet.config.in_channels, size, size)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def noise(self, count: int, seed: int) -> Tensor:
+        """x_T (count, C, H, W) on the CPU from a seed: the same on every device, and for every model of this shape."""
+        return torch.randn(count, *self.x_shape, generator=torch.Generator().manual_seed(seed))
+
+    def predictor(self, c: Tensor, w: Tensor | float) -> Callable[[Tensor, Tensor], Tensor]:
+        """predict(x_t, t) under guidance w, for a sampler: one evaluation of a network that takes w, else of two (`guided`).
+
+        c (B, ...) conditions;  w one number, or for a network that takes it (B,)
+        """
+        c = self.conditions.check(c).to(self.device)
+        if not self.takes_w:
+            return guided(self, c, self.conditions.null, w)
+        w = torch.as_tensor(w, dtype=torch.float32, device=self.device).expand(len(c))
+        return lambda x_t, t: self(x_t, t, c, w)
+
+    def trajectory(self, x_T: Tensor, c: Tensor, *, w: float, steps: int, sampler: Callable = ddim, **settings):
+        """The trajectory from x_T (B, C, H, W) under conditions c (B, ...): yields `Step`s.
+
+        sampler   of `rcedu.equations.sampling`: `ddim`, `stochastic`, `consistency`, or, x_T being a clean x0, `ddim_encode`
+        settings  of the sampler: `start` for `ddim`, `generator` for `stochastic` and `consistency`
+        """
+        yield from sampler(self.predictor(c, w), x_T.to(self.device), scheduler=self.scheduler, steps=steps, **settings)
+
+    @torch.no_grad()
+    def sample_x0(
+        self,
+        x_T: Tensor,
+        c: Tensor,
+        *,
+        w: float = 1.0,
+        steps: int = 25,
+        batch_size: int = 250,
+        watch=iter,
+        **settings,
+    ) -> Tensor:
+        """x0 (B, C, H, W) on the CPU, in the UNet's own space, from noise x_T under conditions c; by DDIM if nothing is said.
+
+        w         guidance; 0 is none
+        watch     wraps the list of batches, for instance tqdm
+        settings  `sampler` and what it takes, as for `trajectory`
+
+        `stochastic` and `consistency` draw their noise batch after batch from one generator: a sample of theirs depends on
+        batch_size, and one of the others does not, but for rounding.
+        """
+        self.eval()
+        batches = list(zip(x_T.split(batch_size), c.split(batch_size), strict=True))
+        return torch.cat([finish(self.trajectory(x, c_, w=w, steps=steps, **settings)).cpu() for x, c_ in watch(batches)])
+
+    def sample(self, x_T: Tensor, c: Tensor, **settings) -> Tensor:
+        """Images, uint8 (B, channels, H, W) on the CPU; arguments as for `sample_x0`."""
+        return to_uint8(self.codec.decode(self.sample_x0(x_T, c, **settings)))
+
+    def fingerprint(self) -> str:
+        """SHA-256 over all weights and what they do not show of the configs: equal means the same network."""
+        config = {key: self.unet.config[key] for key in _NOT_IN_WEIGHTS} | self.conditions.settings | self.codec.settings
+        config_hash = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+        # transformers 4 has a text_model. in the names of CLIP's weights, transformers 5 has not
+        weights = {name.replace("text_encoder.text_model.", "text_encoder."): x for name, x in self.state_dict().items()}
+        return hashlib.sha256((config_hash + hash_tensors(weights)).encode()).hexdigest()
+
+    def schedule(self) -> dict:
+        """The parts of the scheduler's config that decide what x_t and the output mean, for comparison."""
+        return {key: self.scheduler.config.get(key) for key in _SCHEDULE}
+
+    def save(self, folder: Path) -> None:
+        """Write the folder, whole or not at all. A text-to-image model opens in a stock StableDiffusionPipeline."""
+        with atomic_folder(folder) as temporary:
+            save_pretrained(self.unet, temporary / "unet")
+            self.scheduler.save_pretrained(temporary / "scheduler")
+            parts = self.conditions.save(temporary) | self.codec.save(temporary)
+            scheduler = type(self.scheduler).__name__
+            if isinstance(self.conditions, LabelTable):
+                index = {"unet": "UNet2DConditionModel", "scheduler": scheduler}
+            else:
+                index = _PIPELINE | {"unet": ["diffusers", "UNet2DConditionModel"], "scheduler": ["diffusers", scheduler]}
+            write_json(temporary / "model_index.json", index | parts)
+
+    @classmethod
+    def load(cls, source: Path | str) -> "DiffusionModel":
+        """Read a folder written by `save`, or any Stable Diffusion folder; safetensors only. UsageError when it is neither.
+
+        All weights become 32-bit floats, whatever the files have.
+
+        source  a folder; or, where there is none of that name, a model on the hub, such as "CompVis/stable-diffusion-v1-4"
+        """
+        folder = Path(source)
+        if _is_hub_id(source):
+            folder = _download(str(source))
+        # asked first, because diffusers would look for a missing runs/unet on the hub, as the repository of that name
+        _require(folder, "model_index.json", "unet/config.json", "scheduler/scheduler_config.json")
+        index = read_json(folder / "model_index.json")
+        try:
+            unet = load_network(UNet2DConditionModel, folder / "unet")
+            scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
+            if "text_encoder" not in index:
+                return cls(unet, scheduler, LabelTable.load(folder), PixelShuffle()).float()
+            _require(folder, "text_encoder/config.json", "tokenizer/vocab.json", "tokenizer/merges.txt", "vae/config.json")
+            tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+            text_encoder = load_network(CLIPTextModel, folder / "text_encoder")
+            vae = load_network(AutoencoderKL, folder / "vae")
+        except UsageError:
+            raise
+        except (OSError, ValueError) as error:
+            raise UsageError(f"the model in {folder} cannot be read ({str(error).splitlines()[0]})") from error
+        # 32 bits throughout: some versions of the libraries keep the precision of the file
+        return cls(unet, scheduler, PromptEncoder(tokenizer, text_encoder), Autoencoder(vae)).float()
+
+
+def load_network(kind: type[nn.Module], folder: Path) -> nn.Module:
+    """A network of diffusers or transformers, of this class, from the folder that its `save_pretrained` wrote.
+
+    Safetensors only. UsageError where something is missing, torn or of another shape: the libraries themselves leave a
+    missing tensor random (transformers) or without memory (diffusers), and warn.
+    """
+    _require(folder, "config.json")
+    try:
+        network, found = kind.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UsageError(f"the model in {folder} cannot be read ({str(error).splitlines()[0]})") from error
+    if missing := sorted(found["missing_keys"]):
+        raise UsageError(f"the model in {folder} lacks {len(missing)} of its tensors, {missing[0]} for one; get it anew")
+    return network
+
+
+def save_network(network: nn.Module, folder: Path) -> None:
+    """Write the folder that `load_network` reads, whole or not at all."""
+    with atomic_folder(folder) as temporary:
+        save_pretrained(network, temporary)
+
+
+# what a stock pipeline wants to read in model_index.json beside the parts that we write
+_PIPELINE = {
+    "_class_name": "StableDiffusionPipeline", "safety_checker": [None, None], "feature_extractor": [None, None],
+    "image_encoder": [None, None], "requires_safety_checker": False,
+}  # fmt: skip
+
+
+def _require(folder: Path, *parts: str) -> None:
+    for part in parts:
+        if not (folder / part).exists():
+            raise UsageError(f"no model in {folder}: {part} is missing; train one, or check the path")
+
+
+def _is_hub_id(source: Path | str) -> bool:
+    """owner/name, and no folder of that name here."""
+    return isinstance(source, str) and re.fullmatch(r"[\w-]+/[\w.-]+", source) is not None and not Path(source).exists()
+
+
+def _download(name: str) -> Path:
+    """The model's folder in the hub's cache, fetched when it is not there. UsageError when it cannot be."""
+    try:
+        return Path(
+            snapshot_download(
+                name,
+                allow_patterns=["model_index.json", "*/*.json", "*/*.txt", "*/*.safetensors"],
+                ignore_patterns=["safety_checker/*", "*fp16*", "*non_ema*"],
+            )
+        )
+    except Exception as error:  # no network, no such model, a licence to accept: the hub has many names for it
+        raise UsageError(
+            f"{name} is no folder here and could not be fetched from the hub ({str(error).splitlines()[0]})"
+        ) from error
+
+
+def digit_unet(widths=(16, 32, 64), layers: int = 2, label_dim: int = 32) -> UNet2DConditionModel:
+    """The digits' UNet: 4x14x14 in and out, levels of 14, 7 and 4 pixels, no attention.
+
+    It has Stable Diffusion's anatomy (down, mid, up; `layers` residual blocks a level), so the same
+    surgery applies; the label enters through the class projection, beside the timestep.
+    """
+    levels = len(widths)
+    return UNet2DConditionModel(
+        sample_size=14,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=widths,
+        layers_per_block=layers,
+        down_block_types=("DownBlock2D",) * levels,
+        mid_block_type="UNetMidBlock2D",
+        up_block_types=("UpBlock2D",) * levels,
+        norm_num_groups=8,
+        cross_attention_dim=label_dim,
+        class_embed_type="projection",
+        projection_class_embeddings_input_dim=label_dim,
+    )
+
+
+def digit_scheduler() -> DDIMScheduler:
+    """Cosine schedule (Nichol & Dhariwal 2021), v-prediction, T = 1000."""
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type="v_prediction",
+        clip_sample=False,
+        timestep_spacing="trailing",
+    )
+
+
+def digit_model(widths=(16, 32, 64), layers: int = 2, label_dim: int = 32) -> DiffusionModel:
+    """A fresh, untrained model of digits (its weights come from torch's global generator)."""
+    return DiffusionModel(digit_unet(widths, layers, label_dim), digit_scheduler(), LabelTable(dim=label_dim), PixelShuffle())
+
+
+def with_unet(model: DiffusionModel, unet: UNet2DConditionModel) -> DiffusionModel:
+    """A model with another UNet, sharing the scheduler, the codec and a text encoder, with a label table of its own."""
+    return DiffusionModel(unet, model.scheduler, model.conditions.copy(), model.codec)

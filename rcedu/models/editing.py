@@ -1,0 +1,79 @@
+"""Editing with a diffusion model (Meng et al., CVPR 2023): another style, a part made up, a picture from a sketch.
+
+All of it is sampling, so a network of few steps edits in few steps. Pictures come and go as uint8 (B, channels, H, W).
+"""
+
+import torch
+from torch import Tensor
+
+from rcedu.data.mnist import to_pixels, to_uint8
+from rcedu.equations.noise import alpha_sigma, q_sample
+from rcedu.equations.sampling import ddim_encode, finish, inpaint, time_grid
+from rcedu.models.diffusion import DiffusionModel
+
+
+def encode(model: DiffusionModel, images: Tensor, c: Tensor, *, w: float = 0.0, steps: int) -> Tensor:
+    """The noise (B, C, H, W) that DDIM would make these pictures of, under conditions c (B, ...) which they fulfil.
+
+    model  a teacher, or a network distilled as an encoder of `steps` steps
+    w      guidance; 0, because a guided way back does not lead along the way that a picture of the data came
+    """
+    return model.sample_x0(model.codec.encode(to_pixels(images)), c, w=w, steps=steps, sampler=ddim_encode)
+
+
+def style_transfer(
+    encoder: DiffusionModel, decoder: DiffusionModel, images: Tensor, c: Tensor, c_new: Tensor, *, w: float, steps: int
+) -> Tensor:
+    """Pictures under other conditions: to their noise under c, and back under c_new. What c does not say, the noise keeps.
+
+    encoder, decoder  two networks, each of `steps` steps; or the same teacher twice
+    w                 guidance on the way back
+    """
+    return decoder.sample(encode(encoder, images, c, steps=steps), c_new, w=w, steps=steps)
+
+
+@torch.no_grad()
+def complete(
+    model: DiffusionModel,
+    images: Tensor,
+    known: Tensor,
+    c: Tensor,
+    *,
+    w: float,
+    steps: int,
+    seed: int = 0,
+    batch_size: int = 250,
+) -> Tensor:
+    """Pictures of which only a part is kept; the rest is made up, under conditions c (B, ...), by `rcedu.equations.sampling.inpaint`.
+
+    known  (H, W) bool: where pictures are kept. With an autoencoder a latent is kept where all of its pixels are, and the
+           pictures come back through it: nearly as they were, not exactly
+    """
+    model.eval()
+    x0, x_T = model.codec.encode(to_pixels(images)), model.noise(len(images), seed)
+    mask = model.codec.mask(known)
+    settings = {"scheduler": model.scheduler, "steps": steps, "mask": mask.to(model.device)}
+    parts = [
+        finish(inpaint(model.predictor(c_, w), x.to(model.device), known=kept.to(model.device), **settings)).cpu()
+        for x, kept, c_ in zip(x_T.split(batch_size), x0.split(batch_size), c.split(batch_size), strict=True)
+    ]
+    return to_uint8(model.codec.decode(torch.cat(parts)))
+
+
+def image_to_image(
+    model: DiffusionModel, images: Tensor, c: Tensor, *, w: float, steps: int, strength: float, seed: int = 0
+) -> Tensor:
+    """SDEdit (Meng, He et al. 2022): noise on a picture, up to a point of the time grid, and from there down under c.
+
+    strength  (0, 1]: the share of the way that is walked again; `round(strength * steps)` of the grid's steps, so that a
+              network of few steps is asked only at times that it was trained on. 1 keeps next to nothing of the picture
+
+    ValueError where that is no step at all.
+    """
+    count = round(strength * steps)
+    if not 1 <= count <= steps:
+        raise ValueError(f"strength {strength:g} of {steps} steps is {count} of them; choose one from {1 / steps:.3g} to 1")
+    start = time_grid(steps, model.T)[steps - count]
+    x0, eps = model.codec.encode(to_pixels(images)), model.noise(len(images), seed)
+    alpha_t, sigma_t = alpha_sigma(model.scheduler, start)
+    return model.sample(q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t), c, w=w, steps=steps, start=start)

@@ -1,0 +1,288 @@
+"""Surgery on a UNet2DConditionModel: remove blocks, narrow channels, add an input for w, inherit weights, pair features.
+
+The rules are those of BK-SDM (Kim et al. 2023) and of random conditioning's channel students, written
+for any number of levels: the digits' UNet and Stable Diffusion's go through the same functions.
+"""
+
+import math
+import re
+from typing import NamedTuple
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+
+from rcedu.system.files import UsageError
+
+BLOCK_STUDENTS = ("base", "small", "tiny")
+# KOALA (Lee et al. 2023) cuts SDXL's blocks like BK-SDM, and its deep transformers: (blocks, transformer layers a level)
+KOALA_STUDENTS = {"KOALA-1B": ("base", (1, 2, 6)), "KOALA-700M": ("small", (1, 2, 5))}
+CHANNEL_STUDENTS = {"C-Base": 0.8, "C-Small": 0.7, "C-Tiny": 0.6, "C-Micro": 0.5}  # factor on every width
+
+# config entries that may hold one value a level
+_PER_LEVEL = (
+    "block_out_channels", "layers_per_block", "cross_attention_dim", "transformer_layers_per_block",
+    "attention_head_dim", "num_attention_heads", "only_cross_attention",
+)  # fmt: skip
+
+
+def _fresh(unet: UNet2DConditionModel, **changes) -> UNet2DConditionModel:
+    """A UNet of the same config but for `changes`, on the same device. Its fresh weights are the same wherever that is."""
+    # names with an underscore are diffusers' own notes, one of which makes from_config prefer its defaults to ours
+    config = {key: value for key, value in unet.config.items() if not key.startswith("_")}
+    device = next(unet.parameters()).device
+    with torch.device("meta" if device.type == "meta" else "cpu"):
+        return UNet2DConditionModel.from_config(config | changes).to(device)
+
+
+def remove_blocks(unet: UNet2DConditionModel, size: str) -> UNet2DConditionModel:
+    """A block-removed student with fresh weights (from torch's global generator); `unet` is not changed.
+
+    base   one residual block (and attention) fewer in every stage, down and up
+    small  base, and no mid block
+    tiny   small, and no innermost level
+    KOALA-1B, KOALA-700M  base and small, of SDXL's anatomy, with fewer transformer layers inside each attention
+
+    Works on the meta device, for counting without weights. UsageError for an unknown size, or when
+    there is nothing left to remove.
+    """
+    if size not in (*BLOCK_STUDENTS, *KOALA_STUDENTS):
+        raise UsageError(f"unknown block student {size!r}; choose from {', '.join((*BLOCK_STUDENTS, *KOALA_STUDENTS))}")
+    config = unet.config
+    if size in KOALA_STUDENTS:
+        size, depths = KOALA_STUDENTS[size]
+        before = config.transformer_layers_per_block
+        if isinstance(before, int) or len(before) != 3 or any(new > old for new, old in zip(depths, before, strict=True)):
+            raise UsageError(f"KOALA cuts SDXL's three levels of transformers; this UNet has {before} layers")
+        return remove_blocks(_fresh(unet, transformer_layers_per_block=depths), size)
+    layers = config.layers_per_block
+    if isinstance(layers, int):
+        layers = [layers] * len(config.block_out_channels)
+    if min(layers) < 2:
+        raise UsageError(f"nothing to remove: this UNet has {min(layers)} layer a block, and a student keeps one")
+    fewer = [n - 1 for n in layers]
+    changes = {"layers_per_block": fewer[0] if isinstance(config.layers_per_block, int) else fewer}
+    if size in ("small", "tiny"):
+        changes["mid_block_type"] = None
+    if size == "tiny":
+        levels = len(config.block_out_channels)
+        if levels < 2:
+            raise UsageError("a tiny student drops the innermost level, and this UNet has only one")
+        current = {**config, **changes}
+        for key in _PER_LEVEL:
+            if isinstance(current.get(key), list | tuple) and len(current[key]) == levels:
+                changes[key] = tuple(current[key][:-1])
+        changes["down_block_types"] = tuple(config.down_block_types[:-1])
+        changes["up_block_types"] = tuple(config.up_block_types[1:])
+    return _fresh(unet, **changes)
+
+
+def narrow_channels(unet: UNet2DConditionModel, factor: float | str) -> UNet2DConditionModel:
+    """A student with every width multiplied by `factor` (a number in (0, 1], or C-Base ... C-Micro), fresh weights.
+
+    Widths are rounded to a multiple of the normalisation groups, which are halved until a group has at least two
+    channels: a group of one would cancel the timestep and label that are added before it, and the student would be
+    deaf to both. (Stable Diffusion keeps its 32 groups.) Of attention's heads: with one count for all levels (SD v1.4) the
+    count is kept and the heads get narrower; with a count per level (SD v2, XL) their size is kept and there are fewer.
+    UsageError for an unknown name or factor.
+    """
+    if isinstance(factor, str):
+        if factor not in CHANNEL_STUDENTS:
+            raise UsageError(f"unknown channel student {factor!r}; choose from {', '.join(CHANNEL_STUDENTS)}")
+        factor = CHANNEL_STUDENTS[factor]
+    if not 0 < factor <= 1:
+        raise UsageError(f"the width factor must lie in (0, 1]; got {factor}")
+    groups, narrowest = unet.config.norm_num_groups, min(unet.config.block_out_channels)
+    least = min(2, narrowest / groups)  # channels a group
+    while groups > 1 and narrowest * factor / groups < least:
+        groups //= 2
+    widths_T, heads = unet.config.block_out_channels, unet.config.attention_head_dim  # diffusers' name for how many there are
+    per_level = not isinstance(heads, int)  # Stable Diffusion 2 and XL: heads of one size, more of them where it is wide
+    sizes = [width // n for width, n in zip(widths_T, heads, strict=True)] if per_level else [1] * len(widths_T)
+    units = [math.lcm(groups, size) for size in sizes]
+    widths = tuple(max(1, round(width * factor / unit)) * unit for width, unit in zip(widths_T, units, strict=True))
+    fewer = {"attention_head_dim": [width // size for width, size in zip(widths, sizes, strict=True)]} if per_level else {}
+    return _fresh(unet, block_out_channels=widths, norm_num_groups=groups, **fewer)
+
+
+def with_guidance_input(unet: UNet2DConditionModel, dim: int = 256) -> UNet2DConditionModel:
+    """A copy of a UNet that also takes w (Meng et al. 2023, stage 1): at first it is deaf to it, and so the very same network.
+
+    The embedding of w (`rcedu.equations.guidance.w_embedding`) goes through one linear layer, without bias, and is added to the
+    timestep's sinusoids: diffusers' `time_cond_proj_dim`. That layer starts at zero; as diffusers leaves it, its noise would be
+    more than half as large as the sinusoids.  UsageError for a UNet that takes w already.
+    """
+    if unet.config.time_cond_proj_dim is not None:
+        raise UsageError("this UNet takes w already")
+    student = _fresh(unet, time_cond_proj_dim=dim)
+    missing, unexpected = student.load_state_dict(unet.state_dict(), strict=False)
+    assert missing == ["time_embedding.cond_proj.weight"] and not unexpected
+    torch.nn.init.zeros_(student.time_embedding.cond_proj.weight)
+    return student
+
+
+def parameter_count(unet: torch.nn.Module) -> int:
+    """Number of parameters."""
+    return sum(p.numel() for p in unet.parameters())
+
+
+# --- teacher initialisation -----------------------------------------------------------------------
+
+
+def _levels(unet) -> int:
+    return len(unet.config.block_out_channels)
+
+
+def _layers(unet) -> int:
+    return len(unet.down_blocks[0].resnets)
+
+
+def _check_not_deeper(student, teacher) -> None:
+    if _levels(student) > _levels(teacher) or _layers(student) > _layers(teacher):
+        raise UsageError(
+            f"the student ({_levels(student)} levels of {_layers(student)} layers) is deeper than its teacher "
+            f"({_levels(teacher)} levels of {_layers(teacher)} layers)"
+        )
+    if student.mid_block is not None and (teacher.mid_block is None or _levels(student) != _levels(teacher)):
+        raise UsageError("the student has a mid block where its teacher has none")
+
+
+def teacher_name(name: str, student: UNet2DConditionModel, teacher: UNet2DConditionModel) -> str:
+    """The teacher's name for what the student calls `name` (a module or a parameter).
+
+    Up blocks are counted from the innermost: a student with one level fewer starts at the teacher's
+    up_blocks.1. In a stage, the student's last up layer inherits from the teacher's last (0 -> 0, 2 -> 1);
+    a down layer from the one of the same index.
+    """
+    shift = _levels(teacher) - _levels(student)
+    last_S, last_T = _layers(student), _layers(teacher)  # an up stage has one layer more than a down stage
+
+    def up(match: re.Match) -> str:
+        return f"up_blocks.{int(match[1]) + shift}"
+
+    def last_layer(match: re.Match) -> str:
+        index = last_T if int(match[2]) == last_S else int(match[2])
+        return f"{match[1]}{index}"
+
+    if not name.startswith("up_blocks."):
+        return name
+    name = re.sub(r"^up_blocks\.(\d+)", up, name)
+    return re.sub(r"^(up_blocks\.\d+\.(?:resnets|attentions)\.)(\d+)", last_layer, name)
+
+
+@torch.no_grad()
+def init_from_teacher(student: UNet2DConditionModel, teacher: UNet2DConditionModel) -> dict[str, str]:
+    """Copy the teacher's weights into the student, in place. Returns {student name: teacher name}, every tensor.
+
+    Where the student is narrower, it takes the leading channels of every group that belongs together
+    (the two halves of a concatenated skip, each attention head, the two halves of a gated layer), and of the
+    timestep's sinusoids those with its own frequencies. The papers leave channel students uninitialised;
+    this slice is ours.  UsageError when the student is deeper or wider than the teacher.
+    """
+    _check_not_deeper(student, teacher)
+    widths_S, widths_T = student.config.block_out_channels, teacher.config.block_out_channels
+    if any(width_S > width_T for width_S, width_T in zip(widths_S, widths_T, strict=False)):
+        raise UsageError(f"the student's widths {tuple(widths_S)} are wider than its teacher's {tuple(widths_T)}")
+    weights_T = teacher.state_dict()
+    copied = {}
+    for name, weight in student.state_dict().items():
+        source = teacher_name(name, student, teacher)
+        value = weights_T[source]
+        for axis in range(value.ndim):
+            if value.shape[axis] != weight.shape[axis]:
+                rows = _kept(value.shape[axis], weight.shape[axis], name, source, axis, student, teacher)
+                value = value.index_select(axis, rows.to(value.device))
+        weight.copy_(value)
+        copied[name] = source
+    return copied
+
+
+def _kept(size_T: int, size_S: int, name: str, source: str, axis: int, student, teacher) -> Tensor:
+    """Which of the teacher's `size_T` channels along an axis a narrower student keeps: (size_S,) indices."""
+    # the timestep's sinusoids, [cos | sin] halves of a geometric frequency ladder; and what w adds to them
+    if (name, axis) in (("time_embedding.linear_1.weight", 1), ("time_embedding.cond_proj.weight", 0)):
+        half_T, half_S = size_T // 2, size_S // 2
+        ladder = (torch.arange(half_S) * half_T / half_S).round().long()
+        return torch.cat([ladder, half_T + ladder])
+    parts_T, parts_S = _parts(source, axis, size_T, teacher), _parts(name, axis, size_S, student)
+    starts = torch.tensor([0, *parts_T]).cumsum(0).tolist()
+    return torch.cat([start + torch.arange(kept) for start, kept in zip(starts, parts_S, strict=False)])
+
+
+def _parts(name: str, axis: int, size: int, unet) -> list[int]:
+    """How an axis divides into groups of channels that belong together."""
+    up = re.match(r"up_blocks\.(\d+)\.resnets\.(\d+)\.(norm1|conv1|conv_shortcut)\.(weight|bias)", name)
+    if up and (axis == 1 or up[3] == "norm1"):  # its input is [hidden | skip]
+        k, layer = int(up[1]), int(up[2])
+        widths = unet.config.block_out_channels[::-1]
+        hidden = widths[max(k - 1, 0)] if layer == 0 else widths[k]
+        return [hidden, size - hidden]
+    if ".attn" in name:
+        attention = unet.get_submodule(re.match(r".*\.attn\d", name)[0])
+        out_of_heads = axis == 0 and re.search(r"\.to_[qkv]\.", name)
+        into_heads = axis == 1 and ".to_out.0." in name
+        if out_of_heads or into_heads:
+            return [size // attention.heads] * attention.heads
+    if ".ff.net.0.proj." in name and axis == 0:  # GEGLU: [value | gate]
+        return [size // 2] * 2
+    return [size]
+
+
+# --- feature pairs --------------------------------------------------------------------------------
+
+
+class FeaturePair(NamedTuple):
+    """Two layers whose outputs L_feat compares."""
+
+    teacher: str
+    student: str
+
+
+def feature_pairs(student: UNet2DConditionModel, teacher: UNet2DConditionModel) -> list[FeaturePair]:
+    """The matched layers of L_feat, from the input to the output.
+
+    Same widths: the outputs of all down and up blocks; where the student's innermost level is gone, its last
+    down stage (which no longer downsamples) is compared at its last attention (or residual block) instead.
+    Narrower widths: the down- and upsampling convolutions, the last layers at both ends of the mid path and
+    of the last up block, compared through `rcedu.equations.losses.Projections`.
+    UsageError when the student is deeper than the teacher.
+    """
+    _check_not_deeper(student, teacher)
+    n = _levels(student)
+    if tuple(student.config.block_out_channels) != tuple(teacher.config.block_out_channels[:n]):
+        names = [f"down_blocks.{i}.downsamplers.0.conv" for i in range(n - 1)]
+        names += [f"down_blocks.{n - 1}.resnets.{_layers(student) - 1}.conv2"]
+        if student.mid_block is not None:
+            names += [_tail(student, "mid_block")]
+        names += [f"up_blocks.{i}.upsamplers.0.conv" for i in range(n - 1)]
+        names += [_tail(student, f"up_blocks.{n - 1}")]
+    else:
+        names = [f"down_blocks.{i}" for i in range(n)] + [f"up_blocks.{i}" for i in range(n)]
+        if n < _levels(teacher):
+            inner = f"down_blocks.{n - 1}"
+            names[n - 1] = _tail(student, inner, whole=True)
+            pairs = [FeaturePair(teacher_name(name, student, teacher), name) for name in names]
+            pairs[n - 1] = FeaturePair(_tail(teacher, inner, whole=True), names[n - 1])
+            return pairs
+    return [FeaturePair(teacher_name(name, student, teacher), name) for name in names]
+
+
+def _tail(unet, block: str, whole: bool = False) -> str:
+    """The last attention's output projection of a block, or where it has none, its last residual block('s conv2)."""
+    module = unet.get_submodule(block)
+    if len(getattr(module, "attentions", None) or []):
+        return f"{block}.attentions.{len(module.attentions) - 1}.proj_out"
+    return f"{block}.resnets.{len(module.resnets) - 1}" + ("" if whole else ".conv2")
+
+
+def feature_widths(pairs: list[FeaturePair], student, teacher) -> list[tuple[int, int]]:
+    """(student, teacher) channels of each pair, for `rcedu.equations.losses.Projections`."""
+    return [(_width(student, pair.student), _width(teacher, pair.teacher)) for pair in pairs]
+
+
+def _width(unet, layer: str) -> int:
+    """Output channels of a block, residual block or convolution."""
+    module = unet.get_submodule(layer)
+    if hasattr(module, "resnets"):
+        module = module.resnets[-1]
+    return module.out_channels if hasattr(module, "out_channels") else module.out_features

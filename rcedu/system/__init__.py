@@ -1,0 +1,1 @@
+"""Files, folders and processes. Imports nothing else of ours."""

@@ -1,0 +1,76 @@
+"""Where a number comes from: result files say which command made them, in which preset, on which machine and day."""
+
+import datetime
+import os
+import platform
+import shlex
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rcedu.experiments.digits import preset
+from rcedu.system.files import file_to_write, save_tensors, write_json
+
+
+def machine() -> str:
+    """This machine in a few words: the GPU where there is one, and CPU and cores, on which some figures are timed anyway."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        name = models[0] if models else name
+    cpu = f"{name}, {os.cpu_count()} cores ({torch.backends.cpu.get_cpu_capability()}), {platform.system()}"
+    return f"{torch.cuda.get_device_name(0)} beside {cpu}" if torch.cuda.is_available() else cpu
+
+
+def provenance(command: str) -> dict[str, str]:
+    """What stands in every result file."""
+    return {
+        "command": command,
+        "preset": preset(),
+        "machine": machine(),
+        "torch": torch.__version__,
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def command_line(*words: str, **options) -> str:
+    """The command as one types it, its preset in front: `RCEDU_PRESET=cpu rcedu unseen arms --seeds 0 1 --digit 3`.
+
+    options  None and () are left out; of several values each is a word
+    """
+    line = [f"RCEDU_PRESET={preset()} rcedu", shlex.join(words)]
+    for name, value in options.items():
+        values = value if isinstance(value, tuple) else (value,)
+        if value is not None and values:
+            line += [f"--{name.replace('_', '-')}", shlex.join(f"{x:g}" if isinstance(x, float) else str(x) for x in values)]
+    return " ".join(line)
+
+
+def write_result(
+    path: Path, command: str, result: dict, *, pictures: dict[str, Tensor] | None = None, seed: int | None = None
+) -> None:
+    """Write a result as JSON with its provenance, and what was drawn beside it.
+
+    pictures  go to <path's stem>-pictures.safetensors.gz, with the command and the `seed` that drew them
+
+    UsageError where a file is there that is not ours (`rcedu.system.files.file_to_write`).
+    """
+    file_to_write(path)
+    if pictures is not None:
+        save_tensors(beside(path, "-pictures.safetensors.gz"), pictures, {"command": command, "seed": seed})
+    write_json(path, {"provenance": provenance(command), **result})
+
+
+def result_file(path: Path) -> Path:
+    """The same path, when a result, and what is drawn beside it, may be written there: UsageError before any work."""
+    file_to_write(path)
+    for ending in ("-pictures.safetensors.gz", "-frames.safetensors.gz"):
+        file_to_write(beside(path, ending))
+    return path
+
+
+def beside(path: Path, ending: str) -> Path:
+    """A file beside a result's, of the same name but for its ending."""
+    return path.with_name(path.stem + ending)

@@ -1,0 +1,1 @@
+"""One trainer, `fit`, and the steps that it repeats."""

@@ -1,0 +1,109 @@
+"""The command line: every command has help, bad input gives one clear line and exit code 2."""
+
+import shutil
+
+import pytest
+
+from rcedu.commands.cli import COMMANDS, main
+from rcedu.data.mnist import data_folder
+
+
+def exit_code_and_error(capsys, *arguments: str) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    return stopped.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [command.__name__ for command in COMMANDS])
+def test_help(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    assert "usage: rcedu" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["unseen", "nonsense"], "unknown table 'nonsense'; choose from arms, variants, students"),
+        (["unseen", "--digit", "12"], "12 is not a digit"),
+        (["unseen", "schedules", "--digit", "5", "--seeds", "0"], "was measured without 3, and so with 5"),
+        (["unseen", "schedules", "--only", "cubic"], "no row 'cubic' in schedules; choose from none; constant"),
+        (["conditioning", "--digit", "12"], "12 is not a digit"),
+        (["compare", "unseen-schedules", "--against", "cubic"], "no row 'cubic' in unseen-schedules; choose from none"),
+        (["compare", "nowhere", "--against", "B"], "nowhere.json does not exist"),
+        (["notebooks", "99_nowhere"], "99_nowhere.py does not exist"),
+        (["compare", "teacher", "--against", "B"], "teacher is no table of rows over seeds"),
+        (["compare", "--against", "B"], "name a table"),
+        (["unseen", "--steps", "0"], "--steps must be at least 1; got 0"),
+        (["unseen", "--seeds", "0", "0"], "--seeds must be one or more different numbers of at least 0; got 0 0"),
+        (["unseen", "--seeds"], "got none"),
+        (["students", "--seeds", "-1"], "got -1"),
+        (["students", "--jobs", "0"], "--jobs must be at least 1; got 0"),
+        (["few-steps", "--seeds"], "got none"),
+        (["few-steps", "--samplers", "encoder"], "unknown sampler 'encoder'; choose from deterministic, stochastic"),
+        (["editing", "--seeds", "1", "1"], "got 1 1"),
+        (["editing", "digits"], "nothing to edit in 'digits'; choose from strokes, mini-sd"),
+        (["draw", "--count", "0", "--out", "x"], "--count must be at least 1; got 0"),
+        (["distil", "--steps", "0"], "--steps must be at least 1; got 0"),
+        (["generate", "--prompts", "prompts.txt", "--batch-size", "0"], "--batch-size must be at least 1; got 0"),
+        (["cache", "--run.each", "0"], "--run.each must be at least 1; got 0"),
+        (["conditioning", "--pairs", "0"], "--pairs must be at least 1; got 0"),
+        (["anatomy", "--threads", "0"], "--threads must be at least 1; got 0"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, says, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("RCEDU_HOME", str(tmp_path))
+    monkeypatch.setenv("RCEDU_PRESET", "smoke")
+    code, error = exit_code_and_error(capsys, *arguments)
+    assert code == 2
+    assert says in error
+    assert len(error.strip().splitlines()) == 1
+    assert not list(tmp_path.rglob("*.safetensors")) and not list(tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nonsense"], "nonsense"),
+        (["unseen", "--steps", "abc"], "Error parsing --steps"),
+        (["unseen", "--stepz", "3"], "Unrecognized options: --stepz"),
+        (["generate", "--batch-size", "1"], "--prompts"),
+    ],
+)
+def test_what_cannot_be_parsed_is_one_line_too(arguments, says, capsys):
+    code, error = exit_code_and_error(capsys, *arguments)
+    assert code == 2 and says in error and "rcedu --help" in error
+    assert len(error.strip().splitlines()) == 1 and "---" not in error and "──" not in error
+
+
+def test_unknown_preset(capsys, monkeypatch):
+    monkeypatch.setenv("RCEDU_PRESET", "huge")
+    code, error = exit_code_and_error(capsys, "unseen")
+    assert code == 2 and "RCEDU_PRESET is 'huge'; choose from smoke, cpu, gpu" in error
+
+
+def test_compare_prints_the_readmes_differences(capsys):
+    """Two tables as one, paired by seed: the README's figures are this command's."""
+    main(["compare", "unseen-arms", "unseen-schedules-full", "--against", "B"])
+    printed = capsys.readouterr().out
+    assert "-0.65 [-1.00, -0.30]" in printed and "-0.52 [-0.75, -0.29]" in printed
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ("digits/classifier.safetensors", "is not a safetensors file"),
+        ("digits/teacher/model_index.json", "is not valid JSON"),
+        ("digits/cache/manifest.json", "is not valid JSON"),
+    ],
+)
+def test_a_file_that_is_no_checkpoint(damage, says, capsys, tmp_path, monkeypatch):
+    """What ships, one file at a time replaced by junk: the command names the file."""
+    shutil.copytree(data_folder() / "digits", tmp_path / "data" / "digits")
+    monkeypatch.setenv("RCEDU_DATA", str(tmp_path / "data"))
+    (tmp_path / "data" / damage).write_text("junk")
+    code, error = exit_code_and_error(capsys, "judge", "--out", str(tmp_path / "out.json"))
+    assert code == 2
+    assert says in error and damage.split("/")[-1] in error
+    assert not (tmp_path / "out.json").exists()

@@ -1,0 +1,194 @@
+"""The pipeline from end to end by its commands, on what ships; and what each says to bad input."""
+
+import json
+import sys
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+
+from rcedu.commands import pipeline as pipeline_commands
+from rcedu.commands.cli import main
+from rcedu.data.captioned_digits import read_prompts
+from rcedu.data.mnist import data_folder
+from rcedu.experiments.mini_sd import MiniSD
+from rcedu.experiments.text_students import sentences
+from rcedu.system.files import load_tensors
+from rcedu.training.swap_schedules import measured_file
+
+
+def test_pipeline(tmp_path, capsys):
+    """prompts -> draw -> distil -> generate -> score, each once more, which finds everything done."""
+    prompts = tmp_path / "prompts.csv"
+    prompts.write_text("id,caption\n1,a white one on a navy background\n2,an upright cyan two on a gray background\n")
+    samples, student, images = tmp_path / "samples", tmp_path / "student", tmp_path / "images"
+    pipeline = (
+        ["draw", "--prompts", prompts, "--steps", "2", "--out", samples],
+        ["distil", "--samples", samples, "--pool", prompts, "--student", "tiny", "--steps", "2", "--batch-size", "4",
+         "--accumulate", "2", "--gradient-checkpointing", "--task", "--out", student],
+        ["generate", "--prompts", prompts, "--model", student, "--steps", "2", "--out", images],
+        ["score", "--images", images],
+    )  # fmt: skip
+    for command in pipeline + pipeline:
+        main([str(part) for part in command])
+    said = capsys.readouterr().out
+    assert said.count(f"2 samples in {samples}") == said.count(f"2 pictures in {images}") == 2
+    marks = json.loads((images / "marks.json").read_text())
+    assert marks["digit"][1] == 2 and marks["fid"] > 0
+    StableDiffusionPipeline.from_pretrained(student, safety_checker=None)  # a stock one
+
+
+@contextmanager
+def full_disk(left: int):
+    """The system refuses to let a file grow past `left` bytes, as a full disk does."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (left, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_student_of_a_teacher_in_16_bits_keeps_all_of_its_own_in_32(tmp_path, monkeypatch):
+    """On a GPU the teacher's UNet computes in 16 bits; text encoder and autoencoder are the student's as well."""
+    place = SimpleNamespace(device=torch.device("cuda"), is_main_process=True)
+    monkeypatch.setattr(pipeline_commands, "place_among_ranks", lambda: place)
+    folder = tmp_path / "student"
+    main(f"distil --student tiny --steps 1 --batch-size 2 --mixed-precision bf16 --out {folder}".split())
+    for part in ("unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"):
+        tensors, _ = load_tensors(folder / f"{part}.safetensors")
+        assert {x.dtype for x in tensors.values() if x.is_floating_point()} == {torch.float32}, part
+
+
+def test_another_experiment_does_not_go_on_in_a_students_folder(tmp_path, capsys):
+    """Other samples, another pool or another measured p(t): refused in one line that says which, and the student stays."""
+    prompts, table = tmp_path / "prompts.txt", tmp_path / "conditioning.json"
+    prompts.write_text("a white one on a navy background\nan upright cyan two on a gray background\n")
+    main(f"draw --prompts {prompts} --steps 1 --out {tmp_path / 'samples'}".split())
+    found = json.loads(measured_file("mini-sd").read_text())
+    table.write_text(json.dumps(found | {"overlap": found["overlap"][::-1]}))
+    command = f"distil --student tiny --p overlap --steps 1 --batch-size 2 --out {tmp_path / 'student'}".split()
+    main(command)
+    weights = tmp_path / "student" / "unet" / "diffusion_pytorch_model.safetensors"
+    before = weights.read_bytes()
+    for other, value in (("samples", tmp_path / "samples"), ("pool", prompts), ("measured", table)):
+        with pytest.raises(SystemExit) as stop:
+            main([*command, f"--{other}", str(value)])
+        error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("rcedu:")]
+        assert stop.value.code == 2 and len(error) == 1 and f"belongs to another run ({other} = " in error[0]
+    main(command)
+    assert weights.read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no RLIMIT_FSIZE")
+@pytest.mark.parametrize("stage", ["draw", "distil", "generate"])
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(stage, tmp_path, capsys):
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("a white one on a navy background\nan upright cyan two on a gray background\n")
+    out = tmp_path / "out"
+    command = {
+        "draw": ["draw", "--prompts", str(prompts), "--steps", "1"],
+        "distil": ["distil", "--student", "tiny", "--steps", "1", "--batch-size", "2"],
+        "generate": ["generate", "--prompts", str(prompts), "--steps", "1"],
+    }[stage] + ["--out", str(out)]
+    with full_disk(left=1200), pytest.raises(SystemExit) as stop:
+        main(command)
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("rcedu:")]
+    assert stop.value.code == 2 and len(said) == 1 and "could not write" in said[0]
+    assert not any("tmp" in path.name or path.name.startswith(".") for path in out.rglob("*"))
+    main(command)
+    again = tmp_path / "undisturbed"
+    main([*command[:-1], str(again)])
+    assert {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()} == {
+        path.relative_to(again): path.read_bytes() for path in again.rglob("*") if path.is_file()
+    }
+
+
+@pytest.mark.parametrize(
+    "command, complaint",
+    [
+        ("draw --prompts {none}.txt --out {tmp}/a", "does not exist"),
+        ("draw --prompts {empty} --out {tmp}/a", "is empty"),
+        ("draw --w -1 --out {tmp}/a", "w must be 0"),
+        ("draw --teacher {tmp}/nowhere --out {tmp}/a", "model_index.json is missing"),
+        ("draw --teacher nobody/nothing --prompts {one} --out {tmp}/a", "could not be fetched"),
+        ("draw --prompts {one}", "--out"),
+        ("draw --steps 0 --prompts {one} --out {tmp}/a", "DDIM steps must lie in"),
+        ("distil --student huge --steps 1 --out {tmp}/s", "unknown"),
+        ("distil --p never --steps 1 --out {tmp}/s", "unknown"),
+        ("distil --samples {tmp}/none --out {tmp}/s", "no cache in"),
+        ("distil --pool {none}.csv --out {tmp}/s", "does not exist"),
+        ("distil --decay linera --out {tmp}/s", "unknown learning-rate decay 'linera'; choose from constant, linear, cosine"),
+        ("distil --mixed-precision fp32 --out {tmp}/s", "unknown precision 'fp32'"),
+        ("distil --null-probability 2 --out {tmp}/s", "--null-probability must lie in [0, 1]; got 2"),
+        ("distil --ema-decay 1.5 --out {tmp}/s", "--ema-decay must lie in [0, 1]; got 1.5"),
+        ("distil --steps 0 --out {tmp}/s", "--steps must be at least 1"),
+        ("distil --teacher {pipeline} --samples {tmp} --pool {one} --p overlap --out {tmp}/s", "there is no table of this one"),
+        ("draw --teacher {digits} --prompts {one} --out {tmp}/a", "draws digits by their label, not sentences"),
+        ("distil --teacher {digits} --samples {tmp} --pool {one} --out {tmp}/s", "draws digits by their label"),
+        ("generate --prompts {one} --model {digits} --out {tmp}/i", "draws digits by their label"),
+        ("generate --prompts {one} --size 0 --out {tmp}/i", "--size must be at least 1"),
+        ("score --images {tmp} --clip {tmp}/clip", "--clip goes with --real"),
+        ("distil --batch-size 3 --accumulate 2 --out {tmp}/s", "not a multiple"),
+        ("distil --eight-bit --out {tmp}/s", "bitsandbytes"),
+        ("generate --prompts {one} --w -2 --out {tmp}/i", "w must be 0"),
+        ("score --images {tmp}", "rcedu generate"),
+        ("students table-7", "unknown table"),
+        ("students table-1 --only nobody", "no row"),
+        ("mini-sd everything", "unknown part"),
+        ("text-conditioning --absent cat", "no sentence of the grammar"),
+        ("text-conditioning --absent background", "every sentence of D has the words 'background'"),
+        ("text-conditioning --pairs 20000", "107 sentences make 11,342 pairs"),
+        ("text-conditioning --every 2000", "1000 times"),
+    ],
+)
+def test_bad_input_is_one_line(command, complaint, tmp_path, capsys):
+    """Exit code 2, one line that says what, and nothing written."""
+    one, empty = tmp_path / "one.txt", tmp_path / "empty.txt"
+    one.write_text("a white one on a navy background\n")
+    empty.write_text("")
+    models = {"pipeline": data_folder() / "mini-sd" / "pipeline", "digits": data_folder() / "digits" / "teacher"}
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SystemExit) as stop:
+        main(command.format(tmp=tmp_path, none=tmp_path / "none", one=one, empty=empty, **models).split())
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("rcedu:")]
+    assert stop.value.code == 2 and len(error) == 1 and complaint in error[0]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_tables_share_their_trainings(tmp_path, monkeypatch, capsys):
+    """A row that stands in two tables is trained once; each table has its marks and, where D lacks a word, its pictures."""
+    monkeypatch.setenv("RCEDU_HOME", str(tmp_path))
+    monkeypatch.setenv("RCEDU_PRESET", "smoke")
+    main(["students", "prompts", "--seeds", "0", "--only", "no random conditioning"])
+    (result,) = tmp_path.rglob("result.json")
+    before = result.stat().st_mtime_ns
+    main(["students", "schedules", "--seeds", "0", "--only", "none"])
+    assert [path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")] == [before]
+    students = tmp_path / "runs" / "students"
+    one, other = (json.loads((students / f"{name}.json").read_text()) for name in ("prompts", "schedules"))
+    assert one["runs"]["no random conditioning/seed-0"] == other["runs"]["none/seed-0"]
+    assert (
+        set(one["teacher"]) == {"without three: the teacher"} and one["rows"]["no random conditioning"]["unseen"]["seeds"] == 1
+    )
+    pictures, origin = load_tensors(tmp_path / "runs" / "students" / "prompts-pictures.safetensors.gz")
+    assert list(pictures) == ["no random conditioning", "without three: the teacher"] and origin["seed"] == 0
+    assert all(images.shape == (8, 3, 32, 32) for images in pictures.values())
+    asked = read_prompts(sentences("three", True, 8))
+    assert (MiniSD().judge.read(pictures["without three: the teacher"])[:, 0] == asked[:, 0]).all()
+    assert "unseen: the word" in capsys.readouterr().out
+
+
+def test_p_measured_on_mini_sd(tmp_path):
+    """Between 0 and 1, and what a pair of sentences says grows apart as the noise goes."""
+    out = tmp_path / "conditioning.json"
+    main(["text-conditioning", "--pairs", "4", "--every", "250", "--out", str(out)])
+    found = json.loads(out.read_text())
+    assert found["times"] == [0, 249, 499, 749, 999] and found["absent"] == "three"
+    kl = [mean for mean, *_ in found["kl"]]
+    assert kl == sorted(kl, reverse=True) and min(kl) > 0
+    assert found["overlap"] == sorted(found["overlap"]) and all(0 <= p <= 1 for p in found["overlap"] + found["indifference"])

@@ -1,0 +1,112 @@
+"""The notebooks as they are committed; and run twice. (That they run once is nbmake's part: `pytest` collects *.ipynb.)"""
+
+import copy
+import re
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from rcedu.course.notebooks import Kernels, clean, same_content, write_html
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+SOURCES = sorted(NOTEBOOKS.glob("*.py"))
+PAIRS = [pytest.param(path, id=path.stem) for path in SOURCES]
+WALK = [pytest.param(path, id=path.stem) for path in SOURCES if path.stem != "answers"]
+
+
+def test_every_notebook_has_its_pair():
+    assert [path.stem for path in SOURCES] == [path.stem for path in sorted(NOTEBOOKS.glob("*.ipynb"))]
+    assert len(SOURCES) >= 3
+
+
+@pytest.mark.parametrize("source", PAIRS)
+def test_pair_has_not_drifted(source):
+    """If this fails: edit the .py, then run `rcedu notebooks` (or `make notebooks`)."""
+    assert same_content(source, source.with_suffix(".ipynb"))
+
+
+def test_drift_is_found(tmp_path):
+    """The check above can fail: one changed word in one cell is enough."""
+    source = tmp_path / SOURCES[0].name
+    notebook = SOURCES[0].with_suffix(".ipynb")
+    source.write_text(SOURCES[0].read_text(encoding="utf-8"), encoding="utf-8")
+    assert same_content(source, notebook)
+    source.write_text(SOURCES[0].read_text(encoding="utf-8").replace(" the ", " teh ", 1), encoding="utf-8")
+    assert not same_content(source, notebook)
+
+
+@pytest.mark.parametrize("source", PAIRS)
+def test_symbols_and_terms_are_one_link_away(source):
+    """From the first text of each notebook: the glossary, and notebook 00 with its table of symbols."""
+    first = nbformat.read(source.with_suffix(".ipynb"), as_version=4).cells[0].source
+    assert "(glossary.md)" in first and (source.stem == "00_tour" or "(00_tour.ipynb), section 4" in first)
+    tour = (NOTEBOOKS / "00_tour.py").read_text(encoding="utf-8")
+    assert "## 4 · Notation" in tour and tour.count("\n# | $") >= 20
+
+
+@pytest.mark.parametrize("source", PAIRS)
+def test_committed_outputs_teach_without_running(source):
+    """Executed from top to bottom, free of errors, of progress bars and of the author's paths; at most 1 MB."""
+    path = source.with_suffix(".ipynb")
+    assert path.stat().st_size <= 1_000_000
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    texts = str([output.get("text", output.get("data", {}).get("text/plain")) for output in outputs])
+    assert not re.search(r"/(home|root|Users|tmp|work)/", texts)
+    assert clean(nbformat.from_dict(notebook)) == notebook
+
+
+@pytest.mark.parametrize("source", PAIRS)
+def test_every_figure_is_described(source):
+    """Each figure is followed by a line of text that says what is to be seen, for screen readers and printouts."""
+    cells = nbformat.read(source.with_suffix(".ipynb"), as_version=4).cells
+    for cell, following in zip(cells, [*cells[1:], None], strict=True):
+        if cell.cell_type == "code" and any("image/png" in output.get("data", {}) for output in cell.outputs):
+            assert following is not None and "*Figure" in following.source, cell.source
+            alts = [
+                output.metadata.get("image/png", {}).get("alt", "")
+                for output in cell.outputs
+                if "image/png" in output.get("data", {})
+            ]
+            assert all(len(alt) > 20 for alt in alts), cell.source
+
+
+@pytest.mark.parametrize("source", PAIRS)
+def test_web_page_needs_no_network(source, tmp_path):
+    """Every formula is MathML (none is left as TeX), pictures are inside and carry their captions as alt text."""
+    notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    page = write_html(notebook, tmp_path / "page.html").read_text(encoding="utf-8")
+    texts = [re.sub(r"```.*?```|`[^`]*`", "", c.source, flags=re.DOTALL) for c in notebook.cells if c.cell_type == "markdown"]
+    formulas = sum(len(re.findall(r"\$\$.+?\$\$|\$[^$\n]+?\$", text, flags=re.DOTALL)) for text in texts)
+    assert page.count("<math") == formulas > 0
+    body = re.sub(r"<(pre|code|script|style).*?</\1>", "", page, flags=re.DOTALL)
+    text = re.sub(r"<[^>]*>", "", body)
+    assert not re.search(r"\\[a-zA-Z]{2,}", text)
+    pictures = re.findall(r"<img[^>]*>", page)
+    assert pictures and all('src="data:' in picture for picture in pictures)
+    assert all(re.search(r'alt="[^"]{20,}"', picture) and "No description" not in picture for picture in pictures)
+
+
+@pytest.mark.parametrize("source", WALK)
+def test_notebook_opens_and_ends_as_promised(source):
+    text = source.read_text(encoding="utf-8")
+    assert "you will be able to" in text.lower()
+    assert "RCEDU_PRESET" in text
+    assert "three questions" in text.lower()
+    assert "arxiv.org" in text
+
+
+@pytest.mark.parametrize("source", PAIRS)
+def test_every_cell_can_be_run_again(source):
+    """Run all, and then all again in the same kernel, as people do."""
+    notebook = jupytext.read(source)
+    notebook.cells += copy.deepcopy([cell for cell in notebook.cells if cell.cell_type == "code"])
+    where = {"metadata": {"path": str(NOTEBOOKS)}}
+    NotebookClient(notebook, timeout=300, kernel_name="python3", kernel_manager_class=Kernels, resources=where).execute()

@@ -1,0 +1,88 @@
+"""Times that readers are told are those of notebooks/times.json, and no other."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rcedu.colab import release, stamp, stamp_page
+from rcedu.course.assignments import sources
+from rcedu.course.times import (
+    FILE,
+    NOTEBOOKS,
+    find,
+    in_words,
+    measured_where,
+    record,
+    walk,
+    write_promise,
+    write_table,
+    write_teachers_table,
+)
+from rcedu.system.files import UsageError, read_json
+
+HERE = {"seconds": 75, "machine": "an abacus", "date": "2026-01-02"}
+
+
+@pytest.mark.parametrize("source", [pytest.param(path, id=path.stem) for path in walk()])
+def test_tables_say_what_was_measured(source, tmp_path):
+    """If this fails: rcedu times --no-measure."""
+    copy = shutil.copy(source, tmp_path / source.name)
+    shutil.copy(source.with_suffix(".ipynb"), copy.with_suffix(".ipynb"))
+    assert {"smoke", "cpu"} <= set(read_json(FILE)[source.stem])
+    assert not write_table(copy, read_json(FILE))
+    assert write_table(copy, {source.stem: {"cpu": HERE}})
+    text = copy.read_text(encoding="utf-8")
+    assert "| 75 s |\n# | `gpu`" in text and text.count("| not measured |") == 2
+    assert "# Times: `cpu` on an abacus, 2026-01-02 (measured by `rcedu times`, which runs everything again)." in text
+    assert "Times: `cpu` on an abacus" in copy.with_suffix(".ipynb").read_text(encoding="utf-8")
+    assert write_table(copy, read_json(FILE)) and copy.read_bytes() == source.read_bytes()
+
+
+def test_the_teachers_page_and_the_assignments_as_well(tmp_path):
+    times = read_json(FILE)
+    page = shutil.copy(NOTEBOOKS / "assignments" / "README.md", tmp_path)
+    copies = [shutil.copy(path, tmp_path / path.name) for path in sources()]
+    assert all({"smoke", "cpu"} <= set(times[path.stem]) for path in sources())
+    assert not write_teachers_table(tmp_path / "README.md", times) and not any(write_promise(path, times) for path in copies)
+    other = {path.stem: {"smoke": HERE, "cpu": HERE | {"seconds": 200}} for path in copies}
+    assert write_teachers_table(tmp_path / "README.md", other) and all(write_promise(path, other) for path in copies)
+    assert (tmp_path / "README.md").read_text(encoding="utf-8").count("| 75 s | 3.3 min |") == len(copies)
+    assert all("yours, 3 minutes of two cores" in path.read_text(encoding="utf-8") for path in copies) and page
+
+
+@pytest.mark.parametrize("write", [write_table, write_promise, write_teachers_table, stamp, stamp_page])
+def test_a_source_that_cannot_be_written_stays_whole(write, tmp_path, monkeypatch):
+    """A notebook or page is somebody's work: a full disk must not leave half of it."""
+    other = release()._replace(owner="somebody-else") if write in (stamp, stamp_page) else None
+    source = {write_table: walk()[0], stamp: walk()[0], write_promise: sources()[0]}.get(
+        write, NOTEBOOKS / "assignments" / "README.md"
+    )
+    copy = Path(shutil.copy(source, tmp_path))
+    times = {name: {"smoke": HERE, "cpu": HERE | {"seconds": 1000}} for name in read_json(FILE)}
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"could not write .*No space left"):
+        write(copy, other or times)
+    assert copy.read_bytes() == source.read_bytes() and os.listdir(tmp_path) == [copy.name]
+
+
+def test_a_measurement_is_kept_beside_the_others(tmp_path):
+    file = tmp_path / "times.json"
+    for name, preset, seconds in (("b", "cpu", 10.4), ("a", "cpu", 1.0), ("b", "smoke", 2.0), ("b", "cpu", 99.0)):
+        record(name, preset, seconds, file)
+    times = read_json(file)
+    assert list(times) == ["a", "b"] and set(times["b"]) == {"cpu", "smoke"} and times["b"]["cpu"]["seconds"] == 99
+    assert measured_where(times["b"]).count("`cpu` and `smoke` on ") == 1
+
+
+def test_words():
+    assert [in_words(seconds) for seconds in (0.4, 99, 100, 200)] == ["0 s", "99 s", "1.7 min", "3.3 min"]
+    with pytest.raises(UsageError, match="no notebook 'x'; choose from 00_tour"):
+        find(("x",))
+    assert [path.stem for path in find(("00_tour", "3_surgery"))] == ["00_tour", "3_surgery"]

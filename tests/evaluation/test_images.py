@@ -1,0 +1,86 @@
+"""Pictures in a folder: drawn once, resumed, read back, and refused when they are not what was asked for."""
+
+import pytest
+import torch
+from PIL import Image
+from small import small_text_model
+
+from rcedu.data.captioned_digits import prompts
+from rcedu.evaluation.images import _Folder, generate_images, read_images
+from rcedu.system.files import UsageError
+
+TEXTS = list(prompts()[:5])
+SETTINGS = {"w": 0.0, "steps": 1, "batch_size": 2}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return small_text_model(tmp_path_factory.mktemp("tokenizer"))
+
+
+@pytest.fixture(scope="module")
+def drawn(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    generate_images(model, TEXTS, folder, **SETTINGS)
+    return folder, *read_images(folder)
+
+
+def test_one_picture_a_prompt(drawn):
+    folder, images, texts = drawn
+    assert images.shape == (5, 3, 32, 32) and images.dtype == torch.uint8 and texts == TEXTS
+    assert sorted(path.name for path in folder.iterdir()) == [*(f"{i:06d}.png" for i in range(5)), "prompts.json"]
+
+
+def test_resume_draws_only_what_is_missing(model, drawn, tmp_path, monkeypatch):
+    _, images, _ = drawn
+    generate_images(model, TEXTS, tmp_path, **SETTINGS)
+    (tmp_path / "000003.png").unlink()
+    with pytest.raises(UsageError, match="1 of 5 pictures are missing"):
+        read_images(tmp_path)
+    drawn_again, sample = [], type(model).sample
+
+    def counting(self, noise, c, **settings):
+        drawn_again.append(len(c))
+        return sample(self, noise, c, **settings)
+
+    monkeypatch.setattr(type(model), "sample", counting)
+    generate_images(model, TEXTS, tmp_path, **SETTINGS)
+    assert drawn_again == [2] and torch.equal(read_images(tmp_path)[0], images)
+
+
+@pytest.mark.parametrize("change", [{"w": 1.0}, {"steps": 2}, {"seed": 1}, {"size": 16}])
+def test_other_settings_are_refused(model, drawn, change):
+    with pytest.raises(UsageError, match=f"another {next(iter(change))}"):
+        generate_images(model, TEXTS, drawn[0], **(SETTINGS | change))
+
+
+def test_other_prompts_are_refused(model, drawn):
+    with pytest.raises(UsageError, match="another prompts"):
+        generate_images(model, TEXTS[:4], drawn[0], **SETTINGS)
+
+
+def test_size_shrinks(model, tmp_path):
+    generate_images(model, TEXTS[:2], tmp_path, **SETTINGS, size=8)
+    assert read_images(tmp_path)[0].shape == (2, 3, 8, 8)
+
+
+def test_no_pictures(tmp_path):
+    with pytest.raises(UsageError, match="rcedu generate"):
+        read_images(tmp_path)
+    with pytest.raises(UsageError, match="no pictures"):
+        _Folder(tmp_path, 8)
+
+
+def test_a_damaged_picture(model, tmp_path):
+    generate_images(model, TEXTS[:2], tmp_path, **SETTINGS)
+    path = tmp_path / "000001.png"
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(UsageError, match=r"000001\.png is damaged"):
+        read_images(tmp_path)
+
+
+def test_real_pictures_are_cut_to_the_middle_square(tmp_path):
+    image = torch.zeros(4, 8, 3, dtype=torch.uint8)
+    image[:, 2:6] = 200
+    Image.fromarray(image.numpy()).save(tmp_path / "a.png")
+    assert (_Folder(tmp_path, 2)[0] == 200).all()

@@ -1,0 +1,177 @@
+"""Scores against textbook values and against the same computed by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+from small import seeded
+
+from rcedu.data.mnist import mnist
+from rcedu.evaluation.records import MARKS, apart_table, paired_differences, plain_table, summarize_apart
+from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy, confusion, mean_interval, proportion
+from rcedu.models.judges import DigitClassifier
+from rcedu.system.files import UsageError, save_tensors
+
+
+@pytest.mark.parametrize(
+    "hits, total, low, high",
+    [
+        (15, 148, 0.0624, 0.1605),  # Newcombe 1998, table I, method 3
+        (81, 263, 0.2553, 0.3662),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson(hits, total, low, high):
+    interval = proportion(hits, total)
+    assert interval.value == hits / total
+    assert abs(interval.low - low) < 6e-5 and abs(interval.high - high) < 6e-5
+
+
+def test_wilson_over_nothing():
+    with pytest.raises(ValueError, match="no samples"):
+        proportion(0, 0)
+
+
+def test_mean_interval_by_hand():
+    """1, 2, 3: mean 2, standard error 1/sqrt(3), t(0.975, 2) = 4.3027."""
+    interval = mean_interval([1.0, 2.0, 3.0])
+    assert interval.value == 2
+    assert interval.high - 2 == pytest.approx(4.302653 / math.sqrt(3), abs=1e-5)
+    assert 2 - interval.low == pytest.approx(4.302653 / math.sqrt(3), abs=1e-5)
+    assert str(mean_interval([0.5, 0.5])) == "0.500 [0.500, 0.500]"
+
+
+def test_one_seed_has_no_interval():
+    value, low, high = mean_interval([0.7])
+    assert value == 0.7 and math.isnan(low) and math.isnan(high)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return mnist(train=False)[0]
+
+
+def test_accuracy_and_confusion_count_what_the_judge_reads(judge, digits):
+    images = digits[:60]
+    with torch.no_grad():
+        read = judge(images).argmax(1)
+    asked = read.clone()
+    asked[::3] = (asked[::3] + 1) % 10  # every third is now wrong
+    accuracy = asked_digit_accuracy(judge, images, asked)
+    assert accuracy.value == 40 / 60 and accuracy == proportion(40, 60)
+    table = confusion(judge, images, asked)
+    assert table.sum() == 60 and table.diag().sum() == 40
+    expected = torch.zeros(10, 10, dtype=torch.long)
+    for a, r in zip(asked, read, strict=True):
+        expected[a, r] += 1
+    assert torch.equal(table, expected)
+
+
+def test_probabilities(judge, digits):
+    whole = judge.probabilities(digits[:50])
+    assert whole.shape == (50, 10) and (whole.sum(1) - 1).abs().max() < 1e-6
+    assert (judge.probabilities(digits[:50], batch_size=7) - whole).abs().max() < 1e-6
+
+
+def frechet(f_1: torch.Tensor, f_2: torch.Tensor) -> float:
+    """|mu_1 - mu_2|^2 + tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2))."""
+    a, b = f_1.double().numpy(), f_2.double().numpy()
+    S_a, S_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    root = scipy.linalg.sqrtm(S_a @ S_b).real
+    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(S_a + S_b - 2 * root))
+
+
+@pytest.fixture(scope="module")
+def fid(judge, digits):
+    return FeatureFID(judge, digits[:600], batch_size=250)
+
+
+@pytest.mark.filterwarnings("ignore:Matrix is singular")  # an untrained judge has features that are always 0
+def test_fid_is_the_frechet_distance_of_the_features(judge, fid, digits):
+    """Batches that do not divide the set, and both signs of change: other digits, and noise."""
+    with torch.no_grad():
+        real = judge.features(digits[:600])
+        for images in (digits[600:1300], torch.randint(256, (700, 1, 28, 28), generator=seeded(0), dtype=torch.uint8)):
+            expected = frechet(real, judge.features(images))
+            assert fid(images) == pytest.approx(expected, rel=1e-3)
+
+
+def test_fid_with_itself_is_zero(fid, digits):
+    other = fid(digits[600:1200])
+    assert abs(fid(digits[:600])) < 1e-3 * other
+
+
+def test_fid_does_not_remember(fid, digits):
+    """A second evaluation starts afresh; the real statistics stay."""
+    first = fid(digits[600:1200])
+    fid(255 - digits[:600])
+    assert fid(digits[600:1200]) == first
+
+
+def test_classifier_round_trip(judge, digits, tmp_path):
+    judge.save(tmp_path / "judge.safetensors")
+    loaded = DigitClassifier.load(tmp_path / "judge.safetensors")
+    with torch.no_grad():
+        assert torch.equal(loaded(digits[:20]), judge(digits[:20]))
+        assert loaded.features(digits[:20]).shape == (20, loaded.num_features)
+
+
+def test_classifier_refuses_another_file(tmp_path):
+    save_tensors(tmp_path / "x.safetensors", {"x": torch.zeros(2)})
+    with pytest.raises(UsageError, match="not a digit classifier") as raised:
+        DigitClassifier.load(tmp_path / "x.safetensors")
+    assert "\n" not in str(raised.value)
+
+
+def test_paired_differences_by_hand():
+    """Seeds that lift both rows alike cancel: a difference that is the same on every seed has no spread."""
+    runs = {
+        "A/seed-0": {"unseen": [10, 100], "seen": [90, 100], "fid": 5.0},
+        "A/seed-1": {"unseen": [30, 100], "seen": [80, 100], "fid": 9.0},
+        "B/seed-0": {"unseen": [20, 100], "seen": [90, 100], "fid": 4.0},
+        "B/seed-1": {"unseen": [40, 100], "seen": [82, 100], "fid": 8.0},
+    }
+    found = paired_differences({"rows": {"A": {}, "B": {}}, "runs": runs}, "A")
+    assert list(found) == ["B"]
+    assert found["B"]["unseen"] == pytest.approx((0.1, 0.1, 0.1))
+    assert found["B"]["fid"] == pytest.approx((-1, -1, -1))
+    assert found["B"]["seen"].value == pytest.approx(0.01) and found["B"]["seen"].low < 0 < found["B"]["seen"].high
+
+
+def test_differences_of_marks_inside_others():
+    runs = {
+        "A/seed-0": {"unseen": {"all": [10, 100]}, "both": {"fid": 5.0}},
+        "A/seed-1": {"unseen": {"all": [30, 100]}, "both": {"fid": 9.0}},
+        "B/seed-0": {"unseen": {"all": [20, 100]}, "both": {"fid": 4.0}},
+        "B/seed-1": {"unseen": {"all": [40, 100]}, "both": {"fid": 8.0}},
+    }
+    found = paired_differences({"rows": {"A": {}, "B": {}}, "runs": runs}, "A", ("unseen.all", "both.fid"))
+    assert found["B"]["unseen.all"] == pytest.approx((0.1, 0.1, 0.1)) and found["B"]["both.fid"] == pytest.approx((-1, -1, -1))
+
+
+def test_a_table_of_marks_apart():
+    """Means over the seeds, each part in its columns; "the word" stands with the unseen ones only."""
+
+    def part(hits: int, fid: float, **more) -> dict:
+        return {name: [hits, 100] for name in (*MARKS, *more)} | {"fid": fid, "is": 2.0, "clip": 80.0}
+
+    results = [
+        {"parameters": 7, "unseen": part(hits, 30.0, word=True), "seen": part(90, 20.0), "both": {"fid": 25.0}}
+        for hits in (40, 60)
+    ]
+    row = summarize_apart(results)
+    assert row["unseen"]["word"].value == row["unseen"]["all"].value == pytest.approx(0.5) and "word" not in row["seen"]
+    head, _, line = apart_table({"a row": row}).splitlines()
+    cells = [dict(zip(head.split(" | "), line.split(" | "), strict=True))][0]
+    assert cells["seen: all four, %"] == "90.0 [90.0, 90.0]" and cells["seen: FID"] == "20.0 [20.0, 20.0]"
+    assert cells["unseen: the word, %"] == cells["unseen: all four, %"] == "50.0 [0.0, 100.0]"
+    assert cells["both: FID |"] == "25.0 [25.0, 25.0] |"
+
+
+def test_a_plain_table_has_no_line_of_hyphens():
+    """Whoever wrote it: `markdown`, or a notebook by hand."""
+    for line in ("| --- | --- |", "|---|---|", "|:--|--:|"):
+        assert plain_table(f"| name | % |\n{line}\n| A, long | 9 |") == "name     %\nA, long  9"

@@ -1,0 +1,183 @@
+"""Smaller and faster in both orders: what is run, what it costs, and which points no other one beats."""
+
+import math
+
+import pytest
+import torch
+
+from rcedu.commands.cli import main
+from rcedu.data.mnist import runs_folder
+from rcedu.experiments.domains import DigitsWithout3
+from rcedu.experiments.few_step_tables import examples
+from rcedu.experiments.few_step_training import shipped_student
+from rcedu.experiments.small_and_fast import (
+    cost_of,
+    costs,
+    differences,
+    differences_table,
+    pareto,
+    small_and_fast_runs,
+    small_and_fast_table,
+    titles,
+)
+from rcedu.figures.few_step_figures import step_curves
+from rcedu.figures.small_and_fast_figures import looks, pareto_picture, survival_curves
+from rcedu.models.surgery import parameter_count, remove_blocks
+from rcedu.system.files import UsageError, load_tensors, read_json
+from rcedu.training.random_conditioning_step import make_student
+
+
+def test_every_seed_is_run_with_random_conditioning_inside_and_without():
+    runs = small_and_fast_runs("digits", "cpu", (0, 1))
+    assert {name: run.p for name, run in runs.items()} == {
+        "digits/no random conditioning inside/seed-0": "none",
+        "digits/no random conditioning inside/seed-1": "none",
+        "digits/random conditioning inside/seed-0": "exponential",
+        "digits/random conditioning inside/seed-1": "exponential",
+    }
+    assert {run.domain for run in runs.values()} == {"digits-without-3"} and {run.student for run in runs.values()} == {"tiny"}
+    assert {run.student for run in small_and_fast_runs("mini-sd", "cpu", (0,)).values()} == {"base"}
+    with pytest.raises(UsageError, match="unknown domain 'cats'; choose from digits, mini-sd"):
+        small_and_fast_runs("cats", "cpu", (0,))
+
+
+@pytest.mark.parametrize(
+    "way, network",
+    [
+        ("teacher", "teacher"), ("stage 1", "takes w"), ("deterministic", "takes w"), ("consistency", "takes w"),
+        ("tiny", "small"), ("tiny, stage 1", "small, takes w"), ("tiny, deterministic", "small, takes w"),
+        ("deterministic, tiny", "small, takes w"),
+    ],
+)  # fmt: skip
+def test_a_way_costs_what_its_network_costs(way, network):
+    assert cost_of(way, "tiny") == network
+
+
+def test_the_front_is_what_no_other_point_beats():
+    points = [(1, 9), (2, 5), (3, 6), (4, 1), (4, 2), (2, 5), (9, 1)]
+    assert pareto(points) == [True, True, False, True, False, True, False]
+    assert pareto([(1, 1)]) == [True] and pareto([]) == []
+
+
+def test_costs_are_counted_and_timed():
+    """Evaluations by hand, parameters by surgery, MACs in proportion to evaluations; the reference is as fast as itself."""
+    (run, *_) = small_and_fast_runs("digits", "smoke", (0,)).values()
+    found, teacher = costs(run, count=2, rounds=2), DigitsWithout3().teacher
+    evaluations = {name: {steps: row["evaluations"] for steps, row in of.items()} for name, of in found.items()}
+    few, guided = {"8": 8, "4": 4, "2": 2, "1": 1}, {"50": 100, "8": 16, "4": 8, "2": 4, "1": 2}
+    assert evaluations == {"teacher": guided, "small": guided, "takes w": few, "small, takes w": few}
+    sizes = {name: next(iter(of.values()))["parameters"] for name, of in found.items()}
+    extra = 256 * teacher.unet.config.block_out_channels[0]
+    assert sizes["teacher"] == parameter_count(teacher.unet) and sizes["takes w"] == sizes["teacher"] + extra
+    assert sizes["small"] == parameter_count(remove_blocks(teacher.unet, "tiny"))
+    per_step = {round(row["gmacs"] / row["evaluations"], 12) for row in found["takes w"].values()}
+    assert len(per_step) == 1 and math.isclose(per_step.pop(), found["teacher"]["50"]["gmacs"] / 100, rel_tol=0.01)
+    assert found["teacher"]["50"]["times_as_fast"] == (1, 1, 1)
+    for row in (row for of in found.values() for row in of.values()):
+        value, low, high = row["times_as_fast"]
+        assert row["ms"] > 0 and low <= value <= high
+
+
+def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RCEDU_PRESET", "smoke")
+    monkeypatch.setenv("RCEDU_HOME", str(tmp_path / "runs"))
+    out = tmp_path / "small-and-fast.json"
+    main(f"small-and-fast digits --seeds 0 --rounds 2 --out {out} --ship {tmp_path / 'networks'}".split())
+    stored = read_json(out)
+    assert stored["provenance"]["command"] == "RCEDU_PRESET=smoke rcedu small-and-fast digits --seeds 0 --rounds 2"
+    assert list(stored["rows"]) == ["no random conditioning inside", "random conditioning inside"]
+    table = small_and_fast_table(stored["rows"], stored["costs"], "tiny").splitlines()
+    # once: teacher and small one in 50, 8, 4, 2, 1 steps; twice: stage 1, consistency, small stage 1; halved, both; cut at 4, 1
+    assert len(table) == 2 + 2 * 5 + 2 * (3 * 4 + 2 * 3 + 2) and len({line.count("|") for line in table}) == 1
+    assert "first faster, then smaller" in capsys.readouterr().out
+    few = small_and_fast_table(stored["rows"], stored["costs"], "tiny", steps=("50", "4")).splitlines()
+    assert few == [line for line in table if line.split("|")[3].strip() not in ("8", "2", "1")]
+    one = {"random conditioning inside": stored["rows"]["random conditioning inside"]}
+    assert small_and_fast_table(one, stored["costs"], "tiny").startswith("| drawn by |")
+    pictures, _ = load_tensors(tmp_path / "small-and-fast-pictures.safetensors.gz")
+    drawn = pictures["random conditioning inside, deterministic, tiny, 4"]
+    assert drawn.shape == (20, 1, 28, 28)  # of four steps twice as many as of the others, the same noise first
+    teacher = {steps: pictures[f"random conditioning inside, teacher, {steps}"] for steps in (4, 8)}
+    assert [len(images) for images in teacher.values()] == [20, 10]
+    ten = DigitsWithout3().draw(DigitsWithout3().teacher, 10, w=1.0, steps=4)
+    assert torch.equal(teacher[4][:10], ten)
+    name, run = "digits/random conditioning inside/seed-0", small_and_fast_runs("digits", "smoke", (0,))
+    some = examples(run[name], runs_folder() / "small-and-fast" / name, twice=(4,), only=(4,))
+    assert list(some) == [f"{way}, 4" for way in titles("tiny")]  # every way has a network of four steps
+    assert torch.equal(some["deterministic, tiny, 4"], drawn)
+    with pytest.raises(SystemExit):
+        main(["small-and-fast", "digits", "--pictured", "4", "3"])
+    assert "--pictured 3: no network draws in so many steps; choose from 8, 4, 2, 1" in capsys.readouterr().err
+    # what ships draws what the run drew, but for its 8 bits: the run with random conditioning inside, not the other one
+    domain, small = DigitsWithout3(), make_student(DigitsWithout3().teacher, "tiny", teacher_init=False, seed=0)
+    shipped = {path.stem: shipped_student(small, path) for path in sorted((tmp_path / "networks").iterdir())}
+    assert list(shipped) == ["deterministic-tiny-4-steps", "tiny-deterministic-4-steps"]
+    again = domain.draw(shipped["deterministic-tiny-4-steps"], 20, w=domain.w, steps=4).float()
+    other = pictures["no random conditioning inside, deterministic, tiny, 4"].float()
+    assert (again - drawn.float()).abs().mean() < (again - other).abs().mean()
+
+
+def test_differences_are_taken_seed_by_seed():
+    """By hand: what a seed does to both cancels, shares are made of [right, asked]; the interval is Student's over seeds."""
+
+    def run(right: int, fid: float) -> dict:
+        return {"rows": {"deterministic": {"4": {"1": {"unseen": [right, 100], "seen": [100, 100], "fid": fid}}}}}
+
+    runs = {
+        "digits/plain/seed-0": run(50, 10.0), "digits/swapped/seed-0": run(90, 8.0),
+        "digits/plain/seed-1": run(70, 20.0), "digits/swapped/seed-1": run(100, 19.0),
+    }  # fmt: skip
+    found = differences(runs, "1", {"swap": (("swapped", "deterministic", "4"), ("plain", "deterministic", "4"))})["swap"]
+    half = 12.706 * 0.05  # Student's t of one degree of freedom, times the standard error of 0.4 and 0.3
+    assert found["unseen"] == pytest.approx((0.35, 0.35 - half, 0.35 + half), abs=1e-3)
+    assert found["seen"] == (0, 0, 0) and found["fid"].value == pytest.approx(-1.5)
+    assert differences_table({"swap": found}).splitlines()[2].startswith("| swap | 35.0 [-28.5, 98.5] | 0.0 [0.0, 0.0] |")
+
+
+def test_the_figures():
+    """Every point where its cost and its loss are, on each of the costs; filled where no other one beats it."""
+    points = [
+        ("teacher", "50", 100.0, 5.0),
+        ("tiny", "50", 20.0, 6.0),
+        ("tiny, deterministic", "4", 1.0, 7.0),
+        ("stage 1", "4", 8.0, 29.0),
+        ("stage 1", "1", 2.0, 90.0),
+    ]
+    figure = pareto_picture({"GMACs": points, "ms": points[:2]}, "tiny", ylabel="FID", top=30)
+    first, second = figure.axes
+    assert [axes.get_xlabel() for axes in figure.axes] == ["GMACs", "ms"]
+    assert first.get_xscale() == first.get_yscale() == "log" and first.get_ylim()[1] == 30
+    lines = [line for line in first.lines if line.get_marker() != "None"]
+    ways = [line.get_xydata().tolist() for line in lines if line.get_markerfacecolor() == "white" and len(line.get_xdata())]
+    assert sorted(tuple(point) for way in ways for point in way) == sorted(point[2:] for point in points)
+    assert [[2.0, 90.0], [8.0, 29.0]] in ways  # what is drawn in the same way is joined
+    filled = [tuple(*line.get_xydata().tolist()) for line in lines if line.get_markerfacecolor() != "white"]
+    assert sorted(filled) == [(1.0, 7.0), (20.0, 6.0), (100.0, 5.0)]
+    assert sorted(text.get_text() for text in first.texts) == ["4", "50", "50"] and len(second.texts) == 2
+    styles = [(colour, marker) for _, colour, marker in looks("tiny").values()]
+    assert len(set(styles)) == len(styles)
+    marks = {"unseen": (0.9, 0.8, 1.0), "fid": (7.0, 6.0, 8.0)}
+    curves = step_curves({"tiny, deterministic": {"4": {"1": marks}, "1": {"1": marks}}}, "1", ("unseen", "fid"))
+    assert [axes.get_ylabel() for axes in curves.axes] == ["unseen, as asked, %", "FID"]
+
+
+def test_survival_curves_draw_what_was_measured():
+    """A column a way, a row a mark, a line for each that was inside and one for the teacher; one scale a row."""
+
+    def of(unseen: float) -> dict:
+        return {steps: {"unseen": (unseen, unseen - 0.1, unseen + 0.1), "fid": (7.0, 0.0, 8.0)} for steps in ("4", "1")}
+
+    ways = {"deterministic": "not smaller", "tiny, deterministic": "first smaller"}
+    teacher = {"teacher": {"50": {"unseen": (0.99, 0.98, 1.0), "fid": (6.0, 5.0, 7.0)}}}
+    rows = {
+        "no random conditioning inside": dict.fromkeys(ways, of(0.2)) | teacher,
+        "random conditioning inside": dict.fromkeys(ways, of(0.9)) | teacher,
+    }
+    figure = survival_curves(rows, ways)
+    unseen, _, fid, _ = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["not smaller", "first smaller", "", ""]
+    drawn = [container.lines[0].get_ydata().tolist() for container in unseen.containers]
+    assert [[round(y) for y in line] for line in drawn] == [[20, 20], [90, 90]] and fid.get_yscale() == "log"
+    assert unseen.containers[0].has_yerr and unseen.get_ylim() == figure.axes[1].get_ylim()
+    assert fid.get_ylim()[0] == 3.0  # an interval reaches 0, the axis half of the lowest value
+    assert [axes.lines[0].get_ydata()[0] for axes in (unseen, fid)] == [99, 6]

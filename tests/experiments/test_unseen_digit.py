@@ -1,0 +1,99 @@
+"""The held-out digit: who sees what, several runs side by side, results that are found again."""
+
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+
+from rcedu.experiments.digits import Shipped
+from rcedu.experiments.unseen_digit import (
+    ARMS,
+    STUDENTS,
+    VARIANTS,
+    StudentRun,
+    budget,
+    make_student,
+    run_all,
+    train,
+    visible_rows,
+)
+from rcedu.models.surgery import parameter_count
+from rcedu.system.files import UsageError
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Shipped:
+    return Shipped()
+
+
+def test_no_image_of_the_digit_is_visible(shipped):
+    """A and B: nothing asked to be a 3, nothing the judge takes for a 3. C: everything."""
+    cache, judge = shipped.cache, shipped.judge
+    read = judge.probabilities(cache.images()).argmax(dim=1)
+    for arm in ("A", "B"):
+        rows = visible_rows(cache, judge, ARMS[arm])
+        assert not (cache.c[rows] == 3).any() and not (read[rows] == 3).any()
+    assert len(visible_rows(cache, judge, ARMS["C"])) == len(cache)
+    kept = visible_rows(cache, judge, VARIANTS["A, keeps look-alikes"])
+    assert torch.equal(kept, (cache.c != 3).nonzero().flatten())
+    assert len(visible_rows(cache, judge, ARMS["A"])) > 0.98 * len(kept)
+
+
+def test_arms_differ_in_one_thing_each():
+    a, b, c = (asdict(ARMS[arm]) for arm in "ABC")
+    assert {key for key in a if a[key] != b[key]} == {"p"}
+    assert {key for key in a if a[key] != c[key]} == {"sees_digit"}
+
+
+@pytest.mark.parametrize("run", [ARMS["A"], STUDENTS["A, C-Micro"]])
+def test_student_is_at_most_half_the_teacher(shipped, run):
+    assert parameter_count(make_student(shipped.teacher, run).unet) <= parameter_count(shipped.teacher.unet) / 2
+
+
+def test_student_shares_the_frozen_table_or_owns_one(shipped):
+    shared = make_student(shipped.teacher, ARMS["A"]).conditions.table
+    own = make_student(shipped.teacher, VARIANTS["A, own label table"]).conditions.table
+    assert torch.equal(shared, shipped.teacher.conditions.table) and not shared.requires_grad
+    assert not torch.equal(own, shared) and own.requires_grad
+
+
+def test_arms_start_from_the_same_weights(shipped):
+    a, b = (make_student(shipped.teacher, ARMS[arm]).unet.state_dict() for arm in "AB")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_side_by_side_is_one_after_the_other(shipped, tmp_path):
+    """Two processes give the results of one; what is finished is read, not trained again; another run is refused."""
+    runs = {name: budget(ARMS[name], "smoke") for name in "AB"}
+    together = run_all(runs, tmp_path, jobs=2, progress=False)
+    assert list(together) == ["A", "B"]
+    for name, run in runs.items():
+        result = together[name]
+        assert result["run"] == asdict(run)
+        assert result["unseen"][1] == sum(result["read_as"]) == run.scored_digit
+        assert result["unseen"][0] == result["read_as"][run.digit]
+        assert result["seen"][1] == 9 * run.scored_each
+        assert len(result["losses"]["out"]) == run.steps
+        _, losses = train(run, shipped)
+        assert losses["out"] == pytest.approx(result["losses"]["out"], abs=1e-4)
+    written = (tmp_path / "A" / "result.json").stat().st_mtime_ns
+    assert run_all(runs, tmp_path, progress=False) == together
+    assert (tmp_path / "A" / "result.json").stat().st_mtime_ns == written
+    with pytest.raises(UsageError, match="another run called A"):
+        run_all({"A": replace(runs["A"], seed=1)}, tmp_path, progress=False)
+    with pytest.raises(UsageError, match="at least one job has to run at a time; got jobs = 0"):
+        run_all(runs, tmp_path / "other", jobs=0, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"digit": 12}, "12 is not a digit"),
+        ({"p": "cubic"}, "unknown p.t. 'cubic'; choose from none, exponential"),
+        ({"student": "huge"}, "unknown student 'huge'; choose from base, small, tiny, C-Base"),
+        ({"space": "w"}, "unknown prediction space 'w'"),
+    ],
+)
+def test_bad_runs_are_refused(change, says):
+    with pytest.raises(UsageError, match=says):
+        StudentRun(**change)

@@ -1,0 +1,190 @@
+"""Text-to-image models: the prompt encoder, the autoencoder, and a folder that opens in stock libraries."""
+
+import copy
+import json
+import shutil
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from small import max_error, seeded, small_text_model
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from rcedu.data.cache import Cache, draw
+from rcedu.data.captioned_digits import prompts
+from rcedu.experiments.mini_sd_training import whiten
+from rcedu.models.diffusion import DiffusionModel, with_unet
+from rcedu.models.mini_sd_anatomy import mini_autoencoder
+from rcedu.models.surgery import remove_blocks
+from rcedu.system.files import UsageError
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return small_text_model(tmp_path_factory.mktemp("tokenizer"))
+
+
+@pytest.fixture(scope="module")
+def folder(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "model"
+    model.save(path)
+    return path
+
+
+def test_words_of_the_grammar_are_single_tokens(model):
+    words = {word for prompt in prompts() for word in prompt.split()}
+    assert all(len(model.conditions.tokenizer.tokenize(word)) == 1 for word in words)
+    assert len({tuple(row) for row in model.conditions.tokenize(prompts()).tolist()}) == len(prompts())
+
+
+@pytest.mark.parametrize("text", ["a vermilion seven, isn't it?", "日本語 zürich", "A SLANTED  Seven"])
+def test_other_words_are_spelled_out(model, text):
+    tokens = model.conditions.tokenizer.tokenize(text)
+    assert tokens and "<|endoftext|>" not in tokens
+    spelled = "".join(tokens).replace("</w>", "")
+    decoded = model.conditions.tokenizer.decode(model.conditions.tokenizer.encode(text, add_special_tokens=False))
+    assert spelled and decoded.replace(" ", "") == text.lower().replace(" ", "")
+
+
+def test_tokenize(model):
+    c = model.conditions.tokenize([prompts()[0], "", "word " * 40])
+    tokenizer = model.conditions.tokenizer
+    assert c.shape == (3, 16) and c.dtype == torch.int32
+    assert c[1].tolist() == [tokenizer.bos_token_id] + [tokenizer.eos_token_id] * 15  # the null condition
+    assert torch.equal(c[1], model.conditions.null)
+    assert c[2, -1] == tokenizer.eos_token_id  # cut, with its end
+
+
+@pytest.mark.parametrize("wrong", [None, 3, float("nan")])
+def test_what_is_no_text_is_refused(model, wrong):
+    with pytest.raises(UsageError, match="prompt 1 is"):
+        model.conditions.tokenize(["fine", wrong])
+
+
+def test_one_prompt_is_no_list_of_prompts(model):
+    with pytest.raises(UsageError, match="'a red one' is one prompt, not a list"):
+        model.conditions.tokenize("a red one")
+
+
+def test_check_refuses_other_tokens(model):
+    with pytest.raises(UsageError, match=r"\(N, 16\)"):
+        model.conditions.check(torch.zeros(2, 77, dtype=torch.int32))
+    with pytest.raises(UsageError, match="another text encoder"):
+        model.conditions.check(torch.full((1, 16), 49407))
+
+
+def test_vectors_are_the_text_encoders(model):
+    c = model.conditions.tokenize(prompts()[:3])
+    expected = model.conditions.text_encoder(input_ids=c.long()).last_hidden_state
+    assert torch.equal(model.conditions.unet_inputs(c)["encoder_hidden_states"], expected)
+
+
+def test_autoencoder_scales_and_splits(model):
+    pixels = torch.rand(5, 3, 32, 32, generator=seeded(0)) * 2 - 1
+    vae = model.codec.vae
+    x0 = model.codec.encode(pixels)
+    assert max_error(x0, 0.5 * vae.encode(pixels).latent_dist.mode()) == 0
+    whole = vae.decode(x0 / 0.5).sample
+    model.codec.batch_size = 2
+    assert max_error(model.codec.decode(x0), whole) < 1e-5
+    model.codec.batch_size = 64
+
+
+def test_whiten_changes_the_latents_and_not_the_pictures():
+    torch.manual_seed(0)
+    vae = mini_autoencoder().eval()
+    pixels = torch.rand(64, 3, 32, 32, generator=seeded(0)) * 2 - 1
+
+    def through():
+        with torch.no_grad():
+            z = vae.encode(pixels).latent_dist.mode()
+            return z, vae.decode(z).sample
+
+    before, decoded = through()
+    whiten(vae, pixels)
+    z, again = through()
+    flat = z.transpose(0, 1).flatten(1).double()
+    assert max_error(flat.cov(), torch.eye(8).double()) < 1e-3 and flat.mean(dim=1).abs().max() < 1e-3
+    assert max_error(again, decoded) < 1e-3 and max_error(z, before) > 0.1
+    assert vae.encode(pixels).latent_dist.std.max() < 1e-4  # sampling it, as pipelines do, adds nothing
+
+
+def test_a_folder_in_16_bits_is_read_in_32(model, tmp_path):
+    copy.deepcopy(model).to(torch.bfloat16).save(tmp_path / "model")
+    loaded = DiffusionModel.load(tmp_path / "model")
+    assert {x.dtype for x in loaded.state_dict().values() if x.is_floating_point()} == {torch.float32}
+
+
+def test_saved_folder_opens_in_a_stock_pipeline_and_draws_the_same(model, folder):
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
+    pipeline.set_progress_bar_config(disable=True)
+    noise, texts = model.noise(2, seed=0), prompts()[:2]
+    for w in (0.0, 2.0):
+        stock = pipeline(list(texts), latents=noise, num_inference_steps=4, guidance_scale=w + 1, output_type="latent").images
+        ours = model.sample_x0(noise, model.conditions.tokenize(texts), w=w, steps=4)
+        assert max_error(ours, stock) < 1e-4  # the pipeline's latents are scaled, as ours
+
+
+def test_a_folder_says_nothing_of_where_it_was_read_from(folder, tmp_path):
+    """diffusers writes a loaded network's path into its config: the machine's, and its user's name."""
+    DiffusionModel.load(folder).save(tmp_path / "again")
+    texts = {path: path.read_text(encoding="utf-8") for path in (tmp_path / "again").rglob("*.json")}
+    assert len(texts) >= 5 and not [path for path, text in texts.items() if str(folder) in text or "_name_or_path" in text]
+
+
+def test_load_gives_the_same_model(model, folder):
+    assert DiffusionModel.load(folder).fingerprint() == model.fingerprint()
+
+
+def test_tokenizer_files_are_those_old_versions_read(folder):
+    assert {"vocab.json", "merges.txt"} <= {path.name for path in (folder / "tokenizer").iterdir()}
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+    assert tokenizer.model_max_length == 16 and tokenizer.pad_token_id == tokenizer.eos_token_id
+    assert CLIPTextModel.from_pretrained(folder / "text_encoder").config.hidden_size == 16
+
+
+@pytest.mark.parametrize("part", ["unet/config.json", "tokenizer/vocab.json", "text_encoder/config.json", "vae/config.json"])
+def test_a_folder_that_misses_a_part(folder, tmp_path, part):
+    broken = shutil.copytree(folder, tmp_path / "broken")
+    (broken / part).unlink()
+    with pytest.raises(UsageError, match=f"{part} is missing"):
+        DiffusionModel.load(broken)
+
+
+def test_a_folder_with_a_torn_file(folder, tmp_path):
+    broken = shutil.copytree(folder, tmp_path / "broken")
+    weights = broken / "vae" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(UsageError, match="cannot be read"):
+        DiffusionModel.load(broken)
+
+
+def test_the_fingerprint_sees_what_weights_do_not_show(model, folder, tmp_path):
+    """The autoencoder's scale, the text encoder's activation, and the vocabulary."""
+    for file, key, value in (
+        ("vae/config.json", "scaling_factor", 0.7),
+        ("text_encoder/config.json", "hidden_act", "gelu"),
+    ):
+        other = shutil.copytree(folder, tmp_path / key)
+        config = json.loads((other / file).read_text())
+        (other / file).write_text(json.dumps(config | {key: value}))
+        assert DiffusionModel.load(other).fingerprint() != model.fingerprint()
+
+
+def test_students_share_the_frozen_parts(model):
+    student = with_unet(model, remove_blocks(model.unet, "base"))
+    assert student.conditions is model.conditions and student.codec is model.codec
+
+
+def test_cache_of_latents(model, tmp_path):
+    c = model.conditions.tokenize(prompts()[:5])
+    cache = draw(model, c, tmp_path / "cache", steps=2, w=1.0, shard_size=2)
+    expected = model.sample_x0(model.noise(2, _seed_of(0)), c[:2], w=1.0, steps=2)
+    assert torch.equal(cache.c, c) and torch.equal(cache.stored[:2], expected.half())
+    assert torch.equal(Cache(tmp_path / "cache", model).x0(torch.tensor([4, 0])), cache.x0(torch.tensor([4, 0])))
+
+
+def _seed_of(index):
+    from rcedu.data.cache import derived_seed
+
+    return derived_seed(0, index)

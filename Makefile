@@ -38,7 +38,7 @@ test-colab test-oldest: test-%: requirements/%.txt
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --upgrade pip
 	.venv-$*/bin/python -m pip install --quiet -c requirements/$*.txt -e ".[dev]"
-	RCEDU_PRESET=smoke .venv-$*/bin/python -m pytest tests/test_widgets.py tests/test_browser.py notebooks
+	RCEDU_PRESET=smoke .venv-$*/bin/python -m pytest tests/figures notebooks
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m rcedu bench

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from docutils.nodes import SkipNode
 
-from rcedu.colab import without_badge
 from rcedu.course.formulas import mathml
+from rcedu.course.notebooks import without_badge
 
 project = "rcedu"
 html_title = "rcedu · diffusion distillation"

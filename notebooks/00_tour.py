@@ -57,7 +57,8 @@ from importlib.metadata import version
 
 import torch
 
-from rcedu.experiments.digits import Shipped, preset
+from rcedu.experiments.digits import Shipped
+from rcedu.system.settings import preset
 
 print(f"Python {platform.python_version()}, preset: {preset()}")
 for package in ("torch", "torchvision", "diffusers", "transformers", "accelerate", "torchmetrics", "ipywidgets"):

@@ -53,7 +53,9 @@ from tqdm.auto import tqdm
 from rcedu.figures import plots
 from rcedu.data.mnist import mnist, to_pixels
 from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy
-from rcedu.experiments.digits import Shipped, TeacherRun, preset, train_teacher
+from rcedu.experiments.digits import Shipped, train_teacher
+from rcedu.training.teacher_step import TeacherRun
+from rcedu.system.settings import preset
 
 shipped = Shipped()
 teacher, judge = shipped.teacher, shipped.judge
@@ -166,7 +168,7 @@ plots.lines(
 # In training the label is replaced by the *null* condition with probability 0.1. That makes one network two: conditional and unconditional. Section 5 needs both.
 
 # %%
-from rcedu.models.diffusion import digit_model
+from rcedu.models.anatomies import digit_model
 from rcedu.equations.random_conditioning import drop_condition
 
 torch.manual_seed(0)
@@ -181,7 +183,7 @@ x_t = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
 loss = ((v_from(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t) - model(x_t, t, c)) ** 2).mean()
 
 # %%
-from rcedu.experiments.digits import diffusion_loss
+from rcedu.training.teacher_step import diffusion_loss
 
 assert torch.allclose(loss, diffusion_loss(model, model.scheduler, x0, t, eps, c))
 print(f"loss of an untrained network: {loss:.2f}; v has unit scale, so this is about its variance")

@@ -54,9 +54,11 @@ import torch
 from IPython.display import Markdown, display
 
 from rcedu.figures import plots
-from rcedu.data.mnist import runs_folder
-from rcedu.experiments.digits import Shipped, preset
-from rcedu.experiments.unseen_digit import ARM_LABELS, ARMS, DEMO_FOLDER, budget, visible_rows
+from rcedu.system.settings import runs_folder
+from rcedu.experiments.digits import Shipped
+from rcedu.system.settings import preset
+from rcedu.experiments.unseen_digit import ARM_LABELS, ARMS, DEMO_FOLDER, budget
+from rcedu.experiments.digits import visible_rows
 
 DIGIT = ARMS["A"].digit  # 3, the digit the student never sees; for another: rcedu unseen --digit 5
 shipped = Shipped()
@@ -88,7 +90,7 @@ asked_other = cache.c != DIGIT
 p_digit = judge.probabilities(cache.images())[:, DIGIT]  # (N,) the judge's probability that it is a 3
 lookalikes = (asked_other & (p_digit > 0.1)).nonzero().flatten()
 visible = asked_other & (p_digit <= 0.1)
-assert torch.equal(visible.nonzero().flatten(), visible_rows(cache, judge, ARMS["A"]))
+assert torch.equal(visible.nonzero().flatten(), visible_rows(cache, judge, absent=3))
 
 print(f"{len(lookalikes)} of {int(asked_other.sum()):,} other digits look like a {DIGIT}; {int(visible.sum()):,} samples remain")
 worst = lookalikes[p_digit[lookalikes].argsort(descending=True)][:12]
@@ -324,7 +326,7 @@ figure
 # the judge reads as another digit; a digit without one may still be ugly, as long as the judge can read it. With the `cpu` budget A mostly draws other digits where a 3 was asked for, and B draws 3s, though it never saw one; how all do on the other digits is counted below.*
 
 # %%
-from rcedu.evaluation.scores import proportion
+from rcedu.evaluation.intervals import proportion
 
 bars = {
     ARM_LABELS[name]: [(f"asked for {DIGIT}", proportion(*r["unseen"])), ("asked for others", proportion(*r["seen"]))]

@@ -55,7 +55,8 @@ from tqdm.auto import tqdm
 
 from rcedu.figures import panels, plots
 from rcedu.data.mnist import mnist, to_pixels
-from rcedu.experiments.digits import Shipped, preset
+from rcedu.experiments.digits import Shipped
+from rcedu.system.settings import preset
 
 shipped = Shipped()
 teacher, judge, cache = shipped.teacher, shipped.judge, shipped.cache
@@ -260,7 +261,7 @@ assert error.max() < 1e-3  # trapezoids
 # %%
 from rcedu.experiments.conditioning import sensitivity, strangers
 from rcedu.equations.losses import distance_weight
-from rcedu.evaluation.scores import mean_interval
+from rcedu.evaluation.intervals import mean_interval
 
 points = [0, *range(49, T, 50)]
 x0, c = teacher.codec.encode(to_pixels(images[:pairs])), labels[:pairs]
@@ -316,9 +317,10 @@ print(f"theory: {theory:.4f}; the teacher at t = {points[-1]}: {measured.value:.
 from rcedu.experiments.conditioning import measure
 from rcedu.models.conditions import labels_without
 from rcedu.training.swap_schedules import measured_file, schedule
-from rcedu.experiments.unseen_digit import ARMS, visible_rows
+from rcedu.experiments.unseen_digit import ARMS
+from rcedu.experiments.digits import visible_rows
 
-visible = visible_rows(cache, judge, ARMS["A"])  # nine digits, no 3
+visible = visible_rows(cache, judge, absent=3)  # nine digits, no 3
 small = measure(teacher, cache.x0(visible), cache.c[visible], labels_without(3), points, each=1 if preset() == "smoke" else 2, watch=tqdm)
 every = torch.arange(T)
 shipped_p = {name: schedule(name, T=T, path=measured_file("digits"))(every) for name in ("overlap", "indifference")}
@@ -363,7 +365,7 @@ plots.p_curves({name: schedule(name, T=T, path=measured_file("digits")) for name
 # of *training* with the nearest schedule that we did train (section 5). The distance to it, the mean of $|\Delta p|$ over $t$, is given, so that you know how far to trust it.
 
 # %%
-from rcedu.data.mnist import data_folder
+from rcedu.system.settings import data_folder
 from rcedu.system.files import read_json
 
 table = read_json(data_folder() / "digits" / "results" / "unseen-schedules.json")

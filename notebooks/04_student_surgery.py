@@ -52,7 +52,8 @@ import torch
 from IPython.display import Markdown, display
 
 from rcedu.figures import diagrams, plots
-from rcedu.experiments.digits import Shipped, preset
+from rcedu.experiments.digits import Shipped
+from rcedu.system.settings import preset
 from rcedu.models.anatomies import unet
 from rcedu.models.surgery import parameter_count
 
@@ -204,7 +205,7 @@ for name in ("B-Tiny", "C-Micro"):
 
 # %%
 from rcedu.data.mnist import mnist, to_pixels
-from rcedu.evaluation.scores import mean_interval
+from rcedu.evaluation.intervals import mean_interval
 from rcedu.equations.noise import alpha_sigma, q_sample, v_from
 
 digits = Shipped().teacher

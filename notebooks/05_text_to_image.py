@@ -54,12 +54,13 @@ from IPython.display import Markdown, display
 from tqdm.auto import tqdm
 
 from rcedu.figures import plots
-from rcedu.data.mnist import data_folder, to_uint8
+from rcedu.system.settings import data_folder
+from rcedu.data.mnist import to_uint8
 from rcedu.system.files import read_json
-from rcedu.evaluation.scores import proportion
+from rcedu.evaluation.intervals import proportion
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.experiments.digits import preset
+from rcedu.system.settings import preset
 from rcedu.evaluation.records import format_interval
 
 TEACHER = data_folder() / "mini-sd" / "pipeline"  # or "CompVis/stable-diffusion-v1-4"; section 10 says what that takes

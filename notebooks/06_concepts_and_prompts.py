@@ -52,10 +52,12 @@ from IPython.display import Markdown, display
 
 from rcedu.figures import plots
 from rcedu.data.captioned_digits import prompts
-from rcedu.data.mnist import data_folder, to_uint8
-from rcedu.system.files import load_tensors, read_json
+from rcedu.system.settings import data_folder
+from rcedu.data.mnist import to_uint8
+from rcedu.system.tensors import load_tensors
+from rcedu.system.files import read_json
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD
-from rcedu.experiments.digits import preset
+from rcedu.system.settings import preset
 from rcedu.evaluation.records import apart_table, format_interval, marks_table, paired_differences, plain_table
 
 RESULTS = data_folder() / "mini-sd" / "results"

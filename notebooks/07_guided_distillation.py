@@ -50,10 +50,10 @@ import torch
 from IPython.display import Markdown, display
 
 from rcedu.figures import plots
-from rcedu.data.mnist import data_folder
+from rcedu.system.settings import data_folder
 from rcedu.experiments.domains import Digits
 from rcedu.system.files import read_json
-from rcedu.experiments.digits import preset
+from rcedu.system.settings import preset
 
 digits = Digits()  # the teacher, MNIST, and the classifier that reads
 teacher = digits.teacher

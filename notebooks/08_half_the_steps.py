@@ -50,13 +50,13 @@ import torch
 from IPython.display import Markdown, display
 
 from rcedu.figures import plots
-from rcedu.data.mnist import data_folder
+from rcedu.system.settings import data_folder
 from rcedu.experiments.domains import Digits
 from rcedu.figures.few_step_figures import jump_picture, nested_grids, quality_diversity, step_curves, two_steps_diagram
 from rcedu.experiments.few_step_training import folder_of, shipped_student, train_stage
 from rcedu.experiments.few_steps import budget, stages
 from rcedu.system.files import read_json
-from rcedu.experiments.digits import preset
+from rcedu.system.settings import preset
 
 digits = Digits()
 teacher = digits.teacher
@@ -271,7 +271,7 @@ for N in ("8", "4", "2", "1"):
     lines.append(f"| deterministic, {N} step{'s' * (N != '1')} | {' | '.join(cells)} |")
 display(Markdown("\n".join(lines)))
 
-from rcedu.evaluation.scores import mean_interval
+from rcedu.evaluation.intervals import mean_interval
 
 floor, (real, _) = mean_interval([digits.fid(digits.real(500, seed=i)) for i in range(5)]), digits.pictures(train=False)
 print(f"real test digits: 500 of them, five draws: FID {format_interval(floor, scale=1)}; all 10,000: {digits.fid(real):.1f}")
@@ -355,7 +355,7 @@ shown = [("teacher", "32"), ("stage 1", "32"), ("teacher", "4"), ("deterministic
 display(Markdown(attributes_table({f"{way}, {N} step{'s' * (N != '1')}": latents["rows"][way][N]["2"] for way, N in shown})))
 
 # %%
-from rcedu.system.files import load_tensors
+from rcedu.system.tensors import load_tensors
 
 pictures, _ = load_tensors(data_folder() / "mini-sd" / "results" / "few-steps-pictures.safetensors.gz")
 rows = [("teacher", "32"), ("teacher", "4"), ("deterministic", "4"), ("teacher", "1"), ("deterministic", "1")]

@@ -50,11 +50,13 @@ import torch
 from IPython.display import Markdown, display
 
 from rcedu.figures import plots
-from rcedu.data.mnist import data_folder, to_pixels
+from rcedu.system.settings import data_folder
+from rcedu.data.mnist import to_pixels
 from rcedu.experiments.edits import TASKS, StrokeEdits, judge
 from rcedu.experiments.few_step_training import shipped_student, train_stage
-from rcedu.system.files import load_tensors, read_json
-from rcedu.experiments.digits import preset
+from rcedu.system.tensors import load_tensors
+from rcedu.system.files import read_json
+from rcedu.system.settings import preset
 
 strokes = StrokeEdits()  # thin and thick digits: a teacher of twenty labels, real digits, and who judges
 teacher = strokes.teacher
@@ -349,7 +351,7 @@ strength_trade_off(stored["rows"], strokes.unit)
 # The strokes as asked by style transfer minus those from pure noise, by the distilled networks, training by training:
 
 # %%
-from rcedu.evaluation.scores import mean_interval
+from rcedu.evaluation.intervals import mean_interval
 from rcedu.evaluation.records import format_interval, mark
 
 for steps in ("2", "4", "8"):

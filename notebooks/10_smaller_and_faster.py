@@ -50,13 +50,14 @@ import torch
 from IPython.display import Markdown, display
 
 from rcedu.figures import plots
-from rcedu.data.mnist import data_folder
+from rcedu.system.settings import data_folder
 from rcedu.training.random_conditioning_step import make_student
 from rcedu.experiments.domains import DigitsWithout3
 from rcedu.experiments.few_step_training import shipped_student, train_stage
 from rcedu.experiments.few_steps import budget, stages
-from rcedu.system.files import load_tensors, read_json
-from rcedu.experiments.digits import preset
+from rcedu.system.tensors import load_tensors
+from rcedu.system.files import read_json
+from rcedu.system.settings import preset
 
 digits = DigitsWithout3()  # what the teacher drew, and no three among it
 teacher = digits.teacher
@@ -176,7 +177,7 @@ display(Markdown(differences_table(differences(stored["runs"], w, swap | inherit
 # Two things this is not. No oracle was run, both stages on all ten digits, so 99% is measured against the teacher's 100%. And FID compares only 333 digits here, 300 seen ones and 33 threes, and of few pictures it is too large (notebook 08, section 7; 333 real test digits, five draws, have 3.9 [3.4, 4.4]): the teacher's is 7.7 [6.5, 8.9], though the teacher is the same in all three seeds and only its noise is not. Differences are taken seed by seed, from the same noise, so most of that cancels in them.
 
 # %%
-from rcedu.evaluation.scores import mean_interval
+from rcedu.evaluation.intervals import mean_interval
 
 floor = mean_interval([digits.marks(digits.real(600, seed=i))["fid"] for i in range(5)])
 print(f"333 real test digits, five draws: FID {format_interval(floor, scale=1)}")

@@ -49,12 +49,13 @@ import copy
 import torch
 
 from rcedu.figures import plots
-from rcedu.data.mnist import data_folder, mnist, to_pixels
+from rcedu.system.settings import data_folder
+from rcedu.data.mnist import mnist, to_pixels
 from rcedu.experiments.domains import Digits, DigitsWithout3
 from rcedu.experiments.few_step_training import shipped_student
 from rcedu.system.files import read_json
 from rcedu.equations.noise import alpha_sigma, q_sample, x0_and_eps
-from rcedu.experiments.digits import preset
+from rcedu.system.settings import preset
 
 digits = Digits()
 teacher, judge = digits.teacher, digits.shipped.judge

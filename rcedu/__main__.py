@@ -7,7 +7,7 @@ def main() -> None:
     if sys.argv[1:2] in (["demo"], ["unseen"]) and not {"--help", "-h"} & set(sys.argv):
         from rcedu.system.workers import start_early
 
-        start_early()  # importing takes several seconds: the workers and this process do it side by side
+        start_early("rcedu.experiments.unseen_digit")  # takes seconds: the workers and this process import it side by side
     from rcedu.commands.cli import main as command_line
 
     command_line()

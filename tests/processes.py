@@ -23,7 +23,8 @@ from rcedu.experiments import runner as side_by_side
 from rcedu.models.conditions import LabelTable, labels_without
 from rcedu.models.diffusion import with_unet
 from rcedu.models.surgery import narrow_channels
-from rcedu.system.files import save_tensors, write_json
+from rcedu.system.files import write_json
+from rcedu.system.tensors import save_tensors
 from rcedu.training.fit import fit
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step
 

@@ -5,10 +5,10 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from rcedu.models.anatomies import digit_model, mini_scheduler, write_mini_tokenizer
 from rcedu.models.codecs import Autoencoder
 from rcedu.models.conditions import PromptEncoder
-from rcedu.models.diffusion import DiffusionModel, digit_model
-from rcedu.models.mini_sd_anatomy import mini_scheduler, write_mini_tokenizer
+from rcedu.models.diffusion import DiffusionModel
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -51,7 +51,8 @@ import torch
 from rcedu.figures import plots
 from rcedu.course.checks import random_conditioning
 from rcedu.course.checks.variants import variant
-from rcedu.experiments.digits import Shipped, preset
+from rcedu.experiments.digits import Shipped
+from rcedu.system.settings import preset
 
 STUDENT = 0  # put your number here: it decides your digit, your p(t) and your noise
 

@@ -52,7 +52,8 @@ from diffusers import UNet2DConditionModel
 from rcedu.figures import plots
 from rcedu.course.checks import surgery
 from rcedu.course.checks.variants import variant
-from rcedu.experiments.digits import Shipped, preset
+from rcedu.experiments.digits import Shipped
+from rcedu.system.settings import preset
 
 STUDENT = 0  # put your number here
 

@@ -53,7 +53,7 @@ from rcedu.figures import plots
 from rcedu.course.checks import stage_1
 from rcedu.course.checks.variants import variant
 from rcedu.experiments.domains import Digits
-from rcedu.experiments.digits import preset
+from rcedu.system.settings import preset
 
 STUDENT = 0  # put your number here: it decides your guidance and your noise
 
@@ -352,7 +352,7 @@ stage_1.stage_1_loss(stage_1_loss, variant=STUDENT)
 
 # %%
 from rcedu.course.checks import own_or_given
-from rcedu.data.mnist import data_folder
+from rcedu.system.settings import data_folder
 from rcedu.experiments.few_step_training import shipped_student
 from rcedu.models.diffusion import with_unet
 from rcedu.equations.noise import alpha_sigma, q_sample

@@ -53,7 +53,7 @@ from rcedu.course.checks import stage_2
 from rcedu.course.checks.stage_2 import ddim_step, factors  # assignment 1's, given: t = -1 is clean data
 from rcedu.course.checks.variants import variant
 from rcedu.experiments.domains import Digits
-from rcedu.experiments.digits import preset
+from rcedu.system.settings import preset
 
 STUDENT = 0  # put your number here: it decides your schedule, your guidance and your noise
 
@@ -401,7 +401,7 @@ stage_2.stage_2_loss(stage_2_loss, variant=STUDENT)
 import copy
 
 from rcedu.course.checks import own_or_given
-from rcedu.data.mnist import data_folder
+from rcedu.system.settings import data_folder
 from rcedu.experiments.few_step_training import shipped_student
 from rcedu.models.diffusion import with_unet
 from rcedu.training.fit import fit_to_the_end

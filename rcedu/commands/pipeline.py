@@ -3,16 +3,17 @@
 import functools
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 import tyro
 from tqdm.auto import tqdm
 
-from rcedu.data.mnist import data_folder, runs_folder
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS
 from rcedu.system.files import UsageError, at_least, folder_to_fill, folder_to_replace, sha256
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.ranks import place_among_ranks
+from rcedu.system.settings import data_folder, runs_folder
 from rcedu.training.fit import DECAYS, fit_to_the_end
 from rcedu.training.swap_schedules import CHOICES, MEASURED, measured_file, schedule
 
@@ -97,7 +98,8 @@ class DistilRun:
 
     student: str = "base"  # base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro
     p: str = "exponential"  # p(t): none, or a family of rcedu.training.swap_schedules
-    p_parameter: float | None = None  # of the family; None: its default
+    # of the family; default its own
+    p_parameter: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
     teacher_init: bool = True  # take the teacher's weights along
     task: bool = False  # add L_task on the samples that kept their condition
     null_probability: float = 0.1  # of dropping the condition, so that guidance works
@@ -257,6 +259,3 @@ def score(images: Path, real: Path | None = None, clip: str | None = None, out: 
     write_result(path, command_line("score", images=images, real=real, clip=clip), marks)
     for name, value in marks.items():
         print(f"{name}: {value}")
-
-
-COMMANDS = (draw, distil, generate, score)

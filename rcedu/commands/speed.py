@@ -5,11 +5,12 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from rcedu.data.mnist import data_folder, mnist, runs_folder
+from rcedu.data.mnist import mnist
 from rcedu.evaluation.records import plain_table
 from rcedu.experiments.digits import Shipped
 from rcedu.system.files import UsageError, at_least, read_json
 from rcedu.system.provenance import command_line, result_file, write_result
+from rcedu.system.settings import data_folder, runs_folder
 
 
 def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None, out: Path | None = None) -> None:
@@ -70,7 +71,7 @@ def latency(rounds: int = 10, out: Path | None = None) -> None:
 
 def anatomy(threads: int = 1, batch_size: int = 64) -> None:
     """Time a training step against UNet anatomy on this machine: the table behind the choice of the digits' UNet."""
-    from rcedu.models.cost import measure
+    from rcedu.experiments.step_times import measure
 
     at_least(1, threads=threads, batch_size=batch_size)
     print(plain_table(measure(threads=threads, batch_size=batch_size)))
@@ -95,6 +96,3 @@ def sliders() -> None:
     }.items():
         times = sorted(time_updates(change, 42))
         print(f"{name}: median {times[21]:.0f} ms, slowest {times[-1]:.0f} ms")
-
-
-COMMANDS = (bench, latency, anatomy, sliders)

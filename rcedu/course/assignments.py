@@ -17,8 +17,8 @@ import jupytext
 import nbformat
 
 from rcedu.colab import Release, release
-from rcedu.data.mnist import data_folder
 from rcedu.system.files import UsageError, atomic_folder, folder_to_replace, read_json
+from rcedu.system.settings import data_folder
 
 NOBODY = "your-name"  # who owns the repository in pyproject.toml until somebody says so
 

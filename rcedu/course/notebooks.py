@@ -19,7 +19,6 @@ from nbconvert.preprocessors import ExecutePreprocessor
 from PIL import Image, ImageChops
 from traitlets import default
 
-from rcedu.colab import without_badge
 from rcedu.course.formulas import mathml
 from rcedu.system.files import UsageError, atomic_path
 
@@ -192,3 +191,11 @@ def follow(pair: Path, source: Path) -> bool:
     if changed:
         nbformat.write(stored, pair)
     return changed
+
+
+_LINK = re.compile(r"^(# )?\[!\[Open in Colab\][^\n]*\n(#?\n)?", flags=re.MULTILINE)
+
+
+def without_badge(text: str) -> str:
+    """Markdown without the link to Colab, whose picture would be fetched."""
+    return _LINK.sub("", text)

@@ -13,8 +13,9 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from rcedu.system.files import UsageError, folder_to_fill, load_tensors, read_json, save_tensors, sha256, write_json
+from rcedu.system.files import UsageError, folder_to_fill, read_json, sha256, write_json
 from rcedu.system.ranks import place_among_ranks
+from rcedu.system.tensors import load_tensors, save_tensors
 
 MANIFEST = "manifest.json"
 

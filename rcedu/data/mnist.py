@@ -1,16 +1,15 @@
 """MNIST from the files that ship, and the folders things are found in."""
 
 import gzip
-import os
 import zlib
 from pathlib import Path
 
 import torch
-from platformdirs import user_cache_dir
 from torch import Tensor
 from torchvision.datasets import MNIST
 
-from rcedu.files import UsageError, atomic_path, sha256
+from rcedu.system.files import UsageError, atomic_path, sha256
+from rcedu.system.settings import HOW_TO_GET_DATA, cache_folder, data_folder
 
 # SHA-256 of the four unpacked MNIST files; data/mnist/SHA256SUMS has the packed ones as well.
 MNIST_SHA256 = {
@@ -19,35 +18,6 @@ MNIST_SHA256 = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-HOW_TO_GET_DATA = "clone the repository, or set RCEDU_DATA to a copy of its data/ folder"
-
-
-def data_folder() -> Path:
-    """The data/ folder: $RCEDU_DATA, or where that is empty the one of the checkout this package is imported from.
-
-    Raises UsageError, saying how to get it, when there is none.
-    """
-    if chosen := os.environ.get("RCEDU_DATA"):
-        folder = Path(chosen).expanduser()
-        if not folder.is_dir():
-            raise UsageError(f"RCEDU_DATA is {folder}, which is not a folder; {HOW_TO_GET_DATA}")
-        return folder
-    folder = Path(__file__).resolve().parents[1] / "data"
-    if not (folder / "README.md").is_file():
-        raise UsageError(f"rcedu's data folder is not installed with the package; {HOW_TO_GET_DATA}")
-    return folder
-
-
-def cache_folder() -> Path:
-    """Where unpacked files go: $RCEDU_CACHE, or the user's cache folder of this system."""
-    return Path(os.environ.get("RCEDU_CACHE") or user_cache_dir("rcedu", appauthor=False))
-
-
-def runs_folder() -> Path:
-    """Where trainings, checkpoints and results go: runs/ of $RCEDU_HOME, or of the checkout, or of this folder without one."""
-    checkout = Path(__file__).resolve().parents[1]
-    home = checkout if (checkout / "pyproject.toml").exists() else Path.cwd()
-    return Path(os.environ.get("RCEDU_HOME") or home).expanduser() / "runs"
 
 
 def _unpacked_mnist() -> Path:

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from rcedu.data.mnist import cache_folder
-from rcedu.models.conditions import PromptEncoder
 from rcedu.system.files import UsageError, atomic_path, sha256
+from rcedu.system.settings import cache_folder
 
 if TYPE_CHECKING:  # importing datasets takes seconds; a pool of a few sentences does without
     import pyarrow as pa
@@ -208,7 +207,7 @@ class PromptPool:
     prompts  a sequence of sentences, or what `read_prompts_from` gives;  conditions  tokenizes them as they are drawn
     """
 
-    def __init__(self, prompts: "Sequence[str] | Dataset", conditions: PromptEncoder):
+    def __init__(self, prompts: "Sequence[str] | Dataset", conditions):
         self.on_disk = hasattr(prompts, "column_names")
         if isinstance(prompts, str):
             raise UsageError(f"{prompts[:40]!r} is no pool of prompts; give a list of sentences, or read_prompts_from(file)")

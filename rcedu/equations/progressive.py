@@ -43,8 +43,9 @@ def jumps(index: Tensor, steps: int, T: int, sampler: str = "deterministic") -> 
 
     index    (B,) integers in [0, steps): from which point of the grid of `steps`
     sampler  deterministic (DDIM): to the next point of that grid; the teacher's stop is halfway, on the grid of 2 `steps`.
-             stochastic (`rcedu.equations.sampling.stochastic`): to the point after the next, with the teacher's stop between. Jump 0,
-             which has nothing after the next, goes to clean data, and so does the teacher from there, in one of *its* jumps
+             stochastic (`rcedu.equations.sampling.stochastic`): to the point after the next, with the teacher's stop between.
+             Jump 0, which has nothing after the next, goes to clean data, and so does the teacher from there, in one of
+             *its* jumps
              encoder (`rcedu.equations.sampling.ddim_encode`): up the `encoding_grid`, to its next point
 
     ValueError for an index out of range, or a T that is too small for 2 `steps`.

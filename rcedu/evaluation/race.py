@@ -11,7 +11,7 @@ from threading import BrokenBarrierError
 
 import torch
 
-from rcedu.evaluation.scores import mean_interval
+from rcedu.evaluation.intervals import mean_interval
 from rcedu.system.workers import worker_context
 
 LATE = 300.0  # seconds after which a process that does not answer has failed
@@ -65,7 +65,7 @@ def ranks(make_steps: Callable[[], Iterator], count: int) -> Iterator[Iterator]:
     Yields an iterator: each `next` lets all ranks make one step, and gives what rank 0's step gave.
     What a rank raises is raised here; queue.Empty when one does not answer for five minutes.
     """
-    context = worker_context()
+    context = worker_context(__name__)
     start, results = context.Barrier(count + 1), context.Queue()
     with tempfile.TemporaryDirectory() as folder:
         workers = [

@@ -5,7 +5,7 @@ import math
 import operator
 from collections.abc import Iterable, Sequence
 
-from rcedu.evaluation.scores import Interval, mean_interval, proportion
+from rcedu.evaluation.intervals import Interval, mean_interval, proportion
 
 
 def summarize(results: Sequence[dict]) -> dict[str, Interval | int]:
@@ -98,7 +98,7 @@ def apart_table(rows: dict[str, dict]) -> str:
 
 
 def few_steps_table(rows: dict[str, dict[str, dict[str, dict]]], w: str) -> str:
-    """Markdown of way -> steps -> w -> marks (`rcedu.experiments.few_step_tables.summarize`) at one w: a line a way and number of steps."""
+    """Markdown of way -> steps -> w -> marks (`few_step_tables.summarize`) at one w: a line a way and number of steps."""
     lines = [
         [way, steps, str(marks[w]["nfe"]), format_interval(marks[w]["all"]), format_interval(marks[w]["fid"], scale=1)]
         for way, of in rows.items()
@@ -114,7 +114,7 @@ def attributes_table(rows: dict[str, dict]) -> str:
 
 
 def editing_table(rows: dict[str, dict[str, dict[str, dict]]]) -> str:
-    """Markdown of task -> who -> steps -> marks (`rcedu.experiments.edit_tables.summarize`): a line a task, editor and number of steps."""
+    """Markdown of task -> who -> steps -> marks (`edit_tables.summarize`): a line a task, editor and number of steps."""
     titles = ["edit", "by", "steps", "evaluations", "ms"]
     titles += ["edited as asked, %", "the rest kept, %", "change outside the edit"]
     lines = []
@@ -134,7 +134,7 @@ def editing_table(rows: dict[str, dict[str, dict[str, dict]]]) -> str:
 
 
 def edit_differences_table(differences: dict[str, dict[str, dict[str, Interval]]]) -> str:
-    """Markdown of task -> steps -> {mark: difference} (`rcedu.experiments.edit_tables.against_the_teacher`), in points and in change."""
+    """Markdown of task -> steps -> {mark: difference} (`edit_tables.against_the_teacher`), in points and in change."""
     titles = ["edit", "steps", "edited as asked, points", "the rest kept, points", "change outside the edit"]
     lines = [
         [task, steps, *(format_interval(row[name]) for name in ("edited", "kept")), format_interval(row["change"], 1, 3)]

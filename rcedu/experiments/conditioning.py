@@ -11,7 +11,7 @@ from rcedu.data.mnist import to_pixels
 from rcedu.equations.losses import distance_weight
 from rcedu.equations.noise import alpha_sigma, q_sample
 from rcedu.equations.random_conditioning import indifference, kl_from_sensitivity, overlap, p_measured
-from rcedu.evaluation.scores import Interval, mean_interval
+from rcedu.evaluation.intervals import Interval, mean_interval
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import DigitClassifier, conv_stage
 from rcedu.system.files import UsageError

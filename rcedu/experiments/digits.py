@@ -1,6 +1,5 @@
 """What ships in data/digits and how each piece is remade; the preset that scales everything to the machine."""
 
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -11,24 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rcedu.data.cache import Cache, draw
-from rcedu.data.mnist import data_folder, mnist, to_pixels
-from rcedu.equations.losses import output_kd
-from rcedu.equations.noise import alpha_sigma, q_sample, training_target
-from rcedu.equations.random_conditioning import drop_condition
-from rcedu.models.diffusion import DiffusionModel, digit_model
+from rcedu.data.mnist import mnist
+from rcedu.models.anatomies import digit_model
+from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import DigitClassifier
-from rcedu.system.files import UsageError
+from rcedu.system.settings import data_folder
 from rcedu.training.fit import Draw, Record, fit_to_the_end
-
-PRESETS = ("smoke", "cpu", "gpu")
-
-
-def preset() -> str:
-    """smoke, cpu or gpu: $RCEDU_PRESET, else gpu where torch sees one, else cpu. UsageError for anything else."""
-    chosen = os.environ.get("RCEDU_PRESET") or ("gpu" if torch.cuda.is_available() else "cpu")
-    if chosen not in PRESETS:
-        raise UsageError(f"RCEDU_PRESET is {chosen!r}; choose from {', '.join(PRESETS)}")
-    return chosen
+from rcedu.training.teacher_step import TeacherRun, fit_teacher
 
 
 class Shipped:
@@ -85,27 +73,6 @@ def train_classifier(run: ClassifierRun, folder: Path | None = None, progress: s
     return classifier
 
 
-@dataclass(frozen=True)
-class TeacherRun:
-    """Train the digits' teacher on MNIST's 60,000 training images."""
-
-    steps: int = 4000
-    batch_size: int = 128
-    lr: float = 3e-3
-    warmup: int = 100  # steps
-    ema_decay: float = 0.999
-    null_probability: float = 0.1  # of the label, so that guidance works
-    seed: int = 0
-
-
-def diffusion_loss(model, scheduler, x0, t, eps, c):
-    """E || target - model(x_t, t, c) ||^2 for clean x0 (B, C, H, W), t (B,), noise eps, conditions c."""
-    alpha_t, sigma_t = alpha_sigma(scheduler, t)
-    x_t = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
-    target = training_target(x0, eps, scheduler.config.prediction_type, alpha_t=alpha_t, sigma_t=sigma_t)
-    return output_kd(model(x_t, t, c), target)
-
-
 def train_teacher(
     run: TeacherRun,
     folder: Path | None = None,
@@ -115,31 +82,6 @@ def train_teacher(
     """A trained digit model. `folder`: where checkpoints go, None for none; `watch` is called with each step's Record."""
     torch.manual_seed(run.seed)
     return fit_teacher(run, digit_model(), *mnist(train=True), folder=folder, progress=progress, watch=watch)
-
-
-def fit_teacher(
-    run: TeacherRun,
-    model: DiffusionModel,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    folder: Path | None = None,
-    progress: str | None = None,
-    watch: Callable[[Record], None] | None = None,
-) -> DiffusionModel:
-    """Train a model on images (N, 1, 28, 28) uint8 of labels (N,), in place; returns it."""
-
-    def step(trainee, draw: Draw):
-        rows, t, eps = draw.integers(len(images)), draw.integers(model.T), draw.normal(*model.x_shape)
-        c = drop_condition(labels[rows], model.conditions.null, run.null_probability, draw.generator)
-        stored, t, eps, c = draw.mine(images[rows], t, eps, c)
-        return {"v": diffusion_loss(trainee, model.scheduler, model.codec.encode(to_pixels(stored)), t, eps, c)}
-
-    fit_to_the_end(
-        step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=run.warmup,
-        decay="cosine", ema_decay=run.ema_decay, folder=folder, config=asdict(run), progress=progress, watch=watch,
-    )  # fmt: skip
-    return model
 
 
 @dataclass(frozen=True)
@@ -156,3 +98,17 @@ def draw_cache(run: CacheRun, teacher: DiffusionModel, folder: Path, watch=iter)
     """The teacher's samples, `each` of every digit in turn, in shards of 1000. Resumes what was begun."""
     labels = torch.arange(teacher.conditions.num_labels).repeat(run.each)
     return draw(teacher, labels, folder, w=run.w, steps=run.steps, seed=run.seed, watch=watch)
+
+
+def visible_rows(
+    cache: Cache, judge: DigitClassifier, absent: int, *, keep_lookalikes: bool = False, threshold: float = 0.1
+) -> Tensor:
+    """Rows of the cache (n,) that a student may learn from which must not see a digit, `absent`.
+
+    No image that was asked to be that digit, and none that the judge gives more than `threshold` probability of being it
+    (a 5 drawn so badly that it is a 3), unless `keep_lookalikes`.
+    """
+    keep = cache.c != absent
+    if not keep_lookalikes:
+        keep &= judge.probabilities(cache.images())[:, absent] <= threshold
+    return keep.nonzero().flatten()

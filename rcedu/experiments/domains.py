@@ -11,12 +11,10 @@ from rcedu.data.mnist import mnist, to_pixels
 from rcedu.data.pools import PromptPool
 from rcedu.equations.sampling import consistency, stochastic
 from rcedu.evaluation.scores import FeatureFID, spread
-from rcedu.experiments.digits import Shipped
+from rcedu.experiments.digits import Shipped, visible_rows
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.experiments.strokes import load_strokes, stroke_digits, thickness
-from rcedu.experiments.text_data import RealImages, cache_prompts, data_rows, has_words, real_pictures
-from rcedu.experiments.text_students import sentences
-from rcedu.experiments.unseen_digit import StudentRun, visible_rows
+from rcedu.experiments.text_data import RealImages, cache_prompts, data_rows, has_words, real_pictures, sentences
 from rcedu.models.codecs import PixelShuffle
 from rcedu.models.conditions import labels_without
 from rcedu.models.diffusion import DiffusionModel
@@ -216,7 +214,7 @@ class DigitsWithout3(Digits):
 
     @cached_property
     def rows(self) -> Tensor:
-        return visible_rows(self.source, self.shipped.judge, StudentRun(digit=self.absent))
+        return visible_rows(self.source, self.shipped.judge, self.absent)
 
     def asked(self, count: int) -> Tensor:
         """As many threes as others, the nine others in turn."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from rcedu.experiments.edits import Edits
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.editing import image_to_image
-from rcedu.system.files import load_tensors, save_tensors
+from rcedu.system.tensors import load_tensors, save_tensors
 
 
 class EditFrames(NamedTuple):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from rcedu.evaluation.intervals import Interval, mean_interval
 from rcedu.evaluation.records import mark, summarize_plain
-from rcedu.evaluation.scores import Interval, mean_interval
 from rcedu.experiments.domains import ENCODER
 from rcedu.experiments.edit_frames import EditFrames, edit_frames
 from rcedu.experiments.edits import EDITS, TASKS, Edit, evaluations, judge
@@ -76,7 +76,7 @@ def run_one(name: str, run: EditingRun, folder: Path, report: Callable[[str, Rec
     """Train what is missing (in `folder/../few-steps/name`, shared with `rcedu few-steps`), and edit.
 
     rows        task -> who -> steps -> marks (`judge`), evaluations and seconds a picture
-    round_trip  up and home by whom -> steps -> marks of the way to the noise and home (`rcedu.experiments.few_step_training.round_trip`):
+    round_trip  up and home by whom -> steps -> marks of the way to the noise and home (`few_step_training.round_trip`):
                 "teacher", "student, teacher" (home by the teacher in as many steps as stage 1 has), "student"
     """
     domain = EDITS[run.few_steps.domain]()

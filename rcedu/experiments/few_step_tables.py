@@ -12,17 +12,23 @@ from rcedu.experiments import runner as side_by_side
 from rcedu.experiments.domains import DOMAINS
 from rcedu.experiments.few_step_training import climb, folder_of, load_student, score
 from rcedu.experiments.few_steps import APART, FewStepsRun, Stage, stages
-from rcedu.figures.few_step_figures import step_curves
-from rcedu.system.files import atomic_path, write_json
+from rcedu.system.files import write_json
 from rcedu.training.fit import Record
 
 
-def run_one(name: str, run: FewStepsRun, folder: Path, report: Callable[[str, Record], None] | None = None) -> dict:
+def run_one(
+    name: str,
+    run: FewStepsRun,
+    folder: Path,
+    report: Callable[[str, Record], None] | None = None,
+    draw: Callable[[dict, Path], None] | None = None,
+) -> dict:
     """All stages of one run in `folder/name`, and the teacher beside them; returns its result.
 
     rows     way to draw -> sampling steps -> w -> marks; the ways: "teacher" and those of the stages, see `with_any_steps`
     losses, seconds  by stage;  stopped  what ended early, in words
-    marks.png in the folder is drawn anew after every stage.
+
+    draw  called after every stage with the result so far and the path of its picture, marks.png in the folder
     """
     folder, behind = Path(folder) / name, 0
 
@@ -36,20 +42,12 @@ def run_one(name: str, run: FewStepsRun, folder: Path, report: Callable[[str, Re
         found["seconds"][stage.name] = result["seconds"]
         found["stopped"] += [result["stopped"]] if "stopped" in result else []
         found["rows"].setdefault(stage.way, {})[str(stage.steps)] = result["marks"]
-        draw_marks(found, folder / "marks.png")
+        if draw:
+            draw(found, folder / "marks.png")
     found["rows"] = with_any_steps(run, folder) | {way: of for way, of in found["rows"].items() if way not in any_steps(run)}
-    draw_marks(found, folder / "marks.png")
+    if draw:
+        draw(found, folder / "marks.png")
     return found
-
-
-def draw_marks(result: dict, path: Path) -> None:
-    """The marks of one run against the number of sampling steps, at the w that its domain is drawn with, as a picture."""
-    rows = summarize([result])
-    (of, *_), w = rows.values(), f"{DOMAINS[result['domain']].w:g}"
-    (marks, *_) = of.values()
-    figure = step_curves(rows, w, ("all" if "all" in marks[w] else "unseen", "fid"))
-    with atomic_path(path) as unfinished:
-        figure.savefig(unfinished, format="png", dpi=120)
 
 
 def any_steps(run: FewStepsRun) -> dict[str, Stage]:

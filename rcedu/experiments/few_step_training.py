@@ -20,8 +20,9 @@ from rcedu.experiments.domains import DOMAINS, ENCODER, Domain
 from rcedu.experiments.few_steps import APART, STAGE_1, FewStepsRun, Stage, stages
 from rcedu.models.diffusion import DiffusionModel, load_network, save_network, with_unet
 from rcedu.models.editing import encode
-from rcedu.system.files import UsageError, from_8_bits, load_tensors, save_tensors, to_8_bits, write_json
+from rcedu.system.files import UsageError, write_json
 from rcedu.system.ranks import place_among_ranks
+from rcedu.system.tensors import from_8_bits, load_tensors, save_tensors, to_8_bits
 from rcedu.training.fit import Record, StepFunction, fit_to_the_end
 from rcedu.training.guided_steps import consistency_step, guidance_step, guidance_student, halving_step
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student

@@ -1,6 +1,6 @@
 """Guided distillation from end to end (Meng et al., CVPR 2023): stage 1, then half the steps, again and again.
 
-One `FewStepsRun` is all of it for one seed: what is trained, from what and for how long. `rcedu.experiments.few_step_training` trains it.
+One `FewStepsRun` is all of it for one seed: what is trained, from what and for how long. `few_step_training` trains it.
 """
 
 from dataclasses import dataclass

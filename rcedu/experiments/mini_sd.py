@@ -12,20 +12,14 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from rcedu.data.cache import Cache
-from rcedu.data.captioned_digits import (
-    ATTRIBUTES,
-    UNSAID,
-    CaptionedDigits,
-    all_attributes,
-    is_held_out,
-    prompts,
-    read_prompts,
-)
-from rcedu.data.mnist import data_folder, mnist, to_pixels, to_uint8
-from rcedu.evaluation.scores import FeatureFID, clip_score, inception_score, proportion
-from rcedu.models.attribute_judge import AttributeJudge
+from rcedu.data.captioned_digits import ATTRIBUTES, UNSAID, CaptionedDigits, all_attributes, is_held_out, prompts, read_prompts
+from rcedu.data.mnist import mnist, to_pixels, to_uint8
+from rcedu.evaluation.intervals import proportion
+from rcedu.evaluation.scores import FeatureFID, clip_score, inception_score
 from rcedu.models.diffusion import DiffusionModel
+from rcedu.models.judges import AttributeJudge
 from rcedu.system.ranks import place_among_ranks
+from rcedu.system.settings import data_folder
 
 GUIDANCE = 2.0  # w, chosen on sentences that training has shown, not on those that are reported
 

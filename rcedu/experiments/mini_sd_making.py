@@ -6,7 +6,6 @@ from diffusers import AutoencoderKL
 from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer
 
 from rcedu.data.captioned_digits import IMAGE_SIZE
-from rcedu.experiments.digits import preset
 from rcedu.experiments.mini_sd import MiniSD, all_marks
 from rcedu.experiments.mini_sd_training import (
     AttributeJudgeRun,
@@ -18,13 +17,14 @@ from rcedu.experiments.mini_sd_training import (
     train_clip,
     train_mini_teacher,
 )
+from rcedu.models.anatomies import write_mini_tokenizer
 from rcedu.models.codecs import Autoencoder
 from rcedu.models.conditions import PromptEncoder
 from rcedu.models.diffusion import save_network
-from rcedu.models.mini_sd_anatomy import write_mini_tokenizer
 from rcedu.system.files import atomic_folder, file_to_write, folder_to_replace
 from rcedu.system.provenance import command_line, write_result
 from rcedu.system.ranks import place_among_ranks
+from rcedu.system.settings import preset
 
 
 def make(parts: tuple[str, ...], out: Path, runs: Path) -> None:

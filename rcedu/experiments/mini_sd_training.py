@@ -13,25 +13,16 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
-from rcedu.data.captioned_digits import (
-    ATTRIBUTES,
-    IMAGE_SIZE,
-    UNSAID,
-    CaptionedDigits,
-    prompt_rows,
-    prompts,
-    said,
-    true_of,
-)
+from rcedu.data.captioned_digits import ATTRIBUTES, IMAGE_SIZE, UNSAID, CaptionedDigits, prompt_rows, prompts, said, true_of
 from rcedu.data.mnist import mnist, to_pixels
 from rcedu.equations.random_conditioning import drop_condition
-from rcedu.experiments.digits import diffusion_loss
-from rcedu.models.attribute_judge import AttributeJudge
+from rcedu.models.anatomies import LATENT_CHANNELS, mini_autoencoder, mini_clip, mini_scheduler, mini_unet
 from rcedu.models.codecs import Autoencoder
 from rcedu.models.conditions import PromptEncoder
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.models.mini_sd_anatomy import LATENT_CHANNELS, mini_autoencoder, mini_clip, mini_scheduler, mini_unet
+from rcedu.models.judges import AttributeJudge
 from rcedu.training.fit import Draw, fit_to_the_end
+from rcedu.training.teacher_step import diffusion_loss
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The digit that a classifier never saw, and reads all the same (Hinton, Vinyals & Dean 2015, section 3).
 
-The counterpart of `rcedu.experiments.unseen_digit`, from the same pictures without that digit. Soft targets say of every picture how much
+The counterpart of `unseen_digit`, from the same pictures without that digit. Soft targets say of every picture how much
 of it is a 3, so the naive way teaches what a 3 looks like. How often there is one they do not say; one number mends that.
 """
 
@@ -14,10 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rcedu.data.mnist import mnist
+from rcedu.evaluation.intervals import Interval
 from rcedu.evaluation.records import format_interval, markdown, summarize_plain
-from rcedu.evaluation.scores import Interval
-from rcedu.experiments.digits import Shipped
-from rcedu.experiments.unseen_digit import StudentRun, visible_rows
+from rcedu.experiments.digits import Shipped, visible_rows
 from rcedu.models.conditions import labels_without
 from rcedu.models.judges import DigitClassifier
 from rcedu.training.fit import Draw, Record, fit_to_the_end
@@ -72,12 +71,12 @@ def train(
     watch: Callable[[Record], None] | None = None,
     progress: str | None = None,
 ) -> DigitClassifier:
-    """The student, from the teacher's samples without the digit and its look-alikes (`rcedu.experiments.unseen_digit.visible_rows`).
+    """The student, from the teacher's samples without the digit and its look-alikes (`visible_rows`).
 
     folder  of checkpoints, None for none;  watch  called with each step's Record;  progress  label of a progress bar
     """
     shipped = shipped or Shipped()
-    judge, rows = shipped.judge.eval(), visible_rows(shipped.cache, shipped.judge, StudentRun(digit=run.digit))
+    judge, rows = shipped.judge.eval(), visible_rows(shipped.cache, shipped.judge, run.digit)
     images, labels = shipped.cache.images()[rows], shipped.cache.c[rows]
 
     def step(student: nn.Module, draw: Draw) -> dict[str, Tensor]:

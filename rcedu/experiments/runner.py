@@ -1,5 +1,6 @@
 """Several runs at once, each in a process of its own; results as JSON, so that a long table can be finished in pieces."""
 
+import inspect
 import json
 import multiprocessing
 import os
@@ -42,7 +43,7 @@ def run_all(work: Callable, runs: dict, folder: Path, *, jobs: int | None = None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     jobs = jobs or (len(todo) if len(todo) <= 2 * cores else cores)
     threads = max(1, cores // jobs)
-    context = worker_context()
+    context = worker_context(inspect.unwrap(getattr(work, "func", work)).__module__)
     with ExitStack() as stack:
         manager = SyncManager(ctx=context)
         manager.start(stop_with_parent)

@@ -11,11 +11,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rcedu.data.mnist import data_folder, mnist
-from rcedu.experiments.digits import TeacherRun, fit_teacher
+from rcedu.data.mnist import mnist
 from rcedu.models.conditions import LabelTable
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.system.files import UsageError, from_8_bits, load_tensors, save_tensors, to_8_bits
+from rcedu.system.files import UsageError
+from rcedu.system.settings import data_folder
+from rcedu.system.tensors import from_8_bits, load_tensors, save_tensors, to_8_bits
+from rcedu.training.teacher_step import TeacherRun, fit_teacher
 
 THIN_BELOW, THICK_ABOVE = 2.2, 2.8  # pixels; MNIST's median is 2.36, and between the two a reader would hesitate
 

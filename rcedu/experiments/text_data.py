@@ -152,3 +152,10 @@ def pool_texts(pool: str, absent: str = "", size: int | None = None, nonsense: f
         order = torch.randperm(len(texts), generator=torch.Generator().manual_seed(seed))
         texts = [texts[i] for i in order[:size]]
     return with_nonsense(texts, nonsense, seed) if nonsense else texts
+
+
+def sentences(absent: str, wanted: bool, count: int) -> list[str]:
+    """`count` sentences to draw, with the absent words or without: each in turn, in a random order that is always the same."""
+    texts = [text for text in prompts() if has_words(text, absent) == wanted]
+    order = torch.randperm(len(texts), generator=torch.Generator().manual_seed(0))
+    return [texts[order[i % len(texts)]] for i in range(count)]

@@ -1,8 +1,8 @@
 """The experiments of notebooks 05 and 06: students of mini-SD, cut or narrowed, with and without random conditioning.
 
-As in `rcedu.experiments.unseen_digit`, one `TextStudentRun` is one training, and a table (`rcedu.experiments.text_tables`) is several of them over
+As in `unseen_digit`, one `TextStudentRun` is one training, and a table (`text_tables`) is several of them over
 several seeds. D, the students' data, is what the teacher drew for *some* prompts; C, the pool, may have all of them
-(`rcedu.experiments.text_data`); what is marked are pictures that D has no example of.
+(`text_data`); what is marked are pictures that D has no example of.
 """
 
 import time
@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from rcedu.data.cache import Cache
-from rcedu.data.captioned_digits import BACKGROUNDS, DIGITS, INKS, SLANTS, prompts, read_prompts
-from rcedu.data.mnist import runs_folder
+from rcedu.data.captioned_digits import BACKGROUNDS, DIGITS, INKS, SLANTS, read_prompts
 from rcedu.data.pools import PromptPool
 from rcedu.evaluation.scores import FeatureFID
 from rcedu.experiments import runner as side_by_side
@@ -27,16 +26,17 @@ from rcedu.experiments.text_data import (
     cache_prompts,
     check_words,
     data_rows,
-    has_words,
     pictures_each,
     pool_texts,
     real_pictures,
     samples_with,
+    sentences,
 )
 from rcedu.models.diffusion import DiffusionModel, load_network, save_network, with_unet
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
 from rcedu.system.files import UsageError
 from rcedu.system.ranks import place_among_ranks
+from rcedu.system.settings import runs_folder
 from rcedu.training.fit import Record, fit_to_the_end
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 from rcedu.training.swap_schedules import CHOICES, measured_file, schedule
@@ -156,13 +156,6 @@ def score_apart(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun) -> 
         drawn.append(images)
         asked += texts
     return marks | {"both": {"fid": _fid(shipped, torch.cat(drawn), asked)}}
-
-
-def sentences(absent: str, wanted: bool, count: int) -> list[str]:
-    """`count` sentences to draw, with the absent words or without: each in turn, in a random order that is always the same."""
-    texts = [text for text in prompts() if has_words(text, absent) == wanted]
-    order = torch.randperm(len(texts), generator=torch.Generator().manual_seed(0))
-    return [texts[order[i % len(texts)]] for i in range(count)]
 
 
 def _pictures(model: DiffusionModel, texts: list[str]) -> Tensor:

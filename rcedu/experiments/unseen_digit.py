@@ -13,12 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rcedu.data.cache import Cache
 from rcedu.data.mnist import mnist
 from rcedu.evaluation.records import summarize
 from rcedu.evaluation.scores import FeatureFID
 from rcedu.experiments import runner as side_by_side
-from rcedu.experiments.digits import Shipped
+from rcedu.experiments.digits import Shipped, visible_rows
 from rcedu.models.conditions import LabelTable, labels_without
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import DigitClassifier
@@ -120,20 +119,6 @@ def budget(run: StudentRun, preset: str, **changes) -> StudentRun:
     return replace(run, **(BUDGETS[preset] | changes))
 
 
-def visible_rows(cache: Cache, judge: DigitClassifier, run: StudentRun, threshold: float = 0.1) -> Tensor:
-    """Rows of the cache this student may learn from, (n,).
-
-    Without `sees_digit`, no image that was asked to be the digit, and none that the judge gives more than
-    `threshold` probability of being it (a 5 drawn so badly that it is a 3), unless `keep_lookalikes`.
-    """
-    if run.sees_digit:
-        return torch.arange(len(cache))
-    keep = cache.c != run.digit
-    if not run.keep_lookalikes:
-        keep &= judge.probabilities(cache.images())[:, run.digit] <= threshold
-    return keep.nonzero().flatten()
-
-
 def make_student(teacher: DiffusionModel, run: StudentRun) -> DiffusionModel:
     """The untrained student of a run: surgery on the teacher's UNet, then random or inherited weights."""
     student = distillation.make_student(teacher, run.student, run.teacher_init, run.seed)
@@ -141,6 +126,13 @@ def make_student(teacher: DiffusionModel, run: StudentRun) -> DiffusionModel:
         table = teacher.conditions
         student.conditions = LabelTable(table.num_labels, table.dim, seed=run.seed + 1, trainable=True)
     return student
+
+
+def rows_of(run: StudentRun, shipped: Shipped) -> Tensor:
+    """Rows of the cache (n,) that a run's student learns from: all where it sees the digit, else `visible_rows`."""
+    if run.sees_digit:
+        return torch.arange(len(shipped.cache))
+    return visible_rows(shipped.cache, shipped.judge, run.digit, keep_lookalikes=run.keep_lookalikes)
 
 
 def p_of(run: StudentRun, T: int) -> Callable[[Tensor], Tensor]:
@@ -169,7 +161,7 @@ def train(
         teacher,
         model,
         cache,
-        visible_rows(cache, shipped.judge, run),
+        rows_of(run, shipped),
         labels_without(None if run.pool_has_digit else run.digit),  # the pool: every label, the unseen one too
         p_of(run, teacher.T),
         space=run.space,

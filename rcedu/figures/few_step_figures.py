@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor
 from rcedu.equations.noise import alpha_sigma, eps_from_x0
 from rcedu.equations.progressive import Jump, one_step_target, two_steps
 from rcedu.equations.sampling import ddim_step, time_grid
+from rcedu.experiments.domains import DOMAINS
+from rcedu.experiments.few_step_tables import summarize
 from rcedu.figures.plots import (
     BLUE,
     CYCLE,
@@ -25,6 +28,7 @@ from rcedu.figures.plots import (
     whiskers,
 )
 from rcedu.models.diffusion import DiffusionModel
+from rcedu.system.files import atomic_path
 
 WAYS = {  # how pictures are drawn: title, colour, marker; everywhere the same
     "teacher": ("teacher, two evaluations a step", GREY, "o"),
@@ -224,3 +228,13 @@ def two_steps_diagram(picture: JumpPicture) -> Figure:
     axes.tick_params(axis="y", pad=26)
     axes.legend(frameon=False, loc="upper right")
     return figure
+
+
+def draw_marks(result: dict, path: Path) -> None:
+    """The marks of one run against the number of sampling steps, at the w that its domain is drawn with, as a picture."""
+    rows = summarize([result])
+    (of, *_), w = rows.values(), f"{DOMAINS[result['domain']].w:g}"
+    (marks, *_) = of.values()
+    figure = step_curves(rows, w, ("all" if "all" in marks[w] else "unseen", "fid"))
+    with atomic_path(path) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=120)

@@ -21,7 +21,7 @@ def survival_curves(
 
     A dotted line is the teacher's, in `steps`; what of an interval of FID is below half of all values is cut off.
 
-    rows  what is inside -> way -> steps -> {mark: (value, low, high)}, as `rcedu.experiments.small_and_fast.summarize` makes them
+    rows  what is inside -> way -> steps -> {mark: (value, low, high)}, as `small_and_fast.summarize` makes them
     ways  way -> title of its column
     """
     figure = Figure(figsize=(2.3 * len(ways), 2.6 * len(marks)), layout="constrained")

@@ -1,11 +1,23 @@
 """The UNets of Stable Diffusion v1.4, v2 and XL from their published configs: anatomy without weights, to count and cut."""
 
+import json
 from functools import partial
+from pathlib import Path
+from string import ascii_lowercase
 
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel, WhitespaceSplit
+from tokenizers.trainers import BpeTrainer
 from torch import Tensor
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
+from rcedu.data.captioned_digits import IMAGE_SIZE, prompts
+from rcedu.models.codecs import PixelShuffle
+from rcedu.models.conditions import LabelTable, write_clip_tokenizer
+from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.files import UsageError
 
 # What differs from UNet2DConditionModel's defaults, as in the `unet/config.json` of each model on the hub.
@@ -51,3 +63,126 @@ def example_inputs(unet: UNet2DConditionModel, size: int, tokens: int = 77) -> d
             inputs["encoder_hidden_states"] = None
             inputs["class_labels"] = zeros(1, config.projection_class_embeddings_input_dim)
     return inputs
+
+
+def digit_unet(widths=(16, 32, 64), layers: int = 2, label_dim: int = 32) -> UNet2DConditionModel:
+    """The digits' UNet: 4x14x14 in and out, levels of 14, 7 and 4 pixels, no attention.
+
+    It has Stable Diffusion's anatomy (down, mid, up; `layers` residual blocks a level), so the same
+    surgery applies; the label enters through the class projection, beside the timestep.
+    """
+    levels = len(widths)
+    return UNet2DConditionModel(
+        sample_size=14,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=widths,
+        layers_per_block=layers,
+        down_block_types=("DownBlock2D",) * levels,
+        mid_block_type="UNetMidBlock2D",
+        up_block_types=("UpBlock2D",) * levels,
+        norm_num_groups=8,
+        cross_attention_dim=label_dim,
+        class_embed_type="projection",
+        projection_class_embeddings_input_dim=label_dim,
+    )
+
+
+def digit_scheduler() -> DDIMScheduler:
+    """Cosine schedule (Nichol & Dhariwal 2021), v-prediction, T = 1000."""
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type="v_prediction",
+        clip_sample=False,
+        timestep_spacing="trailing",
+    )
+
+
+def digit_model(widths=(16, 32, 64), layers: int = 2, label_dim: int = 32) -> DiffusionModel:
+    """A fresh, untrained model of digits (its weights come from torch's global generator)."""
+    return DiffusionModel(digit_unet(widths, layers, label_dim), digit_scheduler(), LabelTable(dim=label_dim), PixelShuffle())
+
+
+LATENT_CHANNELS = 8
+
+
+TOKENS = 16  # a sentence, with its begin and end; Stable Diffusion has 77
+
+
+def mini_autoencoder() -> AutoencoderKL:
+    """Stable Diffusion's autoencoder with 16, 32 and 48 channels, no attention, fresh weights."""
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(16, 32, 48),
+        latent_channels=LATENT_CHANNELS,
+        norm_num_groups=8,
+        sample_size=IMAGE_SIZE,
+        mid_block_add_attention=False,
+        scaling_factor=1.0,
+    )
+
+
+def write_mini_tokenizer(folder: Path) -> None:
+    """Write CLIP's tokenizer with a vocabulary of our own: every word of the grammar is one token, any other is spelled out.
+
+    Byte-pair merges are learned from the prompts. Pairs that are equally frequent are merged in the order of their first
+    letters' ids; these are given here, because left to itself the trainer numbers them anew in every run.
+    """
+    ids = [*ascii_lowercase, *(f"{letter}</w>" for letter in reversed(ascii_lowercase))]
+    trainer = BpeTrainer(vocab_size=2000, end_of_word_suffix="</w>", show_progress=False, special_tokens=ids)
+    words = Tokenizer(BPE(end_of_word_suffix="</w>"))
+    words.pre_tokenizer = WhitespaceSplit()
+    words.train_from_iterator(prompts(), trainer)
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in json.loads(words.to_str())["model"]["merges"]]
+    letters = sorted(ByteLevel.alphabet())
+    tokens = [*letters, *(f"{letter}</w>" for letter in letters), *(merge.replace(" ", "") for merge in merges)]
+    tokens = [*dict.fromkeys(tokens), "<|startoftext|>", "<|endoftext|>"]
+    write_clip_tokenizer(folder, {token: i for i, token in enumerate(tokens)}, merges, TOKENS)
+
+
+def mini_clip(tokenizer: CLIPTokenizer) -> CLIPModel:
+    """A CLIP of two transformers of width 64, one over words, one over patches of 4x4 pixels; fresh weights."""
+    ids = {
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    text = {
+        "vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 3,
+        "num_attention_heads": 4, "max_position_embeddings": TOKENS, "projection_dim": 64, **ids,
+    }  # fmt: skip
+    vision = {
+        "hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 3, "num_attention_heads": 4,
+        "image_size": IMAGE_SIZE, "patch_size": 4, "projection_dim": 64,
+    }  # fmt: skip
+    return CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=64))
+
+
+def mini_unet() -> UNet2DConditionModel:
+    """Stable Diffusion's UNet at 8x8 latents: four levels of two layers, text in the first three, fresh weights."""
+    return UNet2DConditionModel(
+        sample_size=IMAGE_SIZE // 4,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        block_out_channels=(48, 80, 96, 96),
+        layers_per_block=2,
+        norm_num_groups=8,
+        cross_attention_dim=64,
+        attention_head_dim=4,  # diffusers' name for the number of heads
+    )
+
+
+def mini_scheduler() -> DDIMScheduler:
+    """Stable Diffusion's noise schedule; v-prediction, as Stable Diffusion v2 has."""
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        prediction_type="v_prediction",
+        clip_sample=False,
+        timestep_spacing="trailing",
+        steps_offset=1,  # of other spacings; diffusers warns without it
+    )

@@ -13,7 +13,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from rcedu.data.mnist import to_pixels, to_uint8
-from rcedu.system.files import save_pretrained
+from rcedu.system.tensors import save_pretrained
 
 
 class PixelShuffle:

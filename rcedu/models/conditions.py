@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from rcedu.system.files import UsageError, load_tensors, save_tensors, write_json, write_text
+from rcedu.system.files import UsageError, write_json, write_text
+from rcedu.system.tensors import load_tensors, save_tensors
 
 
 class LabelTable(nn.Module):

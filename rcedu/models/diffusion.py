@@ -18,7 +18,8 @@ from rcedu.equations.guidance import guided, w_embedding
 from rcedu.equations.sampling import ddim, finish
 from rcedu.models.codecs import Autoencoder, PixelShuffle
 from rcedu.models.conditions import LabelTable, PromptEncoder
-from rcedu.system.files import UsageError, atomic_folder, hash_tensors, read_json, save_pretrained, write_json
+from rcedu.system.files import UsageError, atomic_folder, read_json, write_json
+from rcedu.system.tensors import hash_tensors, save_pretrained
 
 # Named one by one, because newer versions of diffusers add entries, and a fingerprint must not change with them.
 _NOT_IN_WEIGHTS = (
@@ -248,45 +249,6 @@ def _download(name: str) -> Path:
         raise UsageError(
             f"{name} is no folder here and could not be fetched from the hub ({str(error).splitlines()[0]})"
         ) from error
-
-
-def digit_unet(widths=(16, 32, 64), layers: int = 2, label_dim: int = 32) -> UNet2DConditionModel:
-    """The digits' UNet: 4x14x14 in and out, levels of 14, 7 and 4 pixels, no attention.
-
-    It has Stable Diffusion's anatomy (down, mid, up; `layers` residual blocks a level), so the same
-    surgery applies; the label enters through the class projection, beside the timestep.
-    """
-    levels = len(widths)
-    return UNet2DConditionModel(
-        sample_size=14,
-        in_channels=4,
-        out_channels=4,
-        block_out_channels=widths,
-        layers_per_block=layers,
-        down_block_types=("DownBlock2D",) * levels,
-        mid_block_type="UNetMidBlock2D",
-        up_block_types=("UpBlock2D",) * levels,
-        norm_num_groups=8,
-        cross_attention_dim=label_dim,
-        class_embed_type="projection",
-        projection_class_embeddings_input_dim=label_dim,
-    )
-
-
-def digit_scheduler() -> DDIMScheduler:
-    """Cosine schedule (Nichol & Dhariwal 2021), v-prediction, T = 1000."""
-    return DDIMScheduler(
-        num_train_timesteps=1000,
-        beta_schedule="squaredcos_cap_v2",
-        prediction_type="v_prediction",
-        clip_sample=False,
-        timestep_spacing="trailing",
-    )
-
-
-def digit_model(widths=(16, 32, 64), layers: int = 2, label_dim: int = 32) -> DiffusionModel:
-    """A fresh, untrained model of digits (its weights come from torch's global generator)."""
-    return DiffusionModel(digit_unet(widths, layers, label_dim), digit_scheduler(), LabelTable(dim=label_dim), PixelShuffle())
 
 
 def with_unet(model: DiffusionModel, unet: UNet2DConditionModel) -> DiffusionModel:

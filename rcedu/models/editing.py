@@ -44,7 +44,7 @@ def complete(
     seed: int = 0,
     batch_size: int = 250,
 ) -> Tensor:
-    """Pictures of which only a part is kept; the rest is made up, under conditions c (B, ...), by `rcedu.equations.sampling.inpaint`.
+    """Pictures of which only a part is kept; the rest is made up, under conditions c (B, ...), by `inpaint`.
 
     known  (H, W) bool: where pictures are kept. With an autoencoder a latent is kept where all of its pixels are, and the
            pictures come back through it: nearly as they were, not exactly

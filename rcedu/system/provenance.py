@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rcedu.experiments.digits import preset
-from rcedu.system.files import file_to_write, save_tensors, write_json
+from rcedu.system.files import file_to_write, write_json
+from rcedu.system.settings import preset
+from rcedu.system.tensors import save_tensors
 
 
 def machine() -> str:

@@ -66,7 +66,7 @@ StepFunction = Callable[[nn.Module, Draw], dict[str, Tensor]]
 
 
 class Samples(Protocol):
-    """Clean data with conditions, as step functions draw from it: a `rcedu.data.cache.Cache`, real pictures, or random numbers."""
+    """Clean data with conditions, as step functions draw from it: a `Cache`, real pictures, or random numbers."""
 
     c: Tensor  # (N, ...)
 

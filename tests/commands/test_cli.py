@@ -1,11 +1,13 @@
 """The command line: every command has help, bad input gives one clear line and exit code 2."""
 
+import re
 import shutil
 
 import pytest
 
-from rcedu.commands.cli import COMMANDS, main
-from rcedu.data.mnist import data_folder
+import rcedu
+from rcedu.commands.cli import ROOMS, main
+from rcedu.system.settings import data_folder
 
 
 def exit_code_and_error(capsys, *arguments: str) -> tuple[int, str]:
@@ -14,12 +16,29 @@ def exit_code_and_error(capsys, *arguments: str) -> tuple[int, str]:
     return stopped.value.code, capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [command.__name__ for command in COMMANDS])
+@pytest.mark.parametrize("command", ROOMS)
 def test_help(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])
     assert stopped.value.code == 0
-    assert "usage: rcedu" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"usage: rcedu {command}" in said and "{None}" not in said and "default: None" not in said
+
+
+def test_overview_and_version(capsys):
+    """Every command once, in its group, on a screen or two; and the same for who asks nothing."""
+    printed = []
+    for arguments in (["--help"], []):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1] and len(printed[0].splitlines()) < 60
+    for name in ROOMS:
+        assert len(re.findall(rf"^  {name} +\S", printed[0], flags=re.MULTILINE)) == 1
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"rcedu {rcedu.__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +84,8 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, says, capsys, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["nonsense"], "nonsense"),
+        (["nonsense"], "no command 'nonsense' (see rcedu --help)"),
+        (["few-stpes"], "no command 'few-stpes'; did you mean few-steps?"),
         (["unseen", "--steps", "abc"], "Error parsing --steps"),
         (["unseen", "--stepz", "3"], "Unrecognized options: --stepz"),
         (["generate", "--batch-size", "1"], "--prompts"),
@@ -73,7 +93,7 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, says, capsys, tmp_path
 )
 def test_what_cannot_be_parsed_is_one_line_too(arguments, says, capsys):
     code, error = exit_code_and_error(capsys, *arguments)
-    assert code == 2 and says in error and "rcedu --help" in error
+    assert code == 2 and says in error and re.search(r"\(see rcedu .*--help\)$", error.strip())
     assert len(error.strip().splitlines()) == 1 and "---" not in error and "──" not in error
 
 

@@ -12,10 +12,10 @@ from diffusers import StableDiffusionPipeline
 from rcedu.commands import pipeline as pipeline_commands
 from rcedu.commands.cli import main
 from rcedu.data.captioned_digits import read_prompts
-from rcedu.data.mnist import data_folder
 from rcedu.experiments.mini_sd import MiniSD
-from rcedu.experiments.text_students import sentences
-from rcedu.system.files import load_tensors
+from rcedu.experiments.text_data import sentences
+from rcedu.system.settings import data_folder
+from rcedu.system.tensors import load_tensors
 from rcedu.training.swap_schedules import measured_file
 
 

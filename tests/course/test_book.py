@@ -15,8 +15,8 @@ import pytest
 pytest.importorskip("furo", reason='the website needs its extra (pip install -e ".[book]")')
 pytest.importorskip("myst_nb", reason='the website needs its extra (pip install -e ".[book]")')
 
-from rcedu.colab import without_badge
 from rcedu.course.formulas import mathml
+from rcedu.course.notebooks import without_badge
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

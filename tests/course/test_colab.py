@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rcedu.colab import CHECKOUT, PAGES, Release, first_cell, lacking, notebooks, release, stamp, stamp_page, without_badge
+from rcedu.colab import CHECKOUT, Release, lacking, release
+from rcedu.course.notebooks import without_badge
+from rcedu.course.stamp import PAGES, first_cell, notebooks, stamp, stamp_page
 from rcedu.system.files import UsageError
 
 SOURCES = [pytest.param(path, id=path.stem) for path in notebooks()]

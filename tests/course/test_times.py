@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rcedu.colab import release, stamp, stamp_page
+from rcedu.colab import release
 from rcedu.course.assignments import sources
+from rcedu.course.stamp import stamp, stamp_page
 from rcedu.course.times import (
     FILE,
     NOTEBOOKS,

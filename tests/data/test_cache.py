@@ -9,7 +9,8 @@ from processes import draw_and_stall, wait, wait_until
 from small import seeded, small_digit_model
 
 from rcedu.data.cache import MANIFEST, Cache, draw, origin
-from rcedu.models.diffusion import DiffusionModel, digit_scheduler
+from rcedu.models.anatomies import digit_scheduler
+from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.files import UsageError
 
 SETTINGS = {"steps": 2, "w": 1.0, "shard_size": 4}

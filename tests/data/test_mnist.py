@@ -12,8 +12,9 @@ import pytest
 import torch
 
 import rcedu.data.mnist
-from rcedu.data.mnist import MNIST_SHA256, data_folder, mnist, to_pixels, to_uint8
+from rcedu.data.mnist import MNIST_SHA256, mnist, to_pixels, to_uint8
 from rcedu.system.files import UsageError
+from rcedu.system.settings import data_folder
 
 PACKED = data_folder() / "mnist"
 

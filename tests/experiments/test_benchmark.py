@@ -13,8 +13,8 @@ from rcedu.experiments import benchmark
 from rcedu.experiments.benchmark import ladder, mini_sd_task, ours, stable_diffusion_task, usual
 from rcedu.experiments.text_tables import SIZES
 from rcedu.experiments.usual_loop import Way
+from rcedu.models.anatomies import digit_unet
 from rcedu.models.cost import step_flops
-from rcedu.models.diffusion import digit_unet
 from rcedu.system.files import UsageError, read_json
 
 LR = 1e-3

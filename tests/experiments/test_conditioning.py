@@ -7,7 +7,7 @@ from torch import nn
 
 from rcedu.data.mnist import mnist, to_pixels
 from rcedu.equations.noise import alpha_sigma
-from rcedu.evaluation.scores import Interval
+from rcedu.evaluation.intervals import Interval
 from rcedu.experiments.conditioning import (
     Contest,
     NoiseAwareClassifier,
@@ -21,7 +21,8 @@ from rcedu.experiments.conditioning import (
     who_wins,
 )
 from rcedu.experiments.digits import Shipped
-from rcedu.models.diffusion import DiffusionModel, digit_model
+from rcedu.models.anatomies import digit_model
+from rcedu.models.diffusion import DiffusionModel
 
 
 @pytest.fixture(scope="module")

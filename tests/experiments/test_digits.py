@@ -6,10 +6,13 @@ import pytest
 import torch
 
 from rcedu.data.cache import derived_seed
-from rcedu.data.mnist import data_folder, mnist
+from rcedu.data.mnist import mnist
 from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy
-from rcedu.experiments.digits import ClassifierRun, Shipped, TeacherRun, preset, train_classifier, train_teacher
-from rcedu.system.files import UsageError, hash_tensors, sha256
+from rcedu.experiments.digits import ClassifierRun, Shipped, train_classifier, train_teacher
+from rcedu.system.files import UsageError, sha256
+from rcedu.system.settings import data_folder, preset
+from rcedu.system.tensors import hash_tensors
+from rcedu.training.teacher_step import TeacherRun
 
 
 @pytest.fixture(scope="module")

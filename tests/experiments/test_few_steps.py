@@ -27,13 +27,15 @@ from rcedu.experiments.few_step_tables import run_one, summarize, with_any_steps
 from rcedu.experiments.few_step_training import climb, growth, ship, shipped_student, train_stage
 from rcedu.experiments.few_steps import CONSISTENCY, STAGE_1, FewStepsRun, budget, stages
 from rcedu.experiments.runner import taken_over
+from rcedu.figures.few_step_figures import draw_marks
 from rcedu.models.surgery import parameter_count
-from rcedu.system.files import UsageError, load_tensors, read_json, write_json
+from rcedu.system.files import UsageError, read_json, write_json
+from rcedu.system.tensors import load_tensors
 from rcedu.training.swap_schedules import CHOICES
 
 
 class TinyDigits(Domain):
-    """The face of `rcedu.experiments.domains.Digits` on an untrained model and noise; `fids` are the marks it gives, in order."""
+    """The face of `Digits` on an untrained model and noise; `fids` are the marks it gives, in order."""
 
     w = 1.0
     fids: list[float] = []  # noqa: RUF012
@@ -308,7 +310,7 @@ def test_the_picture_of_the_marks_grows_with_every_stage(tmp_path):
         path = tmp_path / name / "marks.png"
         drawn.append(path.read_bytes() if path.exists() else b"")
 
-    run_one("a", RUN, tmp_path, report=watch)
+    run_one("a", RUN, tmp_path, report=watch, draw=draw_marks)
     drawn.append((tmp_path / "a" / "marks.png").read_bytes())
     assert len(set(drawn)) == 1 + len(stages(RUN)) and not drawn[0]
     assert all(picture.startswith(b"\x89PNG") and picture.endswith(b"IEND\xaeB`\x82") for picture in drawn if picture)

@@ -8,7 +8,7 @@ import pytest
 from diffusers import StableDiffusionPipeline
 
 import rcedu.experiments.mini_sd_making as making
-import rcedu.models.mini_sd_anatomy as anatomy
+import rcedu.models.anatomies as anatomy
 from rcedu.data.captioned_digits import prompts
 from rcedu.experiments.mini_sd import MiniSD
 

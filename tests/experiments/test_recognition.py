@@ -5,11 +5,11 @@ import torch
 from small import seeded
 
 from rcedu.commands.cli import main
-from rcedu.data.mnist import data_folder
 from rcedu.experiments.digits import Shipped
 from rcedu.experiments.recognition import MARKS, ROWS, RecognitionRun, raise_to, soft_target_loss, summarize, train
 from rcedu.experiments.runner import by_row
 from rcedu.system.files import UsageError, read_json
+from rcedu.system.settings import data_folder
 
 
 def test_soft_targets_of_the_same_answers_cost_nothing():

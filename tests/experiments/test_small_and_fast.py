@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from rcedu.commands.cli import main
-from rcedu.data.mnist import runs_folder
 from rcedu.experiments.domains import DigitsWithout3
 from rcedu.experiments.few_step_tables import examples
 from rcedu.experiments.few_step_training import shipped_student
@@ -23,7 +22,9 @@ from rcedu.experiments.small_and_fast import (
 from rcedu.figures.few_step_figures import step_curves
 from rcedu.figures.small_and_fast_figures import looks, pareto_picture, survival_curves
 from rcedu.models.surgery import parameter_count, remove_blocks
-from rcedu.system.files import UsageError, load_tensors, read_json
+from rcedu.system.files import UsageError, read_json
+from rcedu.system.settings import runs_folder
+from rcedu.system.tensors import load_tensors
 from rcedu.training.random_conditioning_step import make_student
 
 

@@ -8,7 +8,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from rcedu.data.captioned_digits import UNSAID, all_attributes, compose, is_held_out, prompt_rows, prompts, read_prompts
-from rcedu.data.mnist import data_folder, mnist
+from rcedu.data.mnist import mnist
 from rcedu.evaluation.records import summarize_apart, summarize_marks
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts, real_images
 from rcedu.experiments.text_data import (
@@ -36,6 +36,7 @@ from rcedu.experiments.text_tables import (
     budget,
 )
 from rcedu.system.files import UsageError, read_json
+from rcedu.system.settings import data_folder
 
 FOLDER = data_folder() / "mini-sd"
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 from PIL import Image
 
-from rcedu.data.mnist import data_folder
 from rcedu.equations.random_conditioning import randomize
 from rcedu.experiments.conditioning import DenoisingFrames
 from rcedu.experiments.digits import Shipped
@@ -30,6 +29,7 @@ from rcedu.figures.panels import (
     view_schedule,
 )
 from rcedu.models.editing import image_to_image
+from rcedu.system.settings import data_folder
 from rcedu.training.swap_schedules import FAMILIES, schedule
 
 TRAINED = [

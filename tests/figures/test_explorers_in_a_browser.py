@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rcedu.data.mnist import data_folder
 from rcedu.experiments.digits import Shipped
 from rcedu.figures.explorers import ScheduleLaboratory
 from rcedu.figures.panels import example_batch, outcomes
 from rcedu.system.files import read_json
+from rcedu.system.settings import data_folder
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03_why_it_works.ipynb"
 

@@ -3,17 +3,9 @@
 import pytest
 import torch
 
-from rcedu.models.anatomies import example_inputs, unet
+from rcedu.models.anatomies import digit_unet, example_inputs, unet
 from rcedu.models.cost import macs, stage_macs
-from rcedu.models.diffusion import digit_unet
-from rcedu.models.surgery import (
-    CHANNEL_STUDENTS,
-    feature_pairs,
-    narrow_channels,
-    parameter_count,
-    remove_blocks,
-    teacher_name,
-)
+from rcedu.models.surgery import CHANNEL_STUDENTS, feature_pairs, narrow_channels, parameter_count, remove_blocks, teacher_name
 from rcedu.system.files import UsageError
 
 

@@ -9,8 +9,7 @@ from diffusers import UNet2DConditionModel
 from small import max_error, scramble, seeded, small_digit_model, small_text_unet
 
 from rcedu.equations.losses import Projections, capture, feature_kd
-from rcedu.models.anatomies import unet
-from rcedu.models.diffusion import digit_unet
+from rcedu.models.anatomies import digit_unet, unet
 from rcedu.models.surgery import (
     BLOCK_STUDENTS,
     CHANNEL_STUDENTS,

@@ -13,8 +13,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from rcedu.data.cache import Cache, draw
 from rcedu.data.captioned_digits import prompts
 from rcedu.experiments.mini_sd_training import whiten
+from rcedu.models.anatomies import mini_autoencoder
 from rcedu.models.diffusion import DiffusionModel, with_unet
-from rcedu.models.mini_sd_anatomy import mini_autoencoder
 from rcedu.models.surgery import remove_blocks
 from rcedu.system.files import UsageError
 

@@ -28,11 +28,10 @@ from rcedu.experiments.mini_sd_training import whiten
 from rcedu.experiments.strokes import strokes_model
 from rcedu.experiments.text_data import RealImages
 from rcedu.figures.few_step_figures import jump_picture
-from rcedu.models.attribute_judge import AttributeJudge
 from rcedu.models.conditions import LabelTable
 from rcedu.models.diffusion import with_unet
 from rcedu.models.editing import complete, encode, image_to_image
-from rcedu.models.judges import DigitClassifier
+from rcedu.models.judges import AttributeJudge, DigitClassifier
 from rcedu.training.fit import Draw, fit
 from rcedu.training.guided_steps import consistency_step, guidance_step, guidance_student, halving_step
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student

@@ -7,28 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from rcedu.commands.cli import COMMANDS, main
+from rcedu.commands.cli import ROOMS, command, main
 from rcedu.system import files
-from rcedu.system.files import (
-    MANIFEST,
-    UsageError,
-    atomic_folder,
-    file_to_write,
-    folder_to_fill,
-    folder_to_replace,
-    save_tensors,
-)
+from rcedu.system.files import MANIFEST, UsageError, atomic_folder, file_to_write, folder_to_fill, folder_to_replace
 from rcedu.system.provenance import write_result
+from rcedu.system.tensors import save_tensors
 from rcedu.training.checkpoints import save_checkpoint
 
 # What a command cannot be parsed without, beside where it writes.
 NEEDED = {"generate": ["--prompts", "prompts.txt"], "score": ["--images", "images"]}
-WRITES = [
-    (command.__name__.replace("_", "-"), name)
-    for command in COMMANDS
-    for name in signature(command).parameters
-    if name in ("out", "ship")
-]
+WRITES = [(name, option) for name in ROOMS for option in signature(command(name)).parameters if option in ("out", "ship")]
 # Those that put files into a folder by name, beside whatever else is there: an unrelated file is none of their business.
 BESIDE = {("mini-sd", "out"), ("few-steps", "ship"), ("editing", "ship"), ("small-and-fast", "ship")}
 

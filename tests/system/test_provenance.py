@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from rcedu.system.files import load_tensors, read_json
+from rcedu.system.files import read_json
 from rcedu.system.provenance import command_line, machine, write_result
+from rcedu.system.tensors import load_tensors
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from rcedu.course.checks import CheckFailed, fits, question, same
 from rcedu.equations.guidance import cfg
 from rcedu.equations.guidance import w_embedding as our_w_embedding
-from rcedu.models.diffusion import digit_unet
+from rcedu.models.anatomies import digit_unet
 from rcedu.models.surgery import with_guidance_input
 
 

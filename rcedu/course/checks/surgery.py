@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rcedu.course.checks import CheckFailed, question, same, unpacked
 from rcedu.equations.losses import capture, feature_kd
-from rcedu.models.diffusion import digit_unet
+from rcedu.models.anatomies import digit_unet
 from rcedu.models.surgery import parameter_count, remove_blocks
 from rcedu.models.surgery import teacher_name as our_teacher_name
 

@@ -1,23 +1,22 @@
 """The commands of notebooks 07 and 08: guided distillation from end to end, on digits and on mini-SD."""
 
+from functools import partial
 from pathlib import Path
 
 import tyro
 
-from rcedu.data.mnist import runs_folder
 from rcedu.evaluation.records import editing_table, few_steps_table, plain_table
-from rcedu.experiments.digits import preset
 from rcedu.experiments.runner import over_seeds, run_missing, taken_over
 from rcedu.system.files import UsageError, at_least, check_seeds, file_to_write
 from rcedu.system.provenance import beside, command_line, result_file, write_result
+from rcedu.system.settings import preset, runs_folder
 
 
 def _first(runs: dict, also: Path | None, ship: Path | None = None) -> tuple:
     """The run whose networks ship and whose pictures are kept: (name, run, whether it is here).
 
-    UsageError if --ship asks for networks of a run that was taken over from `also` and so was not trained here, or a folder
-    that has
-    other files of such names.
+    UsageError if --ship asks for networks of a run that was taken over from `also` and so was not trained here, or for a
+    folder that has other files of such names.
     """
     name, run = next(iter(runs.items()))
     if ship is not None and ship.exists() and not ship.is_dir():
@@ -59,6 +58,7 @@ def few_steps(
     from rcedu.experiments.few_step_tables import examples, run_one, summarize
     from rcedu.experiments.few_step_training import ship as ship_networks
     from rcedu.experiments.few_steps import budget
+    from rcedu.figures.few_step_figures import draw_marks
 
     check_seeds(seeds)
     unknown = [name for name in samplers or () if name not in SAMPLERS]
@@ -70,7 +70,7 @@ def few_steps(
     changes = {"allowed": allowed} | ({"samplers": samplers} if samplers else {})
     runs = over_seeds([domain], seeds, lambda name, seed: budget(name, preset(), seed=seed, **changes))
     name, run, here = _first(runs, also, ship)
-    results, taken = run_missing(run_one, runs, folder, jobs=jobs, also=also)
+    results, taken = run_missing(partial(run_one, draw=draw_marks), runs, folder, jobs=jobs, also=also)
     rows = summarize(list(results.values()))
     command = command_line("few-steps", domain, seeds=seeds, samplers=samplers, allowed=allowed)
     stopped = [line for result in results.values() for line in result["stopped"]]
@@ -186,6 +186,3 @@ def small_and_fast(
     }
     write_result(path, command, table, pictures=drawn or None, seed=first.seed)
     print(plain_table(both.small_and_fast_table(rows, cost, first.student)))
-
-
-COMMANDS = (few_steps, editing, small_and_fast)

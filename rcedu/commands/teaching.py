@@ -5,8 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from rcedu.data.mnist import data_folder
-from rcedu.experiments.digits import preset
+from rcedu.system.settings import data_folder, preset
 
 
 def notebooks(names: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
@@ -52,11 +51,9 @@ def assignments(out: Path | None = None) -> None:
 def stamp() -> None:
     """Write what pyproject.toml says under [tool.rcedu] into all notebooks, badges and first cells, and into the READMEs."""
     from rcedu import colab
+    from rcedu.course import stamp as stamps
 
     at = colab.release()
-    changed = [path.name for path in colab.notebooks() if colab.stamp(path, at)]
-    changed += [page for page in colab.PAGES if colab.stamp_page(colab.CHECKOUT / page, at)]
+    changed = [path.name for path in stamps.notebooks() if stamps.stamp(path, at)]
+    changed += [page for page in stamps.PAGES if stamps.stamp_page(colab.CHECKOUT / page, at)]
     print(f"{at.url} at {at.tag}: {', '.join(changed) or 'nothing'} changed")
-
-
-COMMANDS = (notebooks, times, assignments, stamp)

@@ -1,0 +1,154 @@
+"""Remaking what ships in data/: the digits' models, data and marks, mini-SD, and both measured p(t)."""
+
+from pathlib import Path
+
+import tyro
+from tqdm.auto import tqdm
+
+from rcedu.data.mnist import mnist
+from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy
+from rcedu.experiments.digits import CacheRun, ClassifierRun, Shipped, draw_cache, train_classifier, train_teacher
+from rcedu.experiments.strokes import StrokesRun, save_strokes, train_strokes
+from rcedu.models.conditions import labels_without
+from rcedu.system.files import UsageError, at_least, file_to_write, folder_to_replace
+from rcedu.system.provenance import command_line, result_file, write_result
+from rcedu.system.ranks import place_among_ranks
+from rcedu.system.settings import data_folder, runs_folder
+from rcedu.training.teacher_step import TeacherRun
+
+
+def _digits() -> Path:
+    return data_folder() / "digits"
+
+
+def classifier(run: ClassifierRun = ClassifierRun(), out: Path | None = None) -> None:  # noqa: B008 (frozen)
+    """Train the classifier that judges. Writes data/digits/classifier.safetensors; resumes a killed run."""
+    path = file_to_write(out or _digits() / "classifier.safetensors")
+    judge = train_classifier(run, runs_folder() / "classifier")
+    images, labels = mnist(train=False)
+    print(f"test accuracy {asked_digit_accuracy(judge, images, labels)}")
+    judge.save(path)
+
+
+def teacher(run: TeacherRun = TeacherRun(), out: Path | None = None) -> None:  # noqa: B008
+    """Train the digits' teacher. Writes data/digits/teacher; resumes a killed run."""
+    folder = folder_to_replace(out or _digits() / "teacher")
+    train_teacher(run, runs_folder() / "teacher").save(folder)
+
+
+def cache(run: CacheRun = CacheRun(), out: Path | None = None) -> None:  # noqa: B008
+    """Let the teacher draw the students' data set. Writes data/digits/cache; resumes."""
+    at_least(1, **{"run.each": run.each, "run.steps": run.steps})
+    draw_cache(run, Shipped().teacher, out or _digits() / "cache", watch=tqdm)
+
+
+def strokes(run: StrokesRun = StrokesRun(), out: Path | None = None) -> None:  # noqa: B008
+    """Teach the digits' teacher thin strokes and thick ones. Writes data/digits/strokes.safetensors; resumes a killed run."""
+    path = file_to_write(out or _digits() / "strokes.safetensors")
+    save_strokes(train_strokes(run, Shipped().teacher, runs_folder() / "strokes"), path)
+
+
+def judge(out: Path | None = None) -> None:
+    """Score what ships: the classifier on MNIST's test set, the teacher's cached samples, and their FIDs.
+
+    Args:
+        out: write here, not to runs/judge.json; data/digits/results/teacher.json are the marks that ship.
+    """
+    path, shipped = result_file(out or runs_folder() / "judge.json"), Shipped()
+    classifier, samples = shipped.judge, shipped.cache  # first, so that a damaged file is found before any work
+    train_images, _ = mnist(train=True)
+    test_images, test_labels = mnist(train=False)
+    fid = FeatureFID(classifier, train_images)
+    result = {
+        "classifier: test accuracy": asked_digit_accuracy(classifier, test_images, test_labels),
+        "teacher: asked-digit accuracy": asked_digit_accuracy(classifier, samples.images(), samples.c),
+        "teacher: samples": len(samples),
+        "teacher: digit-FID against MNIST train": fid(samples.images()),
+        "MNIST test: digit-FID against MNIST train": fid(test_images),
+    }
+    write_result(path, command_line("judge"), result)
+    for name, value in result.items():
+        print(f"{name}: {value}")
+
+
+def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | None = None) -> None:
+    """Measure on the teacher how much the condition matters at every t, and p(t) from it. Writes a table.
+
+    Args:
+        digit: held out: the measured p(t) come from the other nine, as a student of rcedu unseen sees them.
+        each: pictures an ordered pair of conditions.
+        pairs: real digits denoised under unrelated conditions, a time.
+        out: write here, not to runs/conditioning.json; the experiments read data/digits/results/conditioning.json.
+    """
+    from rcedu.experiments.conditioning import measure, torn_band, who_wins
+    from rcedu.experiments.digits import visible_rows
+
+    at_least(1, each=each, pairs=pairs)
+    path = result_file(out or runs_folder() / "conditioning.json")
+    shipped, labels = Shipped(), labels_without(digit)
+    rows = visible_rows(shipped.cache, shipped.judge, digit)
+    x0, c = shipped.cache.x0(rows), shipped.cache.c[rows]
+    shipped.teacher.to(place_among_ranks().device)
+    found = measure(shipped.teacher, x0, c, labels, [0, *range(9, shipped.teacher.T, 10)], each=each, watch=tqdm)
+    images, true = (x[:pairs] for x in mnist(train=False))
+    contests = who_wins(shipped.teacher, shipped.judge, images, true, range(99, shipped.teacher.T, 50), watch=tqdm)
+    torn = torn_band(contests)
+    result = {
+        "digit": digit,
+        **found.as_result(),
+        "pairs": pairs,
+        "contests": [contest._asdict() for contest in contests],
+        "torn": torn,
+    }
+    write_result(path, command_line("conditioning", digit=digit, each=each, pairs=pairs), result)
+    print(f"neither source nor condition reaches 90% from t = {torn[0]} to {torn[1]}" if torn else "one of them always wins")
+    print(found.in_words(shipped.teacher.T))
+
+
+def mini_sd(part: tyro.conf.Positional[str] = "all", out: Path | None = None) -> None:
+    """Remake mini-SD: autoencoder, CLIP, judge, UNet, each resumed where it stopped; then its marks. Writes data/mini-sd.
+
+    Two cores do best as two processes: torchrun --nproc_per_node 2 -m rcedu mini-sd
+
+    Args:
+        part: autoencoder, clip, judge, unet, marks, or all of them in this order.
+        out: write here, not to data/mini-sd.
+    """
+    from rcedu.experiments.mini_sd_making import PARTS, make
+
+    if part not in ("all", *PARTS):
+        raise UsageError(f"unknown part {part!r}; choose from all, {', '.join(PARTS)}")
+    make(PARTS if part == "all" else (part,), out or data_folder() / "mini-sd", runs_folder() / "mini-sd")
+
+
+def text_conditioning(absent: str = "three", pairs: int = 500, every: int = 25, out: Path | None = None) -> None:
+    """Measure on mini-SD how much the sentence matters at every t, and p(t) from it, as `rcedu conditioning` does on digits.
+
+    Args:
+        absent: words that no sentence has together: those that a student does not see either.
+        pairs: ordered pairs of D's sentences, one picture each.
+        every: steps between the times.
+        out: write here, not to runs/text-conditioning.json; trainings read data/mini-sd/results/conditioning.json.
+    """
+    from rcedu.experiments.conditioning import measure
+    from rcedu.experiments.mini_sd import MiniSD
+    from rcedu.experiments.text_data import cache_prompts, check_words, data_rows
+
+    check_words(absent)
+    path = result_file(out or runs_folder() / "text-conditioning.json")
+    shipped = MiniSD()
+    teacher, cache, rows = shipped.teacher, shipped.cache, data_rows(cache_prompts(), absent)
+    x0, c = cache.x0(rows), cache.c[rows]
+    sentences = c.unique(dim=0)
+    if not 1 <= pairs <= len(sentences) * (len(sentences) - 1):
+        raise UsageError(
+            f"{len(sentences)} sentences make {len(sentences) * (len(sentences) - 1):,} pairs; {pairs} were asked for"
+        )
+    if not 1 <= every <= teacher.T:
+        raise UsageError(f"there are {teacher.T} times; one in {every} was asked for")
+    times = [0, *range(every - 1, teacher.T, every)]
+    found = measure(teacher.to(place_among_ranks().device), x0, c, sentences, times, each=1, pairs=pairs, watch=tqdm)
+    result = {"absent": absent, "pairs": pairs, **found.as_result()}
+    command = command_line("text-conditioning", absent=absent, pairs=pairs, every=every)
+    write_result(path, command, result)
+    print(found.in_words(teacher.T))

@@ -1,0 +1,80 @@
+"""Badges and first cells of notebooks, and where the pages say to clone from: what `rcedu stamp` writes."""
+
+import re
+from pathlib import Path
+
+from rcedu.colab import CHECKOUT, Release
+from rcedu.course.notebooks import follow, without_badge
+from rcedu.system.files import write_text
+
+BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+
+
+def badge(at: Release, path: str) -> str:
+    """Markdown of the link that opens a notebook on Colab; path within the repository."""
+    return (
+        f"[![Open in Colab]({BADGE})](https://colab.research.google.com/github/{at.owner}/{at.repository}/blob/{at.tag}/{path})"
+    )
+
+
+def first_cell(at: Release) -> str:
+    """The code with which every notebook begins."""
+    return f'''\
+# On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
+import os, subprocess, sys
+
+if "google.colab" in sys.modules:
+    if not os.path.isdir("{at.repository}"):
+        subprocess.run("git clone --quiet --depth 1 --branch {at.tag} {at.url} {at.repository}".split(), check=True)
+    sys.path.insert(0, os.path.abspath("{at.repository}"))  # a kernel that runs does not see what is installed into it
+    from rcedu.colab import set_up
+
+    set_up(drive=False)  # True: checkpoints and results are kept in your Google Drive'''
+
+
+TAGS = '["colab", "remove-cell"]'  # the second keeps the cell off the website
+_CELL = re.compile(r"^# %% tags=\[\"colab\".*?(?=^# %%)", flags=re.MULTILINE | re.DOTALL)
+_TITLE = re.compile(r"^# # .*\n#\n", flags=re.MULTILINE)
+
+
+def notebooks() -> list[Path]:
+    """The sources of all notebooks, assignments among them."""
+    folder = CHECKOUT / "notebooks"
+    return sorted(folder.glob("*.py")) + sorted((folder / "assignments").glob("[0-9]*.py"))
+
+
+PAGES = ("README.md", "notebooks/assignments/README.md")
+_CLONE = re.compile(r"^git clone https://\S+ \S+\ncd \S+$", flags=re.MULTILINE)
+
+
+def stamp_page(page: Path, at: Release) -> bool:
+    """Write into a page where to clone from; whether anything changed. ValueError for a page that does not say."""
+    before = page.read_text(encoding="utf-8")
+    text, count = _CLONE.subn(f"git clone {at.url} {at.repository}\ncd {at.repository}", before)
+    if not count:
+        raise ValueError(f"{page} has no lines 'git clone https://... NAME' and 'cd NAME'")
+    if text != before:
+        write_text(page, text)
+    return text != before
+
+
+def stamp(source: Path, at: Release) -> bool:
+    """Write badge and first cell into a notebook's .py, and into the .ipynb where it has one. Whether anything changed.
+
+    The badge stands below the title, the first cell below the first text. Outputs stay: off Colab that cell has none.
+    An assignment gets no badge: what students open is not in the repository.
+    ValueError for a notebook without a title.
+    """
+    before = source.read_text(encoding="utf-8")
+    text = without_badge(_CELL.sub("", before))
+    title = _TITLE.search(text)
+    if title is None:
+        raise ValueError(f"{source} does not begin with a title, '# # ...', and an empty line")
+    first = text.index("\n# %%", title.end()) + 1
+    link = f"# {badge(at, f'notebooks/{source.stem}.ipynb')}\n#\n" if source.parent.name == "notebooks" else ""
+    cell = f"# %% tags={TAGS}\n{first_cell(at)}\n\n"
+    text = text[: title.end()] + link + text[title.end() : first] + cell + text[first:]
+
+    if text != before:
+        write_text(source, text)
+    return follow(source.with_suffix(".ipynb"), source) or text != before

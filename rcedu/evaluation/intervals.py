@@ -1,0 +1,35 @@
+"""A value with its 95% interval."""
+
+from typing import NamedTuple
+
+import torch
+from scipy import stats
+
+
+class Interval(NamedTuple):
+    """A value and its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def proportion(hits: int, total: int) -> Interval:
+    """hits / total with Wilson's 95% interval: the spread of *samples* from one model. ValueError if total is 0."""
+    if total == 0:
+        raise ValueError("an accuracy over no samples is undefined")
+    bounds = stats.binomtest(hits, total).proportion_ci(method="wilson")
+    return Interval(hits / total, float(bounds.low), float(bounds.high))
+
+
+def mean_interval(values: list[float]) -> Interval:
+    """Mean with its 95% t-interval; over trainings: how well the mean over *trainings* is known. Of one value, it is NaN."""
+    values = torch.tensor(values, dtype=torch.float64)
+    mean, n = values.mean().item(), len(values)
+    if n < 2:
+        return Interval(mean, float("nan"), float("nan"))
+    half = float(stats.t.ppf(0.975, n - 1)) * values.std().item() / n**0.5
+    return Interval(mean, mean - half, mean + half)

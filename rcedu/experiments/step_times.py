@@ -1,0 +1,56 @@
+"""How long a training step takes against the UNet's anatomy (`rcedu anatomy`)."""
+
+import time
+
+import torch
+
+from rcedu.evaluation.race import on_threads
+from rcedu.evaluation.records import markdown
+from rcedu.models.anatomies import digit_unet
+from rcedu.models.surgery import parameter_count, remove_blocks
+
+ANATOMIES = {  # widths, layers a level
+    "16-32, 1 layer": ((16, 32), 1),
+    "16-32, 2 layers": ((16, 32), 2),
+    "16-32-64, 1 layer": ((16, 32, 64), 1),
+    "16-32-64, 2 layers (teacher)": ((16, 32, 64), 2),
+    "32-64, 1 layer": ((32, 64), 1),
+    "32-64, 2 layers": ((32, 64), 2),
+    "32-64-64, 2 layers": ((32, 64, 64), 2),
+    "24-48-96, 2 layers": ((24, 48, 96), 2),
+}
+
+
+def step_times(unet, batch_size: int, repeats: int = 5) -> tuple[float, float]:
+    """Milliseconds of (forward without gradient, forward and backward); the fastest of `repeats`."""
+    x_t, t = torch.randn(batch_size, 4, 14, 14), torch.randint(1000, (batch_size,))
+    label = torch.randn(batch_size, unet.config.projection_class_embeddings_input_dim)
+
+    def forward():
+        return unet(x_t, t, None, class_labels=label).sample
+
+    def train():
+        unet.zero_grad()
+        forward().square().mean().backward()
+
+    def fastest(work) -> float:
+        times = []
+        for _ in range(repeats + 1):  # the first warms up
+            start = time.perf_counter()
+            work()
+            times.append(time.perf_counter() - start)
+        return 1000 * min(times[1:])
+
+    return fastest(torch.no_grad()(forward)), fastest(train)
+
+
+def measure(threads: int = 1, batch_size: int = 64) -> str:
+    """A markdown table: anatomy, parameters, forward ms, forward + backward ms."""
+    unets = {name: digit_unet(widths, layers) for name, (widths, layers) in ANATOMIES.items()}
+    unets["tiny student of the teacher"] = remove_blocks(digit_unet(), "tiny")
+    lines = []
+    with on_threads(threads):
+        for name, unet in unets.items():
+            forward, train = step_times(unet, batch_size)
+            lines.append([name, f"{parameter_count(unet):,}", f"{forward:.0f}", f"{train:.0f}"])
+    return markdown(["anatomy", "parameters", f"forward, ms per batch of {batch_size}", "forward + backward, ms"], lines)

@@ -1,0 +1,53 @@
+"""Which folders and which preset: what a user sets by environment variables."""
+
+import os
+from pathlib import Path
+
+from platformdirs import user_cache_dir
+
+from rcedu.system.files import UsageError
+
+HOW_TO_GET_DATA = "clone the repository, or set RCEDU_DATA to a copy of its data/ folder"
+
+
+def data_folder() -> Path:
+    """The data/ folder: $RCEDU_DATA, or where that is empty the one of the checkout this package is imported from.
+
+    Raises UsageError, saying how to get it, when there is none.
+    """
+    if chosen := os.environ.get("RCEDU_DATA"):
+        folder = Path(chosen).expanduser()
+        if not folder.is_dir():
+            raise UsageError(f"RCEDU_DATA is {folder}, which is not a folder; {HOW_TO_GET_DATA}")
+        return folder
+    folder = Path(__file__).resolve().parents[2] / "data"
+    if not (folder / "README.md").is_file():
+        raise UsageError(f"rcedu's data folder is not installed with the package; {HOW_TO_GET_DATA}")
+    return folder
+
+
+def cache_folder() -> Path:
+    """Where unpacked files go: $RCEDU_CACHE, or the user's cache folder of this system."""
+    return Path(os.environ.get("RCEDU_CACHE") or user_cache_dir("rcedu", appauthor=False))
+
+
+def runs_folder() -> Path:
+    """Where trainings, checkpoints and results go: runs/ of $RCEDU_HOME, or of the checkout, or of this folder without one."""
+    checkout = Path(__file__).resolve().parents[2]
+    home = checkout if (checkout / "pyproject.toml").exists() else Path.cwd()
+    return Path(os.environ.get("RCEDU_HOME") or home).expanduser() / "runs"
+
+
+PRESETS = ("smoke", "cpu", "gpu")
+
+
+def preset() -> str:
+    """smoke, cpu or gpu: $RCEDU_PRESET, else gpu where torch sees one, else cpu. UsageError for anything else."""
+    chosen = os.environ.get("RCEDU_PRESET")
+    if not chosen:
+        import torch  # here, because the command line's help can do without it
+
+        chosen = "gpu" if torch.cuda.is_available() else "cpu"
+    if chosen not in PRESETS:
+        raise UsageError(f"RCEDU_PRESET is {chosen!r}; choose from {', '.join(PRESETS)}")
+    return chosen

@@ -1,0 +1,102 @@
+"""Tensors on disk: safetensors with what made them in the header, and weights in 8 bits."""
+
+import gzip
+import hashlib
+import json
+import zlib
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from rcedu.system.files import UsageError, atomic_path, file_to_write, read_json, write_json
+
+
+def hash_tensors(tensors: dict[str, Tensor]) -> str:
+    """Hex SHA-256 over names, shapes, types and bytes, whatever order the dict is in."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_pretrained(network, folder: Path) -> None:
+    """What diffusers and transformers write of a network, in safetensors; without the path of this machine it was read from."""
+    network.save_pretrained(folder, safe_serialization=True)
+    config = read_json(Path(folder) / "config.json")
+    if config.pop("_name_or_path", None) is not None:
+        write_json(Path(folder) / "config.json", config)
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict | None = None) -> None:
+    """Write a safetensors file, atomically; one that ends in .gz is compressed, which pays for pictures in 8 bits.
+
+    `metadata` is stored in its header as one JSON text. UsageError where the file is there and not ours (`file_to_write`).
+    """
+    file_to_write(path)
+    # .clone() where a tensor is a view: a view would drag its whole base along, and safetensors refuses shared memory
+    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    header = {"json": json.dumps(metadata or {})}
+    with atomic_path(path) as temporary:
+        if Path(path).suffix == ".gz":
+            temporary.write_bytes(gzip.compress(safetensors.torch.save(tensors, header), mtime=0))  # the same bytes every time
+        else:
+            safetensors.torch.save_file(tensors, temporary, metadata=header)
+
+
+SCALE = ".scale"  # ends the name of an 8-bit tensor's scales
+
+
+def to_8_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights in a quarter of the bytes: every matrix and kernel as int8, with one 16-bit scale an output channel.
+
+    x ~ scale int8, scale = max |x| / 127 over the channel, so that no weight is off by more than half a scale (and what the
+    scale's own rounding adds); vectors (biases, norms) become 16-bit floats. `from_8_bits` reads them.
+    """
+    packed = {}
+    for name, x in tensors.items():
+        if x.ndim < 2:
+            packed[name] = x.half()
+            continue
+        scale = (x.flatten(1).abs().amax(dim=1).float() / 127).clamp(min=2**-24).half()  # the smallest 16-bit number
+        packed[name + SCALE] = scale
+        packed[name] = (x / scale.float().view(-1, *[1] * (x.ndim - 1))).round().clamp(-127, 127).to(torch.int8)
+    return packed
+
+
+def from_8_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What `to_8_bits` packed, as 32-bit floats."""
+    scales = {name.removesuffix(SCALE): x.float() for name, x in tensors.items() if name.endswith(SCALE)}
+    return {
+        name: x.float() * scales[name].view(-1, *[1] * (x.ndim - 1)) if name in scales else x.float()
+        for name, x in tensors.items()
+        if not name.endswith(SCALE)
+    }
+
+
+def load_weights(module: torch.nn.Module, path: Path, what: str) -> None:
+    """Read a module's weights; UsageError when the file is missing or is not `what`'s ("a digit classifier")."""
+    try:
+        module.load_state_dict(load_tensors(path)[0])
+    except RuntimeError as error:
+        raise UsageError(f"{path} is not {what}'s checkpoint") from error
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """Read a safetensors file written by `save_tensors`: (tensors by name, metadata). UsageError when it is not one."""
+    try:
+        if Path(path).suffix == ".gz":
+            data = gzip.decompress(Path(path).read_bytes())
+            # From bytes the library gives a hash map's order, another one each time; from a file the names', in order.
+            tensors, size = dict(sorted(safetensors.torch.load(data).items())), int.from_bytes(data[:8], "little")
+            return tensors, json.loads(json.loads(data[8 : 8 + size]).get("__metadata__", {}).get("json", "{}"))
+        with safe_open(path, framework="pt") as f:
+            return {name: f.get_tensor(name) for name in f.keys()}, json.loads((f.metadata() or {}).get("json", "{}"))  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} does not exist") from error
+    except (SafetensorError, ValueError, OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"{path} is not a safetensors file ({error})") from error

@@ -18,7 +18,10 @@ from rcedu.experiments.text_data import RealImages, cache_prompts, data_rows, ha
 from rcedu.models.codecs import PixelShuffle
 from rcedu.models.conditions import labels_without
 from rcedu.models.diffusion import DiffusionModel
+from rcedu.system.files import sha256
 from rcedu.system.ranks import place_among_ranks
+from rcedu.system.tensors import hash_tensors
+from rcedu.training.swap_schedules import MEASURED, NONE, measured_file
 
 SAMPLERS = ("deterministic", "stochastic")
 ENCODER = "encoder"  # the third thing that a network of few steps can be made for: a picture's noise (`rcedu.models.editing`)
@@ -48,6 +51,9 @@ class RealDigits:
     def x0(self, rows: Tensor) -> Tensor:
         return self.codec.encode(to_pixels(self.images[rows]))
 
+    def fingerprint(self) -> str:
+        return hash_tensors({"images": self.images, "c": self.c})
+
 
 class Domain:
     """What all domains share. Each has: `teacher`; `source`, the data (`x0(rows)`, `c`); `pool`, C of random conditioning; `w`,
@@ -61,6 +67,16 @@ class Domain:
     def rows(self) -> Tensor:
         """Which of the source may be learned from."""
         return torch.arange(len(self.source))
+
+    def fingerprints(self, p: str = NONE) -> dict[str, str]:
+        """Of all that decides a result beside its run's settings: teacher, data, judge, and p(t) where it was measured."""
+        found = {"teacher": self.teacher.fingerprint(), "data": self.source.fingerprint()}
+        found["judge"] = hash_tensors(self.shipped.judge.state_dict())
+        return found | ({"measured p(t)": sha256(measured_file(self.measured_on))} if p in MEASURED else {})
+
+    def __getstate__(self) -> dict:
+        """For a worker, which opens anew what it needs: none of what is open here."""
+        return {key: x for key, x in vars(self).items() if not isinstance(getattr(type(self), key, None), cached_property)}
 
     def draw(
         self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str = "deterministic", seed: int = 10_000
@@ -203,14 +219,18 @@ class CaptionedPictures(Domain):
         return self.shipped.marks(images, self.asked(len(images)))
 
 
-class DigitsWithout3(Digits):
-    """As students of notebook 02 see them: what the teacher drew, and no three among it. Half of what is asked are threes."""
-
-    absent = 3
+class DrawnDigits(Digits):
+    """Digits as the students of notebook 02 get them: what the teacher drew."""
 
     @cached_property
     def source(self) -> Cache:
         return self.shipped.cache
+
+
+class DigitsWithout3(DrawnDigits):
+    """And no three among them. Half of what is asked are threes."""
+
+    absent = 3
 
     @cached_property
     def rows(self) -> Tensor:

@@ -5,7 +5,7 @@ import time
 import torch
 
 from rcedu.evaluation.race import on_threads
-from rcedu.evaluation.records import markdown
+from rcedu.evaluation.tables import markdown
 from rcedu.models.anatomies import digit_unet
 from rcedu.models.surgery import parameter_count, remove_blocks
 

@@ -61,7 +61,7 @@ from rcedu.evaluation.intervals import proportion
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.settings import preset
-from rcedu.evaluation.tables import format_interval
+from rcedu.evaluation.formatting import format_interval
 
 TEACHER = data_folder() / "mini-sd" / "pipeline"  # or "CompVis/stable-diffusion-v1-4"; section 10 says what that takes
 SAMPLES = data_folder() / "mini-sd" / "cache"  # what this teacher drew: for another one, what `rcedu draw` wrote
@@ -293,7 +293,7 @@ plots.digit_grid(torch.cat([halves[0], gap, halves[1]], dim=1), row_labels=rows,
 
 # %%
 stored = read_json(data_folder() / "mini-sd" / "results" / "table-1.json")
-from rcedu.evaluation.tables import marks_table
+from rcedu.evaluation.formatting import marks_table
 
 run = next(iter(stored["runs"].values()))["run"]
 print(f"{run['steps']} steps of batch {run['batch_size']}, {run['scored']} pictures a run; {stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")

@@ -304,7 +304,7 @@ plots.digit_grid(
 # Intervals are over three trainings, always of the same pictures, and say nothing about other pictures. Where the teacher edits without throwing noise, all three are one number, and the interval has no width.
 
 # %%
-from rcedu.evaluation.tables import editing_table
+from rcedu.evaluation.formatting import editing_table
 
 print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
 main = ("style transfer", "inpainting, right condition", "inpainting, wrong condition")
@@ -323,7 +323,7 @@ edit_curves(rows, strokes.unit)
 
 # %%
 from rcedu.experiments.edit_tables import against_the_teacher
-from rcedu.evaluation.tables import edit_differences_table
+from rcedu.evaluation.formatting import edit_differences_table
 
 differences = against_the_teacher(list(stored["runs"].values()))
 display(Markdown(edit_differences_table({task: differences[task] for task in main})))
@@ -352,7 +352,7 @@ strength_trade_off(stored["rows"], strokes.unit)
 
 # %%
 from rcedu.evaluation.intervals import mean_interval
-from rcedu.evaluation.tables import format_interval, mark
+from rcedu.evaluation.formatting import format_interval, mark
 
 for steps in ("2", "4", "8"):
     transfer, noise = ([mark(run["rows"][task]["student"][steps], "edited") for run in stored["runs"].values()] for task in ("style transfer", "image to image, strength 1"))

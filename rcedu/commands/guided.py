@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from rcedu.evaluation.tables import editing_table, few_steps_table, plain_table
+from rcedu.evaluation.formatting import editing_table, few_steps_table, plain_table
 from rcedu.experiments.runner import over_seeds, run_missing, taken_over
 from rcedu.system.files import UsageError, at_least, check_seeds, file_to_write
 from rcedu.system.provenance import beside, command_line, result_file, write_result

@@ -6,8 +6,8 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from rcedu.data.mnist import mnist
+from rcedu.evaluation.formatting import plain_table
 from rcedu.evaluation.records import load_results
-from rcedu.evaluation.tables import plain_table
 from rcedu.experiments.digits import Shipped
 from rcedu.system.files import UsageError, at_least
 from rcedu.system.provenance import command_line, result_file, write_result

@@ -8,9 +8,9 @@ import pandas as pd
 import tyro
 from tqdm.auto import tqdm
 
+from rcedu.evaluation.formatting import apart_table, marks_table, plain_table, summarize_apart, summarize_marks
 from rcedu.evaluation.records import frame, load_results, save_results
 from rcedu.evaluation.records import table as as_table
-from rcedu.evaluation.tables import apart_table, marks_table, plain_table, summarize_apart, summarize_marks
 from rcedu.experiments.runner import Experiment, choose, over_seeds, run_experiment
 from rcedu.system.files import UsageError, at_least, check_seeds
 from rcedu.system.provenance import command_line, result_file, write_result

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pandas as pd
 from torch import Tensor
 
+from rcedu.evaluation.formatting import format_interval, markdown
 from rcedu.evaluation.intervals import Interval, mean_interval, proportion
-from rcedu.evaluation.tables import format_interval, markdown
 from rcedu.system.files import UsageError, read_json
 from rcedu.system.provenance import write_result
 

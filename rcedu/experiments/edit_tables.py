@@ -11,8 +11,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from rcedu.evaluation.formatting import mark, summarize_plain
 from rcedu.evaluation.intervals import Interval, mean_interval
-from rcedu.evaluation.tables import mark, summarize_plain
 from rcedu.experiments.domains import ENCODER
 from rcedu.experiments.edit_frames import EditFrames, edit_frames
 from rcedu.experiments.edits import EDITS, TASKS, Edit, evaluations, judge

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from rcedu.evaluation.tables import format_interval, markdown
+from rcedu.evaluation.formatting import format_interval, markdown
 from rcedu.experiments.edit_tables import summarize_round_trips
 from rcedu.figures.few_step_figures import step_lines
 from rcedu.figures.plots import BLUE, GREY, SKY, VERMILLION, plain_axes, whiskers

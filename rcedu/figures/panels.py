@@ -17,8 +17,8 @@ from torch import Tensor
 
 from rcedu.data.cache import Cache
 from rcedu.equations.random_conditioning import randomize
+from rcedu.evaluation.formatting import format_interval
 from rcedu.evaluation.records import Results, over_seeds
-from rcedu.evaluation.tables import format_interval
 from rcedu.experiments.conditioning import DenoisingFrames, noised
 from rcedu.figures.plots import BLUE, GREEN, GREY, ORANGE, VERMILLION
 from rcedu.models.diffusion import DiffusionModel

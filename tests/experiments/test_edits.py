@@ -8,7 +8,7 @@ from small import max_error, small_digit_model
 
 from rcedu.data.captioned_digits import compose, coverage
 from rcedu.data.mnist import mnist
-from rcedu.evaluation.tables import edit_differences_table, editing_table
+from rcedu.evaluation.formatting import edit_differences_table, editing_table
 from rcedu.experiments import domains
 from rcedu.experiments.edit_tables import EditingRun, against_the_teacher, editing_budget, frames, gallery, run_one, summarize
 from rcedu.experiments.edits import TASKS, InkEdits, StrokeEdits, another_digit, judge, upper_half

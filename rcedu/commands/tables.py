@@ -91,24 +91,29 @@ def recognition(
     table_of(RECOGNITION, DrawnDigits(), runs, folder, path, command, jobs=jobs, told={"digit": digit})
 
 
-def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: str) -> None:
-    """Print every row of tables that ship minus one of them, paired by seed: mean difference and 95% interval.
+def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, ...]) -> None:
+    """Print every line of tables that ship minus another one, paired by seed: mean difference and 95% interval.
 
     Args:
         tables: names in data/digits/results or data/mini-sd/results, for instance unseen-schedules; several are read as one.
-        against: the row to subtract, for instance "constant, p = 1".
+        against: what to subtract: a row, for instance "constant, p = 1", or values of row, network, steps and w, for instance
+            network=teacher steps=64; what is not named is the same in both.
     """
     if not tables:
         raise UsageError("name a table, for instance unseen-arms")
     found = [load_results(_stored_table(name)) for name in tables]
     records = pd.concat([results.records for results in found])
-    rows = list(records["row"].unique())
-    if against not in rows:
-        raise UsageError(f"no row {against!r} in {' + '.join(tables)}; choose from {'; '.join(rows)}")
     columns = [column for column in found[0].shown if all(column in results.shown for results in found)]
     by = [key for key in ("row", "network", "steps", "w") if records[key].nunique(dropna=False) > 1]
+    reference = {}
+    for word in against:
+        key, _, value = word.partition("=") if word.partition("=")[0] in by else ("row", "", word)
+        there = {f"{x:g}" if isinstance(x, float) else str(x): x for x in records[key].unique()}
+        if value not in there:
+            raise UsageError(f"no {key} {value!r} in {' + '.join(tables)}; choose from {'; '.join(there)}")
+        reference[key] = there[value]
     try:
-        print(plain_table(as_table(records, columns, dict(zip(by, by, strict=True)), against={"row": against}, digits=2)))
+        print(plain_table(as_table(records, columns, dict(zip(by, by, strict=True)), against=reference, digits=2)))
     except ValueError as error:
         raise UsageError(f"{' + '.join(tables)} cannot be compared: {error}") from error
 

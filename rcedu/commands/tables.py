@@ -1,6 +1,7 @@
 """Tables over several seeds as commands: `demo`, `unseen`, `recognition`, `students`; and `compare`, of two rows."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,11 +20,16 @@ from rcedu.system.settings import data_folder, preset, runs_folder
 
 def table_of(
     experiment: Experiment, domain, runs: dict, folder: Path, path: Path, command: str, *, jobs: int | None = None,
-    also: Path | None = None, told: dict | None = None,
+    also: Path | None = None, told: dict | None = None, pictures: Callable[[], dict] | None = None, seed: int | None = None,
 ) -> None:  # fmt: skip
-    """The body of every command that makes a table: what is missing is run, the records are written, the table is printed."""
+    """The body of every command that makes a table: what is missing is run, the records are written, the table is printed.
+
+    pictures  called after the runs: what is to stand beside the table, drawn by networks of this `seed` (`save_results`)
+    """
     done = run_experiment(experiment, domain, runs, folder, jobs=jobs, also=also)
-    save_results(path, command, done.records, done.runs, experiment.columns, told={**(told or {}), **done.told})
+    drawn = pictures() if pictures else None
+    told = {**(told or {}), **done.told}
+    save_results(path, command, done.records, done.runs, experiment.columns, told=told, pictures=drawn, seed=seed)
     print(plain_table(as_table(frame(done.records), experiment.columns, experiment.by)))
 
 

@@ -113,37 +113,6 @@ def attributes_table(rows: dict[str, dict]) -> str:
     return markdown(["drawn by", *(f"{mark}, %" for mark in MARKS)], lines)
 
 
-def editing_table(rows: dict[str, dict[str, dict[str, dict]]]) -> str:
-    """Markdown of task -> who -> steps -> marks (`edit_tables.summarize`): a line a task, editor and number of steps."""
-    titles = ["edit", "by", "steps", "evaluations", "ms"]
-    titles += ["edited as asked, %", "the rest kept, %", "change outside the edit"]
-    lines = []
-    for task, by in rows.items():
-        for who, of in by.items():
-            for steps, row in of.items():
-                cells = [
-                    task,
-                    {"student": "distilled"}.get(who, who),
-                    steps,
-                    str(row["nfe"]),
-                    f"{1000 * row['seconds'][0]:.3g}",
-                ]
-                cells += [format_interval(row[name]) for name in ("edited", "kept")]
-                lines.append([*cells, format_interval(row["change"], scale=1, digits=3)])
-    return markdown(titles, lines)
-
-
-def edit_differences_table(differences: dict[str, dict[str, dict[str, Interval]]]) -> str:
-    """Markdown of task -> steps -> {mark: difference} (`edit_tables.against_the_teacher`), in points and in change."""
-    titles = ["edit", "steps", "edited as asked, points", "the rest kept, points", "change outside the edit"]
-    lines = [
-        [task, steps, *(format_interval(row[name]) for name in ("edited", "kept")), format_interval(row["change"], 1, 3)]
-        for task, of in differences.items()
-        for steps, row in of.items()
-    ]
-    return markdown(titles, lines)
-
-
 def mark(result: dict, key: str) -> float:
     """One mark of one run, "unseen.all" for a mark inside another; a share for what is stored as [hits, total]. KeyError."""
     stored = functools.reduce(operator.getitem, key.split("."), result)

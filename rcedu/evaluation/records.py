@@ -4,6 +4,7 @@ A record is one score of one network, flat. An experiment's file is its records,
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, groupby, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,11 +71,18 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
     return found
 
 
+def records_of(found: pd.DataFrame) -> list[Record]:
+    """The records that `frame` made a table of."""
+    lines = found.assign(value=found["value"].mask(found["asked"].notna())).to_dict("records")
+    whole = ("seed", "steps", "hits", "asked")
+    return [Record(**{key: None if pd.isna(x) else int(x) if key in whole else x for key, x in line.items()}) for line in lines]
+
+
 def save_results(
     path: Path, command: str, records: Iterable[Record], runs: Mapping[str, Mapping], shown: Sequence[Column], *,
     told: Mapping | None = None, pictures: dict[str, Tensor] | None = None, seed: int | None = None,
 ) -> None:  # fmt: skip
-    """Write an experiment's file, a record a line without the fields that say nothing; for the rest see `write_result`.
+    """Write an experiment's file (`packed`); for the rest see `write_result`.
 
     shown  the columns of its table
     """
@@ -82,14 +90,17 @@ def save_results(
 
 
 def packed(records: Iterable[Record], runs: Mapping[str, Mapping], shown: Sequence[Column]) -> dict:
-    """What a file has of them: a record a line, with its value or its hits and asked last; what all have in common once."""
-    records, names = list(records), Record._fields[:-3]
+    """What a file has of them: what all have in common once, and a line for all scores of one network at one task.
+
+    A line ends in each score's name, with its value or its hits and asked.
+    """
+    records, names = list(records), Record._fields[:-4]
     same = {name: values.pop() for i, name in enumerate(names) if len(values := {record[i] for record in records}) == 1}
     varies = [name for name in names if name not in same]
-    lines = [
-        [getattr(record, name) for name in varies] + (list(record[-2:]) if record.value is None else [record.value])
-        for record in records
-    ]
+    lines = []
+    for own, group in groupby(records, lambda record: [getattr(record, name) for name in varies]):
+        numbers = ([of.score, *(of[-2:] if of.value is None else [of.value])] for of in group)
+        lines.append([*own, *chain.from_iterable(numbers)])
     settings = [kept["run"] for kept in runs.values()]
     common = {key: value for key, value in settings[0].items() if all(of.get(key) == value for of in settings)}
     own = {name: {key: value for key, value in kept["run"].items() if key not in common} for name, kept in runs.items()}
@@ -98,7 +109,7 @@ def packed(records: Iterable[Record], runs: Mapping[str, Mapping], shown: Sequen
         "run": common,
         "runs": {name: kept | {"run": own[name]} for name, kept in runs.items()},
         "same": same,
-        "fields": varies,
+        "fields": [*varies, "score"],
         "records": lines,
     }
 
@@ -110,10 +121,14 @@ def load_results(path: Path) -> Results:
     if not isinstance(told, dict) or not {"provenance", *parts} <= told.keys():
         raise UsageError(f"{path} holds no records of an experiment; make it again with the command that wrote it")
     shown, common, runs, same, fields, lines = (told.pop(part) for part in parts)
-    blank, n, records = Record("", 0, "", None, None, "", "", None)._replace(**same), len(fields), []
+    blank, n, records = Record("", 0, "", None, None, "", "", None)._replace(**same), len(fields) - 1, []
     for line in lines:
-        value = {"value": line[n]} if len(line) == n + 1 else {"hits": line[n], "asked": line[n + 1]}
-        records.append(blank._replace(**dict(zip(fields, line[:n], strict=True)), **value))
+        of = blank._replace(**dict(zip(fields[:n], line[:n], strict=True)))
+        names = [i for i in range(n, len(line)) if isinstance(line[i], str)]
+        for start, end in pairwise([*names, len(line)]):
+            score, *numbers = line[start:end]
+            what = ("value",) if len(numbers) == 1 else ("hits", "asked")
+            records.append(of._replace(score=score, **dict(zip(what, numbers, strict=True))))
     runs = {name: kept | {"run": common | kept["run"]} for name, kept in runs.items()}
     return Results(frame(records), runs, [Column(*column) for column in shown], told)
 
@@ -169,8 +184,12 @@ def _one_a_seed(records: pd.DataFrame, where: Mapping) -> pd.DataFrame:
     return found
 
 
-TITLES = {"fid": "FID", "is": "IS", "clip": "CLIP", "all": "all four"}  # of scores, where they are not called by their name
-DIGITS = {"parameters": 0, "is": 2, "clip": 2, "change": 3, "error of a pixel": 3}  # decimals, where it is not one
+TITLES = {  # of scores, where they are not called by their name
+    "fid": "FID", "is": "IS", "clip": "CLIP", "all": "all four", "nfe": "evaluations", "seconds": "ms",
+    "edited": "edited as asked", "kept": "the rest kept", "change": "change outside the edit",
+}  # fmt: skip
+DIGITS = {"parameters": 0, "is": 2, "clip": 2, "nfe": 0, "change": 3, "error of a pixel": 3}  # decimals, where it is not one
+SCALES = {"seconds": 1000}  # of scores that are shown in another unit
 
 
 def title(column: Column, share: bool, unit: str = "%") -> str:
@@ -207,7 +226,8 @@ def table(
         cells = [names.get(value, f"{value:g}" if isinstance(value, float) else str(value)) for value in values]
         cells += [of.get(values[0], "") for of in also.values()]
         for column in columns:
-            scale, places = 100 if shares[column] else 1, DIGITS.get(column.score, 1) if digits is None else digits
+            scale = 100 if shares[column] else SCALES.get(column.score, 1)
+            places = DIGITS.get(column.score, 1) if digits is None else digits
             cells.append(_cell(records, these, against, column, scale, places))
         lines.append(cells)
     titles = [title(column, shares[column], "%" if against is None else "points") for column in columns]
@@ -217,7 +237,7 @@ def table(
 def _cell(records: pd.DataFrame, these: Mapping, against: Mapping | None, column: Column, scale: float, digits: int) -> str:
     try:
         if against is None:
-            interval = over_seeds(records, **{**these, **column._asdict()})
+            interval = over_seeds(records, **{**column._asdict(), **these})
         else:
             interval = difference(records, these, {**these, **against}, **column._asdict())
     except KeyError:

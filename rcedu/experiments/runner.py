@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from tqdm.auto import tqdm
 
-from rcedu.evaluation.records import Column, Record, load_results
+from rcedu.evaluation.records import Column, Record, load_results, records_of
 from rcedu.system.files import UsageError, read_json, write_json
 from rcedu.system.workers import stop_with_parent, worker_context
 from rcedu.training.fit import Record as StepRecord
@@ -204,7 +204,7 @@ def adopted(runs: Mapping[str, object], given: Mapping[str, Mapping], path: Path
         _check_given(given[name], found.runs[name].get("given", {}), path)
         row, _, seed = name.rpartition("/seed-")
         records = found.records[(found.records["row"] == row) & (found.records["seed"] == int(seed))]
-        results[name] = found.runs[name] | {"records": records.astype(object).where(records.notna(), None).to_numpy().tolist()}
+        results[name] = found.runs[name] | {"records": records_of(records)}
     return results
 
 

@@ -213,6 +213,7 @@ plots.digit_grid(to_uint8(teacher.codec.decode(cache.x0(shown)))[None], size=0.8
 # It is notebook 02's: swap, drop, noise, ask the teacher, ask the student, compare outputs and features. Only the shapes have changed. (mini-SD predicts $v$, as Stable Diffusion v2 at 768 pixels does; v1.4 predicts $\varepsilon$. $\mathcal L_\mathrm{out}$ is measured in what the networks predict.) Here it is in full for one batch, and the package's step on the same draws:
 
 # %%
+from rcedu.training.batches import Swap
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 from rcedu.equations.losses import capture, feature_kd, output_kd
 from rcedu.equations.noise import alpha_sigma, q_sample
@@ -238,7 +239,7 @@ with torch.no_grad(), capture(teacher.unet, [pair.teacher for pair in trainee.pa
 v_S, f_S = trainee(x_t, t, c_hat)
 L_out, L_feat = output_kd(v_S, v_T), feature_kd(f_S, [f_T[pair.teacher] for pair in trainee.pairs])
 
-step = distillation_step(teacher, trainee, cache, torch.arange(len(cache)), pool, p)
+step = distillation_step(teacher, trainee, cache, Swap(pool, p))
 package = step(trainee, Draw(seed=0, step=0, batch_size=8))
 assert torch.allclose(package["out"], L_out) and torch.allclose(package["feat"], L_feat)
 print(f"L_out = {L_out.item():.3f}, L_feat = {L_feat.item():.3f}; swapped: {replaced.sum().item()} of 8")
@@ -257,7 +258,7 @@ from rcedu.training.fit import fit
 length, size = {"smoke": (3, 8), "cpu": (60, 32), "gpu": (2000, 32)}[preset()]
 student = make_student(teacher, "base", teacher_init=True, seed=0)  # afresh, should you run this cell twice
 trainee = DistilledStudent(student, teacher)
-step = distillation_step(teacher, trainee, cache, torch.arange(len(cache)), pool, p)
+step = distillation_step(teacher, trainee, cache, Swap(pool, p))
 losses = {"out": [], "feat": []}
 training = {"steps": length, "batch_size": size, "lr": 1e-3, "warmup": 5, "decay": "cosine", "ema_decay": 0.95}
 for record in fit(step, trainee, **training, progress="B-Base"):

@@ -148,11 +148,10 @@ from rcedu.equations.guidance import cfg
 from rcedu.equations.noise import q_sample
 from rcedu.training.fit import Draw
 
-rows = torch.arange(len(digits.source))
 draw = Draw(seed=0, step=0, batch_size=16)
-pick, t, eps = rows[draw.integers(len(rows))], draw.integers(T), draw.normal(*teacher.x_shape)
+pick, t, eps = draw.integers(len(digits.data)), draw.integers(T), draw.normal(*teacher.x_shape)
 w = draw.uniform(0.0, 4.0)
-x0, c16 = digits.source.x0(pick), digits.source.c[pick]
+x0, c16 = digits.data.x0(pick), digits.data.c[pick]
 alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
 x_t = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
 null = torch.full_like(c16, teacher.conditions.null)
@@ -164,7 +163,7 @@ with torch.no_grad():
 # %%
 from rcedu.training.guided_steps import guidance_step
 
-step = guidance_step(teacher, student, digits.source, rows, (0.0, 4.0))
+step = guidance_step(teacher, student, digits.data, (0.0, 4.0))
 with torch.no_grad():
     assert torch.isclose(step(student, Draw(seed=0, step=0, batch_size=16))["guidance"], loss, rtol=1e-4)
 print(f"loss of the student that ignores w: {loss:.4f}")
@@ -194,7 +193,7 @@ plots.loss_curves({r"$\mathcal{L}_1$": losses}, ylabel=r"$\mathcal{L}_1$")
 # It was trained as above, for 2,000 steps of batch 64, five to eight minutes of one core, and ships (`rcedu few-steps digits`) with its weights in 8 bits, 0.9 MB; what section 6 marks had 32. The same noise, the same $w$: two evaluations a step above, one below.
 
 # %%
-from rcedu.experiments.few_step_training import shipped_student
+from rcedu.models.saved import shipped_student
 
 FEW = data_folder() / "digits" / "few-steps"
 student = shipped_student(teacher, FEW / "stage-1.safetensors")

@@ -53,7 +53,8 @@ from rcedu.figures import plots
 from rcedu.system.settings import data_folder
 from rcedu.experiments.domains import Digits
 from rcedu.figures.few_step_figures import jump_picture, nested_grids, quality_diversity, step_curves, two_steps_diagram
-from rcedu.experiments.few_step_training import folder_of, shipped_student, train_stage
+from rcedu.experiments.few_step_training import folder_of, train_stage
+from rcedu.models.saved import shipped_student
 from rcedu.experiments.few_steps import budget, stages
 from rcedu.system.files import read_json
 from rcedu.system.settings import preset

@@ -53,7 +53,8 @@ from rcedu.figures import plots
 from rcedu.system.settings import data_folder
 from rcedu.data.mnist import to_pixels
 from rcedu.experiments.edits import TASKS, StrokeEdits, score_edit
-from rcedu.experiments.few_step_training import shipped_student, train_stage
+from rcedu.experiments.few_step_training import train_stage
+from rcedu.models.saved import shipped_student
 from rcedu.system.tensors import load_tensors
 from rcedu.evaluation.records import Column, difference, load_results, select, table
 from rcedu.system.settings import preset

@@ -53,7 +53,8 @@ from rcedu.figures import plots
 from rcedu.system.settings import data_folder
 from rcedu.training.random_conditioning_step import make_student
 from rcedu.experiments.domains import DigitsWithout3
-from rcedu.experiments.few_step_training import shipped_student, train_stage
+from rcedu.experiments.few_step_training import train_stage
+from rcedu.models.saved import shipped_student
 from rcedu.experiments.few_steps import budget, stages
 from rcedu.system.tensors import load_tensors
 from rcedu.system.files import read_json
@@ -63,7 +64,7 @@ digits = DigitsWithout3()  # what the teacher drew, and no three among it
 teacher = digits.teacher
 T = teacher.T
 run = budget("digits-without-3", preset(), p="exponential", student="tiny")
-print(f"preset: {preset()}; {len(digits.rows):,} pictures without a 3")
+print(f"preset: {preset()}; {len(digits.data):,} pictures without a 3")
 
 # %% [markdown]
 # ## 1 · Two orders
@@ -89,20 +90,21 @@ for stage in stages(run):
 #
 # $$\hat c = \begin{cases} c & \text{with probability } 1 - p(t)\\ \tilde c \sim \mathcal C & \text{with probability } p(t) \end{cases}$$
 #
-# with all ten labels in the pool $\mathcal C$, the 3 among them, and everything else is as in notebooks 07 and 08: teacher and student are asked about the same $\hat c$. In code it is two arguments, `pool` and `p`:
+# with all ten labels in the pool $\mathcal C$, the 3 among them, and everything else is as in notebooks 07 and 08: teacher and student are asked about the same $\hat c$. In code it is one argument, `swap`:
 
 # %%
+from rcedu.training.batches import Swap
 from rcedu.training.guided_steps import guidance_step, guidance_student
 from rcedu.training.swap_schedules import schedule
 from rcedu.training.fit import Draw
 
 student = guidance_student(teacher)
-data = (digits.source, digits.rows, (0.0, run.w_max))  # pictures and their conditions, which of them, the range of w
+data = (digits.data, (0.0, run.w_max))  # pictures with their conditions, the range of w
 exponential = schedule("exponential", T=T)
 stage_1 = {  # each a function of (network, draw) -> losses
     "without the swap": guidance_step(teacher, student, *data),
-    "p(t) = 0": guidance_step(teacher, student, *data, pool=digits.pool, p=0.0),
-    "p(t) exponential": guidance_step(teacher, student, *data, pool=digits.pool, p=exponential),
+    "p(t) = 0": guidance_step(teacher, student, *data, swap=Swap(digits.pool, 0.0)),
+    "p(t) exponential": guidance_step(teacher, student, *data, swap=Swap(digits.pool, exponential)),
 }
 with torch.no_grad():
     before = {name: float(step(student, Draw(seed=0, step=0, batch_size=64))["guidance"]) for name, step in stage_1.items()}
@@ -276,9 +278,9 @@ def consistency_loss(network, x0, c, w, i, eps):
 
 
 draw = Draw(seed=0, step=0, batch_size=64)
-pick, i, eps = digits.rows[draw.integers(len(digits.rows))], draw.integers(50), draw.normal(*teacher.x_shape)
+pick, i, eps = draw.integers(len(digits.data)), draw.integers(50), draw.normal(*teacher.x_shape)
 with torch.no_grad():
-    ours = consistency_loss(student, digits.source.x0(pick), digits.source.c[pick], draw.uniform(0.0, run.w_max), i, eps)
+    ours = consistency_loss(student, digits.data.x0(pick), digits.data.c[pick], draw.uniform(0.0, run.w_max), i, eps)
     theirs = consistency_step(taught, student, *data)(student, Draw(seed=0, step=0, batch_size=64))["consistency"]
 assert torch.isclose(ours, theirs)
 print(f"a batch's loss before any training: {float(ours):.4f}")

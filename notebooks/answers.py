@@ -52,7 +52,7 @@ from rcedu.figures import plots
 from rcedu.system.settings import data_folder
 from rcedu.data.mnist import mnist, to_pixels
 from rcedu.experiments.domains import Digits, DigitsWithout3
-from rcedu.experiments.few_step_training import shipped_student
+from rcedu.models.saved import shipped_student
 from rcedu.system.files import read_json
 from rcedu.equations.noise import alpha_sigma, q_sample, x0_and_eps
 from rcedu.system.settings import preset
@@ -150,7 +150,7 @@ for w in (0, 1, 4, 8):
 
 # %%
 without_3 = DigitsWithout3()
-x0 = without_3.source.x0(without_3.rows[: min(count, 200)])
+x0 = without_3.data.x0(torch.arange(min(count, 200)))
 threes = to_pixels(all_images[all_labels == 3])
 answers = teacher.codec.decode(x0_hat(teacher, x0, 950, torch.full((len(x0),), 3)))
 for name, pictures in (("the teacher's answers", answers), ("single threes of MNIST", threes)):
@@ -253,7 +253,7 @@ for w in (4.0, 6.0):
     print(f"w = {w:g}: mean grey {by['student'].float().mean():.1f}, teacher {by['teacher'].float().mean():.1f}; student: {right} of {number} read as asked")
 
 number, generator = 256, torch.Generator().manual_seed(0)
-x0, c, t = digits.source.x0(torch.arange(number)), digits.source.c[:number], torch.randint(T, (number,), generator=generator)
+x0, c, t = digits.data.x0(torch.arange(number)), digits.data.c[:number], torch.randint(T, (number,), generator=generator)
 alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
 x_t = q_sample(x0, torch.randn(x0.shape, generator=generator), alpha_t=alpha_t, sigma_t=sigma_t)
 x_t, t, c = (x.to(student.device) for x in (x_t, t, c))  # where drawing has moved both networks
@@ -269,7 +269,7 @@ with torch.no_grad():
 # %% [markdown]
 # **Exercise 2: $w$ itself in the place of the sines.** In `DiffusionModel.forward`: `condition["timestep_cond"] = w.to(self.unet.dtype)[:, None].expand(-1, self.unet.config.time_cond_proj_dim)`. The 256 equal inputs make one direction, scaled by $w$; as the target is linear in $w$, that may well suffice, and beyond $w = 4$ it does say "more". All 256 weights of an output get the same gradient and move together, so that one step of AdamW moves the output by up to 256 times the learning rate, times $w$: a smaller learning rate may be needed. The network no longer opens in a stock pipeline. (not run)
 #
-# **Exercise 3: the two weights.** `step = guidance_step(teacher, student, digits.source, rows, (0.0, 4.0), space="truncated SNR")`, once with it and once without, then `fit` with the settings of `train_stage`, and marks at 64 and 4 steps. $\mathrm{SNR} + 1$ and $\max(\mathrm{SNR}, 1)$ differ by a factor of 2 where SNR is 1 and by none at both ends, so no difference should be resolved by three seeds, at either number of steps. Plain SNR, which gives the first of four steps next to no weight, would differ. (not run)
+# **Exercise 3: the two weights.** `step = guidance_step(teacher, student, digits.data, (0.0, 4.0), space="truncated SNR")`, once with it and once without, then `fit` with the settings of `train_stage`, and marks at 64 and 4 steps. $\mathrm{SNR} + 1$ and $\max(\mathrm{SNR}, 1)$ differ by a factor of 2 where SNR is 1 and by none at both ends, so no difference should be resolved by three seeds, at either number of steps. Plain SNR, which gives the first of four steps next to no weight, would differ. (not run)
 #
 # **Question 1: why does the space of guidance not matter, and when does it?** $\varepsilon$, $v$ and $\hat x_0$ are each a multiple of $x_t$ plus a multiple of any other, $x_t$ is the same in both answers, and the weights $1 + w$ and $-w$ sum to one, so that the multiple of $x_t$ comes out as it was. It matters as soon as something that is not affine stands between: $\hat x_0$ clipped to $[-1, 1]$, or a conversion that divides by $\alpha = 0$.
 #
@@ -297,8 +297,8 @@ grid = [*time_grid(8, T), -1]
 
 def four_in_one(trainee, draw):
     """L_2 with four steps of the teacher; the batch takes the same one of the two jumps, as a sampler goes along one row of times."""
-    pick, eps, w = draw.integers(len(digits.source)), draw.normal(*teacher.x_shape), draw.uniform(0.0, 4.0)
-    x0, eps, c, w = draw.mine(digits.source.x0(pick), eps, digits.source.c[pick], w)
+    pick, eps, w = draw.integers(len(digits.data)), draw.normal(*teacher.x_shape), draw.uniform(0.0, 4.0)
+    x0, eps, c, w = draw.mine(digits.data.x0(pick), eps, digits.data.c[pick], w)
     times = grid[:5] if draw.step % 2 else grid[4:]
     t, t_next = (torch.full_like(c, time) for time in (times[0], times[-1]))
     alpha_t, sigma_t = alpha_sigma(of_8.scheduler, t)
@@ -469,8 +469,9 @@ for name, attributes in (("right", right_old), ("wrong", wrong_old)):
 #
 # ```python
 # from rcedu.system.settings import runs_folder
-# from rcedu.experiments.few_step_training import load_student, score
+# from rcedu.experiments.few_step_training import score
 # from rcedu.experiments.few_steps import budget, stages
+# from rcedu.models.saved import load_student
 #
 # run = budget("digits-without-3", "cpu", p="exponential", student="tiny")
 # stage = next(stage for stage in stages(run) if stage.kind == "consistency")

@@ -16,7 +16,7 @@ import torch
 from small import small_digit_model
 
 import rcedu.data.cache
-import rcedu.system.files
+import rcedu.system.tensors
 from rcedu.data.cache import Cache, draw
 from rcedu.equations.random_conditioning import p_exponential
 from rcedu.experiments import runner as side_by_side
@@ -25,6 +25,7 @@ from rcedu.models.diffusion import with_unet
 from rcedu.models.surgery import narrow_channels
 from rcedu.system.files import write_json
 from rcedu.system.tensors import save_tensors
+from rcedu.training.batches import Swap
 from rcedu.training.fit import fit
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step
 
@@ -109,7 +110,7 @@ def small_distillation(cache_folder: Path) -> tuple[DistilledStudent, object]:
     student.conditions = LabelTable(seed=1, trainable=True)
     trainee = DistilledStudent(student, teacher)
     cache, pool = Cache(cache_folder, teacher), labels_without(None)
-    return trainee, distillation_step(teacher, trainee, cache, torch.arange(len(cache)), pool, partial(p_exponential, T=1000))
+    return trainee, distillation_step(teacher, trainee, cache, Swap(pool, partial(p_exponential, T=1000)))
 
 
 def train(
@@ -139,7 +140,7 @@ def train(
                 os.truncate(path, os.path.getsize(path) // 2)
                 _stand_still(marker)
 
-        rcedu.system.files.safetensors.torch.save_file = torn
+        rcedu.system.tensors.safetensors.torch.save_file = torn
     trainee, step = small_distillation(cache_folder)
     records = []
     settings = {"steps": steps, "batch_size": batch_size, "lr": 1e-3, "ema_decay": 0.9}

@@ -27,6 +27,19 @@ def small_digit_model(seed: int = 0) -> DiffusionModel:
     return digit_model(widths=(8, 16, 24), layers=2).eval()
 
 
+class Made:
+    """Samples that a test makes: x0 (N, C, H, W) under c (N, ...)."""
+
+    def __init__(self, x0: torch.Tensor, c: torch.Tensor):
+        self.stored, self.c = x0, c
+
+    def __len__(self) -> int:
+        return len(self.c)
+
+    def x0(self, rows: torch.Tensor) -> torch.Tensor:
+        return self.stored[rows]
+
+
 def small_text_unet(seed: int = 0, widths=(32, 32, 64, 64)) -> UNet2DConditionModel:
     """Stable Diffusion's anatomy: four levels of two layers, cross-attention in all but the innermost."""
     torch.manual_seed(seed)

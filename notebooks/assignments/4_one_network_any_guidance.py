@@ -353,8 +353,8 @@ stage_1.stage_1_loss(stage_1_loss, variant=STUDENT)
 # %%
 from rcedu.course.checks import own_or_given
 from rcedu.system.settings import data_folder
-from rcedu.experiments.few_step_training import shipped_student
 from rcedu.models.diffusion import with_unet
+from rcedu.models.saved import shipped_student
 from rcedu.equations.noise import alpha_sigma, q_sample
 from rcedu.training.fit import fit_to_the_end
 
@@ -365,7 +365,7 @@ answers = own_or_given(stage_1, needed, globals(), given=GIVEN, variant=STUDENT)
 
 student = with_unet(teacher, answers.with_w(teacher.unet, 256))
 teacher.eval().requires_grad_(False)
-data, steps = digits.source, {"smoke": 3, "cpu": 100, "gpu": 2000}[preset()]
+data, steps = digits.data, {"smoke": 3, "cpu": 100, "gpu": 2000}[preset()]
 
 
 def step(trainee, draw):

@@ -402,8 +402,8 @@ import copy
 
 from rcedu.course.checks import own_or_given
 from rcedu.system.settings import data_folder
-from rcedu.experiments.few_step_training import shipped_student
 from rcedu.models.diffusion import with_unet
+from rcedu.models.saved import shipped_student
 from rcedu.training.fit import fit_to_the_end
 
 GIVEN = False  # True: go on with right answers; question 7 still counts
@@ -414,7 +414,7 @@ answers = own_or_given(stage_2, needed, globals(), given=GIVEN, variant=STUDENT)
 of_four, of_two = (shipped_student(teacher, data_folder() / "digits" / "few-steps" / f"deterministic-{n}-steps.safetensors") for n in (4, 2))
 of_four.requires_grad_(False)
 student = with_unet(of_four, copy.deepcopy(of_four.unet).requires_grad_(True))
-alphas_cumprod, data = teacher.scheduler.alphas_cumprod, digits.source
+alphas_cumprod, data = teacher.scheduler.alphas_cumprod, digits.data
 steps = {"smoke": 3, "cpu": 80, "gpu": 1400}[preset()]
 
 

@@ -154,6 +154,7 @@ def distil(
     from rcedu.data.cache import Cache
     from rcedu.data.captioned_digits import prompts
     from rcedu.data.pools import PromptPool, read_prompts_from
+    from rcedu.training.batches import Swap
     from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 
     if teacher != MINI_SD and (samples is None or pool is None):
@@ -171,21 +172,20 @@ def distil(
         # the student was cut in 32 bits above; the text encoder and the codec, which it shares, stay in 32 as well
         model.unet.to(torch.bfloat16 if run.mixed_precision == "bf16" else torch.float16)
     trainee = DistilledStudent(student, model)
-    rows, state = torch.arange(len(cache)), place_among_ranks()
     given = {  # what the run's own settings do not show: another one of these is another run
         "teacher": cache.manifest["origin"]["teacher"],
         "samples": cache.fingerprint(),
         "pool": strangers.fingerprint(),
         "measured": sha256(measured) if run.p in MEASURED else None,
     }
-    step = distillation_step(model, trainee, cache, rows, strangers, p, null_probability=run.null_probability, task=run.task)
+    step = distillation_step(model, trainee, cache, Swap(strangers, p), null_probability=run.null_probability, task=run.task)
     fit_to_the_end(
         step, trainee, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=20, decay=run.decay,
         ema_decay=run.ema_decay, accumulate=run.accumulate, mixed_precision=run.mixed_precision,
         optimizer_class=_eight_bit_adamw() if run.eight_bit else torch.optim.AdamW,
         folder=folder.with_name(folder.name + "-training"), config=asdict(run) | given, progress=run.student,
     )  # fmt: skip
-    if state.is_main_process:
+    if place_among_ranks().is_main_process:
         student.save(folder)
         print(f"student in {folder}")
 

@@ -32,6 +32,7 @@ from rcedu.models.conditions import PromptEncoder
 from rcedu.models.cost import step_flops
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.files import UsageError
+from rcedu.training.batches import Swap
 from rcedu.training.fit import fit
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 
@@ -120,8 +121,7 @@ def ladder(on_gpu: bool) -> dict[str, Way]:
 def ours(task: Task, lr: float) -> Iterator[dict[str, float]]:
     """`fit` of `distillation_step`: the losses after each step."""
     trainee, pool = task.trainee(), PromptPool(task.pool, task.teacher.conditions)
-    p, rows = partial(p_exponential, T=task.teacher.T), torch.arange(len(task.samples))
-    step = distillation_step(task.teacher, trainee, task.samples, rows, pool, p)
+    step = distillation_step(task.teacher, trainee, task.samples, Swap(pool, partial(p_exponential, T=task.teacher.T)))
     for record in fit(
         step, trainee, steps=MANY, batch_size=task.batch_size, lr=lr, ema_decay=0.99, mixed_precision=task.mixed_precision
     ):

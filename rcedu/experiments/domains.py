@@ -5,7 +5,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from rcedu.data.cache import Cache, derived_seed
+from rcedu.data.cache import derived_seed
 from rcedu.data.captioned_digits import all_attributes, is_held_out, prompts, read_prompts
 from rcedu.data.mnist import mnist, to_pixels
 from rcedu.data.pools import PromptPool
@@ -21,6 +21,7 @@ from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.files import sha256
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import hash_tensors
+from rcedu.training.batches import Samples, Subset
 from rcedu.training.swap_schedules import MEASURED, NONE, measured_file
 
 SAMPLERS = ("deterministic", "stochastic")
@@ -56,21 +57,16 @@ class RealDigits:
 
 
 class Domain:
-    """What all domains share. Each has: `teacher`; `source`, the data (`x0(rows)`, `c`); `pool`, C of random conditioning; `w`,
-    the guidance it is drawn with; `asked(count)` and `conditions(count)`, what is asked for; `real(count)`; `marks(images)`.
+    """What all domains share. Each has: `teacher`; `data`, D (`Samples`); `pool`, C of random conditioning; `w`, the guidance
+    it is drawn with; `asked(count)` and `conditions(count)`, what is asked for; `real(count)`; `marks(images)`.
     """
 
-    absent: int | str | None = None  # the digit or the word that no picture of the source shows
+    absent: int | str | None = None  # the digit or the word that no picture of the data shows
     measured_on: str | None = None  # whose p(t) `rcedu.training.swap_schedules.measured_file` has: its teacher's
-
-    @property
-    def rows(self) -> Tensor:
-        """Which of the source may be learned from."""
-        return torch.arange(len(self.source))
 
     def fingerprints(self, p: str = NONE) -> dict[str, str]:
         """Of all that decides a result beside its run's settings: teacher, data, judge, and p(t) where it was measured."""
-        found = {"teacher": self.teacher.fingerprint(), "data": self.source.fingerprint()}
+        found = {"teacher": self.teacher.fingerprint(), "data": self.data.fingerprint()}
         found["judge"] = hash_tensors(self.shipped.judge.state_dict())
         return found | ({"measured p(t)": sha256(measured_file(self.measured_on))} if p in MEASURED else {})
 
@@ -106,7 +102,7 @@ class Digits(Domain):
         return mnist(train=train)
 
     @cached_property
-    def source(self) -> RealDigits:
+    def data(self) -> RealDigits:
         return RealDigits(*self.pictures(train=True), self.teacher.codec)
 
     @property
@@ -191,7 +187,7 @@ class CaptionedPictures(Domain):
         return self.shipped.teacher
 
     @cached_property
-    def source(self) -> RealImages:
+    def data(self) -> RealImages:
         known = all_attributes()[~is_held_out(all_attributes())]
         return RealImages(known.repeat(self.each, 1), self.teacher)
 
@@ -223,7 +219,7 @@ class DrawnDigits(Digits):
     """Digits as the students of notebook 02 get them: what the teacher drew."""
 
     @cached_property
-    def source(self) -> Cache:
+    def data(self) -> Samples:
         return self.shipped.cache
 
 
@@ -233,8 +229,9 @@ class DigitsWithout3(DrawnDigits):
     absent = 3
 
     @cached_property
-    def rows(self) -> Tensor:
-        return visible_rows(self.source, self.shipped.judge, self.absent)
+    def data(self) -> Subset:
+        cache = self.shipped.cache
+        return Subset(cache, visible_rows(cache, self.shipped.judge, self.absent))
 
     def asked(self, count: int) -> Tensor:
         """As many threes as others, the nine others in turn."""
@@ -259,12 +256,8 @@ class PicturesWithoutThree(CaptionedPictures):
     absent = "three"
 
     @cached_property
-    def source(self) -> Cache:
-        return self.shipped.cache
-
-    @cached_property
-    def rows(self) -> Tensor:
-        return data_rows(cache_prompts(), self.absent)
+    def data(self) -> Subset:
+        return Subset(self.shipped.cache, data_rows(cache_prompts(), self.absent))
 
     def asked(self, count: int) -> list[str]:
         """Sentences with the word, and then as many without."""

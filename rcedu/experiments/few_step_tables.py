@@ -10,8 +10,9 @@ from rcedu.equations.progressive import halvings
 from rcedu.evaluation.formatting import summarize_plain
 from rcedu.experiments import runner as side_by_side
 from rcedu.experiments.domains import DOMAINS
-from rcedu.experiments.few_step_training import climb, folder_of, load_student, score
+from rcedu.experiments.few_step_training import climb, folder_of, score
 from rcedu.experiments.few_steps import APART, FewStepsRun, Stage, stages
+from rcedu.models.saved import load_student
 from rcedu.system.files import write_json
 from rcedu.training.fit import Record
 

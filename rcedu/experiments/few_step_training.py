@@ -18,11 +18,13 @@ from rcedu.equations.sampling import time_grid
 from rcedu.experiments import runner as side_by_side
 from rcedu.experiments.domains import DOMAINS, ENCODER, Domain
 from rcedu.experiments.few_steps import APART, STAGE_1, FewStepsRun, Stage, stages
-from rcedu.models.diffusion import DiffusionModel, load_network, save_network, with_unet
+from rcedu.models.diffusion import DiffusionModel, with_unet
 from rcedu.models.editing import encode
-from rcedu.system.files import UsageError, write_json
+from rcedu.models.saved import load_student, read_facts, save_8_bits, save_student
+from rcedu.system.files import write_json
 from rcedu.system.ranks import place_among_ranks
-from rcedu.system.tensors import from_8_bits, load_tensors, save_tensors, to_8_bits
+from rcedu.system.tensors import load_tensors
+from rcedu.training.batches import Swap
 from rcedu.training.fit import Record, StepFunction, fit_to_the_end
 from rcedu.training.guided_steps import consistency_step, guidance_step, guidance_student, halving_step
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
@@ -57,26 +59,27 @@ def _task(
     run: FewStepsRun, stage: Stage, domain: Domain, teacher: DiffusionModel
 ) -> tuple[nn.Module, DiffusionModel, StepFunction, dict]:
     """What `fit` is called with for a stage: (trainee, the student in it, the step function, settings)."""
-    data = (domain.source, domain.rows)
     w = (0.0, 0.0 if stage.sampler == ENCODER else run.w_max)  # encoding is never guided
     if stage.kind == "smaller":
         student = make_student(teacher, run.student, run.teacher_init, run.seed)
         trainee = DistilledStudent(student, teacher)
         few = {"w": w, "times": time_grid(stage.steps, teacher.T), "null_probability": 0.0} if teacher.takes_w else {}
-        step = distillation_step(teacher, trainee, *data, domain.pool, schedule("exponential", T=teacher.T), **few)
+        swap = Swap(domain.pool, schedule("exponential", T=teacher.T))
+        step = distillation_step(teacher, trainee, domain.data, swap, **few)
         return trainee, student, step, {"lr": run.student_lr, "decay": "cosine", "ema_decay": 0.99}
-    inside = {}
+    swap = None
     if run.p != NONE:
         path = domain.measured_on and measured_file(domain.measured_on)
-        inside = {"pool": domain.pool, "p": schedule(run.p, T=teacher.T, path=path, absent=domain.absent)}
+        swap = Swap(domain.pool, schedule(run.p, T=teacher.T, path=path, absent=domain.absent))
     if stage.kind == "guidance":
         student = guidance_student(teacher, prediction_type="v_prediction")
-        return student, student, guidance_step(teacher, student, *data, w, **inside), {"lr": run.guidance_lr, "decay": "linear"}
+        step = guidance_step(teacher, student, domain.data, w, swap=swap)
+        return student, student, step, {"lr": run.guidance_lr, "decay": "linear"}
     student = with_unet(teacher, copy.deepcopy(teacher.unet).requires_grad_(True))
     if stage.kind == "consistency":
-        step = consistency_step(teacher, student, *data, w, **inside)
+        step = consistency_step(teacher, student, domain.data, w, swap=swap)
     else:
-        step = halving_step(teacher, student, *data, w, stage.steps, sampler=stage.sampler, **inside)
+        step = halving_step(teacher, student, domain.data, w, stage.steps, sampler=stage.sampler, swap=swap)
     return student, student, step, {"lr": run.halving_lr, "decay": "linear"}
 
 
@@ -120,7 +123,7 @@ def climb(
                 progress=stage.name if progress else None,
             )
             trained = time.perf_counter()
-            save_network(student.unet, here / "unet")
+            save_student(student, here / "unet", steps=None if stage.takes_any else stage.steps, sampler=stage.sampler)
             marks = score(run, stage, domain, student, watch=partial(tqdm, desc="marks", leave=False) if progress else iter)
             result = {
                 "run": asdict(run),
@@ -140,13 +143,6 @@ def climb(
                     f"{stage.name}: FID is {grown:.2f} times what it was, more than {run.allowed:g}; stopped here"
                 )
         yield done[stage.name]
-
-
-def load_student(teacher: DiffusionModel, folder: Path) -> DiffusionModel:
-    """The student whose unet/ this is: as the teacher; but if it takes w, it predicts v. UsageError where it is not whole."""
-    unet = load_network(type(teacher.unet), folder)
-    takes_w = unet.config.time_cond_proj_dim is not None
-    return with_unet(guidance_student(teacher, prediction_type="v_prediction") if takes_w else teacher, unet).eval()
 
 
 def growth(marks: dict[str, dict], before: dict[str, dict]) -> float:
@@ -193,25 +189,15 @@ def ship(
     run: FewStepsRun, folder: Path, out: Path, ways: Sequence[str] = (STAGE_1, "deterministic"),
     *, steps: Sequence[int] | None = None, command: str = "",
 ) -> list[Path]:  # fmt: skip
-    """Write networks in 8 bits, from a run's folder to `out`: those of some ways to draw.
+    """Write networks in 8 bits, from a run's folder to `out`: those of some ways to draw; `shipped_student` reads them.
 
     steps  only those made for so many steps
     """
     paths = []
     for stage in stages(run):
-        unet = Path(folder) / folder_of(stage) / "unet" / "diffusion_pytorch_model.safetensors"
+        unet = Path(folder) / folder_of(stage) / "unet"
         if stage.way in ways and (steps is None or stage.steps in steps) and unet.exists():
             paths.append(Path(out) / f"{folder_of(stage)}.safetensors")
-            told = {"command": command, "stage": stage.name, "seed": run.seed}
-            save_tensors(paths[-1], to_8_bits(load_tensors(unet)[0]), told)
+            weights, _ = load_tensors(unet / "diffusion_pytorch_model.safetensors")
+            save_8_bits(paths[-1], weights, read_facts(unet), {"command": command, "stage": stage.name, "seed": run.seed})
     return paths
-
-
-def shipped_student(teacher: DiffusionModel, path: Path) -> DiffusionModel:
-    """A network that `ship` wrote. UsageError when the file is none, or another network's."""
-    student = guidance_student(teacher, prediction_type="v_prediction")
-    try:
-        student.unet.load_state_dict(from_8_bits(load_tensors(path)[0]))
-    except RuntimeError as error:
-        raise UsageError(f"{path} does not hold a few-step student of this teacher") from error
-    return student.eval()

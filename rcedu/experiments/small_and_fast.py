@@ -13,11 +13,12 @@ from rcedu.evaluation.formatting import format_interval, mark, markdown
 from rcedu.evaluation.intervals import Interval, mean_interval
 from rcedu.experiments import few_step_tables
 from rcedu.experiments.domains import DOMAINS
-from rcedu.experiments.few_step_training import folder_of, load_student, score
+from rcedu.experiments.few_step_training import folder_of, score
 from rcedu.experiments.few_steps import FewStepsRun, budget, stages
 from rcedu.experiments.latency import in_turn
 from rcedu.experiments.runner import by_row, over_seeds
 from rcedu.models.cost import macs
+from rcedu.models.saved import load_student
 from rcedu.models.surgery import parameter_count
 from rcedu.system.files import UsageError
 from rcedu.training.fit import Record

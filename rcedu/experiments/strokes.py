@@ -14,11 +14,11 @@ from torch import Tensor
 from rcedu.data.mnist import mnist
 from rcedu.models.conditions import LabelTable
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.system.files import UsageError
+from rcedu.models.saved import Facts, save_8_bits, shipped_student
 from rcedu.system.settings import data_folder
-from rcedu.system.tensors import from_8_bits, load_tensors, save_tensors, to_8_bits
 from rcedu.training.teacher_step import TeacherRun, fit_teacher
 
+WHAT = "the teacher of thin and thick digits"
 THIN_BELOW, THICK_ABOVE = 2.2, 2.8  # pixels; MNIST's median is 2.36, and between the two a reader would hesitate
 
 
@@ -84,15 +84,10 @@ def train_strokes(
 
 def save_strokes(model: DiffusionModel, path: Path) -> None:
     """Its network in 8 bits; `load_strokes` reads it."""
-    save_tensors(path, to_8_bits(model.unet.state_dict()), {"what": "the teacher of thin and thick digits"})
+    facts = Facts(model.prediction_type, takes_w=False, steps=None, sampler="deterministic")
+    save_8_bits(path, model.unet.state_dict(), facts, {"what": WHAT, "command": "rcedu strokes"})
 
 
 def load_strokes(teacher: DiffusionModel, path: Path | None = None) -> DiffusionModel:
     """What `save_strokes` wrote, by default the one that ships. teacher: the digits'. UsageError when the file is none."""
-    path = path or data_folder() / "digits" / "strokes.safetensors"
-    model = strokes_model(teacher)
-    try:
-        model.unet.load_state_dict(from_8_bits(load_tensors(path)[0]))
-    except RuntimeError as error:
-        raise UsageError(f"{path} does not hold the teacher of thin and thick digits; remake it: rcedu strokes") from error
-    return model.eval()
+    return shipped_student(strokes_model(teacher), path or data_folder() / "digits" / "strokes.safetensors", WHAT)

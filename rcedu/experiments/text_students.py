@@ -32,11 +32,13 @@ from rcedu.experiments.text_data import (
     samples_with,
     sentences,
 )
-from rcedu.models.diffusion import DiffusionModel, load_network, save_network, with_unet
+from rcedu.models.diffusion import DiffusionModel
+from rcedu.models.saved import load_student, save_student
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
 from rcedu.system.files import UsageError
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import runs_folder
+from rcedu.training.batches import Subset, Swap
 from rcedu.training.fit import Record, fit_to_the_end
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 from rcedu.training.swap_schedules import CHOICES, measured_file, schedule
@@ -106,8 +108,8 @@ def train(
     model = DistilledStudent(make_student(teacher, run.student, run.teacher_init, run.seed), teacher)
     p = schedule(run.p, T=teacher.T, path=measured_file("mini-sd"), absent=run.absent or None)
     texts = pool_texts(run.pool, run.absent, run.pool_size, run.nonsense, run.seed)  # free: also of what D has no picture of
-    rows, pool = data_rows(cache_prompts(each), run.absent, run.samples), PromptPool(texts, teacher.conditions)
-    step = distillation_step(teacher, model, source, rows, pool, p, task=run.real_images)
+    D = Subset(source, data_rows(cache_prompts(each), run.absent, run.samples))
+    step = distillation_step(teacher, model, D, Swap(PromptPool(texts, teacher.conditions), p), task=run.real_images)
     losses = fit_to_the_end(
         step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, ema_decay=run.ema_decay,
         warmup=20, decay="cosine", folder=folder, config=asdict(run), progress=progress, watch=watch,
@@ -120,7 +122,7 @@ def run_one(name: str, run: TextStudentRun, folder: Path, report: Callable[[str,
     folder, shipped, start = Path(folder) / name, MiniSD(), time.perf_counter()
     student, losses = train(run, shipped, folder=folder, watch=partial(report, name) if report else None)
     trained = time.perf_counter()
-    save_network(student.unet, folder / "unet")
+    save_student(student, folder / "unet")
     scores = score(shipped, student, run)
     return {
         "parameters": parameter_count(student.unet),
@@ -173,8 +175,7 @@ def examples(runs: dict[str, TextStudentRun], folder: Path, count: int = 8) -> d
     for name, run in runs.items():
         texts = sentences(run.absent, True, count)
         drawn.setdefault(f"without {run.absent}: the teacher", _pictures(teacher, texts))
-        unet = load_network(type(teacher.unet), Path(folder) / run_name(run) / "unet")
-        drawn[name] = _pictures(with_unet(teacher, unet), texts)
+        drawn[name] = _pictures(load_student(teacher, Path(folder) / run_name(run) / "unet"), texts)
     return drawn
 
 

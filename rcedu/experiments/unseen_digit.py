@@ -22,6 +22,7 @@ from rcedu.models.judges import DigitClassifier
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
 from rcedu.system.files import UsageError
 from rcedu.training import random_conditioning_step as distillation
+from rcedu.training.batches import Samples, Subset, Swap
 from rcedu.training.fit import Record as StepRecord
 from rcedu.training.fit import fit_to_the_end
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step
@@ -126,11 +127,11 @@ def make_student(teacher: DiffusionModel, run: StudentRun) -> DiffusionModel:
     return student
 
 
-def rows_of(run: StudentRun, shipped: Shipped) -> Tensor:
-    """Rows of the cache (n,) that a run's student learns from: all where it sees the digit, else `visible_rows`."""
+def data_of(run: StudentRun, shipped: Shipped) -> Samples:
+    """D of a run's student: all of the cache where it sees the digit, else its `visible_rows`."""
     if run.sees_digit:
-        return torch.arange(len(shipped.cache))
-    return visible_rows(shipped.cache, shipped.judge, run.digit, keep_lookalikes=run.keep_lookalikes)
+        return shipped.cache
+    return Subset(shipped.cache, visible_rows(shipped.cache, shipped.judge, run.digit, keep_lookalikes=run.keep_lookalikes))
 
 
 def p_of(run: StudentRun, T: int) -> Callable[[Tensor], Tensor]:
@@ -155,17 +156,10 @@ def train(
     watch     called with each step's Record
     progress  label of a progress bar, or None
     """
-    teacher, cache = shipped.teacher, shipped.cache
+    teacher = shipped.teacher
     model = DistilledStudent(make_student(teacher, run), teacher, features=run.features)
-    step = distillation_step(
-        teacher,
-        model,
-        cache,
-        rows_of(run, shipped),
-        labels_without(None if run.pool_has_digit else run.digit),  # the pool: every label, the unseen one too
-        p_of(run, teacher.T),
-        space=run.space,
-    )
+    pool = labels_without(None if run.pool_has_digit else run.digit)  # every label, the unseen one too
+    step = distillation_step(teacher, model, data_of(run, shipped), Swap(pool, p_of(run, teacher.T)), space=run.space)
     losses = fit_to_the_end(
         step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, ema_decay=run.ema_decay,
         warmup=20, decay="cosine", folder=folder, config=config or asdict(run), progress=progress, watch=watch,

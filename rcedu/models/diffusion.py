@@ -251,6 +251,12 @@ def _download(name: str) -> Path:
         ) from error
 
 
-def with_unet(model: DiffusionModel, unet: UNet2DConditionModel) -> DiffusionModel:
-    """A model with another UNet, sharing the scheduler, the codec and a text encoder, with a label table of its own."""
-    return DiffusionModel(unet, model.scheduler, model.conditions.copy(), model.codec)
+def with_unet(model: DiffusionModel, unet: UNet2DConditionModel, prediction_type: str | None = None) -> DiffusionModel:
+    """A model with another UNet, sharing the scheduler, the codec and a text encoder, with a label table of its own.
+
+    prediction_type  of that UNet, where it is not the model's: then with a scheduler of its own
+    """
+    scheduler = model.scheduler
+    if prediction_type not in (None, model.prediction_type):
+        scheduler = DDIMScheduler.from_config(scheduler.config, prediction_type=prediction_type)
+    return DiffusionModel(unet, scheduler, model.conditions.copy(), model.codec)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
@@ -63,16 +63,6 @@ class Record(NamedTuple):
 
 
 StepFunction = Callable[[nn.Module, Draw], dict[str, Tensor]]
-
-
-class Samples(Protocol):
-    """Clean data with conditions, as step functions draw from it: a `Cache`, real pictures, or random numbers."""
-
-    c: Tensor  # (N, ...)
-
-    def x0(self, rows: Tensor) -> Tensor:
-        """rows (B,) ints -> (B, C, H, W), what the network works on."""
-        ...
 
 
 DECAYS = {  # of the learning rate, over what is left after the warm-up

@@ -1,13 +1,12 @@
 """The distillation step of random conditioning: what `fit` repeats."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from rcedu.equations.losses import Projections, capture, distance_weight, feature_kd, output_kd, task_loss
-from rcedu.equations.noise import alpha_sigma, q_sample, training_target
-from rcedu.equations.random_conditioning import drop_condition, randomize
+from rcedu.equations.noise import training_target
 from rcedu.models.diffusion import DiffusionModel, with_unet
 from rcedu.models.surgery import (
     BLOCK_STUDENTS,
@@ -19,7 +18,8 @@ from rcedu.models.surgery import (
     remove_blocks,
 )
 from rcedu.system.files import UsageError
-from rcedu.training.fit import Draw, Samples, StepFunction
+from rcedu.training.batches import Samples, Swap, noisy_batch
+from rcedu.training.fit import Draw, StepFunction
 
 
 def make_student(teacher: DiffusionModel, student: str, teacher_init: bool, seed: int) -> DiffusionModel:
@@ -59,10 +59,8 @@ class DistilledStudent(nn.Module):
 def distillation_step(
     teacher: DiffusionModel,
     student: DistilledStudent,
-    source: Samples,
-    rows: Tensor,
-    pool,
-    p: Callable[[Tensor], Tensor],
+    data: Samples,
+    swap: Swap,
     *,
     null_probability: float = 0.1,
     space: str | None = None,
@@ -76,8 +74,8 @@ def distillation_step(
     is `student`, wrapped or not. Freezes the teacher, and moves it to where the draw is. ValueError, at the first step, for
     an unknown space.
 
-    source, rows      D, and which of its samples may be drawn
-    pool, p           C and p(t) of `randomize`
+    data              D
+    swap              C and p(t) of `randomize`
     null_probability  of dropping the condition, after the swap
     space             where L_out is measured (epsilon, sample, v_prediction); None: what the networks predict
     task              add L_task, on the samples that kept their own condition
@@ -86,32 +84,24 @@ def distillation_step(
     """
     teacher.eval().requires_grad_(False)
     layers_T = [pair.teacher for pair in student.pairs]
+    asked_at = None if times is None else torch.tensor(times)
 
     def step(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
-        pick = rows[draw.integers(len(rows))]
-        t = draw.integers(teacher.T) if times is None else torch.tensor(times)[draw.integers(len(times))]
-        eps = draw.normal(*teacher.x_shape)
-        c_hat, replaced = randomize(source.c[pick], t, pool, p, draw.generator)
-        c_hat = drop_condition(c_hat, teacher.conditions.null, null_probability, draw.generator)
-        paired_total = (~replaced).sum().item() / draw.ranks  # so that the mean over ranks is the global mean
+        batch = noisy_batch(teacher, data, draw, times=asked_at, swap=swap, null_probability=null_probability)
+        # drawn last, not where stages 1 and 2 draw it: without w, and with it, a seed means the same samples and swaps
         guidance = () if w is None else (draw.mine(draw.uniform(*w)),)
-        x0, t, eps, c_hat, replaced = draw.mine(source.x0(pick), t, eps, c_hat, replaced)
-        if teacher.device != x0.device:
-            teacher.to(x0.device)
-
-        alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
-        x_t = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
+        question = (batch.x_t, batch.t, batch.c, *guidance)
         with torch.no_grad(), capture(teacher.unet, layers_T) as tapped:
-            out_T = teacher(x_t, t, c_hat, *guidance)
-        out_S, features_S = trainee(x_t, t, c_hat, *guidance)
+            out_T = teacher(*question)
+        out_S, features_S = trainee(*question)
 
-        weight = distance_weight(teacher.prediction_type, space or teacher.prediction_type, alpha_t=alpha_t, sigma_t=sigma_t)
-        losses = {"out": output_kd(out_S, out_T, weight)}
+        predicts, at = teacher.prediction_type, {"alpha_t": batch.alpha_t, "sigma_t": batch.sigma_t}
+        losses = {"out": output_kd(out_S, out_T, distance_weight(predicts, space or predicts, **at))}
         if layers_T:
             losses["feat"] = feature_kd(features_S, [tapped[name] for name in layers_T])
         if task:
-            target = training_target(x0, eps, teacher.prediction_type, alpha_t=alpha_t, sigma_t=sigma_t)
-            losses["task"] = task_loss(out_S, target, replaced, paired_total)
+            target = training_target(batch.x0, batch.eps, predicts, **at)
+            losses["task"] = task_loss(out_S, target, batch.replaced, batch.paired)
         return losses
 
     return step

@@ -47,6 +47,7 @@ def fit_teacher(
 ) -> DiffusionModel:
     """Train a model on images (N, 1, 28, 28) uint8 of labels (N,), in place; returns it."""
 
+    # Not `noisy_batch`: nobody else is asked, and pixels are encoded after the slice, by this rank and on its device
     def step(trainee, draw: Draw):
         rows, t, eps = draw.integers(len(images)), draw.integers(model.T), draw.normal(*model.x_shape)
         c = drop_condition(labels[rows], model.conditions.null, run.null_probability, draw.generator)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from small import seeded, small_digit_model
+from small import Made, seeded, small_digit_model
 
 from rcedu.commands.cli import main
 from rcedu.data.mnist import to_pixels
@@ -24,13 +24,14 @@ from rcedu.experiments.domains import (
     Strokes,
 )
 from rcedu.experiments.few_step_tables import run_one, summarize, with_any_steps
-from rcedu.experiments.few_step_training import climb, growth, ship, shipped_student, train_stage
+from rcedu.experiments.few_step_training import climb, folder_of, growth, ship, train_stage
 from rcedu.experiments.few_steps import CONSISTENCY, STAGE_1, FewStepsRun, budget, stages
 from rcedu.experiments.runner import taken_over
 from rcedu.figures.few_step_figures import draw_marks
+from rcedu.models.saved import FACTS, Facts, read_facts, shipped_student
 from rcedu.models.surgery import parameter_count
 from rcedu.system.files import UsageError, read_json, write_json
-from rcedu.system.tensors import load_tensors
+from rcedu.system.tensors import load_tensors, save_tensors
 from rcedu.training.swap_schedules import CHOICES
 
 
@@ -43,7 +44,7 @@ class TinyDigits(Domain):
     def __init__(self):
         self.teacher = small_digit_model()
         x0 = torch.randn(8, *self.teacher.x_shape, generator=seeded(5))
-        self.source = type("Source", (), {"__len__": lambda _: 8, "c": torch.arange(8), "x0": lambda _, rows: x0[rows]})()
+        self.data = Made(x0, torch.arange(8))
         self.pool = torch.arange(10)
         self.given = list(self.fids)
 
@@ -350,8 +351,52 @@ def test_what_ships_draws_nearly_the_same(tmp_path):
     ours = rungs["deterministic, 2 steps"].sample_x0(noise, c, w=2.0, steps=2)
     stored = again.sample_x0(noise, c, w=2.0, steps=2)
     assert 0 < (ours - stored).square().mean() < 1e-3 * ours.square().mean()
-    with pytest.raises(UsageError, match="does not hold a few-step student"):
+    with pytest.raises(UsageError, match="does not hold a few-step student of this teacher; remake it: rcedu few-steps"):
         shipped_student(Digits().teacher, paths[1])
+    weights, told = load_tensors(paths[1])
+    save_tensors(paths[1], weights, {name: value for name, value in told.items() if name != "network"})
+    with pytest.raises(UsageError, match=r"does not say what its network is .*; remake it: rcedu few-steps"):
+        shipped_student(domain.teacher, paths[1])
+
+
+def test_what_is_saved_says_what_it_is(tmp_path):
+    """Every stage's folder, and the file that ships of it, tensors and facts."""
+    run = FewStepsRun(**(vars(RUN) | {"samplers": ("deterministic", "stochastic", ENCODER, CONSISTENCY), "student": "tiny"}
+                         | {"student_at": (2,), "scored_w": (0.0,)}))  # fmt: skip
+    list(climb(run, tmp_path / "run"))
+    ship(run, tmp_path / "run", tmp_path / "out", [stage.way for stage in stages(run)])
+    said = {}
+    for stage in stages(run):
+        said[stage.name] = read_facts(tmp_path / "run" / folder_of(stage) / "unet")
+        _, header = load_tensors(tmp_path / "out" / f"{folder_of(stage)}.safetensors")
+        assert Facts(**header["network"]) == said[stage.name]
+    assert {facts.prediction_type for facts in said.values()} == {"v_prediction"}
+    assert [name for name, facts in said.items() if not facts.takes_w] == ["tiny"]
+    assert [name for name, facts in said.items() if facts.steps is None] == [STAGE_1, CONSISTENCY, "tiny", "tiny, stage 1"]
+    assert all(facts.steps == int(name.split()[-2]) for name, facts in said.items() if facts.steps)
+    others = {name: facts.sampler for name, facts in said.items() if facts.sampler != "deterministic"}
+    assert others == {f"{way}, {steps}": way for way in ("stochastic", ENCODER) for steps in ("2 steps", "1 step")} | {
+        CONSISTENCY: CONSISTENCY
+    }
+
+
+def test_a_network_of_before_is_not_guessed_at(tmp_path):
+    """One line, nothing deleted; and doing what it says brings back the same network without a step of training."""
+    first = {rung.stage.name: rung.student for rung in climb(RUN, tmp_path)}
+    unet = tmp_path / "deterministic-2-steps" / "unet"
+    (unet / FACTS).unlink()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(
+        UsageError, match=r"rcedu-network\.json does not say what its network is .*; move .*unet and the result"
+    ) as raised:
+        list(climb(RUN, tmp_path))
+    assert "\n" not in str(raised.value) and sorted(tmp_path.rglob("*")) == before
+    unet.rename(tmp_path / "old unet")
+    unet.with_name("result.json").rename(tmp_path / "old result")
+    trained = []
+    again = {rung.stage.name: rung.student for rung in climb(RUN, tmp_path, watch=trained.append)}
+    a, b = (rungs["deterministic, 2 steps"].unet.state_dict() for rungs in (first, again))
+    assert not trained and all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_the_command_writes_the_table_and_the_networks(tmp_path, monkeypatch, capsys):
@@ -393,14 +438,14 @@ def test_presets_are_runs():
 
 
 def test_real_digits_are_mnist():
-    """Decoded, a row of the source is the image of the label it says; and the marks know a real digit."""
+    """Decoded, a row of the data is the image of the label it says; and the marks know a real digit."""
     domain = Digits()
     rows = torch.tensor([0, 1, 59_999])
-    assert domain.source.c[rows].tolist() == [5, 0, 8]
-    pixels = domain.teacher.codec.decode(domain.source.x0(rows))
-    assert ((pixels + 1) * 127.5).round().to(torch.uint8).equal(domain.source.images[rows])
-    by_label = [(domain.source.c == label).nonzero().flatten()[:20] for label in range(10)]
-    images = domain.source.images[torch.stack(by_label, dim=1).flatten()]  # 0 1 2 ... 9 0 1 2 ...
+    assert domain.data.c[rows].tolist() == [5, 0, 8]
+    pixels = domain.teacher.codec.decode(domain.data.x0(rows))
+    assert ((pixels + 1) * 127.5).round().to(torch.uint8).equal(domain.data.images[rows])
+    by_label = [(domain.data.c == label).nonzero().flatten()[:20] for label in range(10)]
+    images = domain.data.images[torch.stack(by_label, dim=1).flatten()]  # 0 1 2 ... 9 0 1 2 ...
     marks = domain.marks(images)
     assert marks["all"][0] >= 198 and marks["all"][1] == 200 and 0.8 < marks["diversity"] < 1.2
     assert SimpleNamespace(**marks).fid < 30
@@ -425,16 +470,16 @@ def test_real_pictures_are_what_is_asked(domain, different):
 
 @pytest.mark.parametrize("domain", [DigitsWithout3, PicturesWithoutThree])
 def test_nothing_of_what_is_absent_may_be_learned_from(domain):
-    """No row of the source was asked for it, but C names it; of real pictures, nearly all are read as what is asked."""
+    """No row of the data was asked for it, but C names it; of real pictures, nearly all are read as what is asked."""
     domain = domain()
-    c, pool = domain.source.c[domain.rows], domain.pool[torch.arange(len(domain.pool))]
+    c, pool = domain.data.c, domain.pool[torch.arange(len(domain.pool))]
     absent = domain.conditions(1)  # the first that is asked for is of what is absent
     if c.ndim == 1:
         assert int(absent) == 3 and bool((c != 3).all()) and bool((pool == 3).any())
     else:
         (three,) = domain.teacher.conditions.tokenize(["three"])[0][1:2]
         assert (absent == three).any() and bool((c != three).all()) and 0 < (pool == three).any(dim=1).sum() < len(pool) / 5
-    assert 0 < len(domain.rows) < len(domain.source)
+    assert 0 < len(domain.data) < len(domain.shipped.cache)
     marks = domain.marks(domain.real(90))
     assert marks["unseen"][1] == 45 == marks["seen"][1] and min(marks["unseen"][0], marks["seen"][0]) >= 42
     assert marks["fid"] < 60

@@ -8,7 +8,6 @@ import torch
 from rcedu.commands.cli import main
 from rcedu.experiments.domains import DigitsWithout3
 from rcedu.experiments.few_step_tables import examples
-from rcedu.experiments.few_step_training import shipped_student
 from rcedu.experiments.small_and_fast import (
     cost_of,
     costs,
@@ -21,6 +20,7 @@ from rcedu.experiments.small_and_fast import (
 )
 from rcedu.figures.few_step_figures import step_curves
 from rcedu.figures.small_and_fast_figures import looks, pareto_picture, survival_curves
+from rcedu.models.saved import shipped_student
 from rcedu.models.surgery import parameter_count, remove_blocks
 from rcedu.system.files import UsageError, read_json
 from rcedu.system.settings import runs_folder

@@ -16,8 +16,8 @@ from rcedu.experiments.unseen_digit import (
     VARIANTS,
     StudentRun,
     budget,
+    data_of,
     make_student,
-    rows_of,
     train,
 )
 from rcedu.models.surgery import parameter_count
@@ -34,12 +34,12 @@ def test_no_image_of_the_digit_is_visible(shipped):
     cache, judge = shipped.cache, shipped.judge
     read = judge.probabilities(cache.images()).argmax(dim=1)
     for arm in ("A", "B"):
-        rows = rows_of(ARMS[arm], shipped)
+        rows = data_of(ARMS[arm], shipped).rows
         assert not (cache.c[rows] == 3).any() and not (read[rows] == 3).any()
-    assert len(rows_of(ARMS["C"], shipped)) == len(cache)
-    kept = rows_of(VARIANTS["A, keeps look-alikes"], shipped)
-    assert torch.equal(kept, (cache.c != 3).nonzero().flatten())
-    assert len(rows_of(ARMS["A"], shipped)) > 0.98 * len(kept)
+    assert len(data_of(ARMS["C"], shipped)) == len(cache)
+    kept = data_of(VARIANTS["A, keeps look-alikes"], shipped)
+    assert torch.equal(kept.rows, (cache.c != 3).nonzero().flatten())
+    assert len(data_of(ARMS["A"], shipped)) > 0.98 * len(kept)
 
 
 def test_arms_differ_in_one_thing_each():

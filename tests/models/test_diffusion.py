@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from small import max_error, seeded, small_digit_model, small_text_model
 
 from rcedu.data.mnist import to_pixels
-from rcedu.experiments.few_step_training import load_student
 from rcedu.models.diffusion import DiffusionModel, PixelShuffle, load_network, save_network, with_unet
-from rcedu.models.surgery import remove_blocks
+from rcedu.models.saved import FACTS, Facts, load_student, read_facts, save_student
+from rcedu.models.surgery import remove_blocks, with_guidance_input
 from rcedu.system.files import MANIFEST, UsageError
 
 
@@ -226,8 +226,8 @@ def test_a_network_is_written_whole_or_not_at_all(small_model, tmp_path, monkeyp
     assert [path.name for path in tmp_path.iterdir()] == ["unet"]
 
 
-def test_a_students_network_that_is_not_whole(small_model, folder, tmp_path):
-    shutil.copytree(folder / "unet", tmp_path / "unet")
+def test_a_students_network_that_is_not_whole(small_model, tmp_path):
+    save_student(small_model, tmp_path / "unet")
     assert torch.equal(load_student(small_model, tmp_path / "unet").unet.conv_in.weight, small_model.unet.conv_in.weight)
     path = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
     save_file({name: x for name, x in load_file(path).items() if name != "conv_in.bias"}, path, {"format": "pt"})
@@ -236,6 +236,23 @@ def test_a_students_network_that_is_not_whole(small_model, folder, tmp_path):
     shutil.rmtree(tmp_path / "unet")
     with pytest.raises(UsageError, match=r"config\.json is missing"):
         load_student(small_model, tmp_path / "unet")
+
+
+def test_a_student_is_read_as_what_it_says(small_model, tmp_path):
+    """What it predicts is its own, with w or without: not the teacher's, and not guessed. A stock UNet opens as well."""
+    assert small_model.prediction_type == "v_prediction"
+    for takes_w in (False, True):
+        unet, folder = with_guidance_input(small_model.unet) if takes_w else small_model.unet, tmp_path / f"{takes_w}" / "unet"
+        save_student(with_unet(small_model, unet, "epsilon"), folder, steps=4, sampler="stochastic")
+        assert read_facts(folder) == Facts("epsilon", takes_w, 4, "stochastic")
+        student = load_student(small_model, folder)
+        assert student.prediction_type == "epsilon" and student.takes_w == takes_w and not student.training
+        assert torch.equal(student.scheduler.alphas_cumprod, small_model.scheduler.alphas_cumprod)
+        stock = UNet2DConditionModel.from_pretrained(folder).state_dict()
+        assert all(torch.equal(x, stock[name]) for name, x in student.unet.state_dict().items())
+    shutil.copy(tmp_path / "True" / "unet" / FACTS, tmp_path / "False" / "unet" / FACTS)
+    with pytest.raises(UsageError, match=r"a network with no input for w, and rcedu-network\.json is another's"):
+        load_student(small_model, tmp_path / "False" / "unet")
 
 
 def test_an_autoencoder_with_the_names_of_old(tmp_path):

@@ -15,6 +15,7 @@ from rcedu.models.anatomies import unet
 from rcedu.models.codecs import Autoencoder
 from rcedu.models.conditions import PromptEncoder
 from rcedu.models.diffusion import DiffusionModel
+from rcedu.training.batches import Swap
 from rcedu.training.fit import fit
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 
@@ -24,6 +25,9 @@ class OneSample:
 
     def __init__(self, c):
         self.c = c
+
+    def __len__(self):
+        return len(self.c)
 
     def x0(self, rows):
         return torch.zeros(len(rows), 4, 64, 64)
@@ -48,7 +52,7 @@ def test_one_step_of_b_tiny_from_sd_v1_4(tmp_path):
     before = {name: weight.detach().flatten()[:8].clone() for name, weight in student.unet.named_parameters()}
     pool = PromptPool(["a photo of a cat", "a photo of a dog"], teacher.conditions)
     samples = OneSample(pool[torch.tensor([0])])
-    step = distillation_step(teacher, trainee, samples, torch.tensor([0]), pool, lambda t: p_exponential(t, T=1000))
+    step = distillation_step(teacher, trainee, samples, Swap(pool, lambda t: p_exponential(t, T=1000)))
     (record,) = fit(step, trainee, steps=1, batch_size=1, lr=1e-4)
     assert all(torch.isfinite(torch.tensor(value)) for value in record.losses.values())
     still = [

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from second_device import DEVICE, second_device
-from small import max_error, seeded, small_digit_model, small_text_model
+from small import Made, max_error, seeded, small_digit_model, small_text_model
 
 from rcedu.data.captioned_digits import all_attributes, prompts
 from rcedu.data.mnist import mnist, to_pixels
@@ -32,6 +32,7 @@ from rcedu.models.conditions import LabelTable
 from rcedu.models.diffusion import with_unet
 from rcedu.models.editing import complete, encode, image_to_image
 from rcedu.models.judges import AttributeJudge, DigitClassifier
+from rcedu.training.batches import Swap
 from rcedu.training.fit import Draw, fit
 from rcedu.training.guided_steps import consistency_step, guidance_step, guidance_student, halving_step
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
@@ -163,37 +164,34 @@ def test_an_autoencoder_that_was_just_trained_is_whitened(text_model):
 # --- steps ----------------------------------------------------------------------------------------
 
 
-def _distillation(teacher, source, random):
+def _distillation(teacher, data, swap):
     trainee = DistilledStudent(make_student(teacher, "C-Micro", teacher_init=True, seed=0), teacher)
-    return trainee, distillation_step(teacher, trainee, source, *random, task=True)
+    return trainee, distillation_step(teacher, trainee, data, swap, task=True)
 
 
-def _few_steps(teacher, source, random):
+def _few_steps(teacher, data, swap):
     teacher = with_w(teacher)
     trainee = DistilledStudent(make_student(teacher, "tiny", teacher_init=True, seed=0), teacher)
-    return trainee, distillation_step(teacher, trainee, source, *random, w=(0.0, 4.0), times=[999, 499])
+    return trainee, distillation_step(teacher, trainee, data, swap, w=(0.0, 4.0), times=[999, 499])
 
 
-def _guidance(teacher, source, random):
-    rows, pool, p = random
+def _guidance(teacher, data, swap):
     student = guidance_student(teacher, dim=8)
-    return student, guidance_step(teacher, student, source, rows, (0.0, 4.0), pool=pool, p=p)
+    return student, guidance_step(teacher, student, data, (0.0, 4.0), swap=swap)
 
 
 def _halving(sampler):
-    def make(teacher, source, random):
-        rows, pool, p = random
+    def make(teacher, data, swap):
         teacher, student = with_w(teacher), with_w(teacher)
-        step = halving_step(teacher, student, source, rows, (0.0, 4.0), 4, sampler=sampler, pool=pool, p=p)
+        step = halving_step(teacher, student, data, (0.0, 4.0), 4, sampler=sampler, swap=swap)
         return student, step
 
     return make
 
 
-def _consistency(teacher, source, random):
-    rows, pool, p = random
+def _consistency(teacher, data, swap):
     teacher, student = with_w(teacher), with_w(teacher)
-    return student, consistency_step(teacher, student, source, rows, (0.0, 4.0), pool=pool, p=p)
+    return student, consistency_step(teacher, student, data, (0.0, 4.0), swap=swap)
 
 
 STEPS = {"distillation": _distillation, "of few steps": _few_steps, "guidance": _guidance, "consistency": _consistency} | {
@@ -205,12 +203,11 @@ STEPS = {"distillation": _distillation, "of few steps": _few_steps, "guidance": 
 def test_steps(small_model, name):
     """The trainee there, as `fit` moves it, and the draw's own part there; the data, as always, on the CPU."""
     latents = torch.randn(10, 4, 14, 14, generator=seeded(0))
-    source = SimpleNamespace(c=torch.arange(10), x0=lambda rows: latents[rows])
-    random = torch.arange(10), torch.arange(10), lambda t: p_exponential(t, T=1000)
+    data, swap = Made(latents, torch.arange(10)), Swap(torch.arange(10), lambda t: p_exponential(t, T=1000))
     losses = []
     with second_device():
         for device in ("cpu", DEVICE):
-            trainee, step = STEPS[name](copy.deepcopy(small_model), source, random)
+            trainee, step = STEPS[name](copy.deepcopy(small_model), data, swap)
             parts = step(trainee.to(device), Draw(0, 0, 4, device=device))
             sum(parts.values()).backward()
             losses.append({part: loss.item() for part, loss in parts.items()})

@@ -19,9 +19,9 @@ from torch import nn
 
 from rcedu.system.files import UsageError
 from rcedu.system.tensors import load_tensors
+from rcedu.training import fit as training
 from rcedu.training.checkpoints import checkpoints
 from rcedu.training.fit import Draw, fit, learning_rate
-from rcedu.training.fit import fit as training
 
 # --- draws ----------------------------------------------------------------------------------------
 

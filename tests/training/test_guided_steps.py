@@ -1,11 +1,9 @@
 """Stage 1 and stage 2: what a student is before training, what it is asked for, and that diffusers opens it."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
-from small import max_error, seeded, small_digit_model, small_text_model
+from small import Made, max_error, seeded, small_digit_model, small_text_model
 
 from rcedu.equations.guidance import cfg
 from rcedu.equations.noise import alpha_sigma, training_target, x0_and_eps
@@ -14,6 +12,7 @@ from rcedu.equations.sampling import along, ddim_step, finish, time_grid
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.surgery import parameter_count, with_guidance_input
 from rcedu.system.files import UsageError
+from rcedu.training.batches import Subset, Swap
 from rcedu.training.fit import Draw, fit
 from rcedu.training.guided_steps import consistency_step, guidance_step, guidance_student, halving_step
 
@@ -29,7 +28,7 @@ def source(teacher):
     x0 = torch.randn(count, *teacher.x_shape, generator=seeded(5))
     text = hasattr(teacher.conditions, "tokenize")
     c = teacher.conditions.tokenize(["a white three on a navy background"] * count) if text else torch.arange(count)
-    return SimpleNamespace(c=c, x0=lambda rows: x0[rows])
+    return Made(x0, c)
 
 
 def hears_w(student: DiffusionModel, seed: int = 0) -> DiffusionModel:
@@ -97,7 +96,7 @@ def test_guidance_one_w_a_sample(teacher, source):
 def test_stage_1_asks_for_what_guidance_gives(teacher, source, space):
     """A student that *is* two evaluations of its teacher has no loss; a deaf one has E omega w^2 |x0_c - x0_null|^2."""
     student = guidance_student(teacher).eval()
-    step = guidance_step(teacher, student, source, torch.arange(6), (0.0, 4.0), space=space)
+    step = guidance_step(teacher, student, source, (0.0, 4.0), space=space)
     draw = Draw(seed=3, step=0, batch_size=4)
 
     def perfect(x_t, t, c, w):
@@ -131,7 +130,7 @@ def test_stage_2_asks_for_two_steps_in_one(teacher, source, steps, sampler):
     """Whoever answers with the network output that takes DDIM to the teacher's z_next has no loss."""
     before = hears_w(guidance_student(teacher))
     student = hears_w(guidance_student(teacher), seed=1)
-    step = halving_step(before, student, source, torch.arange(6), (0.0, 4.0), steps, sampler=sampler)
+    step = halving_step(before, student, source, (0.0, 4.0), steps, sampler=sampler)
     table = jumps(torch.arange(steps), steps, teacher.T, sampler)
 
     def perfect(x_t, t, c, w):
@@ -158,8 +157,7 @@ def test_v_out_of_an_eps_teacher(tmp_path):
     assert student.prediction_type == "v_prediction" and teacher.prediction_type == "epsilon"
     c = teacher.conditions.tokenize(["a white three on a navy background"] * 6)
     x0 = torch.randn(6, *teacher.x_shape, generator=seeded(5))
-    own = SimpleNamespace(c=c, x0=lambda rows: x0[rows])
-    step = guidance_step(teacher, student, own, torch.arange(6), (0.0, 4.0))
+    step = guidance_step(teacher, student, Made(x0, c), (0.0, 4.0))
 
     def perfect(x_t, t, c, w):
         alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
@@ -173,14 +171,13 @@ def test_v_out_of_an_eps_teacher(tmp_path):
 def test_a_stage_of_each_trains(teacher, source):
     """Every parameter of the UNet gets a gradient, the input for w included, and the teacher none."""
     student = guidance_student(teacher)
-    rows = torch.arange(6)
-    for _ in fit(guidance_step(teacher, student, source, rows, (0.0, 4.0)), student, steps=2, batch_size=4):
+    for _ in fit(guidance_step(teacher, student, source, (0.0, 4.0)), student, steps=2, batch_size=4):
         pass
     assert student.unet.time_embedding.cond_proj.weight.abs().max() > 0
     after = guidance_student(teacher)
     after.load_state_dict(student.state_dict())
     student.zero_grad(set_to_none=True)
-    halve = halving_step(student, after, source, rows, (0.0, 4.0), 4)
+    halve = halving_step(student, after, source, (0.0, 4.0), 4)
     sum(halve(after.train(), Draw(seed=0, step=0, batch_size=4)).values()).backward()
     assert all(p.grad is not None for p in after.unet.parameters())
     assert all(p.grad is None for p in student.parameters())
@@ -214,11 +211,11 @@ def test_saved_and_loaded_it_is_the_same(tmp_path, teacher, source):
 def test_random_conditioning_inside(teacher, source):
     """With p = 1 every network is asked about a stranger of the pool; without a pool, or with p = 0, nothing changes."""
     student = hears_w(guidance_student(teacher))
-    rows, pool = torch.arange(3), source.c[3:]
+    data, pool = Subset(source, torch.arange(3)), source.c[3:]
     steps = {
-        "guidance": lambda **swap: guidance_step(teacher, student, source, rows, (0.0, 4.0), **swap),
-        "halving": lambda **swap: halving_step(student, student, source, rows, (0.0, 4.0), 4, **swap),
-        "consistency": lambda **swap: consistency_step(student, student, source, rows, (0.0, 4.0), **swap),
+        "guidance": lambda swap=None: guidance_step(teacher, student, data, (0.0, 4.0), swap=swap),
+        "halving": lambda swap=None: halving_step(student, student, data, (0.0, 4.0), 4, swap=swap),
+        "consistency": lambda swap=None: consistency_step(student, student, data, (0.0, 4.0), swap=swap),
     }
     seen = []
 
@@ -234,16 +231,16 @@ def test_random_conditioning_inside(teacher, source):
             seen.clear()
             plain = make()(watched, Draw(seed=3, step=0, batch_size=4))[name]
             assert was_asked_of(source.c[:3])
-            assert torch.equal(make(pool=pool, p=0.0)(student, Draw(seed=3, step=0, batch_size=4))[name], plain)
+            assert torch.equal(make(Swap(pool, 0.0))(student, Draw(seed=3, step=0, batch_size=4))[name], plain)
             seen.clear()
-            make(pool=pool, p=1.0)(watched, Draw(seed=3, step=0, batch_size=4))
+            make(Swap(pool, 1.0))(watched, Draw(seed=3, step=0, batch_size=4))
             assert was_asked_of(pool)
 
 
 def test_a_network_that_ends_where_ddim_ends_is_consistent(teacher, source):
     """f(x_t, t) = the end of the teacher's own way from x_t over the grid: the loss is 0, at its last step too."""
     fast, steps = hears_w(guidance_student(teacher)), 5
-    step = consistency_step(fast, fast, source, torch.arange(6), (0.0, 4.0), steps=steps)
+    step = consistency_step(fast, fast, source, (0.0, 4.0), steps=steps)
     grid, asked = [*time_grid(steps, teacher.T), -1], []
 
     def perfect(x_t, t, c, w):

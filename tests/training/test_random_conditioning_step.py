@@ -13,11 +13,13 @@ from rcedu.equations.random_conditioning import p_exponential, randomize
 from rcedu.models.diffusion import with_unet
 from rcedu.models.surgery import narrow_channels, remove_blocks
 from rcedu.system.files import UsageError
+from rcedu.training.batches import Subset, Swap
 from rcedu.training.fit import Draw, fit
 from rcedu.training.guided_steps import guidance_student
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 
 POOL = torch.arange(10)
+SWAP = Swap(POOL, partial(p_exponential, T=1000))
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ class Watched:
 def test_the_step_written_out(teacher, cache, student, space):
     """Both loss parts from their formulas, for what the student was shown."""
     trainee = distilled(teacher, student)
-    step = distillation_step(teacher, trainee, cache, torch.arange(10), POOL, partial(p_exponential, T=1000), space=space)
+    step = distillation_step(teacher, trainee, cache, SWAP, space=space)
     watched = Watched(trainee)
     losses = step(watched, Draw(0, 0, 8))
     x_t, t, c = watched.x_t[0], watched.t[0], watched.c[0]
@@ -73,7 +75,7 @@ def test_the_step_written_out(teacher, cache, student, space):
 def test_x_t_comes_from_a_cached_sample_at_t(teacher, cache):
     """x_t = alpha_t x0 + sigma_t eps with x0 of the visible rows only, and eps of unit variance."""
     rows, watched = torch.tensor([2, 7]), Watched(distilled(teacher, "tiny"))
-    step = distillation_step(teacher, watched.trainee, cache, rows, POOL, lambda t: 0.0 * t)
+    step = distillation_step(teacher, watched.trainee, Subset(cache, rows), Swap(POOL, lambda t: 0.0 * t))
     with torch.no_grad():
         for k in range(10):
             step(watched, Draw(0, k, 16))
@@ -93,10 +95,8 @@ def test_x_t_comes_from_a_cached_sample_at_t(teacher, cache):
 def test_conditions_that_the_student_sees(teacher, cache, p, null_probability):
     """The unseen digit comes through the swap alone; the null condition replaces swapped labels too."""
     rows, watched = torch.tensor([0, 1]), Watched(distilled(teacher, "tiny"))
-    pool = torch.tensor([3, 4])
-    step = distillation_step(
-        teacher, watched.trainee, cache, rows, pool, lambda t: torch.full((len(t),), p), null_probability=null_probability
-    )
+    data, swap = Subset(cache, rows), Swap(torch.tensor([3, 4]), lambda t: torch.full((len(t),), p))
+    step = distillation_step(teacher, watched.trainee, data, swap, null_probability=null_probability)
     with torch.no_grad():
         for k in range(6):
             step(watched, Draw(0, k, 16))
@@ -110,9 +110,7 @@ def test_p_does_not_change_which_samples_and_noise_are_drawn(teacher, cache):
     seen = []
     for p in (0.0, 1.0):
         watched = Watched(distilled(teacher, "tiny"))
-        step = distillation_step(
-            teacher, watched.trainee, cache, torch.arange(10), POOL, lambda t, p=p: torch.full((len(t),), p)
-        )
+        step = distillation_step(teacher, watched.trainee, cache, Swap(POOL, lambda t, p=p: torch.full((len(t),), p)))
         step(watched, Draw(0, 0, 16))
         seen.append(watched)
     assert torch.equal(seen[0].x_t[0], seen[1].x_t[0]) and torch.equal(seen[0].t[0], seen[1].t[0])
@@ -122,7 +120,7 @@ def test_p_does_not_change_which_samples_and_noise_are_drawn(teacher, cache):
 def test_without_features(teacher, cache):
     """No pairs, no projections without a gradient (ranks would wait for them), no L_feat."""
     trainee = distilled(teacher, "C-Micro", features=False)
-    step = distillation_step(teacher, trainee, cache, torch.arange(10), POOL, partial(p_exponential, T=1000))
+    step = distillation_step(teacher, trainee, cache, SWAP)
     losses = step(trainee, Draw(0, 0, 4))
     assert set(losses) == {"out"}
     losses["out"].backward()
@@ -133,7 +131,7 @@ def test_the_teacher_is_frozen_and_the_student_learns(teacher, cache):
     """Thirty steps: both loss parts fall, on the same draw, and no weight of the teacher moves."""
     before = teacher.fingerprint()
     trainee = distilled(teacher, "base")
-    step = distillation_step(teacher, trainee, cache, torch.arange(10), POOL, partial(p_exponential, T=1000))
+    step = distillation_step(teacher, trainee, cache, SWAP)
     with torch.no_grad():
         first = step(trainee, Draw(7, 0, 32))
     for _ in fit(step, trainee, steps=30, batch_size=8, lr=3e-3):
@@ -148,9 +146,7 @@ def test_the_teacher_is_frozen_and_the_student_learns(teacher, cache):
 def test_task_loss_is_on_the_samples_that_kept_their_condition(teacher, cache, p):
     """Against the definition, with the draws repeated; 0 when every condition was swapped."""
     watched = Watched(distilled(teacher, "tiny"))
-    step = distillation_step(
-        teacher, watched.trainee, cache, torch.arange(10), POOL, lambda t: torch.full((len(t),), p), task=True
-    )
+    step = distillation_step(teacher, watched.trainee, cache, Swap(POOL, lambda t: torch.full((len(t),), p)), task=True)
     with torch.no_grad():
         losses = step(watched, Draw(0, 0, 16))
     draw = Draw(0, 0, 16)
@@ -171,7 +167,7 @@ def test_a_teacher_of_few_steps(teacher, cache):
         fast.unet.time_embedding.cond_proj.weight.normal_(generator=torch.Generator().manual_seed(0))
     trainee = distilled(fast, "tiny")
     settings = {"null_probability": 0.0, "w": (1.0, 3.0), "times": [999, 749, 499, 249]}
-    step = distillation_step(fast, trainee, cache, torch.arange(10), POOL, partial(p_exponential, T=1000), **settings)
+    step = distillation_step(fast, trainee, cache, SWAP, **settings)
     seen = []
 
     def watched(x_t, t, c, w):

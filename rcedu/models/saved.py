@@ -1,0 +1,72 @@
+"""A network on disk that says what it is: a folder of diffusers' for going on with, or one file in 8 bits for shipping."""
+
+import copy
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from rcedu.models.diffusion import DiffusionModel, load_network, with_unet
+from rcedu.models.surgery import with_guidance_input
+from rcedu.system.files import UsageError, atomic_folder, read_json, write_json
+from rcedu.system.tensors import from_8_bits, load_tensors, save_pretrained, save_tensors, to_8_bits
+
+FACTS = "rcedu-network.json"  # beside diffusers' config.json; diffusers does not look at it
+
+
+class Facts(NamedTuple):
+    """What the tensors of a network do not show."""
+
+    prediction_type: str  # epsilon, sample or v_prediction
+    takes_w: bool
+    steps: int | None  # of sampling, that it was made for; None: any number
+    sampler: str  # that it was made for: deterministic, stochastic, encoder, consistency
+
+
+def save_student(student: DiffusionModel, folder: Path, *, steps: int | None = None, sampler: str = "deterministic") -> None:
+    """Write the folder that `load_student` reads, whole or not at all: the network alone, and its `Facts`."""
+    with atomic_folder(folder) as temporary:
+        save_pretrained(student.unet, temporary)
+        write_json(temporary / FACTS, Facts(student.prediction_type, student.takes_w, steps, sampler)._asdict())
+
+
+def load_student(teacher: DiffusionModel, folder: Path) -> DiffusionModel:
+    """The student that `save_student` wrote, with its teacher's conditions and codec. UsageError where it is not whole."""
+    unet, facts = load_network(type(teacher.unet), folder), read_facts(folder)
+    student = with_unet(teacher, unet, facts.prediction_type).eval()
+    if student.takes_w != facts.takes_w:
+        has = "an input" if student.takes_w else "no input"
+        raise UsageError(f"{folder} holds a network with {has} for w, and {FACTS} is another's; put its own back")
+    return student
+
+
+def read_facts(folder: Path) -> Facts:
+    """What the network in a folder says of itself. UsageError where it says nothing, as those of before: no guessing."""
+    path = Path(folder) / FACTS
+    again = f"move {folder} and the result.json beside it away, and run the command again: it goes on from its checkpoints"
+    return _facts(read_json(path) if path.exists() else None, path, again)
+
+
+def save_8_bits(path: Path, weights: dict[str, Tensor], facts: Facts, told: dict) -> None:
+    """Write a network's weights in a quarter of the bytes, with its facts in the header, and what else is `told` there."""
+    save_tensors(path, to_8_bits(weights), told | {"network": facts._asdict()})
+
+
+def shipped_student(teacher: DiffusionModel, path: Path, what: str = "a few-step student of this teacher") -> DiffusionModel:
+    """The network that `save_8_bits` wrote, of the teacher's anatomy. UsageError when the file does not hold `what`."""
+    weights, told = load_tensors(path)
+    again = f"remake it: {told.get('command', 'see data/README.md')}"
+    facts = _facts(told.get("network"), path, again)
+    unet = with_guidance_input(teacher.unet) if facts.takes_w else copy.deepcopy(teacher.unet)
+    try:
+        unet.load_state_dict(from_8_bits(weights))
+    except RuntimeError as error:
+        raise UsageError(f"{path} does not hold {what}; {again}") from error
+    return with_unet(teacher, unet.requires_grad_(True), facts.prediction_type).eval()
+
+
+def _facts(told: object, where: Path, again: str) -> Facts:
+    try:
+        return Facts(**told)
+    except TypeError:
+        raise UsageError(f"{where} does not say what its network is ({', '.join(Facts._fields)}); {again}") from None

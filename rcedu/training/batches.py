@@ -1,0 +1,106 @@
+"""What every distillation step begins with: clean data, noised, each sample with its time and its condition."""
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from rcedu.equations.noise import alpha_sigma, q_sample
+from rcedu.equations.random_conditioning import drop_condition, randomize
+from rcedu.models.diffusion import DiffusionModel
+from rcedu.system.tensors import hash_tensors
+from rcedu.training.fit import Draw
+
+
+class Samples(Protocol):
+    """D, clean data with conditions, as step functions draw from it: a `Cache`, real pictures, a `Subset` of either."""
+
+    c: Tensor  # (N, ...)
+
+    def __len__(self) -> int: ...
+
+    def x0(self, rows: Tensor) -> Tensor:
+        """rows (B,) ints in [0, N) -> (B, C, H, W), what the network works on."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Equal means the same samples."""
+        ...
+
+
+class Subset:
+    """Some rows (n,) of a source, as if it had no others."""
+
+    def __init__(self, source: Samples, rows: Tensor):
+        self.source, self.rows, self.c = source, rows, source.c[rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def x0(self, rows: Tensor) -> Tensor:
+        return self.source.x0(self.rows[rows])
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the source's and the rows."""
+        return hash_tensors({self.source.fingerprint(): self.rows})
+
+
+class Swap(NamedTuple):
+    """Random conditioning inside a step: C and p(t), as `randomize` takes them."""
+
+    pool: object  # anything with `len(pool)` and a batched `pool[rows]`
+    p: Callable[[Tensor], Tensor] | Tensor | float
+
+
+class NoisyBatch(NamedTuple):
+    """This rank's slice of a batch, on its device: what both networks are asked about, and what it was made of."""
+
+    x_t: Tensor  # (B, C, H, W) alpha_t x0 + sigma_t eps
+    t: Tensor  # (B,)
+    c: Tensor  # (B, ...) after swap and drop
+    w: Tensor | None  # (B,)
+    x0: Tensor  # (B, C, H, W)
+    eps: Tensor  # (B, C, H, W)
+    alpha_t: Tensor  # (B, 1, 1, 1)
+    sigma_t: Tensor  # (B, 1, 1, 1)
+    index: Tensor  # (B,) t = times[index]
+    replaced: Tensor  # (B,) bool: c is a stranger's
+    paired: float  # samples that are not replaced, of the global batch, a rank
+
+
+def noisy_batch(
+    teacher: DiffusionModel,
+    data: Samples,
+    draw: Draw,
+    *,
+    times: Tensor | None = None,
+    w: tuple[float, float] | None = None,
+    swap: Swap | None = None,
+    null_probability: float | None = None,
+) -> NoisyBatch:
+    """Samples of `data` at random times under their conditions; moves the teacher to where the draw is.
+
+    times             (K,) t is one of these; None: any of [0, T)
+    w                 drawn uniformly from this range, one a sample; None: none is
+    swap              random conditioning; None: every sample keeps its own condition
+    null_probability  of dropping the condition after the swap; None: never, and nothing is drawn for it
+
+    The order of the draws is part of what a seed means: rows, times, eps, w, swap, drop.
+    """
+    times = torch.arange(teacher.T) if times is None else times
+    pick, index, eps = draw.integers(len(data)), draw.integers(len(times)), draw.normal(*teacher.x_shape)
+    w_ = None if w is None else draw.mine(draw.uniform(*w))
+    c, t, replaced = data.c[pick], times[index], torch.zeros(len(pick), dtype=torch.bool)
+    if swap is not None:
+        c, replaced = randomize(c, t, swap.pool, swap.p, draw.generator)
+    if null_probability is not None:
+        c = drop_condition(c, teacher.conditions.null, null_probability, draw.generator)
+    paired = (~replaced).sum().item() / draw.ranks  # so that the mean over ranks is the global mean
+
+    x0, t, c, eps, index, replaced = draw.mine(data.x0(pick), t, c, eps, index, replaced)
+    if teacher.device != x0.device:
+        teacher.to(x0.device)
+    alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
+    x_t = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
+    return NoisyBatch(x_t, t, c, w_, x0, eps, alpha_t, sigma_t, index, replaced, paired)

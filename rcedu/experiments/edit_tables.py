@@ -32,10 +32,11 @@ class EditingRun:
     numbers: tuple[int, ...] = (2, 4, 8)  # of steps
     teacher_steps: int = 50
     scored: int = 200  # pictures a task
+    domain: str = "strokes"
 
     def __post_init__(self):
-        if self.few_steps.domain not in EDITS:
-            raise UsageError(f"nothing to edit in {self.few_steps.domain!r}; choose from {', '.join(EDITS)}")
+        if self.domain not in EDITS:
+            raise UsageError(f"nothing to edit in {self.domain!r}; choose from {', '.join(EDITS)}")
 
     @property
     def steps(self) -> int:
@@ -48,7 +49,7 @@ def editing_budget(domain: str, preset: str, seed: int) -> EditingRun:
     if domain not in EDITS:
         raise UsageError(f"nothing to edit in {domain!r}; choose from {', '.join(EDITS)}")
     run = budget(domain, preset, seed=seed, samplers=("deterministic", ENCODER), last=2)
-    return EditingRun(run, scored={"smoke": 4, "cpu": 200 if domain == "strokes" else 108, "gpu": 2000}[preset])
+    return EditingRun(run, domain=domain, scored={"smoke": 4, "cpu": 200 if domain == "strokes" else 108, "gpu": 2000}[preset])
 
 
 def ways(
@@ -60,11 +61,12 @@ def ways(
     def shifted(record: Record) -> None:
         watch(record._replace(step=behind + record.step))
 
-    for stage, student, result in climb(run.few_steps, folder, watch=shifted if watch else None):
+    for stage, student, result in climb(run.few_steps, domain, folder, watch=shifted if watch else None):
         behind += stage.training_steps
         students[stage.way, stage.steps] = student
         if stage.sampler == ENCODER:
-            marks[str(stage.steps)] = result["marks"]["0"]
+            scores = result["records"]
+            marks[str(stage.steps)] = {x.score: x.value if x.asked is None else [x.hits, x.asked] for x in scores}
     found = {("teacher", steps): (domain.teacher, domain.teacher) for steps in (*run.numbers, run.teacher_steps)}
     found |= {("student", steps): (students[ENCODER, steps], students["deterministic", steps]) for steps in run.numbers}
     for model in {model for pair in found.values() for model in pair}:  # those that were read from files are on the CPU
@@ -79,7 +81,7 @@ def run_one(name: str, run: EditingRun, folder: Path, report: Callable[[str, Rec
     round_trip  up and home by whom -> steps -> marks of the way to the noise and home (`few_step_training.round_trip`):
                 "teacher", "student, teacher" (home by the teacher in as many steps as stage 1 has), "student"
     """
-    domain = EDITS[run.few_steps.domain]()
+    domain = EDITS[run.domain]()
     watch = partial(report, name) if report else None
     found, distilled = ways(run, Path(folder).parent / "few-steps" / name, domain, watch)
     images, old = domain.real(run.scored), domain.attributes(run.scored)
@@ -91,7 +93,7 @@ def run_one(name: str, run: EditingRun, folder: Path, report: Callable[[str, Rec
             seconds = time.perf_counter() - start
         cost = {"nfe": round(sum(count) / len(images)), "seconds": seconds / len(images)}
         rows.setdefault(title, {}).setdefault(who, {})[str(steps)] = judge(domain, edit, after) | cost
-    return {"domain": run.few_steps.domain, "rows": rows, "round_trip": round_trips(run, domain, found, distilled)}
+    return {"domain": run.domain, "rows": rows, "round_trip": round_trips(run, domain, found, distilled)}
 
 
 def every_edit(
@@ -164,7 +166,7 @@ def summarize_round_trips(results: Sequence[dict]) -> dict[str, dict[str, dict[s
 
 def gallery(run: EditingRun, folder: Path, count: int = 8) -> dict[str, Tensor]:
     """The first pictures of a finished run, before and after: "source", and "task, who, steps" -> (count, channels, H, W)."""
-    domain = EDITS[run.few_steps.domain]()
+    domain = EDITS[run.domain]()
     found, _ = ways(run, folder, domain)
     images, old = domain.real(count), domain.attributes(count)
     pictures = {"source": images}
@@ -175,7 +177,7 @@ def gallery(run: EditingRun, folder: Path, count: int = 8) -> dict[str, Tensor]:
 
 def frames(run: EditingRun, folder: Path) -> EditFrames:
     """Image to image by a finished run's students, for an `EditExplorer`: six pictures, each to become any of twenty things."""
-    domain = EDITS[run.few_steps.domain]()
+    domain = EDITS[run.domain]()
     found, _ = ways(run, folder, domain)
     images, old = domain.real(20), domain.attributes(20)
     models = {steps: model for (who, steps), (_, model) in found.items() if who == "student"}

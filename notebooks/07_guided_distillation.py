@@ -213,27 +213,34 @@ plots.digit_grid(
 # Each training of the student (a seed each) is asked for 500 digits from the same noise as the teacher, at every $w$, with the same 64 DDIM steps. Each training has noise of its own, which moves both FIDs alike; so the last column compares them training by training. **Diversity** is how far the digits of one kind are spread in the judge's features (their variance), as a share of real digits'; garbled digits spread as well, so it may exceed 1. FID is over 500 digits, which makes it larger than one over 10,000. What 500 real test digits have shows where there is nothing left to gain.
 
 # %%
-from rcedu.evaluation.formatting import format_interval, paired_ratio
+from rcedu.evaluation.formatting import format_interval
+from rcedu.evaluation.records import Column, difference, load_results, over_seeds, select, table
 
-stored = read_json(data_folder() / "digits" / "results" / "few-steps.json")
-print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
+stored = load_results(data_folder() / "digits" / "results" / "few-steps.json")
+print("{machine}, {date}\n{command}".format(**stored.told["provenance"]))
 print(f"500 real digits: FID {digits.marks(digits.real(500))['fid']:.1f}")
-ways, N = {"teacher": "teacher, two evaluations", "stage 1": "student, one"}, "64"
-marks = {"read as asked, %": ("all", 100), "digit-FID": ("fid", 1), "diversity": ("diversity", 1)}
-lines = [f"| w | {' | '.join(f'{name}: {mark}' for mark in marks for name in ways.values())} | FID, student / teacher |", "|---" * 8 + "|"]
-for w in stored["rows"]["teacher"][N]:
-    cells = [format_interval(stored["rows"][way][N][w][key], scale=scale, digits=1 if key != "diversity" else 2) for key, scale in marks.values() for way in ways]
-    cells.append(format_interval(paired_ratio(stored["runs"], ("stage 1", N), ("teacher", N), w), scale=1, digits=2))
-    lines.append(f"| {w} | {' | '.join(cells)} |")
-display(Markdown("\n".join(lines)))
+ways, columns = {"teacher": "teacher, two evaluations", "stage 1": "student, one"}, [Column("as asked"), Column("fid"), Column("diversity")]
+at_64 = select(stored.records, network=list(ways), steps=64).sort_values("w", kind="stable")
+
+
+def ratio(of):  # in the lines of the student
+    if of["network"] == "teacher":
+        return ""
+    return format_interval(difference(at_64, {"network": "stage 1"}, {"network": "teacher"}, ratio=True, w=of["w"], score="fid"), 1, 2)
+
+
+display(Markdown(table(at_64, columns, {"w": "w", "network": "drawn by"}, names=ways, also={"FID, student / teacher": ratio})))
 
 # %%
-names = [f"w = {w}" for w in stored["rows"]["teacher"][N] for _ in ways]
-both = [stored["rows"][way][N][w] for w in stored["rows"]["teacher"][N] for way in ways]
+both = [(w, way) for w in at_64["w"].unique() for way in ways]
+shown = {"read as asked, %": (100, "as asked"), "digit-FID": (1, "fid")}
 plots.interval_dots(
-    [name if i % 2 == 0 else "" for i, name in enumerate(names)],
-    {title: [[scale * value for value in row[key]] for row in both] for title, (key, scale) in marks.items() if key != "diversity"},
-    groups=[*ways.values()] * (len(names) // 2),
+    [f"w = {w:g}" if way == "teacher" else "" for w, way in both],
+    {
+        title: [[scale * value for value in over_seeds(at_64, w=w, network=way, score=score)] for w, way in both]
+        for title, (scale, score) in shown.items()
+    },
+    groups=[ways[way] for _, way in both],
     colours={ways["teacher"]: plots.VERMILLION, ways["stage 1"]: plots.BLUE},
 )
 

@@ -52,7 +52,8 @@ from IPython.display import Markdown, display
 from rcedu.figures import plots
 from rcedu.system.settings import data_folder
 from rcedu.experiments.domains import Digits
-from rcedu.figures.few_step_figures import jump_picture, nested_grids, quality_diversity, step_curves, two_steps_diagram
+from rcedu.experiments.few_step_frames import few_step_frames, jump_picture
+from rcedu.figures.few_step_figures import nested_grids, quality_diversity, step_curves, two_steps_diagram
 from rcedu.experiments.few_step_training import folder_of, train_stage
 from rcedu.models.saved import shipped_student
 from rcedu.experiments.few_steps import budget, stages
@@ -261,22 +262,30 @@ plots.digit_grid(
 # ## 7 · Quality against evaluations
 
 # %%
-from rcedu.evaluation.formatting import few_steps_table, format_interval, paired_ratio
+from rcedu.evaluation.formatting import format_interval, markdown
+from rcedu.evaluation.records import Column, difference, load_results, select, table
+from rcedu.experiments.few_step_work import few_steps_table
 
-stored = read_json(data_folder() / "digits" / "results" / "few-steps.json")
-print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
-display(Markdown(few_steps_table(stored["rows"], "1")))
-lines = [f"| FID, times that of the teacher's 64 steps | {' | '.join(f'w = {w}' for w in stored['rows']['teacher']['64'])} |", "|---" * 6 + "|"]
-for N in ("8", "4", "2", "1"):
-    cells = [format_interval(paired_ratio(stored["runs"], ("deterministic", N), ("teacher", "64"), w), scale=1, digits=2) for w in stored["rows"]["teacher"]["64"]]
-    lines.append(f"| deterministic, {N} step{'s' * (N != '1')} | {' | '.join(cells)} |")
-display(Markdown("\n".join(lines)))
+stored = load_results(data_folder() / "digits" / "results" / "few-steps.json")
+print("{machine}, {date}\n{command}".format(**stored.told["provenance"]))
+display(Markdown(few_steps_table(stored.records, stored.shown, w=1.0)))
+every_w = sorted(stored.records["w"].unique())
+
+
+def fid_ratios(one, other):
+    """One network's FID as a multiple of another's, training by training, at every w; each (way to draw, steps)."""
+    pair = [{"network": network, "steps": steps} for network, steps in (one, other)]
+    return [format_interval(difference(stored.records, *pair, ratio=True, w=w, score="fid"), scale=1, digits=2) for w in every_w]
+
+
+lines = [[f"deterministic, {N} step{'s' * (N > 1)}", *fid_ratios(("deterministic", N), ("teacher", 64))] for N in (8, 4, 2, 1)]
+display(Markdown(markdown(["FID, times that of the teacher's 64 steps", *(f"w = {w:g}" for w in every_w)], lines)))
 
 from rcedu.evaluation.intervals import mean_interval
 
 floor, (real, _) = mean_interval([digits.fid(digits.real(500, seed=i)) for i in range(5)]), digits.pictures(train=False)
 print(f"real test digits: 500 of them, five draws: FID {format_interval(floor, scale=1)}; all 10,000: {digits.fid(real):.1f}")
-step_curves(stored["rows"], "1")
+step_curves(select(stored.records, w=1.0), stored.shown)
 
 # %% [markdown]
 # *Figure: read as asked, and digit-FID (log scale), against the number of steps at $w = 1$; 95% intervals over trainings, cut off where they go far below all values. "Evaluations" in the table, NFE (number of function evaluations) in papers: how often the network is asked for one digit. The green line is the sampler of section 8.*
@@ -296,11 +305,8 @@ step_curves(stored["rows"], "1")
 # $\sigma_{\mathrm{next}|\mathrm{after}}$ is what makes $z_\mathrm{next}$ as noisy as a sample has to be there (exercise 2). From the last point but one, "after" is clean data; from the last, there is nothing left to be noisy, and the step is DDIM's. So with one step the two samplers are the same. The network is used over jumps of two points of the grid, and must be trained on those: `halving_step(..., sampler="stochastic")`. (The paper's own algorithm for that training we have not seen; this is derived from the sampler.)
 
 # %%
-lines = [f"| FID, stochastic times deterministic | {' | '.join(f'w = {w}' for w in stored['rows']['teacher']['64'])} |", "|---" * 6 + "|"]
-for N in ("32", "16", "8", "4", "2", "1"):
-    cells = [format_interval(paired_ratio(stored["runs"], ("stochastic", N), ("deterministic", N), w), scale=1, digits=2) for w in stored["rows"]["teacher"]["64"]]
-    lines.append(f"| {N} step{'s' * (N != '1')} | {' | '.join(cells)} |")
-display(Markdown("\n".join(lines)))
+lines = [[f"{N} step{'s' * (N > 1)}", *fid_ratios(("stochastic", N), ("deterministic", N))] for N in (32, 16, 8, 4, 2, 1)]
+display(Markdown(markdown(["FID, stochastic times deterministic", *(f"w = {w:g}" for w in every_w)], lines)))
 
 # %% [markdown]
 # **What it says.** Without guidance it is the better one: at $w = 0$ and 32, 16, 8 and 4 steps its FID is 0.71 [0.58, 0.83], 0.71 [0.52, 0.89], 0.68 [0.48, 0.88] and 0.76 [0.55, 0.98] times the deterministic one's. With guidance hardly anything is left of that: for $w$ from 0.5 to 4 and four steps and more the ratio is 0.88 to 1.03, and of these 16 intervals over three trainings two leave out 1 (16 steps, $w = 0.5$; and 32 steps, $w = 4$, barely). At $w = 1$ digits are as various and as often read as asked as the deterministic one's (16 steps: 0.59 [0.57, 0.61] and 0.59 [0.56, 0.62] of real digits' spread, both 99.9%). At $w = 0$ they are a little less various (8 steps: −0.11 [−0.15, −0.08]) and more often read as asked (+2.0 points [0.5, 3.5]), at $w = 4$ a little more various (+0.03 [0.03, 0.04]). (Why it is guidance that makes the difference, we have not looked into.)
@@ -314,7 +320,7 @@ display(Markdown("\n".join(lines)))
 # Each of these networks still takes $w$. So it offers a choice *after* training: more guidance, and what is drawn is what was asked, but the drawings become alike: their diversity falls (as in notebook 07, the spread within a digit in the judge's features, as a share of real digits').
 
 # %%
-quality_diversity(stored["rows"], "deterministic", ["32", "4", "2", "1"])
+quality_diversity(select(stored.records, network="deterministic"), [32, 4, 2, 1])
 
 # %% [markdown]
 # *Figure: accuracy against diversity for $w$ = 0, 0.5, 1, 2, 4 (named on the first curve), a curve a number of steps. To the right: more various; up: more often what was asked.*
@@ -322,7 +328,6 @@ quality_diversity(stored["rows"], "deterministic", ["32", "4", "2", "1"])
 # **What it says.** The choice survives. One step at $w = 0$ draws digits spread as far as real ones (1.03 times [0.91, 1.15]; that they are spread over the *same* digits it does not say), 96% of them as asked; at $w = 4$ all of them as asked, at a third of the spread. The four curves nearly coincide: the number of steps hardly moves the trade-off.
 
 # %%
-from rcedu.figures.few_step_figures import few_step_frames
 from rcedu.figures.explorers import FewStepsExplorer
 
 values = [0.0, 1.0] if smoke else [0.0, 0.5, 1.0, 2.0, 4.0]
@@ -348,12 +353,14 @@ plots.digit_grid(
 # The same command on mini-SD (notebook 05), whose pictures are latents and whose conditions are sentences: $w$ from 0 to 13, 32 steps halved down to 1, 1,000 steps of training in stage 1 and 300 a halving (600 the last two), batch 32; `rcedu few-steps mini-sd`. Marked as in notebook 05 on combinations that no training picture shows, 108 pictures at each $w$. (Two of the three trainings are of 2026-11-23, on a processor without AVX-512; the third of the day printed below.) At $w = 2$, notebook 05's:
 
 # %%
-from rcedu.evaluation.formatting import attributes_table
+import pandas as pd
 
-latents = read_json(data_folder() / "mini-sd" / "results" / "few-steps.json")
-print(f"{latents['provenance']['machine']}, {latents['provenance']['date']}\n{latents['provenance']['command']}")
-shown = [("teacher", "32"), ("stage 1", "32"), ("teacher", "4"), ("deterministic", "4"), ("teacher", "2"), ("deterministic", "2"), ("teacher", "1"), ("deterministic", "1")]
-display(Markdown(attributes_table({f"{way}, {N} step{'s' * (N != '1')}": latents["rows"][way][N]["2"] for way, N in shown})))
+latents = load_results(data_folder() / "mini-sd" / "results" / "few-steps.json")
+print("{machine}, {date}\n{command}".format(**latents.told["provenance"]))
+lines = [("teacher", 32), ("stage 1", 32), *((way, N) for N in (4, 2, 1) for way in ("teacher", "deterministic"))]
+shown = pd.concat([select(latents.records, w=2.0, network=way, steps=N) for way, N in lines])
+attributes = [Column(score) for score in ("digit", "ink", "background", "slant", "all")]
+display(Markdown(table(shown, attributes, {"network": "drawn by", "steps": "steps"})))
 
 # %%
 from rcedu.system.tensors import load_tensors
@@ -366,7 +373,7 @@ plots.digit_grid(torch.stack([pictures[f"{way}, {N}"] for way, N in rows]), row_
 # *Figure: the first training's networks and their teacher, $w = 2$, the same noise and sentences in every column.* Larger $w$, 6.5, which is Stable Diffusion's usual guidance scale of 7.5:
 
 # %%
-step_curves(latents["rows"], "6.5")
+step_curves(select(latents.records, w=6.5), latents.shown)
 
 # %% [markdown]
 # *Figure: all four attributes as asked, and FID in the judge's features, against the number of steps at $w = 6.5$; 95% intervals over three trainings, cut off where they go far below all values.*
@@ -396,7 +403,7 @@ for name in ("digits, 50 at once", "mini-sd, 1 at once"):
 #
 # 1. **Skip a rung.** Train a student of 2 steps from the network of 8, four steps in one (what is $\tilde x$ then?). Is it worse than the one that went through 4?
 # 2. **As noisy as it has to be.** Show that $z_\mathrm{next}$ of section 8 has the variance $\alpha_\mathrm{next}^2\varsigma^2 + \sigma_\mathrm{next}^2$ if $z_\mathrm{after}$ has $\alpha_\mathrm{after}^2\varsigma^2 + \sigma_\mathrm{after}^2$. (`tests/test_sampling.py` has the answer in code.)
-# 3. **Longer where it is harder.** Plot the mean of the last five stored losses of each halving (`stored["runs"]`). Which halvings would you give more steps of training? (The stochastic halving to one step has next to nothing to learn. Why?)
+# 3. **Longer where it is harder.** Plot the mean of the last five stored losses of each halving (`stored.runs`). Which halvings would you give more steps of training? (The stochastic halving to one step has next to nothing to learn. Why?)
 #
 # ## Three questions
 #

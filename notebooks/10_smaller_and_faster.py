@@ -57,7 +57,6 @@ from rcedu.experiments.few_step_training import train_stage
 from rcedu.models.saved import shipped_student
 from rcedu.experiments.few_steps import budget, stages
 from rcedu.system.tensors import load_tensors
-from rcedu.system.files import read_json
 from rcedu.system.settings import preset
 
 digits = DigitsWithout3()  # what the teacher drew, and no three among it
@@ -127,13 +126,15 @@ print(f"a 3 is asked for in {100 * float(exponential(t).mean()) / 10:.0f}% of st
 # ```
 
 # %%
+from rcedu.evaluation.records import Column, load_results, over_seeds, pairs_table, select
 from rcedu.experiments.small_and_fast import titles
 from rcedu.figures.small_and_fast_figures import survival_curves
 
-stored = read_json(data_folder() / "digits" / "results" / "small-and-fast.json")
-rows, costs, small, w = stored["rows"], stored["costs"], stored["student"], stored["w"]
+stored = load_results(data_folder() / "digits" / "results" / "small-and-fast.json")
+records, costs, small = stored.records, stored.told["costs"], stored.told["student"]
 without, inside = "no random conditioning inside", "random conditioning inside"
-print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
+UNSEEN, FID = Column("as asked", "unseen"), Column("fid")
+print("{machine}, {date}\n{command}".format(**stored.told["provenance"]))
 
 
 def compared_ways(student):
@@ -143,7 +144,7 @@ def compared_ways(student):
 
 
 ways = compared_ways(small)
-survival_curves(rows, ways)
+survival_curves(records, ways, [UNSEEN, FID])
 
 # %% [markdown]
 # *Figure: above, how often a 3 that was asked for ("unseen") is read as a 3; below, digit-FID with every tenth picture a 3; against the number of steps, with 95% intervals over trainings, $w = 1$. "Faster only" is stage 2; "consistency" is for section 5.*
@@ -152,22 +153,27 @@ survival_curves(rows, ways)
 
 # %%
 from rcedu.evaluation.formatting import format_interval, markdown
-from rcedu.experiments.small_and_fast import differences, differences_table
+
+
+def of(row, network, steps):
+    """Which records: what is inside, who draws, in how many steps."""
+    return {"row": row, "network": network, "steps": steps}
+
 
 levels = [
-    [title, N, format_interval(rows[without][way][N]["unseen"]), format_interval(rows[inside][way][N]["unseen"])]
+    [title, str(N), *(format_interval(over_seeds(records, **of(row, way, N), **UNSEEN._asdict())) for row in (without, inside))]
     for way, title in ways.items()
-    for N in ("32", "4", "1")
-    if N in rows[inside][way]
+    for N in (32, 4, 1)
+    if N in set(select(records, network=way)["steps"])
 ]
 display(Markdown(markdown(["drawn by", "steps", "unseen as asked, without, %", "with random conditioning inside, %"], levels)))
 
-swap = {f"{title}, N = {N}": ((inside, way, N), (without, way, N)) for way, title in ways.items() for N in ("4", "1")}  # first minus second
+swap = {f"{title}, N = {N}": (of(inside, way, N), of(without, way, N)) for way, title in ways.items() for N in (4, 1)}  # first minus second
 inherited = {
-    f"first faster, then smaller minus faster only, both without, N = {N}": ((without, f"deterministic, {small}", N), (without, "deterministic", N))
-    for N in ("4", "1")
+    f"first faster, then smaller minus faster only, both without, N = {N}": (of(without, f"deterministic, {small}", N), of(without, "deterministic", N))
+    for N in (4, 1)
 }
-display(Markdown(differences_table(differences(stored["runs"], w, swap | inherited))))
+display(Markdown(pairs_table(records, swap | inherited, stored.shown)))
 
 # %% [markdown]
 # *Tables: above, levels; below, with random conditioning inside minus without, and in the last two lines what the cut did to its teacher's threes. Means and 95% intervals over three trainings.*
@@ -206,18 +212,18 @@ plots.comparison_grid(shown, asked, wrong)
 
 # %%
 orders = {
-    f"first smaller minus first faster, N = {N}, {kind}": ((kind, f"{small}, deterministic", N), (kind, f"deterministic, {small}", N))
+    f"first smaller minus first faster, N = {N}, {kind}": (of(kind, f"{small}, deterministic", N), of(kind, f"deterministic, {small}", N))
     for kind in (inside, without)
-    for N in ("4", "1")
+    for N in (4, 1)
 }
-display(Markdown(differences_table(differences(stored["runs"], w, orders))))
+display(Markdown(pairs_table(records, orders, stored.shown)))
 
 taught_by = {stage.name: stage.before for stage in stages(budget("digits-without-3", "cpu", student=small))}
 for name in (f"{small}, deterministic, 4 steps", f"deterministic, {small}, 4 steps"):
     chain = [name]
     while taught_by[chain[-1]]:
         chain.append(taught_by[chain[-1]])
-    took = [sum(stored["runs"][f"digits/{inside}/seed-{seed}"]["seconds"][stage]["training"] for stage in chain) for seed in (0, 1, 2)]
+    took = [sum(stored.runs[f"{inside}/seed-{seed}"]["seconds"][stage]["training"] for stage in chain) for seed in (0, 1, 2)]
     print(f"{min(took) / 60:.0f} to {max(took) / 60:.0f} minutes of one core: {' <- '.join(chain)}")
 
 # %% [markdown]
@@ -291,19 +297,18 @@ print(f"a batch's loss before any training: {float(ours):.4f}")
 # %%
 from rcedu.figures.few_step_figures import step_curves
 
-# `step_curves` wants a level for w below the number of steps
-step_curves({way: {N: {w: marks} for N, marks in rows[inside][way].items()} for way in ("stage 1", "deterministic", "consistency")}, w, ("unseen", "fid"))
+step_curves(select(records, row=inside, network=["stage 1", "deterministic", "consistency"]), [UNSEEN, FID])
 
 # %% [markdown]
 # *Figure: plain DDIM by the network of stage 1, stage 2, and consistency distillation, random conditioning inside all three; 95% intervals over three trainings, cut off where they go far below all values.*
 
 # %%
 pairs = {
-    f"consistency minus faster only (stage 2), N = {N}": ((inside, "consistency", N), (inside, "deterministic", N))
-    for N in ("16", "8", "4", "2", "1")
+    f"consistency minus faster only (stage 2), N = {N}": (of(inside, "consistency", N), of(inside, "deterministic", N))
+    for N in (16, 8, 4, 2, 1)
 }
-pairs["consistency, N = 32 minus N = 1"] = ((inside, "consistency", "32"), (inside, "consistency", "1"))
-display(Markdown(differences_table(differences(stored["runs"], w, pairs))))
+pairs["consistency, N = 32 minus N = 1"] = (of(inside, "consistency", 32), of(inside, "consistency", 1))
+display(Markdown(pairs_table(records, pairs, stored.shown)))
 
 # %% [markdown]
 # **What it says.** With one step and two stage 2 has the lower FID, by 2.9 [1.3, 4.6] and 1.3 [1.2, 1.4]; with four and more no difference is resolved. Of the threes consistency draws fewer in the mean at every number of steps, by 2 points with one and 9 with 16, resolved at none (of the seen digits half a point with four, −0.6 [−1.0, −0.1]). And with *more* steps they fall, from 98% with one to 82% with 32, by 16 points [1, 30], while FID is best, in the mean, with eight: 7.4 [6.5, 8.3]. Each step throws the picture back to an earlier noise and asks again; stage 2, asked at the same times without dice, keeps its threes. Whether it is the dice or the grid, exercise 3 asks.
@@ -338,7 +343,7 @@ plots.digit_grid(torch.stack([*drawn.values()]), row_labels=[*drawn])
 # %%
 from rcedu.experiments.small_and_fast import small_and_fast_table
 
-display(Markdown(small_and_fast_table({inside: rows[inside]}, costs, small, steps=("50", "8", "4", "2", "1"))))
+display(Markdown(small_and_fast_table(select(records, row=inside, steps=[50, 8, 4, 2, 1]), stored.shown, stored.told)))
 
 # %% [markdown]
 # *Table: what was marked, counted and timed, with random conditioning inside. "Times as fast": as the teacher in 50 guided steps, in turn with it. 95% intervals, of marks over three trainings, of times over rounds. "Faster only" is stage 2, "smaller only" notebook 02's student.*
@@ -352,12 +357,11 @@ for name in ("parameters", "evaluations", "gmacs", "ms"):
 # Which of all these would one take? One that no other beats: none is as good *and* cheaper, or better and as cheap. They form the **Pareto front**.
 
 # %%
-from rcedu.experiments.small_and_fast import lines
+from rcedu.experiments.small_and_fast import cost_points
 from rcedu.figures.small_and_fast_figures import pareto_picture
 
-table_lines = lines({inside: rows[inside]}, costs, small)
 units = {"gmacs": "GMACs a digit, counted", "ms": "ms for ten digits, measured"}
-points = {unit: [(way, N, cost[key], marks["fid"][0]) for _, way, N, marks, cost in table_lines] for key, unit in units.items()}
+points = {unit: cost_points(select(records, row=inside), stored.told, key) for key, unit in units.items()}
 pareto_picture(points, small, ylabel="digit-FID", top=30)
 
 # %% [markdown]
@@ -367,10 +371,10 @@ pareto_picture(points, small, ylabel="digit-FID", top=30)
 
 # %%
 rows_of = {
-    "teacher, 50": (inside, "teacher", "50"), "smaller only, 50": (inside, small, "50"),
-    "first smaller, 4": (inside, f"{small}, deterministic", "4"), "first faster, 4": (inside, f"deterministic, {small}", "4"),
-    "first faster, 1": (inside, f"deterministic, {small}", "1"), "faster only, 1": (inside, "deterministic", "1"),
-    "consistency, 8": (inside, "consistency", "8"),
+    "teacher, 50": of(inside, "teacher", 50), "smaller only, 50": of(inside, small, 50),
+    "first smaller, 4": of(inside, f"{small}, deterministic", 4), "first faster, 4": of(inside, f"deterministic, {small}", 4),
+    "first faster, 1": of(inside, f"deterministic, {small}", 1), "faster only, 1": of(inside, "deterministic", 1),
+    "consistency, 8": of(inside, "consistency", 8),
 }
 compared = [
     ("smaller only, 50", "teacher, 50"), ("first smaller, 4", "smaller only, 50"), ("first smaller, 4", "teacher, 50"), ("first faster, 4", "teacher, 50"),
@@ -378,7 +382,7 @@ compared = [
     ("faster only, 1", "smaller only, 50"), ("consistency, 8", "faster only, 1"), ("consistency, 8", "teacher, 50"),
 ]
 pairs = {f"{one} minus {other}": (rows_of[one], rows_of[other]) for one, other in compared}
-display(Markdown(differences_table(differences(stored["runs"], w, pairs))))
+display(Markdown(pairs_table(records, pairs, stored.shown)))
 
 # %% [markdown]
 # **What it says.** Less than a sixth of the weights, asked four times in the place of a hundred: 65 times fewer multiply-accumulates and, measured, 40.1 [37.5, 42.9] times as fast (the mean over rounds; the ratio of the two times above is another average). Time falls less than the count for two reasons. Small layers keep a processor less busy: in 50 guided steps the small network is 2.4 times as fast, where the count says 2.6. And few steps save less: the large network in four is 17 times as fast, where the count says 25, because the teacher's two answers go through in one batch (notebook 08, section 11). FID is 7.7 before and 10.7 after, +3.0 [0.9, 5.1] (in the other order 10.1, +2.4 [1.4, 3.5]), and 96% (97%) of threes are right in the place of 100%, which is not resolved. On this way four fifths of the three points are the cut's, for in 50 guided steps the small network has 10.1; on the other, steps first, it is three fifths (steps +1.0 [0.1, 2.0], cut +1.4 [0.2, 2.7]).
@@ -416,28 +420,28 @@ plots.digit_grid(torch.stack([pictures[key][:10] for key in rest.values()]), row
 # Three things are otherwise than with digits. The cut is *base*, BK-SDM's mildest, two thirds of the weights; and it *begins with the teacher's weights*, as in notebook 05. So here no network begins with random weights: the first one has its teacher's three to keep, each later one what its teacher has left of it, and what is asked is how much is kept. (It is the leak that notebook 06 closed.) And "as asked" means all four attributes, digit, ink, background and slant, of 108 sentences with the word and 108 without. ($w = 2$, of the $[0, 13]$ that stage 1 learned. The trainings are short: 600 steps of batch 32 for the cut and for stage 1, 200 a halving, 400 the last two.)
 
 # %%
-latents = read_json(data_folder() / "mini-sd" / "results" / "small-and-fast.json")
-base, w_latents = latents["student"], latents["w"]
-print(f"{latents['provenance']['machine']}, {latents['provenance']['date']}\n{latents['provenance']['command']}")
-survival_curves(latents["rows"], compared_ways(base))
+latents = load_results(data_folder() / "mini-sd" / "results" / "small-and-fast.json")
+base = latents.told["student"]
+print("{machine}, {date}\n{command}".format(**latents.told["provenance"]))
+survival_curves(latents.records, compared_ways(base), [UNSEEN, FID])
 
 # %% [markdown]
 # *Figure: as in section 3, but with sentences: "unseen" has the word* three*; FID of all, half of which have the word, against real pictures of the same sentences, in the judge's features; $w = 2$. Intervals that go far below all values are cut off.*
 
 # %%
-kept = {f"{title}, N = {N}": ((inside, way, N), (without, way, N)) for way, title in compared_ways(base).items() for N in ("4", "1")}
-display(Markdown(differences_table(differences(latents["runs"], w_latents, kept))))
+kept = {f"{title}, N = {N}": (of(inside, way, N), of(without, way, N)) for way, title in compared_ways(base).items() for N in (4, 1)}
+display(Markdown(pairs_table(latents.records, kept, latents.shown)))
 for way, title in compared_ways(base).items():
-    levels = [format_interval(latents["rows"][kind][way]["4"][mark]) for mark in ("unseen", "word") for kind in (without, inside)]
-    print("sentences with three, {}, N = 4, %: all four attributes without {}, with {}; the digit alone {} and {}".format(title, *levels))
+    four = [format_interval(over_seeds(latents.records, **of(row, way, 4), task="unseen", score=score)) for score in ("as asked", "word") for row in (without, inside)]
+    print("sentences with three, {}, N = 4, %: all four attributes without {}, with {}; the digit alone {} and {}".format(title, *four))
 
 fast, small_fast, fast_small = "deterministic", f"{base}, deterministic", f"deterministic, {base}"
 rows_of = {
-    "teacher, 50": ("teacher", "50"), "smaller only, 50": (base, "50"), "stage 1, 4": ("stage 1", "4"), "faster only, 4": (fast, "4"),
-    "first smaller, 4": (small_fast, "4"), "first faster, 4": (fast_small, "4"), "first smaller, 1": (small_fast, "1"),
-    "first faster, 1": (fast_small, "1"), "faster only, 1": (fast, "1"), "consistency, 4": ("consistency", "4"),
-    "consistency, 1": ("consistency", "1"), "consistency, 32": ("consistency", "32"), "consistency, 8": ("consistency", "8"),
-    "consistency, 2": ("consistency", "2"), "faster only, 2": (fast, "2"),
+    "teacher, 50": ("teacher", 50), "smaller only, 50": (base, 50), "stage 1, 4": ("stage 1", 4), "faster only, 4": (fast, 4),
+    "first smaller, 4": (small_fast, 4), "first faster, 4": (fast_small, 4), "first smaller, 1": (small_fast, 1),
+    "first faster, 1": (fast_small, 1), "faster only, 1": (fast, 1), "consistency, 4": ("consistency", 4),
+    "consistency, 1": ("consistency", 1), "consistency, 32": ("consistency", 32), "consistency, 8": ("consistency", 8),
+    "consistency, 2": ("consistency", 2), "faster only, 2": (fast, 2),
 }
 compared = [
     ("first smaller, 4", "first faster, 4"), ("first smaller, 1", "first faster, 1"), ("first smaller, 4", "faster only, 4"),
@@ -446,11 +450,11 @@ compared = [
     ("consistency, 4", "faster only, 4"), ("consistency, 2", "faster only, 2"), ("consistency, 1", "faster only, 1"),
     ("consistency, 32", "consistency, 1"), ("consistency, 32", "consistency, 8"),
 ]
-pairs = {f"{one} minus {other}": ((inside, *rows_of[one]), (inside, *rows_of[other])) for one, other in compared}
-pairs |= {f"first smaller minus first faster, {N}, without": ((without, small_fast, N), (without, fast_small, N)) for N in ("4", "1")}
-pairs |= {f"first faster minus faster only, {N}, without": ((without, fast_small, N), (without, fast, N)) for N in ("4", "1")}
-pairs["faster only minus stage 1, 4, without"] = ((without, fast, "4"), (without, "stage 1", "4"))
-display(Markdown(differences_table(differences(latents["runs"], w_latents, pairs))))
+pairs = {f"{one} minus {other}": (of(inside, *rows_of[one]), of(inside, *rows_of[other])) for one, other in compared}
+pairs |= {f"first smaller minus first faster, {N}, without": (of(without, small_fast, N), of(without, fast_small, N)) for N in (4, 1)}
+pairs |= {f"first faster minus faster only, {N}, without": (of(without, fast_small, N), of(without, fast, N)) for N in (4, 1)}
+pairs["faster only minus stage 1, 4, without"] = (of(without, fast, 4), of(without, "stage 1", 4))
+display(Markdown(pairs_table(latents.records, pairs, latents.shown)))
 
 # %% [markdown]
 # *Tables: above, with random conditioning inside minus without, and under it, line by line, the levels behind it; below, numbers of steps behind the names, one way minus another, with random conditioning inside unless the line says "without". Seed by seed, means and 95% intervals over three trainings.*
@@ -476,11 +480,11 @@ plots.digit_grid(
 # *Figure: four steps, the first training, the same noise in every row; framed: at least one of the four attributes is not read as asked. The sentences stand above; the teacher's four steps are guided. Ten pictures flatter: right are 6 of these ten for "faster only: without", 29% of all its 108; 10 of ten for "first smaller: with", of 108 78%.*
 
 # %%
-display(Markdown(small_and_fast_table({inside: latents["rows"][inside]}, latents["costs"], base, steps=("50", "4", "1"))))
+with_swap = select(latents.records, row=inside)
+display(Markdown(small_and_fast_table(select(with_swap, steps=[50, 4, 1]), latents.shown, latents.told)))
 
-latent_lines = lines({inside: latents["rows"][inside]}, latents["costs"], base)
 units = {"gmacs": "GMACs a picture, counted", "ms": "ms for ten pictures, measured"}
-pareto_picture({unit: [(way, N, cost[key], marks["fid"][0]) for _, way, N, marks, cost in latent_lines] for key, unit in units.items()}, base, ylabel="FID", top=30)
+pareto_picture({unit: cost_points(with_swap, latents.told, key) for key, unit in units.items()}, base, ylabel="FID", top=30)
 
 # %% [markdown]
 # *Figure: FID against what a picture costs, as in section 6, and above it the table, with random conditioning inside. MACs are the UNet's; the time has the text encoder and the decoder as well. What has an FID above 30 is above the picture.*
@@ -497,8 +501,8 @@ pareto_picture({unit: [(way, N, cost[key], marks["fid"][0]) for _, way, N, marks
 #
 # ## Exercises
 #
-# 1. **Only one of the two.** Swap conditions in stage 1 but not in stage 2: train `stages(run)[0]` with `run` as it is, and hand the network as `before` to the next stage of a run with `p="none"`; then the other way round. Mark them with `rcedu.experiments.few_step_training.score`. Is what stage 1 forgot ever learned again? (Stage 1 takes about four minutes on one core, a halving one to four.)
-# 2. **Another student.** `student="base"`, which keeps more blocks, in the place of `"tiny"`: `for rung in climb(run, folder)` (`rcedu.experiments.few_step_training`) trains and marks all stages of a run, more than half an hour on one core. Where on the front does it land?
+# 1. **Only one of the two.** Swap conditions in stage 1 but not in stage 2: train `stages(run)[0]` with `run` as it is, and hand the network as `before` to the next stage of a run with `p="none"`; then the other way round. Mark them with `rcedu.experiments.few_step_training.score_stage`. Is what stage 1 forgot ever learned again? (Stage 1 takes about four minutes on one core, a halving one to four.)
+# 2. **Another student.** `student="base"`, which keeps more blocks, in the place of `"tiny"`: `for rung in climb(run, digits, folder)` (`rcedu.experiments.few_step_training`) trains and marks all stages of a run, more than half an hour on one core. Where on the front does it land?
 # 3. **Whose grid?** Consistency was trained at the 50 times of `time_grid(50, T)`, of which a grid of 4, 8, 16 or 32 steps shares only two. After `rcedu small-and-fast digits --seeds 0`, draw with 25, 10 and 5 steps, which nest in 50, by the network in `runs/`. Is it the grid that costs threes?
 # 4. **A budget.** You may spend 0.05 GMACs a digit. What would you take, by FID, and among those with an FID below 12 by threes (the table)? And with 0.015?
 #

@@ -1,36 +1,36 @@
 """The commands of notebooks 07 and 08: guided distillation from end to end, on digits and on mini-SD."""
 
-from collections.abc import Callable
+from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import tyro
 
 from rcedu.commands.tables import table_of
-from rcedu.evaluation.formatting import few_steps_table, plain_table
 from rcedu.evaluation.records import load_results
-from rcedu.experiments.runner import over_seeds, run_missing, taken_over
+from rcedu.experiments.runner import Experiment, over_seeds
 from rcedu.system.files import UsageError, at_least, check_seeds, file_to_write
-from rcedu.system.provenance import beside, command_line, result_file, write_result
+from rcedu.system.provenance import beside, command_line, result_file
 from rcedu.system.settings import preset, runs_folder
 
 
-def _first(runs: dict, also: Path | None, ship: Path | None = None, read: Callable = taken_over) -> tuple:
+def _first(runs: dict, elsewhere: Collection[str], ship: Path | None = None) -> tuple:
     """The run whose networks ship and whose pictures are kept: (name, run, whether it is here).
 
-    read  (runs, also) -> the results that `also` has, by name
+    elsewhere  the names of the runs that are taken over
 
-    UsageError if --ship asks for networks of a run that was taken over from `also` and so was not trained here, or for a
-    folder that has other files of such names.
+    UsageError if --ship asks for networks of a run that is taken over and so is not trained here, or for a folder that has
+    other files of such names.
     """
     name, run = next(iter(runs.items()))
     if ship is not None and ship.exists() and not ship.is_dir():
         raise UsageError(f"{ship} is a file; name a folder")
     for path in () if ship is None else ship.glob("*.safetensors"):
         file_to_write(path)
-    here = not also or name not in read(runs, also)
+    here = name not in elsewhere
     if ship is not None and not here:
-        raise UsageError(f"the networks of {name} are not here but where {also} was made; ship them there")
+        raise UsageError(f"the networks of {name} are not here but where its table was made; ship them there")
     return name, run, here
 
 
@@ -44,10 +44,10 @@ def few_steps(
     out: Path | None = None,
     also: Path | None = None,
 ) -> None:
-    """Stage 1, then half the steps again and again, marked after every stage; over several seeds. Resumes where it was stopped.
+    """Stage 1, then half the steps again and again, scored after every stage; over several seeds. Resumes where it was stopped.
 
-    Beside each run's networks, marks.png grows with every stage; beside the table, <table>-pictures.safetensors.gz has what the
-    first seed's networks draw.
+    Beside each run's networks, scores.png grows with every stage; beside the table, <table>-pictures.safetensors.gz has what
+    the first seed's networks draw.
 
     Args:
         domain: digits (64 steps down to 1), mini-sd (32 down to 1), or strokes (thin and thick digits, 32 down to 2).
@@ -60,10 +60,10 @@ def few_steps(
         also: a table that was made elsewhere; what it has of these seeds is taken over, and only the others are run.
     """
     from rcedu.experiments.domains import DOMAINS, SAMPLERS
-    from rcedu.experiments.few_step_tables import examples, run_one, summarize
     from rcedu.experiments.few_step_training import ship as ship_networks
-    from rcedu.experiments.few_steps import budget
-    from rcedu.figures.few_step_figures import draw_marks
+    from rcedu.experiments.few_step_work import BY, examples, few_steps_table, work
+    from rcedu.experiments.few_steps import budget, identity
+    from rcedu.figures.few_step_figures import draw_scores
 
     check_seeds(seeds)
     unknown = [name for name in samplers or () if name not in SAMPLERS]
@@ -73,19 +73,21 @@ def few_steps(
     folder = runs_folder() / "few-steps"
     path = result_file(out or folder / f"{domain}.json")
     changes = {"allowed": allowed} | ({"samplers": samplers} if samplers else {})
-    runs = over_seeds([domain], seeds, lambda name, seed: budget(name, preset(), seed=seed, **changes))
-    name, run, here = _first(runs, also, ship)
-    results, taken = run_missing(partial(run_one, draw=draw_marks), runs, folder, jobs=jobs, also=also)
-    rows = summarize(list(results.values()))
+    rows = {domain: budget(domain, preset(), **changes)}
+    runs, of = over_seeds(rows, seeds, lambda row, seed: replace(rows[row], seed=seed)), DOMAINS[domain]()
+    name, run, here = _first(runs, load_results(also).runs if also else (), ship)
     command = command_line("few-steps", domain, seeds=seeds, samplers=samplers, allowed=allowed)
-    stopped = [line for result in results.values() for line in result["stopped"]]
-    table = {"w": DOMAINS[domain].w, "rows": rows, "runs": results, **taken}
-    if ship is not None:
-        ship_networks(run, folder / name, ship, command=command)
-    drawn = examples(run, folder / name) if here else None
-    write_result(path, command, table, pictures=drawn, seed=run.seed)
-    print(plain_table(few_steps_table(rows, f"{DOMAINS[domain].w:g}")))
-    print("\n".join(stopped))
+
+    def then() -> tuple:
+        if ship is not None:
+            ship_networks(run, folder / name, ship, command=command)
+        return {}, examples(run, of, folder / name) if here else None
+
+    done = table_of(
+        Experiment(rows, partial(work, draw=draw_scores), identity, of.columns, BY), of, runs, folder, path, command, jobs=jobs,
+        also=also, then=then, show=lambda records, told: few_steps_table(records, of.columns, of.w),
+    )  # fmt: skip
+    print("\n".join(line for kept in done.runs.values() for line in kept["stopped"]))
 
 
 def editing(
@@ -118,13 +120,14 @@ def editing(
     check_seeds(seeds)
     path = result_file(out or runs_folder() / "editing" / f"{domain}.json")
     runs = over_seeds([domain], seeds, lambda name, seed: editing_budget(name, preset(), seed))
-    name, run, here = _first(runs, also, ship, lambda runs, also: load_results(also).runs)
+    name, run, here = _first(runs, load_results(also).runs if also else (), ship)
     command, networks = command_line("editing", domain, seeds=seeds), runs_folder() / "few-steps" / name
     opened = EDITS[domain]()
-    drawn = partial(gallery, run, opened, networks) if here else None
-    table_of(
-        EDITING, opened, runs, runs_folder() / "editing", path, command, jobs=jobs, also=also, pictures=drawn, seed=run.seed
-    )
+
+    def then() -> tuple:
+        return {}, gallery(run, opened, networks) if here else None
+
+    table_of(EDITING, opened, runs, runs_folder() / "editing", path, command, jobs=jobs, also=also, then=then)
     if ship is not None:
         ship_networks(run.few_steps, networks, ship, run.few_steps.samplers, steps=(4,), command=command)
     if here:
@@ -142,7 +145,7 @@ def small_and_fast(
     out: Path | None = None,
     also: Path | None = None,
 ) -> None:
-    """Students both smaller and faster, in both orders, from pictures without a three; marked, counted and timed.
+    """Students both smaller and faster, in both orders, from pictures without a three; scored, counted and timed.
 
     Twice for every seed: with random conditioning inside the stages of guided distillation, and without. Resumes.
 
@@ -160,33 +163,38 @@ def small_and_fast(
     from rcedu.equations.progressive import halvings
     from rcedu.experiments import small_and_fast as both
     from rcedu.experiments.domains import DOMAINS
-    from rcedu.experiments.few_step_tables import examples
     from rcedu.experiments.few_step_training import ship as ship_networks
+    from rcedu.experiments.few_step_work import BY, examples
+    from rcedu.experiments.few_steps import identity
 
     check_seeds(seeds)
     at_least(2, rounds=rounds)  # an interval needs two
-    folder = runs_folder() / "small-and-fast"
-    path = result_file(out or folder / f"{domain}.json")
-    runs = both.small_and_fast_runs(domain, preset(), seeds)
-    _, first, here = _first(runs, also, ship)
+    folder = runs_folder() / "small-and-fast" / domain
+    path = result_file(out or folder.with_suffix(".json"))
+    rows = both.small_and_fast_rows(domain, preset())
+    runs, of = over_seeds(rows, seeds, lambda row, seed: replace(rows[row], seed=seed)), DOMAINS[both.DOMAIN_WITHOUT[domain]]()
+    _, first, here = _first(runs, load_results(also).runs if also else (), ship)
     grid = halvings(first.first, first.last)
     unknown = [steps for steps in pictured if steps not in grid]
     if unknown:
         raise UsageError(f"--pictured {unknown[0]}: no network draws in so many steps; choose from {', '.join(map(str, grid))}")
-    results, taken = run_missing(both.run_one, runs, folder, jobs=jobs, also=also)
-    w = f"{DOMAINS[first.domain].w:g}"
-    rows, cost = both.summarize(results, w), both.costs(first, rounds=rounds)
     command = command_line("small-and-fast", domain, seeds=seeds, rounds=rounds, pictured=pictured)
-    table = {"w": w, "student": first.student, "rows": rows, "costs": cost, "runs": results, **taken}
-    if ship is not None:
-        name, run = next((name, run) for name, run in runs.items() if run.p != "none")
-        orders = (f"{run.student}, deterministic", f"deterministic, {run.student}")
-        ship_networks(run, folder / name, ship, orders, steps=(4,), command=command)
-    drawn = here and {
-        f"{name.split('/')[1]}, {way}": images
-        for name, run in runs.items()
-        if run.seed == first.seed
-        for way, images in examples(run, folder / name, twice=(4,), only=pictured or None).items()
-    }
-    write_result(path, command, table, pictures=drawn or None, seed=first.seed)
-    print(plain_table(both.small_and_fast_table(rows, cost, first.student)))
+
+    def then() -> tuple:
+        told = {"student": first.student, "costs": both.costs(first, of, rounds=rounds)}
+        if ship is not None:
+            name, run = next((name, run) for name, run in runs.items() if run.p != "none")
+            orders = (f"{run.student}, deterministic", f"deterministic, {run.student}")
+            ship_networks(run, folder / name, ship, orders, steps=(4,), command=command)
+        drawn = here and {
+            f"{name.rpartition('/seed-')[0]}, {way}": images
+            for name, run in runs.items()
+            if run.seed == first.seed
+            for way, images in examples(run, of, folder / name, twice=(4,), only=pictured or None).items()
+        }
+        return told, drawn or None
+
+    table_of(
+        Experiment(rows, both.work, identity, of.columns, {"row": "inside"} | BY), of, runs, folder, path, command, jobs=jobs,
+        also=also, then=then, show=lambda records, told: both.small_and_fast_table(records, of.columns, told),
+    )  # fmt: skip

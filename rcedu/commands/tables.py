@@ -1,18 +1,19 @@
 """Tables over several seeds as commands: `demo`, `unseen`, `recognition`, `students`; and `compare`, of two rows."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import tyro
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from rcedu.evaluation.formatting import apart_table, marks_table, plain_table, summarize_apart, summarize_marks
 from rcedu.evaluation.records import frame, load_results, save_results
 from rcedu.evaluation.records import table as as_table
-from rcedu.experiments.runner import Experiment, choose, over_seeds, run_experiment
+from rcedu.experiments.runner import Done, Experiment, choose, over_seeds, run_experiment
 from rcedu.system.files import UsageError, at_least, check_seeds
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.settings import data_folder, preset, runs_folder
@@ -20,17 +21,22 @@ from rcedu.system.settings import data_folder, preset, runs_folder
 
 def table_of(
     experiment: Experiment, domain, runs: dict, folder: Path, path: Path, command: str, *, jobs: int | None = None,
-    also: Path | None = None, told: dict | None = None, pictures: Callable[[], dict] | None = None, seed: int | None = None,
-) -> None:  # fmt: skip
+    also: Path | None = None, told: Mapping | None = None, show: Callable[[pd.DataFrame, Mapping], str] | None = None,
+    then: Callable[[], tuple[Mapping, dict[str, Tensor] | None]] | None = None,
+) -> Done:  # fmt: skip
     """The body of every command that makes a table: what is missing is run, the records are written, the table is printed.
 
-    pictures  called after the runs: what is to stand beside the table, drawn by networks of this `seed` (`save_results`)
+    told  what else the file says
+    show  Markdown from the records and all that is told; default the experiment's columns
+    then  called when all runs are done: what else the file says, and the pictures beside it, None for none
     """
     done = run_experiment(experiment, domain, runs, folder, jobs=jobs, also=also)
-    drawn = pictures() if pictures else None
-    told = {**(told or {}), **done.told}
-    save_results(path, command, done.records, done.runs, experiment.columns, told=told, pictures=drawn, seed=seed)
-    print(plain_table(as_table(frame(done.records), experiment.columns, experiment.by)))
+    more, pictures = then() if then else ({}, None)
+    told, seed = {**(told or {}), **more, **done.told}, next(iter(runs.values())).seed
+    save_results(path, command, done.records, done.runs, experiment.columns, told=told, pictures=pictures, seed=seed)
+    records = frame(done.records)
+    print(plain_table(show(records, told) if show else as_table(records, experiment.columns, experiment.by)))
+    return done
 
 
 def unseen(

@@ -97,22 +97,6 @@ def apart_table(rows: dict[str, dict]) -> str:
     return markdown(["model", *parts, "both: FID"], lines)
 
 
-def few_steps_table(rows: dict[str, dict[str, dict[str, dict]]], w: str) -> str:
-    """Markdown of way -> steps -> w -> marks (`few_step_tables.summarize`) at one w: a line a way and number of steps."""
-    lines = [
-        [way, steps, str(marks[w]["nfe"]), format_interval(marks[w]["all"]), format_interval(marks[w]["fid"], scale=1)]
-        for way, of in rows.items()
-        for steps, marks in of.items()
-    ]
-    return markdown(["drawn by", "steps", "evaluations", "read as asked, %", "FID"], lines)
-
-
-def attributes_table(rows: dict[str, dict]) -> str:
-    """Markdown: name -> marks of pictures of captions, a column an attribute and one for all of them at once, in per cent."""
-    lines = [[name, *(format_interval(row[mark]) for mark in MARKS)] for name, row in rows.items()]
-    return markdown(["drawn by", *(f"{mark}, %" for mark in MARKS)], lines)
-
-
 def mark(result: dict, key: str) -> float:
     """One mark of one run, "unseen.all" for a mark inside another; a share for what is stored as [hits, total]. KeyError."""
     stored = functools.reduce(operator.getitem, key.split("."), result)
@@ -137,18 +121,6 @@ def paired_differences(
         for name in table["rows"]
         if name != reference
     }
-
-
-def paired_ratio(runs: dict[str, dict], row: tuple[str, str], reference: tuple[str, str], w: str, key: str = "fid") -> Interval:
-    """A mark of one row of `rcedu few-steps` as a multiple of another's, run by run, so that what a run does to both cancels.
-
-    runs  name -> {"rows": way -> steps -> w -> marks};  row, reference  (way, steps)
-    """
-
-    def value(run: dict, way: str, steps: str) -> float:
-        return run["rows"][way][steps][w][key]
-
-    return mean_interval([value(run, *row) / value(run, *reference) for run in runs.values()])
 
 
 def format_interval(interval: Sequence[float | None], scale: float = 100, digits: int = 1) -> str:

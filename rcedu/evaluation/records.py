@@ -3,7 +3,7 @@
 A record is one score of one network, flat. An experiment's file is its records, the runs they come from, and their provenance.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, groupby, pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -188,7 +188,9 @@ TITLES = {  # of scores, where they are not called by their name
     "fid": "FID", "is": "IS", "clip": "CLIP", "all": "all four", "nfe": "evaluations", "seconds": "ms",
     "edited": "edited as asked", "kept": "the rest kept", "change": "change outside the edit",
 }  # fmt: skip
-DIGITS = {"parameters": 0, "is": 2, "clip": 2, "nfe": 0, "change": 3, "error of a pixel": 3}  # decimals, where it is not one
+DIGITS = {  # decimals, where it is not one
+    "parameters": 0, "is": 2, "clip": 2, "nfe": 0, "change": 3, "diversity": 2, "error of a pixel": 3,
+}  # fmt: skip
 SCALES = {"seconds": 1000}  # of scores that are shown in another unit
 
 
@@ -204,7 +206,7 @@ def table(
     by: Mapping[str, str] | None = None,
     *,
     names: Mapping[str, str] | None = None,
-    also: Mapping[str, Mapping[str, str]] | None = None,
+    also: Mapping[str, Mapping[str, str] | Callable[[dict], str]] | None = None,
     against: Mapping | None = None,
     digits: int | None = None,
 ) -> str:
@@ -212,7 +214,7 @@ def table(
 
     by       column of the records -> its title; default the row
     names    what readers call a value of theirs, where that is another name
-    also     further columns between: title -> {value of the first `by`: cell}
+    also     further columns between: title -> {value of the first `by`: cell}, or a function of {column: value, ...}
     against  {column: value, ...}: the differences from these records, paired by seed, instead of the scores
     digits   decimals; default those of each score
     """
@@ -224,7 +226,7 @@ def table(
         if against is not None and all(these[key] == value for key, value in against.items() if key in these):
             continue
         cells = [names.get(value, f"{value:g}" if isinstance(value, float) else str(value)) for value in values]
-        cells += [of.get(values[0], "") for of in also.values()]
+        cells += [of(these) if callable(of) else of.get(values[0], "") for of in also.values()]
         for column in columns:
             scale = 100 if shares[column] else SCALES.get(column.score, 1)
             places = DIGITS.get(column.score, 1) if digits is None else digits
@@ -232,6 +234,17 @@ def table(
         lines.append(cells)
     titles = [title(column, shares[column], "%" if against is None else "points") for column in columns]
     return markdown([*by.values(), *also, *titles], lines)
+
+
+def pairs_table(records: pd.DataFrame, pairs: Mapping[str, tuple[Mapping, Mapping]], columns: Sequence[Column]) -> str:
+    """Markdown of differences paired by seed: title -> two of {column: value, ...}, the second taken from the first."""
+    shares = {column: records.loc[records["score"] == column.score, "asked"].notna().any() for column in columns}
+    lines = []
+    for name, (one, other) in pairs.items():
+        found = [difference(records, one, other, **column._asdict()) for column in columns]
+        scales = [(100 if shares[column] else 1, DIGITS.get(column.score, 1)) for column in columns]
+        lines.append([name, *(format_interval(gap, *scale) for gap, scale in zip(found, scales, strict=True))])
+    return markdown(["difference", *(title(column, shares[column], "points") for column in columns)], lines)
 
 
 def _cell(records: pd.DataFrame, these: Mapping, against: Mapping | None, column: Column, scale: float, digits: int) -> str:

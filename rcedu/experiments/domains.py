@@ -1,4 +1,4 @@
-"""What notebooks 07 and 08 make fast: a teacher, the data that its students learn from, and the marks of what they draw."""
+"""What notebooks 07 and 08 make fast: a teacher, the data that its students learn from, and the scores of what they draw."""
 
 from functools import cached_property
 
@@ -10,6 +10,7 @@ from rcedu.data.captioned_digits import all_attributes, is_held_out, prompts, re
 from rcedu.data.mnist import mnist, to_pixels
 from rcedu.data.pools import PromptPool
 from rcedu.equations.sampling import consistency, stochastic
+from rcedu.evaluation.records import Column
 from rcedu.evaluation.scores import FeatureFID, spread
 from rcedu.experiments.digits import Shipped, visible_rows
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts
@@ -58,7 +59,8 @@ class RealDigits:
 
 class Domain:
     """What all domains share. Each has: `teacher`; `data`, D (`Samples`); `pool`, C of random conditioning; `w`, the guidance
-    it is drawn with; `asked(count)` and `conditions(count)`, what is asked for; `real(count)`; `marks(images)`.
+    it is drawn with; `asked(count)` and `conditions(count)`, what is asked for; `real(count)`; `marks(images)`, scores as
+    `rcedu.evaluation.records.scored` takes them; `columns`, those of them that a table has.
     """
 
     absent: int | str | None = None  # the digit or the word that no picture of the data shows
@@ -88,6 +90,7 @@ class Digits(Domain):
 
     w = 1.0  # the guidance of the notebooks before
     measured_on = "digits"
+    columns = (Column("as asked"), Column("fid"))
 
     @cached_property
     def shipped(self) -> Shipped:
@@ -142,17 +145,18 @@ class Digits(Domain):
         return images[rows]
 
     def marks(self, images: Tensor) -> dict:
-        """all  [read as asked, asked];  fid;  diversity  the spread within a digit as a share of that of real digits."""
+        """as asked  [read so, asked];  fid;  diversity  the spread within a digit as a share of that of real digits."""
         asked, judge = self.asked(len(images)), self.shipped.judge
         right = int((judge.probabilities(images).argmax(dim=1) == asked).sum())
         diversity = spread(judge, images, asked) / self.real_spread
-        return {"all": [right, len(asked)], "fid": self.fid(images), "diversity": diversity}
+        return {"as asked": [right, len(asked)], "fid": self.fid(images), "diversity": diversity}
 
 
 class Strokes(Digits):
     """Thin and thick digits: a teacher of twenty labels, the classifier that reads, and the stroke as it is measured."""
 
     measured_on = None
+    columns = (Column("digit"), Column("stroke"), Column("fid"))
 
     @cached_property
     def teacher(self) -> DiffusionModel:
@@ -176,6 +180,7 @@ class CaptionedPictures(Domain):
 
     w = GUIDANCE
     measured_on = "mini-sd"
+    columns = (Column("all"), Column("fid"))
     each = 10  # real pictures of every sentence
 
     @cached_property
@@ -215,6 +220,9 @@ class CaptionedPictures(Domain):
         return self.shipped.marks(images, self.asked(len(images)))
 
 
+UNSEEN_AND_SEEN = (Column("as asked", "unseen"), Column("as asked", "seen"), Column("fid"))
+
+
 class DrawnDigits(Digits):
     """Digits as the students of notebook 02 get them: what the teacher drew."""
 
@@ -227,6 +235,7 @@ class DigitsWithout3(DrawnDigits):
     """And no three among them. Half of what is asked are threes."""
 
     absent = 3
+    columns = UNSEEN_AND_SEEN
 
     @cached_property
     def data(self) -> Subset:
@@ -240,13 +249,14 @@ class DigitsWithout3(DrawnDigits):
         return torch.where(torch.arange(count) % 2 == 0, torch.full((count,), self.absent), turns)
 
     def marks(self, images: Tensor) -> dict:
-        """unseen, seen  [read as asked, asked], of threes and of the others;  fid  with every tenth picture a three."""
+        """as asked  [read so, asked], of threes, "unseen", and of others, "seen";  fid  with every tenth picture a three."""
         asked = self.asked(len(images))
         right = self.shipped.judge.probabilities(images).argmax(dim=1) == asked
         three = asked == self.absent
         others = images[~three]
         balanced = torch.cat([others, images[three][: max(1, len(others) // 9)]])
-        hits = {"unseen": [int(right[three].sum()), int(three.sum())], "seen": [int(right[~three].sum()), int((~three).sum())]}
+        tasks = {"unseen": three, "seen": ~three}
+        hits = {(task, "as asked"): [int(right[these].sum()), int(these.sum())] for task, these in tasks.items()}
         return hits | {"fid": self.fid(balanced)}
 
 
@@ -254,6 +264,7 @@ class PicturesWithoutThree(CaptionedPictures):
     """mini-SD's students of notebook 06: what the teacher drew for sentences without "three". Half of what is asked has it."""
 
     absent = "three"
+    columns = UNSEEN_AND_SEEN
 
     @cached_property
     def data(self) -> Subset:
@@ -265,13 +276,16 @@ class PicturesWithoutThree(CaptionedPictures):
         return sentences(self.absent, True, half) + sentences(self.absent, False, count - half)
 
     def marks(self, images: Tensor) -> dict:
-        """unseen, seen  [all four attributes as asked, asked], of sentences with the word and without;  word  [three, asked];
-        fid  against real pictures of the same sentences, ten for each.
+        """as asked  [all four attributes so, asked], of sentences with the word, "unseen", and without, "seen";  word  [three,
+        asked], of the unseen;  fid  against real pictures of the same sentences, ten for each.
         """
         texts = self.asked(len(images))
         right = self.shipped.as_asked(images, texts)
         with_word = torch.tensor([has_words(text, self.absent) for text in texts])
-        hits = {"unseen": right[with_word].all(dim=1), "seen": right[~with_word].all(dim=1), "word": right[with_word, 0]}
+        hits = {
+            ("unseen", "as asked"): right[with_word].all(dim=1), ("seen", "as asked"): right[~with_word].all(dim=1),
+            ("unseen", "word"): right[with_word, 0],
+        }  # fmt: skip
         counts = {name: [int(hit.sum()), len(hit)] for name, hit in hits.items()}
         return counts | {"fid": FeatureFID(self.shipped.judge, real_pictures(read_prompts(texts * 10)))(images)}
 

@@ -64,11 +64,11 @@ def networks(
     def shifted(record: StepRecord) -> None:
         watch(record._replace(step=behind + record.step))
 
-    for stage, student, result in climb(run.few_steps, folder, watch=shifted if watch else None):
+    for stage, student, result in climb(run.few_steps, domain, folder, watch=shifted if watch else None):
         behind += stage.training_steps
         students[stage.way, stage.steps] = student
         if stage.sampler == ENCODER:
-            scores[stage.steps] = result["marks"]["0"]
+            scores[stage.steps] = {x.score: x.value if x.asked is None else [x.hits, x.asked] for x in result["records"]}
     found = {("teacher", steps): (domain.teacher, domain.teacher) for steps in (*run.numbers, run.teacher_steps)}
     found |= {("student", steps): (students[ENCODER, steps], students["deterministic", steps]) for steps in run.numbers}
     for model in {model for pair in found.values() for model in pair}:  # those that were read from files are on the CPU

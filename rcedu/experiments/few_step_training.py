@@ -1,11 +1,11 @@
-"""The stages of a `FewStepsRun`, trained and marked one after the other; each in a folder of its own, so that a run goes on
+"""The stages of a `FewStepsRun`, trained and scored one after the other; each in a folder of its own, so that a run goes on
 where it was killed. And its networks as files that ship.
 """
 
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,10 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from rcedu.equations.sampling import time_grid
-from rcedu.experiments import runner as side_by_side
-from rcedu.experiments.domains import DOMAINS, ENCODER, Domain
-from rcedu.experiments.few_steps import APART, STAGE_1, FewStepsRun, Stage, stages
+from rcedu.evaluation.records import Record, scored
+from rcedu.experiments.domains import ENCODER, Domain
+from rcedu.experiments.few_steps import APART, STAGE_1, FewStepsRun, Stage, identity, stages
+from rcedu.experiments.runner import finished
 from rcedu.models.diffusion import DiffusionModel, with_unet
 from rcedu.models.editing import encode
 from rcedu.models.saved import load_student, read_facts, save_8_bits, save_student
@@ -25,7 +26,8 @@ from rcedu.system.files import write_json
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import load_tensors
 from rcedu.training.batches import Swap
-from rcedu.training.fit import Record, StepFunction, fit_to_the_end
+from rcedu.training.fit import Record as StepRecord
+from rcedu.training.fit import StepFunction, fit_to_the_end
 from rcedu.training.guided_steps import consistency_step, guidance_step, guidance_student, halving_step
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 from rcedu.training.swap_schedules import NONE, measured_file, schedule
@@ -38,19 +40,21 @@ def train_stage(
     before: DiffusionModel | None = None,
     *,
     folder: Path | None = None,
-    watch: Callable[[Record], None] | None = None,
+    config: dict | None = None,
+    watch: Callable[[StepRecord], None] | None = None,
     progress: str | None = None,
 ) -> tuple[DiffusionModel, list[float]]:
     """One stage: (student, loss of every step).
 
     before    the student of `stage.before`; None where the domain's teacher teaches
     folder    of checkpoints, from which a killed training goes on; None for none
+    config    what a checkpoint there must agree on; default the run's settings
     watch     called with each step's Record;  progress  label of a progress bar, or None
     """
     trainee, student, step, settings = _task(run, stage, domain, before or domain.teacher)
     losses = fit_to_the_end(
         step, trainee, steps=stage.training_steps, batch_size=run.batch_size, seed=run.seed, warmup=20, **settings,
-        folder=folder, config=_of_a_stage(run) | {"stage": stage.name}, progress=progress, watch=watch,
+        folder=folder, config={**(config or asdict(run)), "stage": stage.name}, progress=progress, watch=watch,
     )  # fmt: skip
     return student, [sum(parts) for parts in zip(*losses.values(), strict=True)]
 
@@ -83,12 +87,8 @@ def _task(
     return student, student, step, {"lr": run.halving_lr, "decay": "linear"}
 
 
-def _of_a_stage(run: FewStepsRun) -> dict:
-    return {key: value for key, value in asdict(run).items() if key not in APART}
-
-
 class Rung(NamedTuple):
-    """A stage that is done: `result` has its marks by w, its losses and its seconds."""
+    """A stage that is done: `result` has its records, of no row yet, its losses and its seconds."""
 
     stage: Stage
     student: DiffusionModel
@@ -96,21 +96,28 @@ class Rung(NamedTuple):
 
 
 def climb(
-    run: FewStepsRun, folder: Path, *, watch: Callable[[Record], None] | None = None, progress: bool = False
+    run: FewStepsRun,
+    domain: Domain,
+    folder: Path,
+    *,
+    watch: Callable[[StepRecord], None] | None = None,
+    progress: bool = False,
 ) -> Iterator[Rung]:
-    """All stages of a run, each yielded when it is trained and marked; what is in `folder` already is read.
+    """All stages of a run, each yielded when it is trained and scored; what is in `folder` already is read.
 
     A way's halvings end early where one has lost more than `run.allowed`: `rung.result["stopped"]` says so.
-    Each `folder/<stage>` keeps checkpoints, unet/ and result.json. UsageError where it holds another run's; runs that differ in
-    their samplers, their student or their last number of steps share the stages that they have in common.
+    Each `folder/<stage>` keeps checkpoints, unet/ and result.json. UsageError where it holds another run's, or was made from
+    another teacher, other data ...; runs that differ in their samplers, their student or their last number of steps share the
+    stages that they have in common.
     """
-    domain, done, stopped = DOMAINS[run.domain](), {}, set()
+    done, stopped, given = {}, set(), identity(run, domain)
+    config = {key: value for key, value in asdict(run).items() if key not in APART} | given
     for stage in stages(run):
         if stage.way in stopped or (stage.before and stage.before not in done):
             continue
         here = Path(folder) / folder_of(stage)
         before = done[stage.before] if stage.before else None
-        result = side_by_side.finished(here, run, APART)
+        result = finished(here, run, APART, given)
         if result is None:
             start = time.perf_counter()
             student, losses = train_stage(
@@ -119,24 +126,27 @@ def climb(
                 domain,
                 before and before.student,
                 folder=here,
+                config=config,
                 watch=watch,
                 progress=stage.name if progress else None,
             )
             trained = time.perf_counter()
             save_student(student, here / "unet", steps=None if stage.takes_any else stage.steps, sampler=stage.sampler)
-            marks = score(run, stage, domain, student, watch=partial(tqdm, desc="marks", leave=False) if progress else iter)
+            shown = partial(tqdm, desc="scores", leave=False) if progress else iter
             result = {
                 "run": asdict(run),
-                "marks": marks,
+                "given": given,
+                "records": score_stage(run, stage, domain, student, watch=shown),
                 "losses": [round(value, 6) for value in losses],
                 "seconds": {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)},
             }
             write_json(here / "result.json", result)
         else:
             student = load_student(domain.teacher, here / "unet")
+            result["records"] = [Record(*line) for line in result["records"]]
         done[stage.name] = Rung(stage, student, result)
         if stage.kind == "halving" and stage.sampler != ENCODER and run.allowed is not None:
-            grown = growth(result["marks"], before.result["marks"])
+            grown = growth(result["records"], before.result["records"])
             if grown > run.allowed:
                 stopped.add(stage.way)
                 result["stopped"] = (
@@ -145,39 +155,38 @@ def climb(
         yield done[stage.name]
 
 
-def growth(marks: dict[str, dict], before: dict[str, dict]) -> float:
+def growth(records: Iterable[Record], before: Iterable[Record]) -> float:
     """By what factor FID has grown, in the geometric mean over w."""
-    return math.exp(sum(math.log(marks[w]["fid"] / before[w]["fid"]) for w in marks) / len(marks))
+    now, then = ({record.w: record.value for record in of if record.score == "fid"} for of in (records, before))
+    return math.exp(sum(math.log(now[w] / then[w]) for w in now) / len(now))
 
 
-def score(run: FewStepsRun, stage: Stage, domain: Domain, model: DiffusionModel, watch=iter) -> dict[str, dict]:
-    """w -> the domain's marks of `run.scored` pictures, with the evaluations of the network ("nfe") that one picture took.
+def score_stage(run: FewStepsRun, stage: Stage, domain: Domain, model: DiffusionModel, watch=iter) -> list[Record]:
+    """The domain's scores of `run.scored` pictures at each w, of no row yet.
 
-    Of an encoder, at w = 0 alone, the marks of a `round_trip` back by the teacher in `run.first` steps.
+    Of an encoder, at w = 0 alone, the scores of a `round_trip` back by the teacher in `run.first` steps.
     """
+    found, of = [], {"row": "", "seed": run.seed, "network": stage.way, "steps": stage.steps}
     if stage.sampler == ENCODER:
-        return {"0": round_trip(domain, model, run.scored, stage.steps, back=run.first)}
-    found = {}
+        return scored(round_trip(domain, model, run.scored, stage.steps, back=run.first), **of, w=0.0)
     for w in watch(run.scored_w):
         images = domain.draw(model, run.scored, w=w, steps=stage.steps, sampler=stage.sampler, seed=10_000 + run.seed)
-        nfe = stage.steps * (1 if model.takes_w or w == 0 else 2)
-        found[f"{w:g}"] = domain.marks(images) | {"nfe": nfe}
+        found += scored(domain.marks(images), **of, w=w)
     return found
 
 
 def round_trip(
     domain: Domain, encoder: DiffusionModel, count: int, steps: int, back: int, home: DiffusionModel | None = None
 ) -> dict:
-    """Real pictures to their noise by `encoder` in `steps` steps, and home in `back` by `home`, or the teacher; never guided.
+    """Real pictures to their noise by `encoder` in `steps` steps, and back in `back` by `home`, or the teacher; never guided.
 
-    The domain's marks of what came home; "round trip", the root mean square error of a pixel, of 0 to 1; and "nfe", the
-    evaluations on the way there.
+    The domain's scores of what came back, and "round trip", the root mean square error of a pixel, of 0 to 1.
     """
     images, c, device = domain.real(count), domain.conditions(count), place_among_ranks().device
     z = encode(encoder.to(device), images, c, steps=steps)
     drawn = (home or domain.teacher).to(device).sample(z, c, w=0.0, steps=back)
     error = (drawn.float() - images.float()).square().mean().sqrt().item() / 255
-    return domain.marks(drawn) | {"round trip": error, "nfe": steps}
+    return domain.marks(drawn) | {"round trip": error}
 
 
 def folder_of(stage: Stage) -> str:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from rcedu.equations.progressive import halvings
-from rcedu.experiments.domains import DOMAINS, ENCODER, SAMPLERS
+from rcedu.experiments.domains import ENCODER, SAMPLERS, Domain
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS
 from rcedu.system.files import UsageError
+from rcedu.system.tensors import hash_tensors
 from rcedu.training.swap_schedules import CHOICES
 
 STAGE_1 = "stage 1"
-CONSISTENCY = "consistency"  # in the place of stage 2: one training for every number of steps
+CONSISTENCY = "consistency"  # instead of stage 2: one training for every number of steps
 BRANCHES = (*SAMPLERS, ENCODER, CONSISTENCY)
 # fields of a run that say which stages it has, and nothing about any of them
 APART = ("samplers", "last", "allowed", "student", "student_at")
@@ -23,7 +24,6 @@ APART = ("samplers", "last", "allowed", "student", "student_at")
 class FewStepsRun:
     """A teacher made fast: one network for every w, then one that wants half the steps, down to `last`; smaller, if asked."""
 
-    domain: str = "digits"  # see rcedu.experiments.domains
     samplers: tuple[str, ...] = SAMPLERS  # stage 2 once for each: deterministic, stochastic, encoder; or consistency
     w_max: float = 4.0  # w is drawn from [0, w_max]
     first: int = 64  # sampling steps before the first halving
@@ -46,7 +46,6 @@ class FewStepsRun:
 
     def __post_init__(self):
         for values, name, choices in (
-            ((self.domain,), "domain", DOMAINS),
             (self.samplers, "sampler", BRANCHES),
             ((self.p,), "p(t)", CHOICES),
             ((self.student,), "student", (None, *BLOCK_STUDENTS, *CHANNEL_STUDENTS)),
@@ -170,6 +169,18 @@ DEFAULTS = {
 
 def budget(domain: str, preset: str, **changes) -> FewStepsRun:
     """A domain's run at a preset's size; `changes` are fields of `FewStepsRun`. UsageError for an unknown domain."""
-    if domain not in DOMAINS:
-        raise UsageError(f"unknown domain {domain!r}; choose from {', '.join(DOMAINS)}")
-    return FewStepsRun(**({"domain": domain} | DEFAULTS[domain] | BUDGETS[domain][preset] | changes))
+    if domain not in DEFAULTS:
+        raise UsageError(f"unknown domain {domain!r}; choose from {', '.join(DEFAULTS)}")
+    return FewStepsRun(**(DEFAULTS[domain] | BUDGETS[domain][preset] | changes))
+
+
+def identity(run: FewStepsRun, domain: Domain) -> dict[str, str]:
+    """Fingerprints of a run: also of which pictures it may learn from, and of the pool."""
+    pool = domain.pool.fingerprint() if hasattr(domain.pool, "fingerprint") else hash_tensors({"c": domain.pool})
+    return domain.fingerprints(run.p) | {"rows": hash_tensors({"rows": domain.rows}), "pool": pool}
+
+
+def evaluations(network: str, steps: int, w: float) -> int:
+    """Of the network, a picture: two a guided step where it does not take w, as the teacher and what was only cut from it."""
+    takes_w = network not in ("teacher", *BLOCK_STUDENTS, *CHANNEL_STUDENTS)
+    return steps * (1 if takes_w or w == 0 else 2)

@@ -27,7 +27,7 @@ class Experiment:
     """A question asked of a domain: its rows, how one run of a row is worked off, and how its records are read."""
 
     rows: Mapping[str, object]  # title -> run, a frozen dataclass with `steps` and `seed`
-    work: Callable  # (run, domain, job) -> (records, what else its result keeps), at the top level of a module
+    work: Callable  # (run, domain, job) -> (records, what else its result keeps), at the top level of a module, or a partial
     identity: Callable  # (run, domain) -> {what: fingerprint} of all that decides the result beside the run's own settings
     columns: Sequence[Column]  # of its table
     by: Mapping[str, str] = field(default_factory=lambda: {"row": "model"})  # column of the records -> title in the table
@@ -67,7 +67,7 @@ def run_experiment(
     left = {name: run for name, run in runs.items() if name not in taken}
     results = taken | run_all(
         partial(_worked_off, experiment.work, domain, given), left, folder, jobs=jobs, progress=progress, given=given,
-        preload=experiment.work.__module__,
+        preload=getattr(experiment.work, "func", experiment.work).__module__,
     )  # fmt: skip
     records = [Record(*line) for name in runs for line in results[name]["records"]]
     kept = {name: {key: value for key, value in results[name].items() if key != "records"} for name in runs}
@@ -172,12 +172,12 @@ def finished(folder: Path, run, apart: tuple[str, ...] = (), given: Mapping | No
     if not path.exists():
         return None
     result = read_json(path)
+    if given is not None:
+        _check_given(given, result.get("given", {}), path)
     theirs = _with_defaults(run, result["run"]) if "run" in result else {}
     ours, theirs = (json.loads(json.dumps(settings)) for settings in (asdict(run), theirs))  # as stored: tuples are lists
     if ours | dict.fromkeys(apart) != theirs | dict.fromkeys(apart):
         raise UsageError(f"{path} is the result of another run called {Path(folder).name}; delete it, or choose another folder")
-    if given is not None:
-        _check_given(given, result.get("given", {}), path)
     return result
 
 

@@ -6,29 +6,28 @@ without, beside the teacher in 50 guided steps; and what each way costs is count
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+
+import pandas as pd
 
 from rcedu.equations.progressive import halvings
-from rcedu.evaluation.formatting import format_interval, mark, markdown
-from rcedu.evaluation.intervals import Interval, mean_interval
-from rcedu.experiments import few_step_tables
-from rcedu.experiments.domains import DOMAINS
-from rcedu.experiments.few_step_training import folder_of, score
+from rcedu.evaluation.formatting import format_interval
+from rcedu.evaluation.records import Column, Record, Results, over_seeds, select, table
+from rcedu.experiments import few_step_work
+from rcedu.experiments.domains import Domain
+from rcedu.experiments.few_step_training import folder_of, score_stage
 from rcedu.experiments.few_steps import FewStepsRun, budget, stages
 from rcedu.experiments.latency import in_turn
-from rcedu.experiments.runner import by_row, over_seeds
+from rcedu.experiments.runner import Job
 from rcedu.models.cost import macs
 from rcedu.models.saved import load_student
 from rcedu.models.surgery import parameter_count
 from rcedu.system.files import UsageError
-from rcedu.training.fit import Record
 from rcedu.training.guided_steps import guidance_student
 from rcedu.training.random_conditioning_step import make_student
 
 DOMAIN_WITHOUT = {"digits": "digits-without-3", "mini-sd": "mini-sd-without-three"}
 P_INSIDE = {"no random conditioning inside": "none", "random conditioning inside": "exponential"}  # p(t) of stages 1 and 2
 REFERENCE_STEPS = 50
-MARKED = ("unseen as asked, %", "seen as asked, %", "FID")
 
 
 def titles(student: str) -> dict[str, str]:
@@ -40,38 +39,26 @@ def titles(student: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def small_and_fast_runs(domain: str, preset: str, seeds: Sequence[int]) -> dict[str, FewStepsRun]:
-    """The runs of the table: "domain/what is inside/seed-N" -> run. UsageError for an unknown domain."""
+def small_and_fast_rows(domain: str, preset: str) -> dict[str, FewStepsRun]:
+    """What is inside -> run. UsageError for an unknown domain."""
     if domain not in DOMAIN_WITHOUT:
         raise UsageError(f"unknown domain {domain!r}; choose from {', '.join(DOMAIN_WITHOUT)}")
-    inside = {f"{domain}/{name}": p for name, p in P_INSIDE.items()}
-    return over_seeds(inside, seeds, lambda row, seed: budget(DOMAIN_WITHOUT[domain], preset, p=inside[row], seed=seed))
+    return {row: budget(DOMAIN_WITHOUT[domain], preset, p=p) for row, p in P_INSIDE.items()}
 
 
-def run_one(name: str, run: FewStepsRun, folder: Path, report: Callable[[str, Record], None] | None = None) -> dict:
-    """As `few_step_tables.run_one`, and in `REFERENCE_STEPS` guided steps the marks of teacher and smaller network."""
-    result, domain = few_step_tables.run_one(name, run, folder, report), DOMAINS[run.domain]()
+def work(run: FewStepsRun, domain: Domain, job: Job) -> tuple[list[Record], dict]:
+    """As `few_step_work.work`, and in `REFERENCE_STEPS` guided steps the scores of teacher and smaller network."""
+    records, kept = few_step_work.work(run, domain, job)
     small = next(stage for stage in stages(run) if stage.name == run.student)
-    networks = {
-        "teacher": domain.teacher,
-        small.way: load_student(domain.teacher, Path(folder) / name / folder_of(small) / "unet"),
-    }
+    networks = {"teacher": domain.teacher, small.way: load_student(domain.teacher, job.folder / folder_of(small) / "unet")}
     for way, model in networks.items():
-        marks = score(run, small._replace(steps=REFERENCE_STEPS), domain, model)
-        result["rows"][way] = {str(REFERENCE_STEPS): marks} | result["rows"][way]
-    return result
+        found = score_stage(run, small._replace(way=way, steps=REFERENCE_STEPS), domain, model)
+        records += [record._replace(row=job.row) for record in found]
+    place = list(dict.fromkeys(record.network for record in records))
+    return sorted(records, key=lambda record: (place.index(record.network), -record.steps)), kept
 
 
-def summarize(results: Mapping[str, dict], w: str) -> dict[str, dict[str, dict[str, dict]]]:
-    """What is inside -> way -> steps -> marks at w, over the seeds; results of `run_one` by their run."""
-    rows = {}
-    for row, of in by_row(dict(results)).items():
-        table = few_step_tables.summarize(of)
-        rows[row.split("/")[1]] = {way: {steps: marks[w] for steps, marks in of.items()} for way, of in table.items()}
-    return rows
-
-
-def costs(run: FewStepsRun, count: int = 10, rounds: int = 7) -> dict[str, dict[str, dict]]:
+def costs(run: FewStepsRun, domain: Domain, count: int = 10, rounds: int = 7) -> dict[str, dict[str, dict]]:
     """What a picture costs, by what draws it and in how many steps; weights do not matter, so they are fresh.
 
     {"teacher" | "takes w" | "small" | "small, takes w": {steps: {parameters, evaluations, gmacs, ms, times_as_fast}}}
@@ -79,7 +66,6 @@ def costs(run: FewStepsRun, count: int = 10, rounds: int = 7) -> dict[str, dict[
     ms             of `count` pictures drawn at once, from noise to pixels, on one thread
     times_as_fast  (value, low, high) as the teacher in `REFERENCE_STEPS` guided steps, in turn with it
     """
-    domain = DOMAINS[run.domain]()
     teacher, small = domain.teacher, make_student(domain.teacher, run.student, teacher_init=False, seed=0)
     grid = halvings(run.first, run.last)
     guided = {"teacher": teacher, "small": small}
@@ -91,11 +77,11 @@ def costs(run: FewStepsRun, count: int = 10, rounds: int = 7) -> dict[str, dict[
     found, size = {}, teacher.x_shape[-1]
     tokens = c.shape[1] if c.ndim > 1 else 1  # a label enters beside the time, not as tokens
     for (name, steps), model in ways.items():
-        evaluations = steps * (1 if model.takes_w else 2)
+        times = steps * (1 if model.takes_w else 2)
         found.setdefault(name, {})[str(steps)] = {
             "parameters": parameter_count(model.unet),
-            "evaluations": evaluations,
-            "gmacs": evaluations * macs(model.unet, size, tokens).total,
+            "evaluations": times,
+            "gmacs": times * macs(model.unet, size, tokens).total,
             **timed[name, steps],
         }
     return found
@@ -108,30 +94,32 @@ def cost_of(way: str, student: str) -> str:
     return "small, takes w" if student in way.split(", ") else "takes w"
 
 
-def lines(rows: Mapping[str, Mapping], of: Mapping[str, Mapping], student: str) -> list[tuple[str, str, str, dict, dict]]:
-    """What was marked and timed: (what is inside, way, steps, marks, costs), one a line of the table.
+def costs_of(told: Mapping, network: str, steps: int) -> dict:
+    """What a way of drawing costs in so many steps; `told` of a file of `rcedu small-and-fast`."""
+    return told["costs"][cost_of(network, told["student"])][str(steps)]
 
-    rows  of `summarize`;  of  of `costs`
+
+def in_words(results: Results, inside: str, network: str, steps: int) -> str:
+    """What a way of drawing costs a picture and how good it is, in a sentence; of a file of `rcedu small-and-fast`."""
+    cost, here = costs_of(results.told, network, steps), select(results.records, row=inside, network=network, steps=steps)
+    unseen, seen = (100 * over_seeds(here, score="as asked", task=task).value for task in ("unseen", "seen"))
+    return (
+        f"{titles(results.told['student'])[network]}, N = {steps}, {inside}: "
+        f"{cost['evaluations']} evaluation{'s' * (cost['evaluations'] != 1)} of {cost['parameters']:,} parameters, "
+        f"{cost['gmacs']:.2g} GMACs a picture; unseen as asked {unseen:.0f}%, seen {seen:.0f}%; "
+        f"FID {over_seeds(here, score='fid').value:.1f}"
+    )
+
+
+def cost_points(records: pd.DataFrame, told: Mapping, key: str) -> list[tuple[str, int, float, float]]:
+    """(network, steps, what it costs, its FID), one a network and number of steps; of one row.
+
+    key  of `costs`: gmacs, ms
     """
     return [
-        (inside, way, steps, marks, of[cost_of(way, student)][steps])
-        for inside, ways in rows.items()
-        for way, by in ways.items()
-        for steps, marks in by.items()
-        if steps in of[cost_of(way, student)]
+        (network, steps, costs_of(told, network, steps)[key], over_seeds(of, score="fid").value)
+        for (network, steps), of in records.groupby(["network", "steps"], sort=False)
     ]
-
-
-def in_words(stored: Mapping, inside: str, way: str, steps: str) -> str:
-    """What a way of drawing costs a picture and how it is marked, in a sentence; of a table of `rcedu small-and-fast`."""
-    marks, cost = stored["rows"][inside][way][steps], stored["costs"][cost_of(way, stored["student"])][steps]
-    evaluations, gmacs = cost["evaluations"], cost["gmacs"]
-    unseen, seen = (100 * marks[key][0] for key in ("unseen", "seen"))
-    return (
-        f"{titles(stored['student'])[way]}, N = {steps}, {inside}: {evaluations} evaluation{'s' * (evaluations != 1)} of "
-        f"{cost['parameters']:,} parameters, {gmacs:.2g} GMACs a picture; unseen as asked {unseen:.0f}%, seen {seen:.0f}%; "
-        f"FID {marks['fid'][0]:.1f}"
-    )
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[bool]:
@@ -139,53 +127,22 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[bool]:
     return [not any(other != point and other[0] <= point[0] and other[1] <= point[1] for other in points) for point in points]
 
 
-def differences(
-    runs: Mapping[str, dict], w: str, pairs: Mapping[str, tuple[tuple[str, str, str], tuple[str, str, str]]]
-) -> dict[str, dict[str, Interval]]:
-    """One row minus another, seed by seed, so that what a seed does to both cancels: title -> {mark: difference}.
+def small_and_fast_table(records: pd.DataFrame, columns: Sequence[Column], told: Mapping) -> str:
+    """Markdown: scores and costs, a line a network and number of steps; what does not depend on what is inside once.
 
-    runs   of a table, two seeds at least;  pairs  title -> two of (what is inside, way, steps), the second taken from the first
-    marks  unseen, seen as shares, and fid
+    Where the records have one row only, there is no column for it.
     """
+    alike = records["network"].isin(["teacher", told["student"]])  # trained before either
+    first = records["row"] == records["row"].iloc[0]
+    records = records[first | ~alike].assign(row=records["row"].mask(alike, ""))
 
-    def values(row: tuple[str, str, str], key: str) -> list[float]:
-        inside, way, steps = row
-        return [mark(run["rows"][way][steps][w], key) for name, run in runs.items() if name.split("/")[1] == inside]
+    def cost(key: str, form: str) -> Callable[[dict], str]:
+        return lambda of: format(costs_of(told, of["network"], of["steps"])[key], form)
 
-    def gap(one: tuple[str, str, str], other: tuple[str, str, str], key: str) -> Interval:
-        return mean_interval([a - b for a, b in zip(values(one, key), values(other, key), strict=True)])
-
-    return {title: {key: gap(one, other, key) for key in ("unseen", "seen", "fid")} for title, (one, other) in pairs.items()}
-
-
-def differences_table(found: Mapping[str, Mapping]) -> str:
-    """Markdown of `differences`, in points and in FID."""
-    table = [
-        [title, *(format_interval(row[key]) for key in ("unseen", "seen")), format_interval(row["fid"], scale=1)]
-        for title, row in found.items()
-    ]
-    return markdown(["difference", *(title.replace("%", "points") for title in MARKED)], table)
-
-
-def small_and_fast_table(
-    rows: Mapping[str, Mapping], of: Mapping[str, Mapping], student: str, steps: Sequence[str] | None = None
-) -> str:
-    """Markdown: one line of `lines` a line, of all numbers of steps or some; what does not depend on what is inside once.
-
-    Where `rows` has one thing inside only, there is no column for it.
-    """
-    columns = [
-        "inside", "drawn by", "steps", "parameters", "evaluations", "GMACs", "ms", "times as fast", *MARKED
-    ]  # fmt: skip
-    table, seen, named = [], set(), titles(student)
-    for inside, way, N, marks, cost in lines(rows, of, student):
-        alike = way in ("teacher", student)  # trained before either
-        if (alike and (way, N) in seen) or (steps and N not in steps):
-            continue
-        seen.add((way, N))
-        cells = ["" if alike else inside, named[way], N, f"{cost['parameters']:,}", str(cost["evaluations"])]
-        cells += [f"{cost['gmacs']:.3g}", f"{cost['ms']:,.{0 if cost['ms'] >= 100 else 1}f}"]
-        cells += [format_interval(cost["times_as_fast"], scale=1), format_interval(marks["unseen"])]
-        table.append([*cells, format_interval(marks["seen"]), format_interval(marks["fid"], scale=1)])
-    first = 0 if len(rows) > 1 else 1
-    return markdown(columns[first:], [line[first:] for line in table])
+    also = {
+        "parameters": cost("parameters", ",d"), "evaluations": cost("evaluations", "d"), "GMACs": cost("gmacs", ".3g"),
+        "ms": cost("ms", ",.1f"),
+        "times as fast": lambda of: format_interval(costs_of(told, of["network"], of["steps"])["times_as_fast"], scale=1),
+    }  # fmt: skip
+    by = ({"row": "inside"} if not first.all() else {}) | few_step_work.BY
+    return table(records, columns, by, names=titles(told["student"]), also=also)

@@ -15,10 +15,11 @@ import torch
 from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
+from rcedu.evaluation.records import Results
 from rcedu.experiments.conditioning import DenoisingFrames
 from rcedu.experiments.edit_frames import EditFrames
+from rcedu.experiments.few_step_frames import FewStepFrames
 from rcedu.experiments.small_and_fast import in_words, titles
-from rcedu.figures.few_step_figures import FewStepFrames
 from rcedu.figures.panels import Batch, DenoisingPanel, Outcome, SchedulePanel, view_schedule
 from rcedu.training.swap_schedules import FAMILIES
 
@@ -185,21 +186,21 @@ class EditExplorer:
 
 
 class SmallAndFastExplorer:
-    """Choose what is inside, a way of drawing and its number of steps; see what it draws, what it costs and how it is marked.
+    """Choose what is inside, a way of drawing and its number of steps; see what it draws, what it costs and how good it is.
 
     Controls: `inside` and `way` (dropdowns), `steps` (a slider over those that this way has). Display `box`.
 
-    stored    a table of `rcedu small-and-fast`
+    results   of `rcedu small-and-fast`
     pictures  those beside it: "inside, way, steps" -> (B, channels, H, W) uint8; the teacher's most steps stand above, and
               below them as many
     """
 
-    def __init__(self, stored: Mapping, pictures: Mapping[str, torch.Tensor]):
-        self.stored, self.pictures = stored, pictures
-        ways = [(title, way) for way, title in titles(stored["student"]).items() if way != "teacher"]
-        self.inside = ipywidgets.Dropdown(options=list(stored["rows"]), index=1, description="inside")
-        self.way = ipywidgets.Dropdown(options=ways, value=f"{stored['student']}, deterministic", description="drawn by")
-        self.steps = ipywidgets.SelectionSlider(options=["4"], description="N", continuous_update=False)
+    def __init__(self, results: Results, pictures: Mapping[str, torch.Tensor]):
+        self.results, self.pictures, student = results, pictures, results.told["student"]
+        ways = [(title, way) for way, title in titles(student).items() if way != "teacher"]
+        self.inside = ipywidgets.Dropdown(options=list(results.records["row"].unique()), index=1, description="inside")
+        self.way = ipywidgets.Dropdown(options=ways, value=f"{student}, deterministic", description="drawn by")
+        self.steps = ipywidgets.SelectionSlider(options=[4], description="N", continuous_update=False)
         self.picture, self.sentence = ipywidgets.HTML(), ipywidgets.HTML()
         rows = [ipywidgets.HBox([self.inside, self.way]), self.steps]
         self.box = ipywidgets.VBox([*rows, self.picture, self.sentence])
@@ -208,22 +209,22 @@ class SmallAndFastExplorer:
         for control in (self.inside, self.steps):
             control.observe(self._redraw, "value")
 
-    def _drawn(self, way: str) -> dict[str, torch.Tensor]:
+    def _drawn(self, way: str) -> dict[int, torch.Tensor]:
         """What a way drew: steps -> pictures, the most steps first."""
         before = f"{self.inside.value}, {way}, "
         found = {key.removeprefix(before): images for key, images in self.pictures.items() if key.startswith(before)}
-        return {steps: found[steps] for steps in sorted(filter(str.isdigit, found), key=int, reverse=True)}
+        return {int(steps): found[steps] for steps in sorted(filter(str.isdigit, found), key=int, reverse=True)}
 
     def _change_way(self, _=None) -> None:
         """The steps that the way has, and as near as can be to those that were chosen."""
-        now, options = int(self.steps.value), list(self._drawn(self.way.value))
+        now, options = self.steps.value, list(self._drawn(self.way.value))
         self.steps.options = options  # the slider goes to the first
-        self.steps.value = min(options, key=lambda steps: abs(math.log(int(steps) / now)))
+        self.steps.value = min(options, key=lambda steps: abs(math.log(steps / now)))
         self._redraw()
 
     def _redraw(self, _=None) -> None:
         above, *_ = self._drawn("teacher").values()
         rows = torch.cat([above, self._drawn(self.way.value)[self.steps.value][: len(above)]])
-        sentence = in_words(self.stored, self.inside.value, self.way.value, self.steps.value)
+        sentence = in_words(self.results, self.inside.value, self.way.value, self.steps.value)
         self.picture.value = img(enlarged(rows, columns=len(above), times=3), sentence)
         self.sentence.value = html.escape(sentence, quote=False)

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+import pandas as pd
 from matplotlib.figure import Figure
 
+from rcedu.evaluation.records import Column, over_seeds, select
 from rcedu.experiments.small_and_fast import pareto, titles
-from rcedu.figures.few_step_figures import MARK_LABELS, WAYS, step_lines
+from rcedu.figures.few_step_figures import WAYS, axis_label, by_steps, step_lines
 from rcedu.figures.plots import GREEN, GREY, ORANGE, SKY, plain_axes, plain_log_ticks
 
 INSIDE_LOOKS = {  # what stages 1 and 2 do with conditions: title, colour, marker, line
@@ -14,39 +16,39 @@ INSIDE_LOOKS = {  # what stages 1 and 2 do with conditions: title, colour, marke
 }
 
 
-def survival_curves(
-    rows: Mapping[str, Mapping], ways: Mapping[str, str], marks: Sequence[str] = ("unseen", "fid"), steps: str = "50"
-) -> Figure:
-    """Marks against the number of steps, a column a way, with random conditioning inside it and without; 95% over seeds.
+def survival_curves(records: pd.DataFrame, networks: Mapping[str, str], columns: Sequence[Column], steps: int = 50) -> Figure:
+    """Scores against the number of steps, a panel a network, with random conditioning inside it and without; 95% over seeds.
 
     A dotted line is the teacher's, in `steps`; what of an interval of FID is below half of all values is cut off.
 
-    rows  what is inside -> way -> steps -> {mark: (value, low, high)}, as `small_and_fast.summarize` makes them
-    ways  way -> title of its column
+    networks  network -> title of its panels
     """
-    figure = Figure(figsize=(2.3 * len(ways), 2.6 * len(marks)), layout="constrained")
-    every = [int(N) for of in rows.values() for way in ways for N in of[way]]
-    for row, mark in enumerate(marks):
-        name, scale = MARK_LABELS[mark]
-        teacher = scale * rows[next(iter(INSIDE_LOOKS))]["teacher"][steps][mark][0]
-        lowest = min(scale * of[way][N][mark][0] for of in rows.values() for way in ways for N in of[way])
+    figure = Figure(figsize=(2.3 * len(networks), 2.6 * len(columns)), layout="constrained")
+    of_teacher = select(records, row=next(iter(INSIDE_LOOKS)), network="teacher", steps=steps)
+    records = select(records, network=list(networks))
+    every = records["steps"].unique()
+    for row, column in enumerate(columns):
+        name, is_fid = axis_label(records, column), column.score == "fid"
+        scale = 100 if name.endswith("%") else 1
+        teacher = scale * over_seeds(of_teacher, **column._asdict()).value
+        values = {way: by_steps(select(records, network=way), column, "row") for way in networks}
+        lowest = min(scale * x.value for of in values.values() for at in of.values() for x in at.values())
         panels = []
-        for column, (way, title) in enumerate(ways.items()):
-            place = (len(marks), len(ways), row * len(ways) + column + 1)
-            axes = plain_axes(figure, xlabel="sampling steps $N$" if row else "", ylabel="" if column else name, position=place)
-            values = {inside: {N: of[mark] for N, of in rows[inside][way].items()} for inside in INSIDE_LOOKS}
+        for i, (way, title) in enumerate(networks.items()):
+            place = (len(columns), len(networks), row * len(networks) + i + 1)
+            axes = plain_axes(figure, xlabel="sampling steps $N$" if row else "", ylabel="" if i else name, position=place)
             axes.axhline(teacher, color=GREY, linewidth=1.2, linestyle=":", label=f"teacher, {steps} guided steps")
-            step_lines(axes, values, INSIDE_LOOKS, scale)
+            step_lines(axes, {inside: values[way][inside] for inside in INSIDE_LOOKS}, INSIDE_LOOKS, scale)
             axes.set_xlim(min(every) / 1.3, max(every) * 1.3)
             if row == 0:
                 axes.set_title(title, fontsize=10)
-            if mark == "fid":
+            if is_fid:
                 axes.set_yscale("log")
             panels.append(axes)
         high = max(axes.get_ylim()[1] for axes in panels)
         for axes in panels:  # the same scale in a row
-            axes.set_ylim(*((min(lowest, teacher) / 2, high) if mark == "fid" else (-3, 103)))
-            if mark == "fid":
+            axes.set_ylim(*((min(lowest, teacher) / 2, high) if is_fid else (-3, 103)))
+            if is_fid:
                 plain_log_ticks(axes)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     return figure
@@ -62,7 +64,7 @@ def looks(student: str) -> dict[str, tuple[str, str, str]]:
 
 
 def pareto_picture(
-    points: Mapping[str, Sequence[tuple[str, str, float, float]]], student: str, *, ylabel: str, top: float | None = None
+    points: Mapping[str, Sequence[tuple[str, int, float, float]]], student: str, *, ylabel: str, top: float | None = None
 ) -> Figure:
     """Quality against cost, both better when smaller, on log scales; a panel a cost.
 
@@ -85,7 +87,7 @@ def pareto_picture(
             for cost, loss, N, on in own:
                 if on:
                     axes.plot(cost, loss, marker=marker, markersize=7, color=colour)
-                    axes.annotate(N, (cost, loss), textcoords="offset points", xytext=(-3, -15), fontsize=10, color=colour)
+                    axes.annotate(str(N), (cost, loss), textcoords="offset points", xytext=(-3, -15), fontsize=10, color=colour)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.xaxis.set_major_formatter("{x:g}")

@@ -88,7 +88,7 @@ def tiny(monkeypatch):
     """Strokes with an untrained teacher."""
     monkeypatch.setattr(domains, "load_strokes", lambda teacher: strokes_model(small_digit_model()).eval())
     few = FewStepsRun(
-        domain="strokes", samplers=("deterministic", "encoder"), first=8, last=2, guidance_steps=2, halving_steps=1,
+        samplers=("deterministic", "encoder"), first=8, last=2, guidance_steps=2, halving_steps=1,
         batch_size=2, scored=2, scored_w=(0.0, 1.0),
     )  # fmt: skip
     return EditingRun(few, numbers=(2, 4), teacher_steps=10, scored=20)

@@ -1,8 +1,6 @@
 """All of guided distillation, on a tiny domain: what is trained from what, resumed where it was killed, stopped in time."""
 
-import json
 from dataclasses import asdict, replace
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +9,7 @@ from small import Made, seeded, small_digit_model
 from rcedu.commands.cli import main
 from rcedu.data.mnist import to_pixels
 from rcedu.equations.sampling import ddim_encode
-from rcedu.experiments import few_step_training
+from rcedu.evaluation.records import Column, Record, difference, frame, load_results, over_seeds, save_results, select
 from rcedu.experiments.domains import (
     DOMAINS,
     ENCODER,
@@ -20,23 +18,25 @@ from rcedu.experiments.domains import (
     Digits,
     DigitsWithout3,
     Domain,
+    DrawnDigits,
     PicturesWithoutThree,
     Strokes,
 )
-from rcedu.experiments.few_step_tables import run_one, summarize, with_any_steps
 from rcedu.experiments.few_step_training import climb, folder_of, growth, ship, train_stage
-from rcedu.experiments.few_steps import CONSISTENCY, STAGE_1, FewStepsRun, budget, stages
-from rcedu.experiments.runner import taken_over
-from rcedu.figures.few_step_figures import draw_marks
+from rcedu.experiments.few_step_work import few_steps_table, with_any_steps, work
+from rcedu.experiments.few_steps import CONSISTENCY, STAGE_1, FewStepsRun, budget, evaluations, identity, stages
+from rcedu.experiments.runner import Job, adopted
+from rcedu.figures.few_step_figures import draw_scores
 from rcedu.models.saved import FACTS, Facts, read_facts, shipped_student
 from rcedu.models.surgery import parameter_count
 from rcedu.system.files import UsageError, read_json, write_json
+from rcedu.system.settings import data_folder
 from rcedu.system.tensors import load_tensors, save_tensors
 from rcedu.training.swap_schedules import CHOICES
 
 
 class TinyDigits(Domain):
-    """The face of `Digits` on an untrained model and noise; `fids` are the marks it gives, in order."""
+    """The face of `Digits` on an untrained model and noise; `fids` are the scores it gives, in order."""
 
     w = 1.0
     fids: list[float] = []  # noqa: RUF012
@@ -48,6 +48,9 @@ class TinyDigits(Domain):
         self.pool = torch.arange(10)
         self.given = list(self.fids)
 
+    def fingerprints(self, p="none"):
+        return {"teacher": self.teacher.fingerprint()}
+
     def conditions(self, count):
         return torch.arange(count)
 
@@ -55,13 +58,16 @@ class TinyDigits(Domain):
         return torch.randint(0, 256, (count, 1, 28, 28), generator=seeded(2), dtype=torch.uint8)
 
     def marks(self, images):
-        return {"all": [1, len(images)], "fid": self.given.pop(0) if self.given else images.double().mean().item() + 1}
+        return {"as asked": [1, len(images)], "fid": self.given.pop(0) if self.given else images.double().mean().item() + 1}
 
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    monkeypatch.setitem(few_step_training.DOMAINS, "digits", TinyDigits)
     monkeypatch.setattr(TinyDigits, "fids", [])
+
+
+def worked_off(run, folder, watch=None, domain=None, **settings) -> tuple[list[Record], dict]:
+    return work(run, domain or TinyDigits(), Job("a", folder, {}, watch), **settings)
 
 
 RUN = FewStepsRun(first=4, guidance_steps=3, halving_steps=2, batch_size=2, scored=2, scored_w=(0.0, 1.0))
@@ -103,10 +109,6 @@ def test_smaller_before_and_after():
 @pytest.mark.parametrize(
     "changes, complaint",
     [
-        (
-            {"domain": "cats"},
-            "unknown domain 'cats'; choose from digits, strokes, mini-sd, digits-without-3, mini-sd-without-three",
-        ),
         ({"samplers": ("heun",)}, "unknown sampler 'heun'; choose from deterministic, stochastic, encoder, consistency"),
         ({"p": "half"}, f"unknown p(t) 'half'; choose from {', '.join(CHOICES)}"),
         ({"student": "huge"}, "unknown student 'huge'; choose from base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro"),
@@ -134,7 +136,7 @@ def weights(rungs) -> dict:
 
 def test_killed_anywhere_it_goes_on_to_the_same_networks(tmp_path):
     """Killed inside stage 1, between stages, and inside a halving: bit for bit what one go trains."""
-    whole = weights(climb(RUN, tmp_path / "whole"))
+    whole = weights(climb(RUN, TinyDigits(), tmp_path / "whole"))
     assert len(whole) == 5
 
     class Killed(Exception):
@@ -151,39 +153,59 @@ def test_killed_anywhere_it_goes_on_to_the_same_networks(tmp_path):
 
     for step in (2, 3, 1):  # of those that are still to do: inside stage 1; at its end and one more; inside a halving
         with pytest.raises(Killed):
-            list(climb(RUN, tmp_path / "pieces", watch=kill_at(step)))
-    pieces = list(climb(RUN, tmp_path / "pieces"))
+            list(climb(RUN, TinyDigits(), tmp_path / "pieces", watch=kill_at(step)))
+    pieces = list(climb(RUN, TinyDigits(), tmp_path / "pieces"))
     assert all(torch.equal(whole[name], again) for name, again in weights(pieces).items())
     assert [len(rung.result["losses"]) for rung in pieces] == [3, 4, 4, 4, 4]  # to 2 steps and 1: twice as long
-    marks = [rung.result["marks"] for rung in pieces]
+    records = [rung.result["records"] for rung in pieces]
     trained = []
-    assert [rung.result["marks"] for rung in climb(RUN, tmp_path / "pieces", watch=trained.append)] == marks
+    assert [rung.result["records"] for rung in climb(RUN, TinyDigits(), tmp_path / "pieces", watch=trained.append)] == records
     assert not trained  # what is done is read
 
 
 def test_another_run_is_not_mixed_in(tmp_path):
-    list(climb(RUN, tmp_path))
+    list(climb(RUN, TinyDigits(), tmp_path))
     with pytest.raises(UsageError, match="result of another run"):
-        list(climb(FewStepsRun(**(vars(RUN) | {"seed": 1})), tmp_path))
+        list(climb(replace(RUN, seed=1), TinyDigits(), tmp_path))
+
+
+def test_of_another_teacher_nothing_is_mixed_in(tmp_path):
+    """Neither what is done nor a checkpoint; and of what an older rcedu left, it is said what to do."""
+    list(climb(RUN, TinyDigits(), tmp_path))
+    other = TinyDigits()
+    other.teacher = small_digit_model(seed=1)
+    with pytest.raises(UsageError, match="was made from another teacher than what is there now; move it away"):
+        list(climb(RUN, other, tmp_path))
+    (tmp_path / "stage-1" / "result.json").unlink()
+    with pytest.raises(UsageError, match="teacher"):
+        list(climb(RUN, other, tmp_path))
+    write_json(tmp_path / "stage-1" / "result.json", {"run": asdict(RUN) | {"domain": "digits"}, "marks": {}})
+    with pytest.raises(UsageError, match=r"is of an older rcedu and does not say from which teacher; move it away, it is made"):
+        list(climb(RUN, TinyDigits(), tmp_path))
+
+
+def test_what_a_run_may_learn_from_is_part_of_its_identity():
+    """The same teacher, data and judge; but in one of the two no 3 may be learned from, and none is asked for."""
+    drawn, without = (identity(RUN, domain) for domain in (DrawnDigits(), DigitsWithout3()))
+    assert [key for key in drawn if drawn[key] != without[key]] == ["rows"]
+    assert identity(RUN, Digits())["data"] != drawn["data"] and identity(RUN, Strokes())["pool"] != drawn["pool"]
 
 
 def test_a_sampler_more_is_trained_from_what_is_there(tmp_path):
     """Runs that differ in samplers, or in when to stop, share their stages; even one that was killed halfway."""
     first = FewStepsRun(**(vars(RUN) | {"samplers": ("deterministic",)}))
     trained = []
-    list(climb(first, tmp_path, watch=trained.append))
+    list(climb(first, TinyDigits(), tmp_path, watch=trained.append))
     assert len(trained) == 3 + 4 + 4
-    rungs = list(climb(FewStepsRun(**(vars(RUN) | {"allowed": 1000.0})), tmp_path, watch=trained.append))
+    rungs = list(climb(replace(RUN, allowed=1000.0), TinyDigits(), tmp_path, watch=trained.append))
     assert len(rungs) == 5 and len(trained) == 11 + 8
-    assert (
-        len(list(climb(FewStepsRun(**(vars(first) | {"last": 2})), tmp_path, watch=trained.append))) == 2 and len(trained) == 19
-    )
+    assert len(list(climb(replace(first, last=2), TinyDigits(), tmp_path, watch=trained.append))) == 2 and len(trained) == 19
 
 
 def test_an_encoders_halvings(tmp_path):
     """From stage 1 as the samplers' are; marked by the way to the noise and back, whose last part the teacher goes."""
     run = FewStepsRun(**(vars(RUN) | {"samplers": (ENCODER,)}))
-    rungs = list(climb(run, tmp_path))
+    rungs = list(climb(run, TinyDigits(), tmp_path))
     assert [rung.stage.name for rung in rungs] == [STAGE_1, "encoder, 2 steps", "encoder, 1 step"]
     domain = TinyDigits()
     images, c = domain.real(2), domain.conditions(2)
@@ -193,11 +215,12 @@ def test_an_encoders_halvings(tmp_path):
         )
         back = domain.teacher.sample(noise, c, w=0.0, steps=run.first)
         error = (to_pixels(back) - to_pixels(images)).square().mean().sqrt().item() / 2
-        assert rung.result["marks"]["0"]["round trip"] == pytest.approx(error, rel=1e-4)
-        assert rung.result["marks"]["0"]["nfe"] == rung.stage.steps
+        (record,) = (record for record in rung.result["records"] if record.score == "round trip")
+        assert record.value == pytest.approx(error, rel=1e-4)
+        assert (record.network, record.steps, record.w) == (ENCODER, rung.stage.steps, 0.0)
 
 
-def test_smaller_networks_are_trained_marked_and_read_again(tmp_path):
+def test_smaller_networks_are_trained_scored_and_read_again(tmp_path):
     """In both orders, with random conditioning inside: what is kept is what was trained, smaller where it should be."""
     run = FewStepsRun(
         **(
@@ -206,17 +229,17 @@ def test_smaller_networks_are_trained_marked_and_read_again(tmp_path):
             | {"p": "exponential", "scored_w": (1.0,)}
         )
     )
-    result = run_one("a", run, tmp_path)
-    ways = {way: list(of) for way, of in result["rows"].items()}
+    records, _ = worked_off(run, tmp_path / "a")
+    ways = {way: list(of["steps"].unique()) for way, of in frame(records).groupby("network", sort=False)}
+    every = [4, 2, 1]
     assert ways == {
-        "teacher": ["4", "2", "1"], STAGE_1: ["4", "2", "1"], CONSISTENCY: ["4", "2", "1"], "tiny": ["4", "2", "1"],
-        "tiny, stage 1": ["4", "2", "1"], "deterministic": ["2", "1"], "tiny, deterministic": ["2", "1"],
-        "deterministic, tiny": ["2"],
+        "teacher": every, STAGE_1: every, CONSISTENCY: every, "tiny": every, "tiny, stage 1": every,
+        "deterministic": [2, 1], "tiny, deterministic": [2, 1], "deterministic, tiny": [2],
     }  # fmt: skip
-    nfe = {way: of["2"]["1"]["nfe"] for way, of in result["rows"].items()}
+    nfe = {way: evaluations(way, 2, 1.0) for way in ways}
     assert nfe == dict.fromkeys(ways, 2) | {"teacher": 4, "tiny": 4}  # those that do not take w are asked twice a step
     trained = []
-    rungs = {rung.stage.name: rung.student for rung in climb(run, tmp_path / "a", watch=trained.append)}
+    rungs = {rung.stage.name: rung.student for rung in climb(run, TinyDigits(), tmp_path / "a", watch=trained.append)}
     assert not trained
     sizes = {name: parameter_count(student.unet) for name, student in rungs.items()}
     assert sizes["tiny"] + 256 * 8 == sizes["tiny, stage 1"] == sizes["deterministic, tiny, 2 steps"] < sizes[STAGE_1] / 3
@@ -242,14 +265,14 @@ def test_a_halving_that_loses_too_much_is_the_last_of_its_sampler(tmp_path, monk
     """FID 10 at stage 1, 11 and 22 by DDIM (twice as much), 10 and 10 by the stochastic sampler."""
     monkeypatch.setattr(TinyDigits, "fids", [value for value in (10.0, 11.0, 22.0, 10.0, 10.0) for _ in range(2)])
     run = FewStepsRun(**(vars(RUN) | {"first": 8, "last": 1, "allowed": 1.5}))
-    rungs = list(climb(run, tmp_path))
+    rungs = list(climb(run, TinyDigits(), tmp_path))
     names = [rung.stage.name for rung in rungs]
     assert names[:4] == [STAGE_1, "deterministic, 4 steps", "deterministic, 2 steps", "stochastic, 4 steps"]
     assert "deterministic, 1 step" not in names
     assert rungs[2].result["stopped"] == "deterministic, 2 steps: FID is 2.00 times what it was, more than 1.5; stopped here"
-    assert growth(rungs[2].result["marks"], rungs[1].result["marks"]) == pytest.approx(2)
+    assert growth(rungs[2].result["records"], rungs[1].result["records"]) == pytest.approx(2)
     # and it stays stopped when the run is read again
-    assert [rung.stage.name for rung in climb(run, tmp_path)] == names
+    assert [rung.stage.name for rung in climb(run, TinyDigits(), tmp_path)] == names
 
 
 def test_evaluations_are_counted_as_they_are_made(tmp_path, monkeypatch):
@@ -266,53 +289,86 @@ def test_evaluations_are_counted_as_they_are_made(tmp_path, monkeypatch):
         return images
 
     monkeypatch.setattr(TinyDigits, "draw", counted)
-    result = run_one("a", RUN, tmp_path)
-    assert set(result["rows"]) == {"teacher", STAGE_1, *SAMPLERS}
-    rungs = [(1.0 * marks["nfe"]) for way in SAMPLERS for of in result["rows"][way].values() for marks in of.values()]
-    assert drawn[2:10] == rungs == [2.0, 2.0, 1.0, 1.0] * 2  # after stage 1's own two
-    assert [marks["nfe"] for marks in result["rows"]["teacher"]["4"].values()] == [4, 8]
-    assert drawn[10:] == [
-        marks["nfe"] for way in ("teacher", STAGE_1) for of in result["rows"][way].values() for marks in of.values()
-    ]
+    records, _ = worked_off(RUN, tmp_path)
+    assert {record.network for record in records} == {"teacher", STAGE_1, *SAMPLERS}
+
+    def counted_by_hand(networks):
+        return [evaluations(x.network, x.steps, x.w) for x in records if x.network in networks and x.score == "fid"]
+
+    assert drawn[2:10] == counted_by_hand(SAMPLERS) == [2, 2, 1, 1] * 2  # after stage 1's own two
+    assert counted_by_hand(["teacher"])[:2] == [4, 8]
+    assert drawn[10:] == counted_by_hand(["teacher", STAGE_1])
 
 
 def test_the_table_is_the_mean_over_seeds(tmp_path):
-    results = [run_one(str(seed), FewStepsRun(**(vars(RUN) | {"seed": seed})), tmp_path) for seed in (0, 1)]
-    rows = summarize(json.loads(json.dumps(results)))
-    mark = rows["deterministic"]["1"]["1"]
-    values = [result["rows"]["deterministic"]["1"]["1"]["fid"] for result in results]
-    assert mark["fid"].value == pytest.approx(sum(values) / 2) and mark["seeds"] == 2 and mark["nfe"] == 1
-    assert mark["all"].value == 0.5
-    assert with_any_steps(RUN, tmp_path / "0").items() <= results[0]["rows"].items()
+    done = [worked_off(replace(RUN, seed=seed), tmp_path / str(seed))[0] for seed in (0, 1)]
+    runs = {f"a/seed-{seed}": {"run": asdict(replace(RUN, seed=seed))} for seed in (0, 1)}
+    columns = [Column("as asked"), Column("fid")]
+    save_results(tmp_path / "file.json", "a test", [record for of in done for record in of], runs, columns)
+    records = load_results(tmp_path / "file.json").records
+    at = {"network": "deterministic", "steps": 1, "w": 1.0}
+    values = [x.value for of in done for x in of if x.score == "fid" and (x.network, x.steps, x.w) == ("deterministic", 1, 1.0)]
+    assert over_seeds(records, **at, score="fid").value == pytest.approx(sum(values) / 2) and len(values) == 2
+    assert over_seeds(records, **at, score="as asked").value == 0.5
+    lines = [line.split(" | ") for line in few_steps_table(records, columns, 1.0).splitlines()]
+    assert [cell.strip("| ") for cell in lines[0]] == ["drawn by", "steps", "evaluations", "as asked, %", "FID"]
+    assert ["| teacher", "4", "8", "50.0"] in [line[:4] for line in lines] and len(lines) == 2 + 2 * 3 + 2 * 2
+    assert {x._replace(row="a") for x in with_any_steps(RUN, TinyDigits(), tmp_path / "0")} <= set(done[0])
+
+
+def test_what_ships_has_the_numbers_of_before():
+    """A sample of what stood in the files when they were nested, and two intervals that the notebooks quote."""
+    digits, latents = (load_results(data_folder() / of / "results" / "few-steps.json") for of in ("digits", "mini-sd"))
+    at = {"network": "teacher", "steps": 64, "w": 0.5}
+    assert over_seeds(digits.records, **at, score="as asked") == pytest.approx((0.9973333333333333, 0.9915964630270007, 1.0))
+    assert over_seeds(digits.records, **at, score="fid") == pytest.approx(
+        (4.61345911026001, 3.8287527545617865, 5.3981654659582325)
+    )
+    at = {"network": "stage 1", "steps": 64, "w": 0.0}
+    assert over_seeds(digits.records, **at, score="diversity").high == pytest.approx(1.2979232446179203)
+    at = {"network": "stage 1", "steps": 16, "w": 2.0}
+    assert over_seeds(latents.records, **at, score="ink") == pytest.approx((0.9876543209876543, 0.9743745286118844, 1.0))
+    assert over_seeds(latents.records, **at, score="clip").low == pytest.approx(88.65469625882027)
+    pair = [{"network": "deterministic", "steps": 4}, {"network": "teacher", "steps": 64}]
+    found = difference(digits.records, *pair, ratio=True, w=0.5, score="fid")
+    assert [f"{x:.2f}" for x in found] == ["1.10", "1.00", "1.20"]
+    found = select(latents.records, network="deterministic", steps=2, w=2.0)
+    assert [f"{100 * x:.0f}" for x in over_seeds(found, score="all")] == ["91", "77", "100"]
 
 
 def test_a_table_from_elsewhere_is_taken_over(tmp_path):
-    """Its runs of the same settings, those that it is too old to know at their defaults; others are refused."""
-    results = {f"digits/seed-{seed}": {"run": asdict(replace(RUN, seed=seed)), "rows": {}} for seed in (0, 1)}
-    for result in results.values():
-        del result["run"]["student_at"]
-    write_json(tmp_path / "table.json", {"runs": results})
+    """Its runs of the same settings that were made from the same; others are refused, and files without records."""
     runs = {f"digits/seed-{seed}": replace(RUN, seed=seed) for seed in (0, 1, 2)}
-    assert list(taken_over(runs, tmp_path / "table.json")) == ["digits/seed-0", "digits/seed-1"]
-    with pytest.raises(UsageError, match="has digits/seed-0 with another halving_lr"):
-        taken_over({"digits/seed-0": replace(RUN, halving_lr=1.0)}, tmp_path / "table.json")
-    write_json(tmp_path / "other.json", {"rows": {}})
-    with pytest.raises(UsageError, match=r"other\.json is no table of runs"):
-        taken_over(runs, tmp_path / "other.json")
-    with pytest.raises(UsageError, match="with another student_at"):
-        taken_over({"digits/seed-0": replace(RUN, student_at=(2,))}, tmp_path / "table.json")
+    given = {name: {"teacher": "a"} for name in runs}
+    there = {f"digits/seed-{seed}": {"run": asdict(replace(RUN, seed=seed)), "given": {"teacher": "a"}} for seed in (0, 1)}
+    records = [
+        Record("digits", seed, "teacher", 4, w, "", "as asked", None, 1 + seed, 2) for seed in (0, 1) for w in (0.0, 1.0)
+    ]
+    path = tmp_path / "table.json"
+    save_results(path, "a test", records, there, [Column("as asked")])
+    found = adopted(runs, given, path)
+    assert list(found) == ["digits/seed-0", "digits/seed-1"]
+    assert [Record(*line) for of in found.values() for line in of["records"]] == records
+    for other in ({"halving_lr": 1.0}, {"student_at": (2,)}):
+        with pytest.raises(UsageError, match=f"has digits/seed-0 with another {next(iter(other))}"):
+            adopted({"digits/seed-0": replace(RUN, **other)}, given, path)
+    with pytest.raises(UsageError, match="was made from another teacher"):
+        adopted(runs, {name: {"teacher": "b"} for name in runs}, path)
+    write_json(tmp_path / "other.json", {"provenance": {}, "w": 1.0, "rows": {}, "runs": {}})
+    with pytest.raises(UsageError, match=r"other\.json holds no records of an experiment; make it again with the command"):
+        adopted(runs, given, tmp_path / "other.json")
 
 
-def test_the_picture_of_the_marks_grows_with_every_stage(tmp_path):
-    """Drawn when the first stage is marked, and anew after each: killed in between, the last one is there, whole."""
+def test_the_picture_of_the_scores_grows_with_every_stage(tmp_path):
+    """Drawn when the first stage is scored, and anew after each: killed in between, the last one is there, whole."""
     drawn = []
 
-    def watch(name, record):
-        path = tmp_path / name / "marks.png"
+    def watch(record):
+        path = tmp_path / "scores.png"
         drawn.append(path.read_bytes() if path.exists() else b"")
 
-    run_one("a", RUN, tmp_path, report=watch, draw=draw_marks)
-    drawn.append((tmp_path / "a" / "marks.png").read_bytes())
+    worked_off(RUN, tmp_path, watch, draw=draw_scores)
+    drawn.append((tmp_path / "scores.png").read_bytes())
     assert len(set(drawn)) == 1 + len(stages(RUN)) and not drawn[0]
     assert all(picture.startswith(b"\x89PNG") and picture.endswith(b"IEND\xaeB`\x82") for picture in drawn if picture)
 
@@ -338,12 +394,12 @@ def test_real_digits_in_another_order_are_as_asked():
     assert torch.equal(first, again) and not torch.equal(first, second) and not torch.equal(first, plain)
     for images in (plain, first, second):
         assert len(images.flatten(1).unique(dim=0)) == 60
-        assert digits.marks(images)["unseen"] == digits.marks(images)["seen"] == [30, 30]
+        assert [digits.marks(images)[task, "as asked"] for task in ("unseen", "seen")] == [[30, 30]] * 2
 
 
 def test_what_ships_draws_nearly_the_same(tmp_path):
     domain = TinyDigits()
-    rungs = {rung.stage.name: rung.student for rung in climb(RUN, tmp_path / "run")}
+    rungs = {rung.stage.name: rung.student for rung in climb(RUN, TinyDigits(), tmp_path / "run")}
     paths = ship(RUN, tmp_path / "run", tmp_path / "out", command="rcedu few-steps")
     assert [path.stem for path in paths] == ["stage-1", "deterministic-2-steps", "deterministic-1-step"]
     noise, c = domain.teacher.noise(4, seed=0), torch.arange(4)
@@ -406,11 +462,14 @@ def test_the_command_writes_the_table_and_the_networks(tmp_path, monkeypatch, ca
     monkeypatch.setenv("RCEDU_HOME", str(tmp_path / "runs"))
     out = tmp_path / "few-steps.json"
     main(f"few-steps digits --seeds 0 --samplers deterministic --ship {tmp_path / 'ship'} --out {out}".split())
-    stored = read_json(out)
-    assert stored["provenance"]["command"] == "RCEDU_PRESET=smoke rcedu few-steps digits --seeds 0 --samplers deterministic"
-    assert list(stored["rows"]) == ["teacher", STAGE_1, "deterministic"]
-    assert [*stored["rows"]["teacher"]] == ["64", "32", "16", "8", "4", "2", "1"]
-    assert [*stored["rows"]["deterministic"]] == ["32", "16", "8", "4", "2", "1"]
+    stored = load_results(out)
+    assert (
+        stored.told["provenance"]["command"] == "RCEDU_PRESET=smoke rcedu few-steps digits --seeds 0 --samplers deterministic"
+    )
+    steps = {network: list(of["steps"].unique()) for network, of in stored.records.groupby("network", sort=False)}
+    every = [64, 32, 16, 8, 4, 2, 1]
+    assert steps == {"teacher": every, STAGE_1: every, "deterministic": every[1:]}
+    assert set(stored.runs["digits/seed-0"]["given"]) == {"teacher", "data", "judge", "rows", "pool"}
     assert "deterministic" in capsys.readouterr().out
     pictures, _ = load_tensors(tmp_path / "few-steps-pictures.safetensors.gz")
     assert len(pictures) == 7 + 7 + 6 and {images.shape for images in pictures.values()} == {(10, 1, 28, 28)}
@@ -421,7 +480,7 @@ def test_the_command_writes_the_table_and_the_networks(tmp_path, monkeypatch, ca
     again = tmp_path / "again.json"
     monkeypatch.setenv("RCEDU_HOME", str(tmp_path / "elsewhere"))
     main(f"few-steps digits --seeds 0 --samplers deterministic --also {out} --out {again}".split())
-    assert read_json(again)["rows"] == stored["rows"] and not (tmp_path / "elsewhere").exists()
+    assert read_json(again)["records"] == read_json(out)["records"] and not (tmp_path / "elsewhere").exists()
     assert read_json(again)["taken over"]["runs"] == ["digits/seed-0"]
     with pytest.raises(SystemExit) as refused:
         main(f"few-steps digits --seeds 0 --samplers deterministic --also {out} --ship {tmp_path / 'no'}".split())
@@ -447,8 +506,8 @@ def test_real_digits_are_mnist():
     by_label = [(domain.data.c == label).nonzero().flatten()[:20] for label in range(10)]
     images = domain.data.images[torch.stack(by_label, dim=1).flatten()]  # 0 1 2 ... 9 0 1 2 ...
     marks = domain.marks(images)
-    assert marks["all"][0] >= 198 and marks["all"][1] == 200 and 0.8 < marks["diversity"] < 1.2
-    assert SimpleNamespace(**marks).fid < 30
+    assert marks["as asked"][0] >= 198 and marks["as asked"][1] == 200 and 0.8 < marks["diversity"] < 1.2
+    assert marks["fid"] < 30
 
 
 def test_real_digits_come_round_again():
@@ -463,7 +522,7 @@ def test_real_pictures_are_what_is_asked(domain, different):
     """Read by the judge, as asked in nearly all; and as many conditions. (Upright or not said: that may be the same digit.)"""
     domain = domain()
     images = domain.real(108)
-    hits, asked = domain.marks(images)["all"]
+    hits, asked = domain.marks(images)[domain.columns[0].score]
     assert hits >= 105 and asked == 108 == len(domain.conditions(108))
     assert different <= len(images.flatten(1).unique(dim=0)) <= 108
 
@@ -481,5 +540,6 @@ def test_nothing_of_what_is_absent_may_be_learned_from(domain):
         assert (absent == three).any() and bool((c != three).all()) and 0 < (pool == three).any(dim=1).sum() < len(pool) / 5
     assert 0 < len(domain.data) < len(domain.shipped.cache)
     marks = domain.marks(domain.real(90))
-    assert marks["unseen"][1] == 45 == marks["seen"][1] and min(marks["unseen"][0], marks["seen"][0]) >= 42
+    counts = [marks[task, "as asked"] for task in ("unseen", "seen")]
+    assert [asked for _, asked in counts] == [45, 45] and min(hits for hits, _ in counts) >= 42
     assert marks["fid"] < 60

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from rcedu.commands.cli import main
+from rcedu.evaluation.records import Column, difference, frame, load_results, over_seeds, pairs_table, scored, select
 from rcedu.experiments.domains import DigitsWithout3
-from rcedu.experiments.few_step_tables import examples
+from rcedu.experiments.few_step_work import examples
 from rcedu.experiments.small_and_fast import (
     cost_of,
+    cost_points,
     costs,
-    differences,
-    differences_table,
     pareto,
-    small_and_fast_runs,
+    small_and_fast_rows,
     small_and_fast_table,
     titles,
 )
@@ -22,24 +22,23 @@ from rcedu.figures.few_step_figures import step_curves
 from rcedu.figures.small_and_fast_figures import looks, pareto_picture, survival_curves
 from rcedu.models.saved import shipped_student
 from rcedu.models.surgery import parameter_count, remove_blocks
-from rcedu.system.files import UsageError, read_json
-from rcedu.system.settings import runs_folder
+from rcedu.system.files import UsageError
+from rcedu.system.settings import data_folder, runs_folder
 from rcedu.system.tensors import load_tensors
 from rcedu.training.random_conditioning_step import make_student
 
+SHOWN = DigitsWithout3.columns
 
-def test_every_seed_is_run_with_random_conditioning_inside_and_without():
-    runs = small_and_fast_runs("digits", "cpu", (0, 1))
-    assert {name: run.p for name, run in runs.items()} == {
-        "digits/no random conditioning inside/seed-0": "none",
-        "digits/no random conditioning inside/seed-1": "none",
-        "digits/random conditioning inside/seed-0": "exponential",
-        "digits/random conditioning inside/seed-1": "exponential",
-    }
-    assert {run.domain for run in runs.values()} == {"digits-without-3"} and {run.student for run in runs.values()} == {"tiny"}
-    assert {run.student for run in small_and_fast_runs("mini-sd", "cpu", (0,)).values()} == {"base"}
+
+def test_it_is_run_with_random_conditioning_inside_and_without():
+    rows = small_and_fast_rows("digits", "cpu")
+    assert {name: run.p for name, run in rows.items()} == {
+        "no random conditioning inside": "none", "random conditioning inside": "exponential",
+    }  # fmt: skip
+    assert {run.student for run in rows.values()} == {"tiny"}
+    assert {run.student for run in small_and_fast_rows("mini-sd", "cpu").values()} == {"base"}
     with pytest.raises(UsageError, match="unknown domain 'cats'; choose from digits, mini-sd"):
-        small_and_fast_runs("cats", "cpu", (0,))
+        small_and_fast_rows("cats", "cpu")
 
 
 @pytest.mark.parametrize(
@@ -62,8 +61,8 @@ def test_the_front_is_what_no_other_point_beats():
 
 def test_costs_are_counted_and_timed():
     """Evaluations by hand, parameters by surgery, MACs in proportion to evaluations; the reference is as fast as itself."""
-    (run, *_) = small_and_fast_runs("digits", "smoke", (0,)).values()
-    found, teacher = costs(run, count=2, rounds=2), DigitsWithout3().teacher
+    (run, *_), domain = small_and_fast_rows("digits", "smoke").values(), DigitsWithout3()
+    found, teacher = costs(run, domain, count=2, rounds=2), domain.teacher
     evaluations = {name: {steps: row["evaluations"] for steps, row in of.items()} for name, of in found.items()}
     few, guided = {"8": 8, "4": 4, "2": 2, "1": 1}, {"50": 100, "8": 16, "4": 8, "2": 4, "1": 2}
     assert evaluations == {"teacher": guided, "small": guided, "takes w": few, "small, takes w": few}
@@ -84,17 +83,19 @@ def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("RCEDU_HOME", str(tmp_path / "runs"))
     out = tmp_path / "small-and-fast.json"
     main(f"small-and-fast digits --seeds 0 --rounds 2 --out {out} --ship {tmp_path / 'networks'}".split())
-    stored = read_json(out)
-    assert stored["provenance"]["command"] == "RCEDU_PRESET=smoke rcedu small-and-fast digits --seeds 0 --rounds 2"
-    assert list(stored["rows"]) == ["no random conditioning inside", "random conditioning inside"]
-    table = small_and_fast_table(stored["rows"], stored["costs"], "tiny").splitlines()
+    records, _, shown, told = load_results(out)
+    assert told["provenance"]["command"] == "RCEDU_PRESET=smoke rcedu small-and-fast digits --seeds 0 --rounds 2"
+    assert list(records["row"].unique()) == ["no random conditioning inside", "random conditioning inside"]
+    assert list(select(records, row="random conditioning inside", network="tiny")["steps"].unique()) == [50, 8, 4, 2, 1]
+    table = small_and_fast_table(records, shown, told).splitlines()
     # once: teacher and small one in 50, 8, 4, 2, 1 steps; twice: stage 1, consistency, small stage 1; halved, both; cut at 4, 1
     assert len(table) == 2 + 2 * 5 + 2 * (3 * 4 + 2 * 3 + 2) and len({line.count("|") for line in table}) == 1
     assert "first faster, then smaller" in capsys.readouterr().out
-    few = small_and_fast_table(stored["rows"], stored["costs"], "tiny", steps=("50", "4")).splitlines()
+    few = small_and_fast_table(select(records, steps=[50, 4]), shown, told).splitlines()
     assert few == [line for line in table if line.split("|")[3].strip() not in ("8", "2", "1")]
-    one = {"random conditioning inside": stored["rows"]["random conditioning inside"]}
-    assert small_and_fast_table(one, stored["costs"], "tiny").startswith("| drawn by |")
+    one = select(records, row="random conditioning inside")
+    assert small_and_fast_table(one, shown, told).startswith("| drawn by |")
+    assert len(cost_points(one, told, "ms")) == 2 * 5 + 3 * 4 + 2 * 3 + 2
     pictures, _ = load_tensors(tmp_path / "small-and-fast-pictures.safetensors.gz")
     drawn = pictures["random conditioning inside, deterministic, tiny, 4"]
     assert drawn.shape == (20, 1, 28, 28)  # of four steps twice as many as of the others, the same noise first
@@ -102,8 +103,9 @@ def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
     assert [len(images) for images in teacher.values()] == [20, 10]
     ten = DigitsWithout3().draw(DigitsWithout3().teacher, 10, w=1.0, steps=4)
     assert torch.equal(teacher[4][:10], ten)
-    name, run = "digits/random conditioning inside/seed-0", small_and_fast_runs("digits", "smoke", (0,))
-    some = examples(run[name], runs_folder() / "small-and-fast" / name, twice=(4,), only=(4,))
+    row = "random conditioning inside"
+    run, folder = small_and_fast_rows("digits", "smoke")[row], runs_folder() / "small-and-fast" / "digits" / row / "seed-0"
+    some = examples(run, DigitsWithout3(), folder, twice=(4,), only=(4,))
     assert list(some) == [f"{way}, 4" for way in titles("tiny")]  # every way has a network of four steps
     assert torch.equal(some["deterministic, tiny, 4"], drawn)
     with pytest.raises(SystemExit):
@@ -121,28 +123,52 @@ def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
 def test_differences_are_taken_seed_by_seed():
     """By hand: what a seed does to both cancels, shares are made of [right, asked]; the interval is Student's over seeds."""
 
-    def run(right: int, fid: float) -> dict:
-        return {"rows": {"deterministic": {"4": {"1": {"unseen": [right, 100], "seen": [100, 100], "fid": fid}}}}}
+    def of(row: str, seed: int, right: int, fid: float) -> list:
+        scores = {("unseen", "as asked"): [right, 100], ("seen", "as asked"): [100, 100], "fid": fid}
+        return scored(scores, row=row, seed=seed, network="deterministic", steps=4, w=1.0)
 
-    runs = {
-        "digits/plain/seed-0": run(50, 10.0), "digits/swapped/seed-0": run(90, 8.0),
-        "digits/plain/seed-1": run(70, 20.0), "digits/swapped/seed-1": run(100, 19.0),
-    }  # fmt: skip
-    found = differences(runs, "1", {"swap": (("swapped", "deterministic", "4"), ("plain", "deterministic", "4"))})["swap"]
+    records = frame(
+        of("plain", 0, 50, 10.0) + of("swapped", 0, 90, 8.0) + of("plain", 1, 70, 20.0) + of("swapped", 1, 100, 19.0)
+    )
+    pair = ({"row": "swapped"}, {"row": "plain"})
     half = 12.706 * 0.05  # Student's t of one degree of freedom, times the standard error of 0.4 and 0.3
-    assert found["unseen"] == pytest.approx((0.35, 0.35 - half, 0.35 + half), abs=1e-3)
-    assert found["seen"] == (0, 0, 0) and found["fid"].value == pytest.approx(-1.5)
-    assert differences_table({"swap": found}).splitlines()[2].startswith("| swap | 35.0 [-28.5, 98.5] | 0.0 [0.0, 0.0] |")
+    found = difference(records, *pair, task="unseen", score="as asked")
+    assert found == pytest.approx((0.35, 0.35 - half, 0.35 + half), abs=1e-3)
+    assert pairs_table(records, {"swap": pair}, SHOWN).splitlines() == [
+        "| difference | unseen: as asked, points | seen: as asked, points | FID |",
+        "| --- | --- | --- | --- |",
+        "| swap | 35.0 [-28.5, 98.5] | 0.0 [0.0, 0.0] | -1.5 [-7.9, 4.9] |",
+    ]
+
+
+def test_what_ships_has_the_numbers_of_before():
+    """A sample of what stood in the files when they were nested, and differences that the notebook quotes."""
+    digits, latents = (load_results(data_folder() / of / "results" / "small-and-fast.json") for of in ("digits", "mini-sd"))
+    without, inside = "no random conditioning inside", "random conditioning inside"
+    unseen, seen = ({"score": "as asked", "task": task} for task in ("unseen", "seen"))
+    at = {"row": without, "network": "stage 1", "steps": 32}
+    assert over_seeds(digits.records, **at, **unseen) == pytest.approx(
+        (0.49444444444444446, 0.4148773186404714, 0.5740115702484175)
+    )
+    assert over_seeds(digits.records, **at, score="fid").high == pytest.approx(15.720081142764029)
+    assert over_seeds(latents.records, **at, **seen) == pytest.approx((0.9382716049382717, 0.8225010590239054, 1.0))
+    assert over_seeds(latents.records, **at, score="word", task="unseen").low == pytest.approx(0.3297318149791453)
+    assert digits.told["costs"]["teacher"]["50"]["gmacs"] == 2.5696 and latents.told["costs"]["teacher"]["50"]["ms"] == 2369.11
+    one, other = ({"network": network, "steps": 1} for network in ("deterministic, tiny", "tiny, deterministic"))
+    found = difference(digits.records, other, one, row=inside, score="fid")
+    assert [f"{x:.1f}" for x in found] == ["0.7", "0.6", "0.9"]
+    found = difference(latents.records, {"row": inside}, {"row": without}, network="deterministic", steps=4, **unseen)
+    assert [f"{100 * x:.0f}" for x in found] == ["62", "47", "78"]
 
 
 def test_the_figures():
     """Every point where its cost and its loss are, on each of the costs; filled where no other one beats it."""
     points = [
-        ("teacher", "50", 100.0, 5.0),
-        ("tiny", "50", 20.0, 6.0),
-        ("tiny, deterministic", "4", 1.0, 7.0),
-        ("stage 1", "4", 8.0, 29.0),
-        ("stage 1", "1", 2.0, 90.0),
+        ("teacher", 50, 100.0, 5.0),
+        ("tiny", 50, 20.0, 6.0),
+        ("tiny, deterministic", 4, 1.0, 7.0),
+        ("stage 1", 4, 8.0, 29.0),
+        ("stage 1", 1, 2.0, 90.0),
     ]
     figure = pareto_picture({"GMACs": points, "ms": points[:2]}, "tiny", ylabel="FID", top=30)
     first, second = figure.axes
@@ -157,24 +183,31 @@ def test_the_figures():
     assert sorted(text.get_text() for text in first.texts) == ["4", "50", "50"] and len(second.texts) == 2
     styles = [(colour, marker) for _, colour, marker in looks("tiny").values()]
     assert len(set(styles)) == len(styles)
-    marks = {"unseen": (0.9, 0.8, 1.0), "fid": (7.0, 6.0, 8.0)}
-    curves = step_curves({"tiny, deterministic": {"4": {"1": marks}, "1": {"1": marks}}}, "1", ("unseen", "fid"))
-    assert [axes.get_ylabel() for axes in curves.axes] == ["unseen, as asked, %", "FID"]
+    scores = {("unseen", "as asked"): [9, 10], "fid": 7.0}
+    records = frame(
+        [x for steps in (4, 1) for x in scored(scores, row="a", seed=0, network="tiny, deterministic", steps=steps)]
+    )
+    curves = step_curves(records, (SHOWN[0], Column("fid")))
+    assert [axes.get_ylabel() for axes in curves.axes] == ["unseen: as asked, %", "FID"]
 
 
 def test_survival_curves_draw_what_was_measured():
-    """A column a way, a row a mark, a line for each that was inside and one for the teacher; one scale a row."""
+    """A column a way, a row a score, a line for each that was inside and one for the teacher; one scale a row."""
 
-    def of(unseen: float) -> dict:
-        return {steps: {"unseen": (unseen, unseen - 0.1, unseen + 0.1), "fid": (7.0, 0.0, 8.0)} for steps in ("4", "1")}
+    def of(row: str, network: str, steps: int, unseen: int, fid: float) -> list:
+        values = [{("unseen", "as asked"): [unseen + off, 100], "fid": fid + 2 * off} for off in (-1, 1)]
+        return [x for seed in (0, 1) for x in scored(values[seed], row=row, seed=seed, network=network, steps=steps, w=1.0)]
 
     ways = {"deterministic": "not smaller", "tiny, deterministic": "first smaller"}
-    teacher = {"teacher": {"50": {"unseen": (0.99, 0.98, 1.0), "fid": (6.0, 5.0, 7.0)}}}
-    rows = {
-        "no random conditioning inside": dict.fromkeys(ways, of(0.2)) | teacher,
-        "random conditioning inside": dict.fromkeys(ways, of(0.9)) | teacher,
-    }
-    figure = survival_curves(rows, ways)
+    records = frame(
+        x
+        for row, unseen in (("no random conditioning inside", 20), ("random conditioning inside", 90))
+        for network, steps, share, fid in [
+            ("teacher", 50, 99, 6.0), *((way, N, unseen, 7.0) for way in ways for N in (4, 1)),
+        ]
+        for x in of(row, network, steps, share, fid)
+    )  # fmt: skip
+    figure = survival_curves(records, ways, (SHOWN[0], Column("fid")))
     unseen, _, fid, _ = figure.axes
     assert [axes.get_title() for axes in figure.axes] == ["not smaller", "first smaller", "", ""]
     drawn = [container.lines[0].get_ydata().tolist() for container in unseen.containers]

@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 
 from rcedu.equations.random_conditioning import randomize
-from rcedu.evaluation.records import load_results, over_seeds
+from rcedu.evaluation.records import Results, frame, load_results, over_seeds, scored
 from rcedu.experiments.conditioning import DenoisingFrames
 from rcedu.experiments.digits import Shipped
 from rcedu.experiments.edit_frames import EditFrames, edit_frames, load_frames, save_frames
 from rcedu.experiments.edits import StrokeEdits
+from rcedu.experiments.few_step_frames import FewStepFrames
 from rcedu.figures.explorers import DenoisingExplorer, EditExplorer, FewStepsExplorer, ScheduleLaboratory, SmallAndFastExplorer
-from rcedu.figures.few_step_figures import FewStepFrames
 from rcedu.figures.panels import (
     DenoisingPanel,
     Outcome,
@@ -205,7 +205,7 @@ def test_small_and_fast_explorer_shows_what_was_chosen():
         "deterministic, tiny": ("1",),
     }
     insides = ("none inside", "inside")
-    marks = {"unseen": (0.5, 0.4, 0.6), "seen": (1.0, 1.0, 1.0), "fid": (9.0, 8.0, 10.0)}
+    scores = {("unseen", "as asked"): [1, 2], ("seen", "as asked"): [2, 2], "fid": 9.0}
     places = [(inside, way, steps) for inside in insides for way, of in ways.items() for steps in of]
     counts = {"4": 6}  # of four steps there are more
     pictures = {
@@ -215,20 +215,21 @@ def test_small_and_fast_explorer_shows_what_was_chosen():
     grid = ("32", "4", "1")
     large = {N: {"evaluations": 2 * int(N), "gmacs": 0.04 * int(N), "parameters": 1000} for N in grid}
     small = {N: {"evaluations": int(N), "gmacs": 0.01 * int(N), "parameters": 200} for N in grid}
-    rows = {inside: {way: {N: marks for N in of} for way, of in ways.items()} for inside in insides}
+    at = [{"row": inside, "network": way, "steps": int(N)} for inside, way, N in places]
+    records = frame(record for place in at for record in scored(scores, seed=0, w=1.0, **place))
     costs = {"teacher": large, "small": large, "takes w": small, "small, takes w": small}
-    explorer = SmallAndFastExplorer({"student": "tiny", "rows": rows, "costs": costs}, pictures)
-    assert explorer.way.value == "tiny, deterministic" and explorer.steps.options == ("4", "1")
+    explorer = SmallAndFastExplorer(Results(records, {}, [], {"student": "tiny", "costs": costs}), pictures)
+    assert explorer.way.value == "tiny, deterministic" and explorer.steps.options == (4, 1)
     for inside, way, steps in places:
         if way != "teacher":
             explorer.inside.value, explorer.way.value = inside, way
-            explorer.steps.value = steps
+            explorer.steps.value = int(steps)
             teacher = int(pictures[f"{inside}, teacher, 32"][0, 0, 0, 0])
             mine = int(pictures[f"{inside}, {way}, {steps}"][0, 0, 0, 0])
             assert set(pixels(explorer.picture)[:, 75].flatten()) == {96, teacher, mine}
             assert len(pixels(explorer.picture)) == 3 * (2 + 2 * 30)
             assert alt(explorer.picture) == explorer.sentence.value
-    for before, after in (("1", "1"), ("32", "4")):
+    for before, after in ((1, 1), (32, 4)):
         explorer.way.value = "stage 1"
         explorer.steps.value = before
         explorer.way.value = "tiny, deterministic"

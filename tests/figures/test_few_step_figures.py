@@ -7,7 +7,9 @@ import torch
 from small import small_digit_model
 
 from rcedu.equations.progressive import jumps
-from rcedu.figures.few_step_figures import jump_picture, nested_grids, quality_diversity, step_curves, two_steps_diagram
+from rcedu.evaluation.records import Column, Record, frame, select
+from rcedu.experiments.few_step_frames import jump_picture
+from rcedu.figures.few_step_figures import nested_grids, quality_diversity, step_curves, two_steps_diagram
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])  # from T - 1 (3), alpha is so small that float32 shows
@@ -32,23 +34,28 @@ def test_every_grid_is_half_of_the_one_above():
     assert [len(row) for row in points] == [8, 4, 2, 1] and all(b < a for a, b in pairwise(points))
 
 
-def rows(seeds: bool) -> dict:
-    def interval(value):
-        return [value, value - 0.01 if seeds else None, value + 0.01 if seeds else None]
+def records(seeds: int):
+    return frame(
+        Record("a", seed, network, steps, w, "", *score)
+        for seed in range(seeds)
+        for network in ("teacher", "deterministic")
+        for steps in (4, 2, 1)
+        for w in (0.0, 1.0)
+        for score in (("as asked", None, 9, 10), ("fid", 7.0 + 2 * seed / max(1, seeds - 1)), ("diversity", 0.7))
+    )
 
-    marks = {w: {"all": interval(0.9), "fid": interval(8.0), "diversity": interval(0.7)} for w in ("0", "1")}
-    return {way: {"4": marks, "2": marks, "1": marks} for way in ("teacher", "deterministic")}
 
-
-@pytest.mark.parametrize("seeds", [True, False])
+@pytest.mark.parametrize("seeds", [2, 1])
 def test_curves_are_where_the_numbers_are(seeds):
-    figure = step_curves(rows(seeds), "1")
+    figure = step_curves(select(records(seeds), w=1.0), (Column("as asked"), Column("fid")))
     accuracy, fid = figure.axes
-    first, second = (accuracy.lines[i].get_xdata().tolist() for i in ((0, 3) if seeds else (0, 1)))
+    assert [axes.get_ylabel() for axes in figure.axes] == ["as asked, %", "FID"]
+    first, second = (container.lines[0].get_xdata().tolist() for container in accuracy.containers)
     assert first == pytest.approx([4, 2, 1], rel=0.03) and second == pytest.approx([4, 2, 1], rel=0.03)
     assert all(a < b for a, b in zip(first, second, strict=True))  # beside each other
     assert accuracy.lines[0].get_ydata().tolist() == [90] * 3
-    assert fid.get_yscale() == "log" and fid.lines[0].get_ydata().tolist() == [8] * 3
+    assert fid.get_yscale() == "log" and fid.lines[0].get_ydata().tolist() == [8 if seeds == 2 else 7] * 3
+    assert fid.containers[0].has_yerr == (seeds == 2) and accuracy.containers[0].has_yerr  # one training: Wilson's interval
     assert [tick.get_text() for tick in fid.get_xticklabels()] == ["1", "2", "4"]
-    curve = quality_diversity(rows(seeds), "deterministic", ["4", "1"]).axes[0].lines[0]
-    assert curve.get_xdata().tolist() == [0.7] * 2
+    curve, *_ = quality_diversity(select(records(seeds), network="deterministic"), [4, 1]).axes[0].lines
+    assert curve.get_xdata().tolist() == [0.7] * 2 and curve.get_ydata().tolist() == [90] * 2

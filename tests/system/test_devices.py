@@ -21,13 +21,13 @@ from rcedu.experiments import latency, text_students
 from rcedu.experiments.conditioning import sensitivity
 from rcedu.experiments.domains import DOMAINS, Domain
 from rcedu.experiments.edit_tables import networks
+from rcedu.experiments.few_step_frames import jump_picture
 from rcedu.experiments.few_step_training import Rung, round_trip
 from rcedu.experiments.few_steps import Stage
 from rcedu.experiments.mini_sd import MiniSD
 from rcedu.experiments.mini_sd_training import whiten
 from rcedu.experiments.strokes import strokes_model
 from rcedu.experiments.text_data import RealImages
-from rcedu.figures.few_step_figures import jump_picture
 from rcedu.models.conditions import LabelTable
 from rcedu.models.diffusion import with_unet
 from rcedu.models.editing import complete, encode, image_to_image
@@ -282,7 +282,7 @@ def test_marks_are_drawn_where_this_process_computes(small_model, text_model, di
 
         student, domain.teacher = fresh(), fresh()
         stages = [Stage("halving", way, way, 2, None, 1) for way in ("encoder", "deterministic")]
-        rungs = [Rung(stage, student, {"marks": {"0": {}}}) for stage in stages]
+        rungs = [Rung(stage, student, {"records": []}) for stage in stages]
         monkeypatch.setattr("rcedu.experiments.edit_tables.climb", lambda *args, **settings: rungs)
         found, _ = networks(SimpleNamespace(few_steps=None, numbers=(2,), teacher_steps=3), domain, tmp_path)
         assert {model.device for pair in found.values() for model in pair} == {DEVICE}

@@ -1,0 +1,97 @@
+"""What notebook 08 shows of networks: the same digits for every w and number of steps, and one real jump."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rcedu.equations.noise import alpha_sigma, eps_from_x0
+from rcedu.equations.progressive import Jump, one_step_target, two_steps
+from rcedu.equations.sampling import ddim_step
+from rcedu.models.diffusion import DiffusionModel
+
+
+class FewStepFrames(NamedTuple):
+    """The same digits from the same noise, for every w and every number of steps: the frames of a `FewStepsExplorer`."""
+
+    w: list[float]
+    steps: list[int]
+    asked: Tensor  # (B,)
+    teacher: Tensor  # (W, B, C, H, W) uint8: two evaluations a step, the largest number of steps
+    drawn: Tensor  # (W, S, B, C, H, W) uint8
+    read: Tensor  # (W, S, B): what the judge reads in `drawn`
+
+    def sentence(self, i: int, j: int) -> str:
+        """Frame (i, j) in words."""
+        steps, right = self.steps[j], int((self.read[i, j] == self.asked).sum())
+        evaluations = "1 evaluation" if steps == 1 else f"{steps} evaluations"
+        most = max(self.steps) * (2 if self.w[i] else 1)
+        return (
+            f"w = {self.w[i]:g}, N = {steps}: {evaluations} a digit (above, the teacher: {most}); "
+            f"{right} of {len(self.asked)} are read as asked"
+        )
+
+
+def few_step_frames(
+    teacher: DiffusionModel, students: Mapping[int, DiffusionModel], judge, noise: Tensor, c: Tensor, w: Sequence[float]
+) -> FewStepFrames:
+    """Draw all frames: students by their number of steps, noise (B, C, H, W), c (B,); `judge.probabilities(images)` reads."""
+    most = max(students)
+    above = torch.stack([teacher.sample(noise, c, w=value, steps=most) for value in w])
+    drawn = torch.stack(
+        [torch.stack([model.sample(noise, c, w=value, steps=N) for N, model in students.items()]) for value in w]
+    )
+    read = judge.probabilities(drawn.flatten(0, 2)).argmax(dim=1).view(drawn.shape[:3])
+    return FewStepFrames(list(w), list(students), c, above, drawn, read)
+
+
+class JumpPicture(NamedTuple):
+    """A real jump, seen in the coordinates where a DDIM step is a straight line.
+
+    Over the noise level s = sigma/alpha, x/alpha moves along eps: x_t/alpha_t = x0_hat + s eps_hat. Of the many dimensions
+    one is drawn: along second - first, the teacher's two predictions of x0, in units of their distance, and sheared so that
+    the first step lies flat. So the first prediction is at height 0, the second at 1, and x_tilde at its k.
+    """
+
+    s: Tensor  # (3,) of t, t_mid, t_next
+    height: Tensor  # (3,) of z_t, z_mid, z_next; the first two are 0
+    k: float  # of x_tilde
+    fine_s: Tensor  # of a way with many more steps
+    fine_height: Tensor
+
+
+@torch.no_grad()
+def jump_picture(model: DiffusionModel, z_t: Tensor, c: Tensor, w: float, jump: Jump, every: int = 5) -> JumpPicture:
+    """What two DDIM steps of a model do over a jump, and what its steps of `every` timesteps would have done.
+
+    z_t (1, C, H, W) at jump.t (1,);  c (1, ...);  all on any device
+    """
+    predict, scheduler = model.predictor(c, w), model.scheduler
+    z_t, *jump = (x.to(model.device) for x in (z_t, *jump))
+    jump = Jump(*jump)
+    z_next, (first, second) = two_steps(predict, z_t, jump, scheduler)
+    x_tilde = one_step_target(first, second, jump, scheduler)
+    z_mid, _ = ddim_step(z_t, predict(z_t, jump.t), jump.t, jump.t_mid, scheduler)
+    alpha_t, sigma_t = alpha_sigma(scheduler, jump.t)
+    eps = eps_from_x0(z_t, first, alpha_t=alpha_t, sigma_t=sigma_t)
+    along = (second - first).flatten()
+
+    def place(z: Tensor, t: Tensor) -> tuple[float, float]:
+        """(s, height) of x_t = z at time t."""
+        alpha, sigma = alpha_sigma(scheduler, t)
+        s = float(sigma / alpha)
+        return s, float((z / alpha - first - s * eps).flatten() @ along / along.square().sum())
+
+    points = [place(z, t) for z, t in zip((z_t, z_mid, z_next), jump, strict=True)]
+    fine, z = [points[0]], z_t
+    grid = [*range(int(jump.t), int(jump.t_next), -every), int(jump.t_next)]
+    for t, t_next in pairwise(grid):
+        now, then = (torch.tensor([x], device=model.device) for x in (t, t_next))
+        z, _ = ddim_step(z, predict(z, now), now, then, scheduler)
+        fine.append(place(z, then))
+    s, height = (torch.tensor(x) for x in zip(*points, strict=True))
+    fine_s, fine_height = (torch.tensor(x) for x in zip(*fine, strict=True))
+    k = float((x_tilde - first).flatten() @ along / along.square().sum())
+    return JumpPicture(s, height, k, fine_s, fine_height)

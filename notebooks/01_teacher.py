@@ -397,7 +397,7 @@ plots.digit_grid(torch.stack(by_steps), row_labels=row_labels, col_labels=[str(d
 from IPython.display import Markdown, display
 
 from rcedu.system.files import read_json
-from rcedu.evaluation.records import format_interval
+from rcedu.evaluation.formatting import format_interval
 
 marks = read_json(shipped.folder / "results" / "teacher.json")
 source = marks["provenance"]

@@ -133,17 +133,18 @@ for pair in feature_pairs(student.unet, teacher.unet):
 # Does it read a 3, which it has never seen? Asked of MNIST's test set, briefly trained here, and then for three seeds of 1,500 steps (`RCEDU_PRESET=gpu rcedu recognition`):
 
 # %%
-from rcedu.system.files import read_json
-from rcedu.experiments.recognition import STEPS, RecognitionRun, as_markdown, score, summarize, train
+from rcedu.evaluation.records import frame, load_results, scored, table
+from rcedu.experiments.recognition import COLUMNS, STEPS, RecognitionRun, score, train
 
 length = min(STEPS[preset()], 200)
 readers = {
     f"{name}, {length} steps, here": train(RecognitionRun(temperature, DIGIT, length), shipped, progress=name)
     for name, temperature in (("labels", None), ("soft targets, τ = 10", 10.0))
 }
-stored_readers = read_json(shipped.folder / "results" / "recognition.json")
-compared = {name: summarize([score(reader, DIGIT)]) for name, reader in readers.items()} | stored_readers["rows"]
-display(Markdown(as_markdown(compared, DIGIT)))
+mine = [record for name, reader in readers.items() for record in scored(score(reader, DIGIT), row=name, seed=0)]
+display(Markdown(table(frame(mine), COLUMNS, {"row": "taught here by"})))
+stored_readers = load_results(shipped.folder / "results" / "recognition.json")
+display(Markdown(table(stored_readers.records, stored_readers.shown, {"row": "taught by"})))
 
 # %% [markdown]
 # *Table: test digits that are read right, by classifiers that never saw a 3; means and 95% intervals over three trainings (of the two trained here, over the pictures). "Its logit raised": one number is added to the logit of the 3, such that a tenth of all test pictures is read as one; that takes no label, only the share.*
@@ -266,7 +267,7 @@ assert torch.equal(dropped, drop_condition(c_hat, teacher.conditions.null, 0.1, 
 # %% [markdown]
 # ## 5 · The step
 #
-# Put together and in short form, this is all that training repeats. Compare it with `step` in `rcedu/distillation.py`: the same, with the tapping of features and the device.
+# Put together and in short form, this is all that training repeats. Compare it with `step` in `rcedu/training/random_conditioning_step.py`: the same, with the tapping of features and the device.
 #
 # ```python
 # pick, t, eps = rows[draw.integers(len(rows))], draw.integers(T), draw.normal(4, 14, 14)
@@ -292,15 +293,18 @@ assert torch.equal(dropped, drop_condition(c_hat, teacher.conditions.null, 0.1, 
 # They share the seed: the same starting weights, the same noise. Each trains in a process of its own.
 
 # %%
-from rcedu.experiments.unseen_digit import run_all
+from rcedu.experiments.domains import DrawnDigits
+from rcedu.experiments.runner import over_seeds, run_experiment
+from rcedu.experiments.unseen_digit import EXPERIMENTS
 
 folder = runs_folder() / DEMO_FOLDER[preset()]
-runs = {name: budget(arm, preset()) for name, arm in ARMS.items()}
-print(f"{runs['A'].steps} steps of batch {runs['A'].batch_size}; results are kept, and found again, in {folder.name}/")
-results = run_all(runs, folder)
+runs = over_seeds(ARMS, [0], lambda name, seed: budget(ARMS[name], preset(), seed=seed))
+steps, size = runs["A/seed-0"].steps, runs["A/seed-0"].batch_size
+print(f"{steps} steps of batch {size}; results are kept, and found again, in {folder.name}/")
+done = run_experiment(EXPERIMENTS["arms"], DrawnDigits(), runs, folder)
 
 # %%
-plots.loss_curves({ARM_LABELS[name]: result["losses"]["out"] for name, result in results.items()})
+plots.loss_curves({ARM_LABELS[name]: done.runs[f"{name}/seed-0"]["losses"]["out"] for name in ARMS})
 
 # %% [markdown]
 # *Figure: $\mathcal L_\mathrm{out}$ against training step, smoothed, log scale. Each is measured on its own pairs, so the heights do not compare: the loss does not tell who can draw a 3.*
@@ -312,7 +316,7 @@ plots.loss_curves({ARM_LABELS[name]: result["losses"]["out"] for name, result in
 # %%
 from rcedu.models.diffusion import DiffusionModel
 
-networks = {"teacher": teacher} | {ARM_LABELS[name]: DiffusionModel.load(folder / name / "student") for name in ARMS}
+networks = {"teacher": teacher} | {ARM_LABELS[name]: DiffusionModel.load(folder / f"{name}/seed-0/student") for name in ARMS}
 asked = torch.tensor([DIGIT] * 6 + [digit for digit in range(10) if digit != DIGIT])
 x_T = teacher.noise(len(asked), seed=1)
 drawn = {name: model.sample(x_T, asked) for name, model in networks.items()}
@@ -326,13 +330,16 @@ figure
 # the judge reads as another digit; a digit without one may still be ugly, as long as the judge can read it. With the `cpu` budget A mostly draws other digits where a 3 was asked for, and B draws 3s, though it never saw one; how all do on the other digits is counted below.*
 
 # %%
-from rcedu.evaluation.intervals import proportion
+from rcedu.evaluation import records
 
-bars = {
-    ARM_LABELS[name]: [(f"asked for {DIGIT}", proportion(*r["unseen"])), ("asked for others", proportion(*r["seen"]))]
-    for name, r in results.items()
-}
-plots.accuracy_bars(bars)
+found = records.frame(done.records)
+asked_for = {f"asked for {DIGIT}": "unseen", "asked for others": "seen"}
+plots.accuracy_bars(
+    {
+        ARM_LABELS[name]: [(title, records.over_seeds(found, row=name, task=task, score="as asked")) for title, task in asked_for.items()]
+        for name in ARMS
+    }
+)
 
 # %% [markdown]
 # *Figure: how often the judge reads the digit that was asked for, with 95% intervals (Wilson's, over the samples of this one training).*
@@ -340,17 +347,14 @@ plots.accuracy_bars(bars)
 # What does A draw instead of a 3?
 
 # %%
-plots.confusion_bars({ARM_LABELS[name]: result["read_as"] for name, result in results.items()}, asked=DIGIT)
+read_as = {(record.row, record.score): record.hits for record in done.records}
+plots.confusion_bars({ARM_LABELS[name]: [read_as.get((name, f"read as {k}"), 0) for k in range(10)] for name in ARMS}, asked=DIGIT)
 
 # %% [markdown]
 # *Figure: what the judge reads when a 3 was asked for, one panel a student.*
 
 # %%
-from rcedu.evaluation.records import markdown_table
-from rcedu.experiments.unseen_digit import write_results
-
-table = write_results(folder / "results.json", results, f"RCEDU_PRESET={preset()} rcedu demo")
-display(Markdown(markdown_table({ARM_LABELS[name]: row for name, row in table.items()}, DIGIT)))
+display(Markdown(table(found, EXPERIMENTS["arms"].columns, {"row": "arm"}, names=ARM_LABELS)))
 
 # %% [markdown]
 # *Digit-FID: the Fréchet distance to real MNIST digits in the judge's features (lower is better). It falls with the number of samples and depends on the reference (here 10,000 training images), so compare it
@@ -369,9 +373,9 @@ display(Markdown(markdown_table({ARM_LABELS[name]: row for name, row in table.it
 
 def show_table(name):
     """A table of results that ships, with where it comes from."""
-    saved = read_json(shipped.folder / "results" / f"unseen-{name}.json")
-    source = saved["provenance"]
-    display(Markdown(markdown_table(saved["rows"], saved["digit"])))
+    saved = load_results(shipped.folder / "results" / f"unseen-{name}.json")
+    source = saved.told["provenance"]
+    display(Markdown(table(saved.records, saved.shown, {"row": "arm"})))
     display(Markdown(f"*`{source['command']}`, {source['machine']}, torch {source['torch']}, {source['date']}*"))
 
 

@@ -61,7 +61,7 @@ from rcedu.evaluation.intervals import proportion
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.settings import preset
-from rcedu.evaluation.records import format_interval
+from rcedu.evaluation.formatting import format_interval
 
 TEACHER = data_folder() / "mini-sd" / "pipeline"  # or "CompVis/stable-diffusion-v1-4"; section 10 says what that takes
 SAMPLES = data_folder() / "mini-sd" / "cache"  # what this teacher drew: for another one, what `rcedu draw` wrote
@@ -110,7 +110,7 @@ plots.digit_grid(torch.stack([real.images, decoded]), row_labels=["picture", "de
 # *Figure: eight captioned test digits (above), and the same after encoding and decoding (below). The first three captions are printed.*
 #
 # The latents were *whitened*: over the training pictures each channel has mean 0 and variance 1, and no two correlate (nearly so on test pictures, below), so that one $\alpha_t$ and $\sigma_t$ mean the same signal-to-noise ratio in every channel.
-# Stable Diffusion only multiplies all channels by one number, 0.18215. Nobody downstream has to know: the change of basis was folded into the autoencoder's own 1x1 convolutions (`whiten` in `rcedu/mini_sd_training.py`).
+# Stable Diffusion only multiplies all channels by one number, 0.18215. Nobody downstream has to know: the change of basis was folded into the autoencoder's own 1x1 convolutions (`whiten` in `rcedu/experiments/mini_sd_training.py`).
 
 # %%
 some = data.draw(torch.arange(1000), torch.Generator().manual_seed(1)).images
@@ -294,7 +294,7 @@ plots.digit_grid(torch.cat([halves[0], gap, halves[1]], dim=1), row_labels=rows,
 
 # %%
 stored = read_json(data_folder() / "mini-sd" / "results" / "table-1.json")
-from rcedu.evaluation.records import marks_table
+from rcedu.evaluation.formatting import marks_table
 
 run = next(iter(stored["runs"].values()))["run"]
 print(f"{run['steps']} steps of batch {run['batch_size']}, {run['scored']} pictures a run; {stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")

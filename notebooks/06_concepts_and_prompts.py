@@ -58,7 +58,7 @@ from rcedu.system.tensors import load_tensors
 from rcedu.system.files import read_json
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD
 from rcedu.system.settings import preset
-from rcedu.evaluation.records import apart_table, format_interval, marks_table, paired_differences, plain_table
+from rcedu.evaluation.formatting import apart_table, format_interval, marks_table, paired_differences, plain_table
 
 RESULTS = data_folder() / "mini-sd" / "results"
 smoke = preset() == "smoke"

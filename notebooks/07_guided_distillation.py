@@ -213,7 +213,7 @@ plots.digit_grid(
 # Each training of the student (a seed each) is asked for 500 digits from the same noise as the teacher, at every $w$, with the same 64 DDIM steps. Each training has noise of its own, which moves both FIDs alike; so the last column compares them training by training. **Diversity** is how far the digits of one kind are spread in the judge's features (their variance), as a share of real digits'; garbled digits spread as well, so it may exceed 1. FID is over 500 digits, which makes it larger than one over 10,000. What 500 real test digits have shows where there is nothing left to gain.
 
 # %%
-from rcedu.evaluation.records import format_interval, paired_ratio
+from rcedu.evaluation.formatting import format_interval, paired_ratio
 
 stored = read_json(data_folder() / "digits" / "results" / "few-steps.json")
 print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")

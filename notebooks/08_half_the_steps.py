@@ -261,7 +261,7 @@ plots.digit_grid(
 # ## 7 · Quality against evaluations
 
 # %%
-from rcedu.evaluation.records import few_steps_table, format_interval, paired_ratio
+from rcedu.evaluation.formatting import few_steps_table, format_interval, paired_ratio
 
 stored = read_json(data_folder() / "digits" / "results" / "few-steps.json")
 print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
@@ -348,7 +348,7 @@ plots.digit_grid(
 # The same command on mini-SD (notebook 05), whose pictures are latents and whose conditions are sentences: $w$ from 0 to 13, 32 steps halved down to 1, 1,000 steps of training in stage 1 and 300 a halving (600 the last two), batch 32; `rcedu few-steps mini-sd`. Marked as in notebook 05 on combinations that no training picture shows, 108 pictures at each $w$. (Two of the three trainings are of 2026-11-23, on a processor without AVX-512; the third of the day printed below.) At $w = 2$, notebook 05's:
 
 # %%
-from rcedu.evaluation.records import attributes_table
+from rcedu.evaluation.formatting import attributes_table
 
 latents = read_json(data_folder() / "mini-sd" / "results" / "few-steps.json")
 print(f"{latents['provenance']['machine']}, {latents['provenance']['date']}\n{latents['provenance']['command']}")

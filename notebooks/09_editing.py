@@ -52,11 +52,11 @@ from IPython.display import Markdown, display
 from rcedu.figures import plots
 from rcedu.system.settings import data_folder
 from rcedu.data.mnist import to_pixels
-from rcedu.experiments.edits import TASKS, StrokeEdits, judge
+from rcedu.experiments.edits import TASKS, StrokeEdits, score_edit
 from rcedu.experiments.few_step_training import train_stage
 from rcedu.models.saved import shipped_student
 from rcedu.system.tensors import load_tensors
-from rcedu.system.files import read_json
+from rcedu.evaluation.records import Column, difference, load_results, select, table
 from rcedu.system.settings import preset
 
 strokes = StrokeEdits()  # thin and thick digits: a teacher of twenty labels, real digits, and who judges
@@ -201,9 +201,10 @@ plots.loss_curves({"halving the encoder": losses}, ylabel=r"$\mathcal{L}_2$")
 # %%
 from rcedu.figures.edit_figures import round_trip_curves
 
-stored = read_json(data_folder() / "digits" / "results" / "editing.json")
-print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
-round_trip_curves(list(stored["runs"].values()))
+stored = load_results(data_folder() / "digits" / "results" / "editing.json")
+made = stored.told["provenance"]
+print(f"{made['machine']}, {made['date']}\n{made['command']}")
+round_trip_curves(stored.records)
 
 # %% [markdown]
 # *Figure: root mean square error of a pixel (black 0, white 1) after the way up and home, against the number of steps up; mean and 95% interval over trainings.*
@@ -213,9 +214,11 @@ round_trip_curves(list(stored["runs"].values()))
 # A pixel's error is not all:
 
 # %%
-from rcedu.figures.edit_figures import round_trip_table
+from rcedu.figures.edit_figures import TRIPS
 
-display(Markdown(round_trip_table(list(stored["runs"].values()), {"digit": "digit as before, %", "stroke": "stroke as before, %"})))
+ways = {who: title for who, (title, *_) in TRIPS.items()}
+columns = [Column(score, "round trip") for score in ("error of a pixel", "digit", "stroke")]
+display(Markdown(table(select(stored.records, task="round trip"), columns, {"network": "way", "steps": "steps up"}, names=ways)))
 
 # %% [markdown]
 # When the teacher goes home, the stroke is preserved in 79 to 82% after a distilled encoder, and in 89 to 90% after plain DDIM in as few steps (94% in 50), although DDIM's pixel error in as few steps is larger: what DDIM brings home is probably another drawing of the same label. By distilled networks both ways it is 82, 83 and 89%, with eight steps no longer resolved.
@@ -305,17 +308,17 @@ plots.digit_grid(
 # Intervals are over three trainings, always of the same pictures, and say nothing about other pictures. Where the teacher edits without throwing noise, all three are one number, and the interval has no width.
 
 # %%
-from rcedu.evaluation.records import editing_table
+from rcedu.experiments.edit_tables import BY, COLUMNS
 
-print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
-main = ("style transfer", "inpainting, right condition", "inpainting, wrong condition")
-rows = {task: stored["rows"][task] for task in main}
-display(Markdown(editing_table(rows)))
+print(f"{made['machine']}, {made['date']}\n{made['command']}")
+main = select(stored.records, task=["style transfer", "inpainting, right condition", "inpainting, wrong condition"])
+names = {"student": "distilled"}
+display(Markdown(table(main, COLUMNS, BY, names=names)))
 
 # %%
 from rcedu.figures.edit_figures import edit_curves
 
-edit_curves(rows, strokes.unit)
+edit_curves(main, strokes.unit)
 
 # %% [markdown]
 # *Figure: a column an edit. Above, everything as asked (the edited attribute and the rest); below, the change outside the edit; against the number of steps, with 95% intervals over trainings. The teacher's points at 2, 4 and 8 are plain DDIM: two evaluations a guided step down, one a step up. Where nothing changes outside the edit, there is no panel.*
@@ -323,11 +326,9 @@ edit_curves(rows, strokes.unit)
 # Differences, distilled networks minus the teacher in 50 steps, the same digits and paired by training:
 
 # %%
-from rcedu.experiments.edit_tables import against_the_teacher
-from rcedu.evaluation.records import edit_differences_table
-
-differences = against_the_teacher(list(stored["runs"].values()))
-display(Markdown(edit_differences_table({task: differences[task] for task in main})))
+judged, reference = COLUMNS[2:], {"network": "teacher", "steps": 50}
+pairs = main[(main["network"] == "student") | (main["steps"] == 50)]
+display(Markdown(table(pairs, judged, BY, names=names, against=reference)))
 
 # %% [markdown]
 # **What it says.**
@@ -342,7 +343,7 @@ display(Markdown(edit_differences_table({task: differences[task] for task in mai
 # %%
 from rcedu.figures.edit_figures import strength_trade_off
 
-strength_trade_off(stored["rows"], strokes.unit)
+strength_trade_off(stored.records, strokes.unit)
 
 # %% [markdown]
 # *Figure: how many strokes are as asked, against how far the digits lean from their source; means over three trainings, whiskers: 95%. Lines: image to image at strengths 0.25 to 1 (named at the teacher's points; two steps have only 0.5 and 1, and of 50 steps a quarter is 12). Stars: style transfer. Better is up and to the left.*
@@ -352,12 +353,11 @@ strength_trade_off(stored["rows"], strokes.unit)
 # The strokes as asked by style transfer minus those from pure noise, by the distilled networks, training by training:
 
 # %%
-from rcedu.evaluation.intervals import mean_interval
-from rcedu.evaluation.records import format_interval, mark
+from rcedu.evaluation.formatting import format_interval
 
-for steps in ("2", "4", "8"):
-    transfer, noise = ([mark(run["rows"][task]["student"][steps], "edited") for run in stored["runs"].values()] for task in ("style transfer", "image to image, strength 1"))
-    gap = mean_interval([a - b for a, b in zip(transfer, noise, strict=True)])
+transfer, noise = {"task": "style transfer"}, {"task": "image to image, strength 1"}
+for steps in (2, 4, 8):
+    gap = difference(stored.records, transfer, noise, network="student", steps=steps, score="edited")
     print(f"{steps} steps: {format_interval(gap)} points")
 
 # %% [markdown]
@@ -369,8 +369,8 @@ for name, stroke in (("thin made thick", 0), ("thick made thin", 1)):
     of = were[:, 1] == stroke
     edit = task.ask(strokes, many[of], were[of])
     for who, up_by, down_by, N in (("distilled, 4 + 4", encoder, student, 4), ("teacher, 50 + 50", teacher, teacher, 50)):
-        marks = judge(strokes, edit, task.perform(strokes, edit, up_by, down_by, steps=N, seed=0))
-        print(f"{name}, {who}: edited {marks['edited']}, kept {marks['kept']}, change {marks['change']:.2f}")
+        scores = score_edit(strokes, edit, task.perform(strokes, edit, up_by, down_by, steps=N, seed=0))
+        print(f"{name}, {who}: edited {scores['edited']}, kept {scores['kept']}, change {scores['change']:.2f}")
 
 # %% [markdown]
 # Where the teacher fails, it is mostly (15 of 17) a thick digit that did not become thin enough; the distilled networks fail more often the other way (9 of 14). (Nor were all the strokes that it drew in section 1 as asked: they began at 2.3 pixels, where thick begins at 2.8.)
@@ -429,9 +429,11 @@ plots.digit_grid(drawn, row_labels=["source", *shown])
 # *Figure: real digits in the colours of their sentences (top), and what became of them under the sentences with another ink, printed above.* The teacher in 4 + 4 steps turns the 0 orange and the gray behind the 7 purplish; the distilled networks' pink 0 is pale.
 
 # %%
-latents = read_json(data_folder() / "mini-sd" / "results" / "editing.json")
-print(f"{latents['provenance']['machine']}, {latents['provenance']['date']}\n{latents['provenance']['command']}")
-edit_curves({task: latents["rows"][task] for task in main}, inks.unit)
+latents = load_results(data_folder() / "mini-sd" / "results" / "editing.json")
+made = latents.told["provenance"]
+print(f"{made['machine']}, {made['date']}\n{made['command']}")
+main = select(latents.records, task=list(main["task"].unique()))
+edit_curves(main, inks.unit)
 
 # %% [markdown]
 # *Figure: as in section 7, for mini-SD. "All as asked": digit, ink, background and slant. The change of shape is the mean change of a pixel's coverage by ink, 0 to 1, whatever the colours.*
@@ -447,13 +449,14 @@ error = (through.float() - real.float())[..., upper_half(real)] / 255
 print(f"root mean square change of the upper half's pixels by the autoencoder: {error.square().mean().sqrt():.3f}")
 
 # %%
-display(Markdown(editing_table({task: latents["rows"][task] for task in main})))
-differences = against_the_teacher(list(latents["runs"].values()))
-display(Markdown(edit_differences_table({task: differences[task] for task in main})))
+display(Markdown(table(main, COLUMNS, BY, names=names)))
+pairs = main[(main["network"] == "student") | (main["steps"] == 50)]
+display(Markdown(table(pairs, judged, BY, names=names, against=reference)))
 
 # %%
-display(Markdown(round_trip_table(list(latents["runs"].values()), {"all": "all four read as before, %"})))
-round_trip_curves(list(latents["runs"].values()))
+columns = [Column(score, "round trip") for score in ("error of a pixel", "all")]
+display(Markdown(table(select(latents.records, task="round trip"), columns, {"network": "way", "steps": "steps up"}, names=ways)))
+round_trip_curves(latents.records)
 
 # %% [markdown]
 # *Figure: as in section 4, for mini-SD: real pictures up to their noise and home.*

@@ -151,7 +151,7 @@ survival_curves(rows, ways)
 # What is left of the threes, in numbers; and what the swap adds, seed by seed:
 
 # %%
-from rcedu.evaluation.records import format_interval, markdown
+from rcedu.evaluation.formatting import format_interval, markdown
 from rcedu.experiments.small_and_fast import differences, differences_table
 
 levels = [

@@ -456,7 +456,7 @@ for name, attributes in (("right", right_old), ("wrong", wrong_old)):
 # **Exercise 2: `student="base"`.** `run = budget("digits-without-3", preset(), p="exponential", student="base")`. Base has 548,564 parameters and 0.018 GMACs an evaluation (teacher 0.026, tiny 0.010), so each of its points lies between the two networks' at the same number of steps. Its FID should lie between theirs as well; in one step it is on the front if it is below that of "first faster, then smaller" in one. *Tried*, one training, in an hour and a quarter beside other work:
 #
 # ```python
-# from rcedu.data.mnist import runs_folder
+# from rcedu.system.settings import runs_folder
 # from rcedu.experiments.few_step_training import climb
 #
 # for rung in climb(budget("digits-without-3", "cpu", p="exponential", student="base"), runs_folder() / "base"):
@@ -468,7 +468,7 @@ for name, attributes in (("right", right_old), ("wrong", wrong_old)):
 # **Exercise 3: whose grid?** The numbers 25, 10 and 5 divide 50, so all their times were trained on; 32, 8 and 4 share only 499 and 999. Compare 25 with 32, 10 with 8 and 5 with 4 steps: about as many throws of the dice, on and off the grid. *Tried*, three trainings, with the networks that the command left:
 #
 # ```python
-# from rcedu.data.mnist import runs_folder
+# from rcedu.system.settings import runs_folder
 # from rcedu.experiments.few_step_training import score
 # from rcedu.experiments.few_steps import budget, stages
 # from rcedu.models.saved import load_student

@@ -1,19 +1,24 @@
 """The commands of notebooks 07 and 08: guided distillation from end to end, on digits and on mini-SD."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import tyro
 
-from rcedu.evaluation.records import editing_table, few_steps_table, plain_table
+from rcedu.commands.tables import table_of
+from rcedu.evaluation.formatting import few_steps_table, plain_table
+from rcedu.evaluation.records import load_results
 from rcedu.experiments.runner import over_seeds, run_missing, taken_over
 from rcedu.system.files import UsageError, at_least, check_seeds, file_to_write
 from rcedu.system.provenance import beside, command_line, result_file, write_result
 from rcedu.system.settings import preset, runs_folder
 
 
-def _first(runs: dict, also: Path | None, ship: Path | None = None) -> tuple:
+def _first(runs: dict, also: Path | None, ship: Path | None = None, read: Callable = taken_over) -> tuple:
     """The run whose networks ship and whose pictures are kept: (name, run, whether it is here).
+
+    read  (runs, also) -> the results that `also` has, by name
 
     UsageError if --ship asks for networks of a run that was taken over from `also` and so was not trained here, or for a
     folder that has other files of such names.
@@ -23,7 +28,7 @@ def _first(runs: dict, also: Path | None, ship: Path | None = None) -> tuple:
         raise UsageError(f"{ship} is a file; name a folder")
     for path in () if ship is None else ship.glob("*.safetensors"):
         file_to_write(path)
-    here = not also or name not in taken_over(runs, also)
+    here = not also or name not in read(runs, also)
     if ship is not None and not here:
         raise UsageError(f"the networks of {name} are not here but where {also} was made; ship them there")
     return name, run, here
@@ -105,27 +110,26 @@ def editing(
         out: write the table here, not to runs/editing/<domain>.json.
         also: a table that was made elsewhere; what it has of these seeds is taken over, and only the others are run.
     """
-    from rcedu.experiments import edit_tables
     from rcedu.experiments.edit_frames import save_frames
+    from rcedu.experiments.edit_tables import EDITING, editing_budget, explorer_frames, gallery
+    from rcedu.experiments.edits import EDITS
     from rcedu.experiments.few_step_training import ship as ship_networks
 
     check_seeds(seeds)
     path = result_file(out or runs_folder() / "editing" / f"{domain}.json")
-    runs = over_seeds([domain], seeds, lambda name, seed: edit_tables.editing_budget(name, preset(), seed))
-    name, run, here = _first(runs, also, ship)
-    results, taken = run_missing(edit_tables.run_one, runs, runs_folder() / "editing", jobs=jobs, also=also)
-    rows = edit_tables.summarize(list(results.values()))
-    command = command_line("editing", domain, seeds=seeds)
-    networks = runs_folder() / "few-steps" / name
+    runs = over_seeds([domain], seeds, lambda name, seed: editing_budget(name, preset(), seed))
+    name, run, here = _first(runs, also, ship, lambda runs, also: load_results(also).runs)
+    command, networks = command_line("editing", domain, seeds=seeds), runs_folder() / "few-steps" / name
+    opened = EDITS[domain]()
+    drawn = partial(gallery, run, opened, networks) if here else None
+    table_of(
+        EDITING, opened, runs, runs_folder() / "editing", path, command, jobs=jobs, also=also, pictures=drawn, seed=run.seed
+    )
     if ship is not None:
         ship_networks(run.few_steps, networks, ship, run.few_steps.samplers, steps=(4,), command=command)
-    seed = run.few_steps.seed
     if here:
-        told = {"command": command, "seed": seed}
-        save_frames(beside(path, "-frames.safetensors.gz"), edit_tables.frames(run, networks), told)
-    drawn = edit_tables.gallery(run, networks) if here else None
-    write_result(path, command, {"rows": rows, "runs": results, **taken}, pictures=drawn, seed=seed)
-    print(plain_table(editing_table(rows)))
+        told = {"command": command, "seed": run.seed}
+        save_frames(beside(path, "-frames.safetensors.gz"), explorer_frames(run, opened, networks), told)
 
 
 def small_and_fast(

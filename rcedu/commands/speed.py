@@ -6,9 +6,10 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from rcedu.data.mnist import mnist
-from rcedu.evaluation.records import plain_table
+from rcedu.evaluation.formatting import plain_table
+from rcedu.evaluation.records import load_results
 from rcedu.experiments.digits import Shipped
-from rcedu.system.files import UsageError, at_least, read_json
+from rcedu.system.files import UsageError, at_least
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.settings import data_folder, runs_folder
 
@@ -84,7 +85,7 @@ def sliders() -> None:
     from rcedu.figures.panels import example_batch, outcomes
 
     shipped = Shipped()
-    trained = outcomes(read_json(data_folder() / "digits" / "results" / "unseen-schedules.json"))
+    trained = outcomes(load_results(data_folder() / "digits" / "results" / "unseen-schedules.json"))
     laboratory = ScheduleLaboratory(example_batch(shipped.teacher, shipped.cache), trained)
     images, labels = (x[:2] for x in mnist(train=False))
     explorer = DenoisingExplorer(denoising_frames(shipped.teacher, shipped.judge, images, labels, [99, 499, 699, 899], steps=2))

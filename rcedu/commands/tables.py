@@ -1,30 +1,36 @@
 """Tables over several seeds as commands: `demo`, `unseen`, `recognition`, `students`; and `compare`, of two rows."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import tyro
 from tqdm.auto import tqdm
 
-from rcedu.commands.shipped import _digits
-from rcedu.evaluation.records import (
-    apart_table,
-    format_interval,
-    mark,
-    markdown,
-    markdown_table,
-    marks_table,
-    paired_differences,
-    plain_table,
-    summarize,
-    summarize_apart,
-    summarize_marks,
-)
-from rcedu.system.files import UsageError, at_least, check_seeds, read_json
+from rcedu.evaluation.formatting import apart_table, marks_table, plain_table, summarize_apart, summarize_marks
+from rcedu.evaluation.records import frame, load_results, save_results
+from rcedu.evaluation.records import table as as_table
+from rcedu.experiments.runner import Experiment, choose, over_seeds, run_experiment
+from rcedu.system.files import UsageError, at_least, check_seeds
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.settings import data_folder, preset, runs_folder
+
+
+def table_of(
+    experiment: Experiment, domain, runs: dict, folder: Path, path: Path, command: str, *, jobs: int | None = None,
+    also: Path | None = None, told: dict | None = None, pictures: Callable[[], dict] | None = None, seed: int | None = None,
+) -> None:  # fmt: skip
+    """The body of every command that makes a table: what is missing is run, the records are written, the table is printed.
+
+    pictures  called after the runs: what is to stand beside the table, drawn by networks of this `seed` (`save_results`)
+    """
+    done = run_experiment(experiment, domain, runs, folder, jobs=jobs, also=also)
+    drawn = pictures() if pictures else None
+    told = {**(told or {}), **done.told}
+    save_results(path, command, done.records, done.runs, experiment.columns, told=told, pictures=drawn, seed=seed)
+    print(plain_table(as_table(frame(done.records), experiment.columns, experiment.by)))
 
 
 def unseen(
@@ -48,8 +54,8 @@ def unseen(
         jobs: trainings at a time; default all where that is at most two a core, else one a core.
         out: write the table here instead, for instance data/digits/results/unseen-arms.json, the one that ships.
     """
-    from rcedu.experiments.runner import by_row, choose, over_seeds
-    from rcedu.experiments.unseen_digit import TABLES, budget, run_all
+    from rcedu.experiments.domains import DrawnDigits
+    from rcedu.experiments.unseen_digit import EXPERIMENTS, TABLES, budget
 
     check_seeds(seeds)
     at_least(1, steps=steps)
@@ -58,13 +64,8 @@ def unseen(
     runs = over_seeds(arms, seeds, lambda name, seed: budget(arms[name], preset(), seed=seed, **changes))
     folder = runs_folder() / f"unseen-{table}-{preset()}-digit-{digit}"
     path = result_file(out or folder / "table.json")  # not what ships: another digit or preset must not overwrite it unasked
-    results = run_all(runs, folder, jobs=jobs)
-    rows = {name: summarize(of) for name, of in by_row(results).items()}
     command = command_line("unseen", table, seeds=seeds, digit=digit, steps=steps, only=only)
-    kept = ("run", "unseen", "seen", "read_as", "fid", "seconds")
-    per_seed = {name: {key: result[key] for key in kept} for name, result in results.items()}
-    write_result(path, command, {"digit": digit, "rows": rows, "runs": per_seed})
-    print(plain_table(markdown_table(rows, digit)))
+    table_of(EXPERIMENTS[table], DrawnDigits(), runs, folder, path, command, jobs=jobs, told={"digit": digit})
 
 
 def recognition(
@@ -83,8 +84,8 @@ def recognition(
         jobs: trainings at a time; default all where that is at most two a core, else one a core.
         out: write the table here, not to runs/recognition-<preset>-digit-<digit>/table.json.
     """
-    from rcedu.experiments.recognition import ROWS, STEPS, as_markdown, run_one, summarize
-    from rcedu.experiments.runner import by_row, over_seeds, run_all
+    from rcedu.experiments.domains import DrawnDigits
+    from rcedu.experiments.recognition import RECOGNITION, ROWS, STEPS
 
     check_seeds(seeds)
     at_least(1, steps=steps)
@@ -92,58 +93,40 @@ def recognition(
     runs = over_seeds(ROWS, seeds, lambda name, seed: replace(ROWS[name], seed=seed, **changes))
     folder = runs_folder() / f"recognition-{preset()}-digit-{digit}"
     path = result_file(out or folder / "table.json")
-    results = run_all(run_one, runs, folder, jobs=jobs)
-    rows = {name: summarize(of) for name, of in by_row(results).items()}
     command = command_line("recognition", seeds=seeds, digit=digit, steps=steps)
-    write_result(path, command, {"digit": digit, "rows": rows, "runs": results})
-    print(plain_table(as_markdown(rows, digit)))
+    table_of(RECOGNITION, DrawnDigits(), runs, folder, path, command, jobs=jobs, told={"digit": digit})
 
 
-# What tables of each kind are compared by: mark -> (title, scale)
-COMPARED = (
-    {"unseen": ("asked digit, points", 100), "seen": ("other digits, points", 100), "fid": ("digit-FID", 1)},
-    {"digit": ("digit, points", 100), "all": ("all four, points", 100), "fid": ("FID", 1), "clip": ("CLIP", 1)},
-    {
-        "unseen.word": ("unseen: the word, points", 100), "unseen.all": ("unseen: all four, points", 100),
-        "seen.all": ("seen: all four, points", 100), "both.fid": ("both: FID", 1),
-    },
-)  # fmt: skip
-
-
-def _has(result: dict, keys: Iterable[str]) -> bool:
-    try:
-        return all(isinstance(mark(result, key), float | int) for key in keys)
-    except (KeyError, TypeError):
-        return False
-
-
-def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: str) -> None:
-    """Print every row of tables that ship minus one of them, paired by seed: mean difference and 95% interval.
+def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, ...]) -> None:
+    """Print every line of tables that ship minus another one, paired by seed: mean difference and 95% interval.
 
     Args:
         tables: names in data/digits/results or data/mini-sd/results, for instance unseen-schedules; several are read as one.
-        against: the row to subtract, for instance "constant, p = 1".
+        against: what to subtract: a row, for instance "constant, p = 1", or values of row, network, steps and w, for instance
+            network=teacher steps=64; what is not named is the same in both.
     """
-    stored = {name: read_json(_stored_table(name)) for name in tables}
-    other = [name for name, part in stored.items() if not {"rows", "runs"} <= part.keys()]
-    if other or not tables:
-        raise UsageError(f"{other[0]} is no table of rows over seeds" if other else "name a table, for instance unseen-arms")
-    table = {key: {name: row for part in stored.values() for name, row in part[key].items()} for key in ("rows", "runs")}
-    if against not in table["rows"]:
-        raise UsageError(f"no row {against!r} in {' + '.join(tables)}; choose from {'; '.join(table['rows'])}")
-    columns = next((kind for kind in COMPARED if all(_has(result, kind) for result in table["runs"].values())), None)
-    if columns is None:
-        raise UsageError(f"the runs of {' + '.join(tables)} do not have the same marks; compare tables of one kind")
-    lines = [
-        [name, *(format_interval(row[key], scale, digits=2) for key, (_, scale) in columns.items())]
-        for name, row in paired_differences(table, against, tuple(columns)).items()
-    ]
-    print(plain_table(markdown([f"minus {against}", *(title for title, _ in columns.values())], lines)))
+    if not tables:
+        raise UsageError("name a table, for instance unseen-arms")
+    found = [load_results(_stored_table(name)) for name in tables]
+    records = pd.concat([results.records for results in found])
+    columns = [column for column in found[0].shown if all(column in results.shown for results in found)]
+    by = [key for key in ("row", "network", "steps", "w") if records[key].nunique(dropna=False) > 1]
+    reference = {}
+    for word in against:
+        key, _, value = word.partition("=") if word.partition("=")[0] in by else ("row", "", word)
+        there = {f"{x:g}" if isinstance(x, float) else str(x): x for x in records[key].unique()}
+        if value not in there:
+            raise UsageError(f"no {key} {value!r} in {' + '.join(tables)}; choose from {'; '.join(there)}")
+        reference[key] = there[value]
+    try:
+        print(plain_table(as_table(records, columns, dict(zip(by, by, strict=True)), against=reference, digits=2)))
+    except ValueError as error:
+        raise UsageError(f"{' + '.join(tables)} cannot be compared: {error}") from error
 
 
 def _stored_table(name: str) -> Path:
     mini = data_folder() / "mini-sd" / "results" / f"{name}.json"
-    return mini if mini.exists() else _digits() / "results" / f"{name}.json"
+    return mini if mini.exists() else data_folder() / "digits" / "results" / f"{name}.json"
 
 
 def demo(jobs: int | None = None) -> None:
@@ -153,19 +136,19 @@ def demo(jobs: int | None = None) -> None:
         jobs: trainings at a time; default all three.
     """
     from rcedu.course.notebooks import execute, write_html
-    from rcedu.experiments.unseen_digit import ARM_LABELS, ARMS, DEMO_FOLDER, budget, run_all, write_results
+    from rcedu.experiments.domains import DrawnDigits
+    from rcedu.experiments.unseen_digit import ARMS, DEMO_FOLDER, EXPERIMENTS, budget
 
     source = data_folder().parent / "notebooks" / "02_unseen_digit.py"
     folder = runs_folder() / DEMO_FOLDER[preset()]
-    runs = {name: budget(arm, preset()) for name, arm in ARMS.items()}
-    size = f"{runs['A'].steps} steps of batch {runs['A'].batch_size} each, preset {preset()}"
+    runs = over_seeds(ARMS, (0,), lambda name, seed: budget(ARMS[name], preset(), seed=seed))
+    size = "{0.steps} steps of batch {0.batch_size} each, preset {1}".format(next(iter(runs.values())), preset())
     print(f"three students side by side, {size} (cpu: about two minutes on two cores); results in {folder}", flush=True)
-    results = run_all(runs, folder, jobs=jobs)
-    rows = write_results(folder / "results.json", results, command_line("demo"))
-    print(plain_table(markdown_table({ARM_LABELS[name]: row for name, row in rows.items()}, runs["A"].digit)))
+    path = result_file(folder / "results.json")
+    table_of(EXPERIMENTS["arms"], DrawnDigits(), runs, folder, path, command_line("demo"), jobs=jobs)
     print("drawing the notebook ...", flush=True)
     page = write_html(execute(source), folder / "02_unseen_digit.html")  # finds the results above and reads them
-    print(f"table    {folder / 'results.json'}\npage     {page}\npicture  {folder / 'comparison.png'}")
+    print(f"table    {path}\npage     {page}\npicture  {folder / 'comparison.png'}")
 
 
 def students(
@@ -192,7 +175,7 @@ def students(
         out: write the table here instead, for instance data/mini-sd/results/table-1.json, the one that ships.
     """
     from rcedu.experiments.mini_sd import MiniSD
-    from rcedu.experiments.runner import by_row, choose, over_seeds
+    from rcedu.experiments.runner import by_row
     from rcedu.experiments.text_data import pictures_each
     from rcedu.experiments.text_students import data, examples, run_all, run_name, score_teacher
     from rcedu.experiments.text_tables import TABLES, budget

@@ -1,1 +1,1 @@
-"""Notebooks executed and timed; assignments made, checked and graded."""
+"""Notebooks executed and timed; assignments made, checked and graded. Imports nothing below models."""

@@ -1,1 +1,1 @@
-"""Scores with their intervals, records and tables of them."""
+"""Scores, their intervals, and records: one score of one network, flat, from which every table and figure is made."""

@@ -1,213 +1,247 @@
-"""Results over seeds as rows with intervals, and tables of them."""
+"""Records, and what is made of them: an interval over seeds, a paired difference, a table.
 
-import functools
-import math
-import operator
-from collections.abc import Iterable, Sequence
+A record is one score of one network, flat. An experiment's file is its records, the runs they come from, and their provenance.
+"""
 
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, groupby, pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from torch import Tensor
+
+from rcedu.evaluation.formatting import format_interval, markdown
 from rcedu.evaluation.intervals import Interval, mean_interval, proportion
+from rcedu.system.files import UsageError, read_json
+from rcedu.system.provenance import write_result
 
 
-def summarize(results: Sequence[dict]) -> dict[str, Interval | int]:
-    """One row of the table from one arm's runs over seeds: unseen, seen, fid with 95% intervals, and parameters.
+class Record(NamedTuple):
+    """One score of one network, once."""
 
-    One seed: Wilson's interval over its samples, and none for the FID. Several: Student's interval over trainings,
-    cut off at 0 and 1 for accuracies, at 0 for the other marks.
+    row: str  # of the experiment, as its run has it: "B", "without three: its sentences in the pool"
+    seed: int
+    network: str  # what drew: "teacher", "student", "stage 1", "deterministic", ...
+    steps: int | None  # of sampling; None where nothing is sampled
+    w: float | None  # guidance it was drawn with
+    task: str  # what was asked for: "unseen", "seen", "style transfer"; "" where there is one task only, or all together
+    score: str  # "as asked", "fid", "clip", ...
+    value: float | None  # None where it is a share: hits / asked
+    hits: int | None = None
+    asked: int | None = None
+
+
+KEYS = ("row", "network", "steps", "w", "task", "score")  # with the seed, they name a record
+
+
+def scored(
+    scores: Mapping[str | tuple[str, str], float | Sequence[int]], *, row: str, seed: int, network: str = "student",
+    steps: int | None = None, w: float | None = None, task: str = "",
+) -> list[Record]:  # fmt: skip
+    """Records of several scores of one network: score, or (task, score) -> a number, or [hits, asked] of what was counted."""
+    found = []
+    for key, value in scores.items():
+        of = key if isinstance(key, tuple) else (task, key)
+        found.append(Record(row, seed, network, steps, w, *of, *((None, *value) if isinstance(value, Sequence) else (value,))))
+    return found
+
+
+class Column(NamedTuple):
+    """A column of a table: one score, of one task."""
+
+    score: str
+    task: str = ""
+
+
+class Results(NamedTuple):
+    """What an experiment's file holds."""
+
+    records: pd.DataFrame  # a column a field of `Record`; `value` is filled in for shares
+    runs: dict[str, dict]  # "row/seed-N" -> {"run": settings, "given": fingerprints, and what else its work keeps}
+    shown: list[Column]  # of its table
+    told: dict  # "provenance", and what else stands beside them
+
+
+def frame(records: Iterable[Record]) -> pd.DataFrame:
+    """Records as a table, in their order."""
+    found = pd.DataFrame(list(records), columns=Record._fields)
+    share = found["asked"].notna()
+    found["value"] = found["value"].astype(float).mask(share, found["hits"].astype(float) / found["asked"].astype(float))
+    return found
+
+
+def records_of(found: pd.DataFrame) -> list[Record]:
+    """The records that `frame` made a table of."""
+    lines = found.assign(value=found["value"].mask(found["asked"].notna())).to_dict("records")
+    whole = ("seed", "steps", "hits", "asked")
+    return [Record(**{key: None if pd.isna(x) else int(x) if key in whole else x for key, x in line.items()}) for line in lines]
+
+
+def save_results(
+    path: Path, command: str, records: Iterable[Record], runs: Mapping[str, Mapping], shown: Sequence[Column], *,
+    told: Mapping | None = None, pictures: dict[str, Tensor] | None = None, seed: int | None = None,
+) -> None:  # fmt: skip
+    """Write an experiment's file (`packed`); for the rest see `write_result`.
+
+    shown  the columns of its table
     """
-
-    return {
-        "unseen": _accuracy(results, "unseen"),
-        "seen": _accuracy(results, "seen"),
-        "fid": _at_least_0([result["fid"] for result in results]),
-        "parameters": results[0]["parameters"],
-        "seeds": len(results),
-    }
+    write_result(path, command, {**(told or {}), **packed(records, runs, shown)}, pictures=pictures, seed=seed)
 
 
-def _accuracy(results: Sequence[dict], key: str) -> Interval:
-    """From counts [hits, total] of one or more runs."""
-    if len(results) == 1:
-        return proportion(*results[0][key])
-    mean = mean_interval([hits / total for hits, total in (result[key] for result in results)])
-    return mean._replace(low=max(mean.low, 0.0), high=min(mean.high, 1.0))
+def packed(records: Iterable[Record], runs: Mapping[str, Mapping], shown: Sequence[Column]) -> dict:
+    """What a file has of them: what all have in common once, and a line for all scores of one network at one task.
 
-
-def _at_least_0(values: Sequence[float]) -> Interval:
-    mean = mean_interval(values)
-    return mean._replace(low=max(mean.low, 0.0))  # NaN, of one value, stays NaN
-
-
-def summarize_plain(results: Sequence[dict]) -> dict[str, Interval | int]:
-    """Marks of any names over seeds: an accuracy for what is stored as [hits, total], a mean of what is a number.
-
-    "nfe", which no seed changes, stays a number where there is one; "seeds" is how many there are.
+    A line ends in each score's name, with its value or its hits and asked.
     """
-    row = {
-        name: _accuracy(results, name) if isinstance(value, list) else _at_least_0([result[name] for result in results])
-        for name, value in results[0].items()
-        if name != "nfe"
-    }
-    return row | {name: results[0][name] for name in ("nfe",) if name in results[0]} | {"seeds": len(results)}
-
-
-MARKS = ("digit", "ink", "background", "slant", "all")  # accuracies of a picture of a caption; "all" is all four at once
-
-
-def summarize_marks(results: Sequence[dict]) -> dict[str, Interval | int]:
-    """One row of a table of text-to-image students from its runs over seeds; intervals as in `summarize`."""
-    row = {name: _accuracy(results, name) for name in MARKS}
-    row |= {name: _at_least_0([result[name] for result in results]) for name in ("fid", "is", "clip")}
-    return row | {"parameters": results[0]["parameters"], "seeds": len(results)}
-
-
-def marks_table(rows: dict[str, dict], also: dict[str, dict[str, str]] | None = None) -> str:
-    """Markdown: name -> row of `summarize_marks`; also: further columns, title -> {name: cell}, after the parameters."""
-    also = also or {}
-    titles = ["model", "parameters", *also, "digit, %", "all four, %", "FID", "IS", "CLIP"]
+    records, names = list(records), Record._fields[:-4]
+    same = {name: values.pop() for i, name in enumerate(names) if len(values := {record[i] for record in records}) == 1}
+    varies = [name for name in names if name not in same]
     lines = []
-    for name, row in rows.items():
-        cells = [name, f"{row['parameters']:,}", *(column[name] for column in also.values())]
-        cells += [format_interval(row["digit"]), format_interval(row["all"])]
-        cells += [format_interval(row[key], scale=1, digits=2 if key != "fid" else 1) for key in ("fid", "is", "clip")]
+    for own, group in groupby(records, lambda record: [getattr(record, name) for name in varies]):
+        numbers = ([of.score, *(of[-2:] if of.value is None else [of.value])] for of in group)
+        lines.append([*own, *chain.from_iterable(numbers)])
+    settings = [kept["run"] for kept in runs.values()]
+    common = {key: value for key, value in settings[0].items() if all(of.get(key) == value for of in settings)}
+    own = {name: {key: value for key, value in kept["run"].items() if key not in common} for name, kept in runs.items()}
+    return {
+        "shown": [list(column) for column in shown],
+        "run": common,
+        "runs": {name: kept | {"run": own[name]} for name, kept in runs.items()},
+        "same": same,
+        "fields": [*varies, "score"],
+        "records": lines,
+    }
+
+
+def load_results(path: Path) -> Results:
+    """Read what `save_results` wrote. UsageError for any other file, and for one of before there were records."""
+    told = read_json(path)
+    parts = ("shown", "run", "runs", "same", "fields", "records")
+    if not isinstance(told, dict) or not {"provenance", *parts} <= told.keys():
+        raise UsageError(f"{path} holds no records of an experiment; make it again with the command that wrote it")
+    shown, common, runs, same, fields, lines = (told.pop(part) for part in parts)
+    blank, n, records = Record("", 0, "", None, None, "", "", None)._replace(**same), len(fields) - 1, []
+    for line in lines:
+        of = blank._replace(**dict(zip(fields[:n], line[:n], strict=True)))
+        names = [i for i in range(n, len(line)) if isinstance(line[i], str)]
+        for start, end in pairwise([*names, len(line)]):
+            score, *numbers = line[start:end]
+            what = ("value",) if len(numbers) == 1 else ("hits", "asked")
+            records.append(of._replace(score=score, **dict(zip(what, numbers, strict=True))))
+    runs = {name: kept | {"run": common | kept["run"]} for name, kept in runs.items()}
+    return Results(frame(records), runs, [Column(*column) for column in shown], told)
+
+
+def select(records: pd.DataFrame, **where) -> pd.DataFrame:
+    """The records with these values; several may be given as a list. KeyError, saying which, where there is none."""
+    found = records
+    for column, value in where.items():
+        if isinstance(value, list):
+            found = found[found[column].isin(value)]
+        else:
+            found = found[found[column].isna() if pd.isna(value) else found[column] == value]
+        if found.empty:
+            there = ", ".join(map(str, records[column].unique()))
+            raise KeyError(f"no record has {column} = {value!r} (with {where}); there are {there}")
+    return found
+
+
+def over_seeds(records: pd.DataFrame, **where) -> Interval:
+    """One score over its seeds, with its 95% interval.
+
+    Of one seed: Wilson's over what was counted, and none for other scores. Of several: Student's over trainings, cut off at 0,
+    and for shares at 1. ValueError where `where` leaves more than one record a seed.
+    """
+    found = _one_a_seed(records, where)
+    if len(found) == 1 and found["asked"].notna().all():
+        return proportion(int(found["hits"].iloc[0]), int(found["asked"].iloc[0]))
+    mean = mean_interval(found["value"].tolist())
+    high = min(mean.high, 1.0) if found["asked"].notna().all() else mean.high
+    return mean._replace(low=max(mean.low, 0.0), high=high)  # NaN, of one value, stays NaN
+
+
+def difference(records: pd.DataFrame, one: Mapping, other: Mapping, *, ratio: bool = False, **where) -> Interval:
+    """`one` minus `other`, seed by seed, so that what a seed does to both cancels: the mean and its 95% interval.
+
+    one, other  what distinguishes the two, {"row": "B"} and {"row": "A"} say, beside `where`, which both have
+    ratio       one as a multiple of the other instead
+
+    ValueError where the two do not have the same seeds.
+    """
+    first, second = (_one_a_seed(records, {**where, **these}).set_index("seed")["value"] for these in (one, other))
+    if set(first.index) != set(second.index):
+        raise ValueError(f"{one} has seeds {sorted(first.index)} and {other} has {sorted(second.index)}; pair equal ones")
+    second = second[first.index]
+    return mean_interval((first / second if ratio else first - second).tolist())
+
+
+def _one_a_seed(records: pd.DataFrame, where: Mapping) -> pd.DataFrame:
+    found = select(records, **where)
+    if found["seed"].duplicated().any():
+        varies = [key for key in KEYS if found[key].nunique(dropna=False) > 1]
+        raise ValueError(f"{where} leaves more than one record a seed; say which {', '.join(varies)}")
+    return found
+
+
+TITLES = {  # of scores, where they are not called by their name
+    "fid": "FID", "is": "IS", "clip": "CLIP", "all": "all four", "nfe": "evaluations", "seconds": "ms",
+    "edited": "edited as asked", "kept": "the rest kept", "change": "change outside the edit",
+}  # fmt: skip
+DIGITS = {"parameters": 0, "is": 2, "clip": 2, "nfe": 0, "change": 3, "error of a pixel": 3}  # decimals, where it is not one
+SCALES = {"seconds": 1000}  # of scores that are shown in another unit
+
+
+def title(column: Column, share: bool, unit: str = "%") -> str:
+    """What a reader sees above a column; shares are in `unit`."""
+    of, name = column.task and f"{column.task}: ", TITLES.get(column.score, column.score)
+    return f"{of}{name}{f', {unit}' if share else ''}"
+
+
+def table(
+    records: pd.DataFrame,
+    columns: Sequence[Column],
+    by: Mapping[str, str] | None = None,
+    *,
+    names: Mapping[str, str] | None = None,
+    also: Mapping[str, Mapping[str, str]] | None = None,
+    against: Mapping | None = None,
+    digits: int | None = None,
+) -> str:
+    """Markdown: a line for every combination of the `by` columns, in the order of the records; a cell that has none is empty.
+
+    by       column of the records -> its title; default the row
+    names    what readers call a value of theirs, where that is another name
+    also     further columns between: title -> {value of the first `by`: cell}
+    against  {column: value, ...}: the differences from these records, paired by seed, instead of the scores
+    digits   decimals; default those of each score
+    """
+    by, names, also = by or {"row": "model"}, names or {}, also or {}
+    shares = {column: records.loc[records["score"] == column.score, "asked"].notna().any() for column in columns}
+    lines = []
+    for values, _ in records.groupby(list(by), sort=False, dropna=False):
+        these = dict(zip(by, values, strict=True))
+        if against is not None and all(these[key] == value for key, value in against.items() if key in these):
+            continue
+        cells = [names.get(value, f"{value:g}" if isinstance(value, float) else str(value)) for value in values]
+        cells += [of.get(values[0], "") for of in also.values()]
+        for column in columns:
+            scale = 100 if shares[column] else SCALES.get(column.score, 1)
+            places = DIGITS.get(column.score, 1) if digits is None else digits
+            cells.append(_cell(records, these, against, column, scale, places))
         lines.append(cells)
-    return markdown(titles, lines)
+    titles = [title(column, shares[column], "%" if against is None else "points") for column in columns]
+    return markdown([*by.values(), *also, *titles], lines)
 
 
-def summarize_apart(results: Sequence[dict]) -> dict[str, dict]:
-    """One row of a table whose marks are apart for sentences with and without the words that D lacks."""
-    row = {
-        part: summarize_marks([result[part] | {"parameters": result["parameters"]} for result in results])
-        for part in ("unseen", "seen")
-    }
-    row["unseen"]["word"] = _accuracy([result["unseen"] for result in results], "word")
-    return row | {"both": {"fid": _at_least_0([result["both"]["fid"] for result in results])}}
-
-
-def apart_table(rows: dict[str, dict]) -> str:
-    """Markdown: name -> row of `summarize_apart`, in the order of the paper's table 2."""
-    marks = ["all four, %", "FID", "IS", "CLIP"]
-    parts = [*(f"seen: {mark}" for mark in marks), *(f"unseen: {mark}" for mark in ("the word, %", *marks))]
-    lines = []
-    for name, row in rows.items():
-        cells = [name]
-        for part in ("seen", "unseen"):
-            cells += [format_interval(row[part][key]) for key in ("word", "all") if key in row[part]]
-            cells += [format_interval(row[part][key], scale=1, digits=1) for key in ("fid", "is", "clip")]
-        lines.append([*cells, format_interval(row["both"]["fid"], scale=1)])
-    return markdown(["model", *parts, "both: FID"], lines)
-
-
-def few_steps_table(rows: dict[str, dict[str, dict[str, dict]]], w: str) -> str:
-    """Markdown of way -> steps -> w -> marks (`few_step_tables.summarize`) at one w: a line a way and number of steps."""
-    lines = [
-        [way, steps, str(marks[w]["nfe"]), format_interval(marks[w]["all"]), format_interval(marks[w]["fid"], scale=1)]
-        for way, of in rows.items()
-        for steps, marks in of.items()
-    ]
-    return markdown(["drawn by", "steps", "evaluations", "read as asked, %", "FID"], lines)
-
-
-def attributes_table(rows: dict[str, dict]) -> str:
-    """Markdown: name -> marks of pictures of captions, a column an attribute and one for all of them at once, in per cent."""
-    lines = [[name, *(format_interval(row[mark]) for mark in MARKS)] for name, row in rows.items()]
-    return markdown(["drawn by", *(f"{mark}, %" for mark in MARKS)], lines)
-
-
-def editing_table(rows: dict[str, dict[str, dict[str, dict]]]) -> str:
-    """Markdown of task -> who -> steps -> marks (`edit_tables.summarize`): a line a task, editor and number of steps."""
-    titles = ["edit", "by", "steps", "evaluations", "ms"]
-    titles += ["edited as asked, %", "the rest kept, %", "change outside the edit"]
-    lines = []
-    for task, by in rows.items():
-        for who, of in by.items():
-            for steps, row in of.items():
-                cells = [
-                    task,
-                    {"student": "distilled"}.get(who, who),
-                    steps,
-                    str(row["nfe"]),
-                    f"{1000 * row['seconds'][0]:.3g}",
-                ]
-                cells += [format_interval(row[name]) for name in ("edited", "kept")]
-                lines.append([*cells, format_interval(row["change"], scale=1, digits=3)])
-    return markdown(titles, lines)
-
-
-def edit_differences_table(differences: dict[str, dict[str, dict[str, Interval]]]) -> str:
-    """Markdown of task -> steps -> {mark: difference} (`edit_tables.against_the_teacher`), in points and in change."""
-    titles = ["edit", "steps", "edited as asked, points", "the rest kept, points", "change outside the edit"]
-    lines = [
-        [task, steps, *(format_interval(row[name]) for name in ("edited", "kept")), format_interval(row["change"], 1, 3)]
-        for task, of in differences.items()
-        for steps, row in of.items()
-    ]
-    return markdown(titles, lines)
-
-
-def mark(result: dict, key: str) -> float:
-    """One mark of one run, "unseen.all" for a mark inside another; a share for what is stored as [hits, total]. KeyError."""
-    stored = functools.reduce(operator.getitem, key.split("."), result)
-    return stored[0] / stored[1] if isinstance(stored, list) else stored
-
-
-def paired_differences(
-    table: dict, reference: str, keys: Sequence[str] = ("unseen", "seen", "fid")
-) -> dict[str, dict[str, Interval]]:
-    """Every row minus the reference row, seed by seed, so that what a seed does to both cancels.
-
-    table  a results file of `rcedu unseen` or `rcedu students`, with at least two seeds
-    keys   marks to compare, see `mark`; returns name -> {key: difference}
-    """
-
-    def value(name: str, seed: str, key: str) -> float:
-        return mark(table["runs"][f"{name}/{seed}"], key)
-
-    seeds = [name.rsplit("/", 1)[1] for name in table["runs"] if name.rsplit("/", 1)[0] == reference]
-    return {
-        name: {key: mean_interval([value(name, seed, key) - value(reference, seed, key) for seed in seeds]) for key in keys}
-        for name in table["rows"]
-        if name != reference
-    }
-
-
-def paired_ratio(runs: dict[str, dict], row: tuple[str, str], reference: tuple[str, str], w: str, key: str = "fid") -> Interval:
-    """A mark of one row of `rcedu few-steps` as a multiple of another's, run by run, so that what a run does to both cancels.
-
-    runs  name -> {"rows": way -> steps -> w -> marks};  row, reference  (way, steps)
-    """
-
-    def value(run: dict, way: str, steps: str) -> float:
-        return run["rows"][way][steps][w][key]
-
-    return mean_interval([value(run, *row) / value(run, *reference) for run in runs.values()])
-
-
-def format_interval(interval: Sequence[float | None], scale: float = 100, digits: int = 1) -> str:
-    """'97.3 [96.1, 98.5]'; without the brackets where there is no interval."""
-    value, low, high = interval
-    if low is None or math.isnan(low):  # one run only; null when read from JSON
-        return f"{scale * value:.{digits}f}"
-    return f"{scale * value:.{digits}f} [{scale * low:.{digits}f}, {scale * high:.{digits}f}]"
-
-
-def markdown_table(rows: dict[str, dict], digit: int) -> str:
-    """The table of a held-out-digit experiment: name -> row of `summarize`."""
-    lines = []
-    for name, row in rows.items():
-        unseen, seen = format_interval(row["unseen"]), format_interval(row["seen"])
-        lines.append([name, f"{row['parameters']:,}", unseen, seen, format_interval(row["fid"], scale=1)])
-    return markdown(["arm", "parameters", f"asked {digit} is read as {digit}, %", "other digits, %", "digit-FID"], lines)
-
-
-def markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown, cells as they are."""
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def plain_table(table: str) -> str:
-    """A table in Markdown with its columns aligned for a terminal."""
-    lines = [line for line in table.splitlines() if set(line) - set("|-: ")]  # but the one below the titles
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+def _cell(records: pd.DataFrame, these: Mapping, against: Mapping | None, column: Column, scale: float, digits: int) -> str:
+    try:
+        if against is None:
+            interval = over_seeds(records, **{**column._asdict(), **these})
+        else:
+            interval = difference(records, these, {**these, **against}, **column._asdict())
+    except KeyError:
+        return ""
+    if interval.low == interval.high:  # what no seed changes, such as the number of parameters
+        return f"{scale * interval.value:,.{digits}f}"
+    return format_interval(interval, scale, digits)

@@ -21,8 +21,8 @@ from rcedu.data.cache import Cache
 from rcedu.data.captioned_digits import prompts
 from rcedu.data.pools import PromptPool
 from rcedu.equations.random_conditioning import p_exponential
+from rcedu.evaluation.formatting import format_interval, markdown
 from rcedu.evaluation.race import race, ranks, ratio
-from rcedu.evaluation.records import format_interval, markdown
 from rcedu.experiments.mini_sd import MiniSD
 from rcedu.experiments.text_data import cache_prompts
 from rcedu.experiments.usual_loop import PandasPool, SampleFiles, Way, usual_loop

@@ -18,8 +18,11 @@ from rcedu.experiments.text_data import RealImages, cache_prompts, data_rows, ha
 from rcedu.models.codecs import PixelShuffle
 from rcedu.models.conditions import labels_without
 from rcedu.models.diffusion import DiffusionModel
+from rcedu.system.files import sha256
 from rcedu.system.ranks import place_among_ranks
-from rcedu.training.batches import Subset
+from rcedu.system.tensors import hash_tensors
+from rcedu.training.batches import Samples, Subset
+from rcedu.training.swap_schedules import MEASURED, NONE, measured_file
 
 SAMPLERS = ("deterministic", "stochastic")
 ENCODER = "encoder"  # the third thing that a network of few steps can be made for: a picture's noise (`rcedu.models.editing`)
@@ -49,6 +52,9 @@ class RealDigits:
     def x0(self, rows: Tensor) -> Tensor:
         return self.codec.encode(to_pixels(self.images[rows]))
 
+    def fingerprint(self) -> str:
+        return hash_tensors({"images": self.images, "c": self.c})
+
 
 class Domain:
     """What all domains share. Each has: `teacher`; `data`, D (`Samples`); `pool`, C of random conditioning; `w`, the guidance
@@ -57,6 +63,16 @@ class Domain:
 
     absent: int | str | None = None  # the digit or the word that no picture of the data shows
     measured_on: str | None = None  # whose p(t) `rcedu.training.swap_schedules.measured_file` has: its teacher's
+
+    def fingerprints(self, p: str = NONE) -> dict[str, str]:
+        """Of all that decides a result beside its run's settings: teacher, data, judge, and p(t) where it was measured."""
+        found = {"teacher": self.teacher.fingerprint(), "data": self.data.fingerprint()}
+        found["judge"] = hash_tensors(self.shipped.judge.state_dict())
+        return found | ({"measured p(t)": sha256(measured_file(self.measured_on))} if p in MEASURED else {})
+
+    def __getstate__(self) -> dict:
+        """For a worker, which opens anew what it needs: none of what is open here."""
+        return {key: x for key, x in vars(self).items() if not isinstance(getattr(type(self), key, None), cached_property)}
 
     def draw(
         self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str = "deterministic", seed: int = 10_000
@@ -199,8 +215,16 @@ class CaptionedPictures(Domain):
         return self.shipped.marks(images, self.asked(len(images)))
 
 
-class DigitsWithout3(Digits):
-    """As students of notebook 02 see them: what the teacher drew, and no three among it. Half of what is asked are threes."""
+class DrawnDigits(Digits):
+    """Digits as the students of notebook 02 get them: what the teacher drew."""
+
+    @cached_property
+    def data(self) -> Samples:
+        return self.shipped.cache
+
+
+class DigitsWithout3(DrawnDigits):
+    """And no three among them. Half of what is asked are threes."""
 
     absent = 3
 

@@ -178,7 +178,7 @@ TASKS = {
 }
 
 
-def judge(domain: Edits, edit: Edit, after: Tensor) -> dict:
+def score_edit(domain: Edits, edit: Edit, after: Tensor) -> dict:
     """edited, kept, all  [as asked, asked]: the attribute that the edit is about; all others; both.  change  outside the edit:
     where a part was known, the root mean square of its pixels' change, 0 to 1; else the domain's `change`.
     """

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from rcedu.equations.progressive import halvings
-from rcedu.evaluation.records import summarize_plain
+from rcedu.evaluation.formatting import summarize_plain
 from rcedu.experiments import runner as side_by_side
 from rcedu.experiments.domains import DOMAINS
 from rcedu.experiments.few_step_training import climb, folder_of, score

@@ -6,8 +6,8 @@ from functools import partial
 
 from torch import Tensor
 
+from rcedu.evaluation.formatting import format_interval, markdown
 from rcedu.evaluation.race import on_threads, race, ratio
-from rcedu.evaluation.records import format_interval, markdown
 from rcedu.experiments.domains import DOMAINS, Domain
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.experiments.text_tables import SIZES

@@ -5,7 +5,7 @@ of it is a 3, so the naive way teaches what a 3 looks like. How often there is o
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,12 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rcedu.data.mnist import mnist
-from rcedu.evaluation.intervals import Interval
-from rcedu.evaluation.records import format_interval, markdown, summarize_plain
+from rcedu.evaluation.records import Column, Record, scored
 from rcedu.experiments.digits import Shipped, visible_rows
+from rcedu.experiments.domains import DrawnDigits
+from rcedu.experiments.runner import Experiment, Job
 from rcedu.models.conditions import labels_without
 from rcedu.models.judges import DigitClassifier
-from rcedu.training.fit import Draw, Record, fit_to_the_end
+from rcedu.training.fit import Draw, fit_to_the_end
+from rcedu.training.fit import Record as StepRecord
 
 STEPS = {"smoke": 3, "cpu": 400, "gpu": 1500}
 
@@ -68,12 +70,14 @@ def train(
     shipped: Shipped | None = None,
     *,
     folder: Path | None = None,
-    watch: Callable[[Record], None] | None = None,
+    config: dict | None = None,
+    watch: Callable[[StepRecord], None] | None = None,
     progress: str | None = None,
 ) -> DigitClassifier:
     """The student, from the teacher's samples without the digit and its look-alikes (`visible_rows`).
 
-    folder  of checkpoints, None for none;  watch  called with each step's Record;  progress  label of a progress bar
+    folder  of checkpoints, None for none;  config  what they must agree on;  watch  called with each step's Record;
+    progress  label of a progress bar
     """
     shipped = shipped or Shipped()
     judge, rows = shipped.judge.eval(), visible_rows(shipped.cache, shipped.judge, run.digit)
@@ -92,47 +96,40 @@ def train(
     student = DigitClassifier()
     fit_to_the_end(
         step, student, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=run.steps // 10,
-        decay="cosine", folder=folder, config=asdict(run), watch=watch, progress=progress,
+        decay="cosine", folder=folder, config=config or asdict(run), watch=watch, progress=progress,
     )  # fmt: skip
     return student.cpu().eval()
 
 
 @torch.no_grad()
-def score(student: DigitClassifier, digit: int) -> dict[str, list[int]]:
-    """On MNIST's test set, [read right, there]: "unseen", the digit, and "seen", the others; and with the digit's logit raised
-    so that a tenth of all is read as it, "unseen, raised" and "seen, raised".
+def score(student: DigitClassifier, digit: int) -> dict[tuple[str, str], list[int]]:
+    """On MNIST's test set, [read right, there], for `scored`: of the digit, "unseen", and of the others, "seen"; and with the
+    digit's logit raised so that a tenth of all is read as it.
     """
     images, labels = mnist(train=False)
     logits = torch.cat([student(part) for part in images.split(1000)])
     raised = logits.clone()
     raised[:, digit] += raise_to(0.1, logits, digit)
-    there, found = labels == digit, {}
-    for name, of in (("", logits), (", raised", raised)):
+    found = {}
+    for name, of in (("read right", logits), ("read right, logit raised", raised)):
         right = of.argmax(dim=1) == labels
-        found |= {f"unseen{name}": [int(right[there].sum()), int(there.sum())]}
-        found |= {f"seen{name}": [int(right[~there].sum()), int((~there).sum())]}
+        for task, there in (("unseen", labels == digit), ("seen", labels != digit)):
+            found[task, name] = [int(right[there].sum()), int(there.sum())]
     return found
 
 
-def run_one(name: str, run: RecognitionRun, folder: Path, report: Callable[[str, Record], None] | None = None) -> dict:
-    """Train and score one run, with checkpoints in `folder/name`; for `rcedu.experiments.runner.run_all`."""
+def work(run: RecognitionRun, domain: DrawnDigits, job: Job) -> tuple[list[Record], dict]:
+    """Train and score one run, with checkpoints in `job.folder`: its records and seconds."""
     start = time.perf_counter()
-    watch = (lambda record: report(name, record)) if report else None
-    student = train(run, folder=Path(folder) / name, watch=watch)
-    return score(student, run.digit) | {"seconds": round(time.perf_counter() - start, 1)}
+    student = train(run, domain.shipped, folder=job.folder, config=job.config, watch=job.watch)
+    records = scored(score(student, run.digit), row=job.row, seed=run.seed)
+    return records, {"seconds": round(time.perf_counter() - start, 1)}
 
 
-MARKS = ("unseen", "seen", "unseen, raised", "seen, raised")
+def identity(run: RecognitionRun, domain: DrawnDigits) -> dict[str, str]:
+    """Fingerprints of a run."""
+    return domain.fingerprints()
 
 
-def summarize(results: Sequence[dict]) -> dict[str, Interval | int]:
-    """A row of the table from its runs over seeds: the marks of `score` as shares, with their intervals, and "seeds"."""
-    return summarize_plain([{name: result[name] for name in MARKS} for result in results])
-
-
-def as_markdown(rows: Mapping[str, Mapping], digit: int) -> str:
-    """The table: name -> row of `summarize`."""
-    titles = [f"{digit}s read as {digit}, %", "other digits, %", f"{digit}s, its logit raised", "others, its logit raised"]
-    return markdown(
-        ["taught by", *titles], [[name, *(format_interval(row[mark]) for mark in MARKS)] for name, row in rows.items()]
-    )
+COLUMNS = [Column(f"read right{raised}", task) for raised in ("", ", logit raised") for task in ("unseen", "seen")]
+RECOGNITION = Experiment(ROWS, work, identity, COLUMNS)

@@ -1,32 +1,97 @@
 """Several runs at once, each in a process of its own; results as JSON, so that a long table can be finished in pieces."""
 
-import inspect
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import ExitStack
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from functools import partial
 from multiprocessing.managers import SyncManager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from tqdm.auto import tqdm
 
+from rcedu.evaluation.records import Column, Record, load_results, records_of
 from rcedu.system.files import UsageError, read_json, write_json
 from rcedu.system.workers import stop_with_parent, worker_context
-from rcedu.training.fit import Record
+from rcedu.training.fit import Record as StepRecord
 
 
-def run_all(work: Callable, runs: dict, folder: Path, *, jobs: int | None = None, progress: bool = True) -> dict[str, dict]:
+@dataclass(frozen=True)
+class Experiment:
+    """A question asked of a domain: its rows, how one run of a row is worked off, and how its records are read."""
+
+    rows: Mapping[str, object]  # title -> run, a frozen dataclass with `steps` and `seed`
+    work: Callable  # (run, domain, job) -> (records, what else its result keeps), at the top level of a module
+    identity: Callable  # (run, domain) -> {what: fingerprint} of all that decides the result beside the run's own settings
+    columns: Sequence[Column]  # of its table
+    by: Mapping[str, str] = field(default_factory=lambda: {"row": "model"})  # column of the records -> title in the table
+
+
+class Job(NamedTuple):
+    """What the work of a run is given beside its settings."""
+
+    row: str
+    folder: Path  # its own: checkpoints, networks
+    config: dict  # settings and fingerprints: what a checkpoint must agree on (`fit`)
+    watch: Callable[[StepRecord], None] | None  # called with each training step's record
+
+
+class Done(NamedTuple):
+    """What an experiment's file is written from."""
+
+    records: list[Record]
+    runs: dict[str, dict]  # name -> {"run": settings, "given": fingerprints, and what else its work keeps}
+    told: dict  # what was taken over from another table, if anything
+
+
+def run_experiment(
+    experiment: Experiment, domain, runs: Mapping[str, object], folder: Path, *,
+    jobs: int | None = None, progress: bool = True, also: Path | None = None,
+) -> Done:  # fmt: skip
+    """Work off those runs of an experiment that are not done yet, side by side (`run_all`), and gather all their records.
+
+    domain  opened where it is needed, in every worker anew
+    runs    "row/seed-N" -> run, as `over_seeds` names them
+    also    a file of the same experiment that was made elsewhere: its runs are taken over, and not worked off
+
+    UsageError where a result in `folder`, or one to be taken over, is of other settings or of another teacher, other data ...
+    """
+    given = {name: experiment.identity(run, domain) for name, run in runs.items()}
+    taken = adopted(runs, given, also) if also else {}
+    left = {name: run for name, run in runs.items() if name not in taken}
+    results = taken | run_all(
+        partial(_worked_off, experiment.work, domain, given), left, folder, jobs=jobs, progress=progress, given=given,
+        preload=experiment.work.__module__,
+    )  # fmt: skip
+    records = [Record(*line) for name in runs for line in results[name]["records"]]
+    kept = {name: {key: value for key, value in results[name].items() if key != "records"} for name in runs}
+    told = {"taken over": {"runs": list(taken), **load_results(also).told["provenance"]}} if taken else {}
+    return Done(records, kept, told)
+
+
+def _worked_off(work: Callable, domain, given: Mapping, name: str, run, folder: Path, report: Callable | None) -> dict:
+    job = Job(name.rpartition("/seed-")[0], Path(folder) / name, asdict(run) | given[name], report and partial(report, name))
+    records, kept = work(run, domain, job)
+    return {"given": given[name], "records": list(records), **kept}
+
+
+def run_all(
+    work: Callable, runs: dict, folder: Path, *, jobs: int | None = None, progress: bool = True,
+    given: Mapping | None = None, preload: str | None = None,
+) -> dict[str, dict]:  # fmt: skip
     """{name: work(name, run, folder, report)} for several runs, `jobs` at a time, each on its share of the cores.
 
     work      a function at the top level of a module; `report(name, record)` feeds its progress bar
     runs      name -> run, a frozen dataclass with `steps`; results come back in this order, with "run" added
     folder    a result is kept in folder/name/result.json; what is finished is read, not done again
+    preload   the module that workers import before they are many; default the one that `work` is in
+    given     name -> fingerprints that a finished result must have, beside its run's settings
     jobs      default: all at once where that is at most two a core, else one a core. Two processes of one thread
               each train nearly twice as many images a second as one process with two threads
     progress  one bar a run
@@ -36,14 +101,14 @@ def run_all(work: Callable, runs: dict, folder: Path, *, jobs: int | None = None
     """
     if jobs is not None and jobs < 1:
         raise UsageError(f"at least one job has to run at a time; got jobs = {jobs}")
-    results = {name: finished(Path(folder) / name, run) for name, run in runs.items()}
+    results = {name: finished(Path(folder) / name, run, given=given and given[name]) for name, run in runs.items()}
     todo = {name: run for name, run in runs.items() if results[name] is None}
     if not todo:
         return results
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     jobs = jobs or (len(todo) if len(todo) <= 2 * cores else cores)
     threads = max(1, cores // jobs)
-    context = worker_context(inspect.unwrap(getattr(work, "func", work)).__module__)
+    context = worker_context(preload or getattr(work, "func", work).__module__)
     with ExitStack() as stack:
         manager = SyncManager(ctx=context)
         manager.start(stop_with_parent)
@@ -95,12 +160,13 @@ def choose(tables: dict[str, dict], table: str, only: tuple[str, ...] = ()) -> d
     return {name: run for name, run in tables[table].items() if not only or name in only}
 
 
-def finished(folder: Path, run, apart: tuple[str, ...] = ()) -> dict | None:
+def finished(folder: Path, run, apart: tuple[str, ...] = (), given: Mapping | None = None) -> dict | None:
     """The result in a folder, None if there is none yet. UsageError when it is another run's.
 
     Settings that are younger than the result count as their defaults.
 
     apart  fields of the run in which the two may differ
+    given  fingerprints that it must have; None: none are asked for
     """
     path = Path(folder) / "result.json"
     if not path.exists():
@@ -110,7 +176,36 @@ def finished(folder: Path, run, apart: tuple[str, ...] = ()) -> dict | None:
     ours, theirs = (json.loads(json.dumps(settings)) for settings in (asdict(run), theirs))  # as stored: tuples are lists
     if ours | dict.fromkeys(apart) != theirs | dict.fromkeys(apart):
         raise UsageError(f"{path} is the result of another run called {Path(folder).name}; delete it, or choose another folder")
+    if given is not None:
+        _check_given(given, result.get("given", {}), path)
     return result
+
+
+def _check_given(ours: Mapping, theirs: Mapping, path: Path) -> None:
+    """UsageError where a result was made from something else than what is there now, or does not say from what."""
+    for key, value in ours.items():
+        if key not in theirs:
+            raise UsageError(f"{path} is of an older rcedu and does not say from which {key}; move it away, it is made again")
+        if theirs[key] != value:
+            raise UsageError(f"{path} was made from another {key} than what is there now; move it away, it is made again")
+
+
+def adopted(runs: Mapping[str, object], given: Mapping[str, Mapping], path: Path) -> dict[str, dict]:
+    """The results of these runs that another file of the experiment has, made elsewhere: name -> result.
+
+    UsageError when it has a run of that name with other settings, or made from something else.
+    """
+    found = load_results(path)
+    results = {}
+    for name in runs.keys() & found.runs.keys():
+        ours, theirs = (json.loads(json.dumps(settings)) for settings in (asdict(runs[name]), found.runs[name]["run"]))
+        if different := [key for key in ours if ours[key] != theirs.get(key)]:
+            raise UsageError(f"{path} has {name} with another {different[0]}; take a file of the same settings")
+        _check_given(given[name], found.runs[name].get("given", {}), path)
+        row, _, seed = name.rpartition("/seed-")
+        records = found.records[(found.records["row"] == row) & (found.records["seed"] == int(seed))]
+        results[name] = found.runs[name] | {"records": records_of(records)}
+    return results
 
 
 def taken_over(runs: dict, path: Path) -> dict[str, dict]:
@@ -175,6 +270,6 @@ class _Report:
     def __init__(self, messages):
         self.messages = messages
 
-    def __call__(self, name: str, record: Record) -> None:
+    def __call__(self, name: str, record: StepRecord) -> None:
         if record.step % 10 == 0:
             self.messages.put((name, record.step, record.losses))

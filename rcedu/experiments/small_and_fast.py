@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from rcedu.equations.progressive import halvings
+from rcedu.evaluation.formatting import format_interval, mark, markdown
 from rcedu.evaluation.intervals import Interval, mean_interval
-from rcedu.evaluation.records import format_interval, mark, markdown
 from rcedu.experiments import few_step_tables
 from rcedu.experiments.domains import DOMAINS
 from rcedu.experiments.few_step_training import folder_of, score

@@ -4,8 +4,8 @@ import time
 
 import torch
 
+from rcedu.evaluation.formatting import markdown
 from rcedu.evaluation.race import on_threads
-from rcedu.evaluation.records import markdown
 from rcedu.models.anatomies import digit_unet
 from rcedu.models.surgery import parameter_count, remove_blocks
 

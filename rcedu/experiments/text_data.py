@@ -22,6 +22,7 @@ from rcedu.data.prompt_writers import filter_prompts, grammar_writer, with_nonse
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.files import UsageError
+from rcedu.system.tensors import hash_tensors
 
 EACH = 25  # pictures that ship of each of D's sentences
 
@@ -110,6 +111,10 @@ class RealImages:
     def x0(self, rows: Tensor) -> Tensor:
         """(B,) rows -> (B, C, H, W) latents."""
         return self.stored[rows]
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all of it."""
+        return hash_tensors({"stored": self.stored, "c": self.c})
 
 
 # --- C ----------------------------------------------------------------------------------------------

@@ -1,32 +1,30 @@
 """The held-out digit: can a student draw a digit it never saw an image of?
 
-One `StudentRun` is one training; `run_all` trains several side by side and keeps each result as JSON, so
-a long table can be finished in pieces. The arms of the main comparison are A, B and C in `ARMS`.
+One `StudentRun` is one training. The arms of the main comparison are A, B and C in `ARMS`.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from rcedu.data.mnist import mnist
-from rcedu.evaluation.records import summarize
+from rcedu.evaluation.records import Column, Record, scored
 from rcedu.evaluation.scores import FeatureFID
-from rcedu.experiments import runner as side_by_side
 from rcedu.experiments.digits import Shipped, visible_rows
+from rcedu.experiments.domains import DrawnDigits
+from rcedu.experiments.runner import Experiment, Job
 from rcedu.models.conditions import LabelTable, labels_without
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import DigitClassifier
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
 from rcedu.system.files import UsageError
-from rcedu.system.provenance import write_result
 from rcedu.training import random_conditioning_step as distillation
 from rcedu.training.batches import Samples, Subset, Swap
-from rcedu.training.fit import Record, fit_to_the_end
+from rcedu.training.fit import Record as StepRecord
+from rcedu.training.fit import fit_to_the_end
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step
 from rcedu.training.swap_schedules import CHOICES, label, measured_file, schedule
 
@@ -147,12 +145,14 @@ def train(
     shipped: Shipped,
     *,
     folder: Path | None = None,
-    watch: Callable[[Record], None] | None = None,
+    config: dict | None = None,
+    watch: Callable[[StepRecord], None] | None = None,
     progress: str | None = None,
 ) -> tuple[DiffusionModel, dict[str, list[float]]]:
     """Train the student of a run: (student, loss parts step by step).
 
     folder    checkpoints go here, and a killed run goes on from them; None for none
+    config    what a checkpoint there must agree on; default the run's settings
     watch     called with each step's Record
     progress  label of a progress bar, or None
     """
@@ -162,63 +162,52 @@ def train(
     step = distillation_step(teacher, model, data_of(run, shipped), Swap(pool, p_of(run, teacher.T)), space=run.space)
     losses = fit_to_the_end(
         step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, ema_decay=run.ema_decay,
-        warmup=20, decay="cosine", folder=folder, config=asdict(run), progress=progress, watch=watch,
+        warmup=20, decay="cosine", folder=folder, config=config or asdict(run), progress=progress, watch=watch,
     )  # fmt: skip
     return model.student, losses
 
 
-def score(
-    student: DiffusionModel, run: StudentRun, judge: DigitClassifier, fid: FeatureFID, *, w: float = 1.0, steps: int = 25
-) -> dict:
-    """Sample the student (the same noise for every student) and let the judge read.
+W, STEPS = 1.0, 25  # guidance and DDIM steps that students are scored with
 
-    Returns counts, from which intervals are made: `unseen` and `seen` as [read as asked, samples],
-    `read_as` (10,) for the digit in question, and `fid` over `scored_each` samples of every digit.
+
+def score(student: DiffusionModel, run: StudentRun, judge: DigitClassifier, fid: FeatureFID) -> dict:
+    """Sample the student (the same noise for every student) and let the judge read: scores for `scored`.
+
+    "unseen" is the digit in question, "seen" are the others: [read as asked, samples]; and of the unseen [read as k, samples]
+    for every digit k. fid is over `scored_each` samples of every digit.
     """
     others = labels_without(run.digit)
     asked = torch.cat([torch.full((run.scored_digit,), run.digit), others.repeat_interleave(run.scored_each)])
-    images = student.sample(student.noise(len(asked), seed=10_000), asked, w=w, steps=steps)
+    images = student.sample(student.noise(len(asked), seed=10_000), asked, w=W, steps=STEPS)
     read = judge.probabilities(images).argmax(dim=1)
     is_digit = asked == run.digit
     balanced = torch.cat([images[is_digit][: run.scored_each], images[~is_digit]])
+    read_as = torch.bincount(read[is_digit], minlength=10).tolist()
     return {
-        "unseen": [int((read == asked)[is_digit].sum()), int(is_digit.sum())],
-        "seen": [int((read == asked)[~is_digit].sum()), int((~is_digit).sum())],
-        "read_as": torch.bincount(read[is_digit], minlength=10).tolist(),
+        ("unseen", "as asked"): [read_as[run.digit], run.scored_digit],
+        ("seen", "as asked"): [int((read == asked)[~is_digit].sum()), int((~is_digit).sum())],
+        **{("unseen", f"read as {k}"): [count, run.scored_digit] for k, count in enumerate(read_as) if count},
         "fid": fid(balanced),
-        "fid_samples": len(balanced),
     }
 
 
-def run_one(name: str, run: StudentRun, folder: Path, report: Callable[[str, Record], None] | None = None) -> dict:
-    """Train and score one run in `folder/name`, where checkpoints and student/ are left; returns its result."""
-    folder = Path(folder) / name
-    shipped = Shipped()
-    start = time.perf_counter()
-    student, losses = train(run, shipped, folder=folder, watch=partial(report, name) if report else None)
+def work(run: StudentRun, domain: DrawnDigits, job: Job) -> tuple[list[Record], dict]:
+    """Train and score one run in `job.folder`, where checkpoints and student/ are left: its records, losses and seconds."""
+    shipped, start = domain.shipped, time.perf_counter()
+    student, losses = train(run, shipped, folder=job.folder, config=job.config, watch=job.watch)
     trained = time.perf_counter()
-    student.save(folder / "student")
-    scores = score(student, run, shipped.judge, FeatureFID(shipped.judge, mnist(train=True)[0][:10_000]))
-    return {
-        "parameters": parameter_count(student.unet),
-        **scores,
-        "losses": {key: [round(value, 5) for value in values] for key, values in losses.items()},
-        "seconds": {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)},
-    }
+    student.save(job.folder / "student")
+    scores = score(student, run, shipped.judge, domain.fid) | {"parameters": parameter_count(student.unet)}
+    seconds = {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)}
+    kept = {"losses": {key: [round(value, 5) for value in values] for key, values in losses.items()}, "seconds": seconds}
+    return scored(scores, row=job.row, seed=run.seed, steps=STEPS, w=W), kept
 
 
-def run_all(runs: dict[str, StudentRun], folder: Path, *, jobs: int | None = None, progress: bool = True) -> dict[str, dict]:
-    """Train and score several runs, each in a process of its own: `rcedu.experiments.runner.run_all` of `run_one`.
-
-    UsageError before any training where one of them has no p(t): see `p_of`.
-    """
-    for run in runs.values():
-        p_of(run, T=1000)
-    return side_by_side.run_all(run_one, runs, folder, jobs=jobs, progress=progress)
+def identity(run: StudentRun, domain: DrawnDigits) -> dict[str, str]:
+    """Fingerprints of a run; UsageError before any training where it has no p(t): see `p_of`."""
+    p_of(run, T=1000)
+    return domain.fingerprints(run.p)
 
 
-def write_results(path: Path, results: dict[str, dict], command: str) -> dict[str, dict]:
-    """Write one seed's results with provenance and intervals; returns the rows of the table, by arm."""
-    rows = {name: summarize([result]) for name, result in results.items()}
-    write_result(path, command, {"rows": rows, "runs": results})
-    return rows
+COLUMNS = (Column("parameters"), Column("as asked", "unseen"), Column("as asked", "seen"), Column("fid"))
+EXPERIMENTS = {name: Experiment(rows, work, identity, COLUMNS) for name, rows in TABLES.items()}

@@ -1,1 +1,1 @@
-"""Everything that is drawn: plots, diagrams, explorers."""
+"""Everything that is drawn, from records and tensors that are already there: plots, diagrams, explorers."""

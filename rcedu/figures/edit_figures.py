@@ -1,11 +1,10 @@
-"""Figures of notebook 09: the way to the noise and home, and how good edits are, against the number of steps."""
+"""Figures of notebook 09: the way to the noise and back, and how good edits are, against the number of steps."""
 
-from collections.abc import Mapping, Sequence
-
+import pandas as pd
 from matplotlib.figure import Figure
 
-from rcedu.evaluation.records import format_interval, markdown
-from rcedu.experiments.edit_tables import summarize_round_trips
+from rcedu.evaluation.intervals import Interval
+from rcedu.evaluation.records import over_seeds, select
 from rcedu.figures.few_step_figures import step_lines
 from rcedu.figures.plots import BLUE, GREY, SKY, VERMILLION, plain_axes, whiskers
 
@@ -13,64 +12,58 @@ WHO = {  # edits: title, colour, marker, line; everywhere the same
     "teacher": ("the teacher, DDIM", GREY, "o", "--"),
     "student": ("distilled networks", BLUE, "D", "-"),
 }
-TRIPS = {  # who goes up, and home: as WHO
+TRIPS = {  # who goes up, and back: as WHO
     "teacher": ("up by the teacher's DDIM, home by the teacher", GREY, "o", "--"),
     "student, teacher": ("up by a distilled encoder, home by the teacher", SKY, "s", "-."),
     "student": ("up and home by distilled networks", BLUE, "D", "-"),
 }
 EDITORS = {  # who edits in how many steps: colour, marker, line
-    ("teacher", "50"): (GREY, "o", "--"),
-    ("student", "8"): (SKY, "s", "-."),
-    ("student", "4"): (BLUE, "D", "-"),
-    ("student", "2"): (VERMILLION, "^", ":"),
+    ("teacher", 50): (GREY, "o", "--"),
+    ("student", 8): (SKY, "s", "-."),
+    ("student", 4): (BLUE, "D", "-"),
+    ("student", 2): (VERMILLION, "^", ":"),
 }
 
 
-def round_trip_curves(results: Sequence[Mapping]) -> Figure:
-    """Error of a pixel on the way to the noise and home, against the number of steps up; mean and 95% over the seeds.
+def _lines(records: pd.DataFrame, task: str, score: str) -> dict[str, dict[int, Interval]]:
+    """Of one task: who -> steps -> the score over its seeds."""
+    lines = {}
+    for (who, steps), here in select(records, task=task, score=score).groupby(["network", "steps"], sort=False):
+        lines.setdefault(who, {})[steps] = over_seeds(here)
+    return lines
 
-    results  of `rcedu.experiments.edit_tables.run_one`
+
+def round_trip_curves(records: pd.DataFrame) -> Figure:
+    """Error of a pixel on the way to the noise and back, against the number of steps up; mean and 95% over the seeds.
+
+    records  of `rcedu editing`
     """
     figure = Figure(figsize=(7, 3.8), layout="constrained")
     axes = plain_axes(figure, xlabel="steps up", ylabel="round-trip error of a pixel, 0 to 1")
-    rows = summarize_round_trips(results)
-    step_lines(axes, {who: {steps: row["round trip"] for steps, row in rows[who].items()} for who in TRIPS}, TRIPS)
+    step_lines(axes, _lines(records, "round trip", "error of a pixel"), TRIPS)
     axes.set_ylim(bottom=0)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 
-def round_trip_table(results: Sequence[Mapping], read: Mapping[str, str]) -> str:
-    """Markdown of the same: the error, and how many pictures come home read as they were.
-
-    read  marks, "all" or an attribute -> what their column says
-    """
-    lines = [
-        [TRIPS[who][0], steps, format_interval(row["round trip"], 1, 3), *(format_interval(row[key]) for key in read)]
-        for who, of in summarize_round_trips(results).items()
-        for steps, row in of.items()
-    ]
-    return markdown(["way", "steps up", "error of a pixel", *read.values()], lines)
-
-
-def edit_curves(rows: Mapping[str, Mapping], change: str) -> Figure:
+def edit_curves(records: pd.DataFrame, change: str) -> Figure:
     """A column a task, against the number of steps: above, edited as asked and the rest kept; below, change outside the edit.
 
-    rows    task -> who -> steps -> {mark: (value, low, high)}, as `rcedu.experiments.edit_tables.summarize` makes them
-    change  what the domain measures where no part is known (`unit` of rcedu.experiments.edits)
+    records  of `rcedu editing`: of the tasks that are to be drawn
+    change   what the domain measures where no part is known (`unit` of rcedu.experiments.edits)
     There is no panel for a change that is 0 everywhere.
     """
-    figure = Figure(figsize=(11, 5.2), layout="constrained")
-    for i, (task, by) in enumerate(rows.items()):
+    figure, tasks = Figure(figsize=(11, 5.2), layout="constrained"), records["task"].unique()
+    for i, task in enumerate(tasks):
         outside = "change, kept pixels" if task.startswith("inpainting") else change
-        for row, (mark, scale, name) in enumerate((("all", 100, "all as asked, %"), ("change", 1, outside))):
-            of = {who: {steps: marks[mark] for steps, marks in of.items()} for who, of in by.items()}
-            if row == 1 and not any(value for steps in of.values() for value, _, _ in steps.values()):
+        for row, (score, scale, name) in enumerate((("all", 100, "all as asked, %"), ("change", 1, outside))):
+            lines = _lines(records, task, score)
+            if row == 1 and not any(interval.value for of in lines.values() for interval in of.values()):
                 continue
             axes = plain_axes(
-                figure, xlabel="steps", ylabel=name if i == 0 or row else "", position=(2, len(rows), row * len(rows) + i + 1)
+                figure, xlabel="steps", ylabel=name if i == 0 or row else "", position=(2, len(tasks), row * len(tasks) + i + 1)
             )
-            step_lines(axes, of, WHO, scale)
+            step_lines(axes, lines, WHO, scale)
             axes.set_ylim(*(-3, 103) if row == 0 else (0, axes.get_ylim()[1]))
             if row == 0:
                 axes.set_title(task.replace(", ", ",\n"), fontsize=10)
@@ -78,32 +71,35 @@ def edit_curves(rows: Mapping[str, Mapping], change: str) -> Figure:
     return figure
 
 
-def strength_trade_off(rows: Mapping[str, Mapping], change: str) -> Figure:
+def strength_trade_off(records: pd.DataFrame, change: str) -> Figure:
     """What an edit does against what it spoils: image to image at every strength, a line an editor; style transfer as stars.
 
-    rows    as for `edit_curves`: of every "image to image, strength S", whose points are named S, and of "style transfer"
-    change  what the domain measures outside the edit (`unit` of rcedu.experiments.edits)
+    records  of `rcedu editing`: of every "image to image, strength S", whose points are named S, and of "style transfer"
+    change   what the domain measures outside the edit (`unit` of rcedu.experiments.edits)
     """
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = plain_axes(figure, xlabel=f"{change}; nobody asked for it", ylabel="edited as asked, %")
-    sketches = {task.rpartition(" ")[2]: by for task, by in rows.items() if task.startswith("image to image")}
     for (who, steps), (colour, marker, style) in EDITORS.items():
-        points = {s: by[who][steps] for s, by in sketches.items() if steps in by.get(who, {})}
-        if not points:
+        here = records[(records["network"] == who) & (records["steps"] == steps)]
+        sketches = [task for task in here["task"].unique() if task.startswith("image to image")]
+        if not sketches:
             continue
-        x, y = ([marks["change"][0] for marks in points.values()], [100 * marks["edited"][0] for marks in points.values()])
-        spread = whiskers([marks["edited"] for marks in points.values()], 100)
-        name = f"{WHO[who][0]}, {steps} steps"
-        axes.errorbar(x, y, yerr=spread, color=colour, marker=marker, markersize=6, capsize=2, linestyle=style, label=name)
-        star = rows["style transfer"][who][steps]
+        edited = [over_seeds(here, task=task, score="edited") for task in sketches]
+        x, y = [over_seeds(here, task=task, score="change").value for task in sketches], [100 * share.value for share in edited]
+        axes.errorbar(
+            x, y, yerr=whiskers(edited, 100), color=colour, marker=marker, markersize=6, capsize=2, linestyle=style,
+            label=f"{WHO[who][0]}, {steps} steps",
+        )  # fmt: skip
+        star = [over_seeds(here, task="style transfer", score=score).value for score in ("change", "edited")]
         axes.plot(
-            star["change"][0], 100 * star["edited"][0], color=colour, marker="*", markersize=14, linestyle="none",
+            star[0], 100 * star[1], color=colour, marker="*", markersize=14, linestyle="none",
             markerfacecolor="none", markeredgewidth=1.4, zorder=3,
             label="style transfer by the same" if who == "teacher" else None,
         )  # fmt: skip
         if who == "teacher":  # the others have the same strengths in the same order
-            for s, of_x, of_y in zip(points, x, y, strict=True):
-                axes.annotate(s, (of_x, of_y), textcoords="offset points", xytext=(-24, 7), fontsize=9, color=colour)
+            for task, *point in zip(sketches, x, y, strict=True):
+                strength = task.rpartition(" ")[2]
+                axes.annotate(strength, point, textcoords="offset points", xytext=(-24, 7), fontsize=9, color=colour)
     axes.set_xlim(left=0)
     axes.set_ylim(max(-4, axes.get_ylim()[0] - 5), 103)
     axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 100])

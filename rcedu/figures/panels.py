@@ -17,7 +17,8 @@ from torch import Tensor
 
 from rcedu.data.cache import Cache
 from rcedu.equations.random_conditioning import randomize
-from rcedu.evaluation.records import format_interval
+from rcedu.evaluation.formatting import format_interval
+from rcedu.evaluation.records import Results, over_seeds
 from rcedu.experiments.conditioning import DenoisingFrames, noised
 from rcedu.figures.plots import BLUE, GREEN, GREY, ORANGE, VERMILLION
 from rcedu.models.diffusion import DiffusionModel
@@ -106,14 +107,15 @@ class Outcome(NamedTuple):
     fid: Sequence[float]
 
 
-def outcomes(results: dict) -> list[Outcome]:
+def outcomes(results: Results) -> list[Outcome]:
     """The trained schedules in the table of `rcedu unseen schedules`, in its order (without "none", which never swaps)."""
-    found = []
-    for name, row in results["rows"].items():
-        run = next(result["run"] for key, result in results["runs"].items() if key.rsplit("/", 1)[0] == name)
-        if run["p"] != "none":
-            found.append(Outcome(run["p"], run["p_parameter"], row["unseen"], row["seen"], row["fid"]))
-    return found
+    shown = [{"score": "as asked", "task": "unseen"}, {"score": "as asked", "task": "seen"}, {"score": "fid"}]
+    runs = {name.rpartition("/seed-")[0]: kept["run"] for name, kept in results.runs.items()}
+    return [
+        Outcome(run["p"], run["p_parameter"], *(over_seeds(results.records, row=row, **score) for score in shown))
+        for row, run in runs.items()
+        if run["p"] != "none"
+    ]
 
 
 class ScheduleView(NamedTuple):

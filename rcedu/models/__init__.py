@@ -1,1 +1,8 @@
-"""Networks and their parts: a model as one object, surgery, judges, and what a network costs."""
+"""Networks and their parts.
+
+diffusion   a teacher or student as one object: UNet, scheduler, conditions, codec
+conditions  how a label or a sentence enters;  codecs  pixels and latents
+surgery     students cut out of a teacher. A new student gets its name and its cut here
+anatomies   the UNets themselves: the digits', mini-SD's, Stable Diffusion's
+judges      who reads pictures;  cost  what a network costs, counted;  editing  edits by sampling
+"""

@@ -1,1 +1,1 @@
-"""Files, folders and processes. Imports nothing else of ours."""
+"""Files, settings, processes, devices. Imports nothing else of ours. `ranks` decides the device."""

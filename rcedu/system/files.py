@@ -256,9 +256,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value) -> None:
-    """Write JSON, atomically, a list of numbers on one line; NaN (an interval that a single run does not have) as null."""
+    """Write JSON, atomically, what holds no list or dict on one line; NaN (an interval of a single run) as null."""
     text = json.dumps(_null_for_nan(value), indent=2, sort_keys=False, allow_nan=False) + "\n"
-    text = re.sub(r"\[\n\s+([^\[\]{}]*?)\n\s+\]", lambda found: f"[{re.sub(chr(10) + ' +', ' ', found[1])}]", text)
+    text = re.sub(r"([\[{])\n\s+([^\[\]{}]*?)\n\s+([\]}])", lambda at: at[1] + re.sub(r"\n +", " ", at[2]) + at[3], text)
     write_text(path, text)
 
 

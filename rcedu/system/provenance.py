@@ -5,17 +5,19 @@ import os
 import platform
 import shlex
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from rcedu.system.files import file_to_write, write_json
 from rcedu.system.settings import preset
-from rcedu.system.tensors import save_tensors
+
+if TYPE_CHECKING:
+    import torch
 
 
 def machine() -> str:
     """This machine in a few words: the GPU where there is one, and CPU and cores, on which some figures are timed anyway."""
+    import torch  # here, so that a command's help does not wait for it
+
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -27,6 +29,8 @@ def machine() -> str:
 
 def provenance(command: str) -> dict[str, str]:
     """What stands in every result file."""
+    import torch
+
     return {
         "command": command,
         "preset": preset(),
@@ -50,7 +54,7 @@ def command_line(*words: str, **options) -> str:
 
 
 def write_result(
-    path: Path, command: str, result: dict, *, pictures: dict[str, Tensor] | None = None, seed: int | None = None
+    path: Path, command: str, result: dict, *, pictures: "dict[str, torch.Tensor] | None" = None, seed: int | None = None
 ) -> None:
     """Write a result as JSON with its provenance, and what was drawn beside it.
 
@@ -58,6 +62,8 @@ def write_result(
 
     UsageError where a file is there that is not ours (`rcedu.system.files.file_to_write`).
     """
+    from rcedu.system.tensors import save_tensors
+
     file_to_write(path)
     if pictures is not None:
         save_tensors(beside(path, "-pictures.safetensors.gz"), pictures, {"command": command, "seed": seed})

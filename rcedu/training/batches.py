@@ -9,6 +9,7 @@ from torch import Tensor
 from rcedu.equations.noise import alpha_sigma, q_sample
 from rcedu.equations.random_conditioning import drop_condition, randomize
 from rcedu.models.diffusion import DiffusionModel
+from rcedu.system.tensors import hash_tensors
 from rcedu.training.fit import Draw
 
 
@@ -23,6 +24,10 @@ class Samples(Protocol):
         """rows (B,) ints in [0, N) -> (B, C, H, W), what the network works on."""
         ...
 
+    def fingerprint(self) -> str:
+        """Equal means the same samples."""
+        ...
+
 
 class Subset:
     """Some rows (n,) of a source, as if it had no others."""
@@ -35,6 +40,10 @@ class Subset:
 
     def x0(self, rows: Tensor) -> Tensor:
         return self.source.x0(self.rows[rows])
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the source's and the rows."""
+        return hash_tensors({self.source.fingerprint(): self.rows})
 
 
 class Swap(NamedTuple):

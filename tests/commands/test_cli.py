@@ -52,7 +52,7 @@ def test_overview_and_version(capsys):
         (["compare", "unseen-schedules", "--against", "cubic"], "no row 'cubic' in unseen-schedules; choose from none"),
         (["compare", "nowhere", "--against", "B"], "nowhere.json does not exist"),
         (["notebooks", "99_nowhere"], "99_nowhere.py does not exist"),
-        (["compare", "teacher", "--against", "B"], "teacher is no table of rows over seeds"),
+        (["compare", "teacher", "--against", "B"], "teacher.json holds no records of an experiment"),
         (["compare", "--against", "B"], "name a table"),
         (["unseen", "--steps", "0"], "--steps must be at least 1; got 0"),
         (["unseen", "--seeds", "0", "0"], "--seeds must be one or more different numbers of at least 0; got 0 0"),

@@ -145,9 +145,7 @@ def test_rcedu_data_is_used(own_data):
 
 def test_a_bare_install_says_in_one_line_how_to_get_the_data(tmp_path):
     """The package's modules without data/ beside them, as a wheel installs them."""
-    shutil.copytree(
-        Path(rcedu.data.mnist.__file__).parent, tmp_path / "site" / "rcedu", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(Path(rcedu.__file__).parent, tmp_path / "site" / "rcedu", ignore=shutil.ignore_patterns("__pycache__"))
     code = "import rcedu.data.mnist as d\ntry: d.mnist(train=True)\nexcept d.UsageError as e: print(d.__file__, e, sep='\\n')"
     environment = {k: v for k, v in os.environ.items() if k != "RCEDU_DATA"}
     environment |= {"PYTHONPATH": str(tmp_path / "site"), "RCEDU_CACHE": str(tmp_path / "cache")}

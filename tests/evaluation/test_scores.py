@@ -9,8 +9,8 @@ import torch
 from small import seeded
 
 from rcedu.data.mnist import mnist
+from rcedu.evaluation.formatting import MARKS, apart_table, paired_differences, plain_table, summarize_apart
 from rcedu.evaluation.intervals import mean_interval, proportion
-from rcedu.evaluation.records import MARKS, apart_table, paired_differences, plain_table, summarize_apart
 from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy, confusion
 from rcedu.models.judges import DigitClassifier
 from rcedu.system.files import UsageError

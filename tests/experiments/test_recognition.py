@@ -5,11 +5,10 @@ import torch
 from small import seeded
 
 from rcedu.commands.cli import main
+from rcedu.evaluation.records import load_results
 from rcedu.experiments.digits import Shipped
-from rcedu.experiments.recognition import MARKS, ROWS, RecognitionRun, raise_to, soft_target_loss, summarize, train
-from rcedu.experiments.runner import by_row
-from rcedu.system.files import UsageError, read_json
-from rcedu.system.settings import data_folder
+from rcedu.experiments.recognition import COLUMNS, ROWS, RecognitionRun, raise_to, soft_target_loss, train
+from rcedu.system.files import UsageError
 
 
 def test_soft_targets_of_the_same_answers_cost_nothing():
@@ -59,17 +58,9 @@ def test_no_picture_of_the_digit_teaches(monkeypatch):
 def test_the_command_writes_its_table(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("RCEDU_HOME", str(tmp_path))
     main(["recognition", "--seeds", "0", "--steps", "2", "--jobs", "2"])
-    table = read_json(tmp_path / "runs" / "recognition-smoke-digit-3" / "table.json")
+    found = load_results(tmp_path / "runs" / "recognition-smoke-digit-3" / "table.json")
     printed = capsys.readouterr().out
-    assert list(table["rows"]) == list(ROWS) and all(name in printed for name in ROWS)
-    for run in table["runs"].values():
-        assert run["unseen"][1] == 1010 and run["seen"][1] == 8990  # MNIST's test set
-        assert sum(run[name][0] <= run[name][1] for name in MARKS) == 4
-
-
-def test_what_ships_follows_from_its_runs():
-    stored = read_json(data_folder() / "digits" / "results" / "recognition.json")
-    for name, runs in by_row(stored["runs"]).items():
-        found = summarize(runs)
-        assert found["seeds"] == stored["rows"][name]["seeds"] == 3
-        assert all(list(found[mark]) == pytest.approx(stored["rows"][name][mark]) for mark in MARKS)
+    assert list(found.records["row"].unique()) == list(ROWS) and all(name in printed for name in ROWS)
+    asked = found.records.groupby("task")["asked"].unique()
+    assert asked["unseen"].tolist() == [1010] and asked["seen"].tolist() == [8990]  # MNIST's test set
+    assert len(found.records) == 4 * len(COLUMNS) and (found.records["hits"] <= found.records["asked"]).all()

@@ -1,14 +1,18 @@
 """Workers of several trainings. (That they train the same as one after the other: tests/test_unseen_digit.py.)"""
 
 import os
+import random
+import re
 import signal
 import time
+from dataclasses import dataclass
 
 import psutil
 import pytest
 from processes import PATIENCE, Nothing, fail_beside, side_by_side_for_ever, wait_until
 
-from rcedu.experiments.runner import finished, run_all
+from rcedu.evaluation.records import Column, save_results, scored
+from rcedu.experiments.runner import Experiment, Job, finished, over_seeds, run_all, run_experiment
 from rcedu.system.files import UsageError, write_json
 
 
@@ -44,3 +48,74 @@ def test_a_setting_that_is_younger_than_a_result_counts_as_its_default(tmp_path)
     for name in ("other", "none"):
         with pytest.raises(UsageError, match=f"another run called {name}"):
             finished(tmp_path / name, Nothing())
+
+
+# --- what a result was made from ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A run without any training: its one score is a random number of the seed."""
+
+    seed: int = 0
+    steps: int = 1
+
+
+def draw_one(run: Drawn, domain: dict, job: Job) -> tuple[list, dict]:
+    job.folder.mkdir(parents=True)
+    return scored({"fid": random.Random(run.seed).random()}, row=job.row, seed=run.seed), {"config": job.config}
+
+
+def made_from(run: Drawn, domain: dict) -> dict:
+    return domain
+
+
+TOY = Experiment({"a": Drawn(), "b": Drawn()}, draw_one, made_from, [Column("fid")])
+RUNS = over_seeds(TOY.rows, (0, 1), lambda row, seed: Drawn(seed))
+DOMAIN = {"teacher": "t", "data": "d", "measured p(t)": "m"}
+
+
+@pytest.fixture(scope="module")
+def finished_runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy")
+    return folder, run_experiment(TOY, DOMAIN, RUNS, folder, jobs=2, progress=False)
+
+
+def test_an_experiment_gathers_its_records_and_says_what_they_were_made_from(finished_runs):
+    folder, done = finished_runs
+    assert [(record.row, record.seed) for record in done.records] == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
+    assert done.runs["b/seed-1"] == {
+        "run": {"seed": 1, "steps": 1},
+        "given": DOMAIN,
+        "config": {"seed": 1, "steps": 1} | DOMAIN,
+    }
+    assert run_experiment(TOY, DOMAIN, RUNS, folder, progress=False) == done
+
+
+@pytest.mark.parametrize("what", DOMAIN)
+def test_a_result_of_another_teacher_data_or_measured_p_is_refused_and_left(finished_runs, what):
+    folder, _ = finished_runs
+    before = {path: path.read_bytes() for path in folder.rglob("result.json")}
+    with pytest.raises(UsageError, match=rf"result\.json was made from another {re.escape(what)} than what is there now"):
+        run_experiment(TOY, DOMAIN | {what: "other"}, RUNS, folder, progress=False)
+    assert {path: path.read_bytes() for path in folder.rglob("result.json")} == before
+
+
+def test_a_result_of_before_that_is_refused_in_one_line(tmp_path):
+    write_json(tmp_path / "a/seed-0/result.json", {"run": {"seed": 0, "steps": 1}, "unseen": [1, 2]})
+    with pytest.raises(UsageError, match="is of an older rcedu and does not say from which teacher; move it away"):
+        run_experiment(TOY, DOMAIN, RUNS, tmp_path, progress=False)
+
+
+def test_runs_of_another_file_are_adopted_if_they_are_the_same(finished_runs, tmp_path):
+    _, done = finished_runs
+    elsewhere = tmp_path / "elsewhere.json"
+    some = {name: kept for name, kept in done.runs.items() if name.endswith("0")}
+    save_results(elsewhere, "rcedu toy", [record for record in done.records if record.seed == 0], some, TOY.columns)
+    again = run_experiment(TOY, DOMAIN, RUNS, tmp_path / "runs", progress=False, also=elsewhere)
+    assert again.records == done.records and again.told["taken over"]["runs"] == ["a/seed-0", "b/seed-0"]
+    assert not (tmp_path / "runs" / "a" / "seed-0").exists()
+    with pytest.raises(UsageError, match="was made from another data"):
+        run_experiment(TOY, DOMAIN | {"data": "other"}, RUNS, tmp_path / "runs", progress=False, also=elsewhere)
+    with pytest.raises(UsageError, match="has a/seed-0 with another steps"):
+        run_experiment(TOY, DOMAIN, {"a/seed-0": Drawn(0, steps=2)}, tmp_path / "runs", progress=False, also=elsewhere)

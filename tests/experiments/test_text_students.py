@@ -9,7 +9,7 @@ from diffusers import StableDiffusionPipeline
 
 from rcedu.data.captioned_digits import UNSAID, all_attributes, compose, is_held_out, prompt_rows, prompts, read_prompts
 from rcedu.data.mnist import mnist
-from rcedu.evaluation.records import summarize_apart, summarize_marks
+from rcedu.evaluation.formatting import summarize_apart, summarize_marks
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts, real_images
 from rcedu.experiments.text_data import (
     RealImages,

@@ -5,8 +5,21 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
+from rcedu.evaluation.records import frame
 from rcedu.experiments.digits import Shipped
-from rcedu.experiments.unseen_digit import ARMS, STUDENTS, VARIANTS, StudentRun, budget, data_of, make_student, run_all, train
+from rcedu.experiments.domains import DrawnDigits
+from rcedu.experiments.runner import over_seeds, run_experiment
+from rcedu.experiments.unseen_digit import (
+    ARMS,
+    EXPERIMENTS,
+    STUDENTS,
+    VARIANTS,
+    StudentRun,
+    budget,
+    data_of,
+    make_student,
+    train,
+)
 from rcedu.models.surgery import parameter_count
 from rcedu.system.files import UsageError
 
@@ -52,27 +65,33 @@ def test_arms_start_from_the_same_weights(shipped):
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_side_by_side_is_one_after_the_other(shipped, tmp_path):
+@pytest.fixture(scope="module")
+def runs():
+    return over_seeds("AB", [0], lambda name, seed: budget(ARMS[name], "smoke", seed=seed))
+
+
+def test_side_by_side_is_one_after_the_other(shipped, runs, tmp_path):
     """Two processes give the results of one; what is finished is read, not trained again; another run is refused."""
-    runs = {name: budget(ARMS[name], "smoke") for name in "AB"}
-    together = run_all(runs, tmp_path, jobs=2, progress=False)
-    assert list(together) == ["A", "B"]
+    together = run_experiment(EXPERIMENTS["arms"], DrawnDigits(), runs, tmp_path, jobs=2, progress=False)
+    found = frame(together.records)
+    assert list(together.runs) == list(runs)
     for name, run in runs.items():
-        result = together[name]
-        assert result["run"] == asdict(run)
-        assert result["unseen"][1] == sum(result["read_as"]) == run.scored_digit
-        assert result["unseen"][0] == result["read_as"][run.digit]
-        assert result["seen"][1] == 9 * run.scored_each
-        assert len(result["losses"]["out"]) == run.steps
+        kept, mine = together.runs[name], found[found["row"] == name[0]]
+        assert kept["run"] == asdict(run) and len(kept["losses"]["out"]) == run.steps
+        read_as = mine[mine["score"].str.startswith("read as")]
+        as_asked = mine[mine["score"] == "as asked"].set_index("task")
+        assert as_asked.loc["unseen", "asked"] == read_as["hits"].sum() == run.scored_digit
+        assert as_asked.loc["unseen", "hits"] == read_as[read_as["score"] == f"read as {run.digit}"]["hits"].sum()
+        assert as_asked.loc["seen", "asked"] == 9 * run.scored_each
         _, losses = train(run, shipped)
-        assert losses["out"] == pytest.approx(result["losses"]["out"], abs=1e-4)
-    written = (tmp_path / "A" / "result.json").stat().st_mtime_ns
-    assert run_all(runs, tmp_path, progress=False) == together
-    assert (tmp_path / "A" / "result.json").stat().st_mtime_ns == written
-    with pytest.raises(UsageError, match="another run called A"):
-        run_all({"A": replace(runs["A"], seed=1)}, tmp_path, progress=False)
+        assert losses["out"] == pytest.approx(kept["losses"]["out"], abs=1e-4)
+    written = (tmp_path / "A/seed-0/result.json").stat().st_mtime_ns
+    assert run_experiment(EXPERIMENTS["arms"], DrawnDigits(), runs, tmp_path, progress=False).records == together.records
+    assert (tmp_path / "A/seed-0/result.json").stat().st_mtime_ns == written
+    with pytest.raises(UsageError, match="another run called seed-0"):
+        run_experiment(EXPERIMENTS["arms"], DrawnDigits(), {"A/seed-0": replace(runs["A/seed-0"], steps=7)}, tmp_path)
     with pytest.raises(UsageError, match="at least one job has to run at a time; got jobs = 0"):
-        run_all(runs, tmp_path / "other", jobs=0, progress=False)
+        run_experiment(EXPERIMENTS["arms"], DrawnDigits(), runs, tmp_path / "other", jobs=0, progress=False)
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rcedu.evaluation.records import load_results
 from rcedu.experiments.digits import Shipped
 from rcedu.figures.explorers import ScheduleLaboratory
 from rcedu.figures.panels import example_batch, outcomes
-from rcedu.system.files import read_json
 from rcedu.system.settings import data_folder
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03_why_it_works.ipynb"
@@ -84,7 +84,7 @@ def test_slider_moves_by_keyboard_in_jupyterlab(page, lab, tmp_path_factory):
 
     def expected(value: float) -> np.ndarray:
         shipped = Shipped()
-        table = read_json(data_folder() / "digits" / "results" / "unseen-schedules.json")
+        table = load_results(data_folder() / "digits" / "results" / "unseen-schedules.json")
         laboratory = ScheduleLaboratory(example_batch(shipped.teacher, shipped.cache), outcomes(table))
         laboratory.parameter.value = value
         return np.asarray(Image.open(io.BytesIO(laboratory.panel.png()))).astype(int)

@@ -65,6 +65,7 @@ def test_load_refuses_what_is_no_table(tmp_path):
     (tmp_path / "conditions" / "label_table.safetensors").write_bytes(b"junk")
     with pytest.raises(UsageError, match="not a safetensors file"):
         LabelTable.load(tmp_path)
+    (tmp_path / "conditions" / "label_table.safetensors").unlink()
     save_tensors(tmp_path / "conditions" / "label_table.safetensors", {"other": torch.zeros(3)})
     with pytest.raises(UsageError, match="label_table"):
         LabelTable.load(tmp_path)

@@ -20,7 +20,7 @@ from rcedu.evaluation.scores import FeatureFID, inception_score, spread
 from rcedu.experiments import latency, text_students
 from rcedu.experiments.conditioning import sensitivity
 from rcedu.experiments.domains import DOMAINS, Domain
-from rcedu.experiments.edit_tables import ways
+from rcedu.experiments.edit_tables import networks
 from rcedu.experiments.few_step_training import Rung, round_trip
 from rcedu.experiments.few_steps import Stage
 from rcedu.experiments.mini_sd import MiniSD
@@ -284,7 +284,7 @@ def test_marks_are_drawn_where_this_process_computes(small_model, text_model, di
         stages = [Stage("halving", way, way, 2, None, 1) for way in ("encoder", "deterministic")]
         rungs = [Rung(stage, student, {"marks": {"0": {}}}) for stage in stages]
         monkeypatch.setattr("rcedu.experiments.edit_tables.climb", lambda *args, **settings: rungs)
-        found, _ = ways(SimpleNamespace(few_steps=None, numbers=(2,), teacher_steps=3), tmp_path, domain)
+        found, _ = networks(SimpleNamespace(few_steps=None, numbers=(2,), teacher_steps=3), domain, tmp_path)
         assert {model.device for pair in found.values() for model in pair} == {DEVICE}
 
 

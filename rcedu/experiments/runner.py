@@ -197,7 +197,7 @@ def adopted(runs: Mapping[str, object], given: Mapping[str, Mapping], path: Path
     """
     found = load_results(path)
     results = {}
-    for name in runs.keys() & found.runs.keys():
+    for name in (name for name in runs if name in found.runs):
         ours, theirs = (json.loads(json.dumps(settings)) for settings in (asdict(runs[name]), found.runs[name]["run"]))
         if different := [key for key in ours if ours[key] != theirs.get(key)]:
             raise UsageError(f"{path} has {name} with another {different[0]}; take a file of the same settings")

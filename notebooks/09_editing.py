@@ -462,7 +462,7 @@ round_trip_curves(latents.records)
 # *Figure: as in section 4, for mini-SD: real pictures up to their noise and home.*
 
 # %%
-strength_trade_off(latents["rows"], inks.unit)
+strength_trade_off(latents.records, inks.unit)
 
 # %% [markdown]
 # *Figure: as in section 7, for mini-SD: how often the ink is as asked, against the change of shape. The axis begins where the whiskers do, not at 0.*

@@ -14,7 +14,15 @@ from rcedu.evaluation.scores import FeatureFID, spread
 from rcedu.experiments.digits import Shipped, visible_rows
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.experiments.strokes import load_strokes, stroke_digits, thickness
-from rcedu.experiments.text_data import RealImages, cache_prompts, data_rows, has_words, real_pictures, sentences
+from rcedu.experiments.text_data import (
+    RealImages,
+    cache_prompts,
+    data_rows,
+    fid_of_sentences,
+    has_words,
+    real_pictures,
+    sentences,
+)
 from rcedu.models.codecs import PixelShuffle
 from rcedu.models.conditions import labels_without
 from rcedu.models.diffusion import DiffusionModel
@@ -68,10 +76,15 @@ class Domain:
         """Which of the source may be learned from."""
         return torch.arange(len(self.source))
 
-    def fingerprints(self, p: str = NONE) -> dict[str, str]:
-        """Of all that decides a result beside its run's settings: teacher, data, judge, and p(t) where it was measured."""
-        found = {"teacher": self.teacher.fingerprint(), "data": self.source.fingerprint()}
+    def fingerprints(self, p: str = NONE, *, source=None, pool=None) -> dict[str, str]:
+        """Of all that decides a result beside its run's settings: teacher, data, judge, and p(t) where it was measured.
+
+        source  the run's, where it has another one than the domain;  pool  where it has its own
+        """
+        data = self.source if source is None else source
+        found = {"teacher": self.teacher.fingerprint(), "data": data.fingerprint()}
         found["judge"] = hash_tensors(self.shipped.judge.state_dict())
+        found |= {} if pool is None else {"pool": pool.fingerprint()}
         return found | ({"measured p(t)": sha256(measured_file(self.measured_on))} if p in MEASURED else {})
 
     def __getstate__(self) -> dict:
@@ -253,14 +266,18 @@ class DigitsWithout3(DrawnDigits):
         return hits | {"fid": self.fid(balanced)}
 
 
-class PicturesWithoutThree(CaptionedPictures):
-    """mini-SD's students of notebook 06: what the teacher drew for sentences without "three". Half of what is asked has it."""
-
-    absent = "three"
+class DrawnPictures(CaptionedPictures):
+    """mini-SD as the students of notebooks 05 and 06 get it: what the teacher drew."""
 
     @cached_property
     def source(self) -> Cache:
         return self.shipped.cache
+
+
+class PicturesWithoutThree(DrawnPictures):
+    """And of that what has no sentence with "three". Half of what is asked has it."""
+
+    absent = "three"
 
     @cached_property
     def rows(self) -> Tensor:
@@ -280,7 +297,7 @@ class PicturesWithoutThree(CaptionedPictures):
         with_word = torch.tensor([has_words(text, self.absent) for text in texts])
         hits = {"unseen": right[with_word].all(dim=1), "seen": right[~with_word].all(dim=1), "word": right[with_word, 0]}
         counts = {name: [int(hit.sum()), len(hit)] for name, hit in hits.items()}
-        return counts | {"fid": FeatureFID(self.shipped.judge, real_pictures(read_prompts(texts * 10)))(images)}
+        return counts | {"fid": fid_of_sentences(self.shipped.judge, images, texts)}
 
 
 DOMAINS = {

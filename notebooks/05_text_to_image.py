@@ -58,6 +58,7 @@ from rcedu.system.settings import data_folder
 from rcedu.data.mnist import to_uint8
 from rcedu.system.files import read_json
 from rcedu.evaluation.intervals import proportion
+from rcedu.evaluation.records import Column, load_results, table
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.settings import preset
@@ -293,22 +294,20 @@ plots.digit_grid(torch.cat([halves[0], gap, halves[1]], dim=1), row_labels=rows,
 # IS, the inception score, is $\exp\,\mathbb E\,\mathrm{KL}(p(\text{digit}\mid x)\,\|\,p(\text{digit}))$ in the judge's eyes: 10 where every digit is certain and all are equally frequent, 1 where nothing can be told apart; this judge, trained with softened labels, is never certain, and 8 is about its best. "All four" is digit, ink, background and slant at once (a slant that was not asked for cannot be wrong).
 
 # %%
-stored = read_json(data_folder() / "mini-sd" / "results" / "table-1.json")
-from rcedu.evaluation.formatting import marks_table
-
-run = next(iter(stored["runs"].values()))["run"]
-print(f"{run['steps']} steps of batch {run['batch_size']}, {run['scored']} pictures a run; {stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
-display(Markdown(marks_table(stored["teacher"] | stored["rows"])))
+stored = load_results(data_folder() / "mini-sd" / "results" / "table-1.json")
+run, source = stored.runs["1: nothing/seed-0"]["run"], stored.told["provenance"]
+print(f"{run['steps']} steps of batch {run['batch_size']}, {run['scored']} pictures a run; {source['machine']}, {source['date']}\n{source['command']}")
+display(Markdown(table(stored.records, stored.shown)))
 
 # %%
-names = list(stored["rows"])
-swapped = ["with random conditioning" if stored["runs"][f"{name}/seed-0"]["run"]["p"] != "none" else "without" for name in names]
-columns = {"digit as asked, %": ("digit", 100), "all four as asked, %": ("all", 100), "FID (lower is better)": ("fid", 1)}
-limits = dict(zip(columns, [(0, 103), (0, 103), (0, 200)], strict=True))
-plots.interval_dots(
-    names,
-    {title: [[scale * value for value in stored["rows"][name][key]] for name in names] for title, (key, scale) in columns.items()},
-    groups=swapped,
+students = stored.records[stored.records["network"] == "student"]
+swapped = [stored.runs[f"{name}/seed-0"]["run"]["p"] != "none" for name in students["row"].unique()]
+columns = [Column("digit"), Column("all"), Column("fid")]
+limits = {"digit, %": (0, 103), "all four, %": (0, 103), "FID": (0, 200)}
+plots.score_dots(
+    students,
+    columns,
+    groups=["with random conditioning" if yes else "without" for yes in swapped],
     colours={"with random conditioning": plots.BLUE, "without": plots.VERMILLION},
     limits=limits,
 )
@@ -331,27 +330,28 @@ plots.interval_dots(
 from rcedu.models.cost import macs
 from rcedu.models.surgery import BLOCK_STUDENTS, narrow_channels, remove_blocks
 
-sizes, speed = (read_json(data_folder() / "mini-sd" / "results" / f"{name}.json") for name in ("sizes", "bench"))
-first = "mini-SD, the teacher"
-drawn = {first: speed["sampling"]["mini-SD"]} | {name: speed["sampling"][name] for name in sizes["rows"]}
+sizes = load_results(data_folder() / "mini-sd" / "results" / "sizes.json")
+speed = read_json(data_folder() / "mini-sd" / "results" / "bench.json")
+first, *names = sizes.records["row"].unique()
+drawn = {first: speed["sampling"]["mini-SD"]} | {name: speed["sampling"][name] for name in names}
 unets = {first: shipped.teacher.unet}
-for name in sizes["rows"]:
-    student_name = sizes["runs"][f"{name}/seed-0"]["run"]["student"]
+for name in names:
+    student_name = sizes.runs[f"{name}/seed-0"]["run"]["student"]
     unets[name] = (remove_blocks if student_name in BLOCK_STUDENTS else narrow_channels)(shipped.teacher.unet, student_name)
 also = {
     "MMACs": {name: f"{1000 * macs(unet, size=8, tokens=16).total:.0f}" for name, unet in unets.items()},
     "ms a picture": {name: f"{row['ms']:.0f}" for name, row in drawn.items()},
     "times as fast": {name: "1" if name == first else "{:.2f} [{:.2f}, {:.2f}]".format(*row["times_as_fast"]) for name, row in drawn.items()},
 }
-print(f"{sizes['provenance']['command']}; {sizes['provenance']['machine']}, {sizes['provenance']['date']}; times: {speed['provenance']['command']}")
-display(Markdown(marks_table(sizes["teacher"] | sizes["rows"], also)))
+source = sizes.told["provenance"]
+print(f"{source['command']}; {source['machine']}, {source['date']}; times: {speed['provenance']['command']}")
+display(Markdown(table(sizes.records, sizes.shown, also=also)))
 
 # %%
-kinds = {name: "B: fewer blocks, inherited weights" if name.startswith("B") else "C: narrower, random weights" for name in sizes["rows"]}
-plots.interval_dots(
-    list(kinds),
-    {title: [[scale * value for value in sizes["rows"][name][key]] for name in kinds] for title, (key, scale) in columns.items()},
-    groups=list(kinds.values()),
+plots.score_dots(
+    sizes.records[sizes.records["network"] == "student"],
+    columns,
+    groups=["B: fewer blocks, inherited weights" if name.startswith("B") else "C: narrower, random weights" for name in names],
     colours={"B: fewer blocks, inherited weights": plots.BLUE, "C: narrower, random weights": plots.VERMILLION},
     limits=limits,
 )

@@ -55,10 +55,10 @@ from rcedu.data.captioned_digits import prompts
 from rcedu.system.settings import data_folder
 from rcedu.data.mnist import to_uint8
 from rcedu.system.tensors import load_tensors
-from rcedu.system.files import read_json
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD
 from rcedu.system.settings import preset
-from rcedu.evaluation.formatting import apart_table, format_interval, marks_table, paired_differences, plain_table
+from rcedu.evaluation.formatting import plain_table
+from rcedu.evaluation.records import Column, load_results, over_seeds, select, table
 
 RESULTS = data_folder() / "mini-sd" / "results"
 smoke = preset() == "smoke"
@@ -136,15 +136,15 @@ plots.digit_grid(
 # The paper does this with animals: 24 thousand texts about animals in the pool, then 20 million texts of all kinds besides. One training of ours is one command line, and one function:
 
 # %%
-from rcedu.experiments.text_students import train
-from rcedu.experiments.text_tables import CONCEPTS, budget
+from rcedu.experiments.text_students import train_student
+from rcedu.experiments.text_tables import CONCEPTS, at_preset
 
 for name, run in list(CONCEPTS.items())[:3]:
     pool = pool_texts(run.pool, run.absent)
     print(f"{name}: p = {run.p}, C has {len(pool):,} sentences, {sum('three' in text.split() for text in pool)} with the word")
 length = {"smoke": 3, "cpu": 40, "gpu": 2000}[preset()]
-run = budget(CONCEPTS["without three: the whole grammar in the pool"], preset(), steps=length)
-student, losses = train(run, shipped, progress="B-Tiny, without three")
+run = at_preset(CONCEPTS["without three: the whole grammar in the pool"], preset(), steps=length)
+student, losses = train_student(run, shipped, progress="B-Tiny, without three")
 plots.loss_curves({r"$\mathcal{L}_\mathrm{out}$": losses["out"], r"$\mathcal{L}_\mathrm{feat}$": losses["feat"]}, ylabel="loss")
 
 # %% [markdown]
@@ -166,27 +166,28 @@ plots.loss_curves({r"$\mathcal{L}_\mathrm{out}$": losses["out"], r"$\mathcal{L}_
 # | those and 20 million others | 15.37 | 30.27 | 0.2879 | 24.71 | 17.39 | 0.2913 | 14.47 |
 
 # %%
-stored = read_json(RESULTS / "concepts.json")
-example = next(iter(stored["runs"].values()))["run"]
-print(f"{example['steps']} steps of batch {example['batch_size']}, {example['scored']} unseen and {example['scored']} seen pictures a training, {len(stored['runs']) // len(stored['rows'])} seeds")
-print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
-display(Markdown(apart_table(stored["teacher"] | stored["rows"])))
+def show_table(name):
+    """A table of results that ships, with where it comes from; returns the results, and the records of the students."""
+    saved = load_results(RESULTS / f"{name}.json")
+    source = saved.told["provenance"]
+    print(f"{source['machine']}, {source['date']}\n{source['command']}")
+    display(Markdown(table(saved.records, saved.shown)))
+    return saved, saved.records[saved.records["network"] == "student"]
+
+
+stored, students = show_table("concepts")
+names, seeds = list(students["row"].unique()), students["seed"].nunique()
+example = stored.runs[f"{names[0]}/seed-0"]["run"]
+print(f"{example['steps']} steps of batch {example['batch_size']}, {example['scored']} unseen and {example['scored']} seen pictures a training, {seeds} seeds")
 
 # %%
 kinds = {"no random conditioning": plots.VERMILLION, "its sentences in the pool": plots.SKY, "the whole grammar in the pool": plots.BLUE}
-names = list(stored["rows"])
-columns = {"unseen: the word, %": ("unseen", "word"), "unseen: all four, %": ("unseen", "all"), "seen: all four, %": ("seen", "all")}
-percent = dict.fromkeys(columns, (-3, 103))
-
-
-def as_columns(rows):
-    """A panel a mark, for `interval_dots`."""
-    return {title: [[100 * value for value in row[part][key]] for row in rows.values()] for title, (part, key) in columns.items()}
-
-
-plots.interval_dots(
-    [name.split(":")[0] if i % 3 == 1 else "" for i, name in enumerate(names)],
-    as_columns(stored["rows"]),
+columns = [Column("word", "unseen"), Column("all", "unseen"), Column("all", "seen")]
+percent = dict.fromkeys(("unseen: the word, %", "unseen: all four, %", "seen: all four, %"), (-3, 103))
+plots.score_dots(
+    students,
+    columns,
+    names=[name.split(":")[0] if i % 3 == 1 else "" for i, name in enumerate(names)],
     groups=[name.split(": ")[1] for name in names],
     colours=kinds,
     limits=percent,
@@ -198,7 +199,7 @@ plots.interval_dots(
 # %%
 pictures, _ = load_tensors(RESULTS / "concepts-pictures.safetensors.gz")
 for words in ("three", "orange", "orange three"):
-    mine = [name for name in (*stored["teacher"], *stored["rows"]) if name.startswith(f"without {words}:")]
+    mine = [name for name in stored.records["row"].unique() if name.startswith(f"without {words}:")]
     display(plots.digit_grid(torch.stack([pictures[name] for name in mine]), row_labels=[name.split(": ")[1] for name in mine], title=f"Absent from D: {words}", size=0.62))
 
 # %% [markdown]
@@ -219,13 +220,10 @@ for words in ("three", "orange", "orange three"):
 
 # %%
 for words in ("three", "orange", "orange three"):
-    lines = ["| points, unless FID | unseen: the word | unseen: all four | seen: all four | both: FID |", "|---|---|---|---|---|"]
-    differences = paired_differences(stored, f"without {words}: no random conditioning", ("unseen.word", "unseen.all", "seen.all", "both.fid"))
-    for name, row in differences.items():
-        if name.startswith(f"without {words}:"):
-            cells = [format_interval(row[key], scale=1 if key == "both.fid" else 100) for key in row]
-            lines.append(f"| {name.split(': ')[1]} | {' | '.join(cells)} |")
-    print(f"without {words}, minus no random conditioning:\n{plain_table(chr(10).join(lines))}\n")
+    mine = students[students["row"].str.startswith(f"without {words}:")]
+    shorter = {name: name.split(": ")[1] for name in names}
+    found = table(mine, [*columns, Column("fid")], names=shorter, against={"row": f"without {words}: no random conditioning"})
+    print(f"without {words}, minus no random conditioning:\n{plain_table(found)}\n")
 
 # %% [markdown]
 # ## 5 · Prompts that nobody collected
@@ -297,12 +295,10 @@ print("\n".join(noisy[len(kept) :][:2]))
 # | 2.2 million sentences written by GPT | 14.98 | 36.70 | 0.2952 |
 
 # %%
-stored = read_json(RESULTS / "prompts.json")
-print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
-display(Markdown(apart_table(stored["teacher"] | stored["rows"])))
+_, students = show_table("prompts")
 
 # %%
-plots.interval_dots(list(stored["rows"]), as_columns(stored["rows"]), limits=percent)
+plots.score_dots(students, columns, limits=percent)
 
 # %% [markdown]
 # *Figure: no random conditioning, and five pools; 95% intervals over three trainings.*
@@ -321,21 +317,19 @@ plots.interval_dots(list(stored["rows"]), as_columns(stored["rows"]), limits=per
 # $\mathcal D$ had 2,675 pictures so far, of 107 sentences without *three*. How many does a student need, when only *text* is plentiful? (The paper's figure draws quality against the number of pictures, with random conditioning and without.) From 100 (about one of each sentence) to 10,000, with and without random conditioning, all trained for the same 500 steps: 16,000 noisy pictures, so that each of 100 is used 160 times, and each of 10,000 once or twice.
 
 # %%
-stored = read_json(RESULTS / "images.json")
-print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
-display(Markdown(apart_table(stored["teacher"] | stored["rows"])))
+_, students = show_table("images")
 
 # %%
-counts = sorted({int(name.split()[0].replace(",", "")) for name in stored["rows"]})
+counts = sorted({int(name.split()[0].replace(",", "")) for name in students["row"]})
 ways = {"no random conditioning": plots.VERMILLION, "random conditioning": plots.BLUE}
-panels = {"unseen: the word, %": ("unseen", "word", 100), "seen: all four, %": ("seen", "all", 100), "FID, over both": ("both", "fid", 1)}
-for title, (part, key, scale) in panels.items():
-    found = {way: [[scale * value for value in stored["rows"][f"{count:,} pictures, {way}"][part][key]] for count in counts] for way in ways}
+panels = {"unseen: the word, %": ("unseen", "word", 100), "seen: all four, %": ("seen", "all", 100), "FID, over both": ("", "fid", 1)}
+for title, (task, score, scale) in panels.items():
+    found = {way: [over_seeds(students, row=f"{count:,} pictures, {way}", task=task, score=score) for count in counts] for way in ways}
     display(
         plots.lines(
             counts,
-            {way: [value for value, _, _ in row] for way, row in found.items()},
-            intervals={way: [(low, high) for _, low, high in row] for way, row in found.items()},
+            {way: [scale * value for value, _, _ in row] for way, row in found.items()},
+            intervals={way: [(scale * low, scale * high) for _, low, high in row] for way, row in found.items()},
             xlabel=r"$|\mathcal{D}|$, pictures",
             ylabel=title,
             logx=True,
@@ -357,10 +351,8 @@ for title, (part, key, scale) in panels.items():
 # Two more rows ask whether it is the *size* or the *share that names the word*: 108 captions, all of which say *three*, and those with $\mathcal D$'s own 107.
 
 # %%
-stored = read_json(RESULTS / "pool-sizes.json")
-print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
-display(Markdown(apart_table(stored["teacher"] | stored["rows"])))
-plots.interval_dots(list(stored["rows"]), as_columns(stored["rows"]), limits=percent)
+_, students = show_table("pool-sizes")
+plots.score_dots(students, columns, limits=percent)
 
 # %% [markdown]
 # *Figure: the student without three, with pools of other sizes, 95% intervals over three trainings.*
@@ -388,10 +380,8 @@ plots.p_curves({name: schedule(name, T=T, path=measured_file("mini-sd")) for nam
 # On sentences the teacher's noise prediction depends on the condition most at $t = 0$, and ever less towards $t = T - 1$ (on digits: most at $t = 749$), so indifference rises from the start. (Section 2's picture, of $\hat x_0$, shows nothing of that: at small $t$ a difference of $\hat\varepsilon$ is one of $\hat x_0$ times $\sigma/\alpha$, next to nothing. And at $t = 0$ and just after the distance is probably the network's own error, as in notebook 03; its maximum is there, and sets the scale of the whole curve.) Overlap ends at 0.52, not at 1: mini-SD's $\alpha_t$ at $t = T - 1$ is 0.068, so that even its last $x_t$ carries some of the picture. Mind that the two reasons to swap pull apart: a word is *taught* where it decides, and a stranger does least *harm* where it does not. Four schedules and none, the student without *three*, the whole grammar as the pool:
 
 # %%
-stored = read_json(RESULTS / "schedules.json")
-print(f"{stored['provenance']['machine']}, {stored['provenance']['date']}\n{stored['provenance']['command']}")
-display(Markdown(apart_table(stored["teacher"] | stored["rows"])))
-plots.interval_dots(list(stored["rows"]), as_columns(stored["rows"]), limits=percent)
+_, students = show_table("schedules")
+plots.score_dots(students, columns, limits=percent)
 
 # %% [markdown]
 # *Figure: the same student with five $p(t)$, 95% intervals over three trainings.*
@@ -405,19 +395,23 @@ plots.interval_dots(list(stored["rows"]), as_columns(stored["rows"]), limits=per
 # On digits it helped. On mini-SD, notebook 05's table of sizes again, 300 steps, once from random weights and once from slices:
 
 # %%
-random_start, sliced = (read_json(RESULTS / f"{name}.json") for name in ("sizes", "slices"))
-print(f"{sliced['provenance']['machine']}, {sliced['provenance']['date']}\n{sliced['provenance']['command']}")
-starts = {}
-for name, row in sliced["rows"].items():
-    starts |= {f"{name.split(',')[0]}, random weights": random_start["rows"][name.split(",")[0]], name: row}
-display(Markdown(marks_table(sliced["teacher"] | starts)))
-marks = {"digit, %": ("digit", 100), "all four, %": ("all", 100), "FID": ("fid", 1)}
-plots.interval_dots(
-    list(starts),
-    {title: [[scale * value for value in row[key]] for row in starts.values()] for title, (key, scale) in marks.items()},
-    groups=[name.split(", ")[1] for name in starts],
+import pandas as pd
+
+random_start, sliced = (load_results(RESULTS / f"{name}.json") for name in ("sizes", "slices"))
+source = sliced.told["provenance"]
+print(f"{source['machine']}, {source['date']}\n{source['command']}")
+pairs = [(name.split(",")[0], name) for name in sliced.records["row"].unique() if name.endswith(", sliced")]
+found = [select(of.records, row=row) for pair in pairs for of, row in zip((random_start, sliced), pair, strict=True)]
+starts = {row: f"{row}, random weights" for row, _ in pairs} | {row: row for _, row in pairs}
+teachers = select(sliced.records, network="teacher")
+display(Markdown(table(pd.concat([teachers, *found]), sliced.shown, names=starts)))
+plots.score_dots(
+    pd.concat(found),
+    [Column("digit"), Column("all"), Column("fid")],
+    names=[starts[row] for pair in pairs for row in pair],
+    groups=["random weights", "sliced"] * len(pairs),
     colours={"random weights": plots.VERMILLION, "sliced": plots.BLUE},
-    limits={title: (-3, 103) for title in ("digit, %", "all four, %")},
+    limits={"digit, %": (-3, 103), "all four, %": (-3, 103)},
 )
 
 # %% [markdown]

@@ -10,12 +10,12 @@ import tyro
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from rcedu.evaluation.formatting import apart_table, marks_table, plain_table, summarize_apart, summarize_marks
+from rcedu.evaluation.formatting import plain_table
 from rcedu.evaluation.records import frame, load_results, save_results
 from rcedu.evaluation.records import table as as_table
 from rcedu.experiments.runner import Done, Experiment, choose, over_seeds, run_experiment
 from rcedu.system.files import UsageError, at_least, check_seeds
-from rcedu.system.provenance import command_line, result_file, write_result
+from rcedu.system.provenance import command_line, result_file
 from rcedu.system.settings import data_folder, preset, runs_folder
 
 
@@ -115,6 +115,7 @@ def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, .
         raise UsageError("name a table, for instance unseen-arms")
     found = [load_results(_stored_table(name)) for name in tables]
     records = pd.concat([results.records for results in found])
+    records = records[records.groupby("row")["seed"].transform("nunique") > 1]  # drawn once, as by a teacher: nothing to pair
     columns = [column for column in found[0].shown if all(column in results.shown for results in found)]
     by = [key for key in ("row", "network", "steps", "w") if records[key].nunique(dropna=False) > 1]
     reference = {}
@@ -165,7 +166,7 @@ def students(
     jobs: int | None = None,
     out: Path | None = None,
 ) -> None:
-    """A table of mini-SD's students over several seeds. Writes <table>.json beside its runs; resumes run by run.
+    """A table of mini-SD's students over several seeds, beside their teacher. Writes <table>.json; resumes run by run.
 
     Where D lacks a word, <table>-pictures.safetensors.gz has what the first seed's students draw of it.
 
@@ -180,33 +181,21 @@ def students(
         jobs: trainings at a time; default all where that is at most two a core, else one a core.
         out: write the table here instead, for instance data/mini-sd/results/table-1.json, the one that ships.
     """
-    from rcedu.experiments.mini_sd import MiniSD
-    from rcedu.experiments.runner import by_row
-    from rcedu.experiments.text_data import pictures_each
-    from rcedu.experiments.text_students import data, examples, run_all, run_name, score_teacher
-    from rcedu.experiments.text_tables import TABLES, budget
+    from rcedu.experiments.domains import DrawnPictures
+    from rcedu.experiments.text_students import drawn_source, examples, teachers
+    from rcedu.experiments.text_tables import EXPERIMENTS, TABLES, at_preset
 
     rows = choose(TABLES, table, only)
     check_seeds(seeds)
     at_least(1, steps=steps, jobs=jobs)
     changes = {"steps": steps} if steps is not None else {}
-    runs = over_seeds(rows, seeds, lambda name, seed: budget(rows[name], preset(), seed=seed, **changes))
-    shipped, folder = MiniSD(), runs_folder() / "students"
+    runs = over_seeds(rows, seeds, lambda name, seed: at_preset(rows[name], preset(), seed=seed, **changes))
+    domain, folder = DrawnPictures(), runs_folder() / "students"
     path = result_file(out or folder / f"{table}.json")
-    for each in sorted({pictures_each(run.absent, run.samples) for run in runs.values()}):
-        data(shipped, each, watch=functools.partial(tqdm, desc="drawing pictures"))  # before the runs, which would all draw it
-    done = run_all({run_name(run): run for run in runs.values()}, folder, jobs=jobs)
-    results = {name: done[run_name(run)] for name, run in runs.items()}
-    apart = any(run.absent for run in runs.values())
-    summarize, as_table = (summarize_apart, apart_table) if apart else (summarize_marks, marks_table)
-    summary = {name: summarize(of) for name, of in by_row(results).items()}
-    teacher = {name: summarize([result]) for name, result in score_teacher(runs.values()).items()}
-    drawn = examples({name: first for name, (first, *_) in by_row(runs).items()}, folder) if apart else None
-    write_result(
-        path,
-        command_line("students", table, seeds=seeds, steps=steps, only=only),
-        {"teacher": teacher, "rows": summary, "runs": results},
-        pictures=drawn,
-        seed=seeds[0],
-    )
-    print(plain_table(as_table(teacher | summary)))
+    for run in runs.values():
+        drawn_source(run, domain.shipped, watch=functools.partial(tqdm, desc="drawing pictures"))  # else they would all draw it
+    first = {row: runs[f"{row}/seed-{seeds[0]}"] for row in rows}
+    pictures = functools.partial(examples, first, domain.teacher, folder) if any(run.absent for run in first.values()) else None
+    command = command_line("students", table, seeds=seeds, steps=steps, only=only)
+    runs = teachers(runs.values()) | runs
+    table_of(EXPERIMENTS[table], domain, runs, folder, path, command, jobs=jobs, pictures=pictures, seed=seeds[0])

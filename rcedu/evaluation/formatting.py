@@ -8,22 +8,6 @@ from collections.abc import Iterable, Sequence
 from rcedu.evaluation.intervals import Interval, mean_interval, proportion
 
 
-def summarize(results: Sequence[dict]) -> dict[str, Interval | int]:
-    """One row of the table from one arm's runs over seeds: unseen, seen, fid with 95% intervals, and parameters.
-
-    One seed: Wilson's interval over its samples, and none for the FID. Several: Student's interval over trainings,
-    cut off at 0 and 1 for accuracies, at 0 for the other marks.
-    """
-
-    return {
-        "unseen": _accuracy(results, "unseen"),
-        "seen": _accuracy(results, "seen"),
-        "fid": _at_least_0([result["fid"] for result in results]),
-        "parameters": results[0]["parameters"],
-        "seeds": len(results),
-    }
-
-
 def _accuracy(results: Sequence[dict], key: str) -> Interval:
     """From counts [hits, total] of one or more runs."""
     if len(results) == 1:
@@ -53,74 +37,10 @@ def summarize_plain(results: Sequence[dict]) -> dict[str, Interval | int]:
 MARKS = ("digit", "ink", "background", "slant", "all")  # accuracies of a picture of a caption; "all" is all four at once
 
 
-def summarize_marks(results: Sequence[dict]) -> dict[str, Interval | int]:
-    """One row of a table of text-to-image students from its runs over seeds; intervals as in `summarize`."""
-    row = {name: _accuracy(results, name) for name in MARKS}
-    row |= {name: _at_least_0([result[name] for result in results]) for name in ("fid", "is", "clip")}
-    return row | {"parameters": results[0]["parameters"], "seeds": len(results)}
-
-
-def marks_table(rows: dict[str, dict], also: dict[str, dict[str, str]] | None = None) -> str:
-    """Markdown: name -> row of `summarize_marks`; also: further columns, title -> {name: cell}, after the parameters."""
-    also = also or {}
-    titles = ["model", "parameters", *also, "digit, %", "all four, %", "FID", "IS", "CLIP"]
-    lines = []
-    for name, row in rows.items():
-        cells = [name, f"{row['parameters']:,}", *(column[name] for column in also.values())]
-        cells += [format_interval(row["digit"]), format_interval(row["all"])]
-        cells += [format_interval(row[key], scale=1, digits=2 if key != "fid" else 1) for key in ("fid", "is", "clip")]
-        lines.append(cells)
-    return markdown(titles, lines)
-
-
-def summarize_apart(results: Sequence[dict]) -> dict[str, dict]:
-    """One row of a table whose marks are apart for sentences with and without the words that D lacks."""
-    row = {
-        part: summarize_marks([result[part] | {"parameters": result["parameters"]} for result in results])
-        for part in ("unseen", "seen")
-    }
-    row["unseen"]["word"] = _accuracy([result["unseen"] for result in results], "word")
-    return row | {"both": {"fid": _at_least_0([result["both"]["fid"] for result in results])}}
-
-
-def apart_table(rows: dict[str, dict]) -> str:
-    """Markdown: name -> row of `summarize_apart`, in the order of the paper's table 2."""
-    marks = ["all four, %", "FID", "IS", "CLIP"]
-    parts = [*(f"seen: {mark}" for mark in marks), *(f"unseen: {mark}" for mark in ("the word, %", *marks))]
-    lines = []
-    for name, row in rows.items():
-        cells = [name]
-        for part in ("seen", "unseen"):
-            cells += [format_interval(row[part][key]) for key in ("word", "all") if key in row[part]]
-            cells += [format_interval(row[part][key], scale=1, digits=1) for key in ("fid", "is", "clip")]
-        lines.append([*cells, format_interval(row["both"]["fid"], scale=1)])
-    return markdown(["model", *parts, "both: FID"], lines)
-
-
 def mark(result: dict, key: str) -> float:
     """One mark of one run, "unseen.all" for a mark inside another; a share for what is stored as [hits, total]. KeyError."""
     stored = functools.reduce(operator.getitem, key.split("."), result)
     return stored[0] / stored[1] if isinstance(stored, list) else stored
-
-
-def paired_differences(
-    table: dict, reference: str, keys: Sequence[str] = ("unseen", "seen", "fid")
-) -> dict[str, dict[str, Interval]]:
-    """Every row minus the reference row, seed by seed, so that what a seed does to both cancels.
-
-    table  a results file of `rcedu unseen` or `rcedu students`, with at least two seeds
-    keys   marks to compare, see `mark`; returns name -> {key: difference}
-    """
-
-    def value(name: str, seed: str, key: str) -> float:
-        return mark(table["runs"][f"{name}/{seed}"], key)
-
-    seeds = [name.rsplit("/", 1)[1] for name in table["runs"] if name.rsplit("/", 1)[0] == reference]
-    return {
-        name: {key: mean_interval([value(name, seed, key) - value(reference, seed, key) for seed in seeds]) for key in keys}
-        for name in table["rows"]
-        if name != reference
-    }
 
 
 def format_interval(interval: Sequence[float | None], scale: float = 100, digits: int = 1) -> str:
@@ -129,15 +49,6 @@ def format_interval(interval: Sequence[float | None], scale: float = 100, digits
     if low is None or math.isnan(low):  # one run only; null when read from JSON
         return f"{scale * value:.{digits}f}"
     return f"{scale * value:.{digits}f} [{scale * low:.{digits}f}, {scale * high:.{digits}f}]"
-
-
-def markdown_table(rows: dict[str, dict], digit: int) -> str:
-    """The table of a held-out-digit experiment: name -> row of `summarize`."""
-    lines = []
-    for name, row in rows.items():
-        unseen, seen = format_interval(row["unseen"]), format_interval(row["seen"])
-        lines.append([name, f"{row['parameters']:,}", unseen, seen, format_interval(row["fid"], scale=1)])
-    return markdown(["arm", "parameters", f"asked {digit} is read as {digit}, %", "other digits, %", "digit-FID"], lines)
 
 
 def markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -90,7 +90,8 @@ def save_results(
 
 
 def packed(records: Iterable[Record], runs: Mapping[str, Mapping], shown: Sequence[Column]) -> dict:
-    """What a file has of them: what all have in common once, and a line for all scores of one network at one task.
+    """What a file has of them: what all have in common once, and a line for all scores of one network at one task; the settings
+    that most runs have, and of each run those that differ.
 
     A line ends in each score's name, with its value or its hits and asked.
     """
@@ -102,12 +103,13 @@ def packed(records: Iterable[Record], runs: Mapping[str, Mapping], shown: Sequen
         numbers = ([of.score, *(of[-2:] if of.value is None else [of.value])] for of in group)
         lines.append([*own, *chain.from_iterable(numbers)])
     settings = [kept["run"] for kept in runs.values()]
-    common = {key: value for key, value in settings[0].items() if all(of.get(key) == value for of in settings)}
-    own = {name: {key: value for key, value in kept["run"].items() if key not in common} for name, kept in runs.items()}
+    values = {key: [of[key] for of in settings] for key in settings[0] if all(key in of for of in settings)}
+    usual = {key: max(of, key=of.count) for key, of in values.items()}
+    own = [{key: value for key, value in of.items() if key not in usual or value != usual[key]} for of in settings]
     return {
         "shown": [list(column) for column in shown],
-        "run": common,
-        "runs": {name: kept | {"run": own[name]} for name, kept in runs.items()},
+        "run": usual,
+        "runs": {name: kept | {"run": of} for (name, kept), of in zip(runs.items(), own, strict=True)},
         "same": same,
         "fields": [*varies, "score"],
         "records": lines,
@@ -120,7 +122,7 @@ def load_results(path: Path) -> Results:
     parts = ("shown", "run", "runs", "same", "fields", "records")
     if not isinstance(told, dict) or not {"provenance", *parts} <= told.keys():
         raise UsageError(f"{path} holds no records of an experiment; make it again with the command that wrote it")
-    shown, common, runs, same, fields, lines = (told.pop(part) for part in parts)
+    shown, usual, runs, same, fields, lines = (told.pop(part) for part in parts)
     blank, n, records = Record("", 0, "", None, None, "", "", None)._replace(**same), len(fields) - 1, []
     for line in lines:
         of = blank._replace(**dict(zip(fields[:n], line[:n], strict=True)))
@@ -129,7 +131,7 @@ def load_results(path: Path) -> Results:
             score, *numbers = line[start:end]
             what = ("value",) if len(numbers) == 1 else ("hits", "asked")
             records.append(of._replace(score=score, **dict(zip(what, numbers, strict=True))))
-    runs = {name: kept | {"run": common | kept["run"]} for name, kept in runs.items()}
+    runs = {name: kept | {"run": usual | kept["run"]} for name, kept in runs.items()}
     return Results(frame(records), runs, [Column(*column) for column in shown], told)
 
 
@@ -185,7 +187,7 @@ def _one_a_seed(records: pd.DataFrame, where: Mapping) -> pd.DataFrame:
 
 
 TITLES = {  # of scores, where they are not called by their name
-    "fid": "FID", "is": "IS", "clip": "CLIP", "all": "all four", "nfe": "evaluations", "seconds": "ms",
+    "fid": "FID", "is": "IS", "clip": "CLIP", "all": "all four", "word": "the word", "nfe": "evaluations", "seconds": "ms",
     "edited": "edited as asked", "kept": "the rest kept", "change": "change outside the edit",
 }  # fmt: skip
 DIGITS = {  # decimals, where it is not one
@@ -198,6 +200,11 @@ def title(column: Column, share: bool, unit: str = "%") -> str:
     """What a reader sees above a column; shares are in `unit`."""
     of, name = column.task and f"{column.task}: ", TITLES.get(column.score, column.score)
     return f"{of}{name}{f', {unit}' if share else ''}"
+
+
+def is_share(records: pd.DataFrame, column: Column) -> bool:
+    """Whether its score counts hits."""
+    return bool(records.loc[records["score"] == column.score, "asked"].notna().any())
 
 
 def table(
@@ -219,7 +226,7 @@ def table(
     digits   decimals; default those of each score
     """
     by, names, also = by or {"row": "model"}, names or {}, also or {}
-    shares = {column: records.loc[records["score"] == column.score, "asked"].notna().any() for column in columns}
+    shares = {column: is_share(records, column) for column in columns}
     lines = []
     for values, _ in records.groupby(list(by), sort=False, dropna=False):
         these = dict(zip(by, values, strict=True))
@@ -255,6 +262,6 @@ def _cell(records: pd.DataFrame, these: Mapping, against: Mapping | None, column
             interval = difference(records, these, {**these, **against}, **column._asdict())
     except KeyError:
         return ""
-    if interval.low == interval.high:  # what no seed changes, such as the number of parameters
+    if not interval.low < interval.high:  # what no seed changes, such as the number of parameters, or is of one seed
         return f"{scale * interval.value:,.{digits}f}"
     return format_interval(interval, scale, digits)

@@ -15,7 +15,15 @@ from rcedu.evaluation.scores import FeatureFID, spread
 from rcedu.experiments.digits import Shipped, visible_rows
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.experiments.strokes import load_strokes, stroke_digits, thickness
-from rcedu.experiments.text_data import RealImages, cache_prompts, data_rows, has_words, real_pictures, sentences
+from rcedu.experiments.text_data import (
+    RealImages,
+    cache_prompts,
+    data_rows,
+    fid_of_sentences,
+    has_words,
+    real_pictures,
+    sentences,
+)
 from rcedu.models.codecs import PixelShuffle
 from rcedu.models.conditions import labels_without
 from rcedu.models.diffusion import DiffusionModel
@@ -66,10 +74,15 @@ class Domain:
     absent: int | str | None = None  # the digit or the word that no picture of the data shows
     measured_on: str | None = None  # whose p(t) `rcedu.training.swap_schedules.measured_file` has: its teacher's
 
-    def fingerprints(self, p: str = NONE) -> dict[str, str]:
-        """Of all that decides a result beside its run's settings: teacher, data, judge, and p(t) where it was measured."""
-        found = {"teacher": self.teacher.fingerprint(), "data": self.data.fingerprint()}
+    def fingerprints(self, p: str = NONE, *, data: Samples | None = None, pool=None) -> dict[str, str]:
+        """Of all that decides a result beside its run's settings: teacher, data, judge, and p(t) where it was measured.
+
+        data  the run's, where it has others than the domain;  pool  where it has its own
+        """
+        data = self.data if data is None else data
+        found = {"teacher": self.teacher.fingerprint(), "data": data.fingerprint()}
         found["judge"] = hash_tensors(self.shipped.judge.state_dict())
+        found |= {} if pool is None else {"pool": pool.fingerprint()}
         return found | ({"measured p(t)": sha256(measured_file(self.measured_on))} if p in MEASURED else {})
 
     def __getstate__(self) -> dict:
@@ -260,8 +273,16 @@ class DigitsWithout3(DrawnDigits):
         return hits | {"fid": self.fid(balanced)}
 
 
-class PicturesWithoutThree(CaptionedPictures):
-    """mini-SD's students of notebook 06: what the teacher drew for sentences without "three". Half of what is asked has it."""
+class DrawnPictures(CaptionedPictures):
+    """mini-SD as the students of notebooks 05 and 06 get it: what the teacher drew."""
+
+    @cached_property
+    def data(self) -> Samples:
+        return self.shipped.cache
+
+
+class PicturesWithoutThree(DrawnPictures):
+    """And of that what has no sentence with "three". Half of what is asked has it."""
 
     absent = "three"
     columns = UNSEEN_AND_SEEN
@@ -287,7 +308,7 @@ class PicturesWithoutThree(CaptionedPictures):
             ("unseen", "word"): right[with_word, 0],
         }  # fmt: skip
         counts = {name: [int(hit.sum()), len(hit)] for name, hit in hits.items()}
-        return counts | {"fid": FeatureFID(self.shipped.judge, real_pictures(read_prompts(texts * 10)))(images)}
+        return counts | {"fid": fid_of_sentences(self.shipped.judge, images, texts)}
 
 
 DOMAINS = {

@@ -48,12 +48,8 @@ class MiniSD:
         return FeatureFID(self.judge, real_images(10_000, train=True))
 
     def score(self, model: DiffusionModel, texts: list[str], *, w: float, steps: int = 25, watch=iter) -> dict:
-        """Draw a picture for each sentence (the same noise for every model) and mark them: see `marks`.
-
-        The model is moved to where this process computes.
-        """
-        c = model.to(place_among_ranks().device).conditions.tokenize(texts)
-        return self.marks(model.sample(model.noise(len(texts), seed=10_000), c, w=w, steps=steps, watch=watch), texts)
+        """Scores of a picture for each sentence: see `pictures_of` and `marks`."""
+        return self.marks(pictures_of(model, texts, w=w, steps=steps, watch=watch), texts)
 
     def marks(self, images: Tensor, texts: list[str]) -> dict:
         """images (N, 3, 32, 32) uint8 of these sentences ->
@@ -75,6 +71,12 @@ class MiniSD:
         """(N, 4) bool: which attributes of each picture are read as its sentence says them, or are left open by it."""
         asked = read_prompts(texts)
         return (self.judge.read(images) == asked) | (asked == torch.tensor([-1, -1, -1, UNSAID]))
+
+
+def pictures_of(model: DiffusionModel, texts: list[str], *, w: float = GUIDANCE, steps: int = 25, watch=iter) -> Tensor:
+    """A picture for each sentence, (N, 3, 32, 32) uint8, the same noise for every model. Moves the model to the GPU if any."""
+    c = model.to(place_among_ranks().device).conditions.tokenize(texts)
+    return model.sample(model.noise(len(texts), seed=10_000), c, w=w, steps=steps, watch=watch)
 
 
 def held_out_prompts(count: int) -> list[str]:

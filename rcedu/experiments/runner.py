@@ -31,6 +31,7 @@ class Experiment:
     identity: Callable  # (run, domain) -> {what: fingerprint} of all that decides the result beside the run's own settings
     columns: Sequence[Column]  # of its table
     by: Mapping[str, str] = field(default_factory=lambda: {"row": "model"})  # column of the records -> title in the table
+    kept_in: Callable | None = None  # run -> the folder of its result, which other tables may share; None: "row/seed-N"
 
 
 class Job(NamedTuple):
@@ -64,19 +65,25 @@ def run_experiment(
     """
     given = {name: experiment.identity(run, domain) for name, run in runs.items()}
     taken = adopted(runs, given, also) if also else {}
-    left = {name: run for name, run in runs.items() if name not in taken}
-    results = taken | run_all(
+    kept_in = {name: experiment.kept_in(run) if experiment.kept_in else name for name, run in runs.items()}
+    left = {kept_in[name]: run for name, run in runs.items() if name not in taken}
+    given = {kept_in[name]: of for name, of in given.items()}
+    done = run_all(
         partial(_worked_off, experiment.work, domain, given), left, folder, jobs=jobs, progress=progress, given=given,
         preload=getattr(experiment.work, "func", experiment.work).__module__,
     )  # fmt: skip
-    records = [Record(*line) for name in runs for line in results[name]["records"]]
+    results = {name: taken[name] if name in taken else done[kept_in[name]] for name in runs}
+    rows = {name: name.rpartition("/seed-")[0] for name in runs}  # whoever else has the same training may call it otherwise
+    records = [Record(*line)._replace(row=rows[name]) for name in runs for line in results[name]["records"]]
     kept = {name: {key: value for key, value in results[name].items() if key != "records"} for name in runs}
     told = {"taken over": {"runs": list(taken), **load_results(also).told["provenance"]}} if taken else {}
     return Done(records, kept, told)
 
 
 def _worked_off(work: Callable, domain, given: Mapping, name: str, run, folder: Path, report: Callable | None) -> dict:
-    job = Job(name.rpartition("/seed-")[0], Path(folder) / name, asdict(run) | given[name], report and partial(report, name))
+    job = Job(
+        name.rpartition("/seed-")[0] or name, Path(folder) / name, asdict(run) | given[name], report and partial(report, name)
+    )
     records, kept = work(run, domain, job)
     return {"given": given[name], "records": list(records), **kept}
 

@@ -16,11 +16,14 @@ from rcedu.data.captioned_digits import (
     measured_slant,
     prompt_rows,
     prompts,
+    read_prompts,
 )
 from rcedu.data.mnist import mnist, to_pixels
 from rcedu.data.prompt_writers import filter_prompts, grammar_writer, with_nonsense
+from rcedu.evaluation.scores import FeatureFID
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD
 from rcedu.models.diffusion import DiffusionModel
+from rcedu.models.judges import AttributeJudge
 from rcedu.system.files import UsageError
 from rcedu.system.tensors import hash_tensors
 
@@ -95,6 +98,11 @@ def real_pictures(attributes: Tensor, train: bool = True) -> Tensor:
             asked = ((attributes[:, 0] == label) & (attributes[:, 3] == slant)).nonzero().flatten()
             rows[asked] = fits[torch.arange(len(asked)) % len(fits)]
     return compose(digits[rows], attributes[:, 1], attributes[:, 2])
+
+
+def fid_of_sentences(judge: AttributeJudge, images: Tensor, texts: list[str]) -> float:
+    """FID of pictures against real ones of the same sentences, ten for each."""
+    return FeatureFID(judge, real_pictures(read_prompts(texts * 10)))(images)
 
 
 class RealImages:

@@ -2,13 +2,13 @@
 
 As in `unseen_digit`, one `TextStudentRun` is one training, and a table (`text_tables`) is several of them over
 several seeds. D, the students' data, is what the teacher drew for *some* prompts; C, the pool, may have all of them
-(`text_data`); what is marked are pictures that D has no example of.
+(`text_data`); what is scored are pictures that D has no example of.
 """
 
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
-from functools import partial
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -17,18 +17,19 @@ from torch import Tensor
 from rcedu.data.cache import Cache
 from rcedu.data.captioned_digits import BACKGROUNDS, DIGITS, INKS, SLANTS, read_prompts
 from rcedu.data.pools import PromptPool
-from rcedu.evaluation.scores import FeatureFID
-from rcedu.experiments import runner as side_by_side
-from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts
+from rcedu.evaluation.records import Record, scored
+from rcedu.experiments.domains import DrawnPictures
+from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts, pictures_of
+from rcedu.experiments.runner import Job
 from rcedu.experiments.text_data import (
     POOLS,
     RealImages,
     cache_prompts,
     check_words,
     data_rows,
+    fid_of_sentences,
     pictures_each,
     pool_texts,
-    real_pictures,
     samples_with,
     sentences,
 )
@@ -36,22 +37,24 @@ from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import load_student, save_student
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
 from rcedu.system.files import UsageError
-from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import runs_folder
-from rcedu.training.batches import Subset, Swap
-from rcedu.training.fit import Record, fit_to_the_end
+from rcedu.training.batches import Samples, Subset, Swap
+from rcedu.training.fit import Record as StepRecord
+from rcedu.training.fit import fit_to_the_end
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 from rcedu.training.swap_schedules import CHOICES, measured_file, schedule
 
 LOSS_EVERY = 10  # steps between the losses that a result keeps
+STEPS = 25  # of DDIM, with which students are scored
+TEACHER = "teacher"  # instead of a student: nothing is trained
 
 
 @dataclass(frozen=True)
 class TextStudentRun:
-    """One student of mini-SD, trained and scored."""
+    """One student of mini-SD, trained and scored; or the teacher, scored in the same way."""
 
     p: str = "exponential"  # p(t): none, or a family of rcedu.training.swap_schedules
-    student: str = "base"  # base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro
+    student: str = "base"  # base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro; or TEACHER
     teacher_init: bool = True
     real_images: bool = False  # True: D is real captioned digits (of the same prompts), and L_task is added
     absent: str = ""  # words that no sentence of D has together, for instance "three", or "orange three"
@@ -69,7 +72,7 @@ class TextStudentRun:
     def __post_init__(self):
         for value, name, choices in (
             (self.p, "p(t)", CHOICES),
-            (self.student, "student", [*BLOCK_STUDENTS, *CHANNEL_STUDENTS]),
+            (self.student, "student", [*BLOCK_STUDENTS, *CHANNEL_STUDENTS, TEACHER]),
             (self.pool, "pool", POOLS),
         ):
             if value not in choices:
@@ -88,111 +91,126 @@ def run_name(run: TextStudentRun) -> str:
     return ",".join(f"{name}={value}" for name, value in (changed | {"seed": run.seed}).items()).replace(" ", "_")
 
 
-def data(shipped: MiniSD, each: int, watch=iter) -> Cache:
-    """D with `each` pictures of every sentence: what ships, or a larger cache that is drawn once, in runs/ (`watch`: tqdm)."""
+def teachers(runs: Iterable[TextStudentRun]) -> dict[str, TextStudentRun]:
+    """The teacher, asked for what these runs' students are: a row for each choice of absent words, of one seed."""
+    asked = {run.absent: TextStudentRun(student=TEACHER, absent=run.absent, steps=0, scored=run.scored) for run in runs}
+    return {f"{teacher_row(absent)}/seed-0": run for absent, run in asked.items()}
+
+
+def teacher_row(absent: str) -> str:
+    """What its row is called."""
+    return f"without {absent}: the teacher" if absent else "mini-SD, the teacher"
+
+
+def drawn_source(run: TextStudentRun, shipped: MiniSD, watch=iter) -> Cache:
+    """What a run has from the teacher: the cache that ships, or a larger one that is drawn once, in runs/ (`watch`: tqdm)."""
+    each = pictures_each(run.absent, run.samples)
     return samples_with(shipped, each, runs_folder() / f"mini-sd-cache-{each}", watch)
 
 
-def train(
+@cache  # they take seconds to encode, and several runs of a table have the same
+def real_source(teacher: DiffusionModel, each: int) -> RealImages:
+    """Real pictures for the sentences that the teacher drew, `each` for every sentence."""
+    return RealImages(read_prompts(cache_prompts(each)), teacher)
+
+
+def data_of_sentences(run: TextStudentRun, shipped: MiniSD) -> Samples:
+    """D: of what the teacher drew, or of real pictures, those that a run may learn from."""
+    each = pictures_each(run.absent, run.samples)
+    source = real_source(shipped.teacher, each) if run.real_images else drawn_source(run, shipped)
+    return Subset(source, data_rows(cache_prompts(each), run.absent, run.samples))
+
+
+def pool_of(run: TextStudentRun, shipped: MiniSD) -> PromptPool:
+    """C: free, also of what D has no picture of."""
+    return PromptPool(pool_texts(run.pool, run.absent, run.pool_size, run.nonsense, run.seed), shipped.teacher.conditions)
+
+
+def swap_schedule(run: TextStudentRun, T: int) -> Callable[[Tensor], Tensor]:
+    """p(t) of a run; UsageError where it was measured with sentences that the student must not know."""
+    return schedule(run.p, T=T, path=measured_file("mini-sd"), absent=run.absent or None)
+
+
+def train_student(
     run: TextStudentRun,
     shipped: MiniSD,
     *,
     folder: Path | None = None,
-    watch: Callable[[Record], None] | None = None,
+    config: dict | None = None,
+    watch: Callable[[StepRecord], None] | None = None,
     progress: str | None = None,
 ) -> tuple[DiffusionModel, dict[str, list[float]]]:
-    """Train the student of a run: (student, loss parts step by step). `folder`: checkpoints, None for none."""
+    """Train the student of a run: (student, loss parts step by step).
+
+    folder  of checkpoints, None for none;  config  what they must agree on, default the run's settings
+    """
     teacher = shipped.teacher
-    each = pictures_each(run.absent, run.samples)
-    source = RealImages(read_prompts(cache_prompts(each)), teacher) if run.real_images else data(shipped, each)
     model = DistilledStudent(make_student(teacher, run.student, run.teacher_init, run.seed), teacher)
-    p = schedule(run.p, T=teacher.T, path=measured_file("mini-sd"), absent=run.absent or None)
-    texts = pool_texts(run.pool, run.absent, run.pool_size, run.nonsense, run.seed)  # free: also of what D has no picture of
-    D = Subset(source, data_rows(cache_prompts(each), run.absent, run.samples))
-    step = distillation_step(teacher, model, D, Swap(PromptPool(texts, teacher.conditions), p), task=run.real_images)
+    swap = Swap(pool_of(run, shipped), swap_schedule(run, teacher.T))
+    step = distillation_step(teacher, model, data_of_sentences(run, shipped), swap, task=run.real_images)
     losses = fit_to_the_end(
         step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, ema_decay=run.ema_decay,
-        warmup=20, decay="cosine", folder=folder, config=asdict(run), progress=progress, watch=watch,
+        warmup=20, decay="cosine", folder=folder, config=config or asdict(run), progress=progress, watch=watch,
     )  # fmt: skip
     return model.student, losses
 
 
-def run_one(name: str, run: TextStudentRun, folder: Path, report: Callable[[str, Record], None] | None = None) -> dict:
-    """Train and score one run in `folder/name`, where checkpoints and unet/ are left; returns its result."""
-    folder, shipped, start = Path(folder) / name, MiniSD(), time.perf_counter()
-    student, losses = train(run, shipped, folder=folder, watch=partial(report, name) if report else None)
+def work(run: TextStudentRun, domain: DrawnPictures, job: Job) -> tuple[list[Record], dict]:
+    """Train and score one run in `job.folder`, where checkpoints and unet/ are left: its records, losses and seconds."""
+    shipped, start = domain.shipped, time.perf_counter()
+    model, losses = shipped.teacher, {}
+    if run.student != TEACHER:
+        model, losses = train_student(run, shipped, folder=job.folder, config=job.config, watch=job.watch)
+        save_student(model, job.folder / "unet")
     trained = time.perf_counter()
-    save_student(student, folder / "unet")
-    scores = score(shipped, student, run)
-    return {
-        "parameters": parameter_count(student.unet),
-        **scores,
-        "losses": {key: [round(value, 5) for value in values[::LOSS_EVERY]] for key, values in losses.items()},
-        "seconds": {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)},
-    }
+    scores = {"parameters": parameter_count(model.unet)} | scores_of_words(shipped, model, run)
+    network = TEACHER if run.student == TEACHER else "student"
+    seconds = {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)}
+    kept = {key: [round(value, 5) for value in values[::LOSS_EVERY]] for key, values in losses.items()}
+    records = scored(scores, row=job.row, seed=run.seed, network=network, steps=STEPS, w=GUIDANCE)
+    return records, {"losses": kept, "seconds": seconds}
 
 
-def score(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun) -> dict:
-    """Marks of `run.scored` pictures: of combinations that D never shows, or, where words are absent from D, `score_apart`."""
-    if run.absent:
-        return score_apart(shipped, model, run)
-    return shipped.score(model, held_out_prompts(run.scored), w=GUIDANCE)
+def identity(run: TextStudentRun, domain: DrawnPictures) -> dict[str, str]:
+    """Fingerprints of a run; UsageError before any training where it has no p(t): see `swap_schedule`."""
+    if run.student == TEACHER:
+        return domain.fingerprints()
+    swap_schedule(run, domain.teacher.T)
+    return domain.fingerprints(run.p, data=data_of_sentences(run, domain.shipped), pool=pool_of(run, domain.shipped))
 
 
-def score_apart(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun) -> dict[str, dict]:
-    """Marks of `run.scored` pictures with the absent words ("unseen"), of as many without ("seen"), and FID over both.
+def scores_of_words(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun) -> dict:
+    """Scores (for `scored`) of `run.scored` pictures of combinations that D never shows: see `MiniSD.marks`.
 
-    "word" counts the pictures in which what the absent words name is as asked, whatever else is.
-    FID here is against real pictures of the same sentences, ten for each picture that is scored.
+    Where words are absent from D: of so many with them, "unseen", and of as many without, "seen", and the FID over both. "word"
+    counts the pictures in which what the absent words name is as asked, whatever else is; FID is `fid_of_sentences` here.
     """
-    drawn, asked = [], []
-    marks = {}
-    for name, wanted in (("unseen", True), ("seen", False)):
-        texts = sentences(run.absent, wanted, run.scored)
-        images = _pictures(model, texts)
-        marks[name] = shipped.marks(images, texts) | {"fid": _fid(shipped, images, texts)}
-        if wanted:
+    if not run.absent:
+        return shipped.score(model, held_out_prompts(run.scored), w=GUIDANCE, steps=STEPS)
+    drawn, asked, found = [], [], {}
+    for task in ("unseen", "seen"):
+        texts = sentences(run.absent, task == "unseen", run.scored)
+        images = pictures_of(model, texts, steps=STEPS)
+        scores = shipped.marks(images, texts) | {"fid": fid_of_sentences(shipped.judge, images, texts)}
+        if task == "unseen":
             kinds = [i for i, kind in enumerate((DIGITS, INKS, BACKGROUNDS, SLANTS)) if set(run.absent.split()) & set(kind)]
-            right = (shipped.judge.read(images) == read_prompts(texts))[:, kinds].all(dim=1)
-            marks[name]["word"] = [int(right.sum()), len(texts)]
+            scores["word"] = [int(shipped.as_asked(images, texts)[:, kinds].all(dim=1).sum()), len(texts)]
+        found |= {(task, score): value for score, value in scores.items()}
         drawn.append(images)
         asked += texts
-    return marks | {"both": {"fid": _fid(shipped, torch.cat(drawn), asked)}}
+    return found | {"fid": fid_of_sentences(shipped.judge, torch.cat(drawn), asked)}
 
 
-def _pictures(model: DiffusionModel, texts: list[str]) -> Tensor:
-    model.to(place_among_ranks().device)
-    return model.sample(model.noise(len(texts), seed=10_000), model.conditions.tokenize(texts), w=GUIDANCE)
+def examples(runs: dict[str, TextStudentRun], teacher: DiffusionModel, folder: Path, count: int = 8) -> dict[str, Tensor]:
+    """What finished runs draw of their absent words, beside the teacher: row -> (count, 3, 32, 32) uint8.
 
-
-def examples(runs: dict[str, TextStudentRun], folder: Path, count: int = 8) -> dict[str, Tensor]:
-    """What finished runs draw of their absent words, beside the teacher: name -> (count, 3, 32, 32) uint8.
-
-    runs    name -> run, each with absent words, trained by `run_one` in folder/`run_name`(run); the pictures are the first
-            that `score_apart` marks, from the same noise for all
+    runs    row -> run, each with absent words, trained in folder/`run_name`(run); the pictures are the first "unseen" ones
+            that are scored, from the same noise for all
     """
-    teacher, drawn = MiniSD().teacher, {}
-    for name, run in runs.items():
+    drawn = {}
+    for row, run in runs.items():
         texts = sentences(run.absent, True, count)
-        drawn.setdefault(f"without {run.absent}: the teacher", _pictures(teacher, texts))
-        drawn[name] = _pictures(load_student(teacher, Path(folder) / run_name(run) / "unet"), texts)
+        if teacher_row(run.absent) not in drawn:
+            drawn[teacher_row(run.absent)] = pictures_of(teacher, texts)
+        drawn[row] = pictures_of(load_student(teacher, Path(folder) / run_name(run) / "unet"), texts)
     return drawn
-
-
-def _fid(shipped: MiniSD, images: Tensor, texts: list[str]) -> float:
-    return FeatureFID(shipped.judge, real_pictures(read_prompts(texts * 10)))(images)
-
-
-def score_teacher(runs: Iterable[TextStudentRun]) -> dict[str, dict]:
-    """The teacher's marks on the same sentences, in the form of `run_one`: one row for each choice of absent words."""
-    shipped = MiniSD()
-    rows = {f"without {run.absent}: the teacher" if run.absent else "mini-SD, the teacher": run for run in runs}
-    parameters = parameter_count(shipped.teacher.unet)
-    return {name: {"parameters": parameters, **score(shipped, shipped.teacher, run)} for name, run in rows.items()}
-
-
-def run_all(
-    runs: dict[str, TextStudentRun], folder: Path, *, jobs: int | None = None, progress: bool = True
-) -> dict[str, dict]:
-    """Train and score several runs, each in a process of its own: `rcedu.experiments.runner.run_all` of `run_one`."""
-    return side_by_side.run_all(run_one, runs, folder, jobs=jobs, progress=progress)

@@ -6,7 +6,9 @@ table from `PROMPTS` on changes one thing about the same student (digit three ab
 
 from dataclasses import replace
 
-from rcedu.experiments.text_students import TextStudentRun
+from rcedu.evaluation.records import Column
+from rcedu.experiments.runner import Experiment
+from rcedu.experiments.text_students import TextStudentRun, identity, run_name, work
 from rcedu.models.surgery import CHANNEL_STUDENTS
 
 # Table 1 of the paper, in its order: random conditioning, teacher init, real images.
@@ -73,18 +75,27 @@ TABLES = {
     "table-1": TABLE_1, "sizes": SIZES, "concepts": CONCEPTS, "prompts": PROMPTS, "images": IMAGES,
     "pool-sizes": POOL_SIZES, "schedules": SCHEDULES, "slices": SLICES,
 }  # fmt: skip
+COLUMNS = [Column(score) for score in ("parameters", "digit", "all", "fid", "is", "clip")]
+# Where D lacks a word, in the order of the paper's table 2; the last is over both.
+APART = [
+    *(Column(score, "seen") for score in ("all", "fid", "is", "clip")),
+    *(Column(score, "unseen") for score in ("word", "all", "fid", "is", "clip")),
+    Column("fid"),
+]
+EXPERIMENTS = {
+    name: Experiment(rows, work, identity, APART if any(run.absent for run in rows.values()) else COLUMNS, kept_in=run_name)
+    for name, rows in TABLES.items()
+}
 BUDGETS = {
     "smoke": {"steps": 3, "batch_size": 8, "scored": 16},
     "cpu": {"steps": 300, "batch_size": 32, "scored": 216},
     "gpu": {"steps": 10_000, "batch_size": 128, "scored": 5000},
 }
-
-
-# Tables without a word: from random weights students need longer to say anything, and are marked twice (seen and unseen).
+# Tables without a word: from random weights students need longer to say anything, and are scored twice (seen and unseen).
 FROM_RANDOM = {"cpu": {"steps": 500, "scored": 108}}
 
 
-def budget(run: TextStudentRun, preset: str, **changes) -> TextStudentRun:
+def at_preset(run: TextStudentRun, preset: str, **changes) -> TextStudentRun:
     """The run at a preset's size: smoke (does it run?), cpu (minutes a run on one core), gpu (the full one)."""
     longer = FROM_RANDOM.get(preset, {}) if run.absent else {}
     return replace(run, **(BUDGETS[preset] | longer | changes))

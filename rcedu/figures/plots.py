@@ -6,12 +6,16 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart; an arm h
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator
 from torch import Tensor
+
+from rcedu.evaluation.records import Column, is_share, over_seeds
+from rcedu.evaluation.records import title as column_title
 
 ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, GREY = (
     "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#555555",
@@ -264,6 +268,16 @@ def interval_dots(
     if len(colours) > 1 and len(columns) > 1:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=len(colours), frameon=False)
     return figure
+
+
+def score_dots(records: pd.DataFrame, columns: Sequence[Column], *, names: Sequence[str] | None = None, **settings) -> Figure:
+    """`interval_dots` of records over their seeds, shares in per cent; a row a row of theirs, called so or by `names`."""
+    rows, panels = list(records["row"].unique()), {}
+    for column in columns:
+        share = is_share(records, column)
+        found = [over_seeds(records, row=row, **column._asdict()) for row in rows]
+        panels[column_title(column, share)] = [[(100 if share else 1) * value for value in interval] for interval in found]
+    return interval_dots(names or rows, panels, **settings)
 
 
 def confusion_bars(read_as: Mapping[str, Sequence[int]], asked: int) -> Figure:

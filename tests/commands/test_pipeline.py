@@ -12,6 +12,7 @@ from diffusers import StableDiffusionPipeline
 from rcedu.commands import pipeline as pipeline_commands
 from rcedu.commands.cli import main
 from rcedu.data.captioned_digits import read_prompts
+from rcedu.evaluation.records import load_results
 from rcedu.experiments.mini_sd import MiniSD
 from rcedu.experiments.text_data import sentences
 from rcedu.system.settings import data_folder
@@ -161,20 +162,19 @@ def test_bad_input_is_one_line(command, complaint, tmp_path, capsys):
 
 
 def test_tables_share_their_trainings(tmp_path, monkeypatch, capsys):
-    """A row that stands in two tables is trained once; each table has its marks and, where D lacks a word, its pictures."""
+    """A row that stands in two tables is trained once; each table has its scores and, where D lacks a word, its pictures."""
     monkeypatch.setenv("RCEDU_HOME", str(tmp_path))
     monkeypatch.setenv("RCEDU_PRESET", "smoke")
     main(["students", "prompts", "--seeds", "0", "--only", "no random conditioning"])
-    (result,) = tmp_path.rglob("result.json")
-    before = result.stat().st_mtime_ns
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
+    assert len(written) == 2  # of the student, and of its teacher
     main(["students", "schedules", "--seeds", "0", "--only", "none"])
-    assert [path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")] == [before]
-    students = tmp_path / "runs" / "students"
-    one, other = (json.loads((students / f"{name}.json").read_text()) for name in ("prompts", "schedules"))
-    assert one["runs"]["no random conditioning/seed-0"] == other["runs"]["none/seed-0"]
-    assert (
-        set(one["teacher"]) == {"without three: the teacher"} and one["rows"]["no random conditioning"]["unseen"]["seeds"] == 1
-    )
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")} == written
+    one, other = (load_results(tmp_path / "runs" / "students" / f"{name}.json") for name in ("prompts", "schedules"))
+    assert one.runs["no random conditioning/seed-0"] == other.runs["none/seed-0"]
+    assert list(one.records["row"].unique()) == ["without three: the teacher", "no random conditioning"]
+    theirs = other.records.replace({"row": {"none": "no random conditioning"}})
+    assert one.records.equals(theirs) and set(one.records["seed"]) == {0}
     pictures, origin = load_tensors(tmp_path / "runs" / "students" / "prompts-pictures.safetensors.gz")
     assert list(pictures) == ["no random conditioning", "without three: the teacher"] and origin["seed"] == 0
     assert all(images.shape == (8, 3, 32, 32) for images in pictures.values())

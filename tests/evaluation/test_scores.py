@@ -9,7 +9,7 @@ import torch
 from small import seeded
 
 from rcedu.data.mnist import mnist
-from rcedu.evaluation.formatting import MARKS, apart_table, paired_differences, plain_table, summarize_apart
+from rcedu.evaluation.formatting import plain_table
 from rcedu.evaluation.intervals import mean_interval, proportion
 from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy, confusion
 from rcedu.models.judges import DigitClassifier
@@ -126,51 +126,6 @@ def test_classifier_refuses_another_file(tmp_path):
     with pytest.raises(UsageError, match="not a digit classifier") as raised:
         DigitClassifier.load(tmp_path / "x.safetensors")
     assert "\n" not in str(raised.value)
-
-
-def test_paired_differences_by_hand():
-    """Seeds that lift both rows alike cancel: a difference that is the same on every seed has no spread."""
-    runs = {
-        "A/seed-0": {"unseen": [10, 100], "seen": [90, 100], "fid": 5.0},
-        "A/seed-1": {"unseen": [30, 100], "seen": [80, 100], "fid": 9.0},
-        "B/seed-0": {"unseen": [20, 100], "seen": [90, 100], "fid": 4.0},
-        "B/seed-1": {"unseen": [40, 100], "seen": [82, 100], "fid": 8.0},
-    }
-    found = paired_differences({"rows": {"A": {}, "B": {}}, "runs": runs}, "A")
-    assert list(found) == ["B"]
-    assert found["B"]["unseen"] == pytest.approx((0.1, 0.1, 0.1))
-    assert found["B"]["fid"] == pytest.approx((-1, -1, -1))
-    assert found["B"]["seen"].value == pytest.approx(0.01) and found["B"]["seen"].low < 0 < found["B"]["seen"].high
-
-
-def test_differences_of_marks_inside_others():
-    runs = {
-        "A/seed-0": {"unseen": {"all": [10, 100]}, "both": {"fid": 5.0}},
-        "A/seed-1": {"unseen": {"all": [30, 100]}, "both": {"fid": 9.0}},
-        "B/seed-0": {"unseen": {"all": [20, 100]}, "both": {"fid": 4.0}},
-        "B/seed-1": {"unseen": {"all": [40, 100]}, "both": {"fid": 8.0}},
-    }
-    found = paired_differences({"rows": {"A": {}, "B": {}}, "runs": runs}, "A", ("unseen.all", "both.fid"))
-    assert found["B"]["unseen.all"] == pytest.approx((0.1, 0.1, 0.1)) and found["B"]["both.fid"] == pytest.approx((-1, -1, -1))
-
-
-def test_a_table_of_marks_apart():
-    """Means over the seeds, each part in its columns; "the word" stands with the unseen ones only."""
-
-    def part(hits: int, fid: float, **more) -> dict:
-        return {name: [hits, 100] for name in (*MARKS, *more)} | {"fid": fid, "is": 2.0, "clip": 80.0}
-
-    results = [
-        {"parameters": 7, "unseen": part(hits, 30.0, word=True), "seen": part(90, 20.0), "both": {"fid": 25.0}}
-        for hits in (40, 60)
-    ]
-    row = summarize_apart(results)
-    assert row["unseen"]["word"].value == row["unseen"]["all"].value == pytest.approx(0.5) and "word" not in row["seen"]
-    head, _, line = apart_table({"a row": row}).splitlines()
-    cells = [dict(zip(head.split(" | "), line.split(" | "), strict=True))][0]
-    assert cells["seen: all four, %"] == "90.0 [90.0, 90.0]" and cells["seen: FID"] == "20.0 [20.0, 20.0]"
-    assert cells["unseen: the word, %"] == cells["unseen: all four, %"] == "50.0 [0.0, 100.0]"
-    assert cells["both: FID |"] == "25.0 [25.0, 25.0] |"
 
 
 def test_a_plain_table_has_no_line_of_hyphens():

@@ -1,7 +1,7 @@
 """The experiments on mini-SD: what its students may learn from, and what ships."""
 
-import json
-from dataclasses import asdict
+import math
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -9,8 +9,11 @@ from diffusers import StableDiffusionPipeline
 
 from rcedu.data.captioned_digits import UNSAID, all_attributes, compose, is_held_out, prompt_rows, prompts, read_prompts
 from rcedu.data.mnist import mnist
-from rcedu.evaluation.formatting import summarize_apart, summarize_marks
+from rcedu.evaluation.records import frame, load_results, over_seeds, scored, select
+from rcedu.evaluation.records import table as as_table
+from rcedu.experiments.domains import DrawnPictures
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts, real_images
+from rcedu.experiments.runner import Job, run_experiment
 from rcedu.experiments.text_data import (
     RealImages,
     cache_prompts,
@@ -22,9 +25,12 @@ from rcedu.experiments.text_data import (
     real_pictures,
     samples_with,
 )
-from rcedu.experiments.text_students import TextStudentRun, run_all, run_name, score_teacher
+from rcedu.experiments.text_students import TextStudentRun, identity, run_name, teachers, work
 from rcedu.experiments.text_tables import (
+    APART,
+    COLUMNS,
     CONCEPTS,
+    EXPERIMENTS,
     IMAGES,
     POOL_SIZES,
     PROMPTS,
@@ -33,9 +39,9 @@ from rcedu.experiments.text_tables import (
     SLICES,
     TABLE_1,
     TABLES,
-    budget,
+    at_preset,
 )
-from rcedu.system.files import UsageError, read_json
+from rcedu.system.files import UsageError, read_json, write_json
 from rcedu.system.settings import data_folder
 
 FOLDER = data_folder() / "mini-sd"
@@ -184,7 +190,7 @@ def test_a_run_is_named_by_what_it_is():
     for table in TABLES.values():
         for run in table.values():
             for seed in (0, 1):
-                run = budget(run, "cpu", seed=seed)
+                run = at_preset(run, "cpu", seed=seed)
                 assert named.setdefault(run_name(run), run) == run
     rows = sum(len(table) for table in TABLES.values())
     # shared: B-Base, twice; of concepts two rows by each of the four tables that turn a knob
@@ -209,11 +215,19 @@ def test_real_pictures_show_what_is_asked(shipped):
     assert right.float().mean(dim=0).min() > 0.97
 
 
-def test_the_teacher_is_marked_apart_on_absent_words():
-    runs = [TextStudentRun(absent="three", scored=8), TextStudentRun(absent="three", p="none", scored=8)]
-    ((name, result),) = score_teacher(runs).items()
-    assert name == "without three: the teacher" and result["unseen"]["digit"][1] == result["seen"]["digit"][1] == 8
-    assert result["unseen"]["digit"][0] >= 7 and result["both"]["fid"] > 0
+def test_the_teacher_is_scored_apart_on_absent_words(shipped, tmp_path):
+    """Once for each choice of words, on sentences with them and without; a row of one seed."""
+    runs = [TextStudentRun(absent="three", scored=8), TextStudentRun(absent="three", p="none", seed=1, scored=8)]
+    ((name, run),) = teachers(runs).items()
+    assert name == "without three: the teacher/seed-0" and not run.steps
+    records, _ = work(run, DrawnPictures(), Job("without three: the teacher", tmp_path, {}, None))
+    assert {(record.row, record.seed, record.network, record.steps, record.w) for record in records} == {
+        ("without three: the teacher", 0, "teacher", 25, GUIDANCE)
+    }
+    found = {(record.task, record.score): record for record in records}
+    assert found["unseen", "digit"].asked == found["seen", "digit"].asked == found["unseen", "word"].asked == 8
+    assert found["unseen", "word"].hits == found["unseen", "digit"].hits >= 7 and found["", "fid"].value > 0
+    assert {score for task, score in found if task == "seen"} == {score for task, score in found if task == "unseen"} - {"word"}
 
 
 @pytest.mark.parametrize(
@@ -236,16 +250,42 @@ def test_table_1_has_the_papers_six_rows():
 
 
 def test_runs_side_by_side(tmp_path):
-    """Two runs in processes of their own; their results have every mark, and a second call reads them."""
-    runs = {name: budget(TABLE_1[name], "smoke") for name in list(TABLE_1)[:1] + list(TABLE_1)[-1:]}  # no absent words
-    results = run_all(runs, tmp_path)
-    for name, result in results.items():
-        assert {"digit", "ink", "background", "slant", "all", "fid", "is", "clip"} <= set(result)
-        assert set(result["losses"]) == ({"out", "feat", "task"} if runs[name].real_images else {"out", "feat"})
-        assert result["digit"][1] == 16
-    before = (tmp_path / next(iter(runs)) / "result.json").stat().st_mtime_ns
-    assert run_all(runs, tmp_path).keys() == results.keys()
-    assert (tmp_path / next(iter(runs)) / "result.json").stat().st_mtime_ns == before
+    """Two runs in processes of their own; their records have every score, and a second call reads them."""
+    rows = {
+        name: at_preset(TABLE_1[name], "smoke") for name in ("1: nothing", "6: random conditioning, teacher init, real images")
+    }
+    runs, domain = {f"{name}/seed-0": run for name, run in rows.items()}, DrawnPictures()
+    done = run_experiment(EXPERIMENTS["table-1"], domain, runs, tmp_path, progress=False)
+    for name, kept in done.runs.items():
+        found = {record.score: record for record in done.records if f"{record.row}/seed-0" == name}
+        assert set(found) == {"parameters", "digit", "ink", "background", "slant", "all", "fid", "is", "clip"}
+        assert {record.network for record in found.values()} == {"student"} and found["digit"].asked == 16
+        assert set(kept["losses"]) == ({"out", "feat", "task"} if runs[name].real_images else {"out", "feat"})
+        assert kept["run"] == asdict(runs[name])
+    path = tmp_path / run_name(next(iter(runs.values()))) / "result.json"
+    before = path.stat().st_mtime_ns
+    assert run_experiment(EXPERIMENTS["table-1"], domain, runs, tmp_path, progress=False) == done
+    assert path.stat().st_mtime_ns == before
+    result = read_json(path)
+    for given, complaint in (
+        ({}, "older rcedu and does not say from which teacher"),
+        (result["given"] | {"data": "x"}, "another data"),
+    ):
+        write_json(path, result | {"given": given})
+        with pytest.raises(UsageError, match=complaint):
+            run_experiment(EXPERIMENTS["table-1"], domain, runs, tmp_path, progress=False)
+
+
+def test_a_run_says_from_what_it_is_made():
+    """Another D, another pool or a measured p(t) is another fingerprint, and of nothing else."""
+    domain, run = DrawnPictures(), TextStudentRun(absent="three")
+    given = identity(run, domain)
+    assert set(given) == {"teacher", "data", "judge", "pool"}
+    for change, differs in (({"p": "none"}, set()), ({"pool": "data"}, {"pool"}), ({"p": "overlap"}, {"measured p(t)"})):
+        other = identity(replace(run, **change), domain)
+        assert {key for key in given | other if given.get(key) != other.get(key)} == differs
+    with pytest.raises(UsageError, match="measured"):
+        identity(TextStudentRun(absent="orange", p="overlap"), domain)
 
 
 RESULTS = sorted(path.stem for path in (FOLDER / "results").glob("*.json"))
@@ -257,14 +297,57 @@ def test_shipped_results_say_where_they_come_from(name):
     assert set(stored["provenance"]) == {"command", "preset", "machine", "torch", "date"}
 
 
-@pytest.mark.parametrize("name", sorted({*RESULTS} & {*TABLES}))
-def test_shipped_tables_are_whole_and_their_rows_follow_from_their_runs(name):
-    """Every row of the table, three seeds each, trained as the row says, for as long as the others."""
-    stored = read_json(FOLDER / "results" / f"{name}.json")
-    assert list(stored["rows"]) == list(TABLES[name])
-    for row, run in TABLES[name].items():
-        seeds = [stored["runs"][f"{row}/seed-{seed}"] for seed in (0, 1, 2)]
-        # what a run of an older file does not say is what is the default now
-        assert [TextStudentRun(**of["run"]) for of in seeds] == [budget(run, "cpu", seed=seed) for seed in (0, 1, 2)]
-        summarize = summarize_apart if run.absent else summarize_marks
-        assert json.loads(json.dumps(summarize(seeds))) == stored["rows"][row]
+@pytest.mark.parametrize("name", TABLES)
+def test_shipped_tables_are_whole(name):
+    """The teacher and every row of the table, three seeds each, trained as the row says, for as long as the others."""
+    found, columns = load_results(FOLDER / "results" / f"{name}.json"), EXPERIMENTS[name].columns
+    runs = {f"{row}/seed-{seed}": at_preset(run, "cpu", seed=seed) for seed in (0, 1, 2) for row, run in TABLES[name].items()}
+    runs = teachers(runs.values()) | runs
+    assert {key: TextStudentRun(**kept["run"]) for key, kept in found.runs.items()} == runs and found.shown == list(columns)
+    rows = [key.rpartition("/seed-")[0] for key in runs]
+    assert list(found.records["row"].unique()) == list(dict.fromkeys(rows))
+    for column in columns:
+        of = select(found.records, **column._asdict())
+        assert [f"{row}/seed-{seed}" for row, seed in zip(of["row"], of["seed"], strict=True)] == list(runs)
+
+
+# Of the tables as they shipped before they were records: (table, row, task, score, value, low, high).
+SHIPPED = [
+    ("table-1", "mini-SD, the teacher", "", "digit", 1.0, 0.9825262312154357, 1.0),
+    ("table-1", "mini-SD, the teacher", "", "fid", 10.10223388671875, None, None),
+    ("table-1", "1: nothing", "", "digit", 0.6604938271604938, 0.5343357995906793, 0.7866518547303082),
+    ("table-1", "1: nothing", "", "clip", 61.317874908447266, 57.920704260320605, 64.71504555657393),
+    ("sizes", "B-Base", "", "fid", 12.035497983296713, 11.576800002402202, 12.494195964191224),
+    ("slices", "C-Base, sliced", "", "all", 0.9305555555555555, 0.8392720748926605, 1.0),
+    ("concepts", "without three: the teacher", "unseen", "slant", 1.0, 0.9493488274035422, 1.0),
+    ("concepts", "without three: the teacher", "", "fid", 5.153810977935791, None, None),
+    ("prompts", "no random conditioning", "unseen", "word", 0.16358024691358022, 0.054880461580681064, 0.2722800322464794),
+    ("prompts", "no random conditioning", "unseen", "fid", 196.6280721028646, 141.4448638021741, 251.8112804035551),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, row, task, score, value, low, high", SHIPPED)
+def test_shipped_scores_are_what_they_were(name, row, task, score, value, low, high):
+    found = over_seeds(load_results(FOLDER / "results" / f"{name}.json").records, row=row, task=task, score=score)
+    assert found.value == pytest.approx(value, abs=1e-9)
+    assert (math.isnan(found.low) and low is None) or found[1:] == pytest.approx((low, high), abs=1e-9)
+
+
+def test_a_table_of_scores_apart():
+    """Means over the seeds, each task in its columns; "the word" stands with the unseen ones only, the teacher above."""
+
+    def scores(hits: int) -> dict:
+        found = {
+            (task, score): [hits if task == "unseen" else 90, 100] for task in ("unseen", "seen") for score in ("all", "digit")
+        }
+        found |= {(task, "fid"): value for task, value in (("unseen", 30.0), ("seen", 20.0), ("", 25.0))}
+        return found | {("unseen", "word"): [hits, 100], "parameters": 7000}
+
+    records = scored(scores(100), row="the teacher", seed=0, network="teacher")
+    records += [record for seed, hits in enumerate((40, 60)) for record in scored(scores(hits), row="a row", seed=seed)]
+    head, _, teacher, line = (of.strip("| ").split(" | ") for of in as_table(frame(records), [*APART, COLUMNS[0]]).splitlines())
+    cells, above = (dict(zip(head, of, strict=True)) for of in (line, teacher))
+    assert cells["seen: all four, %"] == "90.0" and cells["seen: FID"] == "20.0" and cells["FID"] == "25.0"
+    assert cells["unseen: the word, %"] == cells["unseen: all four, %"] == "50.0 [0.0, 100.0]"
+    assert "seen: the word, %" not in cells and cells["parameters"] == above["parameters"] == "7,000"
+    assert above["unseen: the word, %"] == "100.0 [96.3, 100.0]" and above["FID"] == "25.0"

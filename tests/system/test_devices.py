@@ -17,14 +17,14 @@ from rcedu.equations.progressive import jumps
 from rcedu.equations.random_conditioning import p_exponential
 from rcedu.equations.sampling import consistency, ddim, stochastic
 from rcedu.evaluation.scores import FeatureFID, inception_score, spread
-from rcedu.experiments import latency, text_students
+from rcedu.experiments import latency
 from rcedu.experiments.conditioning import sensitivity
 from rcedu.experiments.domains import DOMAINS, Domain
 from rcedu.experiments.edit_tables import networks
 from rcedu.experiments.few_step_frames import jump_picture
 from rcedu.experiments.few_step_training import Rung, round_trip
 from rcedu.experiments.few_steps import Stage
-from rcedu.experiments.mini_sd import MiniSD
+from rcedu.experiments.mini_sd import MiniSD, pictures_of
 from rcedu.experiments.mini_sd_training import whiten
 from rcedu.experiments.strokes import strokes_model
 from rcedu.experiments.text_data import RealImages
@@ -274,7 +274,7 @@ def test_marks_are_drawn_where_this_process_computes(small_model, text_model, di
 
         for draw in (
             lambda model: MiniSD().score(model, prompts()[:1], w=1.0, steps=1),
-            lambda model: text_students._pictures(model, prompts()[:1]),
+            lambda model: pictures_of(model, prompts()[:1]),
         ):
             model = copy.deepcopy(text_model)
             draw(model)

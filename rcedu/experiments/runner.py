@@ -215,26 +215,6 @@ def adopted(runs: Mapping[str, object], given: Mapping[str, Mapping], path: Path
     return results
 
 
-def taken_over(runs: dict, path: Path) -> dict[str, dict]:
-    """The results of these runs that another table has, made elsewhere: name -> result.
-
-    Settings that are younger than that table count as their defaults. UsageError when it has a run of that name with others.
-    """
-    table, found = read_json(path), {}
-    if "runs" not in table:
-        raise UsageError(f"{path} is no table of runs")
-    for name, run in runs.items():
-        stored = table["runs"].get(name)
-        if stored is None:
-            continue
-        ours, theirs = (json.loads(json.dumps(settings)) for settings in (asdict(run), _with_defaults(run, stored["run"])))
-        different = [key for key in ours if ours[key] != theirs[key]]
-        if different:
-            raise UsageError(f"{path} has {name} with another {different[0]}; take a table of the same settings")
-        found[name] = stored
-    return found
-
-
 def _with_defaults(run, stored: dict) -> dict:
     """Stored settings, and those that they lack as the run's class has them; also of a run within a run."""
     found = {field.name: field.default for field in fields(run) if field.default is not MISSING} | stored
@@ -242,19 +222,6 @@ def _with_defaults(run, stored: dict) -> dict:
         key: _with_defaults(getattr(run, key), value) if is_dataclass(getattr(run, key, None)) else value
         for key, value in found.items()
     }
-
-
-def run_missing(
-    work: Callable, runs: dict, folder: Path, *, jobs: int | None = None, also: Path | None = None
-) -> tuple[dict[str, dict], dict]:
-    """`run_all`, but for what a table has that was made elsewhere: (results, what its own table shall say of that, if any).
-
-    also  that table; None for none
-    """
-    taken = taken_over(runs, also) if also else {}
-    results = taken | run_all(work, {name: run for name, run in runs.items() if name not in taken}, folder, jobs=jobs)
-    told = {"taken over": {"runs": list(taken), **read_json(also)["provenance"]}} if taken else {}
-    return {name: results[name] for name in runs}, told
 
 
 def _run_and_keep(work: Callable, name: str, run, folder: Path, report: Callable, threads: int) -> dict:

@@ -8,11 +8,12 @@ several seeds. D, the students' data, is what the teacher drew for *some* prompt
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from rcedu.data.cache import Cache
 from rcedu.data.captioned_digits import BACKGROUNDS, DIGITS, INKS, SLANTS, read_prompts
@@ -100,33 +101,27 @@ def teacher_row(absent: str) -> str:
     return f"without {absent}: the teacher" if absent else "mini-SD, the teacher"
 
 
-def drawn_source(run: TextStudentRun, shipped: MiniSD, watch=iter) -> Cache:
-    """What a run has from the teacher: the cache that ships, or a larger one that is drawn once, in runs/ (`watch`: tqdm)."""
-    each = pictures_each(run.absent, run.samples)
-    return samples_with(shipped, each, runs_folder() / f"mini-sd-cache-{each}", watch)
-
-
 @cache  # they take seconds to encode, and several runs of a table have the same
 def real_source(teacher: DiffusionModel, each: int) -> RealImages:
     """Real pictures for the sentences that the teacher drew, `each` for every sentence."""
     return RealImages(read_prompts(cache_prompts(each)), teacher)
 
 
-def source_of(run: TextStudentRun, shipped: MiniSD) -> Cache | RealImages:
-    """What D is a part of."""
+def ingredients(
+    run: TextStudentRun, shipped: MiniSD, watch=iter
+) -> tuple[Cache | RealImages, PromptPool, Callable[[Tensor], Tensor]]:
+    """What D is a part of, C, and p(t). A larger D than what ships is drawn first, once, in runs/ (`watch`: tqdm).
+
+    UsageError where p(t) was measured with sentences that the student must not know.
+    """
+    teacher, each = shipped.teacher, pictures_each(run.absent, run.samples)
+    p = schedule(run.p, T=teacher.T, path=measured_file("mini-sd"), absent=run.absent or None)
+    texts = pool_texts(run.pool, run.absent, run.pool_size, run.nonsense, run.seed)  # free: also of what D has no picture of
     if run.real_images:
-        return real_source(shipped.teacher, pictures_each(run.absent, run.samples))
-    return drawn_source(run, shipped)
-
-
-def pool_of(run: TextStudentRun, shipped: MiniSD) -> PromptPool:
-    """C: free, also of what D has no picture of."""
-    return PromptPool(pool_texts(run.pool, run.absent, run.pool_size, run.nonsense, run.seed), shipped.teacher.conditions)
-
-
-def swap_schedule(run: TextStudentRun, T: int) -> Callable[[Tensor], Tensor]:
-    """p(t) of a run; UsageError where it was measured with sentences that the student must not know."""
-    return schedule(run.p, T=T, path=measured_file("mini-sd"), absent=run.absent or None)
+        source = real_source(teacher, each)
+    else:
+        source = samples_with(shipped, each, runs_folder() / f"mini-sd-cache-{each}", watch)
+    return source, PromptPool(texts, teacher.conditions), p
 
 
 def train_student(
@@ -142,10 +137,9 @@ def train_student(
 
     folder  of checkpoints, None for none;  config  what they must agree on, default the run's settings
     """
-    teacher, source = shipped.teacher, source_of(run, shipped)
+    teacher, (source, pool, p) = shipped.teacher, ingredients(run, shipped)
     model = DistilledStudent(make_student(teacher, run.student, run.teacher_init, run.seed), teacher)
     rows = data_rows(cache_prompts(pictures_each(run.absent, run.samples)), run.absent, run.samples)
-    p, pool = swap_schedule(run, teacher.T), pool_of(run, shipped)
     step = distillation_step(teacher, model, source, rows, pool, p, task=run.real_images)
     losses = fit_to_the_end(
         step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, ema_decay=run.ema_decay,
@@ -171,11 +165,11 @@ def work(run: TextStudentRun, domain: DrawnPictures, job: Job) -> tuple[list[Rec
 
 
 def identity(run: TextStudentRun, domain: DrawnPictures) -> dict[str, str]:
-    """Fingerprints of a run; UsageError before any training where it has no p(t): see `swap_schedule`."""
+    """Fingerprints of a run's `ingredients`, which are there before any training."""
     if run.student == TEACHER:
         return domain.fingerprints()
-    swap_schedule(run, domain.teacher.T)
-    return domain.fingerprints(run.p, source=source_of(run, domain.shipped), pool=pool_of(run, domain.shipped))
+    source, pool, _ = ingredients(run, domain.shipped, watch=partial(tqdm, desc="drawing pictures", leave=False))
+    return domain.fingerprints(run.p, source=source, pool=pool)
 
 
 def scores_of_words(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun) -> dict:
@@ -185,7 +179,8 @@ def scores_of_words(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun)
     counts the pictures in which what the absent words name is as asked, whatever else is; FID is `fid_of_sentences` here.
     """
     if not run.absent:
-        return shipped.score(model, held_out_prompts(run.scored), w=GUIDANCE, steps=STEPS)
+        texts = held_out_prompts(run.scored)
+        return shipped.marks(pictures_of(model, texts, steps=STEPS), texts)
     drawn, asked, found = [], [], {}
     for task in ("unseen", "seen"):
         texts = sentences(run.absent, task == "unseen", run.scored)

@@ -1,14 +1,13 @@
 """Tables over several seeds as commands: `demo`, `unseen`, `recognition`, `students`; and `compare`, of two rows."""
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import tyro
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from rcedu.evaluation.formatting import plain_table
 from rcedu.evaluation.records import frame, load_results, save_results
@@ -182,7 +181,7 @@ def students(
         out: write the table here instead, for instance data/mini-sd/results/table-1.json, the one that ships.
     """
     from rcedu.experiments.domains import DrawnPictures
-    from rcedu.experiments.text_students import drawn_source, examples, teachers
+    from rcedu.experiments.text_students import examples, teachers
     from rcedu.experiments.text_tables import EXPERIMENTS, TABLES, at_preset
 
     rows = choose(TABLES, table, only)
@@ -192,10 +191,8 @@ def students(
     runs = over_seeds(rows, seeds, lambda name, seed: at_preset(rows[name], preset(), seed=seed, **changes))
     domain, folder = DrawnPictures(), runs_folder() / "students"
     path = result_file(out or folder / f"{table}.json")
-    for run in runs.values():
-        drawn_source(run, domain.shipped, watch=functools.partial(tqdm, desc="drawing pictures"))  # else they would all draw it
     first = {row: runs[f"{row}/seed-{seeds[0]}"] for row in rows}
-    pictures = functools.partial(examples, first, domain.teacher, folder) if any(run.absent for run in first.values()) else None
+    pictures = partial(examples, first, domain.teacher, folder) if any(run.absent for run in first.values()) else None
     command = command_line("students", table, seeds=seeds, steps=steps, only=only)
     runs = teachers(runs.values()) | runs
     table_of(EXPERIMENTS[table], domain, runs, folder, path, command, jobs=jobs, pictures=pictures, seed=seeds[0])

@@ -47,10 +47,6 @@ class MiniSD:
         """Against 10,000 real captioned digits of the combinations that training never shows."""
         return FeatureFID(self.judge, real_images(10_000, train=True))
 
-    def score(self, model: DiffusionModel, texts: list[str], *, w: float, steps: int = 25, watch=iter) -> dict:
-        """Scores of a picture for each sentence: see `pictures_of` and `marks`."""
-        return self.marks(pictures_of(model, texts, w=w, steps=steps, watch=watch), texts)
-
     def marks(self, images: Tensor, texts: list[str]) -> dict:
         """images (N, 3, 32, 32) uint8 of these sentences ->
 
@@ -114,5 +110,5 @@ def all_marks(shipped: MiniSD, count: int, guidances: tuple[float, ...] = (0, 1,
         "judge on their reconstructions": read(decoded),
         "PSNR, dB": float((10 * torch.log10(255**2 / squared)).mean()),
         "FID of one half of the real test pictures against the other": half(halves[1]),
-        "guidance": {str(w): shipped.score(shipped.teacher, texts, w=w, watch=tqdm) for w in guidances},
+        "guidance": {str(w): shipped.marks(pictures_of(shipped.teacher, texts, w=w, watch=tqdm), texts) for w in guidances},
     }

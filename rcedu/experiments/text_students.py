@@ -8,13 +8,13 @@ several seeds. D, the students' data, is what the teacher drew for *some* prompt
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
-from rcedu.data.cache import Cache
 from rcedu.data.captioned_digits import BACKGROUNDS, DIGITS, INKS, SLANTS, read_prompts
 from rcedu.data.pools import PromptPool
 from rcedu.evaluation.records import Record, scored
@@ -102,33 +102,26 @@ def teacher_row(absent: str) -> str:
     return f"without {absent}: the teacher" if absent else "mini-SD, the teacher"
 
 
-def drawn_source(run: TextStudentRun, shipped: MiniSD, watch=iter) -> Cache:
-    """What a run has from the teacher: the cache that ships, or a larger one that is drawn once, in runs/ (`watch`: tqdm)."""
-    each = pictures_each(run.absent, run.samples)
-    return samples_with(shipped, each, runs_folder() / f"mini-sd-cache-{each}", watch)
-
-
 @cache  # they take seconds to encode, and several runs of a table have the same
 def real_source(teacher: DiffusionModel, each: int) -> RealImages:
     """Real pictures for the sentences that the teacher drew, `each` for every sentence."""
     return RealImages(read_prompts(cache_prompts(each)), teacher)
 
 
-def data_of_sentences(run: TextStudentRun, shipped: MiniSD) -> Samples:
-    """D: of what the teacher drew, or of real pictures, those that a run may learn from."""
-    each = pictures_each(run.absent, run.samples)
-    source = real_source(shipped.teacher, each) if run.real_images else drawn_source(run, shipped)
-    return Subset(source, data_rows(cache_prompts(each), run.absent, run.samples))
+def ingredients(run: TextStudentRun, shipped: MiniSD, watch=iter) -> tuple[Samples, Swap]:
+    """D, and what it is swapped with. A larger D than what ships is drawn first, once, in runs/ (`watch`: tqdm).
 
-
-def pool_of(run: TextStudentRun, shipped: MiniSD) -> PromptPool:
-    """C: free, also of what D has no picture of."""
-    return PromptPool(pool_texts(run.pool, run.absent, run.pool_size, run.nonsense, run.seed), shipped.teacher.conditions)
-
-
-def swap_schedule(run: TextStudentRun, T: int) -> Callable[[Tensor], Tensor]:
-    """p(t) of a run; UsageError where it was measured with sentences that the student must not know."""
-    return schedule(run.p, T=T, path=measured_file("mini-sd"), absent=run.absent or None)
+    UsageError where p(t) was measured with sentences that the student must not know.
+    """
+    teacher, each = shipped.teacher, pictures_each(run.absent, run.samples)
+    p = schedule(run.p, T=teacher.T, path=measured_file("mini-sd"), absent=run.absent or None)
+    texts = pool_texts(run.pool, run.absent, run.pool_size, run.nonsense, run.seed)  # free: also of what D has no picture of
+    if run.real_images:
+        source = real_source(teacher, each)
+    else:
+        source = samples_with(shipped, each, runs_folder() / f"mini-sd-cache-{each}", watch)
+    D = Subset(source, data_rows(cache_prompts(each), run.absent, run.samples))
+    return D, Swap(PromptPool(texts, teacher.conditions), p)
 
 
 def train_student(
@@ -144,10 +137,9 @@ def train_student(
 
     folder  of checkpoints, None for none;  config  what they must agree on, default the run's settings
     """
-    teacher = shipped.teacher
+    teacher, (data, swap) = shipped.teacher, ingredients(run, shipped)
     model = DistilledStudent(make_student(teacher, run.student, run.teacher_init, run.seed), teacher)
-    swap = Swap(pool_of(run, shipped), swap_schedule(run, teacher.T))
-    step = distillation_step(teacher, model, data_of_sentences(run, shipped), swap, task=run.real_images)
+    step = distillation_step(teacher, model, data, swap, task=run.real_images)
     losses = fit_to_the_end(
         step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, ema_decay=run.ema_decay,
         warmup=20, decay="cosine", folder=folder, config=config or asdict(run), progress=progress, watch=watch,
@@ -172,11 +164,11 @@ def work(run: TextStudentRun, domain: DrawnPictures, job: Job) -> tuple[list[Rec
 
 
 def identity(run: TextStudentRun, domain: DrawnPictures) -> dict[str, str]:
-    """Fingerprints of a run; UsageError before any training where it has no p(t): see `swap_schedule`."""
+    """Fingerprints of a run's `ingredients`, which are there before any training."""
     if run.student == TEACHER:
         return domain.fingerprints()
-    swap_schedule(run, domain.teacher.T)
-    return domain.fingerprints(run.p, data=data_of_sentences(run, domain.shipped), pool=pool_of(run, domain.shipped))
+    data, swap = ingredients(run, domain.shipped, watch=partial(tqdm, desc="drawing pictures", leave=False))
+    return domain.fingerprints(run.p, data=data, pool=swap.pool)
 
 
 def scores_of_words(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun) -> dict:
@@ -186,7 +178,8 @@ def scores_of_words(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun)
     counts the pictures in which what the absent words name is as asked, whatever else is; FID is `fid_of_sentences` here.
     """
     if not run.absent:
-        return shipped.score(model, held_out_prompts(run.scored), w=GUIDANCE, steps=STEPS)
+        texts = held_out_prompts(run.scored)
+        return shipped.marks(pictures_of(model, texts, steps=STEPS), texts)
     drawn, asked, found = [], [], {}
     for task in ("unseen", "seen"):
         texts = sentences(run.absent, task == "unseen", run.scored)

@@ -85,7 +85,7 @@ def few_steps(
 
     done = table_of(
         Experiment(rows, partial(work, draw=draw_scores), identity, of.columns, BY), of, runs, folder, path, command, jobs=jobs,
-        also=also, then=then, show=lambda records, told: few_steps_table(records, of.columns, of.w),
+        also=also, then=then, seed=seeds[0], show=lambda records, told: few_steps_table(records, of.columns, of.w),
     )  # fmt: skip
     print("\n".join(line for kept in done.runs.values() for line in kept["stopped"]))
 
@@ -127,7 +127,7 @@ def editing(
     def then() -> tuple:
         return {}, gallery(run, opened, networks) if here else None
 
-    table_of(EDITING, opened, runs, runs_folder() / "editing", path, command, jobs=jobs, also=also, then=then)
+    table_of(EDITING, opened, runs, runs_folder() / "editing", path, command, jobs=jobs, also=also, then=then, seed=seeds[0])
     if ship is not None:
         ship_networks(run.few_steps, networks, ship, run.few_steps.samplers, steps=(4,), command=command)
     if here:
@@ -196,5 +196,5 @@ def small_and_fast(
 
     table_of(
         Experiment(rows, both.work, identity, of.columns, {"row": "inside"} | BY), of, runs, folder, path, command, jobs=jobs,
-        also=also, then=then, show=lambda records, told: both.small_and_fast_table(records, of.columns, told),
+        also=also, then=then, seed=seeds[0], show=lambda records, told: both.small_and_fast_table(records, of.columns, told),
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -21,17 +20,18 @@ from rcedu.system.settings import data_folder, preset, runs_folder
 def table_of(
     experiment: Experiment, domain, runs: dict, folder: Path, path: Path, command: str, *, jobs: int | None = None,
     also: Path | None = None, told: Mapping | None = None, show: Callable[[pd.DataFrame, Mapping], str] | None = None,
-    then: Callable[[], tuple[Mapping, dict[str, Tensor] | None]] | None = None,
+    then: Callable[[], tuple[Mapping, dict[str, Tensor] | None]] | None = None, seed: int = 0,
 ) -> Done:  # fmt: skip
     """The body of every command that makes a table: what is missing is run, the records are written, the table is printed.
 
     told  what else the file says
     show  Markdown from the records and all that is told; default the experiment's columns
-    then  called when all runs are done: what else the file says, and the pictures beside it, None for none
+    then  called when all runs are done: what else the file says, and the pictures beside it, drawn by networks of this `seed`;
+          None for none
     """
     done = run_experiment(experiment, domain, runs, folder, jobs=jobs, also=also)
     more, pictures = then() if then else ({}, None)
-    told, seed = {**(told or {}), **more, **done.told}, next(iter(runs.values())).seed
+    told = {**(told or {}), **more, **done.told}
     save_results(path, command, done.records, done.runs, experiment.columns, told=told, pictures=pictures, seed=seed)
     records = frame(done.records)
     print(plain_table(show(records, told) if show else as_table(records, experiment.columns, experiment.by)))
@@ -192,7 +192,10 @@ def students(
     domain, folder = DrawnPictures(), runs_folder() / "students"
     path = result_file(out or folder / f"{table}.json")
     first = {row: runs[f"{row}/seed-{seeds[0]}"] for row in rows}
-    pictures = partial(examples, first, domain.teacher, folder) if any(run.absent for run in first.values()) else None
     command = command_line("students", table, seeds=seeds, steps=steps, only=only)
     runs = teachers(runs.values()) | runs
-    table_of(EXPERIMENTS[table], domain, runs, folder, path, command, jobs=jobs, pictures=pictures, seed=seeds[0])
+
+    def then() -> tuple:
+        return {}, examples(first, domain.teacher, folder) if any(run.absent for run in first.values()) else None
+
+    table_of(EXPERIMENTS[table], domain, runs, folder, path, command, jobs=jobs, then=then, seed=seeds[0])

@@ -57,7 +57,7 @@ from rcedu.figures import plots
 from rcedu.system.settings import runs_folder
 from rcedu.experiments.digits import Shipped
 from rcedu.system.settings import preset
-from rcedu.experiments.unseen_digit import ARM_LABELS, ARMS, DEMO_FOLDER, budget
+from rcedu.experiments.unseen_digit import ARM_LABELS, ARMS, DEMO_FOLDER, unseen_budget
 from rcedu.experiments.digits import visible_rows
 
 DIGIT = ARMS["A"].digit  # 3, the digit the student never sees; for another: rcedu unseen --digit 5
@@ -110,9 +110,9 @@ plots.digit_grid(cache.images()[worst][None], col_labels=[f"asked {cache.c[i]}" 
 
 # %%
 from rcedu.models.surgery import feature_pairs, parameter_count
-from rcedu.experiments.unseen_digit import make_student
+from rcedu.experiments.unseen_digit import untrained_student
 
-student = make_student(teacher, ARMS["A"])
+student = untrained_student(teacher, ARMS["A"])
 share = parameter_count(student.unet) / parameter_count(teacher.unet)
 print(f"teacher {parameter_count(teacher.unet):,} parameters, student {parameter_count(student.unet):,} ({share:.0%})")
 for pair in feature_pairs(student.unet, teacher.unet):
@@ -134,14 +134,14 @@ for pair in feature_pairs(student.unet, teacher.unet):
 
 # %%
 from rcedu.evaluation.records import frame, load_results, scored, table
-from rcedu.experiments.recognition import COLUMNS, STEPS, RecognitionRun, score, train
+from rcedu.experiments.recognition import COLUMNS, STEPS, RecognitionRun, score_reader, train_reader
 
 length = min(STEPS[preset()], 200)
 readers = {
-    f"{name}, {length} steps, here": train(RecognitionRun(temperature, DIGIT, length), shipped, progress=name)
+    f"{name}, {length} steps, here": train_reader(RecognitionRun(temperature, DIGIT, length), shipped, progress=name)
     for name, temperature in (("labels", None), ("soft targets, τ = 10", 10.0))
 }
-mine = [record for name, reader in readers.items() for record in scored(score(reader, DIGIT), row=name, seed=0)]
+mine = [record for name, reader in readers.items() for record in scored(score_reader(reader, DIGIT), row=name, seed=0)]
 display(Markdown(table(frame(mine), COLUMNS, {"row": "taught here by"})))
 stored_readers = load_results(shipped.folder / "results" / "recognition.json")
 display(Markdown(table(stored_readers.records, stored_readers.shown, {"row": "taught by"})))
@@ -294,11 +294,11 @@ assert torch.equal(dropped, drop_condition(c_hat, teacher.conditions.null, 0.1, 
 
 # %%
 from rcedu.experiments.domains import DrawnDigits
-from rcedu.experiments.runner import over_seeds, run_experiment
+from rcedu.experiments.runner import one_a_seed, run_experiment
 from rcedu.experiments.unseen_digit import EXPERIMENTS
 
 folder = runs_folder() / DEMO_FOLDER[preset()]
-runs = over_seeds(ARMS, [0], lambda name, seed: budget(ARMS[name], preset(), seed=seed))
+runs = one_a_seed(ARMS, [0], lambda name, seed: unseen_budget(ARMS[name], preset(), seed=seed))
 steps, size = runs["A/seed-0"].steps, runs["A/seed-0"].batch_size
 print(f"{steps} steps of batch {size}; results are kept, and found again, in {folder.name}/")
 done = run_experiment(EXPERIMENTS["arms"], DrawnDigits(), runs, folder)

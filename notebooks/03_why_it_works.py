@@ -315,14 +315,14 @@ print(f"theory: {theory:.4f}; the teacher at t = {points[-1]}: {measured.value:.
 # `rcedu conditioning` measures both on pictures the teacher drew (nothing of the held-out 3 enters); here is the same in small, beside what ships. The identity wants pictures from the unguided model and a perfect one; ours were drawn with $w = 1$ by a trained network, so the KL is an approximation.
 
 # %%
-from rcedu.experiments.conditioning import measure
+from rcedu.experiments.conditioning import measure_schedules
 from rcedu.models.conditions import labels_without
 from rcedu.training.swap_schedules import measured_file, schedule
 from rcedu.experiments.unseen_digit import ARMS
 from rcedu.experiments.digits import visible_rows
 
 visible = visible_rows(cache, judge, absent=3)  # nine digits, no 3
-small = measure(teacher, cache.x0(visible), cache.c[visible], labels_without(3), points, each=1 if preset() == "smoke" else 2, watch=tqdm)
+small = measure_schedules(teacher, cache.x0(visible), cache.c[visible], labels_without(3), points, each=1 if preset() == "smoke" else 2, watch=tqdm)
 every = torch.arange(T)
 shipped_p = {name: schedule(name, T=T, path=measured_file("digits"))(every) for name in ("overlap", "indifference")}
 for name in shipped_p:

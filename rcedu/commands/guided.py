@@ -9,7 +9,7 @@ import tyro
 
 from rcedu.commands.tables import table_of
 from rcedu.evaluation.records import load_results
-from rcedu.experiments.runner import Experiment, over_seeds
+from rcedu.experiments.runner import Experiment, one_a_seed
 from rcedu.system.files import UsageError, at_least, check_seeds, file_to_write
 from rcedu.system.provenance import beside, command_line, result_file
 from rcedu.system.settings import preset, runs_folder
@@ -61,8 +61,8 @@ def few_steps(
     """
     from rcedu.experiments.domains import DOMAINS, SAMPLERS
     from rcedu.experiments.few_step_training import ship as ship_networks
-    from rcedu.experiments.few_step_work import BY, examples, few_steps_table, work
-    from rcedu.experiments.few_steps import budget, identity
+    from rcedu.experiments.few_step_work import BY, examples_of_stages, few_steps_table, run_few_steps
+    from rcedu.experiments.few_steps import budget, few_step_identity
     from rcedu.figures.few_step_figures import draw_scores
 
     check_seeds(seeds)
@@ -74,18 +74,18 @@ def few_steps(
     path = result_file(out or folder / f"{domain}.json")
     changes = {"allowed": allowed} | ({"samplers": samplers} if samplers else {})
     rows = {domain: budget(domain, preset(), **changes)}
-    runs, of = over_seeds(rows, seeds, lambda row, seed: replace(rows[row], seed=seed)), DOMAINS[domain]()
+    runs, of = one_a_seed(rows, seeds, lambda row, seed: replace(rows[row], seed=seed)), DOMAINS[domain]()
     name, run, here = _first(runs, load_results(also).runs if also else (), ship)
     command = command_line("few-steps", domain, seeds=seeds, samplers=samplers, allowed=allowed)
 
     def then() -> tuple:
         if ship is not None:
             ship_networks(run, folder / name, ship, command=command)
-        return {}, examples(run, of, folder / name) if here else None
+        return {}, examples_of_stages(run, of, folder / name) if here else None
 
+    experiment = Experiment(rows, partial(run_few_steps, draw=draw_scores), few_step_identity, of.columns, BY)
     done = table_of(
-        Experiment(rows, partial(work, draw=draw_scores), identity, of.columns, BY), of, runs, folder, path, command, jobs=jobs,
-        also=also, then=then, seed=seeds[0], show=lambda records, told: few_steps_table(records, of.columns, of.w),
+        experiment, of, runs, folder, path, command, jobs=jobs, also=also, then=then, seed=seeds[0], show=lambda records, told: few_steps_table(records, of.columns, of.w),
     )  # fmt: skip
     print("\n".join(line for kept in done.runs.values() for line in kept["stopped"]))
 
@@ -119,7 +119,7 @@ def editing(
 
     check_seeds(seeds)
     path = result_file(out or runs_folder() / "editing" / f"{domain}.json")
-    runs = over_seeds([domain], seeds, lambda name, seed: editing_budget(name, preset(), seed))
+    runs = one_a_seed([domain], seeds, lambda name, seed: editing_budget(name, preset(), seed))
     name, run, here = _first(runs, load_results(also).runs if also else (), ship)
     command, networks = command_line("editing", domain, seeds=seeds), runs_folder() / "few-steps" / name
     opened = EDITS[domain]()
@@ -164,15 +164,15 @@ def small_and_fast(
     from rcedu.experiments import small_and_fast as both
     from rcedu.experiments.domains import DOMAINS
     from rcedu.experiments.few_step_training import ship as ship_networks
-    from rcedu.experiments.few_step_work import BY, examples
-    from rcedu.experiments.few_steps import identity
+    from rcedu.experiments.few_step_work import BY, examples_of_stages
+    from rcedu.experiments.few_steps import few_step_identity
 
     check_seeds(seeds)
     at_least(2, rounds=rounds)  # an interval needs two
     folder = runs_folder() / "small-and-fast" / domain
     path = result_file(out or folder.with_suffix(".json"))
     rows = both.small_and_fast_rows(domain, preset())
-    runs, of = over_seeds(rows, seeds, lambda row, seed: replace(rows[row], seed=seed)), DOMAINS[both.DOMAIN_WITHOUT[domain]]()
+    runs, of = one_a_seed(rows, seeds, lambda row, seed: replace(rows[row], seed=seed)), DOMAINS[both.DOMAIN_WITHOUT[domain]]()
     _, first, here = _first(runs, load_results(also).runs if also else (), ship)
     grid = halvings(first.first, first.last)
     unknown = [steps for steps in pictured if steps not in grid]
@@ -190,11 +190,12 @@ def small_and_fast(
             f"{name.rpartition('/seed-')[0]}, {way}": images
             for name, run in runs.items()
             if run.seed == first.seed
-            for way, images in examples(run, of, folder / name, twice=(4,), only=pictured or None).items()
+            for way, images in examples_of_stages(run, of, folder / name, twice=(4,), only=pictured or None).items()
         }
         return told, drawn or None
 
+    by = {"row": "inside"} | BY
     table_of(
-        Experiment(rows, both.work, identity, of.columns, {"row": "inside"} | BY), of, runs, folder, path, command, jobs=jobs,
-        also=also, then=then, seed=seeds[0], show=lambda records, told: both.small_and_fast_table(records, of.columns, told),
+        Experiment(rows, both.run_small_and_fast, few_step_identity, of.columns, by), of, runs, folder, path, command,
+        jobs=jobs, also=also, then=then, seed=seeds[0], show=lambda records, told: both.small_and_fast_table(records, of.columns, told),
     )  # fmt: skip

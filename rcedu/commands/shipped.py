@@ -80,7 +80,7 @@ def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | N
         pairs: real digits denoised under unrelated conditions, a time.
         out: write here, not to runs/conditioning.json; the experiments read data/digits/results/conditioning.json.
     """
-    from rcedu.experiments.conditioning import measure, torn_band, who_wins
+    from rcedu.experiments.conditioning import measure_schedules, torn_band, who_wins
     from rcedu.experiments.digits import visible_rows
 
     at_least(1, each=each, pairs=pairs)
@@ -89,7 +89,7 @@ def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | N
     rows = visible_rows(shipped.cache, shipped.judge, digit)
     x0, c = shipped.cache.x0(rows), shipped.cache.c[rows]
     shipped.teacher.to(place_among_ranks().device)
-    found = measure(shipped.teacher, x0, c, labels, [0, *range(9, shipped.teacher.T, 10)], each=each, watch=tqdm)
+    found = measure_schedules(shipped.teacher, x0, c, labels, [0, *range(9, shipped.teacher.T, 10)], each=each, watch=tqdm)
     images, true = (x[:pairs] for x in mnist(train=False))
     contests = who_wins(shipped.teacher, shipped.judge, images, true, range(99, shipped.teacher.T, 50), watch=tqdm)
     torn = torn_band(contests)
@@ -130,7 +130,7 @@ def text_conditioning(absent: str = "three", pairs: int = 500, every: int = 25, 
         every: steps between the times.
         out: write here, not to runs/text-conditioning.json; trainings read data/mini-sd/results/conditioning.json.
     """
-    from rcedu.experiments.conditioning import measure
+    from rcedu.experiments.conditioning import measure_schedules
     from rcedu.experiments.mini_sd import MiniSD
     from rcedu.experiments.text_data import cache_prompts, check_words, data_rows
 
@@ -147,7 +147,7 @@ def text_conditioning(absent: str = "three", pairs: int = 500, every: int = 25, 
     if not 1 <= every <= teacher.T:
         raise UsageError(f"there are {teacher.T} times; one in {every} was asked for")
     times = [0, *range(every - 1, teacher.T, every)]
-    found = measure(teacher.to(place_among_ranks().device), x0, c, sentences, times, each=1, pairs=pairs, watch=tqdm)
+    found = measure_schedules(teacher.to(place_among_ranks().device), x0, c, sentences, times, each=1, pairs=pairs, watch=tqdm)
     result = {"absent": absent, "pairs": pairs, **found.as_result()}
     command = command_line("text-conditioning", absent=absent, pairs=pairs, every=every)
     write_result(path, command, result)

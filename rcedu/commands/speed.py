@@ -72,10 +72,10 @@ def latency(rounds: int = 10, out: Path | None = None) -> None:
 
 def anatomy(threads: int = 1, batch_size: int = 64) -> None:
     """Time a training step against UNet anatomy on this machine: the table behind the choice of the digits' UNet."""
-    from rcedu.experiments.step_times import measure
+    from rcedu.experiments.step_times import step_times_table
 
     at_least(1, threads=threads, batch_size=batch_size)
-    print(plain_table(measure(threads=threads, batch_size=batch_size)))
+    print(plain_table(step_times_table(threads=threads, batch_size=batch_size)))
 
 
 def sliders() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from rcedu.evaluation.formatting import plain_table
 from rcedu.evaluation.records import frame, load_results, save_results
 from rcedu.evaluation.records import table as as_table
-from rcedu.experiments.runner import Done, Experiment, choose, over_seeds, run_experiment
+from rcedu.experiments.runner import Done, Experiment, choose, one_a_seed, run_experiment
 from rcedu.system.files import UsageError, at_least, check_seeds
 from rcedu.system.provenance import command_line, result_file
 from rcedu.system.settings import data_folder, preset, runs_folder
@@ -60,13 +60,13 @@ def unseen(
         out: write the table here instead, for instance data/digits/results/unseen-arms.json, the one that ships.
     """
     from rcedu.experiments.domains import DrawnDigits
-    from rcedu.experiments.unseen_digit import EXPERIMENTS, TABLES, budget
+    from rcedu.experiments.unseen_digit import EXPERIMENTS, TABLES, unseen_budget
 
     check_seeds(seeds)
     at_least(1, steps=steps)
     arms = choose(TABLES, table, only)
     changes = {"digit": digit} | ({} if steps is None else {"steps": steps})
-    runs = over_seeds(arms, seeds, lambda name, seed: budget(arms[name], preset(), seed=seed, **changes))
+    runs = one_a_seed(arms, seeds, lambda name, seed: unseen_budget(arms[name], preset(), seed=seed, **changes))
     folder = runs_folder() / f"unseen-{table}-{preset()}-digit-{digit}"
     path = result_file(out or folder / "table.json")  # not what ships: another digit or preset must not overwrite it unasked
     command = command_line("unseen", table, seeds=seeds, digit=digit, steps=steps, only=only)
@@ -95,7 +95,7 @@ def recognition(
     check_seeds(seeds)
     at_least(1, steps=steps)
     changes = {"digit": digit, "steps": STEPS[preset()] if steps is None else steps}
-    runs = over_seeds(ROWS, seeds, lambda name, seed: replace(ROWS[name], seed=seed, **changes))
+    runs = one_a_seed(ROWS, seeds, lambda name, seed: replace(ROWS[name], seed=seed, **changes))
     folder = runs_folder() / f"recognition-{preset()}-digit-{digit}"
     path = result_file(out or folder / "table.json")
     command = command_line("recognition", seeds=seeds, digit=digit, steps=steps)
@@ -143,11 +143,11 @@ def demo(jobs: int | None = None) -> None:
     """
     from rcedu.course.notebooks import execute, write_html
     from rcedu.experiments.domains import DrawnDigits
-    from rcedu.experiments.unseen_digit import ARMS, DEMO_FOLDER, EXPERIMENTS, budget
+    from rcedu.experiments.unseen_digit import ARMS, DEMO_FOLDER, EXPERIMENTS, unseen_budget
 
     source = data_folder().parent / "notebooks" / "02_unseen_digit.py"
     folder = runs_folder() / DEMO_FOLDER[preset()]
-    runs = over_seeds(ARMS, (0,), lambda name, seed: budget(ARMS[name], preset(), seed=seed))
+    runs = one_a_seed(ARMS, (0,), lambda name, seed: unseen_budget(ARMS[name], preset(), seed=seed))
     size = "{0.steps} steps of batch {0.batch_size} each, preset {1}".format(next(iter(runs.values())), preset())
     print(f"three students side by side, {size} (cpu: about two minutes on two cores); results in {folder}", flush=True)
     path = result_file(folder / "results.json")
@@ -181,14 +181,14 @@ def students(
         out: write the table here instead, for instance data/mini-sd/results/table-1.json, the one that ships.
     """
     from rcedu.experiments.domains import DrawnPictures
-    from rcedu.experiments.text_students import examples, teachers
+    from rcedu.experiments.text_students import examples_of_words, teachers
     from rcedu.experiments.text_tables import EXPERIMENTS, TABLES, at_preset
 
     rows = choose(TABLES, table, only)
     check_seeds(seeds)
     at_least(1, steps=steps, jobs=jobs)
     changes = {"steps": steps} if steps is not None else {}
-    runs = over_seeds(rows, seeds, lambda name, seed: at_preset(rows[name], preset(), seed=seed, **changes))
+    runs = one_a_seed(rows, seeds, lambda name, seed: at_preset(rows[name], preset(), seed=seed, **changes))
     domain, folder = DrawnPictures(), runs_folder() / "students"
     path = result_file(out or folder / f"{table}.json")
     first = {row: runs[f"{row}/seed-{seeds[0]}"] for row in rows}
@@ -196,6 +196,6 @@ def students(
     runs = teachers(runs.values()) | runs
 
     def then() -> tuple:
-        return {}, examples(first, domain.teacher, folder) if any(run.absent for run in first.values()) else None
+        return {}, examples_of_words(first, domain.teacher, folder) if any(run.absent for run in first.values()) else None
 
     table_of(EXPERIMENTS[table], domain, runs, folder, path, command, jobs=jobs, then=then, seed=seeds[0])

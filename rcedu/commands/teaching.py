@@ -29,9 +29,9 @@ def times(names: tyro.conf.Positional[tuple[str, ...]] = (), measure: bool = Tru
     from rcedu.course import times as tables
 
     for source in tables.find(names) if measure else ():
-        seconds = tables.measure(source)
+        seconds = tables.seconds_of(source)
         tables.record(source.stem, preset(), seconds)
-        print(f"{source.stem}: {tables.in_words(seconds)}, preset {preset()}", flush=True)
+        print(f"{source.stem}: {tables.duration(seconds)}, preset {preset()}", flush=True)
     print(f"{', '.join(tables.write_all()) or 'nothing'} changed")
 
 

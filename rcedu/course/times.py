@@ -27,7 +27,7 @@ def walk() -> list[Path]:
     return sorted(NOTEBOOKS.glob("*.py"))
 
 
-def measure(source: Path) -> float:
+def seconds_of(source: Path) -> float:
     """Seconds that a notebook takes from top to bottom, its kernel's start included; of an assignment, the solved one."""
     if source not in assignments():
         return _seconds(source)
@@ -50,14 +50,14 @@ def record(name: str, preset: str, seconds: float, file: Path = FILE) -> None:
     write_json(file, {key: times[key] for key in sorted(times)})
 
 
-def in_words(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """As a table has it: 70 s, 3.4 min."""
     return f"{seconds:.0f} s" if seconds < 99.5 else f"{seconds / 60:.1f} min"
 
 
 def cell(times: Times, name: str, preset: str) -> str:
     measured = times.get(name, {}).get(preset)
-    return in_words(measured["seconds"]) if measured else NOT_YET
+    return duration(measured["seconds"]) if measured else NOT_YET
 
 
 def measured_where(of: Mapping[str, Mapping]) -> str:

@@ -85,7 +85,7 @@ def _convert(path: Path, column: str | None, arrow: Path) -> None:
     schema = pa.schema({"text": pa.string()})
     row = 0
     with atomic_path(arrow) as temporary, pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, schema) as out:
-        for texts in _read(path, column):
+        for texts in _read_prompts(path, column):
             _check(texts, path, row)
             out.write_batch(pa.record_batch([texts], schema=schema))
             row += len(texts)
@@ -94,7 +94,7 @@ def _convert(path: Path, column: str | None, arrow: Path) -> None:
     pa.default_memory_pool().release_unused()
 
 
-def _read(path: Path, column: str | None) -> Iterator["pa.Array"]:
+def _read_prompts(path: Path, column: str | None) -> Iterator["pa.Array"]:
     """The texts of a file as arrays of strings; whatever is wrong with the file is a UsageError."""
     import pyarrow as pa
 

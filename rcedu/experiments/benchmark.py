@@ -53,7 +53,7 @@ class RandomLatents:
 
 
 @dataclass(frozen=True)
-class Task:
+class Workload:
     """What all ways do: distil `teacher` into a student of the named size from samples with prompts."""
 
     teacher: DiffusionModel
@@ -70,13 +70,13 @@ class Task:
         return DistilledStudent(student, self.teacher)
 
 
-def mini_sd_task(batch_size: int = 32) -> Task:
+def mini_sd_task(batch_size: int = 32) -> Workload:
     """mini-SD into B-Base, from the latents that ship."""
     shipped = MiniSD()
-    return Task(shipped.teacher, shipped.cache, cache_prompts(), prompts(), batch_size)
+    return Workload(shipped.teacher, shipped.cache, cache_prompts(), prompts(), batch_size)
 
 
-def stable_diffusion_task(batch_size: int = 64) -> Task:
+def stable_diffusion_task(batch_size: int = 64) -> Workload:
     """Stable Diffusion v1.4 into B-Base in bf16, all weights random. Wants a GPU of 80 GB, or a smaller batch."""
     if not torch.cuda.is_available():
         raise UsageError("a training step of Stable Diffusion's size is timed on a GPU; there is none here. Try --size mini-sd")
@@ -91,7 +91,7 @@ def stable_diffusion_task(batch_size: int = 64) -> Task:
     teacher = DiffusionModel(unet("SD v1.4", "cpu"), small.scheduler, conditions, autoencoder).to(torch.bfloat16)
     texts = prompts()[:512]
     samples = RandomLatents(conditions.tokenize(texts), teacher.x_shape)
-    return Task(teacher, samples, texts, prompts(), batch_size, mixed_precision="bf16")
+    return Workload(teacher, samples, texts, prompts(), batch_size, mixed_precision="bf16")
 
 
 TASKS = {"mini-sd": mini_sd_task, "sd-v1.4": stable_diffusion_task}
@@ -118,7 +118,7 @@ def ladder(on_gpu: bool) -> dict[str, Way]:
     return rungs
 
 
-def ours(task: Task, lr: float) -> Iterator[dict[str, float]]:
+def ours(task: Workload, lr: float) -> Iterator[dict[str, float]]:
     """`fit` of `distillation_step`: the losses after each step."""
     trainee, pool = task.trainee(), PromptPool(task.pool, task.teacher.conditions)
     step = distillation_step(task.teacher, trainee, task.samples, Swap(pool, partial(p_exponential, T=task.teacher.T)))
@@ -128,12 +128,12 @@ def ours(task: Task, lr: float) -> Iterator[dict[str, float]]:
         yield record.losses
 
 
-def ours_on_a_rank(make_task: Callable[[], Task], lr: float) -> Iterator[dict[str, float]]:
+def ours_on_a_rank(make_task: Callable[[], Workload], lr: float) -> Iterator[dict[str, float]]:
     """`ours`, its task made where it runs."""
     return ours(make_task(), lr)
 
 
-def usual(way: Way, task: Task, lr: float, folder: Path) -> Iterator[dict[str, float]]:
+def usual(way: Way, task: Workload, lr: float, folder: Path) -> Iterator[dict[str, float]]:
     """`usual_loop` in this way; the files of single samples go to `folder`."""
     samples, conditions, count = task.samples, task.teacher.conditions, len(task.samples)
     if way.sample_files:
@@ -150,7 +150,7 @@ def usual(way: Way, task: Task, lr: float, folder: Path) -> Iterator[dict[str, f
 # --- the figures -----------------------------------------------------------------------------------
 
 
-def against_the_usual_way(make_task: Callable[[], Task], rounds: int, *, lr: float = 1e-3, watch=iter) -> dict[str, dict]:
+def against_the_usual_way(make_task: Callable[[], Workload], rounds: int, *, lr: float = 1e-3, watch=iter) -> dict[str, dict]:
     """Every rung of the ladder, `rcedu` and, on a CPU, `rcedu` on several ranks, raced against the usual way.
 
     {name: {"ms": median milliseconds a step, "images_per_second": ..., "times_as_fast": [value, low, high],
@@ -175,7 +175,7 @@ def against_the_usual_way(make_task: Callable[[], Task], rounds: int, *, lr: flo
     return {name: found[name] for name in (first, *others)}
 
 
-def _summary(seen: dict, first: str, name: str, task: Task) -> dict:
+def _summary(seen: dict, first: str, name: str, task: Workload) -> dict:
     ms = statistics.median(seen[name]["ms"])
     return {
         "ms": round(ms, 2),
@@ -187,7 +187,7 @@ def _summary(seen: dict, first: str, name: str, task: Task) -> dict:
     }
 
 
-def gpu_figures(task: Task, lr: float = 1e-3, steps: int = 10) -> dict:
+def gpu_figures(task: Workload, lr: float = 1e-3, steps: int = 10) -> dict:
     """Of `rcedu` alone on a GPU: peak memory in GiB, TFLOP/s, and their share of what one large bf16 product reaches."""
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()

@@ -116,7 +116,7 @@ def sensitivity(
 
 
 class MeasuredSchedules(NamedTuple):
-    """What `measure` found on K times."""
+    """What `measure_schedules` found on K times."""
 
     times: Tensor  # (K,)
     squared_eps: Tensor  # (K, pairs) mean over pixels and channels
@@ -147,7 +147,7 @@ class MeasuredSchedules(NamedTuple):
         )
 
 
-def measure(
+def measure_schedules(
     model: DiffusionModel, x0: Tensor, c: Tensor, labels: Tensor, times: Sequence[int], *,
     each: int, pairs: int | None = None, seed: int = 0, watch: Callable = iter,
 ) -> MeasuredSchedules:  # fmt: skip

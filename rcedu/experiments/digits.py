@@ -15,7 +15,7 @@ from rcedu.models.anatomies import digit_model
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import DigitClassifier
 from rcedu.system.settings import data_folder
-from rcedu.training.fit import Draw, Record, fit_to_the_end
+from rcedu.training.fit import Draw, StepRecord, fit_to_the_end
 from rcedu.training.teacher_step import TeacherRun, fit_teacher
 
 
@@ -77,7 +77,7 @@ def train_teacher(
     run: TeacherRun,
     folder: Path | None = None,
     progress: str | None = "teacher",
-    watch: Callable[[Record], None] | None = None,
+    watch: Callable[[StepRecord], None] | None = None,
 ) -> DiffusionModel:
     """A trained digit model. `folder`: where checkpoints go, None for none; `watch` is called with each step's Record."""
     torch.manual_seed(run.seed)

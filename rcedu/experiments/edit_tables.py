@@ -14,7 +14,7 @@ from torch import Tensor
 from rcedu.evaluation.records import Column, Record, scored
 from rcedu.experiments.domains import ENCODER
 from rcedu.experiments.edit_frames import EditFrames, edit_frames
-from rcedu.experiments.edits import EDITS, TASKS, Edit, Edits, evaluations, score_edit
+from rcedu.experiments.edits import EDITS, TASKS, Edit, Edits, counting_evaluations, score_edit
 from rcedu.experiments.few_step_training import climb, round_trip
 from rcedu.experiments.few_steps import FewStepsRun, budget
 from rcedu.experiments.runner import Experiment, Job
@@ -22,7 +22,7 @@ from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.files import UsageError
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import hash_tensors
-from rcedu.training.fit import Record as StepRecord
+from rcedu.training.fit import StepRecord
 
 ROUND_TRIP = "round trip"  # a task beside those of `TASKS`: to the noise and back to the picture
 Networks = dict[tuple[str, int], tuple[DiffusionModel, DiffusionModel]]  # (who, steps) -> (encoder, decoder)
@@ -76,7 +76,7 @@ def networks(
     return found, scores
 
 
-def work(run: EditingRun, domain: Edits, job: Job) -> tuple[list[Record], dict]:
+def run_edits(run: EditingRun, domain: Edits, job: Job) -> tuple[list[Record], dict]:
     """Train what is missing (shared with `rcedu few-steps`), edit, and go to the noise and back: the records.
 
     Of an edit  the scores of `score_edit`, "nfe", the evaluations of the network, and "seconds", both a picture
@@ -87,7 +87,7 @@ def work(run: EditingRun, domain: Edits, job: Job) -> tuple[list[Record], dict]:
     images, old = domain.real(run.scored), domain.attributes(run.scored)
     of, records = {"row": job.row, "seed": run.seed}, []
     for task, (who, steps), edit, perform in every_edit(run, domain, found, images, old):
-        with evaluations(*found[who, steps]) as count:
+        with counting_evaluations(*found[who, steps]) as count:
             start = time.perf_counter()
             after = perform()
             seconds = time.perf_counter() - start
@@ -129,7 +129,7 @@ def round_trips(
         yield ("student", steps), trip(encoder, steps=steps, back=steps, home=decoder)
 
 
-def identity(run: EditingRun, domain: Edits) -> dict[str, str]:
+def edit_identity(run: EditingRun, domain: Edits) -> dict[str, str]:
     """Fingerprints of a run."""
     return domain.fingerprints(run.few_steps.p) | {"test pictures": hash_tensors({"images": domain.real(run.scored)})}
 
@@ -137,7 +137,7 @@ def identity(run: EditingRun, domain: Edits) -> dict[str, str]:
 COLUMNS = tuple(Column(score) for score in ("nfe", "seconds", "edited", "kept", "change"))
 BY = {"task": "edit", "network": "by", "steps": "steps"}
 ROWS = {domain: editing_budget(domain, "cpu", 0) for domain in EDITS}
-EDITING = Experiment(ROWS, work, identity, (*COLUMNS, Column("error of a pixel", ROUND_TRIP)), BY)
+EDITING = Experiment(ROWS, run_edits, edit_identity, (*COLUMNS, Column("error of a pixel", ROUND_TRIP)), BY)
 
 
 def gallery(run: EditingRun, domain: Edits, folder: Path, count: int = 8) -> dict[str, Tensor]:

@@ -113,7 +113,7 @@ def upper_half(images: Tensor) -> Tensor:
 
 
 @contextmanager
-def evaluations(*models: DiffusionModel) -> Iterator[list[int]]:
+def counting_evaluations(*models: DiffusionModel) -> Iterator[list[int]]:
     """Inside, a list grows by the batch of every evaluation of these models' networks."""
     count = []
     hooks = [
@@ -143,12 +143,12 @@ def _restyled(domain: Edits, images: Tensor, old: Tensor) -> Edit:
     return Edit(images, old, domain.restyle(old), domain.restyled)
 
 
-def _halved(domain: Edits, images: Tensor, old: Tensor) -> Edit:
+def _half_known(domain: Edits, images: Tensor, old: Tensor) -> Edit:
     return Edit(images, old, old, "digit", upper_half(images))
 
 
 def _halved_and_wrong(domain: Edits, images: Tensor, old: Tensor) -> Edit:
-    return _halved(domain, images, old)._replace(new=another_digit(old))
+    return _half_known(domain, images, old)._replace(new=another_digit(old))
 
 
 def _by_style_transfer(domain: Edits, edit: Edit, encoder: DiffusionModel, model: DiffusionModel, *, steps: int, seed: int):
@@ -173,7 +173,7 @@ TASKS = {
         f"image to image, strength {strength:g}": Task(_restyled, partial(_from_a_sketch, strength), strength)
         for strength in (0.25, 0.5, 0.75, 1.0)
     },
-    "inpainting, right condition": Task(_halved, _by_inpainting),
+    "inpainting, right condition": Task(_half_known, _by_inpainting),
     "inpainting, wrong condition": Task(_halved_and_wrong, _by_inpainting),
 }
 

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from rcedu.equations.sampling import time_grid
 from rcedu.evaluation.records import Record, scored
 from rcedu.experiments.domains import ENCODER, Domain
-from rcedu.experiments.few_steps import APART, STAGE_1, FewStepsRun, Stage, identity, stages
+from rcedu.experiments.few_steps import APART, STAGE_1, FewStepsRun, Stage, few_step_identity, stages
 from rcedu.experiments.runner import finished
 from rcedu.models.diffusion import DiffusionModel, with_unet
 from rcedu.models.editing import encode
@@ -26,8 +26,7 @@ from rcedu.system.files import write_json
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import load_tensors
 from rcedu.training.batches import Swap
-from rcedu.training.fit import Record as StepRecord
-from rcedu.training.fit import StepFunction, fit_to_the_end
+from rcedu.training.fit import StepFunction, StepRecord, fit_to_the_end
 from rcedu.training.guided_steps import consistency_step, guidance_step, guidance_student, halving_step
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 from rcedu.training.swap_schedules import NONE, measured_file, schedule
@@ -110,7 +109,7 @@ def climb(
     another teacher, other data ...; runs that differ in their samplers, their student or their last number of steps share the
     stages that they have in common.
     """
-    done, stopped, given = {}, set(), identity(run, domain)
+    done, stopped, given = {}, set(), few_step_identity(run, domain)
     config = {key: value for key, value in asdict(run).items() if key not in APART} | given
     for stage in stages(run):
         if stage.way in stopped or (stage.before and stage.before not in done):

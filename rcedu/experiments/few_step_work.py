@@ -11,14 +11,14 @@ from rcedu.equations.progressive import halvings
 from rcedu.evaluation.records import Column, Record, frame, select, table
 from rcedu.experiments.domains import Domain
 from rcedu.experiments.few_step_training import climb, folder_of, score_stage
-from rcedu.experiments.few_steps import APART, FewStepsRun, Stage, evaluations, identity, stages
+from rcedu.experiments.few_steps import APART, FewStepsRun, Stage, evaluations, few_step_identity, stages
 from rcedu.experiments.runner import Job, finished
 from rcedu.models.saved import load_student
 from rcedu.system.files import write_json
-from rcedu.training.fit import Record as StepRecord
+from rcedu.training.fit import StepRecord
 
 
-def work(
+def run_few_steps(
     run: FewStepsRun, domain: Domain, job: Job, draw: Callable[[pd.DataFrame, Path], None] | None = None
 ) -> tuple[list[Record], dict]:
     """All stages of one run in `job.folder`, and the teacher beside them: its records, and by stage its losses and seconds.
@@ -58,7 +58,7 @@ def with_any_steps(run: FewStepsRun, domain: Domain, folder: Path) -> list[Recor
 
     "teacher" with its two evaluations a step, "stage 1" and what else `any_steps` names.
     """
-    folder, found, given = Path(folder), [], identity(run, domain)
+    folder, found, given = Path(folder), [], few_step_identity(run, domain)
     for way, stage in {"teacher": None, **any_steps(run)}.items():
         path = folder / "any steps" / (folder_of(stage) if stage else way)
         stored = finished(path, run, tuple(name for name in APART if name != "last"), given)
@@ -83,7 +83,7 @@ def few_steps_table(records: pd.DataFrame, columns: Sequence[Column], w: float) 
     )
 
 
-def examples(
+def examples_of_stages(
     run: FewStepsRun,
     domain: Domain,
     folder: Path,
@@ -94,7 +94,7 @@ def examples(
 ) -> dict[str, Tensor]:
     """What a finished run draws of the first things asked for, at the domain's w: "way, steps" -> (count, C, H, W) uint8.
 
-    The same noise everywhere; the networks and numbers of steps that `work` scores.
+    The same noise everywhere; the networks and numbers of steps that `run_few_steps` scores.
 
     twice  the numbers of steps in which twice as many pictures are drawn;  only  those in which any are, default all
     """

@@ -174,10 +174,10 @@ def budget(domain: str, preset: str, **changes) -> FewStepsRun:
     return FewStepsRun(**(DEFAULTS[domain] | BUDGETS[domain][preset] | changes))
 
 
-def identity(run: FewStepsRun, domain: Domain) -> dict[str, str]:
-    """Fingerprints of a run: also of which pictures it may learn from, and of the pool."""
+def few_step_identity(run: FewStepsRun, domain: Domain) -> dict[str, str]:
+    """Fingerprints of a run, also of its pool."""
     pool = domain.pool.fingerprint() if hasattr(domain.pool, "fingerprint") else hash_tensors({"c": domain.pool})
-    return domain.fingerprints(run.p) | {"rows": hash_tensors({"rows": domain.rows}), "pool": pool}
+    return domain.fingerprints(run.p) | {"pool": pool}
 
 
 def evaluations(network: str, steps: int, w: float) -> int:

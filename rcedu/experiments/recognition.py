@@ -20,8 +20,7 @@ from rcedu.experiments.domains import DrawnDigits
 from rcedu.experiments.runner import Experiment, Job
 from rcedu.models.conditions import labels_without
 from rcedu.models.judges import DigitClassifier
-from rcedu.training.fit import Draw, fit_to_the_end
-from rcedu.training.fit import Record as StepRecord
+from rcedu.training.fit import Draw, StepRecord, fit_to_the_end
 
 STEPS = {"smoke": 3, "cpu": 400, "gpu": 1500}
 
@@ -65,7 +64,7 @@ def raise_to(share: float, logits: Tensor, label: int) -> float:
     return short[last - 1 : last + 1].mean().item()
 
 
-def train(
+def train_reader(
     run: RecognitionRun,
     shipped: Shipped | None = None,
     *,
@@ -102,7 +101,7 @@ def train(
 
 
 @torch.no_grad()
-def score(student: DigitClassifier, digit: int) -> dict[tuple[str, str], list[int]]:
+def score_reader(student: DigitClassifier, digit: int) -> dict[tuple[str, str], list[int]]:
     """On MNIST's test set, [read right, there], for `scored`: of the digit, "unseen", and of the others, "seen"; and with the
     digit's logit raised so that a tenth of all is read as it.
     """
@@ -118,18 +117,18 @@ def score(student: DigitClassifier, digit: int) -> dict[tuple[str, str], list[in
     return found
 
 
-def work(run: RecognitionRun, domain: DrawnDigits, job: Job) -> tuple[list[Record], dict]:
+def run_recognition(run: RecognitionRun, domain: DrawnDigits, job: Job) -> tuple[list[Record], dict]:
     """Train and score one run, with checkpoints in `job.folder`: its records and seconds."""
     start = time.perf_counter()
-    student = train(run, domain.shipped, folder=job.folder, config=job.config, watch=job.watch)
-    records = scored(score(student, run.digit), row=job.row, seed=run.seed)
+    student = train_reader(run, domain.shipped, folder=job.folder, config=job.config, watch=job.watch)
+    records = scored(score_reader(student, run.digit), row=job.row, seed=run.seed)
     return records, {"seconds": round(time.perf_counter() - start, 1)}
 
 
-def identity(run: RecognitionRun, domain: DrawnDigits) -> dict[str, str]:
+def recognition_identity(run: RecognitionRun, domain: DrawnDigits) -> dict[str, str]:
     """Fingerprints of a run."""
     return domain.fingerprints()
 
 
 COLUMNS = [Column(f"read right{raised}", task) for raised in ("", ", logit raised") for task in ("unseen", "seen")]
-RECOGNITION = Experiment(ROWS, work, identity, COLUMNS)
+RECOGNITION = Experiment(ROWS, run_recognition, recognition_identity, COLUMNS)

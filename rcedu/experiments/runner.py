@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from rcedu.evaluation.records import Column, Record, load_results, records_of
 from rcedu.system.files import UsageError, read_json, write_json
 from rcedu.system.workers import stop_with_parent, worker_context
-from rcedu.training.fit import Record as StepRecord
+from rcedu.training.fit import StepRecord
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def run_experiment(
     """Work off those runs of an experiment that are not done yet, side by side (`run_all`), and gather all their records.
 
     domain  opened where it is needed, in every worker anew
-    runs    "row/seed-N" -> run, as `over_seeds` names them
+    runs    "row/seed-N" -> run, as `one_a_seed` names them
     also    a file of the same experiment that was made elsewhere: its runs are taken over, and not worked off
 
     UsageError where a result in `folder`, or one to be taken over, is of other settings or of another teacher, other data ...
@@ -144,13 +144,13 @@ def run_all(
     return results
 
 
-def over_seeds(rows: Iterable[str], seeds: Sequence[int], make: Callable) -> dict:
+def one_a_seed(rows: Iterable[str], seeds: Sequence[int], make: Callable) -> dict:
     """One run of every row a seed, named as in all result files: {"row/seed-N": make(row, N)}."""
     return {f"{row}/seed-{seed}": make(row, seed) for seed in seeds for row in rows}
 
 
 def by_row(runs: dict) -> dict[str, list]:
-    """What `over_seeds` named, gathered again: row -> what its seeds have, in their order."""
+    """What `one_a_seed` named, gathered again: row -> what its seeds have, in their order."""
     rows = {}
     for name, run in runs.items():
         rows.setdefault(name.rpartition("/seed-")[0], []).append(run)

@@ -46,9 +46,9 @@ def small_and_fast_rows(domain: str, preset: str) -> dict[str, FewStepsRun]:
     return {row: budget(DOMAIN_WITHOUT[domain], preset, p=p) for row, p in P_INSIDE.items()}
 
 
-def work(run: FewStepsRun, domain: Domain, job: Job) -> tuple[list[Record], dict]:
+def run_small_and_fast(run: FewStepsRun, domain: Domain, job: Job) -> tuple[list[Record], dict]:
     """As `few_step_work.work`, and in `REFERENCE_STEPS` guided steps the scores of teacher and smaller network."""
-    records, kept = few_step_work.work(run, domain, job)
+    records, kept = few_step_work.run_few_steps(run, domain, job)
     small = next(stage for stage in stages(run) if stage.name == run.student)
     networks = {"teacher": domain.teacher, small.way: load_student(domain.teacher, job.folder / folder_of(small) / "unet")}
     for way, model in networks.items():

@@ -44,7 +44,7 @@ def step_times(unet, batch_size: int, repeats: int = 5) -> tuple[float, float]:
     return fastest(torch.no_grad()(forward)), fastest(train)
 
 
-def measure(threads: int = 1, batch_size: int = 64) -> str:
+def step_times_table(threads: int = 1, batch_size: int = 64) -> str:
     """A markdown table: anatomy, parameters, forward ms, forward + backward ms."""
     unets = {name: digit_unet(widths, layers) for name, (widths, layers) in ANATOMIES.items()}
     unets["tiny student of the teacher"] = remove_blocks(digit_unet(), "tiny")

@@ -39,8 +39,7 @@ from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_cou
 from rcedu.system.files import UsageError
 from rcedu.system.settings import runs_folder
 from rcedu.training.batches import Samples, Subset, Swap
-from rcedu.training.fit import Record as StepRecord
-from rcedu.training.fit import fit_to_the_end
+from rcedu.training.fit import StepRecord, fit_to_the_end
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 from rcedu.training.swap_schedules import CHOICES, measured_file, schedule
 
@@ -147,7 +146,7 @@ def train_student(
     return model.student, losses
 
 
-def work(run: TextStudentRun, domain: DrawnPictures, job: Job) -> tuple[list[Record], dict]:
+def run_text_student(run: TextStudentRun, domain: DrawnPictures, job: Job) -> tuple[list[Record], dict]:
     """Train and score one run in `job.folder`, where checkpoints and unet/ are left: its records, losses and seconds."""
     shipped, start = domain.shipped, time.perf_counter()
     model, losses = shipped.teacher, {}
@@ -163,7 +162,7 @@ def work(run: TextStudentRun, domain: DrawnPictures, job: Job) -> tuple[list[Rec
     return records, {"losses": kept, "seconds": seconds}
 
 
-def identity(run: TextStudentRun, domain: DrawnPictures) -> dict[str, str]:
+def text_student_identity(run: TextStudentRun, domain: DrawnPictures) -> dict[str, str]:
     """Fingerprints of a run's `ingredients`, which are there before any training."""
     if run.student == TEACHER:
         return domain.fingerprints()
@@ -194,7 +193,9 @@ def scores_of_words(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun)
     return found | {"fid": fid_of_sentences(shipped.judge, torch.cat(drawn), asked)}
 
 
-def examples(runs: dict[str, TextStudentRun], teacher: DiffusionModel, folder: Path, count: int = 8) -> dict[str, Tensor]:
+def examples_of_words(
+    runs: dict[str, TextStudentRun], teacher: DiffusionModel, folder: Path, count: int = 8
+) -> dict[str, Tensor]:
     """What finished runs draw of their absent words, beside the teacher: row -> (count, 3, 32, 32) uint8.
 
     runs    row -> run, each with absent words, trained in folder/`run_name`(run); the pictures are the first "unseen" ones

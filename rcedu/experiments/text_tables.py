@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from rcedu.evaluation.records import Column
 from rcedu.experiments.runner import Experiment
-from rcedu.experiments.text_students import TextStudentRun, identity, run_name, work
+from rcedu.experiments.text_students import TextStudentRun, run_name, run_text_student, text_student_identity
 from rcedu.models.surgery import CHANNEL_STUDENTS
 
 # Table 1 of the paper, in its order: random conditioning, teacher init, real images.
@@ -83,7 +83,13 @@ APART = [
     Column("fid"),
 ]
 EXPERIMENTS = {
-    name: Experiment(rows, work, identity, APART if any(run.absent for run in rows.values()) else COLUMNS, kept_in=run_name)
+    name: Experiment(
+        rows,
+        run_text_student,
+        text_student_identity,
+        APART if any(run.absent for run in rows.values()) else COLUMNS,
+        kept_in=run_name,
+    )
     for name, rows in TABLES.items()
 }
 BUDGETS = {

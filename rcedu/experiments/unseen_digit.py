@@ -23,8 +23,7 @@ from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_cou
 from rcedu.system.files import UsageError
 from rcedu.training import random_conditioning_step as distillation
 from rcedu.training.batches import Samples, Subset, Swap
-from rcedu.training.fit import Record as StepRecord
-from rcedu.training.fit import fit_to_the_end
+from rcedu.training.fit import StepRecord, fit_to_the_end
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step
 from rcedu.training.swap_schedules import CHOICES, label, measured_file, schedule
 
@@ -113,12 +112,12 @@ BUDGETS = {
 DEMO_FOLDER = {"smoke": "demo-smoke", "cpu": "demo", "gpu": "demo-gpu"}  # under runs/
 
 
-def budget(run: StudentRun, preset: str, **changes) -> StudentRun:
+def unseen_budget(run: StudentRun, preset: str, **changes) -> StudentRun:
     """The run at a preset's size: smoke (does it run?), cpu (a minute a run on one core), gpu (the full one)."""
     return replace(run, **(BUDGETS[preset] | changes))
 
 
-def make_student(teacher: DiffusionModel, run: StudentRun) -> DiffusionModel:
+def untrained_student(teacher: DiffusionModel, run: StudentRun) -> DiffusionModel:
     """The untrained student of a run: surgery on the teacher's UNet, then random or inherited weights."""
     student = distillation.make_student(teacher, run.student, run.teacher_init, run.seed)
     if run.own_table:
@@ -140,7 +139,7 @@ def p_of(run: StudentRun, T: int) -> Callable[[Tensor], Tensor]:
     return schedule(run.p, run.p_parameter, T=T, path=measured_file("digits"), absent=absent)
 
 
-def train(
+def train_arm(
     run: StudentRun,
     shipped: Shipped,
     *,
@@ -157,7 +156,7 @@ def train(
     progress  label of a progress bar, or None
     """
     teacher = shipped.teacher
-    model = DistilledStudent(make_student(teacher, run), teacher, features=run.features)
+    model = DistilledStudent(untrained_student(teacher, run), teacher, features=run.features)
     pool = labels_without(None if run.pool_has_digit else run.digit)  # every label, the unseen one too
     step = distillation_step(teacher, model, data_of(run, shipped), Swap(pool, p_of(run, teacher.T)), space=run.space)
     losses = fit_to_the_end(
@@ -170,7 +169,7 @@ def train(
 W, STEPS = 1.0, 25  # guidance and DDIM steps that students are scored with
 
 
-def score(student: DiffusionModel, run: StudentRun, judge: DigitClassifier, fid: FeatureFID) -> dict:
+def score_student(student: DiffusionModel, run: StudentRun, judge: DigitClassifier, fid: FeatureFID) -> dict:
     """Sample the student (the same noise for every student) and let the judge read: scores for `scored`.
 
     "unseen" is the digit in question, "seen" are the others: [read as asked, samples]; and of the unseen [read as k, samples]
@@ -191,23 +190,23 @@ def score(student: DiffusionModel, run: StudentRun, judge: DigitClassifier, fid:
     }
 
 
-def work(run: StudentRun, domain: DrawnDigits, job: Job) -> tuple[list[Record], dict]:
+def run_unseen(run: StudentRun, domain: DrawnDigits, job: Job) -> tuple[list[Record], dict]:
     """Train and score one run in `job.folder`, where checkpoints and student/ are left: its records, losses and seconds."""
     shipped, start = domain.shipped, time.perf_counter()
-    student, losses = train(run, shipped, folder=job.folder, config=job.config, watch=job.watch)
+    student, losses = train_arm(run, shipped, folder=job.folder, config=job.config, watch=job.watch)
     trained = time.perf_counter()
     student.save(job.folder / "student")
-    scores = score(student, run, shipped.judge, domain.fid) | {"parameters": parameter_count(student.unet)}
+    scores = score_student(student, run, shipped.judge, domain.fid) | {"parameters": parameter_count(student.unet)}
     seconds = {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)}
     kept = {"losses": {key: [round(value, 5) for value in values] for key, values in losses.items()}, "seconds": seconds}
     return scored(scores, row=job.row, seed=run.seed, steps=STEPS, w=W), kept
 
 
-def identity(run: StudentRun, domain: DrawnDigits) -> dict[str, str]:
+def unseen_identity(run: StudentRun, domain: DrawnDigits) -> dict[str, str]:
     """Fingerprints of a run; UsageError before any training where it has no p(t): see `p_of`."""
     p_of(run, T=1000)
     return domain.fingerprints(run.p)
 
 
 COLUMNS = (Column("parameters"), Column("as asked", "unseen"), Column("as asked", "seen"), Column("fid"))
-EXPERIMENTS = {name: Experiment(rows, work, identity, COLUMNS) for name, rows in TABLES.items()}
+EXPERIMENTS = {name: Experiment(rows, run_unseen, unseen_identity, COLUMNS) for name, rows in TABLES.items()}

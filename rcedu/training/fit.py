@@ -53,7 +53,7 @@ class Draw:
         return parts if len(parts) > 1 else parts[0]
 
 
-class Record(NamedTuple):
+class StepRecord(NamedTuple):
     """What happened in one optimizer step. `step` counts steps done, so the first record has step 1."""
 
     step: int
@@ -115,7 +115,7 @@ def fit(
     checkpoint_every: int = 500,
     config: dict | None = None,
     progress: str | None = None,
-) -> Iterator[Record]:
+) -> Iterator[StepRecord]:
     """Train with AdamW, yielding a Record *after* each optimizer step (a `break` loses nothing).
 
     step_fn           (trainee, draw) -> {name: scalar loss}; the parts are summed. It must call `trainee`
@@ -210,14 +210,14 @@ def fit(
                 if accelerator.is_main_process:
                     tqdm.write(f"stopped by SIGTERM after step {done}{where}")
                 raise SystemExit(128 + signal.SIGTERM)
-            yield Record(done, losses, rate, grad_norm)
+            yield StepRecord(done, losses, rate, grad_norm)
     if ema is not None:
         ema.copy_to(parameters)
     trainee.eval()
 
 
 def fit_to_the_end(
-    step_fn: StepFunction, trainee: nn.Module, *, watch: Callable[[Record], None] | None = None, **settings
+    step_fn: StepFunction, trainee: nn.Module, *, watch: Callable[[StepRecord], None] | None = None, **settings
 ) -> dict[str, list[float]]:
     """All of `fit`: every loss part, step by step, with the steps before a resume. `watch` is called with each Record."""
     folder = settings.get("folder")

@@ -11,7 +11,7 @@ from rcedu.equations.losses import output_kd
 from rcedu.equations.noise import alpha_sigma, q_sample, training_target
 from rcedu.equations.random_conditioning import drop_condition
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.training.fit import Draw, Record, fit_to_the_end
+from rcedu.training.fit import Draw, StepRecord, fit_to_the_end
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def fit_teacher(
     *,
     folder: Path | None = None,
     progress: str | None = None,
-    watch: Callable[[Record], None] | None = None,
+    watch: Callable[[StepRecord], None] | None = None,
 ) -> DiffusionModel:
     """Train a model on images (N, 1, 28, 28) uint8 of labels (N,), in place; returns it."""
 

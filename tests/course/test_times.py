@@ -13,8 +13,8 @@ from rcedu.course.stamp import stamp, stamp_page
 from rcedu.course.times import (
     FILE,
     NOTEBOOKS,
+    duration,
     find,
-    in_words,
     measured_where,
     record,
     walk,
@@ -83,7 +83,7 @@ def test_a_measurement_is_kept_beside_the_others(tmp_path):
 
 
 def test_words():
-    assert [in_words(seconds) for seconds in (0.4, 99, 100, 200)] == ["0 s", "99 s", "1.7 min", "3.3 min"]
+    assert [duration(seconds) for seconds in (0.4, 99, 100, 200)] == ["0 s", "99 s", "1.7 min", "3.3 min"]
     with pytest.raises(UsageError, match="no notebook 'x'; choose from 00_tour"):
         find(("x",))
     assert [path.stem for path in find(("00_tour", "3_surgery"))] == ["00_tour", "3_surgery"]

@@ -15,11 +15,11 @@ from rcedu.experiments.edit_tables import (
     COLUMNS,
     EDITING,
     EditingRun,
+    edit_identity,
     editing_budget,
     explorer_frames,
     gallery,
-    identity,
-    work,
+    run_edits,
 )
 from rcedu.experiments.edits import TASKS, InkEdits, StrokeEdits, another_digit, score_edit, upper_half
 from rcedu.experiments.few_steps import FewStepsRun
@@ -98,7 +98,7 @@ def test_a_run_counts_what_it_asks(tiny, tmp_path):
     """Encoding N, decoding N (of the teacher twice N); half of the steps from a sketch; all of them around a known part."""
     seen, domain, networks = [], StrokeEdits(), tmp_path / "few-steps" / "strokes" / "seed-0"
     job = Job("strokes", tmp_path / "editing" / "strokes" / "seed-0", {}, lambda record: seen.append(record.step))
-    first, kept = work(tiny, domain, job)
+    first, kept = run_edits(tiny, domain, job)
     assert seen == list(range(1, tiny.steps + 1)) and kept == {}
     records = frame(first)
     assert list(records["task"].unique()) == [*TASKS, "round trip"]
@@ -121,7 +121,7 @@ def test_a_run_counts_what_it_asks(tiny, tmp_path):
     assert set(select(records, task="round trip")["w"]) == {0.0} and set(select(records, task=list(TASKS))["w"]) == {domain.w}
     assert (select(records, task="inpainting, right condition", network="student", score="change")["value"] == 0).all()
 
-    again, _ = work(tiny, domain, job)
+    again, _ = run_edits(tiny, domain, job)
     assert len(seen) == tiny.steps  # nothing is trained twice
     first, again = ([record for record in of if record.score != "seconds"] for of in (first, again))
     assert again == first
@@ -140,7 +140,7 @@ def test_a_run_counts_what_it_asks(tiny, tmp_path):
 def test_a_run_of_another_teacher_is_none_of_ours(tiny, tmp_path, monkeypatch):
     """What is done is read again; of another teacher, or of before there were fingerprints, it is refused in one line."""
     runs, path = {"strokes/seed-0": tiny}, tmp_path / "editing" / "strokes" / "seed-0" / "result.json"
-    given = {"strokes/seed-0": identity(tiny, StrokeEdits())}
+    given = {"strokes/seed-0": edit_identity(tiny, StrokeEdits())}
     assert set(given["strokes/seed-0"]) == {"teacher", "data", "judge", "test pictures"}
     monkeypatch.setattr(runner, "run_all", lambda work, runs, folder, given, **_: finished_ones(runs, folder, given))
 

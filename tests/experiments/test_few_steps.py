@@ -23,8 +23,8 @@ from rcedu.experiments.domains import (
     Strokes,
 )
 from rcedu.experiments.few_step_training import climb, folder_of, growth, ship, train_stage
-from rcedu.experiments.few_step_work import few_steps_table, with_any_steps, work
-from rcedu.experiments.few_steps import CONSISTENCY, STAGE_1, FewStepsRun, budget, evaluations, identity, stages
+from rcedu.experiments.few_step_work import few_steps_table, run_few_steps, with_any_steps
+from rcedu.experiments.few_steps import CONSISTENCY, STAGE_1, FewStepsRun, budget, evaluations, few_step_identity, stages
 from rcedu.experiments.runner import Job, adopted
 from rcedu.figures.few_step_figures import draw_scores
 from rcedu.models.saved import FACTS, Facts, read_facts, shipped_student
@@ -67,7 +67,7 @@ def tiny(monkeypatch):
 
 
 def worked_off(run, folder, watch=None, domain=None, **settings) -> tuple[list[Record], dict]:
-    return work(run, domain or TinyDigits(), Job("a", folder, {}, watch), **settings)
+    return run_few_steps(run, domain or TinyDigits(), Job("a", folder, {}, watch), **settings)
 
 
 RUN = FewStepsRun(first=4, guidance_steps=3, halving_steps=2, batch_size=2, scored=2, scored_w=(0.0, 1.0))
@@ -186,9 +186,11 @@ def test_of_another_teacher_nothing_is_mixed_in(tmp_path):
 
 def test_what_a_run_may_learn_from_is_part_of_its_identity():
     """The same teacher, data and judge; but in one of the two no 3 may be learned from, and none is asked for."""
-    drawn, without = (identity(RUN, domain) for domain in (DrawnDigits(), DigitsWithout3()))
-    assert [key for key in drawn if drawn[key] != without[key]] == ["rows"]
-    assert identity(RUN, Digits())["data"] != drawn["data"] and identity(RUN, Strokes())["pool"] != drawn["pool"]
+    drawn, without = (few_step_identity(RUN, domain) for domain in (DrawnDigits(), DigitsWithout3()))
+    assert [key for key in drawn if drawn[key] != without[key]] == ["data"]
+    assert (
+        few_step_identity(RUN, Digits())["data"] != drawn["data"] and few_step_identity(RUN, Strokes())["pool"] != drawn["pool"]
+    )
 
 
 def test_a_sampler_more_is_trained_from_what_is_there(tmp_path):

@@ -7,7 +7,7 @@ from small import seeded
 from rcedu.commands.cli import main
 from rcedu.evaluation.records import load_results
 from rcedu.experiments.digits import Shipped
-from rcedu.experiments.recognition import COLUMNS, ROWS, RecognitionRun, raise_to, soft_target_loss, train
+from rcedu.experiments.recognition import COLUMNS, ROWS, RecognitionRun, raise_to, soft_target_loss, train_reader
 from rcedu.system.files import UsageError
 
 
@@ -47,7 +47,7 @@ def test_no_picture_of_the_digit_teaches(monkeypatch):
     shipped, seen = Shipped(), []
     original = shipped.judge.forward
     monkeypatch.setattr(shipped.judge, "forward", lambda images: seen.append(images) or original(images))
-    train(RecognitionRun(steps=2, batch_size=200), shipped)
+    train_reader(RecognitionRun(steps=2, batch_size=200), shipped)
     taught = torch.cat([images for images in seen if len(images) == 200])
     monkeypatch.undo()
     assert len(taught) == 400 and float(shipped.judge.probabilities(taught)[:, 3].max()) <= 0.1

@@ -12,7 +12,7 @@ import pytest
 from processes import PATIENCE, Nothing, fail_beside, side_by_side_for_ever, wait_until
 
 from rcedu.evaluation.records import Column, save_results, scored
-from rcedu.experiments.runner import Experiment, Job, finished, over_seeds, run_all, run_experiment
+from rcedu.experiments.runner import Experiment, Job, finished, one_a_seed, run_all, run_experiment
 from rcedu.system.files import UsageError, write_json
 
 
@@ -71,7 +71,7 @@ def made_from(run: Drawn, domain: dict) -> dict:
 
 
 TOY = Experiment({"a": Drawn(), "b": Drawn()}, draw_one, made_from, [Column("fid")])
-RUNS = over_seeds(TOY.rows, (0, 1), lambda row, seed: Drawn(seed))
+RUNS = one_a_seed(TOY.rows, (0, 1), lambda row, seed: Drawn(seed))
 DOMAIN = {"teacher": "t", "data": "d", "measured p(t)": "m"}
 
 

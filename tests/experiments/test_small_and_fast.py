@@ -8,7 +8,7 @@ import torch
 from rcedu.commands.cli import main
 from rcedu.evaluation.records import Column, difference, frame, load_results, over_seeds, pairs_table, scored, select
 from rcedu.experiments.domains import DigitsWithout3
-from rcedu.experiments.few_step_work import examples
+from rcedu.experiments.few_step_work import examples_of_stages
 from rcedu.experiments.small_and_fast import (
     cost_of,
     cost_points,
@@ -105,7 +105,7 @@ def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
     assert torch.equal(teacher[4][:10], ten)
     row = "random conditioning inside"
     run, folder = small_and_fast_rows("digits", "smoke")[row], runs_folder() / "small-and-fast" / "digits" / row / "seed-0"
-    some = examples(run, DigitsWithout3(), folder, twice=(4,), only=(4,))
+    some = examples_of_stages(run, DigitsWithout3(), folder, twice=(4,), only=(4,))
     assert list(some) == [f"{way}, 4" for way in titles("tiny")]  # every way has a network of four steps
     assert torch.equal(some["deterministic, tiny, 4"], drawn)
     with pytest.raises(SystemExit):

@@ -25,7 +25,7 @@ from rcedu.experiments.text_data import (
     real_pictures,
     samples_with,
 )
-from rcedu.experiments.text_students import TextStudentRun, identity, run_name, teachers, work
+from rcedu.experiments.text_students import TextStudentRun, run_name, run_text_student, teachers, text_student_identity
 from rcedu.experiments.text_tables import (
     APART,
     COLUMNS,
@@ -220,7 +220,7 @@ def test_the_teacher_is_scored_apart_on_absent_words(shipped, tmp_path):
     runs = [TextStudentRun(absent="three", scored=8), TextStudentRun(absent="three", p="none", seed=1, scored=8)]
     ((name, run),) = teachers(runs).items()
     assert name == "without three: the teacher/seed-0" and not run.steps
-    records, _ = work(run, DrawnPictures(), Job("without three: the teacher", tmp_path, {}, None))
+    records, _ = run_text_student(run, DrawnPictures(), Job("without three: the teacher", tmp_path, {}, None))
     assert {(record.row, record.seed, record.network, record.steps, record.w) for record in records} == {
         ("without three: the teacher", 0, "teacher", 25, GUIDANCE)
     }
@@ -279,13 +279,13 @@ def test_runs_side_by_side(tmp_path):
 def test_a_run_says_from_what_it_is_made():
     """Another D, another pool or a measured p(t) is another fingerprint, and of nothing else."""
     domain, run = DrawnPictures(), TextStudentRun(absent="three")
-    given = identity(run, domain)
+    given = text_student_identity(run, domain)
     assert set(given) == {"teacher", "data", "judge", "pool"}
     for change, differs in (({"p": "none"}, set()), ({"pool": "data"}, {"pool"}), ({"p": "overlap"}, {"measured p(t)"})):
-        other = identity(replace(run, **change), domain)
+        other = text_student_identity(replace(run, **change), domain)
         assert {key for key in given | other if given.get(key) != other.get(key)} == differs
     with pytest.raises(UsageError, match="measured"):
-        identity(TextStudentRun(absent="orange", p="overlap"), domain)
+        text_student_identity(TextStudentRun(absent="orange", p="overlap"), domain)
 
 
 RESULTS = sorted(path.stem for path in (FOLDER / "results").glob("*.json"))

@@ -8,17 +8,17 @@ import torch
 from rcedu.evaluation.records import frame
 from rcedu.experiments.digits import Shipped
 from rcedu.experiments.domains import DrawnDigits
-from rcedu.experiments.runner import over_seeds, run_experiment
+from rcedu.experiments.runner import one_a_seed, run_experiment
 from rcedu.experiments.unseen_digit import (
     ARMS,
     EXPERIMENTS,
     STUDENTS,
     VARIANTS,
     StudentRun,
-    budget,
     data_of,
-    make_student,
-    train,
+    train_arm,
+    unseen_budget,
+    untrained_student,
 )
 from rcedu.models.surgery import parameter_count
 from rcedu.system.files import UsageError
@@ -50,24 +50,24 @@ def test_arms_differ_in_one_thing_each():
 
 @pytest.mark.parametrize("run", [ARMS["A"], STUDENTS["A, C-Micro"]])
 def test_student_is_at_most_half_the_teacher(shipped, run):
-    assert parameter_count(make_student(shipped.teacher, run).unet) <= parameter_count(shipped.teacher.unet) / 2
+    assert parameter_count(untrained_student(shipped.teacher, run).unet) <= parameter_count(shipped.teacher.unet) / 2
 
 
 def test_student_shares_the_frozen_table_or_owns_one(shipped):
-    shared = make_student(shipped.teacher, ARMS["A"]).conditions.table
-    own = make_student(shipped.teacher, VARIANTS["A, own label table"]).conditions.table
+    shared = untrained_student(shipped.teacher, ARMS["A"]).conditions.table
+    own = untrained_student(shipped.teacher, VARIANTS["A, own label table"]).conditions.table
     assert torch.equal(shared, shipped.teacher.conditions.table) and not shared.requires_grad
     assert not torch.equal(own, shared) and own.requires_grad
 
 
 def test_arms_start_from_the_same_weights(shipped):
-    a, b = (make_student(shipped.teacher, ARMS[arm]).unet.state_dict() for arm in "AB")
+    a, b = (untrained_student(shipped.teacher, ARMS[arm]).unet.state_dict() for arm in "AB")
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
 @pytest.fixture(scope="module")
 def runs():
-    return over_seeds("AB", [0], lambda name, seed: budget(ARMS[name], "smoke", seed=seed))
+    return one_a_seed("AB", [0], lambda name, seed: unseen_budget(ARMS[name], "smoke", seed=seed))
 
 
 def test_side_by_side_is_one_after_the_other(shipped, runs, tmp_path):
@@ -83,7 +83,7 @@ def test_side_by_side_is_one_after_the_other(shipped, runs, tmp_path):
         assert as_asked.loc["unseen", "asked"] == read_as["hits"].sum() == run.scored_digit
         assert as_asked.loc["unseen", "hits"] == read_as[read_as["score"] == f"read as {run.digit}"]["hits"].sum()
         assert as_asked.loc["seen", "asked"] == 9 * run.scored_each
-        _, losses = train(run, shipped)
+        _, losses = train_arm(run, shipped)
         assert losses["out"] == pytest.approx(kept["losses"]["out"], abs=1e-4)
     written = (tmp_path / "A/seed-0/result.json").stat().st_mtime_ns
     assert run_experiment(EXPERIMENTS["arms"], DrawnDigits(), runs, tmp_path, progress=False).records == together.records

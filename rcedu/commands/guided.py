@@ -85,7 +85,8 @@ def few_steps(
 
     experiment = Experiment(rows, partial(run_few_steps, draw=draw_scores), few_step_identity, of.columns, BY)
     done = table_of(
-        experiment, of, runs, folder, path, command, jobs=jobs, also=also, then=then, seed=seeds[0], show=lambda records, told: few_steps_table(records, of.columns, of.w),
+        experiment, of, runs, folder, path, command, jobs=jobs, also=also, then=then, seed=seeds[0],
+        show=lambda records, told: few_steps_table(records, of.columns, of.w),
     )  # fmt: skip
     print("\n".join(line for kept in done.runs.values() for line in kept["stopped"]))
 
@@ -197,5 +198,6 @@ def small_and_fast(
     by = {"row": "inside"} | BY
     table_of(
         Experiment(rows, both.run_small_and_fast, few_step_identity, of.columns, by), of, runs, folder, path, command,
-        jobs=jobs, also=also, then=then, seed=seeds[0], show=lambda records, told: both.small_and_fast_table(records, of.columns, told),
+        jobs=jobs, also=also, then=then, seed=seeds[0],
+        show=lambda records, told: both.small_and_fast_table(records, of.columns, told),
     )  # fmt: skip

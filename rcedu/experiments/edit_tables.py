@@ -95,7 +95,7 @@ def run_edits(run: EditingRun, domain: Edits, job: Job) -> tuple[list[Record], d
         records += scored(scores, **of, network=who, steps=steps, w=domain.w, task=task)
     for (who, steps), scores in round_trips(run, domain, found, encoders):
         scores = {"error of a pixel" if name == "round trip" else name: value for name, value in scores.items()}
-        records += scored(scores, **of, network=who, steps=steps, w=0.0, task=ROUND_TRIP)
+        records += scored(scores | {"nfe": steps}, **of, network=who, steps=steps, w=0.0, task=ROUND_TRIP)
     return records, {}
 
 

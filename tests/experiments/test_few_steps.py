@@ -469,7 +469,7 @@ def test_the_command_writes_the_table_and_the_networks(tmp_path, monkeypatch, ca
     steps = {network: list(of["steps"].unique()) for network, of in stored.records.groupby("network", sort=False)}
     every = [64, 32, 16, 8, 4, 2, 1]
     assert steps == {"teacher": every, STAGE_1: every, "deterministic": every[1:]}
-    assert set(stored.runs["digits/seed-0"]["given"]) == {"teacher", "data", "judge", "rows", "pool"}
+    assert set(stored.runs["digits/seed-0"]["given"]) == {"teacher", "data", "judge", "pool"}
     assert "deterministic" in capsys.readouterr().out
     pictures, _ = load_tensors(tmp_path / "few-steps-pictures.safetensors.gz")
     assert len(pictures) == 7 + 7 + 6 and {images.shape for images in pictures.values()} == {(10, 1, 28, 28)}

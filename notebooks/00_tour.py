@@ -111,30 +111,20 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 #
 # ## 3 · Where an equation lives
 #
-# The package is three rings. An inner ring never imports an outer one, so that the equations can be read without anything else.
+# The package is one folder a ring. A folder imports only folders above it, so that the equations can be read without anything else.
 #
-# | ring | module of `rcedu` | what lives there |
-# |---|---|---|
-# | **0 · equations** (torch only) | `noise` | $x_t = \alpha_t x_0 + \sigma_t \varepsilon$ and the conversions among $x_0$, $\varepsilon$, $v$ |
-# | | `random_conditioning` | the $p(t)$ family; the swap, `randomize` |
-# | | `losses` | $\mathcal L_\mathrm{out}$, $\mathcal L_\mathrm{feat}$, $\mathcal L_\mathrm{task}$; how to tap features |
-# | | `guidance` | classifier-free guidance; $w$ as an input of the network |
-# | | `sampling` | DDIM on an explicit time grid: to a picture, to its noise, around a known part; a stochastic sampler |
-# | | `progressive` | two steps of a teacher as one target: step distillation |
-# | **1 · things** | `data`, `conditions`, `codecs`, `models`, `classifier` | digits; labels and sentences; pixels and latents; a model as one object; the judge |
-# | | `captioned_digits`, `attribute_judge`, `pools`, `prompt_writers` | digits in colour and their captions; who reads them; prompts by the million, or made up (notebook 05) |
-# | | `students`, `stable_diffusion` | surgery: remove blocks, narrow channels, add an input for $w$, inherit weights; SD's UNets without weights |
-# | | `cache`, `files`, `ranks` | the teacher's samples on disk; whole files or none; which process this is |
-# | **2 · running** | `training`, `checkpoints`, `distillation`, `guided_distillation` | `fit`; resuming; the steps it repeats |
-# | | `recipes`, `strokes`, `unseen_digit`, `recognition` | what ships; thin and thick digits; the experiment of notebook 02, and what classifiers do in its place |
-# | | `mini_sd`, `mini_sd_anatomy`, `mini_sd_training`, `mini_sd_making`, `images` | a Stable Diffusion that ships; how it is made; pictures in a folder (notebook 05) |
-# | | `text_data`, `text_students`, `text_tables` | its students: what they learn from, one training, the tables (notebooks 05 and 06) |
-# | | `domains`, `few_steps`, `few_step_training`, `few_step_tables`, `editing`, `edits`, `edit_tables`, `edit_figures`, `edit_frames`, `small_and_fast`, `small_and_fast_figures` | guided distillation from end to end: what is made fast and how it is marked, which stages, their training, the table; what few steps are good for; smaller *and* faster |
-# | | `schedules`, `conditioning` | $p(t)$ by name; how much the condition matters (notebook 03) |
-# | | `metrics`, `report`, `provenance`, `plots`, `few_step_figures`, `diagrams`, `panels`, `widgets` | scores, tables, figures, explorers |
-# | | `notebooks`, `formulas`, `cli`, `pipeline_commands`, `text_commands`, `few_step_commands`, `speed_commands`, `notebook_commands`, `side_by_side`, `workers` | pages, commands; several trainings at once |
-# | | `colab`, `assignments`, `times`, `checks` | the way in by Colab; assignments made and graded; how long notebooks take |
-# | | `anatomy`, `latency`, `benchmark`, `usual_loop`, `race` | MACs and step times; how long a picture takes; our step in a race with the usual one |
+# | folder of `rcedu` | what lives there |
+# |---|---|
+# | **equations** (torch only) | `noise`: $x_t = \alpha_t x_0 + \sigma_t \varepsilon$ and the conversions among $x_0$, $\varepsilon$, $v$; `random_conditioning`: the $p(t)$ family and the swap, `randomize`; `losses`: $\mathcal L_\mathrm{out}$, $\mathcal L_\mathrm{feat}$, $\mathcal L_\mathrm{task}$; `guidance`: classifier-free guidance, and $w$ as an input; `sampling`: DDIM to a picture, to its noise, around a known part, and a stochastic sampler; `progressive`: two steps of a teacher as one target |
+# | **system** | files, settings, processes, devices |
+# | **data** | digits, captions, prompts by the million or made up, the teacher's samples |
+# | **models** | a model as one object; labels and sentences, pixels and latents; surgery; the UNets; judges |
+# | **training** | `fit`, and the steps it repeats; $p(t)$ by name |
+# | **evaluation** | scores, intervals, records |
+# | **experiments** | the questions of these notebooks, a room each |
+# | **figures** | plots, diagrams, explorers |
+# | **course** | notebooks executed and timed; assignments and their checks |
+# | **commands** | the command line: `rcedu --help` |
 #
 # Any function's source is one cell away:
 

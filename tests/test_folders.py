@@ -75,6 +75,19 @@ def test_no_name_that_two_rooms_share():
     }  # the checks of an assignment are called as what it is about
 
 
+def test_no_two_rooms_share_the_name_of_a_function():
+    """But for commands, which are called as they are typed, and checks, which are called as what they check."""
+    rooms = {name: path for name, path in ROOMS.items() if not name.startswith(("commands", "course.checks", "__main__"))}
+    defined = [
+        (node.name, name)
+        for name, path in rooms.items()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    ]
+    count = Counter(name for name, _ in defined)
+    assert not [(name, room) for name, room in defined if count[name] > 1]
+
+
 @pytest.mark.parametrize("name", [name for name in sorted(ROOMS) if name.startswith("equations.")])
 def test_equations_need_torch_only(name):
     roots = {target.split(".")[0] for target in imports(ROOMS[name])}

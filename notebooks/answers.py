@@ -117,7 +117,7 @@ for name, seed in (("null", None), *((f"random vector {seed}", seed) for seed in
         vector = torch.randn(teacher.conditions.dim, generator=torch.Generator().manual_seed(seed))
         stranger.conditions.table.data[stranger.conditions.null] = vector
     marks = digits.marks(digits.draw(stranger, count, w=1.0, steps=25))
-    print(f"{name:15}: {marks['all'][0]} of {count} read as asked, digit-FID {marks['fid']:.1f}")
+    print(f"{name:15}: {marks['as asked'][0]} of {count} read as asked, digit-FID {marks['fid']:.1f}")
 
 # %% [markdown]
 # **Question 2: what would it draw for a vector half-way between 3 and 8?** Nothing was trained there; the network only interpolates between eleven points. *Tried*, 100 digits, $w = 1$: 52 are read as 3, 41 as 8, 4 as 9, 2 as 5, 1 as 2: mostly one or the other, not a mixture. It is not symmetric either: half-way between 1 and 7 gives 98 sevens, between 4 and 9 76 nines.
@@ -137,7 +137,7 @@ for a, b in ((3, 8), (1, 7), (4, 9)):
 # %%
 for w in (0, 1, 4, 8):
     marks = digits.marks(digits.draw(teacher, count, w=w, steps=25))
-    print(f"w = {w}: diversity {marks['diversity']:.2f}, {marks['all'][0]} of {count} read as asked, digit-FID {marks['fid']:.1f}")
+    print(f"w = {w}: diversity {marks['diversity']:.2f}, {marks['as asked'][0]} of {count} read as asked, digit-FID {marks['fid']:.1f}")
 
 # %% [markdown]
 # ## 02 · The unseen digit

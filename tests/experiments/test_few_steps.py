@@ -421,7 +421,7 @@ def test_what_is_saved_says_what_it_is(tmp_path):
     """Every stage's folder, and the file that ships of it."""
     ways = ("deterministic", "stochastic", ENCODER, CONSISTENCY)
     run = replace(RUN, samplers=ways, first=2, student="tiny", student_at=(1,), student_steps=2, scored_w=(0.0,))
-    list(climb(run, tmp_path / "run"))
+    list(climb(run, TinyDigits(), tmp_path / "run"))
     ship(run, tmp_path / "run", tmp_path / "out", [stage.way for stage in stages(run)])
     said = {}
     for stage in stages(run):
@@ -438,19 +438,19 @@ def test_what_is_saved_says_what_it_is(tmp_path):
 
 def test_a_network_of_before_is_not_guessed_at(tmp_path):
     """One line, nothing deleted; and doing what it says brings back the same network without a step of training."""
-    first = {rung.stage.name: rung.student for rung in climb(RUN, tmp_path)}
+    first = {rung.stage.name: rung.student for rung in climb(RUN, TinyDigits(), tmp_path)}
     unet = tmp_path / "deterministic-2-steps" / "unet"
     (unet / FACTS).unlink()
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(
         UsageError, match=r"rcedu-network\.json does not say what its network is .*; move .*unet and the result"
     ) as raised:
-        list(climb(RUN, tmp_path))
+        list(climb(RUN, TinyDigits(), tmp_path))
     assert "\n" not in str(raised.value) and sorted(tmp_path.rglob("*")) == before
     unet.rename(tmp_path / "old unet")
     unet.with_name("result.json").rename(tmp_path / "old result")
     trained = []
-    again = {rung.stage.name: rung.student for rung in climb(RUN, tmp_path, watch=trained.append)}
+    again = {rung.stage.name: rung.student for rung in climb(RUN, TinyDigits(), tmp_path, watch=trained.append)}
     a, b = (rungs["deterministic, 2 steps"].unet.state_dict() for rungs in (first, again))
     assert not trained and all(torch.equal(a[name], b[name]) for name in a)
 

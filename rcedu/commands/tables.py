@@ -115,7 +115,9 @@ def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, .
     found = [load_results(_stored_table(name)) for name in tables]
     records = pd.concat([results.records for results in found])
     records = records[records.groupby("row")["seed"].transform("nunique") > 1]  # drawn once, as by a teacher: nothing to pair
-    columns = [column for column in found[0].shown if all(column in results.shown for results in found)]
+    columns = found[0].shown
+    if any(results.shown != columns for results in found):
+        raise UsageError(f"{' + '.join(tables)} do not have the same scores; compare tables of one kind")
     by = [key for key in ("row", "network", "steps", "w") if records[key].nunique(dropna=False) > 1]
     reference = {}
     for word in against:

@@ -11,6 +11,7 @@ import rcedu.experiments.mini_sd_making as making
 import rcedu.models.anatomies as anatomy
 from rcedu.data.captioned_digits import prompts
 from rcedu.experiments.mini_sd import MiniSD
+from rcedu.system.files import write_manifest
 
 PARTS = ("autoencoder", "clip", "judge", "unet")
 
@@ -35,6 +36,7 @@ def test_a_part_that_cannot_be_written_leaves_the_one_before(few_steps, tmp_path
     out, fsync = tmp_path / "mini-sd", os.fsync
     making.make(("clip",), out, tmp_path / "runs")
     (out / "clip" / "config.json").write_text("the one before")
+    write_manifest(out / "clip")
     before = {path.name: path.read_bytes() for path in (out / "clip").iterdir()}
 
     def full(descriptor: int) -> None:

@@ -145,9 +145,13 @@ def write_manifest(folder: Path) -> None:
 
 
 def _not_ours(folder: Path) -> str | None:
-    """The first thing in a folder that no manifest in it names or that has changed since, a path in it; None: all is ours."""
+    """The first thing in a folder that no manifest names or that has changed since, a path in it; None: all is ours.
+
+    A manifest may stand in a folder above (of a model, of which this is a part) or within; the innermost knows best.
+    """
     named: dict[Path, str] = {}
-    for manifest in folder.rglob(MANIFEST):
+    above = [parent / MANIFEST for parent in reversed(folder.parents) if (parent / MANIFEST).is_file()]
+    for manifest in [*above, *sorted(folder.rglob(MANIFEST), key=lambda path: len(path.parts))]:
         with suppress(UsageError, AttributeError, TypeError):  # a damaged one names nothing
             named |= {manifest.parent / name: digest for name, digest in read_json(manifest)["files"].items()}
             named[manifest] = sha256(manifest)

@@ -124,6 +124,13 @@ def test_parts_that_were_written_apart_make_a_folder_of_ours(tmp_path):
     with atomic_folder(tmp_path / "pipeline" / "vae") as temporary:
         (temporary / "config.json").write_text("{}")
     assert folder_to_replace(tmp_path / "pipeline")
+    with atomic_folder(tmp_path / "pipeline") as temporary:
+        for part in ("vae", "unet"):
+            (temporary / part).mkdir()
+            (temporary / part / "config.json").write_text("{}")
+    with atomic_folder(tmp_path / "pipeline" / "vae") as temporary:  # and a part of it once more, named from above so far
+        (temporary / "config.json").write_text("[]")
+    assert folder_to_replace(tmp_path / "pipeline")
     (tmp_path / "pipeline" / "notes.md").write_text("mine")
     with pytest.raises(UsageError, match=r"holds notes\.md"):
         folder_to_replace(tmp_path / "pipeline")

@@ -11,7 +11,7 @@ from rcedu.commands.cli import ROOMS, command, main
 from rcedu.system import files
 from rcedu.system.files import MANIFEST, UsageError, atomic_folder, file_to_write, folder_to_fill, folder_to_replace
 from rcedu.system.provenance import write_result
-from rcedu.system.tensors import save_tensors
+from rcedu.system.tensors import load_tensors, save_tensors
 from rcedu.training.checkpoints import save_checkpoint
 
 # What a command cannot be parsed without, beside where it writes.
@@ -159,7 +159,7 @@ def test_ours_are_overwritten(tmp_path):
     for name in ("a.safetensors", "b.safetensors.gz"):
         for value in (0.0, 1.0):
             save_tensors(tmp_path / name, {"x": torch.tensor(value)})
-            assert files.load_tensors(tmp_path / name)[0]["x"] == value
+            assert load_tensors(tmp_path / name)[0]["x"] == value
     for value in (0, 1):
         write_result(tmp_path / "c.json", "rcedu judge", {"x": value}, pictures={"x": torch.zeros(1)})
         assert files.read_json(tmp_path / "c.json")["x"] == value

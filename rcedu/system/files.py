@@ -152,7 +152,7 @@ def _not_ours(folder: Path) -> str | None:
     named: dict[Path, str] = {}
     above = [parent / MANIFEST for parent in reversed(folder.parents) if (parent / MANIFEST).is_file()]
     for manifest in [*above, *sorted(folder.rglob(MANIFEST), key=lambda path: len(path.parts))]:
-        with suppress(UsageError, AttributeError, TypeError):  # a damaged one names nothing
+        with suppress(UsageError, AttributeError, KeyError, TypeError):  # a damaged one names nothing
             named |= {manifest.parent / name: digest for name, digest in read_json(manifest)["files"].items()}
             named[manifest] = sha256(manifest)
     parents = {parent for path in named for parent in path.parents}

@@ -95,8 +95,9 @@ def test_a_model_folder_with_something_of_the_users_in_it_is_not_replaced(comman
     (folder / "unet" / "weights").unlink()
     (folder / "unet" / "weights").symlink_to(home / "thesis.tex")
     refusal_because_of("unet/weights")
-    (folder / MANIFEST).write_text("[]")
-    refusal_because_of(MANIFEST)
+    for damaged in ("[]", "{}", '{"files": 3}', "junk"):
+        (folder / MANIFEST).write_text(damaged)
+        refusal_because_of(MANIFEST)
 
 
 def test_a_mount_point_and_a_path_with_a_nul_are_refused(tmp_path, monkeypatch):

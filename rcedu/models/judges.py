@@ -1,6 +1,9 @@
-"""The digit classifier that judges samples and whose features stand in for Inception's."""
+"""Who reads pictures: the digit classifier, which judges samples and lends its features to FID, and the judge of mini-SD."""
 
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -18,24 +21,46 @@ def conv_stage(c_in: int, c_out: int) -> list[nn.Module]:
     return [*layers, nn.MaxPool2d(2)]
 
 
-class DigitClassifier(nn.Module):
-    """A small convolutional network: (B, 1, 28, 28) uint8 -> logits (B, 10); 128 features before the last layer."""
+class Judge(nn.Module):
+    """A small convolutional network: 128 features, which a subclass reads.
+
+    channels  of a picture, and after each stage;  size  of a picture, in pixels
+    """
 
     num_features = 128  # what torchmetrics asks a feature extractor
+    title: ClassVar[str]  # what its file holds
 
-    def __init__(self):
+    def __init__(self, channels: Sequence[int], size: int):
         super().__init__()
-        self.body = nn.Sequential(
-            *conv_stage(1, 16), *conv_stage(16, 32), nn.Flatten(), nn.Linear(32 * 49, self.num_features), nn.ReLU()
-        )
-        self.head = nn.Linear(self.num_features, 10)
+        stages = [layer for c_in, c_out in pairwise(channels) for layer in conv_stage(c_in, c_out)]
+        flat = channels[-1] * (size >> (len(channels) - 1)) ** 2
+        self.body = nn.Sequential(*stages, nn.Flatten(), nn.Linear(flat, self.num_features), nn.ReLU())
 
     def features(self, images: Tensor) -> Tensor:
-        """(B, 1, 28, 28) uint8 -> (B, 128)."""
+        """(B, C, H, W) uint8 -> (B, 128)."""
         return self.body(to_pixels(images))
 
+    def save(self, path: Path) -> None:
+        save_tensors(path, self.state_dict())
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """UsageError when the file is missing or holds something else."""
+        self = cls()
+        load_weights(self, path, cls.title)
+        return self.eval()
+
+
+class DigitClassifier(Judge):
+    """(B, 1, 28, 28) uint8 -> logits (B, 10)."""
+
+    title = "a digit classifier"
+
+    def __init__(self):
+        super().__init__((1, 16, 32), size=28)
+        self.head = nn.Linear(self.num_features, 10)
+
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 1, 28, 28) uint8 -> logits (B, 10)."""
         return self.head(self.features(images))
 
     @torch.no_grad()
@@ -45,44 +70,20 @@ class DigitClassifier(nn.Module):
         device = self.head.weight.device
         return torch.cat([self(part.to(device)).softmax(dim=1).cpu() for part in images.split(batch_size)])
 
-    def save(self, path: Path) -> None:
-        save_tensors(path, self.state_dict())
-
-    @classmethod
-    def load(cls, path: Path) -> "DigitClassifier":
-        """UsageError when the file is missing or is no classifier."""
-        self = cls()
-        load_weights(self, path, "a digit classifier")
-        return self.eval()
-
 
 CLASSES = (*SIZES[:3], len(SLANTS))  # a picture always has a slant, even if its caption says none
 
 
-class AttributeJudge(nn.Module):
-    """A small convolutional network with four heads: (B, 3, 32, 32) uint8 -> four logits; 128 features before them."""
+class AttributeJudge(Judge):
+    """(B, 3, 32, 32) uint8 -> logits of digit (B, 10), ink (B, 6), background (B, 6), slant (B, 2)."""
 
-    num_features = 128  # what torchmetrics asks a feature extractor
+    title = "an attribute judge"
 
     def __init__(self):
-        super().__init__()
-        flat = 64 * (IMAGE_SIZE // 8) ** 2
-        self.body = nn.Sequential(
-            *conv_stage(3, 24),
-            *conv_stage(24, 48),
-            *conv_stage(48, 64),
-            nn.Flatten(),
-            nn.Linear(flat, self.num_features),
-            nn.ReLU(),
-        )
+        super().__init__((3, 24, 48, 64), IMAGE_SIZE)
         self.heads = nn.ModuleList(nn.Linear(self.num_features, n) for n in CLASSES)
 
-    def features(self, images: Tensor) -> Tensor:
-        """(B, 3, 32, 32) uint8 -> (B, 128)."""
-        return self.body(to_pixels(images))
-
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, 3, 32, 32) uint8 -> logits of digit (B, 10), ink (B, 6), background (B, 6), slant (B, 2)."""
         features = self.features(images)
         return [head(features) for head in self.heads]
 
@@ -93,13 +94,3 @@ class AttributeJudge(nn.Module):
         device = self.heads[0].weight.device
         parts = [torch.stack([x.argmax(dim=1) for x in self(part.to(device))], dim=1) for part in images.split(batch_size)]
         return torch.cat(parts).cpu()
-
-    def save(self, path: Path) -> None:
-        save_tensors(path, self.state_dict())
-
-    @classmethod
-    def load(cls, path: Path) -> "AttributeJudge":
-        """UsageError when the file is missing or is no such judge."""
-        self = cls()
-        load_weights(self, path, "an attribute judge")
-        return self.eval()

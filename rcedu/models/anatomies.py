@@ -88,15 +88,15 @@ def digit_unet(widths=(16, 32, 64), layers: int = 2, label_dim: int = 32) -> UNe
     )
 
 
+def _scheduler(beta_schedule: str, **schedule) -> DDIMScheduler:
+    """Of v-prediction, T = 1000, nothing clipped."""
+    common = {"num_train_timesteps": 1000, "prediction_type": "v_prediction", "clip_sample": False}
+    return DDIMScheduler(beta_schedule=beta_schedule, timestep_spacing="trailing", **common, **schedule)
+
+
 def digit_scheduler() -> DDIMScheduler:
     """Cosine schedule (Nichol & Dhariwal 2021), v-prediction, T = 1000."""
-    return DDIMScheduler(
-        num_train_timesteps=1000,
-        beta_schedule="squaredcos_cap_v2",
-        prediction_type="v_prediction",
-        clip_sample=False,
-        timestep_spacing="trailing",
-    )
+    return _scheduler("squaredcos_cap_v2")
 
 
 def digit_model(widths=(16, 32, 64), layers: int = 2, label_dim: int = 32) -> DiffusionModel:
@@ -105,8 +105,6 @@ def digit_model(widths=(16, 32, 64), layers: int = 2, label_dim: int = 32) -> Di
 
 
 LATENT_CHANNELS = 8
-
-
 TOKENS = 16  # a sentence, with its begin and end; Stable Diffusion has 77
 
 
@@ -144,19 +142,12 @@ def write_mini_tokenizer(folder: Path) -> None:
 
 def mini_clip(tokenizer: CLIPTokenizer) -> CLIPModel:
     """A CLIP of two transformers of width 64, one over words, one over patches of 4x4 pixels; fresh weights."""
-    ids = {
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-    }
-    text = {
-        "vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 3,
-        "num_attention_heads": 4, "max_position_embeddings": TOKENS, "projection_dim": 64, **ids,
+    tower = {
+        "hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 3, "num_attention_heads": 4, "projection_dim": 64,
     }  # fmt: skip
-    vision = {
-        "hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 3, "num_attention_heads": 4,
-        "image_size": IMAGE_SIZE, "patch_size": 4, "projection_dim": 64,
-    }  # fmt: skip
+    ids = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    text = tower | ids | {"vocab_size": len(tokenizer), "max_position_embeddings": TOKENS}
+    vision = tower | {"image_size": IMAGE_SIZE, "patch_size": 4}
     return CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=64))
 
 
@@ -176,13 +167,5 @@ def mini_unet() -> UNet2DConditionModel:
 
 def mini_scheduler() -> DDIMScheduler:
     """Stable Diffusion's noise schedule; v-prediction, as Stable Diffusion v2 has."""
-    return DDIMScheduler(
-        num_train_timesteps=1000,
-        beta_schedule="scaled_linear",
-        beta_start=0.00085,
-        beta_end=0.012,
-        prediction_type="v_prediction",
-        clip_sample=False,
-        timestep_spacing="trailing",
-        steps_offset=1,  # of other spacings; diffusers warns without it
-    )
+    # steps_offset is of other spacings; diffusers warns without it
+    return _scheduler("scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1)

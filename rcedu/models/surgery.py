@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import torch
 from diffusers import UNet2DConditionModel
-from torch import Tensor
 
 from rcedu.system.files import UsageError
 
@@ -22,7 +21,7 @@ CHANNEL_STUDENTS = {"C-Base": 0.8, "C-Small": 0.7, "C-Tiny": 0.6, "C-Micro": 0.5
 # config entries that may hold one value a level
 _PER_LEVEL = (
     "block_out_channels", "layers_per_block", "cross_attention_dim", "transformer_layers_per_block",
-    "attention_head_dim", "num_attention_heads", "only_cross_attention",
+    "attention_head_dim", "num_attention_heads", "only_cross_attention", "down_block_types",
 )  # fmt: skip
 
 
@@ -43,8 +42,7 @@ def remove_blocks(unet: UNet2DConditionModel, size: str) -> UNet2DConditionModel
     tiny   small, and no innermost level
     KOALA-1B, KOALA-700M  base and small, of SDXL's anatomy, with fewer transformer layers inside each attention
 
-    Works on the meta device, for counting without weights. UsageError for an unknown size, or when
-    there is nothing left to remove.
+    Works on the meta device, for counting without weights. UsageError for an unknown size, or where nothing is left to remove.
     """
     if size not in (*BLOCK_STUDENTS, *KOALA_STUDENTS):
         raise UsageError(f"unknown block student {size!r}; choose from {', '.join((*BLOCK_STUDENTS, *KOALA_STUDENTS))}")
@@ -55,13 +53,11 @@ def remove_blocks(unet: UNet2DConditionModel, size: str) -> UNet2DConditionModel
         if isinstance(before, int) or len(before) != 3 or any(new > old for new, old in zip(depths, before, strict=True)):
             raise UsageError(f"KOALA cuts SDXL's three levels of transformers; this UNet has {before} layers")
         return remove_blocks(_fresh(unet, transformer_layers_per_block=depths), size)
-    layers = config.layers_per_block
-    if isinstance(layers, int):
-        layers = [layers] * len(config.block_out_channels)
-    if min(layers) < 2:
-        raise UsageError(f"nothing to remove: this UNet has {min(layers)} layer a block, and a student keeps one")
-    fewer = [n - 1 for n in layers]
-    changes = {"layers_per_block": fewer[0] if isinstance(config.layers_per_block, int) else fewer}
+    layers = config.layers_per_block  # one number, or a list of one a level
+    fewest = layers if isinstance(layers, int) else min(layers)
+    if fewest < 2:
+        raise UsageError(f"nothing to remove: this UNet has {fewest} layer a block, and a student keeps one")
+    changes = {"layers_per_block": layers - 1 if isinstance(layers, int) else [n - 1 for n in layers]}
     if size in ("small", "tiny"):
         changes["mid_block_type"] = None
     if size == "tiny":
@@ -72,7 +68,6 @@ def remove_blocks(unet: UNet2DConditionModel, size: str) -> UNet2DConditionModel
         for key in _PER_LEVEL:
             if isinstance(current.get(key), list | tuple) and len(current[key]) == levels:
                 changes[key] = tuple(current[key][:-1])
-        changes["down_block_types"] = tuple(config.down_block_types[:-1])
         changes["up_block_types"] = tuple(config.up_block_types[1:])
     return _fresh(unet, **changes)
 
@@ -126,78 +121,63 @@ def parameter_count(unet: torch.nn.Module) -> int:
     return sum(p.numel() for p in unet.parameters())
 
 
-# --- teacher initialisation -----------------------------------------------------------------------
-
-
-def _levels(unet) -> int:
-    return len(unet.config.block_out_channels)
-
-
-def _layers(unet) -> int:
-    return len(unet.down_blocks[0].resnets)
+def _depth(unet) -> tuple[int, int]:
+    """Levels, and residual blocks of a down stage; an up stage has one more."""
+    return len(unet.config.block_out_channels), len(unet.down_blocks[0].resnets)
 
 
 def _check_not_deeper(student, teacher) -> None:
-    if _levels(student) > _levels(teacher) or _layers(student) > _layers(teacher):
+    (levels_S, layers_S), (levels_T, layers_T) = _depth(student), _depth(teacher)
+    if levels_S > levels_T or layers_S > layers_T:
         raise UsageError(
-            f"the student ({_levels(student)} levels of {_layers(student)} layers) is deeper than its teacher "
-            f"({_levels(teacher)} levels of {_layers(teacher)} layers)"
+            f"the student ({levels_S} levels of {layers_S} layers) is deeper than its teacher "
+            f"({levels_T} levels of {layers_T} layers)"
         )
-    if student.mid_block is not None and (teacher.mid_block is None or _levels(student) != _levels(teacher)):
+    if student.mid_block is not None and (teacher.mid_block is None or levels_S != levels_T):
         raise UsageError("the student has a mid block where its teacher has none")
 
 
 def teacher_name(name: str, student: UNet2DConditionModel, teacher: UNet2DConditionModel) -> str:
     """The teacher's name for what the student calls `name` (a module or a parameter).
 
-    Up blocks are counted from the innermost: a student with one level fewer starts at the teacher's
-    up_blocks.1. In a stage, the student's last up layer inherits from the teacher's last (0 -> 0, 2 -> 1);
-    a down layer from the one of the same index.
+    Up blocks are counted from the innermost: a student with one level fewer starts at the teacher's up_blocks.1. In a stage,
+    its last up layer inherits from the teacher's last (0 -> 0, 2 -> 1); any other, up or down, from the one of the same index.
     """
-    shift = _levels(teacher) - _levels(student)
-    last_S, last_T = _layers(student), _layers(teacher)  # an up stage has one layer more than a down stage
-
-    def up(match: re.Match) -> str:
-        return f"up_blocks.{int(match[1]) + shift}"
-
-    def last_layer(match: re.Match) -> str:
-        index = last_T if int(match[2]) == last_S else int(match[2])
-        return f"{match[1]}{index}"
-
-    if not name.startswith("up_blocks."):
+    up = re.fullmatch(r"up_blocks\.(\d+)(?:(\.(?:resnets|attentions)\.)(\d+))?(.*)", name)
+    if not up:
         return name
-    name = re.sub(r"^up_blocks\.(\d+)", up, name)
-    return re.sub(r"^(up_blocks\.\d+\.(?:resnets|attentions)\.)(\d+)", last_layer, name)
+    (levels_S, layers_S), (levels_T, layers_T) = _depth(student), _depth(teacher)
+    stage, kind, layer, rest = up.groups(default="")
+    return f"up_blocks.{int(stage) + levels_T - levels_S}{kind}{layers_T if layer == str(layers_S) else layer}{rest}"
 
 
 @torch.no_grad()
 def init_from_teacher(student: UNet2DConditionModel, teacher: UNet2DConditionModel) -> dict[str, str]:
     """Copy the teacher's weights into the student, in place. Returns {student name: teacher name}, every tensor.
 
-    Where the student is narrower, it takes the leading channels of every group that belongs together
-    (the two halves of a concatenated skip, each attention head, the two halves of a gated layer), and of the
-    timestep's sinusoids those with its own frequencies. The papers leave channel students uninitialised;
-    this slice is ours.  UsageError when the student is deeper or wider than the teacher.
+    Where the student is narrower, it takes the leading channels of every group that belongs together (the two halves of a
+    concatenated skip, each attention head, the two halves of a gated layer), and of the timestep's sinusoids those with its own
+    frequencies. The papers leave channel students uninitialised; this slice is ours.
+
+    UsageError when the student is deeper or wider than the teacher.
     """
     _check_not_deeper(student, teacher)
     widths_S, widths_T = student.config.block_out_channels, teacher.config.block_out_channels
     if any(width_S > width_T for width_S, width_T in zip(widths_S, widths_T, strict=False)):
         raise UsageError(f"the student's widths {tuple(widths_S)} are wider than its teacher's {tuple(widths_T)}")
-    weights_T = teacher.state_dict()
-    copied = {}
-    for name, weight in student.state_dict().items():
-        source = teacher_name(name, student, teacher)
+    weights_T, weights_S = teacher.state_dict(), student.state_dict()
+    sources = {name: teacher_name(name, student, teacher) for name in weights_S}
+    for name, source in sources.items():
         value = weights_T[source]
-        for axis in range(value.ndim):
-            if value.shape[axis] != weight.shape[axis]:
-                rows = _kept(value.shape[axis], weight.shape[axis], name, source, axis, student, teacher)
+        for axis, (size_T, size_S) in enumerate(zip(value.shape, weights_S[name].shape, strict=True)):
+            if size_T != size_S:
+                rows = _kept(size_T, size_S, name, source, axis, student, teacher)
                 value = value.index_select(axis, rows.to(value.device))
-        weight.copy_(value)
-        copied[name] = source
-    return copied
+        weights_S[name].copy_(value)
+    return sources
 
 
-def _kept(size_T: int, size_S: int, name: str, source: str, axis: int, student, teacher) -> Tensor:
+def _kept(size_T: int, size_S: int, name: str, source: str, axis: int, student, teacher) -> torch.Tensor:
     """Which of the teacher's `size_T` channels along an axis a narrower student keeps: (size_S,) indices."""
     # the timestep's sinusoids, [cos | sin] halves of a geometric frequency ladder; and what w adds to them
     if (name, axis) in (("time_embedding.linear_1.weight", 1), ("time_embedding.cond_proj.weight", 0)):
@@ -228,9 +208,6 @@ def _parts(name: str, axis: int, size: int, unet) -> list[int]:
     return [size]
 
 
-# --- feature pairs --------------------------------------------------------------------------------
-
-
 class FeaturePair(NamedTuple):
     """Two layers whose outputs L_feat compares."""
 
@@ -241,30 +218,26 @@ class FeaturePair(NamedTuple):
 def feature_pairs(student: UNet2DConditionModel, teacher: UNet2DConditionModel) -> list[FeaturePair]:
     """The matched layers of L_feat, from the input to the output.
 
-    Same widths: the outputs of all down and up blocks; where the student's innermost level is gone, its last
-    down stage (which no longer downsamples) is compared at its last attention (or residual block) instead.
-    Narrower widths: the down- and upsampling convolutions, the last layers at both ends of the mid path and
-    of the last up block, compared through `rcedu.equations.losses.Projections`.
-    UsageError when the student is deeper than the teacher.
+    Same widths: the outputs of all down and up blocks; where the student's innermost level is gone, its last down stage (which
+    no longer downsamples) is compared at its last attention (or residual block) instead. Narrower widths: the down- and
+    upsampling convolutions, the last layers at both ends of the mid path and of the last up block, compared through
+    `rcedu.equations.losses.Projections`.  UsageError when the student is deeper than the teacher.
     """
     _check_not_deeper(student, teacher)
-    n = _levels(student)
-    if tuple(student.config.block_out_channels) != tuple(teacher.config.block_out_channels[:n]):
+    n, layers = _depth(student)
+    narrower = tuple(student.config.block_out_channels) != tuple(teacher.config.block_out_channels[:n])
+    if narrower:
         names = [f"down_blocks.{i}.downsamplers.0.conv" for i in range(n - 1)]
-        names += [f"down_blocks.{n - 1}.resnets.{_layers(student) - 1}.conv2"]
-        if student.mid_block is not None:
-            names += [_tail(student, "mid_block")]
-        names += [f"up_blocks.{i}.upsamplers.0.conv" for i in range(n - 1)]
-        names += [_tail(student, f"up_blocks.{n - 1}")]
+        names += [f"down_blocks.{n - 1}.resnets.{layers - 1}.conv2"]
+        names += [_tail(student, "mid_block")] if student.mid_block is not None else []
+        names += [*(f"up_blocks.{i}.upsamplers.0.conv" for i in range(n - 1)), _tail(student, f"up_blocks.{n - 1}")]
     else:
         names = [f"down_blocks.{i}" for i in range(n)] + [f"up_blocks.{i}" for i in range(n)]
-        if n < _levels(teacher):
-            inner = f"down_blocks.{n - 1}"
-            names[n - 1] = _tail(student, inner, whole=True)
-            pairs = [FeaturePair(teacher_name(name, student, teacher), name) for name in names]
-            pairs[n - 1] = FeaturePair(_tail(teacher, inner, whole=True), names[n - 1])
-            return pairs
-    return [FeaturePair(teacher_name(name, student, teacher), name) for name in names]
+    pairs = [FeaturePair(teacher_name(name, student, teacher), name) for name in names]
+    if not narrower and n < _depth(teacher)[0]:
+        inner = f"down_blocks.{n - 1}"
+        pairs[n - 1] = FeaturePair(_tail(teacher, inner, whole=True), _tail(student, inner, whole=True))
+    return pairs
 
 
 def _tail(unet, block: str, whole: bool = False) -> str:
@@ -277,12 +250,11 @@ def _tail(unet, block: str, whole: bool = False) -> str:
 
 def feature_widths(pairs: list[FeaturePair], student, teacher) -> list[tuple[int, int]]:
     """(student, teacher) channels of each pair, for `rcedu.equations.losses.Projections`."""
-    return [(_width(student, pair.student), _width(teacher, pair.teacher)) for pair in pairs]
 
+    def width(unet, layer: str) -> int:
+        module = unet.get_submodule(layer)
+        if hasattr(module, "resnets"):
+            module = module.resnets[-1]
+        return module.out_channels if hasattr(module, "out_channels") else module.out_features
 
-def _width(unet, layer: str) -> int:
-    """Output channels of a block, residual block or convolution."""
-    module = unet.get_submodule(layer)
-    if hasattr(module, "resnets"):
-        module = module.resnets[-1]
-    return module.out_channels if hasattr(module, "out_channels") else module.out_features
+    return [(width(student, pair.student), width(teacher, pair.teacher)) for pair in pairs]

@@ -112,15 +112,7 @@ class DiffusionModel(nn.Module):
 
     @torch.no_grad()
     def sample_x0(
-        self,
-        x_T: Tensor,
-        c: Tensor,
-        *,
-        w: float = 1.0,
-        steps: int = 25,
-        batch_size: int = 250,
-        watch=iter,
-        **settings,
+        self, x_T: Tensor, c: Tensor, *, w: float = 1.0, steps: int = 25, batch_size: int = 250, watch=iter, **settings
     ) -> Tensor:
         """x0 (B, C, H, W) on the CPU, in the UNet's own space, from noise x_T under conditions c; by DDIM if nothing is said.
 
@@ -157,11 +149,9 @@ class DiffusionModel(nn.Module):
             save_pretrained(self.unet, temporary / "unet")
             self.scheduler.save_pretrained(temporary / "scheduler")
             parts = self.conditions.save(temporary) | self.codec.save(temporary)
-            scheduler = type(self.scheduler).__name__
-            if isinstance(self.conditions, LabelTable):
-                index = {"unet": "UNet2DConditionModel", "scheduler": scheduler}
-            else:
-                index = _PIPELINE | {"unet": ["diffusers", "UNet2DConditionModel"], "scheduler": ["diffusers", scheduler]}
+            index = {"unet": "UNet2DConditionModel", "scheduler": type(self.scheduler).__name__}
+            if not isinstance(self.conditions, LabelTable):
+                index = _PIPELINE | {part: ["diffusers", name] for part, name in index.items()}
             write_json(temporary / "model_index.json", index | parts)
 
     @classmethod
@@ -173,8 +163,8 @@ class DiffusionModel(nn.Module):
         source  a folder; or, where there is none of that name, a model on the hub, such as "CompVis/stable-diffusion-v1-4"
         """
         folder = Path(source)
-        if _is_hub_id(source):
-            folder = _download(str(source))
+        if isinstance(source, str) and re.fullmatch(r"[\w-]+/[\w.-]+", source) and not folder.exists():
+            folder = _download(source)
         # asked first, because diffusers would look for a missing runs/unet on the hub, as the repository of that name
         _require(folder, "model_index.json", "unet/config.json", "scheduler/scheduler_config.json")
         index = read_json(folder / "model_index.json")
@@ -230,21 +220,11 @@ def _require(folder: Path, *parts: str) -> None:
             raise UsageError(f"no model in {folder}: {part} is missing; train one, or check the path")
 
 
-def _is_hub_id(source: Path | str) -> bool:
-    """owner/name, and no folder of that name here."""
-    return isinstance(source, str) and re.fullmatch(r"[\w-]+/[\w.-]+", source) is not None and not Path(source).exists()
-
-
 def _download(name: str) -> Path:
     """The model's folder in the hub's cache, fetched when it is not there. UsageError when it cannot be."""
+    wanted = ["model_index.json", "*/*.json", "*/*.txt", "*/*.safetensors"]
     try:
-        return Path(
-            snapshot_download(
-                name,
-                allow_patterns=["model_index.json", "*/*.json", "*/*.txt", "*/*.safetensors"],
-                ignore_patterns=["safety_checker/*", "*fp16*", "*non_ema*"],
-            )
-        )
+        return Path(snapshot_download(name, allow_patterns=wanted, ignore_patterns=["safety_checker/*", "*fp16*", "*non_ema*"]))
     except Exception as error:  # no network, no such model, a licence to accept: the hub has many names for it
         raise UsageError(
             f"{name} is no folder here and could not be fetched from the hub ({str(error).splitlines()[0]})"

@@ -12,8 +12,12 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 from safetensors import SafetensorError, safe_open
+
+MANIFEST = "rcedu-manifest.json"  # of a folder that is replaced as a whole: its files and their SHA-256
+_UNCHANGED, _NEW = "what was there before is unchanged", "what is there is new and whole"
 
 
 class UsageError(ValueError):
@@ -41,9 +45,8 @@ def sha256(path: Path) -> str:
 
 
 def _fsync(path: Path) -> None:
-    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR
     try:
-        descriptor = os.open(path, flags)
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     except PermissionError:  # Windows cannot open a folder; the rename itself is still atomic there
         return
     try:
@@ -62,49 +65,41 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Write, fsync, rename, fsync the folder: after a crash at any point the old file or the new one is
     there, whole. A link is followed. Raises OSError, naming `path`, when the disk refuses (full, read-only).
     """
-    path = _followed(path)
-    temporary, now = _beside(path), _UNCHANGED
-    try:
+    with _temporary(path := _followed(path)) as (temporary, left):
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _fsync(temporary)
         os.replace(temporary, path)
-        now = _NEW
+        left.say = _NEW
         _fsync(path.parent)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[tuple[Path, SimpleNamespace]]:
+    """A hidden name beside `path` for a file or folder, gone in the end; in `.say`, what an OSError tells of `path` itself."""
+    temporary, left = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp"), SimpleNamespace(say=_UNCHANGED)
+    try:
+        yield temporary, left
     except (OSError, SafetensorError) as error:
-        raise _could_not_write(path, error, now) from error
+        raise OSError(f"could not write {path}: {getattr(error, 'strerror', None) or error}; {left.say}") from error
     finally:
-        with suppress(FileNotFoundError, NotADirectoryError):  # renamed, never written, or no folder to be in
-            temporary.unlink()
-
-
-def _beside(path: Path) -> Path:
-    """A hidden name beside `path` that nobody else uses."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-
-
-_UNCHANGED, _NEW = "what was there before is unchanged", "what is there is new and whole"
-
-
-def _could_not_write(path: Path, error: Exception, now: str) -> OSError:
-    """now  what is there after all"""
-    reason = getattr(error, "strerror", None) or str(error)
-    return OSError(f"could not write {path}: {reason}; {now}")
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            with suppress(FileNotFoundError, NotADirectoryError):  # renamed, never written, or no folder to be in
+                temporary.unlink()
 
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """Like `atomic_path` for a whole folder: it appears complete, replacing an older one of ours, or not at all.
 
-    Its MANIFEST names every file that was written; a folder that holds anything else is never replaced
-    (UsageError, before anything is written: `folder_to_replace`).
+    UsageError, before anything is written, where `folder_to_replace` refuses it. Its MANIFEST names every file in it.
 
     Folders cannot be exchanged in one step: killed between its two renames, it leaves the old one and the new one beside
     `folder`, both whole, under hidden names (`.<name>.*.tmp`).
     """
-    folder = folder_to_replace(_followed(folder))
-    temporary, old, now = _beside(folder), _beside(folder), _UNCHANGED
-    try:
+    with _temporary(folder := folder_to_replace(_followed(folder))) as (temporary, left):
         temporary.mkdir(parents=True)
         yield temporary
         write_manifest(temporary)
@@ -112,29 +107,21 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         for path in [*temporary.rglob("*"), temporary]:
             _fsync(path)
         if folder.exists():
+            old = temporary.with_suffix(".old.tmp")
             os.replace(folder, old)
-            now = f"what was there before is {old}"
+            left.say = f"what was there before is {old}"
             try:
                 os.replace(temporary, folder)
             except OSError:
                 os.replace(old, folder)
-                now = _UNCHANGED
+                left.say = _UNCHANGED
                 raise
-            now = f"{_NEW}; what was there before is {old}, as far as it could not be removed"
+            left.say = f"{_NEW}; what was there before is {old}, as far as it could not be removed"
             shutil.rmtree(old)
         else:
             os.replace(temporary, folder)
-        now = _NEW
+        left.say = _NEW
         _fsync(folder.parent)
-    except (OSError, SafetensorError) as error:
-        raise _could_not_write(folder, error, now) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-# --- what may be replaced: nothing but what we wrote ---------------------------------------------
-
-MANIFEST = "rcedu-manifest.json"  # of a folder that is replaced as a whole: its files and their SHA-256
 
 
 def write_manifest(folder: Path) -> None:
@@ -222,14 +209,11 @@ def file_to_write(path: Path) -> Path:
 
 
 def _is_our_file(path: Path) -> bool:
-    try:
+    with suppress(OSError, EOFError, ValueError, SafetensorError, zlib.error):
         return "json" in _tensors_header(path)
-    except (OSError, EOFError, ValueError, SafetensorError, zlib.error):
-        pass
-    try:
+    with suppress(UsageError, OSError, KeyError, TypeError):
         return "command" in read_json(path)["provenance"]
-    except (UsageError, OSError, KeyError, TypeError):
-        return False
+    return False
 
 
 def _tensors_header(path: Path) -> dict[str, str]:

@@ -48,16 +48,17 @@ def build(out: Path, paths: list[Path] | None = None) -> list[str]:
     paths, at = sources() if paths is None else paths, release()
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "out"
-        for part in ("student", "autograder"):
+        parts = ("student", "autograder")
+        for part in parts:
             (made / part).mkdir(parents=True)
         for path in paths:
-            notebook = jupytext.read(path)
-            nbformat.write(notebook, Path(folder) / f"{path.stem}.ipynb")
+            name = f"{path.stem}.ipynb"
+            nbformat.write(jupytext.read(path), Path(folder) / name)
             by_otter = Path(folder) / path.stem
             with contextlib.redirect_stdout(io.StringIO()):
-                assign(str(Path(folder) / f"{path.stem}.ipynb"), str(by_otter), no_run_tests=True)
-            _tidy(by_otter / "student" / f"{path.stem}.ipynb", made / "student" / f"{path.stem}.ipynb")
-            _tidy(by_otter / "autograder" / f"{path.stem}.ipynb", made / "autograder" / f"{path.stem}.ipynb")
+                assign(str(Path(folder) / name), str(by_otter), no_run_tests=True)
+            for part in parts:
+                _tidy(by_otter / part / name, made / part / name)
             (archive,) = (by_otter / "autograder").glob("*.zip")
             _for_gradescope(archive, made / "autograder" / f"{path.stem}.zip", at)
         with atomic_folder(out) as whole:

@@ -20,7 +20,7 @@ from PIL import Image, ImageChops
 from traitlets import default
 
 from rcedu.course.formulas import mathml
-from rcedu.system.files import UsageError, atomic_path
+from rcedu.system.files import UsageError, atomic_path, write_text
 
 
 class Kernels(AsyncKernelManager):
@@ -71,26 +71,28 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
+def _pictures(*cells: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """The outputs that are pictures."""
+    return [output for cell in cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
+
+
 def _describe(notebook: nbformat.NotebookNode) -> None:
     """Give every picture the caption that follows it, '*Figure: ...*', as its alt text: web pages and screen readers use it."""
     for cell, following in pairwise(notebook.cells):
         caption = re.search(r"^\*Figures?[^:*]*:\s*(.*?)\*(?=\s|$)", following.source, flags=re.DOTALL | re.MULTILINE)
-        for output in cell.get("outputs", []):
-            if caption and "image/png" in output.get("data", {}):
-                text = re.sub(r"[$\\*]", "", " ".join(caption[1].split()))
-                output.setdefault("metadata", {}).setdefault("image/png", {})["alt"] = text
+        for output in _pictures(cell) if caption else ():
+            text = re.sub(r"[$\\*]", "", " ".join(caption[1].split()))
+            output.setdefault("metadata", {}).setdefault("image/png", {})["alt"] = text
 
 
 def _pack_pictures(notebook: nbformat.NotebookNode) -> None:
     """Every still PNG once more, on white and with few colours of its own: a quarter of the bytes, and nobody sees it."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if "image/png" in output.get("data", {}):
-                image = Image.open(io.BytesIO(base64.b64decode(output["data"]["image/png"])))
-                if getattr(image, "n_frames", 1) == 1 and image.mode != "P":  # else it moves, or is packed already
-                    buffer = io.BytesIO()
-                    _with_few_colours(image.convert("RGB")).save(buffer, format="PNG", optimize=True)
-                    output["data"]["image/png"] = base64.b64encode(buffer.getvalue()).decode()
+    for output in _pictures(*notebook.cells):
+        image = Image.open(io.BytesIO(base64.b64decode(output["data"]["image/png"])))
+        if getattr(image, "n_frames", 1) == 1 and image.mode != "P":  # else it moves, or is packed already
+            buffer = io.BytesIO()
+            _with_few_colours(image.convert("RGB")).save(buffer, format="PNG", optimize=True)
+            output["data"]["image/png"] = base64.b64encode(buffer.getvalue()).decode()
 
 
 def _with_few_colours(image: Image.Image, unseen: int = 12) -> Image.Image:
@@ -134,12 +136,8 @@ def write_html(notebook: nbformat.NotebookNode, target: Path) -> Path:
         if cell.cell_type == "markdown":
             cell.source = _CODE_OR_MATH.sub(take_out, without_badge(cell.source))
     html, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook, resources={"metadata": {"name": title}})
-    captions = iter(
-        output.metadata.get("image/png", {}).get("alt", "a figure of this notebook")
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if "image/png" in output.get("data", {})
-    )
+    pictures = _pictures(*notebook.cells)
+    captions = iter(output.metadata.get("image/png", {}).get("alt", "a figure of this notebook") for output in pictures)
     # nbconvert's template does not read the pictures' alt texts; its newer versions say so in each picture
     html = re.sub('<img alt="No description[^"]*"', "<img", html)
     html = re.sub('<img(?=[^>]*src="data:image/png)', lambda _: f'<img alt="{escape(next(captions), quote=True)}"', html)
@@ -147,27 +145,27 @@ def write_html(notebook: nbformat.NotebookNode, target: Path) -> Path:
     html = re.sub(r"<[^>]*>", lambda tag: re.sub(r"formula-\d+-here", "", tag[0]), html)
     html = re.sub(r"formula-(\d+)-here", lambda match: formulas[int(match[1])], html)
     html = html.replace("</head>", "<style>.highlight pre { white-space: pre-wrap !important; }</style></head>", 1)
-    with atomic_path(target) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+    write_text(target, html)
     return target
 
 
-def same_content(source: Path, notebook: Path) -> bool:
-    """Do a .py and its .ipynb hold the same cells? (Types and texts; outputs and metadata are not compared.)"""
+def rewrite(path: Path, text: str) -> bool:
+    """Write a text where another is; whether it was another."""
+    changed = path.read_text(encoding="utf-8") != text
+    if changed:
+        write_text(path, text)
+    return changed
 
-    def cells(path: Path) -> list[tuple[str, str]]:
-        return [(cell.cell_type, cell.source.strip()) for cell in jupytext.read(path).cells]
 
-    return cells(source) == cells(notebook)
+def rewrite_notebook(source: Path, text: str) -> bool:
+    """Write the text of a .py, and take it into its .ipynb, if it has one; whether anything changed.
 
-
-def follow(pair: Path, source: Path) -> bool:
-    """Take texts from the .py into the .ipynb, whose outputs stay; where the first cell is new there, insert it, and count on.
-
-    Whether anything changed; not where there is no .ipynb. UsageError where the two have otherwise different cells.
+    In the .ipynb outputs stay; where the first cell is new there, it is inserted, and the others count on.
+    UsageError where the two have otherwise different cells.
     """
+    rewritten, pair = rewrite(source, text), source.with_suffix(".ipynb")
     if not pair.exists():
-        return False
+        return rewritten
     stored, wanted = nbformat.read(pair, as_version=4), jupytext.read(source)
     before = nbformat.writes(stored)
     if len(stored.cells) == len(wanted.cells) - 1:
@@ -187,10 +185,10 @@ def follow(pair: Path, source: Path) -> bool:
         )
     for cell, new in zip(stored.cells, wanted.cells, strict=True):
         cell.source = new.source
-    changed = nbformat.writes(stored) != before
-    if changed:
+    followed = nbformat.writes(stored) != before
+    if followed:
         nbformat.write(stored, pair)
-    return changed
+    return rewritten or followed
 
 
 _LINK = re.compile(r"^(# )?\[!\[Open in Colab\][^\n]*\n(#?\n)?", flags=re.MULTILINE)

@@ -4,17 +4,14 @@ import re
 from pathlib import Path
 
 from rcedu.colab import CHECKOUT, Release
-from rcedu.course.notebooks import follow, without_badge
-from rcedu.system.files import write_text
-
-BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+from rcedu.course.notebooks import rewrite, rewrite_notebook, without_badge
 
 
 def badge(at: Release, path: str) -> str:
     """Markdown of the link that opens a notebook on Colab; path within the repository."""
-    return (
-        f"[![Open in Colab]({BADGE})](https://colab.research.google.com/github/{at.owner}/{at.repository}/blob/{at.tag}/{path})"
-    )
+    colab = "https://colab.research.google.com"
+    notebook = f"{colab}/github/{at.owner}/{at.repository}/blob/{at.tag}/{path}"
+    return f"[![Open in Colab]({colab}/assets/colab-badge.svg)]({notebook})"
 
 
 def first_cell(at: Release) -> str:
@@ -32,7 +29,6 @@ if "google.colab" in sys.modules:
     set_up(drive=False)  # True: checkpoints and results are kept in your Google Drive'''
 
 
-TAGS = '["colab", "remove-cell"]'  # the second keeps the cell off the website
 _CELL = re.compile(r"^# %% tags=\[\"colab\".*?(?=^# %%)", flags=re.MULTILINE | re.DOTALL)
 _TITLE = re.compile(r"^# # .*\n#\n", flags=re.MULTILINE)
 
@@ -49,13 +45,11 @@ _CLONE = re.compile(r"^git clone https://\S+ \S+\ncd \S+$", flags=re.MULTILINE)
 
 def stamp_page(page: Path, at: Release) -> bool:
     """Write into a page where to clone from; whether anything changed. ValueError for a page that does not say."""
-    before = page.read_text(encoding="utf-8")
-    text, count = _CLONE.subn(f"git clone {at.url} {at.repository}\ncd {at.repository}", before)
+    clone = f"git clone {at.url} {at.repository}\ncd {at.repository}"
+    text, count = _CLONE.subn(clone, page.read_text(encoding="utf-8"))
     if not count:
         raise ValueError(f"{page} has no lines 'git clone https://... NAME' and 'cd NAME'")
-    if text != before:
-        write_text(page, text)
-    return text != before
+    return rewrite(page, text)
 
 
 def stamp(source: Path, at: Release) -> bool:
@@ -65,16 +59,12 @@ def stamp(source: Path, at: Release) -> bool:
     An assignment gets no badge: what students open is not in the repository.
     ValueError for a notebook without a title.
     """
-    before = source.read_text(encoding="utf-8")
-    text = without_badge(_CELL.sub("", before))
+    text = without_badge(_CELL.sub("", source.read_text(encoding="utf-8")))
     title = _TITLE.search(text)
     if title is None:
         raise ValueError(f"{source} does not begin with a title, '# # ...', and an empty line")
     first = text.index("\n# %%", title.end()) + 1
     link = f"# {badge(at, f'notebooks/{source.stem}.ipynb')}\n#\n" if source.parent.name == "notebooks" else ""
-    cell = f"# %% tags={TAGS}\n{first_cell(at)}\n\n"
-    text = text[: title.end()] + link + text[title.end() : first] + cell + text[first:]
-
-    if text != before:
-        write_text(source, text)
-    return follow(source.with_suffix(".ipynb"), source) or text != before
+    # the second tag keeps the cell off the website
+    cell = f'# %% tags=["colab", "remove-cell"]\n{first_cell(at)}\n\n'
+    return rewrite_notebook(source, text[: title.end()] + link + text[title.end() : first] + cell + text[first:])

@@ -12,13 +12,12 @@ from pathlib import Path
 from rcedu.colab import CHECKOUT
 from rcedu.course.assignments import build
 from rcedu.course.assignments import sources as assignments
-from rcedu.course.notebooks import execute, follow
-from rcedu.system.files import UsageError, read_json, write_json, write_text
+from rcedu.course.notebooks import execute, rewrite, rewrite_notebook
+from rcedu.system.files import UsageError, read_json, write_json
 from rcedu.system.provenance import provenance
 
 NOTEBOOKS = CHECKOUT / "notebooks"
 FILE = NOTEBOOKS / "times.json"
-NOT_YET = "not measured"
 Times = Mapping[str, Mapping[str, Mapping[str, str | int]]]  # notebook -> preset -> {seconds, machine, date}
 
 
@@ -29,17 +28,13 @@ def walk() -> list[Path]:
 
 def seconds_of(source: Path) -> float:
     """Seconds that a notebook takes from top to bottom, its kernel's start included; of an assignment, the solved one."""
-    if source not in assignments():
-        return _seconds(source)
     with tempfile.TemporaryDirectory() as folder:
-        build(Path(folder) / "course", [source])
-        return _seconds(Path(folder) / "course" / "autograder" / f"{source.stem}.ipynb")
-
-
-def _seconds(source: Path) -> float:
-    start = time.perf_counter()
-    execute(source)
-    return time.perf_counter() - start
+        if source in assignments():
+            build(Path(folder) / "course", [source])
+            source = Path(folder) / "course" / "autograder" / f"{source.stem}.ipynb"
+        start = time.perf_counter()
+        execute(source)
+        return time.perf_counter() - start
 
 
 def record(name: str, preset: str, seconds: float, file: Path = FILE) -> None:
@@ -57,7 +52,7 @@ def duration(seconds: float) -> str:
 
 def cell(times: Times, name: str, preset: str) -> str:
     measured = times.get(name, {}).get(preset)
-    return duration(measured["seconds"]) if measured else NOT_YET
+    return duration(measured["seconds"]) if measured else "not measured"
 
 
 def measured_where(of: Mapping[str, Mapping]) -> str:
@@ -75,16 +70,14 @@ _WHERE = re.compile(r"(?<=\n#\n)# Times: .*\n#\n")
 
 def write_table(source: Path, times: Times) -> bool:
     """A notebook's table of presets, in the .py and the .ipynb; whether anything changed. ValueError where it has none."""
-    before = source.read_text(encoding="utf-8")
-    text = _ROW.sub(lambda row: f"{row[1]}{cell(times, source.stem, row[2])} |", _WHERE.sub("", before))
+    text = _WHERE.sub("", source.read_text(encoding="utf-8"))
+    text = _ROW.sub(lambda row: f"{row[1]}{cell(times, source.stem, row[2])} |", text)
     *_, last = _ROW.finditer(text) or [None]
     if last is None:
         raise ValueError(f"{source} has no table of presets, '| `smoke` | ... |', to write times into")
     if source.stem in times:
         text = f"{text[: last.end()]}\n#\n# {measured_where(times[source.stem])}{text[last.end() :]}"
-    if text != before:
-        write_text(source, text)
-    return follow(source.with_suffix(".ipynb"), source) or text != before
+    return rewrite_notebook(source, text)
 
 
 _PROMISE = re.compile(r"(minutes of yours, )[^.]*?( of two cores)")
@@ -92,14 +85,10 @@ _PROMISE = re.compile(r"(minutes of yours, )[^.]*?( of two cores)")
 
 def write_promise(source: Path, times: Times) -> bool:
     """The time that an assignment promises its students; whether it changed."""
-    before = source.read_text(encoding="utf-8")
     measured = times.get(source.stem, {}).get("cpu")
     minutes = max(1, round(measured["seconds"] / 60)) if measured else None
     words = {None: "minutes", 1: "a minute"}.get(minutes, f"{minutes} minutes")
-    text = _PROMISE.sub(rf"\g<1>{words}\g<2>", before)
-    if text != before:
-        write_text(source, text)
-    return text != before
+    return rewrite(source, _PROMISE.sub(rf"\g<1>{words}\g<2>", source.read_text(encoding="utf-8")))
 
 
 _TEACHERS_ROW = re.compile(r"^(\| \d \| \[[^]]*\]\((\w+)\.py\).* \| )[^|\n]* \| [^|\n]* \|$", flags=re.MULTILINE)
@@ -108,14 +97,12 @@ _TEACHERS_WHERE = re.compile(r"^Times: .*$", flags=re.MULTILINE)
 
 def write_teachers_table(page: Path, times: Times) -> bool:
     """The table on the teacher's page, its last two columns: smoke and cpu; whether it changed."""
-    before = page.read_text(encoding="utf-8")
-    text = _TEACHERS_ROW.sub(lambda row: f"{row[1]}{cell(times, row[2], 'smoke')} | {cell(times, row[2], 'cpu')} |", before)
+    text = page.read_text(encoding="utf-8")
+    text = _TEACHERS_ROW.sub(lambda row: f"{row[1]}{cell(times, row[2], 'smoke')} | {cell(times, row[2], 'cpu')} |", text)
     first = next((times[path.stem] for path in assignments() if path.stem in times), None)
     if first:
         text = _TEACHERS_WHERE.sub(measured_where(first), text)
-    if text != before:
-        write_text(page, text)
-    return text != before
+    return rewrite(page, text)
 
 
 def write_all(times: Times | None = None) -> list[str]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class CheckFailed(AssertionError):
@@ -20,6 +20,12 @@ class CheckFailed(AssertionError):
 
     def _render_traceback_(self) -> list[str]:  # what IPython asks an exception for
         return [f"Not yet: {self}"]
+
+
+def fail_if(wrong: object, say: str) -> None:
+    """CheckFailed, with what there is to say, where something is wrong."""
+    if wrong:
+        raise CheckFailed(say)
 
 
 def question(
@@ -40,8 +46,7 @@ def question(
 
         @functools.wraps(check)
         def checked(answer, *others, variant: int = 0) -> None:
-            if answer is ...:
-                raise CheckFailed(f"{name} is still to be written: replace the dots")
+            fail_if(answer is ..., f"{name} is still to be written: replace the dots")
             names = getattr(answer, "__globals__", {})
             right_ones = {key: right for key, right in reference.items() if key != name and key in names}
 
@@ -75,17 +80,13 @@ def _watched(name: str, answer: Callable, returns: bool) -> Callable:
         copies = [x.clone() if isinstance(x, Tensor) else x for x in given]
         got = answer(*copies, **named)
         for place, (before, after) in enumerate(zip(given, copies, strict=True)):
-            if isinstance(before, Tensor) and not _alike(before, after):
+            if isinstance(before, Tensor) and not torch.equal(before.detach(), after.detach()):
                 raise CheckFailed(f"{name} changes {_parameter(answer, place)}, which others still need as it was given")
-        if returns and (got is None or got is ...):
-            raise CheckFailed(f"{name} returns nothing: is it still to be written, or is a return missing?")
+        nothing = got is None or got is ...
+        fail_if(returns and nothing, f"{name} returns nothing: is it still to be written, or is a return missing?")
         return got
 
     return watched
-
-
-def _alike(before: Tensor, after: Tensor) -> bool:
-    return before.shape == after.shape and torch.equal(before.detach(), after.detach())
 
 
 def _parameter(answer: Callable, place: int) -> str:
@@ -129,8 +130,7 @@ def own_or_given(
     if given:
         return SimpleNamespace(**{name: checks.REFERENCE[name] for name in names})
     for name in names:
-        if name not in notebook:
-            raise CheckFailed(f"{name} is not there: run its cell first")
+        fail_if(name not in notebook, f"{name} is not there: run its cell first")
         getattr(checks, name)(notebook[name], variant=variant)
     return SimpleNamespace(**{name: notebook[name] for name in names})
 
@@ -151,19 +151,18 @@ def same(
     """
     if got is None or got is ...:
         raise CheckFailed(f"{name} is {'missing: nothing is returned for it' if got is None else 'still to be written'}")
-    if not isinstance(got, Tensor):
-        raise CheckFailed(f"{name} has to be a tensor, and is a {type(got).__name__}")
+    fail_if(not isinstance(got, Tensor), f"{name} has to be a tensor, and is a {type(got).__name__}")
     if got.shape != expected.shape:
-        raise CheckFailed(f"{name}: shape {_shape(expected)} expected, got {_shape(got)}{'; ' * bool(shape_hint)}{shape_hint}")
+        hint = f"; {shape_hint}" if shape_hint else ""
+        raise CheckFailed(f"{name}: shape {tuple(expected.shape)} expected, got {tuple(got.shape)}{hint}")
     got, expected = got.detach(), expected.detach()
     allowed = tolerance * max(1.0, float(expected.abs().max()))
-    if not bool(got.isfinite().all()):
-        raise CheckFailed(f"{name} has {int((~got.isfinite()).sum())} values that are not finite")
+    strange = int((~got.isfinite()).sum())
+    fail_if(strange, f"{name} has {strange} values that are not finite")
     if _far(got, expected) <= allowed:
         return
     for gives, say in mistakes:
-        if gives.shape == got.shape and _far(got, gives) <= allowed:
-            raise CheckFailed(f"{name}: {say}")
+        fail_if(gives.shape == got.shape and _far(got, gives) <= allowed, f"{name}: {say}")
     wrong = (got.double() - expected.double()).abs() > allowed
     raise CheckFailed(
         f"{name} is off by up to {_far(got, expected):.3g}, in {int(wrong.sum())} of {wrong.numel()} values{_where(wrong)}"
@@ -184,8 +183,25 @@ def unpacked(name: str, got, count: int) -> tuple:
     return tuple(got)
 
 
-def _shape(x: Tensor) -> str:
-    return f"({', '.join(map(str, x.shape))}{',' * (x.ndim == 1)})"
+class Toy(nn.Module):
+    """out = a x_t + b c + d w + t / 1000, so that it shows what it was asked."""
+
+    def __init__(self, a: float, b: float, d: float = 0.0):
+        super().__init__()
+        self.a, self.b, self.d = (nn.Parameter(torch.tensor(value)) for value in (a, b, d))
+
+    def forward(self, x_t: Tensor, t: Tensor, c: Tensor, w: Tensor | float = 0.0) -> Tensor:
+        w = torch.as_tensor(w).expand(len(x_t))
+        return self.a * x_t + (self.b * c + self.d * w + t / 1000).view(-1, 1, 1, 1)
+
+
+def only_the_student_learns(loss: Tensor, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> None:
+    """CheckFailed unless the loss has a gradient in each of the student's weights, and in none of the teacher's."""
+    fail_if(not loss.requires_grad, "the loss has no gradient: the student cannot learn from it")
+    loss.backward()
+    taught = any(weight.grad is not None for weight in teacher)
+    fail_if(taught, "the teacher's weights get a gradient, and would be trained along with the student's")
+    fail_if(any(weight.grad is None for weight in student), "the student's weights get no gradient")
 
 
 def _far(a: Tensor, b: Tensor) -> float:

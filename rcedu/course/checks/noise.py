@@ -8,7 +8,7 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor
 
-from rcedu.course.checks import CheckFailed, question, same, unpacked
+from rcedu.course.checks import CheckFailed, fail_if, question, same, unpacked
 from rcedu.course.checks.variants import variant as variant_of
 from rcedu.equations.noise import alpha_sigma as our_alpha_sigma
 from rcedu.equations.sampling import along, finish
@@ -155,58 +155,48 @@ def time_grid(answer, *, variant: int) -> None:
         scheduler.set_timesteps(steps)
         expected = scheduler.timesteps.tolist()
         got = answer(steps, T)
-        if not isinstance(got, list | tuple):
-            raise CheckFailed(f"a list of integers is needed; this is a {type(got).__name__}")
-        if ... in got:
-            raise CheckFailed("time_grid is still to be written: replace the dots")
-        others = [type(t).__name__ for t in got if type(t) is not int]
-        if others:
-            raise CheckFailed(f"a list of integers is needed; these are {others[0]}s")
+        fail_if(not isinstance(got, list | tuple), f"a list of integers is needed; this is a {type(got).__name__}")
+        fail_if(... in got, "time_grid is still to be written: replace the dots")
+        other = next((type(t).__name__ for t in got if type(t) is not int), None)
+        fail_if(other, f"a list of integers is needed; these are {other}s")
         if got == expected:
             continue
         of = f"of {steps} steps, T = {T}: "
-        if got == expected[::-1]:
-            raise CheckFailed(of + "the right times, from clean to noisy: sampling goes the other way")
-        if len(got) != len(expected):
-            raise CheckFailed(of + f"{steps} times expected, got {len(got)}")
-        if got[0] != T - 1:
-            raise CheckFailed(of + f"pure noise belongs to t = {T - 1}, and you begin at t = {got[0]}")
-        if got[-1] == 0:
-            raise CheckFailed(of + "the last evaluation is at t = 0, where nothing is left to do: the times are to be "
-                              "i = 1 ... N steps of T / N, less 1")  # fmt: skip
-        first = next(i for i, (a, b) in enumerate(zip(got, expected, strict=True)) if a != b)
-        raise CheckFailed(of + f"the times are off by up to {max(abs(a - b) for a, b in zip(got, expected, strict=True))}, "
-                          f"first at place {first}: is anything cut off where it should be rounded?")  # fmt: skip
+        fail_if(got == expected[::-1], of + "the right times, from clean to noisy: sampling goes the other way")
+        fail_if(len(got) != len(expected), of + f"{steps} times expected, got {len(got)}")
+        fail_if(got[0] != T - 1, of + f"pure noise belongs to t = {T - 1}, and you begin at t = {got[0]}")
+        at_zero = "the last evaluation is at t = 0, where nothing is left to do"
+        fail_if(got[-1] == 0, of + f"{at_zero}: the times are to be i = 1 ... N steps of T / N, less 1")
+        off = [abs(a - b) for a, b in zip(got, expected, strict=True)]
+        first = next(place for place, by in enumerate(off) if by)
+        told = f"the times are off by up to {max(off)}, first at place {first}"
+        raise CheckFailed(of + f"{told}: is anything cut off where it should be rounded?")
 
 
 @question(REFERENCE)
 def ddim_step(answer, *, variant: int) -> None:
     for T in (1000, 600):
-        _one_step(answer, setting(variant, T), T, stride=T // 20, middle=6 + variant % 5)
-
-
-def _one_step(answer, at: Setting, T: int, stride: int, middle: int) -> None:
-    scheduler = DDIMScheduler.from_config(at.scheduler.config, clip_sample=False, set_alpha_to_one=True)
-    scheduler.set_timesteps(T // stride)
-    scheduler.alphas_cumprod = at.alphas_cumprod
-    scheduler.final_alpha_cumprod = torch.ones((), dtype=torch.float64)
-    for t in (T - stride, stride * middle, 20):
-        t_next = t - stride if t >= stride else -1
-        now = at._replace(t=torch.full_like(at.t, t))
-        alpha, sigma = _factors(now)
-        x_t, v = alpha * at.x0 + sigma * at.eps, alpha * at.eps - sigma * at.x0
-        expected = scheduler.step(v, t, x_t, eta=0.0).prev_sample
-        got = answer(x_t, v, t, t_next, at.alphas_cumprod)
-        again = answer(x_t, v, t, t_next, at.alphas_cumprod)
-        if isinstance(got, Tensor) and isinstance(again, Tensor) and not torch.equal(got, again):
-            raise CheckFailed("the same step twice ends in two places: DDIM adds no noise on its way")
-        a_next, s_next = (at.alphas_cumprod[t_next].sqrt(), (1 - at.alphas_cumprod[t_next]).sqrt())
-        same(f"with T = {T}, the step from t = {t} to {t_next}", got, expected, mistakes=[
-            (a_next * at.x0 + s_next * at.eps, "right for every t_next but -1, where nothing of the noise should be left. "
-             "What is the element of number -1 of a tensor?"),
-            (x_t, "x_t comes back as it was: which time do the factors belong to?"),
-            (at.x0, "this is x0 itself: the noise that is still there at t_next is missing"),
-        ])  # fmt: skip
+        at, stride = setting(variant, T), T // 20
+        scheduler = DDIMScheduler.from_config(at.scheduler.config, clip_sample=False, set_alpha_to_one=True)
+        scheduler.set_timesteps(T // stride)
+        scheduler.alphas_cumprod = at.alphas_cumprod
+        scheduler.final_alpha_cumprod = torch.ones((), dtype=torch.float64)
+        for t in (T - stride, stride * (6 + variant % 5), 20):
+            t_next = t - stride if t >= stride else -1
+            now = at._replace(t=torch.full_like(at.t, t))
+            alpha, sigma = _factors(now)
+            x_t, v = alpha * at.x0 + sigma * at.eps, alpha * at.eps - sigma * at.x0
+            expected = scheduler.step(v, t, x_t, eta=0.0).prev_sample
+            got, again = (answer(x_t, v, t, t_next, at.alphas_cumprod) for _ in range(2))
+            if isinstance(got, Tensor) and isinstance(again, Tensor) and not torch.equal(got, again):
+                raise CheckFailed("the same step twice ends in two places: DDIM adds no noise on its way")
+            a_next, s_next = (at.alphas_cumprod[t_next].sqrt(), (1 - at.alphas_cumprod[t_next]).sqrt())
+            same(f"with T = {T}, the step from t = {t} to {t_next}", got, expected, mistakes=[
+                (a_next * at.x0 + s_next * at.eps, "right for every t_next but -1, where nothing of the noise should be left. "
+                 "What is the element of number -1 of a tensor?"),
+                (x_t, "x_t comes back as it was: which time do the factors belong to?"),
+                (at.x0, "this is x0 itself: the noise that is still there at t_next is missing"),
+            ])  # fmt: skip
 
 
 @question(REFERENCE)
@@ -239,19 +229,15 @@ def _one_sample(answer, at: Setting, T: int, w: float, steps: int) -> None:
             have = f"{t.dtype} of shape {tuple(t.shape)}" if isinstance(t, Tensor) else type(t).__name__
             raise CheckFailed(f"the network takes its times as a tensor of integers, ({len(x_t)},) here, and got {have}")
         asked.append(int(t[0]))
-        if asked[-1] < 0:
-            raise CheckFailed(f"the network was asked at t = {asked[-1]}; it knows 0 to {T - 1}. At which time is x_t?")
-        if asked[-1] >= T:
-            raise CheckFailed(f"the network was asked at t = {asked[-1]}, where alphas_cumprod has {T} values")
+        fail_if(asked[-1] < 0, f"the network was asked at t = {asked[-1]}; it knows 0 to {T - 1}. At which time is x_t?")
+        fail_if(asked[-1] >= T, f"the network was asked at t = {asked[-1]}, where alphas_cumprod has {T} values")
         return v(x_t, t, c)
 
     got = answer(watched, at.eps, c, w, steps, at.alphas_cumprod)
     if asked and asked[0] < asked[-1]:
         raise CheckFailed(f"the network was first asked at t = {asked[0]} and last at {asked[-1]}: noise comes first")
-    if len(asked) not in (0, 2 * steps):
-        raise CheckFailed(
-            f"{steps} guided steps ask the network {2 * steps} times, with and without c; yours asked {len(asked)} times"
-        )
+    told = f"{steps} guided steps ask the network {2 * steps} times, with and without c"
+    fail_if(len(asked) not in (0, 2 * steps), f"{told}; yours asked {len(asked)} times")
     same("the sample", got, reference(w), mistakes=[
         (reference(w, last=0), "the last step ends at t = 0, where a little noise is left"),
         (reference(w, unguided=True), "that is what w = 0 draws"),

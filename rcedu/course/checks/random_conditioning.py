@@ -3,16 +3,16 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from rcedu.course.checks import CheckFailed, question, same, unpacked
+from rcedu.course.checks import CheckFailed, Toy, fail_if, only_the_student_learns, question, same, unpacked
 from rcedu.course.checks.variants import variant as variant_of
 from rcedu.equations.random_conditioning import p_exponential as our_p
 from rcedu.equations.random_conditioning import randomize
 
 REFERENCE = {
-    "p_exponential": lambda t, T, lam: our_p(t, T, lam),
-    "swap": lambda c, t, pool, p, generator: randomize(c, t, pool, p, generator),
+    "p_exponential": our_p,
+    "swap": randomize,
     "data_and_pool": lambda c, digit: ((c != digit).nonzero().flatten(), torch.arange(10)),
     "distillation_loss": lambda teacher, student, x_t, t, c, c_hat: (
         (student(x_t, t, c_hat) - teacher(x_t, t, c_hat).detach()).square().mean()
@@ -43,9 +43,6 @@ def swap(answer, *, variant: int) -> None:
     c, t = torch.arange(B) % 10, torch.arange(B) % T
     low, high = 0.2, 0.7
 
-    def by_half(t: Tensor) -> Tensor:
-        return torch.where(t < T // 2, low, high)
-
     def level(p: float) -> Callable[[Tensor], Tensor]:
         return lambda t: torch.full_like(t, p, dtype=torch.float32)
 
@@ -55,7 +52,7 @@ def swap(answer, *, variant: int) -> None:
 
     generator = torch.Generator().manual_seed(variant)
     others = 100 + torch.arange(6 + variant % 4)  # no number of this pool is among the batch's own
-    c_hat, replaced = take(by_half, others, generator)
+    c_hat, replaced = take(lambda t: torch.where(t < T // 2, low, high), others, generator)
     _coins_follow_p(replaced, t < T // 2, low, high)
     if not torch.equal(c_hat[~replaced], c[~replaced]):
         raise CheckFailed("conditions that were not replaced have changed: does `replaced` say what has been done?")
@@ -70,15 +67,10 @@ def swap(answer, *, variant: int) -> None:
     labels = torch.arange(10)
     c_hat, replaced = take(level(high), labels, generator)
     rate, own = float(replaced.float().mean()), float((c_hat == c)[replaced].float().mean())
-    if abs(rate - high) > 0.02:
-        raise CheckFailed(
-            f"with a pool that has the batch's own labels too, p(t) = {high}, and {rate:.0%} are said to be replaced; "
-            "not every stranger looks like one"
-        )
-    if abs(own - 0.1) > 0.03:
-        raise CheckFailed(
-            f"of the strangers from a pool of all ten labels {own:.0%} are like the sample's own; drawn alike, a tenth would be"
-        )
+    told = f"with a pool that has the batch's own labels too, p(t) = {high}, and {rate:.0%} are said to be replaced"
+    fail_if(abs(rate - high) > 0.02, f"{told}; not every stranger looks like one")
+    told = f"of the strangers from a pool of all ten labels {own:.0%} are like the sample's own"
+    fail_if(abs(own - 0.1) > 0.03, f"{told}; drawn alike, a tenth would be")
 
     sentences = torch.arange(300).view(100, 3)
     c_hat, replaced = take(level(0.5), 1000 + torch.arange(60).view(20, 3), generator, sentences)
@@ -94,14 +86,10 @@ def _two_of_a_swap(c_hat, replaced, c: Tensor) -> tuple[Tensor, Tensor]:
     if c_hat.dtype == torch.bool and replaced.dtype != torch.bool:
         raise CheckFailed("c_hat is returned first, and then which were replaced: yours seem to be exchanged")
     if c_hat.shape != c.shape or replaced.shape != (len(c),):
-        raise CheckFailed(
-            f"c_hat should have c's shape {tuple(c.shape)} and replaced ({len(c)},); "
-            f"they have {tuple(c_hat.shape)} and {tuple(replaced.shape)}"
-        )
-    if c_hat.dtype != c.dtype:
-        raise CheckFailed(f"c_hat should hold what c does, {c.dtype}; it holds {c_hat.dtype}")
-    if replaced.dtype != torch.bool:
-        raise CheckFailed(f"replaced should be yes or no for every sample, torch.bool; it is {replaced.dtype}")
+        have = f"they have {tuple(c_hat.shape)} and {tuple(replaced.shape)}"
+        raise CheckFailed(f"c_hat should have c's shape {tuple(c.shape)} and replaced ({len(c)},); {have}")
+    fail_if(c_hat.dtype != c.dtype, f"c_hat should hold what c does, {c.dtype}; it holds {c_hat.dtype}")
+    fail_if(replaced.dtype != torch.bool, f"replaced should be yes or no for every sample, torch.bool; it is {replaced.dtype}")
     return c_hat, replaced
 
 
@@ -110,12 +98,11 @@ def _coins_follow_p(replaced: Tensor, early: Tensor, low: float, high: float) ->
         all_or_none = "all" if replaced[0] else "none"
         raise CheckFailed(f"of {len(replaced)} conditions {all_or_none} are swapped: one coin for the whole batch?")
     rates = [float(replaced[half].float().mean()) for half in (early, ~early)]
-    if abs(rates[0] - (1 - low)) < 0.03 and abs(rates[1] - (1 - high)) < 0.03:
-        raise CheckFailed(f"where p(t) = {low}, {rates[0]:.0%} are swapped: the coin falls on the wrong side")
-    if any(abs(rate - p_t) > 0.03 for rate, p_t in zip(rates, (low, high), strict=True)):
-        raise CheckFailed(
-            f"where p(t) = {low}, {rates[0]:.0%} are swapped, where it is {high}, {rates[1]:.0%}: every sample has its own t"
-        )
+    told = f"where p(t) = {low}, {rates[0]:.0%} are swapped"
+    turned = abs(rates[0] - (1 - low)) < 0.03 and abs(rates[1] - (1 - high)) < 0.03
+    fail_if(turned, f"{told}: the coin falls on the wrong side")
+    off = abs(rates[0] - low) > 0.03 or abs(rates[1] - high) > 0.03
+    fail_if(off, f"{told}, where it is {high}, {rates[1]:.0%}: every sample has its own t")
 
 
 def _dice_are_the_generators(take: Callable[[float, torch.Generator], tuple[Tensor, Tensor]], variant: int) -> None:
@@ -140,43 +127,24 @@ def data_and_pool(answer, *, variant: int) -> None:
     own = variant_of(variant).digit
     c = torch.randint(10, (200,), generator=torch.Generator().manual_seed(variant))
     for digit in (own, (own + 3) % 10):
-        _rows_and_labels(*unpacked("data_and_pool", answer(c, digit), 2), c, digit)
-
-
-def _rows_and_labels(rows, pool, c: Tensor, digit: int) -> None:
-    for name, got, of in (("rows", rows, "row numbers, (n,)"), ("pool", pool, "labels, (P,)")):
-        if not isinstance(got, Tensor) or got.dtype == torch.bool or got.is_floating_point() or got.ndim != 1:
-            have = f"{got.dtype} of shape {tuple(got.shape)}" if isinstance(got, Tensor) else f"a {type(got).__name__}"
-            raise CheckFailed(f"{name} should be a tensor of {of} integers; it is {have}")
-    if len(rows) <= 10 < len(pool):
-        raise CheckFailed(f"{len(rows)} rows and a pool of {len(pool)}: rows come first, and then the pool")
-    if len(rows.unique()) < len(rows):
-        raise CheckFailed(
-            f"the rows hold {len(rows.unique())} different numbers, {len(rows)} in all: are they numbers of rows, or labels?"
-        )
-    if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(c):
-        raise CheckFailed(f"rows from {int(rows.min())} to {int(rows.max())}, where the data have rows 0 to {len(c) - 1}")
-    if bool((c[rows] == digit).any()):
-        say = "only" if bool((c[rows] == digit).all()) else "also"
-        raise CheckFailed(f"the rows are {say} those of the digit that must not be seen")
-    same("rows", rows.sort().values, (c != digit).nonzero().flatten())
-    strange = [label for label in pool.tolist() if not 0 <= label < 10]
-    if strange:
-        raise CheckFailed(f"the pool holds {strange[0]}, which is no digit's label")
-    if digit not in pool.tolist():
-        raise CheckFailed(f"the pool has no {digit}: how would the student ever be asked for one?")
-    same("pool", pool.sort().values, torch.arange(10), shape_hint="every label once")
-
-
-class _Toy(nn.Module):
-    """out = a x_t + b c + t / 1000, so that it shows what it was asked."""
-
-    def __init__(self, a: float, b: float):
-        super().__init__()
-        self.a, self.b = (nn.Parameter(torch.tensor(value)) for value in (a, b))
-
-    def forward(self, x_t: Tensor, t: Tensor, c: Tensor) -> Tensor:
-        return self.a * x_t + self.b * c.view(-1, 1, 1, 1) + t.view(-1, 1, 1, 1) / 1000
+        rows, pool = unpacked("data_and_pool", answer(c, digit), 2)
+        for name, got, of in (("rows", rows, "row numbers, (n,)"), ("pool", pool, "labels, (P,)")):
+            if not isinstance(got, Tensor) or got.dtype == torch.bool or got.is_floating_point() or got.ndim != 1:
+                have = f"{got.dtype} of shape {tuple(got.shape)}" if isinstance(got, Tensor) else f"a {type(got).__name__}"
+                raise CheckFailed(f"{name} should be a tensor of {of} integers; it is {have}")
+        fail_if(len(rows) <= 10 < len(pool), f"{len(rows)} rows and a pool of {len(pool)}: rows come first, and then the pool")
+        told = f"the rows hold {len(rows.unique())} different numbers, {len(rows)} in all"
+        fail_if(len(rows.unique()) < len(rows), f"{told}: are they numbers of rows, or labels?")
+        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(c):
+            raise CheckFailed(f"rows from {int(rows.min())} to {int(rows.max())}, where the data have rows 0 to {len(c) - 1}")
+        if bool((c[rows] == digit).any()):
+            say = "only" if bool((c[rows] == digit).all()) else "also"
+            raise CheckFailed(f"the rows are {say} those of the digit that must not be seen")
+        same("rows", rows.sort().values, (c != digit).nonzero().flatten())
+        strange = next((label for label in pool.tolist() if not 0 <= label < 10), None)
+        fail_if(strange is not None, f"the pool holds {strange}, which is no digit's label")
+        fail_if(digit not in pool.tolist(), f"the pool has no {digit}: how would the student ever be asked for one?")
+        same("pool", pool.sort().values, torch.arange(10), shape_hint="every label once")
 
 
 @question(REFERENCE)
@@ -185,7 +153,7 @@ def distillation_loss(answer, *, variant: int) -> None:
     x_t = torch.randn(6, 4, 5, 5, generator=generator)
     t, c = torch.randint(1000, (6,), generator=generator), torch.randint(10, (6,), generator=generator)
     c_hat = torch.where(torch.arange(6) % 2 == 0, (c + 3) % 10, c)
-    teacher, student = _Toy(1.0, 0.5), _Toy(0.7, -0.2)
+    teacher, student = Toy(1.0, 0.5), Toy(0.7, -0.2)
     got = answer(teacher, student, x_t, t, c, c_hat)
 
     def error(of_teacher: Tensor, of_student: Tensor) -> Tensor:
@@ -201,13 +169,7 @@ def distillation_loss(answer, *, variant: int) -> None:
         (error(c_hat, c_hat).abs().mean(), "that is the mean distance, not the mean of its square"),
         (right.mean().sqrt(), "that is the root of it"),
     ])  # fmt: skip
-    if not got.requires_grad:
-        raise CheckFailed("the loss has no gradient: the student cannot learn from it")
-    got.backward()
-    if teacher.a.grad is not None:
-        raise CheckFailed("the teacher's weights get a gradient, and would be trained along with the student's")
-    if student.a.grad is None:
-        raise CheckFailed("the student's weights get no gradient")
+    only_the_student_learns(got, [student.a], [teacher.a])
 
 
 @question(REFERENCE)

@@ -3,9 +3,9 @@
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.embeddings import get_timestep_embedding
-from torch import Tensor, nn
+from torch import Tensor
 
-from rcedu.course.checks import CheckFailed, fits, question, same
+from rcedu.course.checks import CheckFailed, Toy, fail_if, fits, only_the_student_learns, question, same
 from rcedu.equations.guidance import cfg
 from rcedu.equations.guidance import w_embedding as our_w_embedding
 from rcedu.models.anatomies import digit_unet
@@ -69,12 +69,11 @@ def with_w(answer, *, variant: int) -> None:
         raise CheckFailed(f"with_w has to return a UNet2DConditionModel, and returned a {type(got).__name__}")
     if got is unet or got.config.time_cond_proj_dim != dim:
         raise CheckFailed(f"a new UNet with time_cond_proj_dim = {dim} expected; it has {got.config.time_cond_proj_dim}")
-    if any(not torch.equal(weight, before[name]) for name, weight in unet.state_dict().items()):
-        raise CheckFailed("the teacher's weights have changed")
+    changed = any(not torch.equal(weight, before[name]) for name, weight in unet.state_dict().items())
+    fail_if(changed, "the teacher's weights have changed")
     new = {name: weight for name, weight in got.state_dict().items() if "cond_proj" not in name}
     other = next((name for name in before if name not in new or not torch.equal(new[name], before[name])), None)
-    if other:
-        raise CheckFailed(f"the new UNet's weights are not the old one's, first in {other}")
+    fail_if(other, f"the new UNet's weights are not the old one's, first in {other}")
     x_t, t, label = torch.randn(3, 4, 14, 14), torch.tensor([0, 400, 999]), torch.randn(3, 32)
     with torch.no_grad():
         expected = unet(x_t, t, None, label).sample
@@ -82,17 +81,14 @@ def with_w(answer, *, variant: int) -> None:
             got.eval()(x_t, t, None, label, timestep_cond=our_w_embedding(torch.full((3,), w), dim)).sample for w in (0.0, 3.0)
         ]
     moved = float((at[0] - at[1]).abs().max())
-    if moved > 1e-5:
-        raise CheckFailed(f"the new UNet is not deaf to w before training: from w = 0 to w = 3 its output moves by {moved:.2g}")
+    fail_if(moved > 1e-5, f"the new UNet is not deaf to w before training: from w = 0 to w = 3 its output moves by {moved:.2g}")
     same("its output before training", at[0], expected, tolerance=1e-5)
     listens = float(got.time_embedding.cond_proj.weight.detach().abs().max())
-    if listens > 0:
-        raise CheckFailed(f"the new UNet is almost deaf to w before training, and not quite: cond_proj has up to {listens:.2g}")
+    fail_if(listens > 0, f"the new UNet is almost deaf to w before training, and not quite: cond_proj has up to {listens:.2g}")
     frozen = next((name for name, p in got.named_parameters() if not p.requires_grad), None)
-    if frozen:
-        raise CheckFailed(f"the new UNet cannot be trained: {frozen} is frozen")
-    if {p.data_ptr() for p in unet.parameters()} & {p.data_ptr() for p in got.parameters()}:
-        raise CheckFailed("student and teacher share their memory: training the one would change the other")
+    fail_if(frozen, f"the new UNet cannot be trained: {frozen} is frozen")
+    shared = {p.data_ptr() for p in unet.parameters()} & {p.data_ptr() for p in got.parameters()}
+    fail_if(shared, "student and teacher share their memory: training the one would change the other")
 
 
 @question(REFERENCE)
@@ -144,24 +140,12 @@ def weight(answer, *, variant: int) -> None:
     ])  # fmt: skip
 
 
-class _Toy(nn.Module):
-    """out = a x_t + b c + d w + t / 1000, so that it shows what it was asked."""
-
-    def __init__(self, a: float, b: float, d: float = 0.0):
-        super().__init__()
-        self.a, self.b, self.d = (nn.Parameter(torch.tensor(value)) for value in (a, b, d))
-
-    def forward(self, x_t: Tensor, t: Tensor, c: Tensor, w: Tensor | None = None) -> Tensor:
-        w = torch.zeros(len(x_t)) if w is None else torch.as_tensor(w).expand(len(x_t))
-        return self.a * x_t + _four(self.b * c + self.d * w + t / 1000)
-
-
 @question(REFERENCE)
 def stage_1_loss(answer, *, variant: int) -> None:
     generator = torch.Generator().manual_seed(variant)
     x_t, t = torch.randn(5, 4, 6, 6, generator=generator), torch.randint(1000, (5,), generator=generator)
     c, null, w = torch.arange(5), torch.full((5,), 10), torch.linspace(0, 4, 5)
-    teacher, student = _Toy(1.0, 0.3), _Toy(0.8, 0.1, 0.2)
+    teacher, student = Toy(1.0, 0.3), Toy(0.8, 0.1, 0.2)
     got = answer(teacher, student, x_t, t, c, null, w)
 
     def error(target: Tensor, *asked: Tensor) -> Tensor:
@@ -177,10 +161,4 @@ def stage_1_loss(answer, *, variant: int) -> None:
         (right.sum(), "that is the sum over all values; it would grow with the batch"),
         (right.flatten(1).sum(dim=1).mean(), "that is the sum over a picture's values, a mean over the batch only"),
     ])  # fmt: skip
-    if not got.requires_grad:
-        raise CheckFailed("the loss has no gradient: the student cannot learn from it")
-    got.backward()
-    if teacher.a.grad is not None:
-        raise CheckFailed("the teacher's weights get a gradient, and would be trained along with the student's")
-    if student.a.grad is None:
-        raise CheckFailed("the student's weights get no gradient")
+    only_the_student_learns(got, [student.a], [teacher.a])

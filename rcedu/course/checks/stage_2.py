@@ -7,18 +7,9 @@ from numbers import Integral
 import torch
 from torch import Tensor, nn
 
-from rcedu.course.checks import CheckFailed, fits, question, same, unpacked
-from rcedu.course.checks.stage_2_answers import (
-    REFERENCE,
-    Setting,
-    ddim_step,
-    factors,
-    right_average,
-    right_jumps,
-    right_two_steps,
-    right_x_tilde,
-    setting,
-)
+from rcedu.course.checks import CheckFailed, fail_if, fits, only_the_student_learns, question, same, unpacked
+from rcedu.course.checks import stage_2_answers as solution
+from rcedu.course.checks.stage_2_answers import REFERENCE, Setting, ddim_step, factors, setting
 from rcedu.equations.sampling import time_grid
 
 
@@ -32,49 +23,38 @@ def jumps(answer, *, variant: int) -> None:
 
 
 def _triples(of: str, got, steps: int) -> list[tuple[int, int, int]]:
-    """What jumps returned, if it is of the right kind."""
-    if not isinstance(got, list | tuple):
-        raise CheckFailed(of + f"a list of triples expected, got a {type(got).__name__}")
+    fail_if(not isinstance(got, list | tuple), of + f"a list of triples expected, got a {type(got).__name__}")
     odd = next((jump for jump in got if not isinstance(jump, list | tuple)), None)
-    if odd is not None:
-        raise CheckFailed(of + f"triples expected in the list, got {odd!r}")
-    if len(got) != steps or any(len(jump) != 3 for jump in got):
-        raise CheckFailed(of + f"{steps} jumps of three times each expected, got {len(got)}")
+    fail_if(odd is not None, of + f"triples expected in the list, got {odd!r}")
+    of_three = all(len(jump) == 3 for jump in got)
+    fail_if(len(got) != steps or not of_three, of + f"{steps} jumps of three times each expected, got {len(got)}")
     odd = next((t for jump in got for t in jump if not isinstance(t, Integral)), None)
-    if odd is not None:
-        raise CheckFailed(of + f"times are integers, and {odd!r} is a {type(odd).__name__}")
+    fail_if(odd is not None, of + f"times are integers, and {odd!r} is a {type(odd).__name__}")
     return [tuple(int(t) for t in jump) for jump in got]
 
 
 def _jumps_are(of: str, got: list[tuple[int, int, int]], steps: int, T: int) -> None:
-    """CheckFailed unless they are the right ones."""
-    right = right_jumps(steps, T)
+    right = solution.jumps(steps, T)
     if got == right:
         return
-    if got == right[::-1]:
-        raise CheckFailed(of + "the right jumps, from clean to noisy: sampling goes the other way")
-    if got[0][0] != T - 1:
-        raise CheckFailed(of + f"the first jump begins at pure noise, t = {T - 1}, and yours at {got[0][0]}")
-    if got[-1][2] != -1:
-        raise CheckFailed(of + f"the last jump ends at t = {got[-1][2]}, where a little noise is left; clean data is t = -1")
-    broken = next((i for i in range(steps - 1) if got[i][2] != got[i + 1][0]), None)
-    if broken is not None:
-        raise CheckFailed(of + f"jump {broken} ends at {got[broken][2]} and the next begins at {got[broken + 1][0]}")
+    fail_if(got == right[::-1], of + "the right jumps, from clean to noisy: sampling goes the other way")
+    fail_if(got[0][0] != T - 1, of + f"the first jump begins at pure noise, t = {T - 1}, and yours at {got[0][0]}")
+    end = got[-1][2]
+    fail_if(end != -1, of + f"the last jump ends at t = {end}, where a little noise is left; clean data is t = -1")
+    for i, (jump, following) in enumerate(pairwise(got)):
+        fail_if(jump[2] != following[0], of + f"jump {i} ends at {jump[2]} and the next begins at {following[0]}")
     grid = [i * T // (2 * steps) - 1 for i in range(2 * steps, 0, -1)] + [-1]
-    if [*got] == [tuple(grid[2 * i : 2 * i + 3]) for i in range(steps)]:
-        raise CheckFailed(of + f"i T / {2 * steps} is cut off, not rounded")
+    fail_if([*got] == [tuple(grid[2 * i : 2 * i + 3]) for i in range(steps)], of + f"i T / {2 * steps} is cut off, not rounded")
     place = next(i for i in range(steps) if got[i] != right[i])
-    raise CheckFailed(
-        of + f"jump {place} is {got[place]}; the teacher's times are those of {2 * steps} steps, rounded from "
-        f"i T / {2 * steps} and not from each other"
-    )
+    times = f"those of {2 * steps} steps, rounded from i T / {2 * steps} and not from each other"
+    raise CheckFailed(of + f"jump {place} is {got[place]}; the teacher's times are {times}")
 
 
 @question(REFERENCE)
 def two_steps(answer, *, variant: int) -> None:
     at = setting(variant)
     clipped = "the network's prediction is cut off at -1 and 1; nothing may be clipped in a target"
-    for t, t_mid, t_next in right_jumps(4 + variant % 3, at.T)[1:]:
+    for t, t_mid, t_next in solution.jumps(4 + variant % 3, at.T)[1:]:
         z_t, asked = at.to(t), []
 
         def predict(z, now, asked=asked):
@@ -82,16 +62,12 @@ def two_steps(answer, *, variant: int) -> None:
             return at.predict(z, now)
 
         got = unpacked("two_steps", answer(predict, z_t, t, t_mid, t_next, at.alphas_cumprod), 3)
-        right = right_two_steps(at.predict, z_t, t, t_mid, t_next, at.alphas_cumprod)
-        if asked != [t, t_mid]:
-            raise CheckFailed(
-                f"over the jump {t}, {t_mid}, {t_next} the network has to be asked at {t} and {t_mid}; asked at {asked}"
-            )
-        in_order, *others = permutations(right)
-        if not _all_fit(got, in_order) and any(_all_fit(got, other) for other in others):
-            raise CheckFailed("two_steps returns the right three: look at their order")
-        z_next, first, second = got
+        right = solution.two_steps(at.predict, z_t, t, t_mid, t_next, at.alphas_cumprod)
         of = f"over the jump {t}, {t_mid}, {t_next} "
+        fail_if(asked != [t, t_mid], of + f"the network has to be asked at {t} and {t_mid}; asked at {asked}")
+        in_order, *in_another = (all(map(fits, got, order)) for order in permutations(right))
+        fail_if(any(in_another) and not in_order, "two_steps returns the right three: look at their order")
+        z_next, first, second = got
         z_clipped = ddim_step(z_t, right[1].clamp(-1, 1), t, t_mid, at.alphas_cumprod)
         z_mid = ddim_step(z_t, right[1], t, t_mid, at.alphas_cumprod)
         same(of + "the first prediction", first, right[1], mistakes=[(right[1].clamp(-1, 1), clipped)])
@@ -108,20 +84,14 @@ def two_steps(answer, *, variant: int) -> None:
         ])  # fmt: skip
 
 
-def _all_fit(got: tuple, values: tuple[Tensor, ...]) -> bool:
-    return all(map(fits, got, values))
-
-
 @question(REFERENCE)
 def x_tilde(answer, *, variant: int) -> None:
     at = setting(variant)
-    for t, t_mid, t_next in (
-        *right_jumps(4 + variant % 3, at.T)[1:],
-        *right_jumps(50, at.T)[20::10],
-    ):  # of a short step all is small
+    short = solution.jumps(50, at.T)[20::10]  # of a short step all is small
+    for t, t_mid, t_next in (*solution.jumps(4 + variant % 3, at.T)[1:], *short):
         z_t = at.to(t)
-        z_next, first, second = right_two_steps(at.predict, z_t, t, t_mid, t_next, at.alphas_cumprod)
-        right = right_x_tilde(z_t, z_next, t, t_next, at.alphas_cumprod)
+        z_next, first, second = solution.two_steps(at.predict, z_t, t, t_mid, t_next, at.alphas_cumprod)
+        right = solution.x_tilde(z_t, z_next, t, t_next, at.alphas_cumprod)
         got = answer(z_t, z_next, t, t_next, at.alphas_cumprod)
         (alpha_t, sigma_t), (alpha, sigma) = (factors(at.alphas_cumprod, now) for now in (t, t_next))
         upside_down = sigma_t / sigma if t_next != -1 else torch.zeros(())
@@ -147,19 +117,19 @@ def _share(got, right: Tensor) -> float:
 def average(answer, *, variant: int) -> None:
     at = setting(variant)
     first, second = at.z_T, at.z_T.roll(1, 0)
-    for t, t_mid, t_next in right_jumps(4 + variant % 3, at.T):
-        right = right_average(first, second, t, t_mid, t_next, at.alphas_cumprod)
+    for t, t_mid, t_next in solution.jumps(4 + variant % 3, at.T):
+        right = solution.average(first, second, t, t_mid, t_next, at.alphas_cumprod)
         got = answer(first, second, t, t_mid, t_next, at.alphas_cumprod)
         last = ": rho is infinite at t_next = -1; what does k become?" if t_next == -1 else ""
-        if isinstance(got, Tensor) and not bool(got.isfinite().all()):
-            raise CheckFailed(f"x_tilde of the jump {t}, {t_mid}, {t_next} is not finite{last}")
+        of = f"x_tilde of the jump {t}, {t_mid}, {t_next}"
+        fail_if(isinstance(got, Tensor) and not bool(got.isfinite().all()), f"{of} is not finite{last}")
         parts = [factors(at.alphas_cumprod, now) for now in (t, t_mid, t_next)]
 
         def with_rho(rho: Callable, parts=parts) -> Tensor:
             rho_t, rho_mid, rho_next = (rho(alpha, sigma) for alpha, sigma in parts)
             return first + (rho_next - rho_mid) / (rho_next - rho_t) * (second - first)
 
-        same(f"x_tilde of the jump {t}, {t_mid}, {t_next}", got, right, tolerance=1e-6, mistakes=[
+        same(of, got, right, tolerance=1e-6, mistakes=[
             *[(first, f"that is the teacher's first prediction, as if k were 0 at the last jump{last}")] * bool(last),
             (first + second - right, "the weights of the two predictions are exchanged"),
             ((first + second) / 2, "halfway between the two; their weights depend on the schedule"),
@@ -197,15 +167,14 @@ def _halves(answer: Callable, at: Setting, T: int, most: int = 16) -> None:
 
     def instead(which: int) -> Callable:
         """A student that gives back another one of what two_steps returns."""
-        of = {jump[0]: jump for jump in right_jumps(most // 2, T)}
-        return lambda z_t, t: right_two_steps(at.predict, z_t, *of[t], at.alphas_cumprod)[which]
+        of = {jump[0]: jump for jump in solution.jumps(most // 2, T)}
+        return lambda z_t, t: solution.two_steps(at.predict, z_t, *of[t], at.alphas_cumprod)[which]
 
     reference, predict, steps = end(at.predict, most), at.predict, most
     while steps > 1:
         steps //= 2
         predict = answer(predict, steps, at.alphas_cumprod)
-        if not callable(predict):
-            raise CheckFailed(f"halved has to return a function, and returned a {type(predict).__name__}")
+        fail_if(not callable(predict), f"halved has to return a function, and returned a {type(predict).__name__}")
         begun = steps == most // 2  # later ones are halved from what is right
         same(f"where {steps} step{'s' * (steps > 1)} of the network halved from {most} end", end(predict, steps), reference,
              tolerance=1e-8, mistakes=[
@@ -232,7 +201,7 @@ class _Toy(nn.Module):
 @question(REFERENCE)
 def stage_2_loss(answer, *, variant: int) -> None:
     at, teacher, student = setting(variant), _Toy(0.7), _Toy(0.4)
-    tries = {jump: at.to(jump[0]) for jump in right_jumps(4 + variant % 3, at.T)[1:]}
+    tries = {jump: at.to(jump[0]) for jump in solution.jumps(4 + variant % 3, at.T)[1:]}
     got = {jump: answer(teacher, student, z_t, *jump, at.alphas_cumprod) for jump, z_t in tries.items()}
     gives = {jump: _losses(teacher, student, z_t, jump, at.alphas_cumprod) for jump, z_t in tries.items()}
     for jump, (right, mistaken) in gives.items():
@@ -240,21 +209,15 @@ def stage_2_loss(answer, *, variant: int) -> None:
         told = [say for say in mistaken if all(fits(got[each], gives[each][1][say]) for each in tries)]
         same(f"the loss of the jump {jump}", got[jump], right, shape_hint="one number", tolerance=1e-6,
              mistakes=[(mistaken[say], say) for say in told])  # fmt: skip
-        if not got[jump].requires_grad:
-            raise CheckFailed("the loss has no gradient: the student cannot learn from it")
-        got[jump].backward()
-        if teacher.a.grad is not None:
-            raise CheckFailed("the teacher's weights get a gradient, and would be trained along with the student's")
-        if student.a.grad is None:
-            raise CheckFailed("the student's weights get no gradient")
+        only_the_student_learns(got[jump], [student.a], [teacher.a])
 
 
 @torch.no_grad()
 def _losses(teacher: Callable, student: Callable, z_t: Tensor, jump: tuple[int, int, int], alphas_cumprod: Tensor):
     """The loss of a jump; and what mistakes give, under what to say of them."""
     t, t_mid, _ = jump
-    z_next, first, second = right_two_steps(teacher, z_t, *jump, alphas_cumprod)
-    target = right_average(first, second, *jump, alphas_cumprod)
+    z_next, first, second = solution.two_steps(teacher, z_t, *jump, alphas_cumprod)
+    target = solution.average(first, second, *jump, alphas_cumprod)
     snr, snr_mid = ((alpha / sigma) ** 2 for alpha, sigma in (factors(alphas_cumprod, now) for now in (t, t_mid)))
     weight, squared = snr.clamp(min=1), (student(z_t, t) - target).square()
 

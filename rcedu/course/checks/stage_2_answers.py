@@ -23,52 +23,49 @@ def ddim_step(z_t: Tensor, x0: Tensor, t: int, t_next: int, alphas_cumprod: Tens
     return alpha * x0 + sigma * (z_t - alpha_t * x0) / sigma_t
 
 
-def right_jumps(steps: int, T: int) -> list[tuple[int, int, int]]:
+def jumps(steps: int, T: int) -> list[tuple[int, int, int]]:
     grid = [*time_grid(2 * steps, T), -1]
     return [(grid[2 * i], grid[2 * i + 1], grid[2 * i + 2]) for i in range(steps)]
 
 
-def right_two_steps(predict, z_t, t, t_mid, t_next, alphas_cumprod):
+def two_steps(predict, z_t, t, t_mid, t_next, alphas_cumprod):
     first = predict(z_t, t)
     z_mid = ddim_step(z_t, first, t, t_mid, alphas_cumprod)
     second = predict(z_mid, t_mid)
     return ddim_step(z_mid, second, t_mid, t_next, alphas_cumprod), first, second
 
 
-def right_x_tilde(z_t, z_next, t, t_next, alphas_cumprod):
+def x_tilde(z_t, z_next, t, t_next, alphas_cumprod):
     (alpha_t, sigma_t), (alpha, sigma) = (factors(alphas_cumprod, at) for at in (t, t_next))
     return (z_next - sigma / sigma_t * z_t) / (alpha - sigma / sigma_t * alpha_t)
 
 
-def right_average(first, second, t, t_mid, t_next, alphas_cumprod):
+def average(first, second, t, t_mid, t_next, alphas_cumprod):
     if t_next == -1:
         return second
     rho_t, rho_mid, rho_next = (alpha / sigma for alpha, sigma in (factors(alphas_cumprod, at) for at in (t, t_mid, t_next)))
     return first + (rho_next - rho_mid) / (rho_next - rho_t) * (second - first)
 
 
-def right_halved(predict: Callable, steps: int, alphas_cumprod: Tensor) -> Callable:
-    of = {t: (t_mid, t_next) for t, t_mid, t_next in right_jumps(steps, len(alphas_cumprod))}
+def halved(predict: Callable, steps: int, alphas_cumprod: Tensor) -> Callable:
+    of = {t: (t_mid, t_next) for t, t_mid, t_next in jumps(steps, len(alphas_cumprod))}
 
     def student(z_t: Tensor, t: int) -> Tensor:
-        _, first, second = right_two_steps(predict, z_t, t, *of[t], alphas_cumprod)
-        return right_average(first, second, t, *of[t], alphas_cumprod)
+        _, first, second = two_steps(predict, z_t, t, *of[t], alphas_cumprod)
+        return average(first, second, t, *of[t], alphas_cumprod)
 
     return student
 
 
-def right_loss(teacher, student, z_t, t, t_mid, t_next, alphas_cumprod):
+def stage_2_loss(teacher, student, z_t, t, t_mid, t_next, alphas_cumprod):
     with torch.no_grad():
-        _, first, second = right_two_steps(teacher, z_t, t, t_mid, t_next, alphas_cumprod)
-        target = right_average(first, second, t, t_mid, t_next, alphas_cumprod)
+        _, first, second = two_steps(teacher, z_t, t, t_mid, t_next, alphas_cumprod)
+        target = average(first, second, t, t_mid, t_next, alphas_cumprod)
     alpha_t, sigma_t = factors(alphas_cumprod, t)
     return (alpha_t / sigma_t).square().clamp(min=1) * (student(z_t, t) - target).square().mean()
 
 
-REFERENCE = {
-    "jumps": right_jumps, "two_steps": right_two_steps, "x_tilde": right_x_tilde, "average": right_average,
-    "halved": right_halved, "stage_2_loss": right_loss,
-}  # fmt: skip
+REFERENCE = {answer.__name__: answer for answer in (jumps, two_steps, x_tilde, average, halved, stage_2_loss)}
 
 
 class Setting(NamedTuple):

@@ -11,26 +11,16 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from rcedu.course.checks import CheckFailed, question, same, unpacked
+from rcedu.course.checks import CheckFailed, fail_if, question, same, unpacked
 from rcedu.equations.losses import capture, feature_kd
 from rcedu.models.anatomies import digit_unet
 from rcedu.models.surgery import parameter_count, remove_blocks
 from rcedu.models.surgery import teacher_name as our_teacher_name
 
-UP_LAYER = ("resnets", "attentions")
-
-
-def _config(unet: UNet2DConditionModel) -> dict:
-    return {key: value for key, value in unet.config.items() if not key.startswith("_")}
-
-
-def _smaller(config: Mapping) -> dict:
-    return dict(config) | {"layers_per_block": config["layers_per_block"] - 1, "mid_block_type": None}
-
 
 def _teacher_name(name: str, layers_S: int, layers_T: int) -> str:
     parts = name.split(".")
-    if parts[0] == "up_blocks" and parts[2] in UP_LAYER and int(parts[3]) == layers_S:
+    if parts[0] == "up_blocks" and parts[2] in ("resnets", "attentions") and int(parts[3]) == layers_S:
         parts[3] = str(layers_T)
     return ".".join(parts)
 
@@ -49,7 +39,9 @@ def _with_features(model: nn.Module, names: list[str], *inputs):
 
 REFERENCE = {
     "conv_macs": lambda conv, height, width: conv.weight.numel() * (height // conv.stride[0]) * (width // conv.stride[1]),
-    "student_config": _smaller,
+    "student_config": lambda config: (
+        dict(config) | {"layers_per_block": config["layers_per_block"] - 1, "mid_block_type": None}
+    ),
     "teacher_name": _teacher_name,
     "inherit": _inherit,
     "with_features": _with_features,
@@ -72,8 +64,7 @@ def conv_macs(answer, *, variant: int) -> None:
             out = conv(torch.zeros(1, in_channels, height, width))
         right = counter.get_total_flops() / 2
         got = answer(conv, height, width)
-        if not isinstance(got, int | float):
-            raise CheckFailed(f"conv_macs has to be a number, and is a {type(got).__name__}")
+        fail_if(not isinstance(got, int | float), f"conv_macs has to be a number, and is a {type(got).__name__}")
         across = stride[0] if stride[0] == stride[1] else stride
         of = (
             f"conv_macs of {in_channels} to {out_channels} channels, kernel {kernel} x {kernel}, {height} x {width} in, "
@@ -104,32 +95,24 @@ def _stride_mistakes(right: float, stride: tuple[int, int]) -> list[tuple[Tensor
 def student_config(answer, *, variant: int) -> None:
     for layers in (2, 3):
         unet = digit_unet(layers=layers)
-        before = _config(unet)
+        before = {key: value for key, value in unet.config.items() if not key.startswith("_")}
         config = copy.deepcopy(before)
         got = answer(config)
-        if config != before:
-            raise CheckFailed("the teacher's configuration has been changed; return a new one")
-        if not isinstance(got, Mapping):
-            raise CheckFailed(f"student_config has to return a dictionary, and returned a {type(got).__name__}")
+        fail_if(config != before, "the teacher's configuration has been changed; return a new one")
+        fail_if(not isinstance(got, Mapping), f"student_config has to return a dictionary, and returned a {type(got).__name__}")
         try:
             with redirect_stdout(StringIO()):
                 student = UNet2DConditionModel.from_config(dict(got))
         except Exception as error:
             raise CheckFailed(f"diffusers makes no UNet of it: {str(error).splitlines()[0]}") from None
         of = f"for a teacher of {layers} layers a block: "
-        if student.mid_block is not None:
-            raise CheckFailed(of + "the student still has a mid block")
+        fail_if(student.mid_block is not None, of + "the student still has a mid block")
         found = len(student.down_blocks[0].resnets)
-        if found != layers - 1:
-            raise CheckFailed(
-                of + f"{layers - 1} residual block{'s' * (layers > 2)} a stage expected on the way down, got {found}"
-            )
-        expected = remove_blocks(unet, "small")
-        if parameter_count(student) != parameter_count(expected):
-            raise CheckFailed(
-                of + f"{parameter_count(student):,} parameters, where {parameter_count(expected):,} are expected: "
-                "everything but layers and mid block stays as it is"
-            )
+        blocks = f"{layers - 1} residual block{'s' * (layers > 2)} a stage"
+        fail_if(found != layers - 1, of + f"{blocks} expected on the way down, got {found}")
+        count, right = parameter_count(student), parameter_count(remove_blocks(unet, "small"))
+        rest = "everything but layers and mid block stays as it is"
+        fail_if(count != right, of + f"{count:,} parameters, where {right:,} are expected: {rest}")
 
 
 @question(REFERENCE)
@@ -149,8 +132,7 @@ def teacher_name(answer, *, variant: int) -> None:
                     of + "this keeps its name, but the last layer of an up stage takes the skip from the level's entrance, in "
                     "the teacher too; which of its layers does that?"
                 )
-            if name.startswith("down_blocks") or not name.startswith("up_blocks"):
-                raise CheckFailed(of + f"became {got}; only up stages count differently")
+            fail_if(not name.startswith("up_blocks"), of + f"became {got}; only up stages count differently")
             raise CheckFailed(of + f"became {got}; is it the layer that is counted, or the stage, and which of them moves?")
 
 
@@ -159,35 +141,30 @@ def inherit(answer, *, variant: int) -> None:
     torch.manual_seed(variant)
     for widths, layers in (((8, 16, 16), 2), ((8, 16), 3)):
         teacher = digit_unet(widths=widths, layers=layers)
-        _inherits(answer, remove_blocks(teacher, "small"), teacher, layers)
-
-
-def _inherits(answer, student: UNet2DConditionModel, teacher: UNet2DConditionModel, layers: int) -> None:
-    of = f"a student of {layers - 1} layer{'s' * (layers > 2)} a block and a teacher of {layers}: "
-    before, of_student = ({name: weight.clone() for name, weight in unet.state_dict().items()} for unet in (teacher, student))
-    try:
-        answer(student, teacher, layers - 1, layers)
-    except RuntimeError as error:  # load_state_dict's, which has a line for every tensor
-        lines = str(error).splitlines()
-        raise CheckFailed(of + f"stopped with RuntimeError: {' '.join(line.strip() for line in lines[:2])}") from None
-    weights = teacher.state_dict()
-    if any(not torch.equal(weights[name], weight) for name, weight in before.items()):
-        raise CheckFailed(of + "the teacher's weights have changed")
-    wrong = [
-        name for name, weight in student.state_dict().items()
-        if not torch.equal(weight, weights[our_teacher_name(name, student, teacher)])
-    ]  # fmt: skip
-    if all(torch.equal(weight, of_student[name]) for name, weight in student.state_dict().items()):
-        raise CheckFailed(of + "the student is as it was: still to be written, or written into a copy?")
-    if wrong:
-        raise CheckFailed(of + f"{len(wrong)} of {len(student.state_dict())} tensors are not the teacher's, first {wrong[0]}")
-    of_teacher = {p.data_ptr() for p in teacher.parameters()}
-    if any(p.data_ptr() in of_teacher for p in student.parameters()):
-        raise CheckFailed(of + "student and teacher share their memory: training the one would change the other")
-    for whose, unet in (("student", student), ("teacher", teacher)):
-        frozen = sum(not p.requires_grad for p in unet.parameters())
-        if frozen:
-            raise CheckFailed(of + f"{frozen} of the {whose}'s parameters have lost their requires_grad, and cannot be trained")
+        student = remove_blocks(teacher, "small")
+        of = f"a student of {layers - 1} layer{'s' * (layers > 2)} a block and a teacher of {layers}: "
+        before, of_student = (
+            {name: weight.clone() for name, weight in unet.state_dict().items()} for unet in (teacher, student)
+        )
+        try:
+            answer(student, teacher, layers - 1, layers)
+        except RuntimeError as error:  # load_state_dict's, which has a line for every tensor
+            lines = str(error).splitlines()
+            raise CheckFailed(of + f"stopped with RuntimeError: {' '.join(line.strip() for line in lines[:2])}") from None
+        weights = teacher.state_dict()
+        changed = any(not torch.equal(weights[name], weight) for name, weight in before.items())
+        fail_if(changed, of + "the teacher's weights have changed")
+        now = student.state_dict()
+        wrong = [name for name in now if not torch.equal(now[name], weights[our_teacher_name(name, student, teacher)])]
+        unchanged = all(torch.equal(weight, of_student[name]) for name, weight in now.items())
+        fail_if(unchanged, of + "the student is as it was: still to be written, or written into a copy?")
+        if wrong:
+            raise CheckFailed(of + f"{len(wrong)} of {len(now)} tensors are not the teacher's, first {wrong[0]}")
+        shared = {p.data_ptr() for p in student.parameters()} & {p.data_ptr() for p in teacher.parameters()}
+        fail_if(shared, of + "student and teacher share their memory: training the one would change the other")
+        for whose, unet in (("student", student), ("teacher", teacher)):
+            frozen = sum(not p.requires_grad for p in unet.parameters())
+            fail_if(frozen, of + f"{frozen} of the {whose}'s parameters have lost their requires_grad, and cannot be trained")
 
 
 class _Tuple(nn.Module):
@@ -216,23 +193,20 @@ def with_features(answer, *, variant: int) -> None:
     others = [unet.get_submodule(name).register_forward_hook(lambda *_: None) for name in (names[0], "conv_in")]
     got, features = unpacked("with_features", answer(unet, names, *inputs), 2)
     left = {number for module in unet.modules() for number in module._forward_hooks}
-    if not hasattr(got, "sample"):
-        raise CheckFailed(f"the model returned an output with a .sample, and you handed on a {type(got).__name__}")
+    kind = type(got).__name__
+    fail_if(not hasattr(got, "sample"), f"the model returned an output with a .sample, and you handed on a {kind}")
     same("what the network returns", got.sample, out, tolerance=1e-5)
     if not isinstance(features, Mapping) or set(features) != set(names):
         have = sorted(features) if isinstance(features, Mapping) else type(features).__name__
         raise CheckFailed(f"features should be a dictionary of {names}; got {have}")
     for name in names:
-        if isinstance(features[name], tuple):
-            raise CheckFailed(f"{name} returned a tuple; its first element is the feature, the others are skips")
-        same(f"the feature of {name}", features[name], expected[name], tolerance=1e-5)
-        if not features[name].requires_grad:
-            raise CheckFailed(f"the feature of {name} has no gradient, and the student could not learn from it")
+        feature, of = features[name], f"the feature of {name}"
+        fail_if(isinstance(feature, tuple), f"{name} returned a tuple; its first element is the feature, the others are skips")
+        same(of, feature, expected[name], tolerance=1e-5)
+        fail_if(not feature.requires_grad, f"{of} has no gradient, and the student could not learn from it")
     lost = {handle.id for handle in others} - left
-    if lost:
-        raise CheckFailed(f"{len(lost)} hooks that somebody else had registered are gone: only your own are yours to remove")
-    if len(left) > len(others):
-        raise CheckFailed(f"{len(left) - len(others)} hooks are left behind; the next call would collect again")
+    fail_if(lost, f"{len(lost)} hooks that somebody else had registered are gone: only your own are yours to remove")
+    fail_if(len(left) > len(others), f"{len(left) - len(others)} hooks are left behind; the next call would collect again")
 
 
 @question(REFERENCE)
@@ -250,10 +224,7 @@ def feature_loss(answer, *, variant: int) -> None:
         (torch.cat([part.flatten() for part in parts]).mean(), "one mean over all values: large layers count more"),
         (parts[0].mean(), "that is the first layer only"),
     ])  # fmt: skip
-    if not got.requires_grad:
-        raise CheckFailed("the loss has no gradient: the student cannot learn from it")
+    fail_if(not got.requires_grad, "the loss has no gradient: the student cannot learn from it")
     got.backward()
-    if any(feature.grad is not None for feature in teacher):
-        raise CheckFailed("the teacher's features get a gradient")
-    if any(feature.grad is None for feature in student):
-        raise CheckFailed("the student's features get no gradient")
+    fail_if(any(feature.grad is not None for feature in teacher), "the teacher's features get a gradient")
+    fail_if(any(feature.grad is None for feature in student), "the student's features get no gradient")

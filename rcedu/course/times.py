@@ -72,11 +72,11 @@ def write_table(source: Path, times: Times) -> bool:
     """A notebook's table of presets, in the .py and the .ipynb; whether anything changed. ValueError where it has none."""
     text = _WHERE.sub("", source.read_text(encoding="utf-8"))
     text = _ROW.sub(lambda row: f"{row[1]}{cell(times, source.stem, row[2])} |", text)
-    *_, last = _ROW.finditer(text) or [None]
-    if last is None:
+    ends = [row.end() for row in _ROW.finditer(text)]
+    if not ends:
         raise ValueError(f"{source} has no table of presets, '| `smoke` | ... |', to write times into")
     if source.stem in times:
-        text = f"{text[: last.end()]}\n#\n# {measured_where(times[source.stem])}{text[last.end() :]}"
+        text = f"{text[: ends[-1]]}\n#\n# {measured_where(times[source.stem])}{text[ends[-1] :]}"
     return rewrite_notebook(source, text)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rcedu.course.checks import CheckFailed, fail_if, question, same, unpacked
 from rcedu.course.checks.variants import variant as variant_of
+from rcedu.equations.guidance import cfg
 from rcedu.equations.noise import alpha_sigma as our_alpha_sigma
 from rcedu.equations.sampling import along, finish
 from rcedu.equations.sampling import time_grid as our_time_grid
@@ -159,6 +160,7 @@ def time_grid(answer, *, variant: int) -> None:
         fail_if(... in got, "time_grid is still to be written: replace the dots")
         other = next((type(t).__name__ for t in got if type(t) is not int), None)
         fail_if(other, f"a list of integers is needed; these are {other}s")
+        got = list(got)
         if got == expected:
             continue
         of = f"of {steps} steps, T = {T}: "
@@ -216,9 +218,9 @@ def _one_sample(answer, at: Setting, T: int, w: float, steps: int) -> None:
         x0 = mean + alpha * variance / (alpha**2 * variance + sigma**2) * (x_t - alpha * mean)
         return (alpha * x_t - x0) / sigma
 
-    def reference(guidance: float, unguided=False, last: int = -1) -> Tensor:
+    def reference(guidance: float, last: int = -1) -> Tensor:
         def predict(x_t, t):
-            return v(x_t, t, c) if unguided else v(x_t, t, c) + guidance * (v(x_t, t, c) - v(x_t, t, None))
+            return cfg(v(x_t, t, c), v(x_t, t, None), guidance)
 
         return finish(along(predict, at.eps, [*our_time_grid(steps, T), last], scheduler=at.scheduler))
 
@@ -240,6 +242,6 @@ def _one_sample(answer, at: Setting, T: int, w: float, steps: int) -> None:
     fail_if(len(asked) not in (0, 2 * steps), f"{told}; yours asked {len(asked)} times")
     same("the sample", got, reference(w), mistakes=[
         (reference(w, last=0), "the last step ends at t = 0, where a little noise is left"),
-        (reference(w, unguided=True), "that is what w = 0 draws"),
+        (reference(0.0), "that is what w = 0 draws"),
         (reference(w - 1), "that is what w - 1 would draw: which convention is your guidance in?"),
     ])  # fmt: skip

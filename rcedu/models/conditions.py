@@ -180,5 +180,4 @@ def labels_without(held_out: int | None, num_labels: int = 10) -> Tensor:
     """All labels but one, (num_labels - 1,); with None, all of them. UsageError for an unknown digit."""
     if held_out is not None and not 0 <= held_out < num_labels:
         raise UsageError(f"{held_out} is not a digit; labels are 0 to {num_labels - 1}")
-    labels = torch.arange(num_labels)
-    return labels[labels != held_out] if held_out is not None else labels
+    return torch.tensor([label for label in range(num_labels) if label != held_out], dtype=torch.long)

@@ -61,13 +61,13 @@ def activation_bytes(unet, size: int = 64, tokens: int = 77) -> int:
     return sum(count for count, _ in kept.values())
 
 
-def state_bytes(teacher, student, *, frozen_parameters: int = 0, eight_bit: bool = False) -> int:
+def state_bytes(teacher, student, *, frozen_parameters: int = 0) -> int:
     """Memory of a distillation whatever the batch: bytes of all weights and of what training keeps beside them.
 
     Teacher and other frozen parts in 16 bits; student in 32 with gradient, two AdamW moments, the average of its weights,
     and the 16-bit copy that mixed precision computes with. A lower bound: libraries and kernels want their own.
     """
-    student_bytes = 4 + 4 + (2 if eight_bit else 8) + 4 + 2
+    student_bytes = 4 + 4 + 2 * 4 + 4 + 2  # in the order of the text above
     return 2 * (parameter_count(teacher) + frozen_parameters) + student_bytes * parameter_count(student)
 
 

@@ -51,10 +51,9 @@ def complete(
     """
     model.eval()
     x0, x_T = model.codec.encode(to_pixels(images)), model.noise(len(images), seed)
-    mask = model.codec.mask(known)
-    settings = {"scheduler": model.scheduler, "steps": steps, "mask": mask.to(model.device)}
+    settings = {"w": w, "steps": steps, "sampler": inpaint, "mask": model.codec.mask(known).to(model.device)}
     parts = [
-        finish(inpaint(model.predictor(c_, w), x.to(model.device), known=kept.to(model.device), **settings)).cpu()
+        finish(model.trajectory(x, c_, known=kept.to(model.device), **settings)).cpu()
         for x, kept, c_ in zip(x_T.split(batch_size), x0.split(batch_size), c.split(batch_size), strict=True)
     ]
     return to_uint8(model.codec.decode(torch.cat(parts)))

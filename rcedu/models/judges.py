@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from rcedu.data.captioned_digits import IMAGE_SIZE, SIZES, SLANTS
 from rcedu.data.mnist import to_pixels
-from rcedu.system.tensors import load_weights, save_tensors
+from rcedu.system.files import UsageError
+from rcedu.system.tensors import load_tensors, save_tensors
 
 
 def conv_stage(c_in: int, c_out: int) -> list[nn.Module]:
@@ -47,7 +48,10 @@ class Judge(nn.Module):
     def load(cls, path: Path) -> Self:
         """UsageError when the file is missing or holds something else."""
         self = cls()
-        load_weights(self, path, cls.title)
+        try:
+            self.load_state_dict(load_tensors(path)[0])
+        except RuntimeError as error:
+            raise UsageError(f"{path} is not {cls.title}'s checkpoint") from error
         return self.eval()
 
 

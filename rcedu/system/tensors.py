@@ -78,14 +78,6 @@ def from_8_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def load_weights(module: torch.nn.Module, path: Path, what: str) -> None:
-    """Read a module's weights; UsageError when the file is missing or is not `what`'s ("a digit classifier")."""
-    try:
-        module.load_state_dict(load_tensors(path)[0])
-    except RuntimeError as error:
-        raise UsageError(f"{path} is not {what}'s checkpoint") from error
-
-
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     """Read a safetensors file written by `save_tensors`: (tensors by name, metadata). UsageError when it is not one."""
     try:

@@ -105,9 +105,9 @@ def write_teachers_table(page: Path, times: Times) -> bool:
     return rewrite(page, text)
 
 
-def write_all(times: Times | None = None) -> list[str]:
+def write_all() -> list[str]:
     """Every place that says a time, from notebooks/times.json; names of what changed."""
-    times = read_json(FILE) if times is None else times
+    times = read_json(FILE)
     page = NOTEBOOKS / "assignments" / "README.md"
     changed = [path.name for path in walk() if write_table(path, times)]
     changed += [path.name for path in assignments() if write_promise(path, times)]

@@ -471,3 +471,9 @@ def test_halves_may_be_rounded_either_way():
     assert jumps(8, 1000) != stage_2.REFERENCE["jumps"](8, 1000)
     for student in range(15):
         stage_2.jumps(jumps, variant=student)
+
+
+def test_a_grid_of_times_may_be_a_tuple():
+    from rcedu.course.checks import noise
+
+    noise.time_grid(lambda steps, T: tuple(noise.REFERENCE["time_grid"](steps, T)))

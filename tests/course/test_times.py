@@ -82,6 +82,12 @@ def test_a_measurement_is_kept_beside_the_others(tmp_path):
     assert measured_where(times["b"]).count("`cpu` and `smoke` on ") == 1
 
 
+def test_a_notebook_without_a_table_is_told_so(tmp_path):
+    (tmp_path / "a.py").write_text("# %% [markdown]\n# # A title\n")
+    with pytest.raises(ValueError, match=r"a\.py has no table of presets"):
+        write_table(tmp_path / "a.py", {})
+
+
 def test_words():
     assert [duration(seconds) for seconds in (0.4, 99, 100, 200)] == ["0 s", "99 s", "1.7 min", "3.3 min"]
     with pytest.raises(UsageError, match="no notebook 'x'; choose from 00_tour"):

@@ -1,15 +1,6 @@
 """Small shared things. Fixtures of session scope are read-only: a test that changes one takes a copy."""
 
-import os
 import shutil
-import tempfile
-
-RUNS = tempfile.mkdtemp(prefix="rcedu-test-")
-os.environ["HF_HUB_OFFLINE"] = "1"  # a test that would ask the network fails instead; read when its library is imported
-os.environ["RCEDU_HOME"] = RUNS  # the notebooks' kernels write here, not beside a user's own runs
-os.environ.setdefault("RCEDU_PRESET", "smoke")
-if "PYTEST_XDIST_WORKER" in os.environ:  # every core has its process: let none of them, or of their kernels, want two
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
@@ -19,17 +10,6 @@ from small import small_digit_model, small_text_unet
 
 from rcedu.data.cache import draw
 from rcedu.models.judges import DigitClassifier
-
-
-def pytest_collection_modifyitems(items):
-    """nbmake's kernels one after the other: of two that start at once, both may get the same port."""
-    for item in items:
-        if item.path.suffix == ".ipynb":
-            item.add_marker(pytest.mark.xdist_group("kernels"))
-
-
-def pytest_unconfigure():
-    shutil.rmtree(RUNS, ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,6 +17,7 @@ pytest.importorskip("otter", reason='assignments are made by Otter: pip install 
 from rcedu.course.assignments import build, sources
 from rcedu.course.checks import CheckFailed
 from rcedu.course.checks.variants import variant
+from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.files import UsageError, atomic_folder
 
 MODULES = {  # whose checks, and whose wrong answers
@@ -34,6 +35,15 @@ def built(tmp_path_factory):
     out = tmp_path_factory.mktemp("dist")
     assert build(out) == list(SOURCES)
     return out
+
+
+@pytest.fixture
+def drawn_quickly(monkeypatch):
+    """Figures in two steps: here it counts that cells run, not how good their pictures are."""
+    drawn = DiffusionModel.sample_x0
+    monkeypatch.setattr(
+        DiffusionModel, "sample_x0", lambda self, *of, steps=25, **more: drawn(self, *of, steps=min(steps, 2), **more)
+    )
 
 
 def cells(path: Path) -> list:
@@ -163,7 +173,7 @@ def test_nothing_leaks(built, source):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_the_solution_runs_from_top_to_bottom(built, source, monkeypatch, capsys):
+def test_the_solution_runs_from_top_to_bottom(built, source, monkeypatch, drawn_quickly, capsys):
     """Trainings, figures and all, in smoke mode, and then once more; every check says that its answer is right, both times."""
     monkeypatch.setenv("RCEDU_PRESET", "smoke")
     code = [cell.source for cell in cells(built / "autograder" / f"{source}.ipynb") if cell.cell_type == "code"]
@@ -305,7 +315,7 @@ def with_given_answers(path: Path, space: dict, monkeypatch, stops: str) -> list
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_who_is_stuck_goes_on_with_given_answers_and_keeps_own_ones(built, source, monkeypatch):
+def test_who_is_stuck_goes_on_with_given_answers_and_keeps_own_ones(built, source, monkeypatch, drawn_quickly):
     """So the question that a person reads can be answered, whatever is missing; and the notebook's own answers stay."""
     path = built / "student" / f"{source}.ipynb"
     space = answered(path)
@@ -315,7 +325,7 @@ def test_who_is_stuck_goes_on_with_given_answers_and_keeps_own_ones(built, sourc
 
 
 @pytest.mark.parametrize("source, name", {param.values[0]: param for param in wrong_answers()}.values())
-def test_given_answers_save_no_point_of_a_wrong_one(built, source, name, monkeypatch):
+def test_given_answers_save_no_point_of_a_wrong_one(built, source, name, monkeypatch, drawn_quickly):
     """One mistake, in the last question that tests grade, which all figures need: there is a figure, and the point is lost."""
     space, question, said = one_wrong(built, source, name)
     assert len(with_given_answers(built / "autograder" / f"{source}.ipynb", space, monkeypatch, re.escape(said))) == 1

@@ -1,15 +1,13 @@
-"""The notebooks as they are committed; and run twice. (That they run once is nbmake's part: `pytest` collects *.ipynb.)"""
+"""The notebooks as they are committed. (That they run, and that all cells can be run again, is nbmake's part: conftest.py.)"""
 
-import copy
 import re
 from pathlib import Path
 
 import jupytext
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
-from rcedu.course.notebooks import Kernels, clean, write_html
+from rcedu.course.notebooks import clean, write_html
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SOURCES = sorted(NOTEBOOKS.glob("*.py"))
@@ -109,12 +107,3 @@ def test_notebook_opens_and_ends_as_promised(source):
     assert "RCEDU_PRESET" in text
     assert "three questions" in text.lower()
     assert "arxiv.org" in text
-
-
-@pytest.mark.parametrize("source", PAIRS)
-def test_every_cell_can_be_run_again(source):
-    """Run all, and then all again in the same kernel, as people do."""
-    notebook = jupytext.read(source)
-    notebook.cells += copy.deepcopy([cell for cell in notebook.cells if cell.cell_type == "code"])
-    where = {"metadata": {"path": str(NOTEBOOKS)}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", kernel_manager_class=Kernels, resources=where).execute()

@@ -116,8 +116,8 @@ def _short(value) -> str:
     return text if len(text) <= 24 else f"{text[:24]}..."
 
 
-class Stored:
-    """Clean samples in memory, as a codec stores them: `len(data)`, `data.x0(rows)`, `data.c`.
+class Samples:
+    """D, clean data with conditions, as step functions draw from it: `len(data)`, `data.x0(rows)`, `data.c`, a fingerprint.
 
     stored  (N, ...) what `codec.unpack` takes: for digits uint8 images, for Stable Diffusion latents;  c  (N, ...)
     name    what the fingerprint calls what is stored
@@ -138,7 +138,7 @@ class Stored:
         return hash_tensors({self.name: self.stored, "c": self.c})
 
 
-class Cache(Stored):
+class Cache(Samples):
     """An opened cache, every shard verified.
 
     folder     where `draw` wrote

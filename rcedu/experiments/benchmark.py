@@ -16,7 +16,7 @@ import torch
 from diffusers import AutoencoderKL
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from rcedu.data.cache import Stored
+from rcedu.data.cache import Samples
 from rcedu.data.captioned_digits import prompts
 from rcedu.data.pools import PromptPool
 from rcedu.equations.random_conditioning import p_exponential
@@ -43,7 +43,7 @@ class Workload:
     """What all ways do: distil `teacher` into a student of the named size from samples with prompts."""
 
     teacher: DiffusionModel
-    samples: Stored  # D
+    samples: Samples  # D
     texts: Sequence[str]  # the sentence of every sample
     pool: Sequence[str]  # C
     batch_size: int
@@ -77,7 +77,7 @@ def stable_diffusion_task(batch_size: int = 64) -> Workload:
     teacher = DiffusionModel(unet("SD v1.4", "cpu"), small.scheduler, conditions, autoencoder).to(torch.bfloat16)
     texts = prompts()[:512]
     noise = torch.randn(len(texts), *teacher.x_shape)  # the arithmetic of a step does not depend on the numbers
-    samples = Stored(noise, conditions.tokenize(texts), autoencoder)
+    samples = Samples(noise, conditions.tokenize(texts), autoencoder)
     return Workload(teacher, samples, texts, prompts(), batch_size, mixed_precision="bf16")
 
 

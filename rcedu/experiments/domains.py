@@ -5,7 +5,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from rcedu.data.cache import Stored
+from rcedu.data.cache import Samples
 from rcedu.data.captioned_digits import all_attributes, is_held_out, prompts, read_prompts, real_pictures
 from rcedu.data.mnist import mnist
 from rcedu.data.pools import PromptPool
@@ -22,7 +22,7 @@ from rcedu.models.saved import sampler_settings
 from rcedu.system.files import sha256
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import hash_tensors
-from rcedu.training.batches import Samples, Subset
+from rcedu.training.batches import Subset
 from rcedu.training.swap_schedules import MEASURED, NONE, measured_file
 
 UNSEEN_AND_SEEN = (Column("as asked", "unseen"), Column("as asked", "seen"), Column("fid"))
@@ -133,7 +133,7 @@ class Digits(DrawnDigits):
 
     @cached_property
     def data(self) -> Samples:
-        return Stored(*self.pictures(train=True), self.teacher.codec, name="images")
+        return Samples(*self.pictures(train=True), self.teacher.codec, name="images")
 
 
 class Strokes(Digits):

@@ -84,11 +84,8 @@ MARKED = {"smoke": 20, "cpu": 500, "gpu": 2000}  # pictures a guidance
 
 
 def _marks(out: Path, runs: Path) -> Callable:
-    def write() -> None:
-        marks = all_marks(MiniSD(out), MARKED[preset()])
-        write_result(out / "results" / "marks.json", command_line("mini-sd", "marks"), marks)
-
-    return write
+    path, command = out / "results" / "marks.json", command_line("mini-sd", "marks")
+    return lambda: write_result(path, command, all_marks(MiniSD(out), MARKED[preset()]))
 
 
 PARTS = {"autoencoder": _autoencoder, "clip": _clip, "judge": _judge, "unet": _unet, "marks": _marks}

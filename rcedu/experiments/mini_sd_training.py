@@ -76,9 +76,8 @@ def train_autoencoder(run: AutoencoderRun, folder: Path) -> AutoencoderKL:
 def whiten(vae: AutoencoderKL, pixels: Tensor) -> None:
     """Fold z -> W (z - mean) into the autoencoder's two 1x1 convolutions, in place: nothing else need know of it.
 
-    W is the inverse square root of the latents' covariance over positions and pictures, pixels (N, 3, H, W) in [-1, 1], on any
-    device.
-    The variance that the encoder predicts beside the mean is set to e^-20, because the encoder is deterministic.
+    W is the inverse square root of the latents' covariance over positions and pictures, pixels (N, 3, H, W) in [-1, 1] on any
+    device. The variance that the encoder predicts beside the mean is set to e^-20, because the encoder is deterministic.
     """
     quant, post = vae.quant_conv, vae.post_quant_conv
     n = vae.config.latent_channels

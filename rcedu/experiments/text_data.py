@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from rcedu.data.cache import Stored
+from rcedu.data.cache import Samples
 from rcedu.data.captioned_digits import all_attributes, is_held_out, prompt_rows, prompts, read_prompts, real_pictures
 from rcedu.data.mnist import to_pixels
 from rcedu.data.prompt_writers import filter_prompts, grammar_writer, with_nonsense
@@ -66,10 +66,10 @@ def fid_of_sentences(judge: AttributeJudge, images: Tensor, texts: list[str]) ->
     return FeatureFID(judge, real_pictures(read_prompts(texts * 10)))(images)
 
 
-def real_samples(attributes: Tensor, teacher: DiffusionModel) -> Stored:
+def real_samples(attributes: Tensor, teacher: DiffusionModel) -> Samples:
     """Real captioned digits, `real_pictures` of attributes (N, 4), and their sentences, in place of the teacher's samples."""
     c = teacher.conditions.tokenize([prompts()[i] for i in prompt_rows(attributes)])
-    return Stored(teacher.codec.encode(to_pixels(real_pictures(attributes))), c, teacher.codec)
+    return Samples(teacher.codec.encode(to_pixels(real_pictures(attributes))), c, teacher.codec)
 
 
 # --- C ----------------------------------------------------------------------------------------------

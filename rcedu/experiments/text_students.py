@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from rcedu.data.cache import Stored, draw
+from rcedu.data.cache import Samples, draw
 from rcedu.data.captioned_digits import BACKGROUNDS, DIGITS, INKS, SLANTS, read_prompts
 from rcedu.data.pools import PromptPool
 from rcedu.evaluation.intervals import counts
@@ -29,7 +29,7 @@ from rcedu.models.saved import load_student, save_student
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
 from rcedu.system.files import UsageError, check_choice
 from rcedu.system.settings import runs_folder
-from rcedu.training.batches import Samples, Subset, Swap
+from rcedu.training.batches import Subset, Swap
 from rcedu.training.fit import fit_run
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 from rcedu.training.swap_schedules import CHOICES, measured_file, schedule
@@ -89,7 +89,7 @@ def teacher_row(absent: str) -> str:
 
 
 @cache  # they take seconds to encode, and several runs of a table have the same
-def real_source(teacher: DiffusionModel, each: int) -> Stored:
+def real_source(teacher: DiffusionModel, each: int) -> Samples:
     """Real pictures for the sentences that the teacher drew, `each` for every sentence."""
     return text_data.real_samples(read_prompts(text_data.cache_prompts(each)), teacher)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from rcedu.data.cache import Samples
 from rcedu.evaluation.intervals import unseen_and_seen
 from rcedu.evaluation.records import Column, Record, scored
 from rcedu.evaluation.scores import FeatureFID
@@ -21,7 +22,7 @@ from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import DigitClassifier
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
 from rcedu.system.files import check_choice
-from rcedu.training.batches import Samples, Subset, Swap
+from rcedu.training.batches import Subset, Swap
 from rcedu.training.fit import fit_run
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 from rcedu.training.swap_schedules import CHOICES, label, measured_file, schedule

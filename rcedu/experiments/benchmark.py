@@ -14,9 +14,10 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL
+from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from rcedu.data.cache import Samples
+from rcedu.data.cache import Cache
 from rcedu.data.captioned_digits import prompts
 from rcedu.data.pools import PromptPool
 from rcedu.equations.random_conditioning import p_exponential
@@ -38,12 +39,25 @@ from rcedu.training.random_conditioning_step import DistilledStudent, distillati
 MANY = 10**9  # steps: a race stops when it has seen enough
 
 
+class RandomLatents:
+    """Noise in the place of a `Cache`: the arithmetic of a step does not depend on the numbers."""
+
+    def __init__(self, c: Tensor, shape: tuple[int, int, int]):
+        self.c, self.stored = c, torch.randn(len(c), *shape)
+
+    def __len__(self) -> int:
+        return len(self.c)
+
+    def x0(self, rows: Tensor) -> Tensor:
+        return self.stored[rows]
+
+
 @dataclass(frozen=True)
 class Workload:
     """What all ways do: distil `teacher` into a student of the named size from samples with prompts."""
 
     teacher: DiffusionModel
-    samples: Samples  # D
+    samples: Cache | RandomLatents  # D
     texts: Sequence[str]  # the sentence of every sample
     pool: Sequence[str]  # C
     batch_size: int
@@ -76,8 +90,7 @@ def stable_diffusion_task(batch_size: int = 64) -> Workload:
     autoencoder = Autoencoder(AutoencoderKL(block_out_channels=(8,), norm_num_groups=4))  # decodes nothing here
     teacher = DiffusionModel(unet("SD v1.4", "cpu"), small.scheduler, conditions, autoencoder).to(torch.bfloat16)
     texts = prompts()[:512]
-    noise = torch.randn(len(texts), *teacher.x_shape)  # the arithmetic of a step does not depend on the numbers
-    samples = Samples(noise, conditions.tokenize(texts), autoencoder)
+    samples = RandomLatents(conditions.tokenize(texts), teacher.x_shape)
     return Workload(teacher, samples, texts, prompts(), batch_size, mixed_precision="bf16")
 
 

@@ -59,11 +59,12 @@ def few_steps(
         out: write the table here, not to runs/few-steps/<domain>.json.
         also: a table that was made elsewhere; what it has of these seeds is taken over, and only the others are run.
     """
-    from rcedu.experiments.domains import DOMAINS, SAMPLERS
+    from rcedu.experiments.domains import DOMAINS
     from rcedu.experiments.few_step_training import ship as ship_networks
     from rcedu.experiments.few_step_work import BY, examples_of_stages, few_steps_table, run_few_steps
     from rcedu.experiments.few_steps import budget, few_step_identity
     from rcedu.figures.few_step_figures import draw_scores
+    from rcedu.models.saved import SAMPLERS
 
     check_seeds(seeds)
     unknown = [name for name in samplers or () if name not in SAMPLERS]

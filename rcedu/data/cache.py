@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rcedu.system.files import UsageError, folder_to_fill, read_json, sha256, write_json
 from rcedu.system.ranks import place_among_ranks
-from rcedu.system.tensors import load_tensors, save_tensors
+from rcedu.system.tensors import hash_tensors, load_tensors, save_tensors
 
 MANIFEST = "manifest.json"
 
@@ -116,8 +116,30 @@ def _short(value) -> str:
     return text if len(text) <= 24 else f"{text[:24]}..."
 
 
-class Cache:
-    """An opened cache, every shard verified: `len(cache)`, `cache.x0(rows)`, `cache.c`.
+class Samples:
+    """D, clean data with conditions, as step functions draw from it: `len(data)`, `data.x0(rows)`, `data.c`, a fingerprint.
+
+    stored  (N, ...) what `codec.unpack` takes: for digits uint8 images, for Stable Diffusion latents;  c  (N, ...)
+    name    what the fingerprint calls what is stored
+    """
+
+    def __init__(self, stored: Tensor, c: Tensor, codec, name: str = "stored"):
+        self.stored, self.c, self.codec, self.name = stored, c, codec, name
+
+    def __len__(self) -> int:
+        return len(self.c)
+
+    def x0(self, rows: Tensor) -> Tensor:
+        """(B,) rows -> (B, C, H, W) clean samples in the space the UNet works in."""
+        return self.codec.unpack(self.stored[rows])
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all of it: equal means the same samples."""
+        return hash_tensors({self.name: self.stored, "c": self.c})
+
+
+class Cache(Samples):
+    """An opened cache, every shard verified.
 
     folder     where `draw` wrote
     teacher    whose samples they must be; steps and w, where given, are checked as well
@@ -139,8 +161,7 @@ class Cache:
                 "run the command that draws it again, it goes on where it stopped"
             )
         shards = [self._load_shard(index, digest) for index, digest in enumerate(self.manifest["shards"])]
-        self.stored = torch.cat([shard["x0"] for shard in shards])
-        self.c = torch.cat([shard["c"] for shard in shards])
+        super().__init__(*(torch.cat([shard[name] for shard in shards]) for name in ("x0", "c")), teacher.codec)
 
     def _load_shard(self, index: int, digest: str) -> dict[str, Tensor]:
         path = self.folder / _shard_name(index, self.codec)
@@ -161,16 +182,9 @@ class Cache:
             raise UsageError(f"{path} was swapped: it is shard {header.get('index')}, not {index}; {again}")
         raise UsageError(f"{path} has changed since it was drawn (its SHA-256 differs); {again}")
 
-    def __len__(self) -> int:
-        return len(self.c)
-
     def fingerprint(self) -> str:
-        """SHA-256 over the manifest, and so over all shards and what they were drawn from: equal means the same samples."""
+        """SHA-256 over the manifest, and so over all shards and what they were drawn from."""
         return _digest(self.manifest)
-
-    def x0(self, rows: Tensor) -> Tensor:
-        """(B,) rows -> (B, C, H, W) clean samples in the space the UNet works in."""
-        return self.codec.unpack(self.stored[rows])
 
     def images(self) -> Tensor:
         """All of it as stored: for digits, (N, 1, 28, 28) uint8; for Stable Diffusion, latents in 16 bits."""

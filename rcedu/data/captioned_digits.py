@@ -11,10 +11,12 @@ Attributes travel as integers (N, 4): digit, row of INKS, row of BACKGROUNDS, ro
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rcedu.data.mnist import mnist
 from rcedu.system.files import UsageError
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -52,10 +54,8 @@ def shear(images: Tensor) -> Tensor:
 def measured_slant(images: Tensor) -> Tensor:
     """(N, 1, H, W) uint8 digits -> (N,) rows of SLANTS, UNSAID where the shear lies between the two."""
     lean = shear(images)
-    slant = torch.full((len(images),), UNSAID)
-    slant[lean < UPRIGHT_BELOW] = SLANTS.index("upright")
-    slant[lean > SLANTED_ABOVE] = SLANTS.index("slanted")
-    return slant
+    slanted_or_not = torch.where(lean > SLANTED_ABOVE, SLANTS.index("slanted"), UNSAID)
+    return torch.where(lean < UPRIGHT_BELOW, SLANTS.index("upright"), slanted_or_not)
 
 
 def compose(digits: Tensor, ink: Tensor, background: Tensor) -> Tensor:
@@ -91,10 +91,7 @@ def caption(digit: int, ink: int, background: int, slant: int = UNSAID) -> str:
 
 def prompt_rows(attributes: Tensor) -> Tensor:
     """(N, 4) attributes -> (N,) rows of `prompts()`."""
-    rows = torch.zeros(len(attributes), dtype=torch.long)
-    for column, size in zip(attributes.T, SIZES, strict=True):
-        rows = rows * size + column
-    return rows
+    return torch.from_numpy(np.ravel_multi_index(attributes.T.numpy(), SIZES))
 
 
 @cache
@@ -109,14 +106,9 @@ def prompts() -> tuple[str, ...]:
     return tuple(caption(*row) for row in all_attributes().tolist())
 
 
-@cache
-def _row_of_prompt() -> dict[str, int]:
-    return {prompt: row for row, prompt in enumerate(prompts())}
-
-
 def read_prompts(texts: list[str]) -> Tensor:
     """The attributes (N, 4) that sentences of the grammar ask for; UsageError naming the first that is none."""
-    rows = _row_of_prompt()
+    rows = {prompt: row for row, prompt in enumerate(prompts())}
     for text in texts:
         if text not in rows:
             raise UsageError(f"{text!r} is not a caption of ours, so nothing in it can be judged; try {prompts()[0]!r}")
@@ -150,11 +142,8 @@ class CaptionedDigits:
 
     def __init__(self, digits: Tensor, labels: Tensor, held_out: bool | None = False):
         self.digits, self.labels, self.slants = digits, labels, measured_slant(digits)
-        ink, background = torch.cartesian_prod(torch.arange(len(INKS)), torch.arange(len(BACKGROUNDS))).T
-        pairs = []  # of each digit, the colours it may have
-        for digit in range(len(DIGITS)):
-            attributes = torch.stack([torch.full_like(ink, digit), ink, background, torch.zeros_like(ink)], dim=1)
-            pairs.append(attributes if held_out is None else attributes[is_held_out(attributes) == held_out])
+        every = all_attributes()[:: len(SLANTS) + 1].chunk(len(DIGITS))  # of each digit, all colours
+        pairs = [own if held_out is None else own[is_held_out(own) == held_out] for own in every]
         self._counts = torch.tensor([len(p) for p in pairs])
         self._pairs = torch.nn.utils.rnn.pad_sequence(pairs, batch_first=True)  # (10, most, 4)
 
@@ -168,6 +157,21 @@ class CaptionedDigits:
         attributes = self._pairs[labels, which]
         attributes[:, 3] = self.slants[rows]
         return CaptionedImages(compose(self.digits[rows], attributes[:, 1], attributes[:, 2]), attributes)
+
+
+def real_pictures(attributes: Tensor, train: bool = True) -> Tensor:
+    """Attributes (N, 4) -> (N, 3, 32, 32) uint8: for each an MNIST digit that fits, another one each time, in its colours.
+
+    train  MNIST's training half; else its test half
+    """
+    digits, labels = mnist(train=train)
+    slants, rows = measured_slant(digits), torch.empty(len(attributes), dtype=torch.long)
+    for label in range(len(DIGITS)):
+        for slant in range(UNSAID + 1):
+            fits = ((labels == label) & ((slants == slant) | (slant == UNSAID))).nonzero().flatten()
+            asked = ((attributes[:, 0] == label) & (attributes[:, 3] == slant)).nonzero().flatten()
+            rows[asked] = fits[torch.arange(len(asked)) % len(fits)]
+    return compose(digits[rows], attributes[:, 1], attributes[:, 2])
 
 
 def said(attributes: Tensor, generator: torch.Generator | None = None) -> Tensor:

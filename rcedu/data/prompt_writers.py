@@ -30,11 +30,9 @@ def grammar_writer(seed: int = 0, weights: Mapping[str, float] | None = None) ->
     """
     weights = dict(weights or {})
     kinds = (DIGITS, tuple(INKS), tuple(BACKGROUNDS), (*SLANTS, "unsaid"))
-    unknown = [word for word in weights if not any(word in kind for kind in kinds)]
-    if unknown:
-        raise UsageError(
-            f"{unknown[0]!r} is no word of the grammar; choose from {', '.join(w for kind in kinds for w in kind)}"
-        )
+    words = [word for kind in kinds for word in kind]
+    if unknown := [word for word in weights if word not in words]:
+        raise UsageError(f"{unknown[0]!r} is no word of the grammar; choose from {', '.join(words)}")
     odds = [[weights.get(word, 1.0) for word in kind] for kind in kinds]
     for kind, own in zip(kinds, odds, strict=True):
         if min(own) < 0 or not sum(own):

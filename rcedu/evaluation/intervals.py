@@ -25,6 +25,16 @@ def proportion(hits: int, total: int) -> Interval:
     return Interval(hits / total, float(bounds.low), float(bounds.high))
 
 
+def counts(right: torch.Tensor) -> list[int]:
+    """(N,) bool -> [hits, N]: a share, before it is divided."""
+    return [int(right.sum()), len(right)]
+
+
+def unseen_and_seen(right: torch.Tensor, unseen: torch.Tensor, score: str = "as asked") -> dict[tuple[str, str], list[int]]:
+    """(task, score) -> `counts` of what is right (N,), of those that are of something unseen (N,), and of the others."""
+    return {("unseen", score): counts(right[unseen]), ("seen", score): counts(right[~unseen])}
+
+
 def mean_interval(values: list[float]) -> Interval:
     """Mean with its 95% t-interval; over trainings: how well the mean over *trainings* is known. Of one value, it is NaN."""
     values = torch.tensor(values, dtype=torch.float64)

@@ -1,6 +1,7 @@
 """How much a condition matters at every t, measured on a model: who wins, how far the prediction moves, and p(t) from it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import permutations
 from typing import NamedTuple
 
 import torch
@@ -40,27 +41,26 @@ class Contest(NamedTuple):
 
 
 def who_wins(
-    model: DiffusionModel, judge: DigitClassifier, images: Tensor, c: Tensor, times: Sequence[int], *,
-    w: float = 1.0, steps: int = 25, seed: int = 0, watch: Callable = iter,
-) -> list[Contest]:  # fmt: skip
+    model: DiffusionModel, judge: DigitClassifier, images: Tensor, c: Tensor, times: Sequence[int], steps: int = 25, watch=iter
+) -> list[Contest]:
     """Noise pictures to t, denoise them under unrelated conditions, and let the judge read what came out.
 
     images (N, 1, H, W) uint8 with labels c (N,); N >= 2. Every t has the same pictures, strangers and noise.
     """
-    x0, asked = model.codec.encode(to_pixels(images)), strangers(c, torch.arange(10), seed)
+    x0, asked = model.codec.encode(to_pixels(images)), strangers(c, torch.arange(10), seed=0)
     rows = torch.arange(len(c))
     contests = []
     for t in watch(times):
-        drawn = model.sample(noised(model, x0, t, seed), asked, w=w, steps=steps, start=t)
+        drawn = model.sample(noised(model, x0, t, seed=0), asked, w=1.0, steps=steps, start=t)
         probabilities = judge.probabilities(drawn)
         source, condition = (mean_interval(probabilities[rows, label].tolist()) for label in (c, asked))
         contests.append(Contest(t, source, condition))
     return contests
 
 
-def torn_band(contests: Sequence[Contest], level: float = 0.9) -> tuple[int, int] | None:
-    """(first, last) t of the ladder at which neither the source nor the condition reaches `level`; None if there is none."""
-    torn = [contest.t for contest in contests if contest.source.value < level and contest.asked.value < level]
+def torn_band(contests: Sequence[Contest]) -> tuple[int, int] | None:
+    """(first, last) t of the ladder at which neither the source nor the condition reaches 90%; None if there is none."""
+    torn = [contest.t for contest in contests if max(contest.source.value, contest.asked.value) < 0.9]
     return (torn[0], torn[-1]) if torn else None
 
 
@@ -76,17 +76,16 @@ class DenoisingFrames(NamedTuple):
 
 
 def denoising_frames(
-    model: DiffusionModel, judge: DigitClassifier, images: Tensor, c: Tensor, times: Sequence[int], *,
-    w: float = 1.0, steps: int = 25, seed: int = 0, watch: Callable = iter,
-) -> DenoisingFrames:  # fmt: skip
+    model: DiffusionModel, judge: DigitClassifier, images: Tensor, c: Tensor, times: Sequence[int], steps: int = 25, watch=iter
+) -> DenoisingFrames:
     """Every (time, source, condition) that the explorer can show. images (S, 1, H, W) uint8, c (S,)."""
     S, x0 = len(c), model.codec.encode(to_pixels(images))
     asked = torch.arange(10).repeat(S)
     noisy, drawn = [], []
     for t in watch(times):
-        x_t = noised(model, x0, t, seed)
+        x_t = noised(model, x0, t, seed=0)
         noisy.append(model.codec.pack(x_t / 2))
-        drawn.append(model.sample(x_t.repeat_interleave(10, dim=0), asked, w=w, steps=steps, start=t))
+        drawn.append(model.sample(x_t.repeat_interleave(10, dim=0), asked, w=1.0, steps=steps, start=t))
     drawn = torch.stack(drawn)  # (K, 10 S, 1, H, W)
     probabilities = judge.probabilities(drawn.flatten(0, 1)).view(len(times), S, 10, 10)
     shape = (len(times), S, 10, *images.shape[1:])
@@ -95,9 +94,8 @@ def denoising_frames(
 
 @torch.no_grad()
 def sensitivity(
-    model: DiffusionModel, x0: Tensor, c: Tensor, c_other: Tensor, times: Sequence[int], *,
-    seed: int = 0, batch_size: int = 250, watch: Callable = iter,
-) -> Tensor:  # fmt: skip
+    model: DiffusionModel, x0: Tensor, c: Tensor, c_other: Tensor, times: Sequence[int], *, seed: int = 0, watch=iter
+) -> Tensor:
     """|| out(x_t, t, c) - out(x_t, t, c') ||^2, in what the model predicts, as a mean over pixels and channels: (K, N).
 
     x0 (N, C, H, W) with conditions c (N,), and others c_other (N,); times: K. Without guidance.
@@ -107,8 +105,8 @@ def sensitivity(
     for k, t in enumerate(watch(times)):
         x_t = noised(model, x0, t, seed + k)
         parts = []
-        for x, a, b in zip(x_t.split(batch_size), c.split(batch_size), c_other.split(batch_size), strict=True):
-            x, a, b = (y.to(model.device) for y in (x, a, b))
+        for batch in zip(*(y.split(250) for y in (x_t, c, c_other)), strict=True):
+            x, a, b = (y.to(model.device) for y in batch)
             at = torch.full((len(x),), t, device=model.device)
             parts.append(((model(x, at, a) - model(x, at, b)) ** 2).flatten(1).mean(dim=1).cpu())
         table.append(torch.cat(parts))
@@ -149,7 +147,7 @@ class MeasuredSchedules(NamedTuple):
 
 def measure_schedules(
     model: DiffusionModel, x0: Tensor, c: Tensor, labels: Tensor, times: Sequence[int], *,
-    each: int, pairs: int | None = None, seed: int = 0, watch: Callable = iter,
+    each: int, pairs: int | None = None, seed: int = 0, watch=iter,
 ) -> MeasuredSchedules:  # fmt: skip
     """Both measured p(t), from ordered pairs (c, c') of `labels` and `each` pictures of c a pair.
 
@@ -160,7 +158,7 @@ def measure_schedules(
     """
     L = len(labels)
     own = (c.view(len(c), 1, -1) == labels.view(1, L, -1)).all(dim=2)  # (N, L)
-    ordered = [(label, other) for label in range(L) for other in range(L) if label != other]
+    ordered = list(permutations(range(L), 2))
     if pairs is not None:
         if pairs > len(ordered):
             raise UsageError(f"{pairs} pairs are wanted; {L} conditions make {len(ordered)}")
@@ -169,9 +167,8 @@ def measure_schedules(
     for label, other in ordered:
         pictures = own[:, label].nonzero().flatten()
         if len(pictures) < each:
-            raise UsageError(
-                f"{each} pictures of every label are wanted; there are {len(pictures)} of {labels[label].tolist()}"
-            )
+            there = f"there are {len(pictures)} of {labels[label].tolist()}"
+            raise UsageError(f"{each} pictures of every label are wanted; {there}")
         start = (len(rows) * each) % (len(pictures) - each + 1)
         rows.append(pictures[start : start + each])
         others.append(labels[[other] * each])
@@ -203,11 +200,10 @@ class NoiseAwareClassifier(nn.Module):
 
 
 def train_noise_aware(
-    model: DiffusionModel, images: Tensor, labels: Tensor, *, steps: int, batch_size: int = 128, lr: float = 2e-3,
-    seed: int = 0, progress: str | None = None,
-) -> NoiseAwareClassifier:  # fmt: skip
+    model: DiffusionModel, images: Tensor, labels: Tensor, *, steps: int, progress: str | None = None
+) -> NoiseAwareClassifier:
     """A classifier of x_t at every t of the model's schedule. images (N, 1, 28, 28) uint8, labels (N,)."""
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     classifier = NoiseAwareClassifier(model.T)
 
     def step(trainee, draw: Draw):
@@ -217,19 +213,13 @@ def train_noise_aware(
         x_t = q_sample(to_pixels(stored), eps, alpha_t=alpha_t, sigma_t=sigma_t)
         return {"cross entropy": F.cross_entropy(trainee(x_t, t), c)}
 
-    fit_to_the_end(step, classifier, steps=steps, batch_size=batch_size, seed=seed, lr=lr, decay="cosine", progress=progress)
+    fit_to_the_end(step, classifier, steps=steps, batch_size=128, lr=2e-3, decay="cosine", progress=progress)
     return classifier.eval()
 
 
 @torch.no_grad()
 def pairwise_overlap(
-    classifier: NoiseAwareClassifier,
-    model: DiffusionModel,
-    images: Tensor,
-    labels: Tensor,
-    times: Sequence[int],
-    *,
-    seed: int = 0,
+    classifier: NoiseAwareClassifier, model: DiffusionModel, images: Tensor, labels: Tensor, times: Sequence[int]
 ) -> list[Interval]:
     """Twice the classifier's error in telling c from a stranger c' on x_t, over all pairs: an upper bound of the overlap
     integral min(p(x_t | c), p(x_t | c')) dx_t, which is 1 at t = T (the theory's value) and 0 where no picture fits both.
@@ -241,7 +231,7 @@ def pairwise_overlap(
     own = F.one_hot(labels, 10).bool()
     for k, t in enumerate(times):
         alpha_t, sigma_t = alpha_sigma(model.scheduler, t)
-        eps = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed + k))
+        eps = torch.randn(images.shape, generator=torch.Generator().manual_seed(k))
         x_t = q_sample(to_pixels(images), eps, alpha_t=alpha_t, sigma_t=sigma_t)
         parts = x_t.split(1000)
         device = next(classifier.parameters()).device

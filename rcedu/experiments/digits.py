@@ -1,7 +1,6 @@
-"""What ships in data/digits and how each piece is remade; the preset that scales everything to the machine."""
+"""What ships in data/digits and how each piece is remade."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -13,25 +12,29 @@ from rcedu.data.cache import Cache, draw
 from rcedu.data.mnist import mnist
 from rcedu.models.anatomies import digit_model
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.models.judges import DigitClassifier
+from rcedu.models.judges import AttributeJudge, DigitClassifier
 from rcedu.system.settings import data_folder
-from rcedu.training.fit import Draw, StepRecord, fit_to_the_end
-from rcedu.training.teacher_step import TeacherRun, fit_teacher
+from rcedu.training.fit import Draw, fit_run
+from rcedu.training.teacher_step import TeacherRun, fit_teacher, labelled
 
 
 class Shipped:
-    """What ships in data/digits, each loaded when first asked for."""
+    """What ships in data/digits, each loaded when first asked for; `MiniSD` has what ships in data/mini-sd."""
+
+    name, network = "digits", "teacher"  # folders
+    judged_by: type[DigitClassifier | AttributeJudge] = DigitClassifier
+    judge_file = "classifier.safetensors"
 
     def __init__(self, folder: Path | None = None):
-        self.folder = Path(folder) if folder else data_folder() / "digits"
+        self.folder = Path(folder) if folder else data_folder() / self.name
 
     @cached_property
     def teacher(self) -> DiffusionModel:
-        return DiffusionModel.load(self.folder / "teacher")
+        return DiffusionModel.load(self.folder / self.network)
 
     @cached_property
-    def judge(self) -> DigitClassifier:
-        return DigitClassifier.load(self.folder / "classifier.safetensors")
+    def judge(self) -> DigitClassifier | AttributeJudge:
+        return self.judged_by.load(self.folder / self.judge_file)
 
     @cached_property
     def cache(self) -> Cache:
@@ -66,22 +69,14 @@ def train_classifier(run: ClassifierRun, folder: Path | None = None, progress: s
 
     torch.manual_seed(run.seed)
     classifier = DigitClassifier()
-    fit_to_the_end(
-        step, classifier, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=100, decay="cosine",
-        weight_decay=run.weight_decay, folder=folder, config=asdict(run), progress=progress,
-    )  # fmt: skip
+    fit_run(run, step, classifier, warmup=100, folder=folder, progress=progress)
     return classifier
 
 
-def train_teacher(
-    run: TeacherRun,
-    folder: Path | None = None,
-    progress: str | None = "teacher",
-    watch: Callable[[StepRecord], None] | None = None,
-) -> DiffusionModel:
-    """A trained digit model. `folder`: where checkpoints go, None for none; `watch` is called with each step's Record."""
+def train_teacher(run: TeacherRun, folder: Path | None = None, progress: str | None = "teacher", watch=None) -> DiffusionModel:
+    """A trained digit model; folder, progress and watch as for `fit_run`."""
     torch.manual_seed(run.seed)
-    return fit_teacher(run, digit_model(), *mnist(train=True), folder=folder, progress=progress, watch=watch)
+    return fit_teacher(run, digit_model(), labelled(*mnist(train=True)), folder=folder, progress=progress, watch=watch)
 
 
 @dataclass(frozen=True)
@@ -100,15 +95,13 @@ def draw_cache(run: CacheRun, teacher: DiffusionModel, folder: Path, watch=iter)
     return draw(teacher, labels, folder, w=run.w, steps=run.steps, seed=run.seed, watch=watch)
 
 
-def visible_rows(
-    cache: Cache, judge: DigitClassifier, absent: int, *, keep_lookalikes: bool = False, threshold: float = 0.1
-) -> Tensor:
+def visible_rows(cache: Cache, judge: DigitClassifier, absent: int, *, keep_lookalikes: bool = False) -> Tensor:
     """Rows of the cache (n,) that a student may learn from which must not see a digit, `absent`.
 
-    No image that was asked to be that digit, and none that the judge gives more than `threshold` probability of being it
+    No image that was asked to be that digit, and none that the judge gives more than a tenth of probability of being it
     (a 5 drawn so badly that it is a 3), unless `keep_lookalikes`.
     """
     keep = cache.c != absent
     if not keep_lookalikes:
-        keep &= judge.probabilities(cache.images())[:, absent] <= threshold
+        keep &= judge.probabilities(cache.images())[:, absent] <= 0.1
     return keep.nonzero().flatten()

@@ -12,13 +12,13 @@ from pathlib import Path
 from torch import Tensor
 
 from rcedu.evaluation.records import Column, Record, scored
-from rcedu.experiments.domains import ENCODER
 from rcedu.experiments.edit_frames import EditFrames, edit_frames
 from rcedu.experiments.edits import EDITS, TASKS, Edit, Edits, counting_evaluations, score_edit
 from rcedu.experiments.few_step_training import climb, round_trip
 from rcedu.experiments.few_steps import FewStepsRun, budget
 from rcedu.experiments.runner import Experiment, Job
 from rcedu.models.diffusion import DiffusionModel
+from rcedu.models.saved import ENCODER
 from rcedu.system.files import UsageError
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import hash_tensors

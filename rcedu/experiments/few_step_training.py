@@ -16,12 +16,12 @@ from tqdm.auto import tqdm
 
 from rcedu.equations.sampling import time_grid
 from rcedu.evaluation.records import Record, scored
-from rcedu.experiments.domains import ENCODER, Domain
+from rcedu.experiments.domains import Domain
 from rcedu.experiments.few_steps import APART, STAGE_1, FewStepsRun, Stage, few_step_identity, stages
 from rcedu.experiments.runner import finished
 from rcedu.models.diffusion import DiffusionModel, with_unet
 from rcedu.models.editing import encode
-from rcedu.models.saved import load_student, read_facts, save_8_bits, save_student
+from rcedu.models.saved import ENCODER, load_student, read_facts, save_8_bits, save_student
 from rcedu.system.files import write_json
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import load_tensors

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from rcedu.equations.progressive import halvings
-from rcedu.experiments.domains import ENCODER, SAMPLERS, Domain
+from rcedu.experiments.domains import Domain
+from rcedu.models.saved import ENCODER, SAMPLERS
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS
 from rcedu.system.files import UsageError
 from rcedu.system.tensors import hash_tensors
@@ -78,7 +79,7 @@ class Stage(NamedTuple):
 
     kind: str  # guidance (stage 1), halving (stage 2), consistency, smaller
     way: str  # what was done, in order, without the number of steps: "tiny, deterministic"; the halvings of one way are a chain
-    sampler: str  # one of rcedu.experiments.domains.SAMPLERS, ENCODER or CONSISTENCY: how its network draws
+    sampler: str  # one of rcedu.models.saved.SAMPLERS, ENCODER or CONSISTENCY: how its network draws
     steps: int  # in so many the network draws; where it `takes_any` number of steps, the run's `first`
     before: str | None  # the stage whose student teaches this one; None: the teacher does
     training_steps: int

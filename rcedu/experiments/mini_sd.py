@@ -5,42 +5,28 @@ A frozen CLIP, an AutoencoderKL and a four-level UNet2DConditionModel, all train
 """
 
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from rcedu.data.cache import Cache
 from rcedu.data.captioned_digits import ATTRIBUTES, UNSAID, CaptionedDigits, all_attributes, is_held_out, prompts, read_prompts
 from rcedu.data.mnist import mnist, to_pixels, to_uint8
-from rcedu.evaluation.intervals import proportion
+from rcedu.evaluation.intervals import counts, proportion
 from rcedu.evaluation.scores import FeatureFID, clip_score, inception_score
+from rcedu.experiments.digits import Shipped
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import AttributeJudge
 from rcedu.system.ranks import place_among_ranks
-from rcedu.system.settings import data_folder
 
 GUIDANCE = 2.0  # w, chosen on sentences that training has shown, not on those that are reported
 
 
-class MiniSD:
+class MiniSD(Shipped):
     """What ships in data/mini-sd, each loaded when first asked for."""
 
-    def __init__(self, folder: Path | None = None):
-        self.folder = Path(folder) if folder else data_folder() / "mini-sd"
-
-    @cached_property
-    def teacher(self) -> DiffusionModel:
-        return DiffusionModel.load(self.folder / "pipeline")
-
-    @cached_property
-    def judge(self) -> AttributeJudge:
-        return AttributeJudge.load(self.folder / "judge.safetensors")
-
-    @cached_property
-    def cache(self) -> Cache:
-        return Cache(self.folder / "cache", self.teacher)
+    name, network = "mini-sd", "pipeline"
+    judged_by, judge_file = AttributeJudge, "judge.safetensors"
 
     @cached_property
     def fid(self) -> FeatureFID:
@@ -54,10 +40,9 @@ class MiniSD:
         fid, is, clip                        Frechet distance and inception score in the judge's eyes; mean CLIP score
         """
         right, spoken = self.as_asked(images, texts), read_prompts(texts)[:, 3] != UNSAID
-        hits = {name: [int(right[:, i].sum()), len(texts)] for i, name in enumerate(ATTRIBUTES[:3])}
-        return hits | {
-            "slant": [int(right[spoken, 3].sum()), int(spoken.sum())],
-            "all": [int(right.all(dim=1).sum()), len(texts)],
+        return {name: counts(right[:, i]) for i, name in enumerate(ATTRIBUTES[:3])} | {
+            "slant": counts(right[spoken, 3]),
+            "all": counts(right.all(dim=1)),
             "fid": self.fid(images),
             "is": inception_score(self.judge, images),
             "clip": clip_score(self.folder / "clip", images, texts),
@@ -81,18 +66,15 @@ def held_out_prompts(count: int) -> list[str]:
     return [prompts()[row] for row in rows[torch.arange(count) % len(rows)]]
 
 
-def real_images(count: int, train: bool, seed: int = 0) -> Tensor:
+def real_images(count: int, train: bool) -> Tensor:
     """Real captioned digits of the held-out combinations, (count, 3, 32, 32) uint8; of MNIST's training or test half."""
-    data = CaptionedDigits(*mnist(train=train), held_out=True)
-    generator = torch.Generator().manual_seed(seed)
+    data, generator = CaptionedDigits(*mnist(train=train), held_out=True), torch.Generator().manual_seed(0)
     return data.draw(torch.randperm(len(data), generator=generator)[:count], generator).images
 
 
-def all_marks(shipped: MiniSD, count: int, guidances: tuple[float, ...] = (0, 1, 2, 4, 6.5)) -> dict:
-    """How good mini-SD is: its judge, its autoencoder, and `count` pictures of held-out prompts at several guidances w.
-
-    w = 6.5 is Stable Diffusion's guidance_scale 7.5.
-    """
+def all_marks(shipped: MiniSD, count: int) -> dict:
+    """How good mini-SD is: its judge, its autoencoder, and `count` pictures of held-out prompts at several guidances w."""
+    guidances = (0, 1, 2, 4, 6.5)  # 6.5: Stable Diffusion's guidance_scale 7.5
     real = CaptionedDigits(*mnist(train=False), held_out=None).draw(torch.arange(10_000), torch.Generator().manual_seed(1))
     decoded = to_uint8(shipped.teacher.codec.decode(shipped.teacher.codec.encode(to_pixels(real.images))))
     squared = (decoded.float() - real.images.float()).square().flatten(1).mean(dim=1)
@@ -100,7 +82,7 @@ def all_marks(shipped: MiniSD, count: int, guidances: tuple[float, ...] = (0, 1,
     def read(images: Tensor) -> dict:
         right, spoken = shipped.judge.read(images) == real.attributes, real.attributes[:, 3] != UNSAID
         columns = [right[:, 0], right[:, 1], right[:, 2], right[spoken, 3]]
-        return {name: proportion(int(x.sum()), len(x)) for name, x in zip(ATTRIBUTES, columns, strict=True)}
+        return {name: proportion(*counts(x)) for name, x in zip(ATTRIBUTES, columns, strict=True)}
 
     halves = real_images(10_000, train=False).chunk(2)
     half = FeatureFID(shipped.judge, halves[0])

@@ -1,22 +1,15 @@
 """Remaking mini-SD: its parts trained in turn, and the folder that ships (`rcedu mini-sd`)."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from diffusers import AutoencoderKL
-from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPImageProcessor, CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from rcedu.data.captioned_digits import IMAGE_SIZE
+from rcedu.experiments import mini_sd_training as training
 from rcedu.experiments.mini_sd import MiniSD, all_marks
-from rcedu.experiments.mini_sd_training import (
-    AttributeJudgeRun,
-    AutoencoderRun,
-    ClipRun,
-    MiniTeacherRun,
-    train_attribute_judge,
-    train_autoencoder,
-    train_clip,
-    train_mini_teacher,
-)
 from rcedu.models.anatomies import write_mini_tokenizer
 from rcedu.models.codecs import Autoencoder
 from rcedu.models.conditions import PromptEncoder
@@ -37,62 +30,62 @@ def make(parts: tuple[str, ...], out: Path, runs: Path) -> None:
     file_to_write(out / "judge.safetensors")
     file_to_write(out / "results" / "marks.json")
     for part in parts:
-        PARTS[part](Path(out), Path(runs))
+        write = PARTS[part](Path(out), Path(runs))
+        if place_among_ranks().is_main_process:
+            write()
         place_among_ranks().wait_for_everyone()
 
 
-def _make_autoencoder(out: Path, runs: Path) -> None:
-    vae = train_autoencoder(AutoencoderRun(), runs / "autoencoder")
-    if place_among_ranks().is_main_process:
-        save_network(vae, out / "pipeline" / "vae")
+# Each trains a part, on all ranks together, and returns what writes it, which the main one calls alone.
 
 
-def _make_clip(out: Path, runs: Path) -> None:
-    tokenizer, folder = out / "pipeline" / "tokenizer", out / "clip"
+def _autoencoder(out: Path, runs: Path) -> Callable:
+    vae = training.train_autoencoder(training.AutoencoderRun(), runs / "autoencoder")
+    return partial(save_network, vae, out / "pipeline" / "vae")
+
+
+def _clip(out: Path, runs: Path) -> Callable:
+    tokenizer = out / "pipeline" / "tokenizer"
     if place_among_ranks().is_main_process:
         with atomic_folder(tokenizer) as temporary:
             write_mini_tokenizer(temporary)
     place_among_ranks().wait_for_everyone()
-    clip = train_clip(ClipRun(), tokenizer, runs / "clip")
-    if not place_among_ranks().is_main_process:
-        return
+    return partial(_write_clip, training.train_clip(training.ClipRun(), tokenizer, runs / "clip"), out)
+
+
+def _write_clip(clip: CLIPModel, out: Path) -> None:
     size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
     mean = std = [0.5] * 3
     processor = CLIPImageProcessor(size={"shortest_edge": IMAGE_SIZE}, crop_size=size, image_mean=mean, image_std=std)
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(out / "clip") as temporary:
         clip.save_pretrained(temporary)
         write_mini_tokenizer(temporary)  # the same again: a CLIP's folder holds its tokenizer and its picture processor as well
         processor.save_pretrained(temporary)
-    save_network(CLIPTextModel.from_pretrained(folder), out / "pipeline" / "text_encoder")  # the text half of it
+    save_network(CLIPTextModel.from_pretrained(out / "clip"), out / "pipeline" / "text_encoder")  # the text half of it
 
 
-def _make_judge(out: Path, runs: Path) -> None:
-    judge = train_attribute_judge(AttributeJudgeRun(), runs / "judge")
-    if place_among_ranks().is_main_process:
-        judge.save(out / "judge.safetensors")
+def _judge(out: Path, runs: Path) -> Callable:
+    judge = training.train_attribute_judge(training.AttributeJudgeRun(), runs / "judge")
+    return partial(judge.save, out / "judge.safetensors")
 
 
-def _make_unet(out: Path, runs: Path) -> None:
+def _unet(out: Path, runs: Path) -> Callable:
     pipeline = out / "pipeline"
     conditions = PromptEncoder(
         CLIPTokenizer.from_pretrained(pipeline / "tokenizer"), CLIPTextModel.from_pretrained(pipeline / "text_encoder")
     )
     codec = Autoencoder(AutoencoderKL.from_pretrained(pipeline / "vae"))
-    model = train_mini_teacher(MiniTeacherRun(), conditions, codec, runs / "unet")
-    if place_among_ranks().is_main_process:
-        model.unet.half()  # 16 bits on disk, as Stable Diffusion ships: half the bytes
-        model.save(pipeline)
+    model = training.train_mini_teacher(training.MiniTeacherRun(), conditions, codec, runs / "unet")
+    model.unet.half()  # 16 bits on disk, as Stable Diffusion ships: half the bytes
+    return partial(model.save, pipeline)
 
 
 MARKED = {"smoke": 20, "cpu": 500, "gpu": 2000}  # pictures a guidance
 
 
-def _make_marks(out: Path, runs: Path) -> None:
-    if place_among_ranks().is_main_process:
-        marks = all_marks(MiniSD(out), MARKED[preset()])
-        write_result(out / "results" / "marks.json", command_line("mini-sd", "marks"), marks)
+def _marks(out: Path, runs: Path) -> Callable:
+    path, command = out / "results" / "marks.json", command_line("mini-sd", "marks")
+    return lambda: write_result(path, command, all_marks(MiniSD(out), MARKED[preset()]))
 
 
-PARTS = {
-    "autoencoder": _make_autoencoder, "clip": _make_clip, "judge": _make_judge, "unet": _make_unet, "marks": _make_marks,
-}  # fmt: skip
+PARTS = {"autoencoder": _autoencoder, "clip": _clip, "judge": _judge, "unet": _unet, "marks": _marks}

@@ -1,10 +1,10 @@
-"""How mini-SD is made: its four trained parts, each a run that can be killed and resumed.
+"""How mini-SD is made: its four trained parts, each a run whose checkpoints go to a folder, so that it can be resumed.
 
 autoencoder -> CLIP -> UNet, as Stable Diffusion itself was made: first a latent space, then a text encoder that is frozen,
 then a denoiser of latents that is told a sentence. And the judge that reads pictures, which no part is trained against.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,14 +15,13 @@ from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from rcedu.data.captioned_digits import ATTRIBUTES, IMAGE_SIZE, UNSAID, CaptionedDigits, prompt_rows, prompts, said, true_of
 from rcedu.data.mnist import mnist, to_pixels
-from rcedu.equations.random_conditioning import drop_condition
 from rcedu.models.anatomies import LATENT_CHANNELS, mini_autoencoder, mini_clip, mini_scheduler, mini_unet
 from rcedu.models.codecs import Autoencoder
 from rcedu.models.conditions import PromptEncoder
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import AttributeJudge
-from rcedu.training.fit import Draw, fit_to_the_end
-from rcedu.training.teacher_step import diffusion_loss
+from rcedu.training.fit import Draw, fit_run
+from rcedu.training.teacher_step import TeacherRun, fit_teacher
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class _Autoencoder(nn.Module):
         return z, self.vae.decoder(self.vae.post_quant_conv(z + noise))
 
 
-def train_autoencoder(run: AutoencoderRun, folder: Path | None = None, progress: str | None = "autoencoder") -> AutoencoderKL:
+def train_autoencoder(run: AutoencoderRun, folder: Path) -> AutoencoderKL:
     """A trained, whitened autoencoder: over the training pictures, its latents have mean 0 and covariance 1.
 
     Loss: mean (x - x_hat)^2 + 0.1 mean |x - x_hat| + (mean z^2 - 1)^2; the last holds the latents' scale against the noise.
@@ -66,10 +65,7 @@ def train_autoencoder(run: AutoencoderRun, folder: Path | None = None, progress:
             "scale": (z.square().mean() - 1) ** 2,
         }
 
-    fit_to_the_end(
-        step, trainee, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=100, decay="cosine",
-        folder=folder, checkpoint_every=200, config=asdict(run), progress=progress,
-    )  # fmt: skip
+    fit_run(run, step, trainee, warmup=100, folder=folder, checkpoint_every=200, progress="autoencoder")
     vae = trainee.vae.eval()
     some = data.draw(torch.arange(10_000), torch.Generator().manual_seed(run.seed)).images
     whiten(vae, to_pixels(some))
@@ -80,9 +76,8 @@ def train_autoencoder(run: AutoencoderRun, folder: Path | None = None, progress:
 def whiten(vae: AutoencoderKL, pixels: Tensor) -> None:
     """Fold z -> W (z - mean) into the autoencoder's two 1x1 convolutions, in place: nothing else need know of it.
 
-    W is the inverse square root of the latents' covariance over positions and pictures, pixels (N, 3, H, W) in [-1, 1], on any
-    device.
-    The variance that the encoder predicts beside the mean is set to e^-20, because the encoder is deterministic.
+    W is the inverse square root of the latents' covariance over positions and pictures, pixels (N, 3, H, W) in [-1, 1] on any
+    device. The variance that the encoder predicts beside the mean is set to e^-20, because the encoder is deterministic.
     """
     quant, post = vae.quant_conv, vae.post_quant_conv
     n = vae.config.latent_channels
@@ -116,7 +111,7 @@ class ClipRun:
     seed: int = 0
 
 
-def train_clip(run: ClipRun, tokenizer_folder: Path, folder: Path | None = None, progress: str | None = "CLIP") -> CLIPModel:
+def train_clip(run: ClipRun, tokenizer_folder: Path, folder: Path) -> CLIPModel:
     """A trained CLIP. Each picture finds its caption among the batch's; others that are also true of it do not count."""
     data = CaptionedDigits(*mnist(train=True))
     tokenizer = CLIPTokenizer.from_pretrained(tokenizer_folder)
@@ -135,10 +130,7 @@ def train_clip(run: ClipRun, tokenizer_folder: Path, folder: Path | None = None,
         out = trainee(input_ids=ids[prompt_rows(texts)].to(pixels.device), pixel_values=pixels)
         return {"contrast": F.cross_entropy(out.logits_per_image.masked_fill(also_true, -1e4), own)}
 
-    fit_to_the_end(
-        step, clip, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=100, decay="cosine",
-        weight_decay=0.05, folder=folder, checkpoint_every=200, config=asdict(run), progress=progress,
-    )  # fmt: skip
+    fit_run(run, step, clip, warmup=100, weight_decay=0.05, folder=folder, checkpoint_every=200, progress="CLIP")
     return clip.eval()
 
 
@@ -156,7 +148,7 @@ class AttributeJudgeRun:
     seed: int = 0
 
 
-def train_attribute_judge(run: AttributeJudgeRun, folder: Path | None = None, progress: str | None = "judge") -> AttributeJudge:
+def train_attribute_judge(run: AttributeJudgeRun, folder: Path) -> AttributeJudge:
     """A trained judge of captioned digits."""
     data = CaptionedDigits(*mnist(train=True), held_out=None)
 
@@ -174,10 +166,7 @@ def train_attribute_judge(run: AttributeJudgeRun, folder: Path | None = None, pr
 
     torch.manual_seed(run.seed)
     judge = AttributeJudge()
-    fit_to_the_end(
-        step, judge, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=100, decay="cosine",
-        weight_decay=0.05, folder=folder, config=asdict(run), progress=progress,
-    )  # fmt: skip
+    fit_run(run, step, judge, warmup=100, weight_decay=0.05, folder=folder, progress="judge")
     return judge.eval()
 
 
@@ -185,40 +174,25 @@ def train_attribute_judge(run: AttributeJudgeRun, folder: Path | None = None, pr
 
 
 @dataclass(frozen=True)
-class MiniTeacherRun:
+class MiniTeacherRun(TeacherRun):
     """Train mini-SD's UNet on captioned digits."""
 
     steps: int = 3000
-    batch_size: int = 128
     lr: float = 1.5e-3
     warmup: int = 200  # steps
     ema_decay: float = 0.998
-    null_probability: float = 0.1  # of the caption, so that guidance works
-    seed: int = 0
 
 
-def train_mini_teacher(
-    run: MiniTeacherRun,
-    conditions: PromptEncoder,
-    codec: Autoencoder,
-    folder: Path | None = None,
-    progress: str | None = "UNet",
-) -> DiffusionModel:
+def train_mini_teacher(run: MiniTeacherRun, conditions: PromptEncoder, codec: Autoencoder, folder: Path) -> DiffusionModel:
     """A trained mini-SD on top of a trained text encoder and autoencoder, which stay as they are."""
     data, c_of_row = CaptionedDigits(*mnist(train=True)), conditions.tokenize(prompts())
     torch.manual_seed(run.seed)
     model = DiffusionModel(mini_unet(), mini_scheduler(), conditions, codec)
 
-    def step(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
-        images, attributes = data.draw(draw.integers(len(data)), draw.generator)
-        t, eps = draw.integers(model.T), draw.normal(*model.x_shape)
-        c = c_of_row[prompt_rows(said(attributes, draw.generator))]
-        c = drop_condition(c, conditions.null, run.null_probability, draw.generator)
-        images, t, eps, c = draw.mine(images, t, eps, c)
-        return {"v": diffusion_loss(trainee, model.scheduler, codec.encode(to_pixels(images)), t, eps, c)}
+    def pictures(draw: Draw) -> tuple[Tensor, Tensor]:
+        return data.draw(draw.integers(len(data)), draw.generator)
 
-    fit_to_the_end(
-        step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=run.warmup, decay="cosine",
-        ema_decay=run.ema_decay, folder=folder, checkpoint_every=100, config=asdict(run), progress=progress,
-    )  # fmt: skip
-    return model.eval()
+    def condition(attributes: Tensor, draw: Draw) -> Tensor:
+        return c_of_row[prompt_rows(said(attributes, draw.generator))]
+
+    return fit_teacher(run, model, pictures, condition, folder=folder, checkpoint_every=100, progress="UNet")

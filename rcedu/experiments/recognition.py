@@ -5,22 +5,21 @@ of it is a 3, so the naive way teaches what a 3 looks like. How often there is o
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rcedu.data.mnist import mnist
+from rcedu.evaluation.intervals import unseen_and_seen
 from rcedu.evaluation.records import Column, Record, scored
 from rcedu.experiments.digits import Shipped, visible_rows
 from rcedu.experiments.domains import DrawnDigits
 from rcedu.experiments.runner import Experiment, Job
 from rcedu.models.conditions import labels_without
 from rcedu.models.judges import DigitClassifier
-from rcedu.training.fit import Draw, StepRecord, fit_to_the_end
+from rcedu.training.fit import Draw, fit_run
 
 STEPS = {"smoke": 3, "cpu": 400, "gpu": 1500}
 
@@ -64,21 +63,8 @@ def raise_to(share: float, logits: Tensor, label: int) -> float:
     return short[last - 1 : last + 1].mean().item()
 
 
-def train_reader(
-    run: RecognitionRun,
-    shipped: Shipped | None = None,
-    *,
-    folder: Path | None = None,
-    config: dict | None = None,
-    watch: Callable[[StepRecord], None] | None = None,
-    progress: str | None = None,
-) -> DigitClassifier:
-    """The student, from the teacher's samples without the digit and its look-alikes (`visible_rows`).
-
-    folder  of checkpoints, None for none;  config  what they must agree on;  watch  called with each step's Record;
-    progress  label of a progress bar
-    """
-    shipped = shipped or Shipped()
+def train_reader(run: RecognitionRun, shipped: Shipped, **settings) -> DigitClassifier:
+    """The student, from the teacher's samples without the digit and its look-alikes (`visible_rows`); settings of `fit_run`."""
     judge, rows = shipped.judge.eval(), visible_rows(shipped.cache, shipped.judge, run.digit)
     images, labels = shipped.cache.images()[rows], shipped.cache.c[rows]
 
@@ -93,10 +79,7 @@ def train_reader(
 
     torch.manual_seed(run.seed)
     student = DigitClassifier()
-    fit_to_the_end(
-        step, student, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=run.steps // 10,
-        decay="cosine", folder=folder, config=config or asdict(run), watch=watch, progress=progress,
-    )  # fmt: skip
+    fit_run(run, step, student, warmup=run.steps // 10, **settings)
     return student.cpu().eval()
 
 
@@ -111,9 +94,7 @@ def score_reader(student: DigitClassifier, digit: int) -> dict[tuple[str, str], 
     raised[:, digit] += raise_to(0.1, logits, digit)
     found = {}
     for name, of in (("read right", logits), ("read right, logit raised", raised)):
-        right = of.argmax(dim=1) == labels
-        for task, there in (("unseen", labels == digit), ("seen", labels != digit)):
-            found[task, name] = [int(right[there].sum()), int(there.sum())]
+        found |= unseen_and_seen(of.argmax(dim=1) == labels, labels == digit, name)
     return found
 
 
@@ -125,10 +106,5 @@ def run_recognition(run: RecognitionRun, domain: DrawnDigits, job: Job) -> tuple
     return records, {"seconds": round(time.perf_counter() - start, 1)}
 
 
-def recognition_identity(run: RecognitionRun, domain: DrawnDigits) -> dict[str, str]:
-    """Fingerprints of a run."""
-    return domain.fingerprints()
-
-
 COLUMNS = [Column(f"read right{raised}", task) for raised in ("", ", logit raised") for task in ("unseen", "seen")]
-RECOGNITION = Experiment(ROWS, run_recognition, recognition_identity, COLUMNS)
+RECOGNITION = Experiment(ROWS, run_recognition, lambda run, domain: domain.fingerprints(), COLUMNS)

@@ -16,7 +16,7 @@ from rcedu.models.conditions import LabelTable
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import Facts, save_8_bits, shipped_student
 from rcedu.system.settings import data_folder
-from rcedu.training.teacher_step import TeacherRun, fit_teacher
+from rcedu.training.teacher_step import TeacherRun, fit_teacher, labelled
 
 WHAT = "the teacher of thin and thick digits"
 THIN_BELOW, THICK_ABOVE = 2.2, 2.8  # pixels; MNIST's median is 2.36, and between the two a reader would hesitate
@@ -79,7 +79,8 @@ def train_strokes(
     run: StrokesRun, teacher: DiffusionModel, folder: Path | None = None, progress: str | None = "strokes"
 ) -> DiffusionModel:
     """The teacher of thin and thick digits. `folder`: where checkpoints go, None for none."""
-    return fit_teacher(run, strokes_model(teacher), *stroke_digits(train=True), folder=folder, progress=progress)
+    pictures = labelled(*stroke_digits(train=True))
+    return fit_teacher(run, strokes_model(teacher), pictures, folder=folder, progress=progress)
 
 
 def save_strokes(model: DiffusionModel, path: Path) -> None:

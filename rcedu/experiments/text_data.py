@@ -1,31 +1,18 @@
 """D and C of mini-SD's students: which of the teacher's samples one may learn from, and where strangers come from."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from rcedu.data.cache import Cache, draw
-from rcedu.data.captioned_digits import (
-    DIGITS,
-    UNSAID,
-    all_attributes,
-    compose,
-    is_held_out,
-    measured_slant,
-    prompt_rows,
-    prompts,
-    read_prompts,
-)
-from rcedu.data.mnist import mnist, to_pixels
+from rcedu.data.cache import Samples
+from rcedu.data.captioned_digits import all_attributes, is_held_out, prompt_rows, prompts, read_prompts, real_pictures
+from rcedu.data.mnist import to_pixels
 from rcedu.data.prompt_writers import filter_prompts, grammar_writer, with_nonsense
 from rcedu.evaluation.scores import FeatureFID
-from rcedu.experiments.mini_sd import GUIDANCE, MiniSD
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import AttributeJudge
 from rcedu.system.files import UsageError
-from rcedu.system.tensors import hash_tensors
 
 EACH = 25  # pictures that ship of each of D's sentences
 
@@ -46,10 +33,10 @@ def check_words(words: str) -> None:
 # --- D ----------------------------------------------------------------------------------------------
 
 
-def data_prompts(count: int = 120, seed: int = 0) -> Tensor:
-    """The attributes (count, 4) of the prompts that D has pictures of, drawn from those the teacher was trained on."""
+def data_prompts() -> Tensor:
+    """The attributes (120, 4) of the prompts that D has pictures of, drawn from those the teacher was trained on."""
     known = all_attributes()[~is_held_out(all_attributes())]
-    return known[torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))[:count]]
+    return known[torch.randperm(len(known), generator=torch.Generator().manual_seed(0))[:120]]
 
 
 def cache_prompts(each: int = EACH) -> list[str]:
@@ -74,55 +61,15 @@ def pictures_each(absent: str = "", samples: int | None = None) -> int:
     return EACH if samples is None else max(EACH, -(-samples // own))
 
 
-def samples_with(shipped: MiniSD, each: int, folder: Path, watch=iter) -> Cache:
-    """The cache with `each` pictures of every sentence: the one that ships, or a larger one in `folder`, drawn if need be.
-
-    The first pictures of the larger one are those that ship. Drawing it resumes.
-    """
-    if each == EACH:
-        return shipped.cache
-    c = shipped.teacher.conditions.tokenize(cache_prompts(each))
-    return draw(shipped.teacher, c, folder, w=GUIDANCE, steps=25, seed=0, shard_size=500, watch=watch)
-
-
-def real_pictures(attributes: Tensor, train: bool = True) -> Tensor:
-    """Attributes (N, 4) -> (N, 3, 32, 32) uint8: for each an MNIST digit that fits, another one each time, in its colours.
-
-    train  MNIST's training half; else its test half
-    """
-    digits, labels = mnist(train=train)
-    slants, rows = measured_slant(digits), torch.empty(len(attributes), dtype=torch.long)
-    for label in range(len(DIGITS)):
-        for slant in range(UNSAID + 1):
-            fits = ((labels == label) & ((slants == slant) | (slant == UNSAID))).nonzero().flatten()
-            asked = ((attributes[:, 0] == label) & (attributes[:, 3] == slant)).nonzero().flatten()
-            rows[asked] = fits[torch.arange(len(asked)) % len(fits)]
-    return compose(digits[rows], attributes[:, 1], attributes[:, 2])
-
-
 def fid_of_sentences(judge: AttributeJudge, images: Tensor, texts: list[str]) -> float:
     """FID of pictures against real ones of the same sentences, ten for each."""
     return FeatureFID(judge, real_pictures(read_prompts(texts * 10)))(images)
 
 
-class RealImages:
-    """Real captioned digits in the place of the teacher's samples, for the same prompts: `x0(rows)` and `c`, like a `Cache`."""
-
-    def __init__(self, attributes: Tensor, teacher: DiffusionModel):
-        """attributes (N, 4): see `real_pictures`."""
-        self.stored = teacher.codec.encode(to_pixels(real_pictures(attributes)))
-        self.c = teacher.conditions.tokenize([prompts()[i] for i in prompt_rows(attributes)])
-
-    def __len__(self) -> int:
-        return len(self.c)
-
-    def x0(self, rows: Tensor) -> Tensor:
-        """(B,) rows -> (B, C, H, W) latents."""
-        return self.stored[rows]
-
-    def fingerprint(self) -> str:
-        """SHA-256 of all of it."""
-        return hash_tensors({"stored": self.stored, "c": self.c})
+def real_samples(attributes: Tensor, teacher: DiffusionModel) -> Samples:
+    """Real captioned digits, `real_pictures` of attributes (N, 4), and their sentences, in place of the teacher's samples."""
+    c = teacher.conditions.tokenize([prompts()[i] for i in prompt_rows(attributes)])
+    return Samples(teacher.codec.encode(to_pixels(real_pictures(attributes))), c, teacher.codec)
 
 
 # --- C ----------------------------------------------------------------------------------------------

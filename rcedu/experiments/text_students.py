@@ -6,8 +6,8 @@ several seeds. D, the students' data, is what the teacher drew for *some* prompt
 """
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from functools import cache, partial
 from pathlib import Path
 
@@ -15,31 +15,22 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from rcedu.data.cache import Samples, draw
 from rcedu.data.captioned_digits import BACKGROUNDS, DIGITS, INKS, SLANTS, read_prompts
 from rcedu.data.pools import PromptPool
+from rcedu.evaluation.intervals import counts
 from rcedu.evaluation.records import Record, scored
+from rcedu.experiments import text_data
 from rcedu.experiments.domains import DrawnPictures
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts, pictures_of
 from rcedu.experiments.runner import Job
-from rcedu.experiments.text_data import (
-    POOLS,
-    RealImages,
-    cache_prompts,
-    check_words,
-    data_rows,
-    fid_of_sentences,
-    pictures_each,
-    pool_texts,
-    samples_with,
-    sentences,
-)
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import load_student, save_student
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
-from rcedu.system.files import UsageError
+from rcedu.system.files import UsageError, check_choice
 from rcedu.system.settings import runs_folder
-from rcedu.training.batches import Samples, Subset, Swap
-from rcedu.training.fit import StepRecord, fit_to_the_end
+from rcedu.training.batches import Subset, Swap
+from rcedu.training.fit import fit_run
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 from rcedu.training.swap_schedules import CHOICES, measured_file, schedule
 
@@ -69,15 +60,11 @@ class TextStudentRun:
     scored: int = 216  # samples
 
     def __post_init__(self):
-        for value, name, choices in (
-            (self.p, "p(t)", CHOICES),
-            (self.student, "student", [*BLOCK_STUDENTS, *CHANNEL_STUDENTS, TEACHER]),
-            (self.pool, "pool", POOLS),
-        ):
-            if value not in choices:
-                raise UsageError(f"unknown {name} {value!r}; choose from {', '.join(choices)}")
+        check_choice("p(t)", self.p, CHOICES)
+        check_choice("student", self.student, (*BLOCK_STUDENTS, *CHANNEL_STUDENTS, TEACHER))
+        check_choice("pool", self.pool, text_data.POOLS)
         if self.absent:
-            check_words(self.absent)
+            text_data.check_words(self.absent)
         if self.samples is not None and self.samples < 1:
             raise UsageError(f"D needs at least one sample; got {self.samples}")
         if not 0 <= self.nonsense < 1:
@@ -102,9 +89,9 @@ def teacher_row(absent: str) -> str:
 
 
 @cache  # they take seconds to encode, and several runs of a table have the same
-def real_source(teacher: DiffusionModel, each: int) -> RealImages:
+def real_source(teacher: DiffusionModel, each: int) -> Samples:
     """Real pictures for the sentences that the teacher drew, `each` for every sentence."""
-    return RealImages(read_prompts(cache_prompts(each)), teacher)
+    return text_data.real_samples(read_prompts(text_data.cache_prompts(each)), teacher)
 
 
 def ingredients(run: TextStudentRun, shipped: MiniSD, watch=iter) -> tuple[Samples, Swap]:
@@ -112,38 +99,28 @@ def ingredients(run: TextStudentRun, shipped: MiniSD, watch=iter) -> tuple[Sampl
 
     UsageError where p(t) was measured with sentences that the student must not know.
     """
-    teacher, each = shipped.teacher, pictures_each(run.absent, run.samples)
+    teacher, each = shipped.teacher, text_data.pictures_each(run.absent, run.samples)
     p = schedule(run.p, T=teacher.T, path=measured_file("mini-sd"), absent=run.absent or None)
-    texts = pool_texts(run.pool, run.absent, run.pool_size, run.nonsense, run.seed)  # free: also of what D has no picture of
+    texts = text_data.cache_prompts(each)
     if run.real_images:
         source = real_source(teacher, each)
-    else:
-        source = samples_with(shipped, each, runs_folder() / f"mini-sd-cache-{each}", watch)
-    D = Subset(source, data_rows(cache_prompts(each), run.absent, run.samples))
-    return D, Swap(PromptPool(texts, teacher.conditions), p)
+    elif each == text_data.EACH:
+        source = shipped.cache
+    else:  # its first pictures are those that ship; drawing it resumes
+        c, folder = teacher.conditions.tokenize(texts), runs_folder() / f"mini-sd-cache-{each}"
+        source = draw(teacher, c, folder, w=GUIDANCE, steps=25, seed=0, shard_size=500, watch=watch)
+    D = Subset(source, text_data.data_rows(texts, run.absent, run.samples))
+    # C costs nothing: also sentences that D has no picture of
+    C = text_data.pool_texts(run.pool, run.absent, run.pool_size, run.nonsense, run.seed)
+    return D, Swap(PromptPool(C, teacher.conditions), p)
 
 
-def train_student(
-    run: TextStudentRun,
-    shipped: MiniSD,
-    *,
-    folder: Path | None = None,
-    config: dict | None = None,
-    watch: Callable[[StepRecord], None] | None = None,
-    progress: str | None = None,
-) -> tuple[DiffusionModel, dict[str, list[float]]]:
-    """Train the student of a run: (student, loss parts step by step).
-
-    folder  of checkpoints, None for none;  config  what they must agree on, default the run's settings
-    """
+def train_student(run: TextStudentRun, shipped: MiniSD, **settings) -> tuple[DiffusionModel, dict[str, list[float]]]:
+    """Train the student of a run: (student, loss parts step by step). Settings of `fit_run`."""
     teacher, (data, swap) = shipped.teacher, ingredients(run, shipped)
     model = DistilledStudent(make_student(teacher, run.student, run.teacher_init, run.seed), teacher)
     step = distillation_step(teacher, model, data, swap, task=run.real_images)
-    losses = fit_to_the_end(
-        step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, ema_decay=run.ema_decay,
-        warmup=20, decay="cosine", folder=folder, config=config or asdict(run), progress=progress, watch=watch,
-    )  # fmt: skip
-    return model.student, losses
+    return model.student, fit_run(run, step, model, warmup=20, **settings)
 
 
 def run_text_student(run: TextStudentRun, domain: DrawnPictures, job: Job) -> tuple[list[Record], dict]:
@@ -181,16 +158,16 @@ def scores_of_words(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun)
         return shipped.marks(pictures_of(model, texts, steps=STEPS), texts)
     drawn, asked, found = [], [], {}
     for task in ("unseen", "seen"):
-        texts = sentences(run.absent, task == "unseen", run.scored)
+        texts = text_data.sentences(run.absent, task == "unseen", run.scored)
         images = pictures_of(model, texts, steps=STEPS)
-        scores = shipped.marks(images, texts) | {"fid": fid_of_sentences(shipped.judge, images, texts)}
+        scores = shipped.marks(images, texts) | {"fid": text_data.fid_of_sentences(shipped.judge, images, texts)}
         if task == "unseen":
             kinds = [i for i, kind in enumerate((DIGITS, INKS, BACKGROUNDS, SLANTS)) if set(run.absent.split()) & set(kind)]
-            scores["word"] = [int(shipped.as_asked(images, texts)[:, kinds].all(dim=1).sum()), len(texts)]
+            scores["word"] = counts(shipped.as_asked(images, texts)[:, kinds].all(dim=1))
         found |= {(task, score): value for score, value in scores.items()}
         drawn.append(images)
         asked += texts
-    return found | {"fid": fid_of_sentences(shipped.judge, torch.cat(drawn), asked)}
+    return found | {"fid": text_data.fid_of_sentences(shipped.judge, torch.cat(drawn), asked)}
 
 
 def examples_of_words(
@@ -203,7 +180,7 @@ def examples_of_words(
     """
     drawn = {}
     for row, run in runs.items():
-        texts = sentences(run.absent, True, count)
+        texts = text_data.sentences(run.absent, True, count)
         if teacher_row(run.absent) not in drawn:
             drawn[teacher_row(run.absent)] = pictures_of(teacher, texts)
         drawn[row] = pictures_of(load_student(teacher, Path(folder) / run_name(run) / "unet"), texts)

@@ -5,12 +5,13 @@ One `StudentRun` is one training. The arms of the main comparison are A, B and C
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from rcedu.data.cache import Samples
+from rcedu.evaluation.intervals import unseen_and_seen
 from rcedu.evaluation.records import Column, Record, scored
 from rcedu.evaluation.scores import FeatureFID
 from rcedu.experiments.digits import Shipped, visible_rows
@@ -20,11 +21,10 @@ from rcedu.models.conditions import LabelTable, labels_without
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import DigitClassifier
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
-from rcedu.system.files import UsageError
-from rcedu.training import random_conditioning_step as distillation
-from rcedu.training.batches import Samples, Subset, Swap
-from rcedu.training.fit import StepRecord, fit_to_the_end
-from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step
+from rcedu.system.files import check_choice
+from rcedu.training.batches import Subset, Swap
+from rcedu.training.fit import fit_run
+from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 from rcedu.training.swap_schedules import CHOICES, label, measured_file, schedule
 
 
@@ -53,13 +53,9 @@ class StudentRun:
 
     def __post_init__(self):
         labels_without(self.digit)  # refuses what is no digit
-        for value, name, choices in (
-            (self.p, "p(t)", CHOICES),
-            (self.student, "student", [*BLOCK_STUDENTS, *CHANNEL_STUDENTS]),
-            (self.space, "prediction space", ["v_prediction", "epsilon", "sample"]),
-        ):
-            if value not in choices:
-                raise UsageError(f"unknown {name} {value!r}; choose from {', '.join(choices)}")
+        check_choice("p(t)", self.p, CHOICES)
+        check_choice("student", self.student, (*BLOCK_STUDENTS, *CHANNEL_STUDENTS))
+        check_choice("prediction space", self.space, ("v_prediction", "epsilon", "sample"))
 
 
 NAIVE = StudentRun(p="none")
@@ -119,7 +115,7 @@ def unseen_budget(run: StudentRun, preset: str, **changes) -> StudentRun:
 
 def untrained_student(teacher: DiffusionModel, run: StudentRun) -> DiffusionModel:
     """The untrained student of a run: surgery on the teacher's UNet, then random or inherited weights."""
-    student = distillation.make_student(teacher, run.student, run.teacher_init, run.seed)
+    student = make_student(teacher, run.student, run.teacher_init, run.seed)
     if run.own_table:
         table = teacher.conditions
         student.conditions = LabelTable(table.num_labels, table.dim, seed=run.seed + 1, trainable=True)
@@ -139,31 +135,13 @@ def p_of(run: StudentRun, T: int) -> Callable[[Tensor], Tensor]:
     return schedule(run.p, run.p_parameter, T=T, path=measured_file("digits"), absent=absent)
 
 
-def train_arm(
-    run: StudentRun,
-    shipped: Shipped,
-    *,
-    folder: Path | None = None,
-    config: dict | None = None,
-    watch: Callable[[StepRecord], None] | None = None,
-    progress: str | None = None,
-) -> tuple[DiffusionModel, dict[str, list[float]]]:
-    """Train the student of a run: (student, loss parts step by step).
-
-    folder    checkpoints go here, and a killed run goes on from them; None for none
-    config    what a checkpoint there must agree on; default the run's settings
-    watch     called with each step's Record
-    progress  label of a progress bar, or None
-    """
+def train_arm(run: StudentRun, shipped: Shipped, **settings) -> tuple[DiffusionModel, dict[str, list[float]]]:
+    """Train the student of a run: (student, loss parts step by step). Settings of `fit_run`."""
     teacher = shipped.teacher
     model = DistilledStudent(untrained_student(teacher, run), teacher, features=run.features)
     pool = labels_without(None if run.pool_has_digit else run.digit)  # every label, the unseen one too
     step = distillation_step(teacher, model, data_of(run, shipped), Swap(pool, p_of(run, teacher.T)), space=run.space)
-    losses = fit_to_the_end(
-        step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, ema_decay=run.ema_decay,
-        warmup=20, decay="cosine", folder=folder, config=config or asdict(run), progress=progress, watch=watch,
-    )  # fmt: skip
-    return model.student, losses
+    return model.student, fit_run(run, step, model, warmup=20, **settings)
 
 
 W, STEPS = 1.0, 25  # guidance and DDIM steps that students are scored with
@@ -183,8 +161,7 @@ def score_student(student: DiffusionModel, run: StudentRun, judge: DigitClassifi
     balanced = torch.cat([images[is_digit][: run.scored_each], images[~is_digit]])
     read_as = torch.bincount(read[is_digit], minlength=10).tolist()
     return {
-        ("unseen", "as asked"): [read_as[run.digit], run.scored_digit],
-        ("seen", "as asked"): [int((read == asked)[~is_digit].sum()), int((~is_digit).sum())],
+        **unseen_and_seen(read == asked, is_digit),
         **{("unseen", f"read as {k}"): [count, run.scored_digit] for k, count in enumerate(read_as) if count},
         "fid": fid(balanced),
     }

@@ -4,13 +4,18 @@ import copy
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
+from rcedu.data.cache import derived_seed
+from rcedu.equations.sampling import consistency, stochastic
 from rcedu.models.diffusion import DiffusionModel, load_network, with_unet
 from rcedu.models.surgery import with_guidance_input
 from rcedu.system.files import UsageError, atomic_folder, read_json, write_json
 from rcedu.system.tensors import from_8_bits, load_tensors, save_pretrained, save_tensors, to_8_bits
 
+SAMPLERS = ("deterministic", "stochastic")
+ENCODER = "encoder"  # the third thing that a network of few steps can be made for: a picture's noise (`rcedu.models.editing`)
 FACTS = "rcedu-network.json"  # beside diffusers' config.json; diffusers does not look at it
 
 
@@ -63,6 +68,17 @@ def shipped_student(teacher: DiffusionModel, path: Path, what: str = "a few-step
     except RuntimeError as error:
         raise UsageError(f"{path} does not hold {what}; {again}") from error
     return with_unet(teacher, unet.requires_grad_(True), facts.prediction_type).eval()
+
+
+def sampler_settings(sampler: str, seed: int) -> dict:
+    """Keyword arguments of `DiffusionModel.sample` for a sampler by name.
+
+    seed  may be that of x_T: the noise that some samplers add on their way is drawn from another one, made of it
+    """
+    noisy = {"stochastic": stochastic, "consistency": consistency}
+    if sampler not in noisy:
+        return {}
+    return {"sampler": noisy[sampler], "generator": torch.Generator().manual_seed(derived_seed(seed, "sampler"))}
 
 
 def _facts(told: object, where: Path, again: str) -> Facts:

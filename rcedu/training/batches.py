@@ -1,11 +1,12 @@
 """What every distillation step begins with: clean data, noised, each sample with its time and its condition."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from rcedu.data.cache import Samples
 from rcedu.equations.noise import alpha_sigma, q_sample
 from rcedu.equations.random_conditioning import drop_condition, randomize
 from rcedu.models.diffusion import DiffusionModel
@@ -13,30 +14,11 @@ from rcedu.system.tensors import hash_tensors
 from rcedu.training.fit import Draw
 
 
-class Samples(Protocol):
-    """D, clean data with conditions, as step functions draw from it: a `Cache`, real pictures, a `Subset` of either."""
-
-    c: Tensor  # (N, ...)
-
-    def __len__(self) -> int: ...
-
-    def x0(self, rows: Tensor) -> Tensor:
-        """rows (B,) ints in [0, N) -> (B, C, H, W), what the network works on."""
-        ...
-
-    def fingerprint(self) -> str:
-        """Equal means the same samples."""
-        ...
-
-
-class Subset:
+class Subset(Samples):
     """Some rows (n,) of a source, as if it had no others."""
 
     def __init__(self, source: Samples, rows: Tensor):
         self.source, self.rows, self.c = source, rows, source.c[rows]
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
     def x0(self, rows: Tensor) -> Tensor:
         return self.source.x0(self.rows[rows])

@@ -1,11 +1,13 @@
 """One trainer for everything: `fit` repeats a step function, and a run that was killed goes on bit for bit."""
 
 import hashlib
+import inspect
 import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -228,6 +230,20 @@ def fit_to_the_end(
         if watch:
             watch(record)
     return losses
+
+
+def fit_run(
+    run, step_fn: StepFunction, trainee: nn.Module, *, config: dict | None = None, **settings
+) -> dict[str, list[float]]:
+    """`fit_to_the_end` with the settings of a run, a dataclass: those of its fields that are called as one of `fit`'s.
+
+    config    what a checkpoint must agree on; default the run's settings
+    settings  the others of `fit_to_the_end`, whose decay is a cosine here: folder of checkpoints, None for none; watch, called
+              with each step's StepRecord; progress, label of a progress bar, or None
+    """
+    names = inspect.signature(fit).parameters
+    own = {name: value for name, value in asdict(run).items() if name in names}
+    return fit_to_the_end(step_fn, trainee, **{"decay": "cosine"} | own | settings, config=config or asdict(run))
 
 
 def _stop_if_not_finite(step: int, values: dict[str, float]) -> None:

@@ -7,6 +7,7 @@ many take today instead of stage 2: consistency distillation.
 import torch
 from torch import Tensor, nn
 
+from rcedu.data.cache import Samples
 from rcedu.equations.guidance import guided
 from rcedu.equations.losses import distance_weight, output_kd
 from rcedu.equations.noise import alpha_sigma, eps_from_x0, training_target, x0_and_eps
@@ -14,7 +15,7 @@ from rcedu.equations.progressive import Jump, jumps, one_step_target, two_steps
 from rcedu.equations.sampling import ddim_step, time_grid
 from rcedu.models.diffusion import DiffusionModel, with_unet
 from rcedu.models.surgery import with_guidance_input
-from rcedu.training.batches import NoisyBatch, Samples, Swap, noisy_batch
+from rcedu.training.batches import NoisyBatch, Swap, noisy_batch
 from rcedu.training.fit import Draw, StepFunction
 
 

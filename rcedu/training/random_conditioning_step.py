@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from rcedu.data.cache import Samples
 from rcedu.equations.losses import Projections, capture, distance_weight, feature_kd, output_kd, task_loss
 from rcedu.equations.noise import training_target
 from rcedu.models.diffusion import DiffusionModel, with_unet
@@ -18,7 +19,7 @@ from rcedu.models.surgery import (
     remove_blocks,
 )
 from rcedu.system.files import UsageError
-from rcedu.training.batches import Samples, Swap, noisy_batch
+from rcedu.training.batches import Swap, noisy_batch
 from rcedu.training.fit import Draw, StepFunction
 
 

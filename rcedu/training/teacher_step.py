@@ -1,8 +1,7 @@
 """The step that trains a teacher: plain denoising of real pictures."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -11,7 +10,7 @@ from rcedu.equations.losses import output_kd
 from rcedu.equations.noise import alpha_sigma, q_sample, training_target
 from rcedu.equations.random_conditioning import drop_condition
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.training.fit import Draw, StepRecord, fit_to_the_end
+from rcedu.training.fit import Draw, fit_run
 
 
 @dataclass(frozen=True)
@@ -38,24 +37,34 @@ def diffusion_loss(model, scheduler, x0, t, eps, c):
 def fit_teacher(
     run: TeacherRun,
     model: DiffusionModel,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    folder: Path | None = None,
-    progress: str | None = None,
-    watch: Callable[[StepRecord], None] | None = None,
+    pictures: Callable[[Draw], tuple[Tensor, Tensor]],
+    condition: Callable[[Tensor, Draw], Tensor] = lambda labels, draw: labels,
+    **settings,
 ) -> DiffusionModel:
-    """Train a model on images (N, 1, 28, 28) uint8 of labels (N,), in place; returns it."""
+    """Train a model in place; returns it.
+
+    pictures   a batch of them: draw -> (images uint8 (B, channels, H, W), labels (B, ...)); `labelled` makes it of tensors
+    condition  (labels, draw) -> c (B, ...), where that is not the labels themselves
+    settings   of `fit_run`
+    """
 
     # Not `noisy_batch`: nobody else is asked, and pixels are encoded after the slice, by this rank and on its device
     def step(trainee, draw: Draw):
-        rows, t, eps = draw.integers(len(images)), draw.integers(model.T), draw.normal(*model.x_shape)
-        c = drop_condition(labels[rows], model.conditions.null, run.null_probability, draw.generator)
-        stored, t, eps, c = draw.mine(images[rows], t, eps, c)
-        return {"v": diffusion_loss(trainee, model.scheduler, model.codec.encode(to_pixels(stored)), t, eps, c)}
+        images, labels = pictures(draw)
+        t, eps = draw.integers(model.T), draw.normal(*model.x_shape)
+        c = drop_condition(condition(labels, draw), model.conditions.null, run.null_probability, draw.generator)
+        images, t, eps, c = draw.mine(images, t, eps, c)
+        return {"v": diffusion_loss(trainee, model.scheduler, model.codec.encode(to_pixels(images)), t, eps, c)}
 
-    fit_to_the_end(
-        step, model, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=run.warmup,
-        decay="cosine", ema_decay=run.ema_decay, folder=folder, config=asdict(run), progress=progress, watch=watch,
-    )  # fmt: skip
+    fit_run(run, step, model, **settings)
     return model
+
+
+def labelled(images: Tensor, labels: Tensor) -> Callable[[Draw], tuple[Tensor, Tensor]]:
+    """A batch of images (N, ...) and their labels (N, ...), for `fit_teacher`."""
+
+    def pictures(draw: Draw) -> tuple[Tensor, Tensor]:
+        rows = draw.integers(len(images))
+        return images[rows], labels[rows]
+
+    return pictures

@@ -6,7 +6,7 @@ import pytest
 import torch
 from small import max_error, small_digit_model
 
-from rcedu.data.captioned_digits import compose, coverage
+from rcedu.data.captioned_digits import compose, coverage, real_pictures
 from rcedu.data.mnist import mnist
 from rcedu.evaluation.records import difference, frame, load_results, over_seeds, save_results, scored, select, table
 from rcedu.experiments import domains, runner
@@ -25,7 +25,6 @@ from rcedu.experiments.edits import TASKS, InkEdits, StrokeEdits, another_digit,
 from rcedu.experiments.few_steps import FewStepsRun
 from rcedu.experiments.runner import Job, run_experiment
 from rcedu.experiments.strokes import strokes_model
-from rcedu.experiments.text_data import real_pictures
 from rcedu.system.files import UsageError, write_json
 from rcedu.system.settings import data_folder
 

@@ -12,8 +12,6 @@ from rcedu.equations.sampling import ddim_encode
 from rcedu.evaluation.records import Column, Record, difference, frame, load_results, over_seeds, save_results, select
 from rcedu.experiments.domains import (
     DOMAINS,
-    ENCODER,
-    SAMPLERS,
     CaptionedPictures,
     Digits,
     DigitsWithout3,
@@ -27,7 +25,7 @@ from rcedu.experiments.few_step_work import few_steps_table, run_few_steps, with
 from rcedu.experiments.few_steps import CONSISTENCY, STAGE_1, FewStepsRun, budget, evaluations, few_step_identity, stages
 from rcedu.experiments.runner import Job, adopted
 from rcedu.figures.few_step_figures import draw_scores
-from rcedu.models.saved import FACTS, Facts, read_facts, shipped_student
+from rcedu.models.saved import ENCODER, FACTS, SAMPLERS, Facts, read_facts, shipped_student
 from rcedu.models.surgery import parameter_count
 from rcedu.system.files import UsageError, read_json, write_json
 from rcedu.system.settings import data_folder
@@ -502,9 +500,9 @@ def test_real_digits_are_mnist():
     rows = torch.tensor([0, 1, 59_999])
     assert domain.data.c[rows].tolist() == [5, 0, 8]
     pixels = domain.teacher.codec.decode(domain.data.x0(rows))
-    assert ((pixels + 1) * 127.5).round().to(torch.uint8).equal(domain.data.images[rows])
+    assert ((pixels + 1) * 127.5).round().to(torch.uint8).equal(domain.data.stored[rows])
     by_label = [(domain.data.c == label).nonzero().flatten()[:20] for label in range(10)]
-    images = domain.data.images[torch.stack(by_label, dim=1).flatten()]  # 0 1 2 ... 9 0 1 2 ...
+    images = domain.data.stored[torch.stack(by_label, dim=1).flatten()]  # 0 1 2 ... 9 0 1 2 ...
     marks = domain.marks(images)
     assert marks["as asked"][0] >= 198 and marks["as asked"][1] == 200 and 0.8 < marks["diversity"] < 1.2
     assert marks["fid"] < 30

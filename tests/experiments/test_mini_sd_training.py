@@ -8,6 +8,7 @@ import pytest
 from diffusers import StableDiffusionPipeline
 
 import rcedu.experiments.mini_sd_making as making
+import rcedu.experiments.mini_sd_training as training
 import rcedu.models.anatomies as anatomy
 from rcedu.data.captioned_digits import prompts
 from rcedu.experiments.mini_sd import MiniSD
@@ -19,7 +20,7 @@ PARTS = ("autoencoder", "clip", "judge", "unet")
 @pytest.fixture
 def few_steps(monkeypatch):
     for name in ("AutoencoderRun", "ClipRun", "AttributeJudgeRun", "MiniTeacherRun"):
-        monkeypatch.setattr(making, name, partial(getattr(making, name), steps=2, batch_size=8))
+        monkeypatch.setattr(training, name, partial(getattr(training, name), steps=2, batch_size=8))
 
 
 @pytest.mark.parametrize("where", ["pipeline/tokenizer", "clip"])

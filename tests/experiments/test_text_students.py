@@ -7,7 +7,16 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
-from rcedu.data.captioned_digits import UNSAID, all_attributes, compose, is_held_out, prompt_rows, prompts, read_prompts
+from rcedu.data.captioned_digits import (
+    UNSAID,
+    all_attributes,
+    compose,
+    is_held_out,
+    prompt_rows,
+    prompts,
+    read_prompts,
+    real_pictures,
+)
 from rcedu.data.mnist import mnist
 from rcedu.evaluation.records import frame, load_results, over_seeds, scored, select
 from rcedu.evaluation.records import table as as_table
@@ -15,17 +24,22 @@ from rcedu.experiments.domains import DrawnPictures
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts, real_images
 from rcedu.experiments.runner import Job, run_experiment
 from rcedu.experiments.text_data import (
-    RealImages,
     cache_prompts,
     data_prompts,
     data_rows,
     has_words,
     pictures_each,
     pool_texts,
-    real_pictures,
-    samples_with,
+    real_samples,
 )
-from rcedu.experiments.text_students import TextStudentRun, run_name, run_text_student, teachers, text_student_identity
+from rcedu.experiments.text_students import (
+    TextStudentRun,
+    ingredients,
+    run_name,
+    run_text_student,
+    teachers,
+    text_student_identity,
+)
 from rcedu.experiments.text_tables import (
     APART,
     COLUMNS,
@@ -105,7 +119,7 @@ def test_all_weights_ship_in_20_megabytes():
 def test_real_images_fit_their_prompts(shipped):
     """Each is a real digit of that label, in those colours, of that slant."""
     attributes = data_prompts()[:40]
-    source = RealImages(attributes, shipped.teacher)
+    source = real_samples(attributes, shipped.teacher)
     digits, labels = mnist(train=True)
     assert len(source) == 40 and torch.equal(
         source.c, shipped.teacher.conditions.tokenize([prompts()[i] for i in prompt_rows(attributes)])
@@ -175,13 +189,14 @@ def test_the_size_of_c():
             pool_texts(**({"pool": "grammar"} | arguments))
 
 
-def test_a_larger_d_begins_with_what_ships(shipped, tmp_path):
+def test_a_larger_d_begins_with_what_ships(shipped, tmp_path, monkeypatch):
     """`pictures_each` is the least that suffices; rows without the word are as many as were asked for."""
     assert pictures_each() == pictures_each("three", 2675) == 25 and pictures_each("three", 2676) == 26
     each = pictures_each("three", 10_000)
     texts = cache_prompts(each)
     assert len(data_rows(texts, "three", 10_000)) == 10_000 and texts[:3000] == cache_prompts()
-    assert samples_with(shipped, 25, tmp_path) is shipped.cache and not list(tmp_path.iterdir())
+    monkeypatch.setenv("RCEDU_HOME", str(tmp_path))
+    assert ingredients(TextStudentRun(), shipped)[0].source is shipped.cache and not list(tmp_path.iterdir())
 
 
 def test_a_run_is_named_by_what_it_is():

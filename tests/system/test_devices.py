@@ -27,7 +27,7 @@ from rcedu.experiments.few_steps import Stage
 from rcedu.experiments.mini_sd import MiniSD, pictures_of
 from rcedu.experiments.mini_sd_training import whiten
 from rcedu.experiments.strokes import strokes_model
-from rcedu.experiments.text_data import RealImages
+from rcedu.experiments.text_data import real_samples
 from rcedu.models.conditions import LabelTable
 from rcedu.models.diffusion import with_unet
 from rcedu.models.editing import complete, encode, image_to_image
@@ -148,7 +148,7 @@ def test_parts_that_are_shared_serve_models_on_both_devices(text_model):
         other.to(DEVICE)
         assert text_model.device.type == "cpu" and text_model.codec.vae.device == DEVICE
         assert alike(text_model.sample(noise, c, steps=2), drawn) and alike(other.sample(noise, c, steps=2), drawn)
-        latents = RealImages(all_attributes()[:2], text_model)
+        latents = real_samples(all_attributes()[:2], text_model)
         assert latents.x0(torch.arange(2)).device.type == "cpu"
 
 

@@ -5,10 +5,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from rcedu.data.mnist import mnist
 from rcedu.evaluation.formatting import plain_table
-from rcedu.evaluation.records import load_results
-from rcedu.experiments.digits import Shipped
 from rcedu.system.files import UsageError, at_least
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.settings import data_folder, runs_folder
@@ -80,7 +77,10 @@ def anatomy(threads: int = 1, batch_size: int = 64) -> None:
 
 def sliders() -> None:
     """Time how long the explorers of notebook 03 take to answer: milliseconds from a changed control to the new picture."""
+    from rcedu.data.mnist import mnist
+    from rcedu.evaluation.records import load_results
     from rcedu.experiments.conditioning import denoising_frames
+    from rcedu.experiments.digits import Shipped
     from rcedu.figures.explorers import DenoisingExplorer, ScheduleLaboratory, time_updates
     from rcedu.figures.panels import example_batch, outcomes
 

@@ -104,13 +104,19 @@ def climb(
 ) -> Iterator[Rung]:
     """All stages of a run, each yielded when it is trained and scored; what is in `folder` already is read.
 
+    watch  called with each training step's record, counted through all stages;  progress  whether bars are shown
+
     A way's halvings end early where one has lost more than `run.allowed`: `rung.result["stopped"]` says so.
     Each `folder/<stage>` keeps checkpoints, unet/ and result.json. UsageError where it holds another run's, or was made from
     another teacher, other data ...; runs that differ in their samplers, their student or their last number of steps share the
     stages that they have in common.
     """
-    done, stopped, given = {}, set(), few_step_identity(run, domain)
+    done, stopped, behind, given = {}, set(), 0, few_step_identity(run, domain)
     config = {key: value for key, value in asdict(run).items() if key not in APART} | given
+
+    def counted(record: StepRecord) -> None:
+        watch(record._replace(step=behind + record.step))
+
     for stage in stages(run):
         if stage.way in stopped or (stage.before and stage.before not in done):
             continue
@@ -120,15 +126,9 @@ def climb(
         if result is None:
             start = time.perf_counter()
             student, losses = train_stage(
-                run,
-                stage,
-                domain,
-                before and before.student,
-                folder=here,
-                config=config,
-                watch=watch,
+                run, stage, domain, before and before.student, folder=here, config=config, watch=watch and counted,
                 progress=stage.name if progress else None,
-            )
+            )  # fmt: skip
             trained = time.perf_counter()
             save_student(student, here / "unet", steps=None if stage.takes_any else stage.steps, sampler=stage.sampler)
             shown = partial(tqdm, desc="scores", leave=False) if progress else iter
@@ -151,6 +151,7 @@ def climb(
                 result["stopped"] = (
                     f"{stage.name}: FID is {grown:.2f} times what it was, more than {run.allowed:g}; stopped here"
                 )
+        behind += stage.training_steps
         yield done[stage.name]
 
 

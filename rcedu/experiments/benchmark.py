@@ -22,7 +22,7 @@ from rcedu.data.captioned_digits import prompts
 from rcedu.data.pools import PromptPool
 from rcedu.equations.random_conditioning import p_exponential
 from rcedu.evaluation.formatting import format_interval, markdown
-from rcedu.evaluation.race import race, ranks, ratio
+from rcedu.evaluation.race import again, race, ranks, ratio
 from rcedu.experiments.mini_sd import MiniSD
 from rcedu.experiments.text_data import cache_prompts
 from rcedu.experiments.usual_loop import PandasPool, SampleFiles, Way, usual_loop
@@ -82,9 +82,8 @@ def stable_diffusion_task(batch_size: int = 64) -> Workload:
         raise UsageError("a training step of Stable Diffusion's size is timed on a GPU; there is none here. Try --size mini-sd")
     torch.manual_seed(0)
     small = MiniSD().teacher  # for its vocabulary and its schedule, which is Stable Diffusion's
-    text = CLIPTextConfig(
-        vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12
-    )
+    sizes = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
+    text = CLIPTextConfig(vocab_size=49408, **sizes)
     small.conditions.tokenizer.model_max_length = 77
     conditions = PromptEncoder(small.conditions.tokenizer, CLIPTextModel(text))
     autoencoder = Autoencoder(AutoencoderKL(block_out_channels=(8,), norm_num_groups=4))  # decodes nothing here
@@ -142,7 +141,7 @@ def usual(way: Way, task: Workload, lr: float, folder: Path) -> Iterator[dict[st
         source = lambda rows: (samples.x0(rows), samples.c[rows])  # noqa: E731
     pool = (PandasPool if way.pandas_pool else PromptPool)(task.pool, conditions)
     return usual_loop(
-        way, task.teacher, task.trainee(), source, count, pool, steps=MANY, batch_size=task.batch_size, lr=lr,
+        way, task.teacher, task.trainee(), source, count, pool, batch_size=task.batch_size, lr=lr,
         mixed_precision=task.mixed_precision,
     )  # fmt: skip
 
@@ -203,11 +202,8 @@ def _peak_flops(size: int = 8192, repeats: int = 20) -> float:
     """What the card reaches in one large product in bf16, FLOP/s."""
     a = torch.randn(size, size, device="cuda", dtype=torch.bfloat16)
 
-    def products() -> Iterator[None]:
-        while True:
-            yield a @ a
-
-    return 2 * size**3 / (statistics.median(race({"product": products()}, repeats)["product"]["ms"]) / 1000)
+    ms = statistics.median(race({"product": again(lambda: a @ a)}, repeats)["product"]["ms"])
+    return 2 * size**3 / (ms / 1000)
 
 
 def steps_table(steps: dict[str, dict]) -> str:

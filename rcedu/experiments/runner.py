@@ -130,7 +130,7 @@ def run_all(
         while queue or waiting:
             while queue and len(waiting) < jobs:  # no more than run: what a pool has in its own queue it would still begin
                 name = queue.pop(0)
-                waiting[pool.submit(_run_and_keep, work, name, todo[name], folder, _Report(messages), threads)] = name
+                waiting[pool.submit(_run_and_keep, work, name, todo[name], folder, partial(_report, messages), threads)] = name
             done, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
             while not messages.empty():
                 name, step, losses = messages.get()
@@ -147,14 +147,6 @@ def run_all(
 def one_a_seed(rows: Iterable[str], seeds: Sequence[int], make: Callable) -> dict:
     """One run of every row a seed, named as in all result files: {"row/seed-N": make(row, N)}."""
     return {f"{row}/seed-{seed}": make(row, seed) for seed in seeds for row in rows}
-
-
-def by_row(runs: dict) -> dict[str, list]:
-    """What `one_a_seed` named, gathered again: row -> what its seeds have, in their order."""
-    rows = {}
-    for name, run in runs.items():
-        rows.setdefault(name.rpartition("/seed-")[0], []).append(run)
-    return rows
 
 
 def choose(tables: dict[str, dict], table: str, only: tuple[str, ...] = ()) -> dict:
@@ -238,12 +230,7 @@ def _stop_workers(kind: type[BaseException] | None, *_, others: Sequence[BasePro
             process.terminate()
 
 
-class _Report:
-    """Sends every tenth step's record from a worker to the parent's progress bars."""
-
-    def __init__(self, messages):
-        self.messages = messages
-
-    def __call__(self, name: str, record: StepRecord) -> None:
-        if record.step % 10 == 0:
-            self.messages.put((name, record.step, record.losses))
+def _report(messages, name: str, record: StepRecord) -> None:
+    """Send every tenth step's record from a worker to the parent's progress bars."""
+    if record.step % 10 == 0:
+        messages.put((name, record.step, record.losses))

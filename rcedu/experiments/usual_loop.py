@@ -6,6 +6,7 @@ one torch.load a sample, prompts in pandas, default AdamW, EMA without foreach, 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count as count_up
 from pathlib import Path
 
 import torch
@@ -75,13 +76,11 @@ def usual_loop(
     count: int,
     pool: PandasPool | PromptPool,
     *,
-    steps: int,
     batch_size: int,
     lr: float,
-    ema_decay: float = 0.99,
     mixed_precision: str = "no",
 ) -> Iterator[dict[str, float]]:
-    """Random conditioning with p(t) exponential, all in one function; yields the losses after each step.
+    """Random conditioning with p(t) exponential, all in one function; yields the losses after each step, without end.
 
     The same draws, losses and updates as `fit` of `distillation_step`, whichever the `way`, but for rounding.
     samples, count  D and its size;  pool  C
@@ -95,10 +94,10 @@ def usual_loop(
     layers_S, layers_T = [pair.student for pair in trainee.pairs], [pair.teacher for pair in trainee.pairs]
     parameters = [parameter for parameter in trainee.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.01, fused=way.fused_adamw or None)
-    ema = EMAModel(parameters, decay=ema_decay, foreach=way.foreach_ema)
+    ema = EMAModel(parameters, decay=0.99, foreach=way.foreach_ema)
     ema.to(device)
     optimizer = accelerator.prepare(optimizer)
-    for step in range(steps):
+    for step in count_up():
         draw = Draw(0, step, batch_size)
         rows, t, eps = draw.integers(count), draw.integers(teacher.T), draw.normal(*teacher.x_shape)
         x0, c = samples(rows)

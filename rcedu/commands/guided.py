@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 
 from rcedu.commands.tables import File, Series
-from rcedu.system.files import UsageError, at_least, file_to_write
+from rcedu.system.files import UsageError, at_least, check_choice, file_to_write
 from rcedu.system.provenance import beside, command_line
 from rcedu.system.settings import preset, runs_folder
 
@@ -62,10 +62,9 @@ def few_steps(
     from rcedu.experiments.runner import Experiment, one_a_seed
     from rcedu.figures.few_step_figures import draw_scores
 
-    unknown = [name for name in samplers or () if name not in SAMPLERS]
-    if unknown:
-        raise UsageError(f"unknown sampler {unknown[0]!r}; choose from {', '.join(SAMPLERS)}")
     samplers = tuple(dict.fromkeys(samplers or ())) or None
+    for name in samplers or ():
+        check_choice("sampler", name, SAMPLERS)
     folder = runs_folder() / "few-steps"
     path = series.file(folder / f"{domain}.json")
     changes = {"allowed": allowed} | ({"samplers": samplers} if samplers else {})

@@ -10,7 +10,7 @@ from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy
 from rcedu.experiments.digits import CacheRun, ClassifierRun, Shipped, draw_cache, train_classifier, train_teacher
 from rcedu.experiments.strokes import StrokesRun, save_strokes, train_strokes
 from rcedu.models.conditions import labels_without
-from rcedu.system.files import UsageError, at_least, file_to_write, folder_to_replace
+from rcedu.system.files import UsageError, at_least, check_choice, file_to_write, folder_to_replace
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import data_folder, runs_folder
@@ -116,8 +116,7 @@ def mini_sd(part: tyro.conf.Positional[str] = "all", out: Path | None = None) ->
     """
     from rcedu.experiments.mini_sd_making import PARTS, make
 
-    if part not in ("all", *PARTS):
-        raise UsageError(f"unknown part {part!r}; choose from all, {', '.join(PARTS)}")
+    check_choice("part", part, ("all", *PARTS))
     make(PARTS if part == "all" else (part,), out or data_folder() / "mini-sd", runs_folder() / "mini-sd")
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rcedu.equations.progressive import halvings
 from rcedu.experiments.domains import ENCODER, SAMPLERS, Domain
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS
-from rcedu.system.files import UsageError
+from rcedu.system.files import UsageError, check_choice
 from rcedu.system.tensors import hash_tensors
 from rcedu.training.swap_schedules import CHOICES
 
@@ -45,14 +45,11 @@ class FewStepsRun:
     allowed: float | None = None  # stop when FID has grown by more than this factor in one halving; None: never
 
     def __post_init__(self):
-        for values, name, choices in (
-            (self.samplers, "sampler", BRANCHES),
-            ((self.p,), "p(t)", CHOICES),
-            ((self.student,), "student", (None, *BLOCK_STUDENTS, *CHANNEL_STUDENTS)),
-        ):
-            unknown = [value for value in values if value not in choices]
-            if unknown:
-                raise UsageError(f"unknown {name} {unknown[0]!r}; choose from {', '.join(filter(None, choices))}")
+        for sampler in self.samplers:
+            check_choice("sampler", sampler, BRANCHES)
+        check_choice("p(t)", self.p, CHOICES)
+        if self.student is not None:
+            check_choice("student", self.student, (*BLOCK_STUDENTS, *CHANNEL_STUDENTS))
         if self.student and "deterministic" not in self.samplers:
             raise UsageError("what is made smaller after it was made fast is deterministic; add that sampler")
         if self.allowed is not None and self.allowed < 1:
@@ -160,8 +157,7 @@ BUDGETS = {  # domain -> what its runs have at every preset, and at each
 
 def budget(domain: str, preset: str, **changes) -> FewStepsRun:
     """A domain's run at a preset's size; `changes` are fields of `FewStepsRun`. UsageError for an unknown domain."""
-    if domain not in BUDGETS:
-        raise UsageError(f"unknown domain {domain!r}; choose from {', '.join(BUDGETS)}")
+    check_choice("domain", domain, BUDGETS)
     return FewStepsRun(**(BUDGETS[domain]["always"] | BUDGETS[domain][preset] | changes))
 
 

@@ -17,7 +17,7 @@ import torch
 from tqdm.auto import tqdm
 
 from rcedu.evaluation.records import Column, Record, load_results, records_of
-from rcedu.system.files import UsageError, read_json, write_json
+from rcedu.system.files import UsageError, check_choice, read_json, write_json
 from rcedu.system.workers import stop_with_parent, worker_context
 from rcedu.training.fit import StepRecord
 
@@ -151,8 +151,7 @@ def one_a_seed(rows: Iterable[str], seeds: Sequence[int], make: Callable) -> dic
 
 def choose(tables: dict[str, dict], table: str, only: tuple[str, ...] = ()) -> dict:
     """The runs of a table by its name, or those of its rows that are named; UsageError for a name that is none."""
-    if table not in tables:
-        raise UsageError(f"unknown table {table!r}; choose from {', '.join(tables)}")
+    check_choice("table", table, tables)
     unknown = [name for name in only if name not in tables[table]]
     if unknown:
         raise UsageError(f"no row {unknown[0]!r} in {table}; choose from {'; '.join(tables[table])}")

@@ -9,7 +9,7 @@ import re
 import secrets
 import shutil
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,6 +25,12 @@ def at_least(low: int, **values: int | None) -> None:
     for name, value in values.items():
         if value is not None and value < low:
             raise UsageError(f"--{name.replace('_', '-')} must be at least {low}; got {value}")
+
+
+def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
+    """UsageError unless a value of the user's is one of the choices."""
+    if value not in choices:
+        raise UsageError(f"unknown {what} {value!r}; choose from {', '.join(choices)}")
 
 
 def check_seeds(seeds: Sequence[int]) -> None:

@@ -72,17 +72,14 @@ def few_steps(
     runs, of = one_a_seed(rows, series.seeds, lambda row, seed: replace(rows[row], seed=seed)), DOMAINS[domain]()
     name, run, here = series.first(runs, ship)
     command = command_line("few-steps", domain, seeds=series.seeds, samplers=samplers, allowed=allowed)
-
-    def then() -> tuple:
-        if ship is not None:
-            ship_networks(run, folder / name, ship, command=command)
-        return {}, examples_of_stages(run, of, folder / name) if here else None
-
     experiment = Experiment(rows, partial(run_few_steps, draw=draw_scores), few_step_identity, of.columns, BY)
     done = series.table(
-        experiment, of, runs, folder, path, command, also=series.also, then=then,
+        experiment, of, runs, folder, path, command, also=series.also,
         show=lambda records, told: few_steps_table(records, of.columns, of.w),
+        pictures=(lambda: examples_of_stages(run, of, folder / name)) if here else None,
     )  # fmt: skip
+    if ship is not None:
+        ship_networks(run, folder / name, ship, command=command)
     print("\n".join(line for kept in done.runs.values() for line in kept["stopped"]))
 
 
@@ -114,11 +111,8 @@ def editing(
     name, run, here = series.first(runs, ship)
     command, networks = command_line("editing", domain, seeds=series.seeds), runs_folder() / "few-steps" / name
     opened = EDITS[domain]()
-
-    def then() -> tuple:
-        return {}, gallery(run, opened, networks) if here else None
-
-    series.table(EDITING, opened, runs, folder, path, command, also=series.also, then=then)
+    pictures = (lambda: gallery(run, opened, networks)) if here else None
+    series.table(EDITING, opened, runs, folder, path, command, also=series.also, pictures=pictures)
     if ship is not None:
         ship_networks(run.few_steps, networks, ship, run.few_steps.samplers, steps=(4,), command=command)
     if here:
@@ -167,22 +161,21 @@ def small_and_fast(
         raise UsageError(f"--pictured {unknown[0]}: no network draws in so many steps; choose from {', '.join(map(str, grid))}")
     command = command_line("small-and-fast", domain, seeds=series.seeds, rounds=rounds, pictured=pictured)
 
-    def then() -> tuple:
-        told = {"student": first.student, "costs": both.costs(first, of, rounds=rounds)}
-        if ship is not None:
-            name, run = next((name, run) for name, run in runs.items() if run.p != "none")
-            orders = (f"{run.student}, deterministic", f"deterministic, {run.student}")
-            ship_networks(run, folder / name, ship, orders, steps=(4,), command=command)
-        drawn = here and {
+    def pictures() -> dict:
+        return {
             f"{name.rpartition('/seed-')[0]}, {way}": images
             for name, run in runs.items()
             if run.seed == first.seed
             for way, images in examples_of_stages(run, of, folder / name, twice=(4,), only=pictured or None).items()
         }
-        return told, drawn or None
 
     experiment = Experiment(rows, both.run_small_and_fast, few_step_identity, of.columns, {"row": "inside"} | BY)
     series.table(
-        experiment, of, runs, folder, path, command, also=series.also, then=then,
+        experiment, of, runs, folder, path, command, also=series.also, pictures=pictures if here else None,
         show=lambda records, told: both.small_and_fast_table(records, of.columns, told),
+        told=lambda: {"student": first.student, "costs": both.costs(first, of, rounds=rounds)},
     )  # fmt: skip
+    if ship is not None:
+        name, run = next((name, run) for name, run in runs.items() if run.p != "none")
+        orders = (f"{run.student}, deterministic", f"deterministic, {run.student}")
+        ship_networks(run, folder / name, ship, orders, steps=(4,), command=command)

@@ -38,24 +38,23 @@ class Series:
 
     def table(
         self, experiment: "Experiment", domain, runs: dict, folder: Path, path: Path, command: str, *,
-        also: Path | None = None, told: Mapping | None = None,
-        show: "Callable[[pd.DataFrame, Mapping], str] | None" = None,
-        then: "Callable[[], tuple[Mapping, dict[str, Tensor] | None]] | None" = None,
+        also: Path | None = None, show: "Callable[[pd.DataFrame, Mapping], str] | None" = None,
+        told: Callable[[], Mapping] = dict, pictures: "Callable[[], dict[str, Tensor]] | None" = None,
     ) -> "Done":  # fmt: skip
         """What is missing is run, the records are written, the table is printed.
 
-        also  a table made elsewhere, whose runs are taken over;  told  what else the file says
+        also  a table made elsewhere, whose runs are taken over
         show  Markdown from the records and all that is told; default the experiment's columns
-        then  called after the runs: what else the file says, and pictures by the first seed's networks, or None
+        told, pictures  called after the runs: what else the file says, and what the first seed's networks drew
         """
         from rcedu.evaluation.records import frame, save_results
         from rcedu.evaluation.records import table as as_table
         from rcedu.experiments.runner import run_experiment
 
         done = run_experiment(experiment, domain, runs, folder, jobs=self.jobs, also=also)
-        more, pictures = then() if then else ({}, None)
-        told, seed = {**(told or {}), **more, **done.told}, self.seeds[0]
-        save_results(path, command, done.records, done.runs, experiment.columns, told=told, pictures=pictures, seed=seed)
+        told = {**told(), **done.told}
+        beside = {"pictures": pictures() if pictures else None, "seed": self.seeds[0]}
+        save_results(path, command, done.records, done.runs, experiment.columns, told=told, **beside)
         records = frame(done.records)
         print(plain_table(show(records, told) if show else as_table(records, experiment.columns, experiment.by)))
         return done
@@ -89,7 +88,7 @@ def unseen(
     folder = runs_folder() / f"unseen-{table}-{preset()}-digit-{digit}"
     path = series.file(folder / "table.json")  # not what ships: another digit or preset must not overwrite it unasked
     command = command_line("unseen", table, seeds=series.seeds, digit=digit, steps=steps, only=only)
-    series.table(EXPERIMENTS[table], DrawnDigits(), runs, folder, path, command, told={"digit": digit})
+    series.table(EXPERIMENTS[table], DrawnDigits(), runs, folder, path, command, told=lambda: {"digit": digit})
 
 
 def recognition(digit: int = 3, steps: int | None = None, series: tyro.conf.OmitArgPrefixes[Series] = Series()) -> None:
@@ -112,7 +111,7 @@ def recognition(digit: int = 3, steps: int | None = None, series: tyro.conf.Omit
     folder = runs_folder() / f"recognition-{preset()}-digit-{digit}"
     command = command_line("recognition", seeds=series.seeds, digit=digit, steps=steps)
     path = series.file(folder / "table.json")
-    series.table(RECOGNITION, DrawnDigits(), runs, folder, path, command, told={"digit": digit})
+    series.table(RECOGNITION, DrawnDigits(), runs, folder, path, command, told=lambda: {"digit": digit})
 
 
 def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, ...]) -> None:
@@ -209,8 +208,6 @@ def students(
     first = {row: runs[f"{row}/seed-{series.seeds[0]}"] for row in rows}
     command = command_line("students", table, seeds=series.seeds, steps=steps, only=only)
     runs = teachers(runs.values()) | runs
-
-    def then() -> tuple:
-        return {}, examples_of_words(first, domain.teacher, folder) if any(run.absent for run in first.values()) else None
-
-    series.table(EXPERIMENTS[table], domain, runs, folder, path, command, then=then)
+    absent = any(run.absent for run in first.values())
+    pictures = (lambda: examples_of_words(first, domain.teacher, folder)) if absent else None
+    series.table(EXPERIMENTS[table], domain, runs, folder, path, command, pictures=pictures)

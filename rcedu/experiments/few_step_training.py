@@ -33,27 +33,18 @@ from rcedu.training.swap_schedules import NONE, measured_file, schedule
 
 
 def train_stage(
-    run: FewStepsRun,
-    stage: Stage,
-    domain: Domain,
-    before: DiffusionModel | None = None,
-    *,
-    folder: Path | None = None,
-    config: dict | None = None,
-    watch: Callable[[StepRecord], None] | None = None,
-    progress: str | None = None,
+    run: FewStepsRun, stage: Stage, domain: Domain, before: DiffusionModel | None = None, *, config: dict | None = None, **kept
 ) -> tuple[DiffusionModel, list[float]]:
     """One stage: (student, loss of every step).
 
-    before    the student of `stage.before`; None where the domain's teacher teaches
-    folder    of checkpoints, from which a killed training goes on; None for none
-    config    what a checkpoint there must agree on; default the run's settings
-    watch     called with each step's Record;  progress  label of a progress bar, or None
+    before  the student of `stage.before`; None where the domain's teacher teaches
+    config  what a checkpoint must agree on; default the run's settings
+    kept    further settings of `fit_to_the_end`: folder of checkpoints, watch, progress
     """
     trainee, student, step, settings = _task(run, stage, domain, before or domain.teacher)
     losses = fit_to_the_end(
         step, trainee, steps=stage.training_steps, batch_size=run.batch_size, seed=run.seed, warmup=20, **settings,
-        folder=folder, config={**(config or asdict(run)), "stage": stage.name}, progress=progress, watch=watch,
+        config={**(config or asdict(run)), "stage": stage.name}, **kept,
     )  # fmt: skip
     return student, [sum(parts) for parts in zip(*losses.values(), strict=True)]
 

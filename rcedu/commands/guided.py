@@ -53,7 +53,6 @@ def few_steps(
         samplers: stage 2 once for each: deterministic, stochastic; default both on digits, deterministic on the others.
         allowed: end a sampler's halvings when one of them has let FID grow by more than this factor.
         ship: write the first seed's networks for the deterministic sampler here, in 8 bits.
-        series: its seeds, and where it goes.
     """
     from rcedu.experiments.domains import DOMAINS, SAMPLERS
     from rcedu.experiments.few_step_training import ship as ship_networks
@@ -97,7 +96,6 @@ def editing(
     Args:
         domain: strokes (thin digits made thick, and thick ones thin) or mini-sd (the ink exchanged).
         ship: write the first seed's networks of 4 steps here, in 8 bits: of the sampler and of the encoder.
-        series: its seeds, and where it goes.
     """
     from rcedu.experiments.edit_frames import save_frames
     from rcedu.experiments.edit_tables import EDITING, editing_budget, explorer_frames, gallery
@@ -138,7 +136,6 @@ def small_and_fast(
         pictured: numbers of steps in which the pictures beside the table are drawn; default all.
         ship: write the first seed's two networks that are smaller and need 4 steps here, one an order, in 8 bits; those that
             stages 1 and 2 taught with random conditioning inside.
-        series: its seeds, and where it goes.
     """
     from rcedu.equations.progressive import halvings
     from rcedu.experiments import small_and_fast as both

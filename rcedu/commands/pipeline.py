@@ -75,7 +75,6 @@ def draw(
     Args:
         prompts: a .txt, .csv or .parquet file or a folder of them; default: notebook 05's prompts for mini-SD.
         teacher: mini-sd, a folder, or a name on the hub such as CompVis/stable-diffusion-v1-4.
-        drawing: which prompts, and how.
         batch_size: pictures at a time.
         shard_size: pictures a file.
         out: default data/mini-sd/cache for mini-sd's own prompts; must be given otherwise.
@@ -216,7 +215,6 @@ def generate(
     Args:
         prompts: a .txt, .csv or .parquet file or a folder of them.
         model: mini-sd, a folder (a student's, say), or a name on the hub.
-        drawing: which prompts, and how.
         size: shrink to this many pixels (the papers score 512 shrunk to 256).
         batch_size: pictures at a time; the noise of picture i is a function of (seed, batch_size, i).
         out: the folder; default runs/images.

@@ -75,7 +75,6 @@ def unseen(
         digit: the held-out digit.
         steps: of each training, instead of the preset's.
         only: these rows of the table; default all.
-        series: its seeds, and where it goes.
     """
     from rcedu.experiments.domains import DrawnDigits
     from rcedu.experiments.runner import choose, one_a_seed
@@ -99,7 +98,6 @@ def recognition(digit: int = 3, steps: int | None = None, series: tyro.conf.Omit
     Args:
         digit: the held-out digit.
         steps: of each training, instead of the preset's.
-        series: its seeds, and where it goes.
     """
     from rcedu.experiments.domains import DrawnDigits
     from rcedu.experiments.recognition import RECOGNITION, ROWS, STEPS
@@ -192,7 +190,6 @@ def students(
             pool-sizes (how many sentences the pool has), schedules (which p(t)). A training that two tables share is done once.
         steps: of each training, instead of the preset's.
         only: these rows of the table; default all.
-        series: its seeds, and where it goes.
     """
     from rcedu.experiments.domains import DrawnPictures
     from rcedu.experiments.runner import choose, one_a_seed

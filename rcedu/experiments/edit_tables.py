@@ -89,7 +89,13 @@ def run_edits(run: EditingRun, domain: Edits, job: Job) -> tuple[list[Record], d
             seconds = time.perf_counter() - start
         scores = score_edit(domain, edit, after) | {"nfe": round(sum(count) / len(images)), "seconds": seconds / len(images)}
         records += scored(scores, **of, network=who, steps=steps, w=domain.w, task=task)
-    for (who, steps), scores in round_trips(run, domain, found, encoders):
+    trip = partial(round_trip, domain, count=run.few_steps.scored)
+    trips = {("teacher", N): trip(domain.teacher, steps=N, back=run.few_steps.first) for N in (*run.numbers, run.teacher_steps)}
+    trips |= {("student, teacher", N): scores for N, scores in encoders.items()}
+    for N in run.numbers:
+        encoder, decoder = found["student", N]
+        trips["student", N] = trip(encoder, steps=N, back=N, home=decoder)
+    for (who, steps), scores in trips.items():
         scores = {"error of a pixel" if name == "round trip" else name: value for name, value in scores.items()}
         records += scored(scores | {"nfe": steps}, **of, network=who, steps=steps, w=0.0, task=ROUND_TRIP)
     return records, {}
@@ -104,20 +110,6 @@ def every_edit(
         for (who, steps), pair in found.items():
             if task.possible(steps):
                 yield title, (who, steps), edit, partial(task.perform, domain, edit, *pair, steps=steps, seed=run.seed)
-
-
-def round_trips(
-    run: EditingRun, domain: Edits, found: Networks, encoders: dict[int, dict]
-) -> Iterator[tuple[tuple[str, int], dict]]:
-    """((to the noise and back by whom, steps to the noise), scores); `found` and `encoders` are what `networks` returns."""
-    trip = partial(round_trip, domain, count=run.few_steps.scored)
-    for steps in (*run.numbers, run.teacher_steps):
-        yield ("teacher", steps), trip(domain.teacher, steps=steps, back=run.few_steps.first)
-    for steps, scores in encoders.items():
-        yield ("student, teacher", steps), scores
-    for steps in run.numbers:
-        encoder, decoder = found["student", steps]
-        yield ("student", steps), trip(encoder, steps=steps, back=steps, home=decoder)
 
 
 def edit_identity(run: EditingRun, domain: Edits) -> dict[str, str]:

@@ -115,10 +115,8 @@ def upper_half(images: Tensor) -> Tensor:
 def counting_evaluations(*models: DiffusionModel) -> Iterator[list[int]]:
     """Inside, a list grows by the batch of every evaluation of these models' networks."""
     count = []
-    hooks = [
-        unet.register_forward_pre_hook(lambda module, args: count.append(len(args[0])))
-        for unet in {id(model.unet): model.unet for model in models}.values()
-    ]
+    unets = {model.unet for model in models}
+    hooks = [unet.register_forward_pre_hook(lambda module, args: count.append(len(args[0]))) for unet in unets]
     try:
         yield count
     finally:

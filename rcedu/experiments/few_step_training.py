@@ -139,9 +139,8 @@ def climb(
             grown = growth(result["records"], before.result["records"])
             if grown > run.allowed:
                 stopped.add(stage.way)
-                result["stopped"] = (
-                    f"{stage.name}: FID is {grown:.2f} times what it was, more than {run.allowed:g}; stopped here"
-                )
+                said = f"FID is {grown:.2f} times what it was, more than {run.allowed:g}; stopped here"
+                result["stopped"] = f"{stage.name}: {said}"
         behind += stage.training_steps
         yield done[stage.name]
 

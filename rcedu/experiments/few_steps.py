@@ -60,9 +60,8 @@ class FewStepsRun:
             raise UsageError(str(error)) from error
         missing = [steps for steps in self.student_at if steps not in numbers]
         if self.student and missing:
-            raise UsageError(
-                f"no network of {missing[0]} steps is there to be made smaller; choose from {', '.join(map(str, numbers))}"
-            )
+            there = ", ".join(map(str, numbers))
+            raise UsageError(f"no network of {missing[0]} steps is there to be made smaller; choose from {there}")
 
     @property
     def steps(self) -> int:

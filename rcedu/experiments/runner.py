@@ -81,10 +81,8 @@ def run_experiment(
 
 
 def _worked_off(work: Callable, domain, given: Mapping, name: str, run, folder: Path, report: Callable | None) -> dict:
-    job = Job(
-        name.rpartition("/seed-")[0] or name, Path(folder) / name, asdict(run) | given[name], report and partial(report, name)
-    )
-    records, kept = work(run, domain, job)
+    row, watch = name.rpartition("/seed-")[0] or name, report and partial(report, name)
+    records, kept = work(run, domain, Job(row, Path(folder) / name, asdict(run) | given[name], watch))
     return {"given": given[name], "records": list(records), **kept}
 
 

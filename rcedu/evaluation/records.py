@@ -32,9 +32,6 @@ class Record(NamedTuple):
     asked: int | None = None
 
 
-KEYS = ("row", "network", "steps", "w", "task", "score")  # with the seed, they name a record
-
-
 def scored(
     scores: Mapping[str | tuple[str, str], float | Sequence[int]], *, row: str, seed: int, network: str = "student",
     steps: int | None = None, w: float | None = None, task: str = "",
@@ -175,7 +172,8 @@ def difference(records: pd.DataFrame, one: Mapping, other: Mapping, *, ratio: bo
 def _one_a_seed(records: pd.DataFrame, where: Mapping) -> pd.DataFrame:
     found = select(records, **where)
     if found["seed"].duplicated().any():
-        varies = [key for key in KEYS if found[key].nunique(dropna=False) > 1]
+        keys = ("row", "network", "steps", "w", "task", "score")  # with the seed, they name a record
+        varies = [key for key in keys if found[key].nunique(dropna=False) > 1]
         raise ValueError(f"{where} leaves more than one record a seed; say which {', '.join(varies)}")
     return found
 
@@ -207,7 +205,7 @@ def table(
     by: Mapping[str, str] | None = None,
     *,
     names: Mapping[str, str] | None = None,
-    also: Mapping[str, Mapping[str, str] | Callable[[dict], str]] | None = None,
+    also: Mapping[str, Callable[[dict], str]] | None = None,
     against: Mapping | None = None,
     digits: int | None = None,
 ) -> str:
@@ -215,7 +213,7 @@ def table(
 
     by       column of the records -> its title; default the row
     names    what readers call a value of theirs, where that is another name
-    also     further columns between: title -> {value of the first `by`: cell}, or a function of {column: value, ...}
+    also     further columns between: title -> a function of a line's {column: value, ...}
     against  {column: value, ...}: the differences from these records, paired by seed, instead of the scores
     digits   decimals; default those of each score
     """
@@ -225,7 +223,7 @@ def table(
         if against is not None and all(these[key] == value for key, value in against.items() if key in these):
             continue
         cells = [names.get(value, f"{value:g}" if isinstance(value, float) else str(value)) for value in values]
-        cells += [of(these) if callable(of) else of.get(values[0], "") for of in also.values()]
+        cells += [of(these) for of in also.values()]
         lines.append(cells + [_cell(records, these, against, column, digits) for column in columns])
     titles = [title(column, is_share(records, column), "%" if against is None else "points") for column in columns]
     return markdown([*by.values(), *also, *titles], lines)

@@ -179,7 +179,6 @@ def gpu_figures(task: Workload, lr: float = 1e-3, steps: int = 10) -> dict:
 def _peak_flops(size: int = 8192, repeats: int = 20) -> float:
     """What the card reaches in one large product in bf16, FLOP/s."""
     a = torch.randn(size, size, device="cuda", dtype=torch.bfloat16)
-
     ms = statistics.median(race({"product": again(lambda: a @ a)}, repeats)["product"]["ms"])
     return 2 * size**3 / (ms / 1000)
 

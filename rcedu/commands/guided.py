@@ -1,135 +1,117 @@
 """The commands of notebooks 07 and 08: guided distillation from end to end, on digits and on mini-SD."""
 
-from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import tyro
 
-from rcedu.commands.tables import table_of
-from rcedu.evaluation.records import load_results
-from rcedu.experiments.runner import Experiment, one_a_seed
-from rcedu.system.files import UsageError, at_least, check_seeds, file_to_write
-from rcedu.system.provenance import beside, command_line, result_file
+from rcedu.commands.tables import File, Series
+from rcedu.system.files import UsageError, at_least, check_choice, file_to_write
+from rcedu.system.provenance import beside, command_line
 from rcedu.system.settings import preset, runs_folder
 
 
-def _first(runs: dict, elsewhere: Collection[str], ship: Path | None = None) -> tuple:
-    """The run whose networks ship and whose pictures are kept: (name, run, whether it is here).
+@dataclass(frozen=True)
+class LongSeries(Series):
+    """What a table takes whose runs may be shared among machines."""
 
-    elsewhere  the names of the runs that are taken over
+    also: File = None  # a table made elsewhere; what it has of these seeds is taken over, and only the others are run
 
-    UsageError if --ship asks for networks of a run that is taken over and so is not trained here, or for a folder that has
-    other files of such names.
-    """
-    name, run = next(iter(runs.items()))
-    if ship is not None and ship.exists() and not ship.is_dir():
-        raise UsageError(f"{ship} is a file; name a folder")
-    for path in () if ship is None else ship.glob("*.safetensors"):
-        file_to_write(path)
-    here = name not in elsewhere
-    if ship is not None and not here:
-        raise UsageError(f"the networks of {name} are not here but where its table was made; ship them there")
-    return name, run, here
+    def first(self, runs: dict, ship: Path | None) -> tuple:
+        """The run whose networks ship and whose pictures are kept: (name, run, whether it is here and not taken over).
+
+        UsageError if its networks are to ship and are not here, or a folder has other files of such names.
+        """
+        from rcedu.evaluation.records import load_results
+
+        name, run = next(iter(runs.items()))
+        if ship is not None and ship.exists() and not ship.is_dir():
+            raise UsageError(f"{ship} is a file; name a folder")
+        for path in () if ship is None else ship.glob("*.safetensors"):
+            file_to_write(path)
+        here = self.also is None or name not in load_results(self.also).runs
+        if ship is not None and not here:
+            raise UsageError(f"the networks of {name} are not here but where its table was made; ship them there")
+        return name, run, here
 
 
 def few_steps(
     domain: tyro.conf.Positional[str] = "digits",
-    seeds: tuple[int, ...] = (0, 1, 2),
     samplers: tuple[str, ...] | None = None,
     allowed: float | None = None,
-    jobs: int | None = None,
     ship: Path | None = None,
-    out: Path | None = None,
-    also: Path | None = None,
+    series: tyro.conf.OmitArgPrefixes[LongSeries] = LongSeries(),
 ) -> None:
     """Stage 1, then half the steps again and again, scored after every stage; over several seeds. Resumes where it was stopped.
 
-    Beside each run's networks, scores.png grows with every stage; beside the table, <table>-pictures.safetensors.gz has what
-    the first seed's networks draw.
+    Beside each run's networks, scores.png grows with every stage; beside the table, runs/few-steps/<domain>.json,
+    <table>-pictures.safetensors.gz has what the first seed's networks draw.
 
     Args:
         domain: digits (64 steps down to 1), mini-sd (32 down to 1), or strokes (thin and thick digits, 32 down to 2).
-        seeds: one run of all stages a seed.
         samplers: stage 2 once for each: deterministic, stochastic; default both on digits, deterministic on the others.
         allowed: end a sampler's halvings when one of them has let FID grow by more than this factor.
-        jobs: runs at a time; default all where that is at most two a core, else one a core.
         ship: write the first seed's networks for the deterministic sampler here, in 8 bits.
-        out: write the table here, not to runs/few-steps/<domain>.json.
-        also: a table that was made elsewhere; what it has of these seeds is taken over, and only the others are run.
     """
     from rcedu.experiments.domains import DOMAINS
     from rcedu.experiments.few_step_training import ship as ship_networks
     from rcedu.experiments.few_step_work import BY, examples_of_stages, few_steps_table, run_few_steps
     from rcedu.experiments.few_steps import budget, few_step_identity
+    from rcedu.experiments.runner import Experiment, one_a_seed
     from rcedu.figures.few_step_figures import draw_scores
     from rcedu.models.saved import SAMPLERS
 
-    check_seeds(seeds)
-    unknown = [name for name in samplers or () if name not in SAMPLERS]
-    if unknown:
-        raise UsageError(f"unknown sampler {unknown[0]!r}; choose from {', '.join(SAMPLERS)}")
     samplers = tuple(dict.fromkeys(samplers or ())) or None
+    for name in samplers or ():
+        check_choice("sampler", name, SAMPLERS)
     folder = runs_folder() / "few-steps"
-    path = result_file(out or folder / f"{domain}.json")
+    path = series.file(folder / f"{domain}.json")
     changes = {"allowed": allowed} | ({"samplers": samplers} if samplers else {})
     rows = {domain: budget(domain, preset(), **changes)}
-    runs, of = one_a_seed(rows, seeds, lambda row, seed: replace(rows[row], seed=seed)), DOMAINS[domain]()
-    name, run, here = _first(runs, load_results(also).runs if also else (), ship)
-    command = command_line("few-steps", domain, seeds=seeds, samplers=samplers, allowed=allowed)
-
-    def then() -> tuple:
-        if ship is not None:
-            ship_networks(run, folder / name, ship, command=command)
-        return {}, examples_of_stages(run, of, folder / name) if here else None
-
+    runs, of = one_a_seed(rows, series.seeds, lambda row, seed: replace(rows[row], seed=seed)), DOMAINS[domain]()
+    name, run, here = series.first(runs, ship)
+    command = command_line("few-steps", domain, seeds=series.seeds, samplers=samplers, allowed=allowed)
     experiment = Experiment(rows, partial(run_few_steps, draw=draw_scores), few_step_identity, of.columns, BY)
-    done = table_of(
-        experiment, of, runs, folder, path, command, jobs=jobs, also=also, then=then, seed=seeds[0],
+    done = series.table(
+        experiment, of, runs, folder, path, command, also=series.also,
         show=lambda records, told: few_steps_table(records, of.columns, of.w),
+        pictures=(lambda: examples_of_stages(run, of, folder / name)) if here else None,
     )  # fmt: skip
+    if ship is not None:
+        ship_networks(run, folder / name, ship, command=command)
     print("\n".join(line for kept in done.runs.values() for line in kept["stopped"]))
 
 
 def editing(
     domain: tyro.conf.Positional[str] = "strokes",
-    seeds: tuple[int, ...] = (0, 1, 2),
-    jobs: int | None = None,
     ship: Path | None = None,
-    out: Path | None = None,
-    also: Path | None = None,
+    series: tyro.conf.OmitArgPrefixes[LongSeries] = LongSeries(),
 ) -> None:
     """Style transfer, image to image and inpainting by networks of 2, 4 and 8 steps and by their teacher, over several seeds.
 
     Trains what `rcedu few-steps` has not trained yet, the encoders above all, and goes on where it was stopped. Beside the
-    table, <table>-pictures.safetensors.gz has what the first seed edits, and <table>-frames.safetensors.gz what notebook 09's
-    explorer shows.
+    table, runs/editing/<domain>.json, <table>-pictures.safetensors.gz has what the first seed edits, and
+    <table>-frames.safetensors.gz what notebook 09's explorer shows.
 
     Args:
         domain: strokes (thin digits made thick, and thick ones thin) or mini-sd (the ink exchanged).
-        seeds: one run a seed.
-        jobs: runs at a time; default all where that is at most two a core, else one a core.
         ship: write the first seed's networks of 4 steps here, in 8 bits: of the sampler and of the encoder.
-        out: write the table here, not to runs/editing/<domain>.json.
-        also: a table that was made elsewhere; what it has of these seeds is taken over, and only the others are run.
     """
     from rcedu.experiments.edit_frames import save_frames
     from rcedu.experiments.edit_tables import EDITING, editing_budget, explorer_frames, gallery
     from rcedu.experiments.edits import EDITS
     from rcedu.experiments.few_step_training import ship as ship_networks
+    from rcedu.experiments.runner import one_a_seed
 
-    check_seeds(seeds)
-    path = result_file(out or runs_folder() / "editing" / f"{domain}.json")
-    runs = one_a_seed([domain], seeds, lambda name, seed: editing_budget(name, preset(), seed))
-    name, run, here = _first(runs, load_results(also).runs if also else (), ship)
-    command, networks = command_line("editing", domain, seeds=seeds), runs_folder() / "few-steps" / name
+    folder = runs_folder() / "editing"
+    path = series.file(folder / f"{domain}.json")
+    runs = one_a_seed([domain], series.seeds, lambda name, seed: editing_budget(name, preset(), seed))
+    name, run, here = series.first(runs, ship)
+    command, networks = command_line("editing", domain, seeds=series.seeds), runs_folder() / "few-steps" / name
     opened = EDITS[domain]()
-
-    def then() -> tuple:
-        return {}, gallery(run, opened, networks) if here else None
-
-    table_of(EDITING, opened, runs, runs_folder() / "editing", path, command, jobs=jobs, also=also, then=then, seed=seeds[0])
+    pictures = (lambda: gallery(run, opened, networks)) if here else None
+    series.table(EDITING, opened, runs, folder, path, command, also=series.also, pictures=pictures)
     if ship is not None:
         ship_networks(run.few_steps, networks, ship, run.few_steps.samplers, steps=(4,), command=command)
     if here:
@@ -139,28 +121,22 @@ def editing(
 
 def small_and_fast(
     domain: tyro.conf.Positional[str] = "digits",
-    seeds: tuple[int, ...] = (0, 1, 2),
-    jobs: int | None = None,
     rounds: int = 10,
     pictured: tuple[int, ...] = (),
     ship: Path | None = None,
-    out: Path | None = None,
-    also: Path | None = None,
+    series: tyro.conf.OmitArgPrefixes[LongSeries] = LongSeries(),
 ) -> None:
     """Students both smaller and faster, in both orders, from pictures without a three; scored, counted and timed.
 
-    Twice for every seed: with random conditioning inside the stages of guided distillation, and without. Resumes.
+    Twice for every seed: with random conditioning inside the stages of guided distillation, and without. Resumes. Writes
+    runs/small-and-fast/<domain>.json.
 
     Args:
         domain: digits or mini-sd.
-        seeds: one run a seed.
-        jobs: runs at a time; default all where that is at most two a core, else one a core.
         rounds: of timing.
         pictured: numbers of steps in which the pictures beside the table are drawn; default all.
         ship: write the first seed's two networks that are smaller and need 4 steps here, one an order, in 8 bits; those that
             stages 1 and 2 taught with random conditioning inside.
-        out: write the table here, not to runs/small-and-fast/<domain>.json.
-        also: a table that was made elsewhere; what it has of these seeds is taken over, and only the others are run.
     """
     from rcedu.equations.progressive import halvings
     from rcedu.experiments import small_and_fast as both
@@ -168,37 +144,36 @@ def small_and_fast(
     from rcedu.experiments.few_step_training import ship as ship_networks
     from rcedu.experiments.few_step_work import BY, examples_of_stages
     from rcedu.experiments.few_steps import few_step_identity
+    from rcedu.experiments.runner import Experiment, one_a_seed
 
-    check_seeds(seeds)
     at_least(2, rounds=rounds)  # an interval needs two
     folder = runs_folder() / "small-and-fast" / domain
-    path = result_file(out or folder.with_suffix(".json"))
+    path = series.file(folder.with_suffix(".json"))
     rows = both.small_and_fast_rows(domain, preset())
-    runs, of = one_a_seed(rows, seeds, lambda row, seed: replace(rows[row], seed=seed)), DOMAINS[both.DOMAIN_WITHOUT[domain]]()
-    _, first, here = _first(runs, load_results(also).runs if also else (), ship)
+    runs = one_a_seed(rows, series.seeds, lambda row, seed: replace(rows[row], seed=seed))
+    of = DOMAINS[both.DOMAIN_WITHOUT[domain]]()
+    _, first, here = series.first(runs, ship)
     grid = halvings(first.first, first.last)
     unknown = [steps for steps in pictured if steps not in grid]
     if unknown:
         raise UsageError(f"--pictured {unknown[0]}: no network draws in so many steps; choose from {', '.join(map(str, grid))}")
-    command = command_line("small-and-fast", domain, seeds=seeds, rounds=rounds, pictured=pictured)
+    command = command_line("small-and-fast", domain, seeds=series.seeds, rounds=rounds, pictured=pictured)
 
-    def then() -> tuple:
-        told = {"student": first.student, "costs": both.costs(first, of, rounds=rounds)}
-        if ship is not None:
-            name, run = next((name, run) for name, run in runs.items() if run.p != "none")
-            orders = (f"{run.student}, deterministic", f"deterministic, {run.student}")
-            ship_networks(run, folder / name, ship, orders, steps=(4,), command=command)
-        drawn = here and {
+    def pictures() -> dict:
+        return {
             f"{name.rpartition('/seed-')[0]}, {way}": images
             for name, run in runs.items()
             if run.seed == first.seed
             for way, images in examples_of_stages(run, of, folder / name, twice=(4,), only=pictured or None).items()
         }
-        return told, drawn or None
 
-    by = {"row": "inside"} | BY
-    table_of(
-        Experiment(rows, both.run_small_and_fast, few_step_identity, of.columns, by), of, runs, folder, path, command,
-        jobs=jobs, also=also, then=then, seed=seeds[0],
+    experiment = Experiment(rows, both.run_small_and_fast, few_step_identity, of.columns, {"row": "inside"} | BY)
+    series.table(
+        experiment, of, runs, folder, path, command, also=series.also, pictures=pictures if here else None,
         show=lambda records, told: both.small_and_fast_table(records, of.columns, told),
+        told=lambda: {"student": first.student, "costs": both.costs(first, of, rounds=rounds)},
     )  # fmt: skip
+    if ship is not None:
+        name, run = next((name, run) for name, run in runs.items() if run.p != "none")
+        orders = (f"{run.student}, deterministic", f"deterministic, {run.student}")
+        ship_networks(run, folder / name, ship, orders, steps=(4,), command=command)

@@ -10,7 +10,7 @@ import tyro
 from tqdm.auto import tqdm
 
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS
-from rcedu.system.files import UsageError, at_least, folder_to_fill, folder_to_replace, sha256
+from rcedu.system.files import UsageError, at_least, check_choice, folder_to_fill, folder_to_replace, sha256
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import data_folder, runs_folder
@@ -31,28 +31,41 @@ def open_model(source: str):
     return model
 
 
-def _guidance(model) -> float:
-    """What a model is drawn with where nothing is said: mini-SD and its students at mini-SD's best, else guidance_scale 7.5."""
-    from rcedu.experiments.mini_sd import GUIDANCE, MiniSD
+@dataclass(frozen=True)
+class Drawing:
+    """Which prompts are drawn, and how."""
 
-    return GUIDANCE if model.conditions.settings == MiniSD().teacher.conditions.settings else 6.5
+    # of a table of prompts; default text, prompt or caption
+    column: Annotated[str | None, tyro.conf.arg(metavar="STR", help_behavior_hint="")] = None
+    # only the first so many prompts (COCO-30K: 30000)
+    count: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    # guidance; default mini-SD's best for it and its students, for others 6.5 (the papers' guidance_scale 7.5)
+    w: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
+    steps: int = 25  # DDIM steps
+    seed: int = 0  # of the noise
 
+    def check(self) -> None:
+        """UsageError for what cannot be."""
+        at_least(1, count=self.count)
+        if not 1 <= self.steps <= 1000:
+            raise UsageError(f"the number of DDIM steps must lie in [1, 1000]; got {self.steps}")
+        if self.w is not None and self.w < 0:
+            raise UsageError(f"guidance w must be 0 (none) or more; got {self.w}. w = guidance_scale - 1")
 
-def _check_sampling(w: float | None, steps: int) -> None:
-    if not 1 <= steps <= 1000:
-        raise UsageError(f"the number of DDIM steps must lie in [1, 1000]; got {steps}")
-    if w is not None and w < 0:
-        raise UsageError(f"guidance w must be 0 (none) or more; got {w}. w = guidance_scale - 1")
+    def settings(self, model) -> dict:
+        """w, steps and seed, as what draws takes them."""
+        from rcedu.experiments.mini_sd import GUIDANCE, MiniSD
+
+        w = self.w
+        if w is None:
+            w = GUIDANCE if model.conditions.settings == MiniSD().teacher.conditions.settings else 6.5
+        return {"w": w, "steps": self.steps, "seed": self.seed}
 
 
 def draw(
     prompts: Path | None = None,
-    column: str | None = None,
     teacher: str = MINI_SD,
-    count: int | None = None,
-    w: float | None = None,
-    steps: int = 25,
-    seed: int = 0,
+    drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),
     batch_size: int = 250,
     shard_size: int = 500,
     out: Path | None = None,
@@ -61,12 +74,7 @@ def draw(
 
     Args:
         prompts: a .txt, .csv or .parquet file or a folder of them; default: notebook 05's prompts for mini-SD.
-        column: of a table of prompts; default text, prompt or caption.
         teacher: mini-sd, a folder, or a name on the hub such as CompVis/stable-diffusion-v1-4.
-        count: only the first so many prompts.
-        w: guidance; default mini-SD's best for it and its students, for others 6.5 (the papers' guidance_scale 7.5).
-        steps: DDIM steps.
-        seed: of the noise.
         batch_size: pictures at a time.
         shard_size: pictures a file.
         out: default data/mini-sd/cache for mini-sd's own prompts; must be given otherwise.
@@ -78,16 +86,16 @@ def draw(
 
     if out is None and (prompts is not None or teacher != MINI_SD):
         raise UsageError("say where to keep the samples: --out FOLDER")
-    at_least(1, count=count, batch_size=batch_size, shard_size=shard_size)
-    _check_sampling(w, steps)
+    drawing.check()
+    at_least(1, batch_size=batch_size, shard_size=shard_size)
     folder = folder_to_fill(out or data_folder() / "mini-sd" / "cache", MANIFEST)
-    texts = cache_prompts() if prompts is None else read_prompts_from(prompts, column)["text"][:count]
+    texts = cache_prompts() if prompts is None else read_prompts_from(prompts, drawing.column)["text"]
     model = open_model(teacher)
-    w = _guidance(model) if w is None else w
-    c = model.conditions.tokenize(texts[:count])
+    c = model.conditions.tokenize(texts[: drawing.count])
     first = place_among_ranks().is_main_process
     bar = functools.partial(tqdm, desc="shards", disable=not first)
-    kept = draw_cache(model, c, folder, w=w, steps=steps, seed=seed, shard_size=shard_size, batch_size=batch_size, watch=bar)
+    settings = drawing.settings(model) | {"shard_size": shard_size, "batch_size": batch_size}
+    kept = draw_cache(model, c, folder, **settings, watch=bar)
     if first:
         print(f"{len(kept)} samples in {folder}")
 
@@ -116,14 +124,10 @@ class DistilRun:
 
     def __post_init__(self):
         at_least(1, steps=self.steps, batch_size=self.batch_size, accumulate=self.accumulate)
-        for value, name, choices in (
-            (self.student, "student", (*BLOCK_STUDENTS, *CHANNEL_STUDENTS)),
-            (self.p, "p(t)", CHOICES),
-            (self.decay, "learning-rate decay", DECAYS),
-            (self.mixed_precision, "precision", ("no", "bf16", "fp16")),
-        ):
-            if value not in choices:
-                raise UsageError(f"unknown {name} {value!r}; choose from {', '.join(choices)}")
+        check_choice("student", self.student, (*BLOCK_STUDENTS, *CHANNEL_STUDENTS))
+        check_choice("p(t)", self.p, CHOICES)
+        check_choice("learning-rate decay", self.decay, DECAYS)
+        check_choice("precision", self.mixed_precision, ("no", "bf16", "fp16"))
         for name in ("null_probability", "ema_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"--{name.replace('_', '-')} must lie in [0, 1]; got {getattr(self, name):g}")
@@ -200,13 +204,9 @@ def _eight_bit_adamw():
 
 def generate(
     prompts: Path,
-    column: str | None = None,
     model: str = MINI_SD,
-    count: int | None = None,
-    w: float | None = None,
-    steps: int = 25,
+    drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),
     size: int | None = None,
-    seed: int = 0,
     batch_size: int = 100,
     out: Path | None = None,
 ) -> None:
@@ -214,26 +214,20 @@ def generate(
 
     Args:
         prompts: a .txt, .csv or .parquet file or a folder of them.
-        column: of a table of prompts; default text, prompt or caption.
         model: mini-sd, a folder (a student's, say), or a name on the hub.
-        count: only the first so many prompts (COCO-30K: 30000).
-        w: guidance; default mini-SD's best for it and its students, for others 6.5 (the papers' guidance_scale 7.5).
-        steps: DDIM steps.
         size: shrink to this many pixels (the papers score 512 shrunk to 256).
-        seed: of the noise; picture i's is a function of (seed, batch_size, i).
-        batch_size: pictures at a time.
+        batch_size: pictures at a time; the noise of picture i is a function of (seed, batch_size, i).
         out: the folder; default runs/images.
     """
     from rcedu.data.pools import read_prompts_from
     from rcedu.evaluation.images import LIST, generate_images
 
-    at_least(1, count=count, batch_size=batch_size, size=size)
-    _check_sampling(w, steps)
+    drawing.check()
+    at_least(1, batch_size=batch_size, size=size)
     folder = folder_to_fill(out or runs_folder() / "images", LIST)
-    texts = read_prompts_from(prompts, column)["text"][:count]
+    texts = read_prompts_from(prompts, drawing.column)["text"][: drawing.count]
     drawn_by = open_model(model)
-    w = _guidance(drawn_by) if w is None else w
-    made = generate_images(drawn_by, texts, folder, w=w, steps=steps, size=size, seed=seed, batch_size=batch_size)
+    made = generate_images(drawn_by, texts, folder, **drawing.settings(drawn_by), size=size, batch_size=batch_size)
     print(f"{made} pictures in {folder}")
 
 

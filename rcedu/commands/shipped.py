@@ -10,7 +10,7 @@ from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy
 from rcedu.experiments.digits import CacheRun, ClassifierRun, Shipped, draw_cache, train_classifier, train_teacher
 from rcedu.experiments.strokes import StrokesRun, save_strokes, train_strokes
 from rcedu.models.conditions import labels_without
-from rcedu.system.files import UsageError, at_least, file_to_write, folder_to_replace
+from rcedu.system.files import UsageError, at_least, check_choice, file_to_write, folder_to_replace
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import data_folder, runs_folder
@@ -93,13 +93,8 @@ def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | N
     images, true = (x[:pairs] for x in mnist(train=False))
     contests = who_wins(shipped.teacher, shipped.judge, images, true, range(99, shipped.teacher.T, 50), watch=tqdm)
     torn = torn_band(contests)
-    result = {
-        "digit": digit,
-        **found.as_result(),
-        "pairs": pairs,
-        "contests": [contest._asdict() for contest in contests],
-        "torn": torn,
-    }
+    told = {"pairs": pairs, "contests": [contest._asdict() for contest in contests], "torn": torn}
+    result = {"digit": digit, **found.as_result(), **told}
     write_result(path, command_line("conditioning", digit=digit, each=each, pairs=pairs), result)
     print(f"neither source nor condition reaches 90% from t = {torn[0]} to {torn[1]}" if torn else "one of them always wins")
     print(found.in_words(shipped.teacher.T))
@@ -116,8 +111,7 @@ def mini_sd(part: tyro.conf.Positional[str] = "all", out: Path | None = None) ->
     """
     from rcedu.experiments.mini_sd_making import PARTS, make
 
-    if part not in ("all", *PARTS):
-        raise UsageError(f"unknown part {part!r}; choose from all, {', '.join(PARTS)}")
+    check_choice("part", part, ("all", *PARTS))
     make(PARTS if part == "all" else (part,), out or data_folder() / "mini-sd", runs_folder() / "mini-sd")
 
 
@@ -140,15 +134,12 @@ def text_conditioning(absent: str = "three", pairs: int = 500, every: int = 25, 
     teacher, cache, rows = shipped.teacher, shipped.cache, data_rows(cache_prompts(), absent)
     x0, c = cache.x0(rows), cache.c[rows]
     sentences = c.unique(dim=0)
-    if not 1 <= pairs <= len(sentences) * (len(sentences) - 1):
-        raise UsageError(
-            f"{len(sentences)} sentences make {len(sentences) * (len(sentences) - 1):,} pairs; {pairs} were asked for"
-        )
+    if not 1 <= pairs <= (most := len(sentences) * (len(sentences) - 1)):
+        raise UsageError(f"{len(sentences)} sentences make {most:,} pairs; {pairs} were asked for")
     if not 1 <= every <= teacher.T:
         raise UsageError(f"there are {teacher.T} times; one in {every} was asked for")
     times = [0, *range(every - 1, teacher.T, every)]
     found = measure_schedules(teacher.to(place_among_ranks().device), x0, c, sentences, times, each=1, pairs=pairs, watch=tqdm)
     result = {"absent": absent, "pairs": pairs, **found.as_result()}
-    command = command_line("text-conditioning", absent=absent, pairs=pairs, every=every)
-    write_result(path, command, result)
+    write_result(path, command_line("text-conditioning", absent=absent, pairs=pairs, every=every), result)
     print(found.in_words(teacher.T))

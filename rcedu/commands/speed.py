@@ -5,11 +5,8 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from rcedu.data.mnist import mnist
 from rcedu.evaluation.formatting import plain_table
-from rcedu.evaluation.records import load_results
-from rcedu.experiments.digits import Shipped
-from rcedu.system.files import UsageError, at_least
+from rcedu.system.files import at_least, check_choice
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.settings import data_folder, runs_folder
 
@@ -26,8 +23,7 @@ def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None
     from rcedu.experiments import benchmark
     from rcedu.experiments.latency import latencies, sampling_table
 
-    if size not in benchmark.TASKS:
-        raise UsageError(f"unknown size {size!r}; choose from {', '.join(benchmark.TASKS)}")
+    check_choice("size", size, benchmark.TASKS)
     at_least(2, rounds=rounds)  # an interval needs two
     at_least(1, batch_size=batch_size)
     path = result_file(out or runs_folder() / f"bench-{size}.json")
@@ -80,7 +76,10 @@ def anatomy(threads: int = 1, batch_size: int = 64) -> None:
 
 def sliders() -> None:
     """Time how long the explorers of notebook 03 take to answer: milliseconds from a changed control to the new picture."""
+    from rcedu.data.mnist import mnist
+    from rcedu.evaluation.records import load_results
     from rcedu.experiments.conditioning import denoising_frames
+    from rcedu.experiments.digits import Shipped
     from rcedu.figures.explorers import DenoisingExplorer, ScheduleLaboratory, time_updates
     from rcedu.figures.panels import example_batch, outcomes
 

@@ -1,105 +1,115 @@
 """Tables over several seeds as commands: `demo`, `unseen`, `recognition`, `students`; and `compare`, of two rows."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import tyro
-from torch import Tensor
 
 from rcedu.evaluation.formatting import plain_table
-from rcedu.evaluation.records import frame, load_results, save_results
-from rcedu.evaluation.records import table as as_table
-from rcedu.experiments.runner import Done, Experiment, choose, one_a_seed, run_experiment
 from rcedu.system.files import UsageError, at_least, check_seeds
 from rcedu.system.provenance import command_line, result_file
 from rcedu.system.settings import data_folder, preset, runs_folder
 
+if TYPE_CHECKING:  # so that a command's help does not wait for torch and pandas
+    import pandas as pd
+    from torch import Tensor
 
-def table_of(
-    experiment: Experiment, domain, runs: dict, folder: Path, path: Path, command: str, *, jobs: int | None = None,
-    also: Path | None = None, told: Mapping | None = None, show: Callable[[pd.DataFrame, Mapping], str] | None = None,
-    then: Callable[[], tuple[Mapping, dict[str, Tensor] | None]] | None = None, seed: int = 0,
-) -> Done:  # fmt: skip
-    """The body of every command that makes a table: what is missing is run, the records are written, the table is printed.
+    from rcedu.experiments.runner import Done, Experiment
 
-    told  what else the file says
-    show  Markdown from the records and all that is told; default the experiment's columns
-    then  called when all runs are done: what else the file says, and the pictures beside it, drawn by networks of this `seed`;
-          None for none
-    """
-    done = run_experiment(experiment, domain, runs, folder, jobs=jobs, also=also)
-    more, pictures = then() if then else ({}, None)
-    told = {**(told or {}), **more, **done.told}
-    save_results(path, command, done.records, done.runs, experiment.columns, told=told, pictures=pictures, seed=seed)
-    records = frame(done.records)
-    print(plain_table(show(records, told) if show else as_table(records, experiment.columns, experiment.by)))
-    return done
+File = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
+Number = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
+
+
+@dataclass(frozen=True)
+class Series:
+    """What every table over several seeds takes."""
+
+    seeds: tuple[int, ...] = (0, 1, 2)  # one run of every row a seed
+    jobs: Number = None  # runs at a time; default all where that is at most two a core, else one a core
+    out: File = None  # write the table here, not where the command says; what ships is in data/*/results
+
+    def file(self, default: Path) -> Path:
+        """Where the table goes. UsageError, before any work, for a place, seeds or jobs that cannot be."""
+        check_seeds(self.seeds)
+        at_least(1, jobs=self.jobs)
+        return result_file(self.out or default)
+
+    def table(
+        self, experiment: "Experiment", domain, runs: dict, folder: Path, path: Path, command: str, *,
+        also: Path | None = None, show: "Callable[[pd.DataFrame, Mapping], str] | None" = None,
+        told: Callable[[], Mapping] = dict, pictures: "Callable[[], dict[str, Tensor]] | None" = None,
+    ) -> "Done":  # fmt: skip
+        """What is missing is run, the records are written, the table is printed.
+
+        also  a table made elsewhere, whose runs are taken over
+        show  Markdown from the records and all that is told; default the experiment's columns
+        told, pictures  called after the runs: what else the file says, and what the first seed's networks drew
+        """
+        from rcedu.evaluation.records import frame, save_results
+        from rcedu.evaluation.records import table as as_table
+        from rcedu.experiments.runner import run_experiment
+
+        done = run_experiment(experiment, domain, runs, folder, jobs=self.jobs, also=also)
+        told = {**told(), **done.told}
+        beside = {"pictures": pictures() if pictures else None, "seed": self.seeds[0]}
+        save_results(path, command, done.records, done.runs, experiment.columns, told=told, **beside)
+        records = frame(done.records)
+        print(plain_table(show(records, told) if show else as_table(records, experiment.columns, experiment.by)))
+        return done
 
 
 def unseen(
     table: tyro.conf.Positional[str] = "arms",
-    seeds: tuple[int, ...] = (0, 1, 2),
     digit: int = 3,
     steps: int | None = None,
     only: tuple[str, ...] = (),
-    jobs: int | None = None,
-    out: Path | None = None,
+    series: tyro.conf.OmitArgPrefixes[Series] = Series(),
 ) -> None:
     """The held-out digit over several seeds. Writes table.json beside its runs; resumes run by run.
 
     Args:
         table: arms (A, B, C), variants (what decides what A knows, loss spaces), students (surgery, initialisation),
             schedules (every p(t)), or pools (with and without the digit's label).
-        seeds: one training of every arm a seed.
         digit: the held-out digit.
         steps: of each training, instead of the preset's.
         only: these rows of the table; default all.
-        jobs: trainings at a time; default all where that is at most two a core, else one a core.
-        out: write the table here instead, for instance data/digits/results/unseen-arms.json, the one that ships.
     """
     from rcedu.experiments.domains import DrawnDigits
+    from rcedu.experiments.runner import choose, one_a_seed
     from rcedu.experiments.unseen_digit import EXPERIMENTS, TABLES, unseen_budget
 
-    check_seeds(seeds)
     at_least(1, steps=steps)
     arms = choose(TABLES, table, only)
     changes = {"digit": digit} | ({} if steps is None else {"steps": steps})
-    runs = one_a_seed(arms, seeds, lambda name, seed: unseen_budget(arms[name], preset(), seed=seed, **changes))
+    runs = one_a_seed(arms, series.seeds, lambda name, seed: unseen_budget(arms[name], preset(), seed=seed, **changes))
     folder = runs_folder() / f"unseen-{table}-{preset()}-digit-{digit}"
-    path = result_file(out or folder / "table.json")  # not what ships: another digit or preset must not overwrite it unasked
-    command = command_line("unseen", table, seeds=seeds, digit=digit, steps=steps, only=only)
-    table_of(EXPERIMENTS[table], DrawnDigits(), runs, folder, path, command, jobs=jobs, told={"digit": digit})
+    path = series.file(folder / "table.json")  # not what ships: another digit or preset must not overwrite it unasked
+    command = command_line("unseen", table, seeds=series.seeds, digit=digit, steps=steps, only=only)
+    series.table(EXPERIMENTS[table], DrawnDigits(), runs, folder, path, command, told=lambda: {"digit": digit})
 
 
-def recognition(
-    seeds: tuple[int, ...] = (0, 1, 2),
-    digit: int = 3,
-    steps: int | None = None,
-    jobs: int | None = None,
-    out: Path | None = None,
-) -> None:
+def recognition(digit: int = 3, steps: int | None = None, series: tyro.conf.OmitArgPrefixes[Series] = Series()) -> None:
     """The held-out digit as a classifier meets it: taught without one picture of it, by labels and by soft targets.
 
+    Writes runs/recognition-<preset>-digit-<digit>/table.json.
+
     Args:
-        seeds: one training of every row a seed.
         digit: the held-out digit.
         steps: of each training, instead of the preset's.
-        jobs: trainings at a time; default all where that is at most two a core, else one a core.
-        out: write the table here, not to runs/recognition-<preset>-digit-<digit>/table.json.
     """
     from rcedu.experiments.domains import DrawnDigits
     from rcedu.experiments.recognition import RECOGNITION, ROWS, STEPS
+    from rcedu.experiments.runner import one_a_seed
 
-    check_seeds(seeds)
     at_least(1, steps=steps)
     changes = {"digit": digit, "steps": STEPS[preset()] if steps is None else steps}
-    runs = one_a_seed(ROWS, seeds, lambda name, seed: replace(ROWS[name], seed=seed, **changes))
+    runs = one_a_seed(ROWS, series.seeds, lambda name, seed: replace(ROWS[name], seed=seed, **changes))
     folder = runs_folder() / f"recognition-{preset()}-digit-{digit}"
-    path = result_file(out or folder / "table.json")
-    command = command_line("recognition", seeds=seeds, digit=digit, steps=steps)
-    table_of(RECOGNITION, DrawnDigits(), runs, folder, path, command, jobs=jobs, told={"digit": digit})
+    command = command_line("recognition", seeds=series.seeds, digit=digit, steps=steps)
+    path = series.file(folder / "table.json")
+    series.table(RECOGNITION, DrawnDigits(), runs, folder, path, command, told=lambda: {"digit": digit})
 
 
 def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, ...]) -> None:
@@ -110,9 +120,16 @@ def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, .
         against: what to subtract: a row, for instance "constant, p = 1", or values of row, network, steps and w, for instance
             network=teacher steps=64; what is not named is the same in both.
     """
+    import pandas as pd
+
+    from rcedu.evaluation.records import load_results
+    from rcedu.evaluation.records import table as as_table
+
     if not tables:
         raise UsageError("name a table, for instance unseen-arms")
-    found = [load_results(_stored_table(name)) for name in tables]
+    data = data_folder()
+    paths = [[data / kind / "results" / f"{name}.json" for kind in ("mini-sd", "digits")] for name in tables]
+    found = [load_results(mini if mini.exists() else digits) for mini, digits in paths]
     records = pd.concat([results.records for results in found])
     records = records[records.groupby("row")["seed"].transform("nunique") > 1]  # drawn once, as by a teacher: nothing to pair
     columns = found[0].shown
@@ -132,11 +149,6 @@ def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, .
         raise UsageError(f"{' + '.join(tables)} cannot be compared: {error}") from error
 
 
-def _stored_table(name: str) -> Path:
-    mini = data_folder() / "mini-sd" / "results" / f"{name}.json"
-    return mini if mini.exists() else data_folder() / "digits" / "results" / f"{name}.json"
-
-
 def demo(jobs: int | None = None) -> None:
     """The held-out digit from end to end: trains arms A, B and C side by side; table, page and picture in runs/demo.
 
@@ -145,15 +157,17 @@ def demo(jobs: int | None = None) -> None:
     """
     from rcedu.course.notebooks import execute, write_html
     from rcedu.experiments.domains import DrawnDigits
+    from rcedu.experiments.runner import one_a_seed
     from rcedu.experiments.unseen_digit import ARMS, DEMO_FOLDER, EXPERIMENTS, unseen_budget
 
+    series = Series((0,), jobs)
     source = data_folder().parent / "notebooks" / "02_unseen_digit.py"
     folder = runs_folder() / DEMO_FOLDER[preset()]
-    runs = one_a_seed(ARMS, (0,), lambda name, seed: unseen_budget(ARMS[name], preset(), seed=seed))
+    runs = one_a_seed(ARMS, series.seeds, lambda name, seed: unseen_budget(ARMS[name], preset(), seed=seed))
     size = "{0.steps} steps of batch {0.batch_size} each, preset {1}".format(next(iter(runs.values())), preset())
     print(f"three students side by side, {size} (cpu: about two minutes on two cores); results in {folder}", flush=True)
-    path = result_file(folder / "results.json")
-    table_of(EXPERIMENTS["arms"], DrawnDigits(), runs, folder, path, command_line("demo"), jobs=jobs)
+    path = series.file(folder / "results.json")
+    series.table(EXPERIMENTS["arms"], DrawnDigits(), runs, folder, path, command_line("demo"))
     print("drawing the notebook ...", flush=True)
     page = write_html(execute(source), folder / "02_unseen_digit.html")  # finds the results above and reads them
     print(f"table    {path}\npage     {page}\npicture  {folder / 'comparison.png'}")
@@ -161,11 +175,9 @@ def demo(jobs: int | None = None) -> None:
 
 def students(
     table: tyro.conf.Positional[str] = "table-1",
-    seeds: tuple[int, ...] = (0, 1, 2),
     steps: int | None = None,
     only: tuple[str, ...] = (),
-    jobs: int | None = None,
-    out: Path | None = None,
+    series: tyro.conf.OmitArgPrefixes[Series] = Series(),
 ) -> None:
     """A table of mini-SD's students over several seeds, beside their teacher. Writes <table>.json; resumes run by run.
 
@@ -176,28 +188,23 @@ def students(
             slices (channel students that start from slices of the teacher's weights); and, where D lacks a word: concepts
             (which word, and whether the pool names it), prompts (who wrote the pool), images (how many pictures D has),
             pool-sizes (how many sentences the pool has), schedules (which p(t)). A training that two tables share is done once.
-        seeds: one training of every row a seed.
         steps: of each training, instead of the preset's.
         only: these rows of the table; default all.
-        jobs: trainings at a time; default all where that is at most two a core, else one a core.
-        out: write the table here instead, for instance data/mini-sd/results/table-1.json, the one that ships.
     """
     from rcedu.experiments.domains import DrawnPictures
+    from rcedu.experiments.runner import choose, one_a_seed
     from rcedu.experiments.text_students import examples_of_words, teachers
     from rcedu.experiments.text_tables import EXPERIMENTS, TABLES, at_preset
 
     rows = choose(TABLES, table, only)
-    check_seeds(seeds)
-    at_least(1, steps=steps, jobs=jobs)
+    at_least(1, steps=steps)
     changes = {"steps": steps} if steps is not None else {}
-    runs = one_a_seed(rows, seeds, lambda name, seed: at_preset(rows[name], preset(), seed=seed, **changes))
+    runs = one_a_seed(rows, series.seeds, lambda name, seed: at_preset(rows[name], preset(), seed=seed, **changes))
     domain, folder = DrawnPictures(), runs_folder() / "students"
-    path = result_file(out or folder / f"{table}.json")
-    first = {row: runs[f"{row}/seed-{seeds[0]}"] for row in rows}
-    command = command_line("students", table, seeds=seeds, steps=steps, only=only)
+    path = series.file(folder / f"{table}.json")
+    first = {row: runs[f"{row}/seed-{series.seeds[0]}"] for row in rows}
+    command = command_line("students", table, seeds=series.seeds, steps=steps, only=only)
     runs = teachers(runs.values()) | runs
-
-    def then() -> tuple:
-        return {}, examples_of_words(first, domain.teacher, folder) if any(run.absent for run in first.values()) else None
-
-    table_of(EXPERIMENTS[table], domain, runs, folder, path, command, jobs=jobs, then=then, seed=seeds[0])
+    absent = any(run.absent for run in first.values())
+    pictures = (lambda: examples_of_words(first, domain.teacher, folder)) if absent else None
+    series.table(EXPERIMENTS[table], domain, runs, folder, path, command, pictures=pictures)

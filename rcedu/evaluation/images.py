@@ -91,11 +91,10 @@ def read_images(folder: Path) -> tuple[Tensor, list[str]]:
         raise UsageError(f"no pictures in {folder}: {LIST} is missing; draw them with: rcedu generate")
     texts = read_json(folder / LIST)["prompts"]
     paths = [folder / f"{i:06d}.png" for i in range(len(texts))]
-    missing = [path.name for path in paths if not path.exists()]
+    missing = [path for path in paths if not path.exists()]
     if missing:
-        raise UsageError(
-            f"{folder} is unfinished: {len(missing)} of {len(paths)} pictures are missing; run rcedu generate again"
-        )
+        lack = f"{len(missing)} of {len(paths)} pictures are missing"
+        raise UsageError(f"{folder} is unfinished: {lack}; run rcedu generate again")
     return torch.stack([_read(path) for path in paths]), texts
 
 

@@ -47,6 +47,13 @@ def race(ways: dict[str, Iterator], rounds: int, warmup: int = 3) -> dict[str, d
     return seen
 
 
+def again(work: Callable[[], object]) -> Iterator[None]:
+    """A way of a race whose every step does `work`."""
+    while True:
+        work()
+        yield
+
+
 def _wait_for_gpu() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()

@@ -32,9 +32,6 @@ class Record(NamedTuple):
     asked: int | None = None
 
 
-KEYS = ("row", "network", "steps", "w", "task", "score")  # with the seed, they name a record
-
-
 def scored(
     scores: Mapping[str | tuple[str, str], float | Sequence[int]], *, row: str, seed: int, network: str = "student",
     steps: int | None = None, w: float | None = None, task: str = "",
@@ -82,18 +79,11 @@ def save_results(
     path: Path, command: str, records: Iterable[Record], runs: Mapping[str, Mapping], shown: Sequence[Column], *,
     told: Mapping | None = None, pictures: dict[str, Tensor] | None = None, seed: int | None = None,
 ) -> None:  # fmt: skip
-    """Write an experiment's file (`packed`); for the rest see `write_result`.
-
-    shown  the columns of its table
-    """
-    write_result(path, command, {**(told or {}), **packed(records, runs, shown)}, pictures=pictures, seed=seed)
-
-
-def packed(records: Iterable[Record], runs: Mapping[str, Mapping], shown: Sequence[Column]) -> dict:
-    """What a file has of them: what all have in common once, and a line for all scores of one network at one task; the settings
-    that most runs have, and of each run those that differ.
+    """Write an experiment's file: `told`, and what all records have in common once, and a line for all scores of one network at
+    one task; the settings that most runs have, and of each run those that differ. For the rest see `write_result`.
 
     A line ends in each score's name, with its value or its hits and asked.
+    shown  the columns of its table
     """
     records, names = list(records), Record._fields[:-4]
     same = {name: values.pop() for i, name in enumerate(names) if len(values := {record[i] for record in records}) == 1}
@@ -106,7 +96,7 @@ def packed(records: Iterable[Record], runs: Mapping[str, Mapping], shown: Sequen
     values = {key: [of[key] for of in settings] for key in settings[0] if all(key in of for of in settings)}
     usual = {key: max(of, key=of.count) for key, of in values.items()}
     own = [{key: value for key, value in of.items() if key not in usual or value != usual[key]} for of in settings]
-    return {
+    packed = {
         "shown": [list(column) for column in shown],
         "run": usual,
         "runs": {name: kept | {"run": of} for (name, kept), of in zip(runs.items(), own, strict=True)},
@@ -114,6 +104,7 @@ def packed(records: Iterable[Record], runs: Mapping[str, Mapping], shown: Sequen
         "fields": [*varies, "score"],
         "records": lines,
     }
+    write_result(path, command, {**(told or {}), **packed}, pictures=pictures, seed=seed)
 
 
 def load_results(path: Path) -> Results:
@@ -181,7 +172,8 @@ def difference(records: pd.DataFrame, one: Mapping, other: Mapping, *, ratio: bo
 def _one_a_seed(records: pd.DataFrame, where: Mapping) -> pd.DataFrame:
     found = select(records, **where)
     if found["seed"].duplicated().any():
-        varies = [key for key in KEYS if found[key].nunique(dropna=False) > 1]
+        keys = ("row", "network", "steps", "w", "task", "score")  # with the seed, they name a record
+        varies = [key for key in keys if found[key].nunique(dropna=False) > 1]
         raise ValueError(f"{where} leaves more than one record a seed; say which {', '.join(varies)}")
     return found
 
@@ -213,7 +205,7 @@ def table(
     by: Mapping[str, str] | None = None,
     *,
     names: Mapping[str, str] | None = None,
-    also: Mapping[str, Mapping[str, str] | Callable[[dict], str]] | None = None,
+    also: Mapping[str, Callable[[dict], str]] | None = None,
     against: Mapping | None = None,
     digits: int | None = None,
 ) -> str:
@@ -221,40 +213,37 @@ def table(
 
     by       column of the records -> its title; default the row
     names    what readers call a value of theirs, where that is another name
-    also     further columns between: title -> {value of the first `by`: cell}, or a function of {column: value, ...}
+    also     further columns between: title -> a function of a line's {column: value, ...}
     against  {column: value, ...}: the differences from these records, paired by seed, instead of the scores
     digits   decimals; default those of each score
     """
-    by, names, also = by or {"row": "model"}, names or {}, also or {}
-    shares = {column: is_share(records, column) for column in columns}
-    lines = []
+    by, names, also, lines = by or {"row": "model"}, names or {}, also or {}, []
     for values, _ in records.groupby(list(by), sort=False, dropna=False):
         these = dict(zip(by, values, strict=True))
         if against is not None and all(these[key] == value for key, value in against.items() if key in these):
             continue
         cells = [names.get(value, f"{value:g}" if isinstance(value, float) else str(value)) for value in values]
-        cells += [of(these) if callable(of) else of.get(values[0], "") for of in also.values()]
-        for column in columns:
-            scale = 100 if shares[column] else SCALES.get(column.score, 1)
-            places = DIGITS.get(column.score, 1) if digits is None else digits
-            cells.append(_cell(records, these, against, column, scale, places))
-        lines.append(cells)
-    titles = [title(column, shares[column], "%" if against is None else "points") for column in columns]
+        cells += [of(these) for of in also.values()]
+        lines.append(cells + [_cell(records, these, against, column, digits) for column in columns])
+    titles = [title(column, is_share(records, column), "%" if against is None else "points") for column in columns]
     return markdown([*by.values(), *also, *titles], lines)
 
 
 def pairs_table(records: pd.DataFrame, pairs: Mapping[str, tuple[Mapping, Mapping]], columns: Sequence[Column]) -> str:
     """Markdown of differences paired by seed: title -> two of {column: value, ...}, the second taken from the first."""
-    shares = {column: records.loc[records["score"] == column.score, "asked"].notna().any() for column in columns}
     lines = []
     for name, (one, other) in pairs.items():
-        found = [difference(records, one, other, **column._asdict()) for column in columns]
-        scales = [(100 if shares[column] else 1, DIGITS.get(column.score, 1)) for column in columns]
-        lines.append([name, *(format_interval(gap, *scale) for gap, scale in zip(found, scales, strict=True))])
-    return markdown(["difference", *(title(column, shares[column], "points") for column in columns)], lines)
+        found = {column: difference(records, one, other, **column._asdict()) for column in columns}
+        lines.append([name, *(format_interval(gap, *_scale_and_digits(records, column)) for column, gap in found.items())])
+    return markdown(["difference", *(title(column, is_share(records, column), "points") for column in columns)], lines)
 
 
-def _cell(records: pd.DataFrame, these: Mapping, against: Mapping | None, column: Column, scale: float, digits: int) -> str:
+def _scale_and_digits(records: pd.DataFrame, column: Column) -> tuple[float, int]:
+    scale = 100 if is_share(records, column) else SCALES.get(column.score, 1)
+    return scale, DIGITS.get(column.score, 1)
+
+
+def _cell(records: pd.DataFrame, these: Mapping, against: Mapping | None, column: Column, digits: int | None) -> str:
     try:
         if against is None:
             interval = over_seeds(records, **{**column._asdict(), **these})
@@ -262,6 +251,8 @@ def _cell(records: pd.DataFrame, these: Mapping, against: Mapping | None, column
             interval = difference(records, these, {**these, **against}, **column._asdict())
     except KeyError:
         return ""
+    scale, usual = _scale_and_digits(records, column)
+    digits = usual if digits is None else digits
     if not interval.low < interval.high:  # what no seed changes, such as the number of parameters, or is of one seed
         return f"{scale * interval.value:,.{digits}f}"
     return format_interval(interval, scale, digits)

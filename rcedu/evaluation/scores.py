@@ -26,20 +26,15 @@ def confusion(judge: DigitClassifier, images: Tensor, asked: Tensor) -> Tensor:
     return torch.bincount(10 * asked + read, minlength=100).view(10, 10)
 
 
-def _features(judge: Judge, images: Tensor) -> Tensor:
-    """(B, 128) on the CPU, wherever the judge is: one that was just trained is on the GPU."""
-    return judge.features(images.to(next(judge.parameters()).device)).cpu()
-
-
 class _Features(torch.nn.Module):
-    """The judge's 128 features in the form torchmetrics wants an extractor."""
+    """The judge's 128 features in the form torchmetrics wants an extractor: on the CPU, wherever a judge just trained is."""
 
     def __init__(self, judge: Judge):
         super().__init__()
         self.judge, self.num_features = judge.eval(), judge.num_features
 
     def forward(self, images: Tensor) -> Tensor:
-        return _features(self.judge, images)
+        return self.judge.features(images.to(next(self.judge.parameters()).device)).cpu()
 
 
 class FeatureFID:
@@ -74,7 +69,7 @@ def spread(judge: DigitClassifier, images: Tensor, labels: Tensor) -> float:
 
     images (N, 1, 28, 28) uint8, labels (N,), at least two of each that occurs. Compare with that of real pictures.
     """
-    features = torch.cat([_features(judge, part) for part in images.split(1000)])
+    features = torch.cat([_Features(judge)(part) for part in images.split(1000)])
     return float(torch.stack([features[labels == label].var(dim=0).sum() for label in labels.unique()]).mean())
 
 

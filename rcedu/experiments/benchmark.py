@@ -6,9 +6,9 @@ All ways train the same student on the same draws, in a race (`rcedu.evaluation.
 import os
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,15 +17,14 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from rcedu.data.cache import Cache
 from rcedu.data.captioned_digits import prompts
 from rcedu.data.pools import PromptPool
 from rcedu.equations.random_conditioning import p_exponential
 from rcedu.evaluation.formatting import format_interval, markdown
-from rcedu.evaluation.race import race, ranks, ratio
+from rcedu.evaluation.race import again, race, ranks, ratio
 from rcedu.experiments.mini_sd import MiniSD
 from rcedu.experiments.text_data import cache_prompts
-from rcedu.experiments.usual_loop import PandasPool, SampleFiles, Way, usual_loop
+from rcedu.experiments.usual_loop import PandasPool, SampleFiles, Way, Workload, usual_loop
 from rcedu.models.anatomies import unet
 from rcedu.models.codecs import Autoencoder
 from rcedu.models.conditions import PromptEncoder
@@ -34,7 +33,7 @@ from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.files import UsageError
 from rcedu.training.batches import Swap
 from rcedu.training.fit import fit
-from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
+from rcedu.training.random_conditioning_step import distillation_step
 
 MANY = 10**9  # steps: a race stops when it has seen enough
 
@@ -52,24 +51,6 @@ class RandomLatents:
         return self.stored[rows]
 
 
-@dataclass(frozen=True)
-class Workload:
-    """What all ways do: distil `teacher` into a student of the named size from samples with prompts."""
-
-    teacher: DiffusionModel
-    samples: Cache | RandomLatents  # D
-    texts: Sequence[str]  # the sentence of every sample
-    pool: Sequence[str]  # C
-    batch_size: int
-    student: str = "base"
-    mixed_precision: str = "no"
-
-    def trainee(self) -> DistilledStudent:
-        student = make_student(self.teacher, self.student, teacher_init=True, seed=0)
-        student.unet.float()  # of a teacher in 16 bits, a student in 32
-        return DistilledStudent(student, self.teacher)
-
-
 def mini_sd_task(batch_size: int = 32) -> Workload:
     """mini-SD into B-Base, from the latents that ship."""
     shipped = MiniSD()
@@ -82,9 +63,8 @@ def stable_diffusion_task(batch_size: int = 64) -> Workload:
         raise UsageError("a training step of Stable Diffusion's size is timed on a GPU; there is none here. Try --size mini-sd")
     torch.manual_seed(0)
     small = MiniSD().teacher  # for its vocabulary and its schedule, which is Stable Diffusion's
-    text = CLIPTextConfig(
-        vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12
-    )
+    sizes = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
+    text = CLIPTextConfig(vocab_size=49408, **sizes)
     small.conditions.tokenizer.model_max_length = 77
     conditions = PromptEncoder(small.conditions.tokenizer, CLIPTextModel(text))
     autoencoder = Autoencoder(AutoencoderKL(block_out_channels=(8,), norm_num_groups=4))  # decodes nothing here
@@ -135,16 +115,13 @@ def ours_on_a_rank(make_task: Callable[[], Workload], lr: float) -> Iterator[dic
 
 def usual(way: Way, task: Workload, lr: float, folder: Path) -> Iterator[dict[str, float]]:
     """`usual_loop` in this way; the files of single samples go to `folder`."""
-    samples, conditions, count = task.samples, task.teacher.conditions, len(task.samples)
+    samples, conditions = task.samples, task.teacher.conditions
     if way.sample_files:
-        source = SampleFiles(samples.x0(torch.arange(count)), task.texts, folder, conditions)
+        source = SampleFiles(samples.x0(torch.arange(len(samples))), task.texts, folder, conditions)
     else:
         source = lambda rows: (samples.x0(rows), samples.c[rows])  # noqa: E731
     pool = (PandasPool if way.pandas_pool else PromptPool)(task.pool, conditions)
-    return usual_loop(
-        way, task.teacher, task.trainee(), source, count, pool, steps=MANY, batch_size=task.batch_size, lr=lr,
-        mixed_precision=task.mixed_precision,
-    )  # fmt: skip
+    return usual_loop(way, task, source, pool, lr)
 
 
 # --- the figures -----------------------------------------------------------------------------------
@@ -202,12 +179,8 @@ def gpu_figures(task: Workload, lr: float = 1e-3, steps: int = 10) -> dict:
 def _peak_flops(size: int = 8192, repeats: int = 20) -> float:
     """What the card reaches in one large product in bf16, FLOP/s."""
     a = torch.randn(size, size, device="cuda", dtype=torch.bfloat16)
-
-    def products() -> Iterator[None]:
-        while True:
-            yield a @ a
-
-    return 2 * size**3 / (statistics.median(race({"product": products()}, repeats)["product"]["ms"]) / 1000)
+    ms = statistics.median(race({"product": again(lambda: a @ a)}, repeats)["product"]["ms"])
+    return 2 * size**3 / (ms / 1000)
 
 
 def steps_table(steps: dict[str, dict]) -> str:

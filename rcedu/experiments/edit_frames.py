@@ -48,18 +48,12 @@ def edit_frames(
     """
     S, L = len(images), len(asked)
     c, sources = domain.condition(asked.repeat(S, 1)), images.repeat_interleave(L, dim=0)
-    drawn = torch.stack(
-        [
-            torch.stack(
-                [
-                    image_to_image(model, sources, c, w=domain.w, steps=N, strength=_steps_of(strength, N) / N)
-                    for N, model in models.items()
-                ]
-            )
-            for strength in strengths
-        ]
-    )  # (strengths, steps, S L, channels, H, W)
-    drawn = drawn.unflatten(2, (S, L)).permute(2, 3, 0, 1, 4, 5, 6).contiguous()
+    drawn = [
+        image_to_image(model, sources, c, w=domain.w, steps=N, strength=_steps_of(strength, N) / N)
+        for strength in strengths
+        for N, model in models.items()
+    ]
+    drawn = torch.stack(drawn, dim=1).unflatten(1, (len(strengths), len(models))).unflatten(0, (S, L))
     kinds, read = domain.read(drawn.flatten(0, 3)).unique(dim=0, return_inverse=True)
     return EditFrames(
         images, domain.names(old), domain.names(asked), list(strengths), list(models), drawn, read.view(drawn.shape[:4]),

@@ -59,13 +59,8 @@ def networks(
     run: EditingRun, domain: Edits, folder: Path, watch: Callable[[StepRecord], None] | None = None
 ) -> tuple[Networks, dict[int, dict]]:
     """(The networks, steps -> scores of the distilled encoder); trains what is not in `folder` yet."""
-    students, scores, behind = {}, {}, 0
-
-    def shifted(record: StepRecord) -> None:
-        watch(record._replace(step=behind + record.step))
-
-    for stage, student, result in climb(run.few_steps, domain, folder, watch=shifted if watch else None):
-        behind += stage.training_steps
+    students, scores = {}, {}
+    for stage, student, result in climb(run.few_steps, domain, folder, watch=watch):
         students[stage.way, stage.steps] = student
         if stage.sampler == ENCODER:
             scores[stage.steps] = {x.score: x.value if x.asked is None else [x.hits, x.asked] for x in result["records"]}
@@ -83,7 +78,8 @@ def run_edits(run: EditingRun, domain: Edits, job: Job) -> tuple[list[Record], d
     Of a round trip  those of `few_step_training.round_trip`; network: "teacher", "student, teacher" (back by the teacher in as
     many steps as stage 1 has), "student"; steps: of the way to the noise
     """
-    found, encoders = networks(run, domain, few_steps_folder(job.folder), job.watch)
+    # runs/editing/row/seed-N finds its networks in runs/few-steps/row/seed-N
+    found, encoders = networks(run, domain, job.folder.parents[2] / "few-steps" / Path(*job.folder.parts[-2:]), job.watch)
     images, old = domain.real(run.scored), domain.attributes(run.scored)
     of, records = {"row": job.row, "seed": run.seed}, []
     for task, (who, steps), edit, perform in every_edit(run, domain, found, images, old):
@@ -93,15 +89,16 @@ def run_edits(run: EditingRun, domain: Edits, job: Job) -> tuple[list[Record], d
             seconds = time.perf_counter() - start
         scores = score_edit(domain, edit, after) | {"nfe": round(sum(count) / len(images)), "seconds": seconds / len(images)}
         records += scored(scores, **of, network=who, steps=steps, w=domain.w, task=task)
-    for (who, steps), scores in round_trips(run, domain, found, encoders):
+    trip = partial(round_trip, domain, count=run.few_steps.scored)
+    trips = {("teacher", N): trip(domain.teacher, steps=N, back=run.few_steps.first) for N in (*run.numbers, run.teacher_steps)}
+    trips |= {("student, teacher", N): scores for N, scores in encoders.items()}
+    for N in run.numbers:
+        encoder, decoder = found["student", N]
+        trips["student", N] = trip(encoder, steps=N, back=N, home=decoder)
+    for (who, steps), scores in trips.items():
         scores = {"error of a pixel" if name == "round trip" else name: value for name, value in scores.items()}
         records += scored(scores | {"nfe": steps}, **of, network=who, steps=steps, w=0.0, task=ROUND_TRIP)
     return records, {}
-
-
-def few_steps_folder(folder: Path) -> Path:
-    """Where the networks of a run are whose own folder this is: runs/editing/row/seed-N -> runs/few-steps/row/seed-N."""
-    return folder.parents[2] / "few-steps" / folder.parent.name / folder.name
 
 
 def every_edit(
@@ -113,20 +110,6 @@ def every_edit(
         for (who, steps), pair in found.items():
             if task.possible(steps):
                 yield title, (who, steps), edit, partial(task.perform, domain, edit, *pair, steps=steps, seed=run.seed)
-
-
-def round_trips(
-    run: EditingRun, domain: Edits, found: Networks, encoders: dict[int, dict]
-) -> Iterator[tuple[tuple[str, int], dict]]:
-    """((to the noise and back by whom, steps to the noise), scores); `found` and `encoders` are what `networks` returns."""
-    trip = partial(round_trip, domain, count=run.few_steps.scored)
-    for steps in (*run.numbers, run.teacher_steps):
-        yield ("teacher", steps), trip(domain.teacher, steps=steps, back=run.few_steps.first)
-    for steps, scores in encoders.items():
-        yield ("student, teacher", steps), scores
-    for steps in run.numbers:
-        encoder, decoder = found["student", steps]
-        yield ("student", steps), trip(encoder, steps=steps, back=steps, home=decoder)
 
 
 def edit_identity(run: EditingRun, domain: Edits) -> dict[str, str]:

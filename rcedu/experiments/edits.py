@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -116,27 +115,13 @@ def upper_half(images: Tensor) -> Tensor:
 def counting_evaluations(*models: DiffusionModel) -> Iterator[list[int]]:
     """Inside, a list grows by the batch of every evaluation of these models' networks."""
     count = []
-    hooks = [
-        unet.register_forward_pre_hook(lambda module, args: count.append(len(args[0])))
-        for unet in {id(model.unet): model.unet for model in models}.values()
-    ]
+    unets = {model.unet for model in models}
+    hooks = [unet.register_forward_pre_hook(lambda module, args: count.append(len(args[0]))) for unet in unets]
     try:
         yield count
     finally:
         for hook in hooks:
             hook.remove()
-
-
-class Task(NamedTuple):
-    """A kind of edit: what is asked for, and how networks of few steps do it."""
-
-    ask: Callable[[Edits, Tensor, Tensor], Edit]  # (domain, images, their attributes)
-    perform: Callable[..., Tensor]  # (domain, edit, encoder, model, *, steps, seed) -> the edited pictures
-    strength: float = 1.0  # of image to image
-
-    def possible(self, steps: int) -> bool:
-        """Whether a grid of so many steps has this strength, to within a fiftieth: two steps have 0.5 and 1 only."""
-        return abs(round(self.strength * steps) / steps - self.strength) < 0.02
 
 
 def _restyled(domain: Edits, images: Tensor, old: Tensor) -> Edit:
@@ -151,30 +136,33 @@ def _halved_and_wrong(domain: Edits, images: Tensor, old: Tensor) -> Edit:
     return _half_known(domain, images, old)._replace(new=another_digit(old))
 
 
-def _by_style_transfer(domain: Edits, edit: Edit, encoder: DiffusionModel, model: DiffusionModel, *, steps: int, seed: int):
-    c, c_new = domain.condition(edit.old), domain.condition(edit.new)
-    return style_transfer(encoder, model, edit.images, c, c_new, w=domain.w, steps=steps)
+class Task(NamedTuple):
+    """A kind of edit: what is asked for, and how networks of few steps do it."""
 
+    ask: Callable[[Edits, Tensor, Tensor], Edit]  # (domain, images, their attributes)
+    strength: float | None = None  # of image to image; None for the other kinds
 
-def _from_a_sketch(
-    strength: float, domain: Edits, edit: Edit, encoder: DiffusionModel, model: DiffusionModel, *, steps: int, seed: int
-):
-    c = domain.condition(edit.new)
-    return image_to_image(model, edit.images, c, w=domain.w, steps=steps, strength=strength, seed=seed)
+    def possible(self, steps: int) -> bool:
+        """Whether a grid of so many steps has this strength, to within a fiftieth: two steps have 0.5 and 1 only."""
+        return self.strength is None or abs(round(self.strength * steps) / steps - self.strength) < 0.02
 
-
-def _by_inpainting(domain: Edits, edit: Edit, encoder: DiffusionModel, model: DiffusionModel, *, steps: int, seed: int):
-    return complete(model, edit.images, edit.known, domain.condition(edit.new), w=domain.w, steps=steps, seed=seed)
+    def perform(
+        self, domain: Edits, edit: Edit, encoder: DiffusionModel, model: DiffusionModel, *, steps: int, seed: int
+    ) -> Tensor:
+        """The edited pictures: inpainting where a part is known, image to image at a strength, or else style transfer."""
+        c, settings = domain.condition(edit.new), {"w": domain.w, "steps": steps}
+        if edit.known is not None:
+            return complete(model, edit.images, edit.known, c, **settings, seed=seed)
+        if self.strength is not None:
+            return image_to_image(model, edit.images, c, **settings, strength=self.strength, seed=seed)
+        return style_transfer(encoder, model, edit.images, domain.condition(edit.old), c, **settings)
 
 
 TASKS = {
-    "style transfer": Task(_restyled, _by_style_transfer),
-    **{
-        f"image to image, strength {strength:g}": Task(_restyled, partial(_from_a_sketch, strength), strength)
-        for strength in (0.25, 0.5, 0.75, 1.0)
-    },
-    "inpainting, right condition": Task(_half_known, _by_inpainting),
-    "inpainting, wrong condition": Task(_halved_and_wrong, _by_inpainting),
+    "style transfer": Task(_restyled),
+    **{f"image to image, strength {strength:g}": Task(_restyled, strength) for strength in (0.25, 0.5, 0.75, 1.0)},
+    "inpainting, right condition": Task(_half_known),
+    "inpainting, wrong condition": Task(_halved_and_wrong),
 }
 
 

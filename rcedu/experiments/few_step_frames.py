@@ -40,9 +40,8 @@ def few_step_frames(
     """Draw all frames: students by their number of steps, noise (B, C, H, W), c (B,); `judge.probabilities(images)` reads."""
     most = max(students)
     above = torch.stack([teacher.sample(noise, c, w=value, steps=most) for value in w])
-    drawn = torch.stack(
-        [torch.stack([model.sample(noise, c, w=value, steps=N) for N, model in students.items()]) for value in w]
-    )
+    drawn = [model.sample(noise, c, w=value, steps=N) for value in w for N, model in students.items()]
+    drawn = torch.stack(drawn).unflatten(0, (len(w), len(students)))
     read = judge.probabilities(drawn.flatten(0, 2)).argmax(dim=1).view(drawn.shape[:3])
     return FewStepFrames(list(w), list(students), c, above, drawn, read)
 

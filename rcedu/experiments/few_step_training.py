@@ -33,27 +33,18 @@ from rcedu.training.swap_schedules import NONE, measured_file, schedule
 
 
 def train_stage(
-    run: FewStepsRun,
-    stage: Stage,
-    domain: Domain,
-    before: DiffusionModel | None = None,
-    *,
-    folder: Path | None = None,
-    config: dict | None = None,
-    watch: Callable[[StepRecord], None] | None = None,
-    progress: str | None = None,
+    run: FewStepsRun, stage: Stage, domain: Domain, before: DiffusionModel | None = None, *, config: dict | None = None, **kept
 ) -> tuple[DiffusionModel, list[float]]:
     """One stage: (student, loss of every step).
 
-    before    the student of `stage.before`; None where the domain's teacher teaches
-    folder    of checkpoints, from which a killed training goes on; None for none
-    config    what a checkpoint there must agree on; default the run's settings
-    watch     called with each step's Record;  progress  label of a progress bar, or None
+    before  the student of `stage.before`; None where the domain's teacher teaches
+    config  what a checkpoint must agree on; default the run's settings
+    kept    further settings of `fit_to_the_end`: folder of checkpoints, watch, progress
     """
     trainee, student, step, settings = _task(run, stage, domain, before or domain.teacher)
     losses = fit_to_the_end(
         step, trainee, steps=stage.training_steps, batch_size=run.batch_size, seed=run.seed, warmup=20, **settings,
-        folder=folder, config={**(config or asdict(run)), "stage": stage.name}, progress=progress, watch=watch,
+        config={**(config or asdict(run)), "stage": stage.name}, **kept,
     )  # fmt: skip
     return student, [sum(parts) for parts in zip(*losses.values(), strict=True)]
 
@@ -104,13 +95,19 @@ def climb(
 ) -> Iterator[Rung]:
     """All stages of a run, each yielded when it is trained and scored; what is in `folder` already is read.
 
+    watch  called with each training step's record, counted through all stages;  progress  whether bars are shown
+
     A way's halvings end early where one has lost more than `run.allowed`: `rung.result["stopped"]` says so.
     Each `folder/<stage>` keeps checkpoints, unet/ and result.json. UsageError where it holds another run's, or was made from
     another teacher, other data ...; runs that differ in their samplers, their student or their last number of steps share the
     stages that they have in common.
     """
-    done, stopped, given = {}, set(), few_step_identity(run, domain)
+    done, stopped, behind, given = {}, set(), 0, few_step_identity(run, domain)
     config = {key: value for key, value in asdict(run).items() if key not in APART} | given
+
+    def counted(record: StepRecord) -> None:
+        watch(record._replace(step=behind + record.step))
+
     for stage in stages(run):
         if stage.way in stopped or (stage.before and stage.before not in done):
             continue
@@ -120,15 +117,9 @@ def climb(
         if result is None:
             start = time.perf_counter()
             student, losses = train_stage(
-                run,
-                stage,
-                domain,
-                before and before.student,
-                folder=here,
-                config=config,
-                watch=watch,
+                run, stage, domain, before and before.student, folder=here, config=config, watch=watch and counted,
                 progress=stage.name if progress else None,
-            )
+            )  # fmt: skip
             trained = time.perf_counter()
             save_student(student, here / "unet", steps=None if stage.takes_any else stage.steps, sampler=stage.sampler)
             shown = partial(tqdm, desc="scores", leave=False) if progress else iter
@@ -148,9 +139,9 @@ def climb(
             grown = growth(result["records"], before.result["records"])
             if grown > run.allowed:
                 stopped.add(stage.way)
-                result["stopped"] = (
-                    f"{stage.name}: FID is {grown:.2f} times what it was, more than {run.allowed:g}; stopped here"
-                )
+                said = f"FID is {grown:.2f} times what it was, more than {run.allowed:g}; stopped here"
+                result["stopped"] = f"{stage.name}: {said}"
+        behind += stage.training_steps
         yield done[stage.name]
 
 

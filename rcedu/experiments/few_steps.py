@@ -10,7 +10,7 @@ from rcedu.equations.progressive import halvings
 from rcedu.experiments.domains import Domain
 from rcedu.models.saved import ENCODER, SAMPLERS
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS
-from rcedu.system.files import UsageError
+from rcedu.system.files import UsageError, check_choice
 from rcedu.system.tensors import hash_tensors
 from rcedu.training.swap_schedules import CHOICES
 
@@ -46,14 +46,11 @@ class FewStepsRun:
     allowed: float | None = None  # stop when FID has grown by more than this factor in one halving; None: never
 
     def __post_init__(self):
-        for values, name, choices in (
-            (self.samplers, "sampler", BRANCHES),
-            ((self.p,), "p(t)", CHOICES),
-            ((self.student,), "student", (None, *BLOCK_STUDENTS, *CHANNEL_STUDENTS)),
-        ):
-            unknown = [value for value in values if value not in choices]
-            if unknown:
-                raise UsageError(f"unknown {name} {unknown[0]!r}; choose from {', '.join(filter(None, choices))}")
+        for sampler in self.samplers:
+            check_choice("sampler", sampler, BRANCHES)
+        check_choice("p(t)", self.p, CHOICES)
+        if self.student is not None:
+            check_choice("student", self.student, (*BLOCK_STUDENTS, *CHANNEL_STUDENTS))
         if self.student and "deterministic" not in self.samplers:
             raise UsageError("what is made smaller after it was made fast is deterministic; add that sampler")
         if self.allowed is not None and self.allowed < 1:
@@ -64,9 +61,8 @@ class FewStepsRun:
             raise UsageError(str(error)) from error
         missing = [steps for steps in self.student_at if steps not in numbers]
         if self.student and missing:
-            raise UsageError(
-                f"no network of {missing[0]} steps is there to be made smaller; choose from {', '.join(map(str, numbers))}"
-            )
+            there = ", ".join(map(str, numbers))
+            raise UsageError(f"no network of {missing[0]} steps is there to be made smaller; choose from {there}")
 
     @property
     def steps(self) -> int:
@@ -96,24 +92,23 @@ class Stage(NamedTuple):
 
 def stages(run: FewStepsRun) -> list[Stage]:
     """What a run trains, in order: stage 1, stage 2 for each sampler; then, with a `student`, both orders of small and fast."""
-    found = _guided(run, STAGE_1, before=None)
+    guided = Stage("guidance", STAGE_1, "deterministic", run.first, None, run.guidance_steps)
+    found = [guided]
     for sampler in run.samplers:
-        found += _consistency(run) if sampler == CONSISTENCY else _halved(run, sampler, sampler, STAGE_1)
+        halved = _halved(run, sampler, sampler, STAGE_1)
+        budget = sum(stage.training_steps for stage in halved)  # in one stage what all halvings have together
+        consistency = Stage("consistency", CONSISTENCY, CONSISTENCY, run.first, STAGE_1, budget)
+        found += [consistency] if sampler == CONSISTENCY else halved
     if run.student:
         small = Stage("smaller", run.student, "deterministic", run.first, None, run.student_steps)
-        guided = f"{run.student}, {STAGE_1}"
-        found += [small, *_guided(run, guided, small.name)]
-        found += _halved(run, "deterministic", f"{run.student}, deterministic", guided)
+        found += [small, guided._replace(way=f"{run.student}, {STAGE_1}", before=small.name)]
+        found += _halved(run, "deterministic", f"{run.student}, deterministic", found[-1].name)
         found += [
             Stage("smaller", f"deterministic, {run.student}", "deterministic", stage.steps, stage.name, run.student_steps)
             for stage in found
             if stage.way == "deterministic" and stage.steps in run.student_at
         ]
     return found
-
-
-def _guided(run: FewStepsRun, way: str, before: str | None) -> list[Stage]:
-    return [Stage("guidance", way, "deterministic", run.first, before, run.guidance_steps)]
 
 
 def _halved(run: FewStepsRun, sampler: str, way: str, before: str) -> list[Stage]:
@@ -124,55 +119,46 @@ def _halved(run: FewStepsRun, sampler: str, way: str, before: str) -> list[Stage
     return found
 
 
-def _consistency(run: FewStepsRun) -> list[Stage]:
-    """As many steps of training as all halvings have together."""
-    budget = sum(stage.training_steps for stage in _halved(run, "deterministic", "deterministic", STAGE_1))
-    return [Stage("consistency", CONSISTENCY, CONSISTENCY, run.first, STAGE_1, budget)]
-
-
-BUDGETS = {
-    "digits-without-3": {
-        "smoke": {"guidance_steps": 3, "halving_steps": 2, "student_steps": 2, "batch_size": 8, "scored": 20, "first": 8},
-        "cpu": {"guidance_steps": 1500, "halving_steps": 500, "scored": 600},
-        "gpu": {"guidance_steps": 20_000, "halving_steps": 10_000, "student_steps": 20_000, "batch_size": 256, "scored": 5000},
-    },
-    "mini-sd-without-three": {
-        "smoke": {"guidance_steps": 2, "halving_steps": 1, "student_steps": 1, "batch_size": 4, "scored": 8, "first": 8},
-        "cpu": {"guidance_steps": 600, "halving_steps": 200, "student_steps": 600, "batch_size": 32, "scored": 216},
-        "gpu": {"guidance_steps": 20_000, "halving_steps": 10_000, "student_steps": 20_000, "batch_size": 256, "scored": 5000},
-    },
+_GPU = {"guidance_steps": 20_000, "halving_steps": 10_000, "batch_size": 256, "scored": 5000}
+_SMALL_TOO = {"samplers": ("deterministic", CONSISTENCY), "first": 32}
+BUDGETS = {  # domain -> what its runs have at every preset, and at each
     "digits": {
+        "always": {},
         "smoke": {"guidance_steps": 3, "halving_steps": 2, "batch_size": 8, "scored": 20, "scored_w": (0.0, 1.0)},
         "cpu": {},
-        "gpu": {"guidance_steps": 20_000, "halving_steps": 10_000, "batch_size": 256, "scored": 5000},
+        "gpu": _GPU,
     },
     "strokes": {
+        "always": {"samplers": ("deterministic",), "first": 32, "last": 2, "scored_w": (0.0, 1.0)},
         "smoke": {"guidance_steps": 3, "halving_steps": 2, "batch_size": 8, "scored": 20},
         "cpu": {"guidance_steps": 1500, "halving_steps": 600},
-        "gpu": {"guidance_steps": 20_000, "halving_steps": 10_000, "batch_size": 256, "scored": 5000},
+        "gpu": _GPU,
     },
     "mini-sd": {
+        "always": {"samplers": ("deterministic",), "w_max": 13.0, "first": 32, "scored_w": (0.0, 2.0, 6.5, 13.0)},
         "smoke": {"guidance_steps": 2, "halving_steps": 1, "batch_size": 4, "scored": 8, "scored_w": (2.0,)},
         "cpu": {"guidance_steps": 1000, "halving_steps": 300, "batch_size": 32, "scored": 108},
-        "gpu": {"guidance_steps": 20_000, "halving_steps": 10_000, "batch_size": 256, "scored": 5000},
+        "gpu": _GPU,
     },
-}
-_SMALL_TOO = {"samplers": ("deterministic", CONSISTENCY), "first": 32}
-DEFAULTS = {
-    "digits": {},
-    "strokes": {"samplers": ("deterministic",), "first": 32, "last": 2, "scored_w": (0.0, 1.0)},
-    "mini-sd": {"samplers": ("deterministic",), "w_max": 13.0, "first": 32, "scored_w": (0.0, 2.0, 6.5, 13.0)},
-    "digits-without-3": _SMALL_TOO | {"student": "tiny", "scored_w": (1.0,)},
-    "mini-sd-without-three": _SMALL_TOO
-    | {"student": "base", "student_lr": 1e-3, "teacher_init": True, "w_max": 13.0, "scored_w": (2.0,)},
+    "digits-without-3": {
+        "always": _SMALL_TOO | {"student": "tiny", "scored_w": (1.0,)},
+        "smoke": {"guidance_steps": 3, "halving_steps": 2, "student_steps": 2, "batch_size": 8, "scored": 20, "first": 8},
+        "cpu": {"guidance_steps": 1500, "halving_steps": 500, "scored": 600},
+        "gpu": _GPU | {"student_steps": 20_000},
+    },
+    "mini-sd-without-three": {
+        "always": _SMALL_TOO | {"student": "base", "student_lr": 1e-3, "teacher_init": True, "w_max": 13.0, "scored_w": (2.0,)},
+        "smoke": {"guidance_steps": 2, "halving_steps": 1, "student_steps": 1, "batch_size": 4, "scored": 8, "first": 8},
+        "cpu": {"guidance_steps": 600, "halving_steps": 200, "student_steps": 600, "batch_size": 32, "scored": 216},
+        "gpu": _GPU | {"student_steps": 20_000},
+    },
 }
 
 
 def budget(domain: str, preset: str, **changes) -> FewStepsRun:
     """A domain's run at a preset's size; `changes` are fields of `FewStepsRun`. UsageError for an unknown domain."""
-    if domain not in DEFAULTS:
-        raise UsageError(f"unknown domain {domain!r}; choose from {', '.join(DEFAULTS)}")
-    return FewStepsRun(**(DEFAULTS[domain] | BUDGETS[domain][preset] | changes))
+    check_choice("domain", domain, BUDGETS)
+    return FewStepsRun(**(BUDGETS[domain]["always"] | BUDGETS[domain][preset] | changes))
 
 
 def few_step_identity(run: FewStepsRun, domain: Domain) -> dict[str, str]:

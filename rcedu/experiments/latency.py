@@ -1,13 +1,13 @@
 """How long a picture takes: a teacher, smaller students and students of few steps in turn, on one thread of the CPU."""
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 from torch import Tensor
 
 from rcedu.evaluation.formatting import format_interval, markdown
-from rcedu.evaluation.race import on_threads, race, ratio
+from rcedu.evaluation.race import again, on_threads, race, ratio
 from rcedu.experiments.domains import DOMAINS, Domain
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.experiments.text_tables import SIZES
@@ -23,7 +23,7 @@ def in_turn(ways: dict[str, Callable[[], object]], rounds: int, against: dict[st
     against  name -> the way that it is compared with; default the first
     """
     with on_threads(1):
-        seen = race({name: _again_and_again(work) for name, work in ways.items()}, rounds, warmup=1)
+        seen = race({name: again(work) for name, work in ways.items()}, rounds, warmup=1)
     against = against or dict.fromkeys(ways, next(iter(ways)))
     return {
         name: {"ms": round(statistics.median(way["ms"]), 2), "times_as_fast": ratio(seen[against[name]]["ms"], way["ms"])}
@@ -31,18 +31,11 @@ def in_turn(ways: dict[str, Callable[[], object]], rounds: int, against: dict[st
     }
 
 
-def _again_and_again(work: Callable[[], object]) -> Iterator[None]:
-    while True:
-        work()
-        yield
-
-
 def latencies(rounds: int = 7, steps: int = 25) -> dict[str, dict]:
     """Of mini-SD and each of its students, one guided picture of `steps` DDIM steps, as `in_turn`. Weights do not matter."""
     teacher = MiniSD().teacher
-    models = {"mini-SD": teacher} | {
-        name: make_student(teacher, run.student, teacher_init=False, seed=0) for name, run in SIZES.items()
-    }
+    students = {name: make_student(teacher, run.student, teacher_init=False, seed=0) for name, run in SIZES.items()}
+    models = {"mini-SD": teacher} | students
     noise, c = teacher.noise(1, seed=0), teacher.conditions.tokenize(held_out_prompts(1))
     return in_turn({name: partial(model.sample, noise, c, w=GUIDANCE, steps=steps) for name, model in models.items()}, rounds)
 

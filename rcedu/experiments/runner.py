@@ -17,7 +17,7 @@ import torch
 from tqdm.auto import tqdm
 
 from rcedu.evaluation.records import Column, Record, load_results, records_of
-from rcedu.system.files import UsageError, read_json, write_json
+from rcedu.system.files import UsageError, check_choice, read_json, write_json
 from rcedu.system.workers import stop_with_parent, worker_context
 from rcedu.training.fit import StepRecord
 
@@ -81,10 +81,8 @@ def run_experiment(
 
 
 def _worked_off(work: Callable, domain, given: Mapping, name: str, run, folder: Path, report: Callable | None) -> dict:
-    job = Job(
-        name.rpartition("/seed-")[0] or name, Path(folder) / name, asdict(run) | given[name], report and partial(report, name)
-    )
-    records, kept = work(run, domain, job)
+    row, watch = name.rpartition("/seed-")[0] or name, report and partial(report, name)
+    records, kept = work(run, domain, Job(row, Path(folder) / name, asdict(run) | given[name], watch))
     return {"given": given[name], "records": list(records), **kept}
 
 
@@ -130,7 +128,7 @@ def run_all(
         while queue or waiting:
             while queue and len(waiting) < jobs:  # no more than run: what a pool has in its own queue it would still begin
                 name = queue.pop(0)
-                waiting[pool.submit(_run_and_keep, work, name, todo[name], folder, _Report(messages), threads)] = name
+                waiting[pool.submit(_run_and_keep, work, name, todo[name], folder, partial(_report, messages), threads)] = name
             done, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
             while not messages.empty():
                 name, step, losses = messages.get()
@@ -149,18 +147,9 @@ def one_a_seed(rows: Iterable[str], seeds: Sequence[int], make: Callable) -> dic
     return {f"{row}/seed-{seed}": make(row, seed) for seed in seeds for row in rows}
 
 
-def by_row(runs: dict) -> dict[str, list]:
-    """What `one_a_seed` named, gathered again: row -> what its seeds have, in their order."""
-    rows = {}
-    for name, run in runs.items():
-        rows.setdefault(name.rpartition("/seed-")[0], []).append(run)
-    return rows
-
-
 def choose(tables: dict[str, dict], table: str, only: tuple[str, ...] = ()) -> dict:
     """The runs of a table by its name, or those of its rows that are named; UsageError for a name that is none."""
-    if table not in tables:
-        raise UsageError(f"unknown table {table!r}; choose from {', '.join(tables)}")
+    check_choice("table", table, tables)
     unknown = [name for name in only if name not in tables[table]]
     if unknown:
         raise UsageError(f"no row {unknown[0]!r} in {table}; choose from {'; '.join(tables[table])}")
@@ -238,12 +227,7 @@ def _stop_workers(kind: type[BaseException] | None, *_, others: Sequence[BasePro
             process.terminate()
 
 
-class _Report:
-    """Sends every tenth step's record from a worker to the parent's progress bars."""
-
-    def __init__(self, messages):
-        self.messages = messages
-
-    def __call__(self, name: str, record: StepRecord) -> None:
-        if record.step % 10 == 0:
-            self.messages.put((name, record.step, record.losses))
+def _report(messages, name: str, record: StepRecord) -> None:
+    """Send every tenth step's record from a worker to the parent's progress bars."""
+    if record.step % 10 == 0:
+        messages.put((name, record.step, record.losses))

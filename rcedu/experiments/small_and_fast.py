@@ -21,7 +21,7 @@ from rcedu.experiments.runner import Job
 from rcedu.models.cost import macs
 from rcedu.models.saved import load_student
 from rcedu.models.surgery import parameter_count
-from rcedu.system.files import UsageError
+from rcedu.system.files import check_choice
 from rcedu.training.guided_steps import guidance_student
 from rcedu.training.random_conditioning_step import make_student
 
@@ -41,8 +41,7 @@ def titles(student: str) -> dict[str, str]:
 
 def small_and_fast_rows(domain: str, preset: str) -> dict[str, FewStepsRun]:
     """What is inside -> run. UsageError for an unknown domain."""
-    if domain not in DOMAIN_WITHOUT:
-        raise UsageError(f"unknown domain {domain!r}; choose from {', '.join(DOMAIN_WITHOUT)}")
+    check_choice("domain", domain, DOMAIN_WITHOUT)
     return {row: budget(DOMAIN_WITHOUT[domain], preset, p=p) for row, p in P_INSIDE.items()}
 
 

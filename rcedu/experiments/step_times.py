@@ -1,11 +1,9 @@
 """How long a training step takes against the UNet's anatomy (`rcedu anatomy`)."""
 
-import time
-
 import torch
 
 from rcedu.evaluation.formatting import markdown
-from rcedu.evaluation.race import on_threads
+from rcedu.evaluation.race import again, on_threads, race
 from rcedu.models.anatomies import digit_unet
 from rcedu.models.surgery import parameter_count, remove_blocks
 
@@ -21,8 +19,8 @@ ANATOMIES = {  # widths, layers a level
 }
 
 
-def step_times(unet, batch_size: int, repeats: int = 5) -> tuple[float, float]:
-    """Milliseconds of (forward without gradient, forward and backward); the fastest of `repeats`."""
+def step_times(unet, batch_size: int) -> list[float]:
+    """Milliseconds of [forward without gradient, forward and backward]; each the fastest of five."""
     x_t, t = torch.randn(batch_size, 4, 14, 14), torch.randint(1000, (batch_size,))
     label = torch.randn(batch_size, unet.config.projection_class_embeddings_input_dim)
 
@@ -33,15 +31,7 @@ def step_times(unet, batch_size: int, repeats: int = 5) -> tuple[float, float]:
         unet.zero_grad()
         forward().square().mean().backward()
 
-    def fastest(work) -> float:
-        times = []
-        for _ in range(repeats + 1):  # the first warms up
-            start = time.perf_counter()
-            work()
-            times.append(time.perf_counter() - start)
-        return 1000 * min(times[1:])
-
-    return fastest(torch.no_grad()(forward)), fastest(train)
+    return [min(race({"": again(work)}, 5, warmup=1)[""]["ms"]) for work in (torch.no_grad()(forward), train)]
 
 
 def step_times_table(threads: int = 1, batch_size: int = 64) -> str:

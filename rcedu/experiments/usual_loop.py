@@ -6,6 +6,7 @@ one torch.load a sample, prompts in pandas, default AdamW, EMA without foreach, 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -19,10 +20,11 @@ from rcedu.equations.noise import alpha_sigma, q_sample
 from rcedu.equations.random_conditioning import drop_condition, p_exponential, randomize
 from rcedu.models.conditions import PromptEncoder
 from rcedu.models.diffusion import DiffusionModel
+from rcedu.training.batches import Samples
 from rcedu.training.fit import Draw
-from rcedu.training.random_conditioning_step import DistilledStudent
+from rcedu.training.random_conditioning_step import DistilledStudent, make_student
 
-Samples = Callable[[Tensor], tuple[Tensor, Tensor]]  # rows (B,) -> x0 (B, C, H, W), c (B, L)
+Source = Callable[[Tensor], tuple[Tensor, Tensor]]  # rows (B,) -> x0 (B, C, H, W), c (B, L)
 
 
 @dataclass(frozen=True)
@@ -67,26 +69,34 @@ class PandasPool:
         return torch.cat([self.conditions.tokenize([self.frame.iloc[row]["text"]]) for row in rows.tolist()])
 
 
+@dataclass(frozen=True)
+class Workload:
+    """What all ways do: distil `teacher` into a student of the named size from samples with sentences."""
+
+    teacher: DiffusionModel
+    samples: Samples  # D
+    texts: Sequence[str]  # the sentence of every sample
+    pool: Sequence[str]  # C
+    batch_size: int
+    student: str = "base"
+    mixed_precision: str = "no"
+
+    def trainee(self) -> DistilledStudent:
+        student = make_student(self.teacher, self.student, teacher_init=True, seed=0)
+        student.unet.float()  # of a teacher in 16 bits, a student in 32
+        return DistilledStudent(student, self.teacher)
+
+
 def usual_loop(
-    way: Way,
-    teacher: DiffusionModel,
-    trainee: DistilledStudent,
-    samples: Samples,
-    count: int,
-    pool: PandasPool | PromptPool,
-    *,
-    steps: int,
-    batch_size: int,
-    lr: float,
-    ema_decay: float = 0.99,
-    mixed_precision: str = "no",
+    way: Way, task: Workload, samples: Source, pool: PandasPool | PromptPool, lr: float
 ) -> Iterator[dict[str, float]]:
-    """Random conditioning with p(t) exponential, all in one function; yields the losses after each step.
+    """Random conditioning with p(t) exponential, all in one function; yields the losses after each step, without end.
 
     The same draws, losses and updates as `fit` of `distillation_step`, whichever the `way`, but for rounding.
-    samples, count  D and its size;  pool  C
+    samples  how D is read;  pool  C
     """
-    accelerator = Accelerator(mixed_precision=mixed_precision)
+    teacher, trainee, batch_size = task.teacher, task.trainee(), task.batch_size
+    accelerator = Accelerator(mixed_precision=task.mixed_precision)
     device, student = accelerator.device, trainee.student.unet
     teacher.to(device).eval().requires_grad_(False)
     trainee.to(device).train()
@@ -95,12 +105,12 @@ def usual_loop(
     layers_S, layers_T = [pair.student for pair in trainee.pairs], [pair.teacher for pair in trainee.pairs]
     parameters = [parameter for parameter in trainee.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.01, fused=way.fused_adamw or None)
-    ema = EMAModel(parameters, decay=ema_decay, foreach=way.foreach_ema)
+    ema = EMAModel(parameters, decay=0.99, foreach=way.foreach_ema)
     ema.to(device)
     optimizer = accelerator.prepare(optimizer)
-    for step in range(steps):
+    for step in count():
         draw = Draw(0, step, batch_size)
-        rows, t, eps = draw.integers(count), draw.integers(teacher.T), draw.normal(*teacher.x_shape)
+        rows, t, eps = draw.integers(len(task.samples)), draw.integers(teacher.T), draw.normal(*teacher.x_shape)
         x0, c = samples(rows)
         c_hat, _ = randomize(c, t, pool, lambda t: p_exponential(t, T=teacher.T), draw.generator)
         c_hat = drop_condition(c_hat, teacher.conditions.null, 0.1, draw.generator)

@@ -1,6 +1,7 @@
 """Nothing of the user's is replaced, moved or deleted: every place that a command writes to, and what may be there."""
 
 import os
+from dataclasses import fields, is_dataclass
 from inspect import signature
 from pathlib import Path
 
@@ -16,7 +17,15 @@ from rcedu.training.checkpoints import save_checkpoint
 
 # What a command cannot be parsed without, beside where it writes.
 NEEDED = {"generate": ["--prompts", "prompts.txt"], "score": ["--images", "images"]}
-WRITES = [(name, option) for name in ROOMS for option in signature(command(name)).parameters if option in ("out", "ship")]
+
+
+def options(name: str) -> list[str]:
+    """What a command takes; of settings that stand together in a class, each."""
+    taken = signature(command(name)).parameters.values()
+    return [x.name for p in taken for x in (fields(p.default) if is_dataclass(p.default) else [p])]
+
+
+WRITES = [(name, option) for name in ROOMS for option in options(name) if option in ("out", "ship")]
 # Those that put files into a folder by name, beside whatever else is there: an unrelated file is none of their business.
 BESIDE = {("mini-sd", "out"), ("few-steps", "ship"), ("editing", "ship"), ("small-and-fast", "ship")}
 

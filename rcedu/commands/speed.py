@@ -1,5 +1,7 @@
 """The commands that time: how fast steps, samplers and sliders are. Speeds are ratios within one run."""
 
+import itertools
+import timeit
 from functools import partial
 from pathlib import Path
 
@@ -81,8 +83,8 @@ def anatomy(threads: int = 1, batch_size: int = 64) -> None:
 def sliders() -> None:
     """Time how long the explorers of notebook 03 take to answer: milliseconds from a changed control to the new picture."""
     from rcedu.experiments.conditioning import denoising_frames
-    from rcedu.figures.explorers import DenoisingExplorer, ScheduleLaboratory, time_updates
-    from rcedu.figures.panels import example_batch, outcomes
+    from rcedu.experiments.swap_frames import example_batch, outcomes
+    from rcedu.figures.explorers import DenoisingExplorer, ScheduleLaboratory
 
     shipped = Shipped()
     trained = outcomes(load_results(data_folder() / "digits" / "results" / "unseen-schedules.json"))
@@ -95,5 +97,7 @@ def sliders() -> None:
         "laboratory, family": lambda i: setattr(laboratory.family, "value", families[(i + 1) % len(families)]),
         "explorer, t": lambda i: setattr(explorer.time, "index", i % 4),
     }.items():
-        times = sorted(time_updates(change, 42))
+        times = sorted(
+            1000 * seconds for seconds in timeit.repeat(partial(next, map(change, itertools.count())), number=1, repeat=42)
+        )
         print(f"{name}: median {times[21]:.0f} ms, slowest {times[-1]:.0f} ms")

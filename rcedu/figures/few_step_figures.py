@@ -10,19 +10,7 @@ from rcedu.equations.sampling import time_grid
 from rcedu.evaluation.intervals import Interval
 from rcedu.evaluation.records import Column, over_seeds, select, title
 from rcedu.experiments.few_step_frames import JumpPicture
-from rcedu.figures.plots import (
-    BLUE,
-    CYCLE,
-    GREEN,
-    GREY,
-    PURPLE,
-    STYLES,
-    VERMILLION,
-    plain_axes,
-    plain_log_ticks,
-    steps_axis,
-    whiskers,
-)
+from rcedu.figures.plots import BLUE, CYCLE, GREEN, GREY, PURPLE, STYLES, VERMILLION, curve, plain_axes, plain_log_ticks
 from rcedu.system.files import atomic_path
 
 WAYS = {  # how pictures are drawn: title, colour, marker; everywhere the same
@@ -42,9 +30,10 @@ def by_steps(records: pd.DataFrame, column: Column, by: str = "network") -> dict
     return found
 
 
-def axis_label(records: pd.DataFrame, column: Column) -> str:
-    """What the axis of a score says."""
-    return title(column, select(records, **column._asdict())["asked"].notna().any())
+def axis_of(records: pd.DataFrame, column: Column) -> tuple[str, float]:
+    """What the axis of a score says, and what the score is multiplied by: a share is in per cent."""
+    share = select(records, **column._asdict())["asked"].notna().any()
+    return title(column, share), 100 if share else 1
 
 
 def step_lines(
@@ -57,12 +46,12 @@ def step_lines(
     for line, (name, of) in enumerate(rows.items()):
         label, colour, marker, style = looks[name]
         beside = 1.05 ** (line - (len(rows) - 1) / 2)  # beside each other, so that none hides another
-        intervals = list(of.values())
-        axes.errorbar(
-            [int(steps) * beside for steps in of], [scale * value for value, _, _ in intervals],
-            yerr=whiskers(intervals, scale), color=colour, marker=marker, markersize=5, capsize=3, linestyle=style, label=label,
-        )  # fmt: skip
-    steps_axis(axes, (int(steps) for of in rows.values() for steps in of))
+        look = {"color": colour, "marker": marker, "markersize": 5, "linestyle": style, "label": label}
+        curve(axes, [int(steps) * beside for steps in of], list(of.values()), scale, **look)
+    ticks = sorted({int(steps) for of in rows.values() for steps in of})
+    axes.set_xscale("log", base=2)  # numbers of steps halve: at equal distances, each named, and nothing between them
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
 
 
 def step_curves(records: pd.DataFrame, columns: Sequence[Column]) -> Figure:
@@ -74,8 +63,7 @@ def step_curves(records: pd.DataFrame, columns: Sequence[Column]) -> Figure:
     """
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     for i, column in enumerate(columns):
-        name, values = axis_label(records, column), by_steps(records, column)
-        scale = 100 if name.endswith("%") else 1
+        (name, scale), values = axis_of(records, column), by_steps(records, column)
         axes = plain_axes(figure, xlabel="sampling steps $N$", ylabel=name, position=(1, len(columns), i + 1))
         looks = {
             way: (*WAYS.get(way, (way, CYCLE[line % len(CYCLE)], "v")), STYLES[line % len(STYLES)])
@@ -132,16 +120,17 @@ def two_steps_diagram(picture: JumpPicture) -> Figure:
     axes = plain_axes(figure, xlabel=r"noise level $\sigma/\alpha$", ylabel=r"$x/\alpha$ along $\hat x_2 - \hat x_1$")
     (s_t, s_mid, s_next), (_, y_mid, y_next) = picture.s.tolist(), picture.height.tolist()
     axes.plot(picture.fine_s, picture.fine_height, color=GREY, linestyle=":", label="the teacher's way in many small steps")
-    axes.plot([s_t, s_mid], [0, y_mid], color=BLUE, marker="o", linewidth=2.5, label="two steps of the teacher")
-    axes.plot([s_mid, s_next], [y_mid, y_next], color=BLUE, marker="o", linewidth=2.5)
-    axes.plot([s_mid, 0], [y_mid, 0], color=BLUE, linewidth=0.8, linestyle="--")
-    axes.plot([s_next, 0], [y_next, 1], color=BLUE, linewidth=0.8, linestyle="--")
+    way = {"marker": "o", "linewidth": 2.5, "label": "two steps of the teacher"}
+    axes.plot([s_t, s_mid, s_next], [0, y_mid, y_next], color=BLUE, **way)
     axes.plot([s_t, s_next], [0, y_next], color=VERMILLION, linewidth=2.5, label="one step of the student")
-    axes.plot([s_next, 0], [y_next, picture.k], color=VERMILLION, linewidth=0.8, linestyle="--")
-    span = 0.012 * s_t
-    for y, name, colour in ((0, r"$\hat x_1$", BLUE), (1, r"$\hat x_2$", BLUE), (picture.k, r"$\tilde x$", VERMILLION)):
-        axes.plot([0], [y], marker="s", color=colour, clip_on=False)
-        axes.text(-span, y, name, ha="right", va="center", color=colour, fontsize=13)
+    for s, y, aim, name, colour in (
+        (s_mid, y_mid, 0, r"$\hat x_1$", BLUE),
+        (s_next, y_next, 1, r"$\hat x_2$", BLUE),
+        (s_next, y_next, picture.k, r"$\tilde x$", VERMILLION),
+    ):
+        axes.plot([s, 0], [y, aim], color=colour, linewidth=0.8, linestyle="--")
+        axes.plot([0], [aim], marker="s", color=colour, clip_on=False)
+        axes.text(-0.012 * s_t, aim, name, ha="right", va="center", color=colour, fontsize=13)
     for s, y, name in ((s_t, 0, "$z_t$"), (s_mid, y_mid, r"$z_\mathrm{mid}$"), (s_next, y_next, r"$z_\mathrm{next}$")):
         axes.annotate(name, (s, y), textcoords="offset points", xytext=(4, 6), fontsize=12)
     axes.set_xlim(0, 1.06 * s_t)

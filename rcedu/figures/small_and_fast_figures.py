@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from rcedu.evaluation.records import Column, over_seeds, select
 from rcedu.experiments.small_and_fast import pareto, titles
-from rcedu.figures.few_step_figures import WAYS, axis_label, by_steps, step_lines
+from rcedu.figures.few_step_figures import WAYS, axis_of, by_steps, step_lines
 from rcedu.figures.plots import GREEN, GREY, ORANGE, SKY, plain_axes, plain_log_ticks
 
 INSIDE_LOOKS = {  # what stages 1 and 2 do with conditions: title, colour, marker, line
@@ -28,8 +28,7 @@ def survival_curves(records: pd.DataFrame, networks: Mapping[str, str], columns:
     records = select(records, network=list(networks))
     every = records["steps"].unique()
     for row, column in enumerate(columns):
-        name, is_fid = axis_label(records, column), column.score == "fid"
-        scale = 100 if name.endswith("%") else 1
+        (name, scale), is_fid = axis_of(records, column), column.score == "fid"
         teacher = scale * over_seeds(of_teacher, **column._asdict()).value
         values = {way: by_steps(select(records, network=way), column, "row") for way in networks}
         lowest = min(scale * x.value for of in values.values() for at in of.values() for x in at.values())

@@ -3,8 +3,8 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rcedu.evaluation.records import Column, over_seeds
-from rcedu.figures.few_step_figures import by_steps, step_lines
+from rcedu.evaluation.records import Column, over_seeds, select
+from rcedu.figures.few_step_figures import score_panel
 from rcedu.figures.plots import BLUE, GREY, SKY, VERMILLION, curve, plain_axes
 
 WHO = {  # edits: title, colour, marker, line; everywhere the same
@@ -30,8 +30,8 @@ def round_trip_curves(records: pd.DataFrame) -> Figure:
     records  of `rcedu editing`
     """
     figure = Figure(figsize=(7, 3.8), layout="constrained")
-    axes = plain_axes(figure, xlabel="steps up", ylabel="round-trip error of a pixel, 0 to 1")
-    step_lines(axes, by_steps(records, Column("error of a pixel", "round trip")), TRIPS)
+    error, name = Column("error of a pixel", "round trip"), "round-trip error of a pixel, 0 to 1"
+    axes, _ = score_panel(figure, records, error, TRIPS, xlabel="steps up", ylabel=name)
     axes.set_ylim(bottom=0)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
@@ -47,13 +47,12 @@ def edit_curves(records: pd.DataFrame, change: str) -> Figure:
     figure, tasks = Figure(figsize=(11, 5.2), layout="constrained"), records["task"].unique()
     for i, task in enumerate(tasks):
         outside = "change, kept pixels" if task.startswith("inpainting") else change
-        for row, (score, scale, name) in enumerate((("all", 100, "all as asked, %"), ("change", 1, outside))):
-            lines = by_steps(records, Column(score, task))
-            if row == 1 and not any(interval.value for of in lines.values() for interval in of.values()):
+        for row, (score, name) in enumerate((("all", "all as asked, %"), ("change", outside))):
+            if row == 1 and not select(records, task=task, score=score)["value"].any():
                 continue
-            place = (2, len(tasks), row * len(tasks) + i + 1)
-            axes = plain_axes(figure, xlabel="steps", ylabel=name if i == 0 or row else "", position=place)
-            step_lines(axes, lines, WHO, scale)
+            place, label = (2, len(tasks), row * len(tasks) + i + 1), name if i == 0 or row else ""
+            column = Column(score, task)
+            axes, _ = score_panel(figure, records, column, WHO, xlabel="steps", ylabel=label, position=place)
             axes.set_ylim(*(-3, 103) if row == 0 else (0, axes.get_ylim()[1]))
             if row == 0:
                 axes.set_title(task.replace(", ", ",\n"), fontsize=10)

@@ -7,8 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rcedu.equations.sampling import time_grid
-from rcedu.evaluation.intervals import Interval
-from rcedu.evaluation.records import Column, over_seeds, select, title
+from rcedu.evaluation.records import Column, is_share, over_seeds, select, title
 from rcedu.experiments.few_step_frames import JumpPicture
 from rcedu.figures.plots import BLUE, CYCLE, GREEN, GREY, PURPLE, STYLES, VERMILLION, curve, plain_axes, plain_log_ticks
 from rcedu.system.files import atomic_path
@@ -22,36 +21,28 @@ WAYS = {  # how pictures are drawn: title, colour, marker; everywhere the same
 }
 
 
-def by_steps(records: pd.DataFrame, column: Column, by: str = "network") -> dict[str, dict[int, Interval]]:
-    """One score as `step_lines` draws it: network, or what else the lines are -> steps -> its mean and interval over seeds."""
-    found = {}
-    for (name, steps), of in select(records, **column._asdict()).groupby([by, "steps"], sort=False):
-        found.setdefault(name, {})[steps] = over_seeds(of)
-    return found
+def score_panel(figure: Figure, records: pd.DataFrame, column: Column, looks: Mapping[str, tuple], *, by="network", **labels):
+    """Axes of one score against the number of sampling steps: means over seeds with 95% intervals, shares in per cent.
 
+    looks   what `by` says in the records -> (label, colour, marker, line), a line each
+    labels  and the position, as for `plain_axes`; the y axis is called as the score is unless they say otherwise
 
-def axis_of(records: pd.DataFrame, column: Column) -> tuple[str, float]:
-    """What the axis of a score says, and what the score is multiplied by: a share is in per cent."""
-    share = select(records, **column._asdict())["asked"].notna().any()
-    return title(column, share), 100 if share else 1
-
-
-def step_lines(
-    axes, rows: Mapping[str, Mapping[int, Sequence[float | None]]], looks: Mapping[str, tuple], scale: float = 1
-) -> None:
-    """Name -> steps -> (value, low, high), a line each against the number of steps; whiskers where there are several seeds.
-
-    looks  name -> (label, colour, marker, line);  scale  of the values
+    Returns the axes, and the lowest mean in them.
     """
-    for line, (name, of) in enumerate(rows.items()):
+    share, lines = is_share(records, column), {}
+    for (name, steps), of in select(records, **column._asdict()).groupby([by, "steps"], sort=False):
+        lines.setdefault(name, {})[int(steps)] = over_seeds(of)
+    axes = plain_axes(figure, **{"ylabel": title(column, share), **labels})
+    for line, (name, of) in enumerate(lines.items()):
         label, colour, marker, style = looks[name]
-        beside = 1.05 ** (line - (len(rows) - 1) / 2)  # beside each other, so that none hides another
+        beside = 1.05 ** (line - (len(lines) - 1) / 2)  # beside each other, so that none hides another
         look = {"color": colour, "marker": marker, "markersize": 5, "linestyle": style, "label": label}
-        curve(axes, [int(steps) * beside for steps in of], list(of.values()), scale, **look)
-    ticks = sorted({int(steps) for of in rows.values() for steps in of})
+        curve(axes, [steps * beside for steps in of], list(of.values()), 100 if share else 1, **look)
+    ticks = sorted({steps for of in lines.values() for steps in of})
     axes.set_xscale("log", base=2)  # numbers of steps halve: at equal distances, each named, and nothing between them
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
+    return axes, min(min(container.lines[0].get_ydata()) for container in axes.containers)
 
 
 def step_curves(records: pd.DataFrame, columns: Sequence[Column]) -> Figure:
@@ -62,22 +53,20 @@ def step_curves(records: pd.DataFrame, columns: Sequence[Column]) -> Figure:
     records  of one row and one w
     """
     figure = Figure(figsize=(10, 3.6), layout="constrained")
+    looks = {
+        way: (*WAYS.get(way, (way, CYCLE[line % len(CYCLE)], "v")), STYLES[line % len(STYLES)])
+        for line, way in enumerate(records["network"].unique())
+    }
     for i, column in enumerate(columns):
-        (name, scale), values = axis_of(records, column), by_steps(records, column)
-        axes = plain_axes(figure, xlabel="sampling steps $N$", ylabel=name, position=(1, len(columns), i + 1))
-        looks = {
-            way: (*WAYS.get(way, (way, CYCLE[line % len(CYCLE)], "v")), STYLES[line % len(STYLES)])
-            for line, way in enumerate(values)
-        }
-        step_lines(axes, values, looks, scale)
-        lowest = min(scale * interval.value for of in values.values() for interval in of.values())
+        place = (1, len(columns), i + 1)
+        axes, lowest = score_panel(figure, records, column, looks, xlabel="sampling steps $N$", position=place)
         if column.score == "fid":
             axes.set_yscale("log")
             low, high = max(axes.get_ylim()[0], lowest / 2), axes.get_ylim()[1]
             middle = (low * high) ** 0.5
             axes.set_ylim(min(low, middle / 2), max(high, 2 * middle))  # not the last digits of nearly equal numbers
             plain_log_ticks(axes)
-        elif scale == 100:
+        elif is_share(records, column):
             axes.set_ylim(bottom=max(axes.get_ylim()[0], lowest - 10))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure

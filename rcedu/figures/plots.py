@@ -32,9 +32,7 @@ def arm_colour(name: str) -> str:
 
 def plain_axes(figure: Figure, *, xlabel: str, ylabel: str, position=(1, 1, 1)):
     """Axes as all figures here have them: labelled, open above and to the right, with a faint grid."""
-    axes = figure.add_subplot(*position)
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
+    axes = figure.add_subplot(*position, xlabel=xlabel, ylabel=ylabel)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     return axes

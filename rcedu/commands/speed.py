@@ -97,7 +97,6 @@ def sliders() -> None:
         "laboratory, family": lambda i: setattr(laboratory.family, "value", families[(i + 1) % len(families)]),
         "explorer, t": lambda i: setattr(explorer.time, "index", i % 4),
     }.items():
-        times = sorted(
-            1000 * seconds for seconds in timeit.repeat(partial(next, map(change, itertools.count())), number=1, repeat=42)
-        )
+        changes = map(change, itertools.count())
+        times = sorted(1000 * seconds for seconds in timeit.repeat(partial(next, changes), number=1, repeat=42))
         print(f"{name}: median {times[21]:.0f} ms, slowest {times[-1]:.0f} ms")

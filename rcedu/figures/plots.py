@@ -212,9 +212,8 @@ def interval_dots(
         axes = plain_axes(figure, xlabel=title, ylabel="", position=(1, len(columns), i + 1))
         for marker, (group, colour) in zip("osD^vPX", colours.items(), strict=False):
             rows = [row for row, own in enumerate(groups) if own == group]
-            values = [intervals[row][0] for row in rows]
-            error = whiskers([intervals[row] for row in rows])
-            axes.errorbar(values, rows, xerr=error, fmt=marker, color=colour, capsize=3, markersize=5, label=group)
+            mine, look = [intervals[row] for row in rows], {"fmt": marker, "color": colour, "capsize": 3, "markersize": 5}
+            axes.errorbar([value for value, _, _ in mine], rows, xerr=whiskers(mine), label=group, **look)
         axes.set_yticks(range(len(names)), names if i == 0 else [""] * len(names))
         axes.invert_yaxis()
         if limits and title in limits:

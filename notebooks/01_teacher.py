@@ -282,7 +282,7 @@ assert (eps_from_v(x_t, guided_v, **at_t) - in_eps_space).abs().max() < 1e-5
 # %%
 strengths = [0, 0.5, 1, 2, 4, 8]
 rows = [teacher.sample(teacher.noise(10, seed=4), asked, w=w) for w in strengths]
-plots.guidance_grid(torch.stack(rows), strengths, asked)
+plots.digit_grid(torch.stack(rows), row_labels=[f"w = {w:g}" for w in strengths], col_labels=[str(int(c)) for c in asked])
 
 # %% [markdown]
 # *Figure: rows from $w=0$ (top) to $w=8$ (bottom), columns the digit asked for. Without guidance some digits are ambiguous; with it they become typical; too much of it makes strokes
@@ -296,8 +296,7 @@ accuracy = [asked_digit_accuracy(judge, images_w, asked_many) for images_w in dr
 name = f"teacher, {samples} samples a point"
 plots.lines(
     strengths,
-    {name: [100 * a.value for a in accuracy]},
-    intervals={name: [(100 * a.low, 100 * a.high) for a in accuracy]},
+    {name: [tuple(100 * value for value in interval) for interval in accuracy]},
     xlabel="guidance $w$",
     ylabel="read as asked, %",
 )
@@ -367,7 +366,12 @@ with torch.no_grad():
     path = list(teacher.trajectory(teacher.noise(1, seed=7), torch.tensor([5]), w=1.0, steps=N))
 x_path = teacher.codec.pack(torch.cat([step.x_t for step in path]) / 2)
 x0_path = teacher.codec.pack(torch.cat([step.x0 for step in path]))
-plots.trajectory_strip(x_path, x0_path, [step.t for step in path])
+plots.digit_grid(
+    torch.stack([x_path, x0_path]),
+    row_labels=["$x_t$", r"predicted $x_0$"],
+    col_labels=["done" if step.t < 0 else f"t={step.t}" for step in path],
+    size=0.85,
+)
 
 # %% [markdown]
 # *Figure: ten DDIM steps towards a 5. Above, $x_t$ (at half contrast) at the time it has just reached; below, the $x_0$ the network predicted to get there: at first an average of 5s, then one of them.*

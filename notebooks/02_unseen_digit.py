@@ -54,6 +54,7 @@ import torch
 from IPython.display import Markdown, display
 
 from rcedu.figures import plots
+from rcedu.figures.unseen_digit_figures import accuracy_bars, comparison_grid, confusion_bars, swap_panel
 from rcedu.system.settings import runs_folder
 from rcedu.experiments.digits import Shipped
 from rcedu.system.settings import preset
@@ -238,7 +239,7 @@ assert torch.equal(ours, c_hat) and torch.equal(replaced, swap)
 show = torch.linspace(0, B - 1, 12).long()
 order = show[t[show].argsort()]
 noisy = teacher.codec.pack(x_t)[order]
-plots.swap_panel(noisy, c[order], c_hat[order], replaced[order], t=t[order])
+swap_panel(noisy, c[order], c_hat[order], replaced[order], t=t[order])
 
 # %% [markdown]
 # *Figure: twelve noisy samples $x_t$, sorted by $t$; above each its own label $c$, below it the one it was given, $\hat c$, in orange where it was swapped
@@ -321,7 +322,7 @@ asked = torch.tensor([DIGIT] * 6 + [digit for digit in range(10) if digit != DIG
 x_T = teacher.noise(len(asked), seed=1)
 drawn = {name: model.sample(x_T, asked) for name, model in networks.items()}
 wrong = {name: judge.probabilities(images).argmax(dim=1) != asked for name, images in drawn.items()}
-figure = plots.comparison_grid(drawn, asked, wrong)
+figure = comparison_grid(drawn, asked, wrong)
 figure.savefig(folder / "comparison.png", dpi=150, bbox_inches="tight")
 figure
 
@@ -334,7 +335,7 @@ from rcedu.evaluation import records
 
 found = records.frame(done.records)
 asked_for = {f"asked for {DIGIT}": "unseen", "asked for others": "seen"}
-plots.accuracy_bars(
+accuracy_bars(
     {
         ARM_LABELS[name]: [(title, records.over_seeds(found, row=name, task=task, score="as asked")) for title, task in asked_for.items()]
         for name in ARMS
@@ -348,7 +349,7 @@ plots.accuracy_bars(
 
 # %%
 read_as = {(record.row, record.score): record.hits for record in done.records}
-plots.confusion_bars({ARM_LABELS[name]: [read_as.get((name, f"read as {k}"), 0) for k in range(10)] for name in ARMS}, asked=DIGIT)
+confusion_bars({ARM_LABELS[name]: [read_as.get((name, f"read as {k}"), 0) for k in range(10)] for name in ARMS}, asked=DIGIT)
 
 # %% [markdown]
 # *Figure: what the judge reads when a 3 was asked for, one panel a student.*

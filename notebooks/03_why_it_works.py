@@ -117,8 +117,7 @@ found = {
 }
 plots.lines(
     ladder,
-    {name: [interval.value for interval in intervals] for name, intervals in found.items()},
-    intervals={name: [(interval.low, interval.high) for interval in intervals] for name, intervals in found.items()},
+    found,
     colours=dict(zip(found, (plots.VERMILLION, plots.BLUE))),
     band=band,
     xlabel="timestep $t$ where denoising starts",
@@ -275,11 +274,9 @@ in_space = {
 
 # %%
 relative = {name: values / values.mean(dim=1).max() for name, values in in_space.items()}  # each to its own maximum
-intervals = {name: [mean_interval(row.tolist()) for row in values] for name, values in relative.items()}
 plots.lines(
     points,
-    {name: [i.value for i in rows] for name, rows in intervals.items()},
-    intervals={name: [i[1:] for i in rows] for name, rows in intervals.items()},
+    {name: [mean_interval(row.tolist()) for row in values] for name, values in relative.items()},
     band=band,
     xlabel="timestep $t$",
     ylabel="squared distance / its maximum",
@@ -343,8 +340,8 @@ read = pairwise_overlap(witness, teacher, images[: 10 * pairs], labels[: 10 * pa
 
 # %%
 upper, lower = "upper bound: twice the witness's error", r"lower bound: $\frac{1}{2}\,\mathbb{E}\,e^{-\mathrm{KL}_t}$"
-bounds = {upper: [interval.value for interval in read], lower: (shipped_p["overlap"][points] / 2).tolist()}
-plots.lines(points, bounds, intervals={upper: [i[1:] for i in read]}, band=band, xlabel="timestep $t$", ylabel=r"overlap of $p(x_t|c)$, $p(x_t|\tilde{c})$")
+bounds = {upper: read, lower: (shipped_p["overlap"][points] / 2).tolist()}
+plots.lines(points, bounds, band=band, xlabel="timestep $t$", ylabel=r"overlap of $p(x_t|c)$, $p(x_t|\tilde{c})$")
 
 # %% [markdown]
 # *Figure: what is known of the overlap of two digits' noisy pictures, against $t$: the witness's upper bound (95% intervals over pictures), and the lower bound from the teacher's KL. At $t = T$ the witness tosses a coin, as the theory says, and the upper bound stays above the lower everywhere, as it must.
@@ -368,10 +365,11 @@ plots.p_curves({name: schedule(name, T=T, path=measured_file("digits")) for name
 # %%
 from rcedu.system.settings import data_folder
 from rcedu.evaluation.records import load_results
+from rcedu.experiments.swap_frames import example_batch, outcomes, view_schedule
 
 ablation = load_results(data_folder() / "digits" / "results" / "unseen-schedules.json")
-trained = panels.outcomes(ablation)
-batch = panels.example_batch(teacher, cache)  # twelve noisy samples
+trained = outcomes(ablation)
+batch = example_batch(teacher, cache)  # twelve noisy samples
 
 # %%
 from rcedu.figures.explorers import ScheduleLaboratory
@@ -383,9 +381,9 @@ laboratory.box
 panel = panels.SchedulePanel(batch, rows=3)
 settings = [("exponential", 5.0), ("two-sided", 8.0), ("indifference", None)]
 for row, (family, parameter) in enumerate(settings):
-    view = panels.view_schedule(family, parameter, batch, trained)
+    view = view_schedule(family, parameter, batch, trained)
     panel.update(view, row)
-    print(view.sentence(unseen_digit=3))
+    print(view.sentence())
 panel.figure
 
 # %% [markdown]

@@ -328,8 +328,7 @@ for title, (task, score, scale) in panels.items():
     display(
         plots.lines(
             counts,
-            {way: [scale * value for value, _, _ in row] for way, row in found.items()},
-            intervals={way: [(scale * low, scale * high) for _, low, high in row] for way, row in found.items()},
+            {way: [tuple(scale * value for value in interval) for interval in row] for way, row in found.items()},
             xlabel=r"$|\mathcal{D}|$, pictures",
             ylabel=title,
             logx=True,

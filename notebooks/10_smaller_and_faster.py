@@ -50,6 +50,7 @@ import torch
 from IPython.display import Markdown, display
 
 from rcedu.figures import plots
+from rcedu.figures.unseen_digit_figures import comparison_grid
 from rcedu.system.settings import data_folder
 from rcedu.training.random_conditioning_step import make_student
 from rcedu.experiments.domains import DigitsWithout3
@@ -201,7 +202,7 @@ asked = asked[three]
 judged = {name: digits.shipped.judge.probabilities(images) for name, images in shown.items()}
 wrong = {name: probabilities.argmax(dim=1) != asked for name, probabilities in judged.items()}
 print("a 3, says the judge of 'faster only: without', with", *(f"{100 * float(p):.0f}%" for p in judged["faster only: without"][:, 3]))
-plots.comparison_grid(shown, asked, wrong)
+comparison_grid(shown, asked, wrong)
 
 # %% [markdown]
 # *Figure: four steps, the first training, the same noise in every row; the teacher's four steps are guided.* Without the swap a 3 closes to an 8, bends to a 2 or gains the loop of a 9. The ten of "faster only: without" are a lucky sample: all are read as threes, four of them barely (above the figure); of the 300 that were marked, 51% are.

@@ -1,5 +1,7 @@
 """The commands that time: how fast steps, samplers and sliders are. Speeds are ratios within one run."""
 
+import itertools
+import timeit
 from functools import partial
 from pathlib import Path
 
@@ -80,8 +82,8 @@ def sliders() -> None:
     from rcedu.evaluation.records import load_results
     from rcedu.experiments.conditioning import denoising_frames
     from rcedu.experiments.digits import Shipped
-    from rcedu.figures.explorers import DenoisingExplorer, ScheduleLaboratory, time_updates
-    from rcedu.figures.panels import example_batch, outcomes
+    from rcedu.experiments.swap_frames import example_batch, outcomes
+    from rcedu.figures.explorers import DenoisingExplorer, ScheduleLaboratory
 
     shipped = Shipped()
     trained = outcomes(load_results(data_folder() / "digits" / "results" / "unseen-schedules.json"))
@@ -94,5 +96,6 @@ def sliders() -> None:
         "laboratory, family": lambda i: setattr(laboratory.family, "value", families[(i + 1) % len(families)]),
         "explorer, t": lambda i: setattr(explorer.time, "index", i % 4),
     }.items():
-        times = sorted(time_updates(change, 42))
+        changes = map(change, itertools.count())
+        times = sorted(1000 * seconds for seconds in timeit.repeat(partial(next, changes), number=1, repeat=42))
         print(f"{name}: median {times[21]:.0f} ms, slowest {times[-1]:.0f} ms")

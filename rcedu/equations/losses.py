@@ -4,7 +4,8 @@ L = L_out + L_feat (+ L_task),   all weights 1
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +52,7 @@ def feature_kd(features_S: Sequence[Tensor], features_T: Sequence[Tensor]) -> Te
             raise ValueError(
                 f"feature pair {i}: student {tuple(f_S.shape)}, teacher {tuple(f_T.shape)}; a Projections closes the gap"
             )
-    return sum(((_wide(f_T).detach() - _wide(f_S)) ** 2).mean() for f_S, f_T in zip(features_S, features_T, strict=True))
+    return sum(map(output_kd, features_S, features_T))
 
 
 def _wide(x: Tensor) -> Tensor:
@@ -103,19 +104,11 @@ def capture(model: nn.Module, layer_names: Sequence[str]) -> Iterator[dict[str, 
         raise ValueError(f"no layer {unknown[0]!r} in this {type(model).__name__}")
     features: dict[str, Tensor] = {}
 
-    def start(*_):
-        features.clear()
+    def keep(name, module, args, output):
+        features.setdefault(name, output[0] if isinstance(output, tuple) else output)
 
-    def keep(name):
-        def hook(module, args, output):
-            features.setdefault(name, output[0] if isinstance(output, tuple) else output)
-
-        return hook
-
-    handles = [model.register_forward_pre_hook(start)]
-    handles += [modules[name].register_forward_hook(keep(name)) for name in layer_names]
-    try:
+    with ExitStack() as hooks:
+        hooks.enter_context(model.register_forward_pre_hook(lambda *_: features.clear()))
+        for name in layer_names:
+            hooks.enter_context(modules[name].register_forward_hook(partial(keep, name)))
         yield features
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -139,8 +139,7 @@ def stochastic(
     grid = [*time_grid(steps, len(scheduler.alphas_cumprod)), -1, -1]
     x_t = x_T
     for t, s, k in zip(grid, grid[1:], grid[2:], strict=False):
-        out = predict(x_t, torch.full((len(x_t),), t, device=x_t.device))
-        z_k, x0 = ddim_step(x_t, out, *(torch.tensor(x, device=x_t.device) for x in (t, k)), scheduler)
+        ((_, z_k, x0),) = along(predict, x_t, (t, k), scheduler=scheduler)
         alpha_s, sigma_s = alpha_sigma(scheduler, s, ndim=x_t.ndim, dtype=torch.float64)
         alpha_k, sigma_k = alpha_sigma(scheduler, k, ndim=x_t.ndim, dtype=torch.float64)
         # 1 - e^(lambda_s - lambda_k) = 1 - (alpha_s sigma_k / (alpha_k sigma_s))^2; at s = -1 both sigmas are 0: no noise
@@ -163,13 +162,12 @@ def consistency(
     with t = -1, where x_t = x0.
     """
     x_t = x_T
-    for t, t_next in pairwise([*time_grid(steps, len(scheduler.alphas_cumprod)), -1]):
-        out = predict(x_t, torch.full((len(x_t),), t, device=x_t.device))
-        _, x0 = ddim_step(x_t, out, *(torch.tensor(x, device=x_t.device) for x in (t, t_next)), scheduler)
-        alpha, sigma = alpha_sigma(scheduler, t_next, ndim=x_t.ndim, dtype=x_t.dtype)
+    for pair in pairwise([*time_grid(steps, len(scheduler.alphas_cumprod)), -1]):
+        (step,) = along(predict, x_t, pair, scheduler=scheduler)
+        alpha, sigma = alpha_sigma(scheduler, step.t, ndim=x_t.ndim, dtype=x_t.dtype)
         noise = torch.randn(x_t.shape, generator=generator, dtype=x_t.dtype).to(x_t.device)
-        x_t = q_sample(x0, noise, alpha_t=alpha.to(x_t.device), sigma_t=sigma.to(x_t.device))
-        yield Step(t_next, x_t, x0)
+        x_t = q_sample(step.x0, noise, alpha_t=alpha.to(x_t.device), sigma_t=sigma.to(x_t.device))
+        yield step._replace(x_t=x_t)
 
 
 def finish(trajectory: Iterator[Step]) -> Tensor:

@@ -38,13 +38,8 @@ def boxes(unet: UNet2DConditionModel) -> dict[str, list[Box]]:
     for stage, level in stages:
         block = unet.get_submodule(stage)
         parts = {kind: getattr(block, kind, None) or [] for kind in KINDS}
-        first = [("resnets", 0)] if stage == "mid_block" else []  # the middle is R A R: one residual block more
-        shift = len(first)
-        order = list(first)
-        for i in range(max(len(parts["resnets"]) - shift, len(parts["attentions"]))):
-            pair = [("attentions", i), ("resnets", i + 1)] if shift else [("resnets", i), ("attentions", i)]
-            order += [(kind, k) for kind, k in pair if k < len(parts[kind])]
-        order += [(kind, 0) for kind in ("downsamplers", "upsamplers") if parts[kind]]
+        pairs = [(kind, i) for i in range(len(block.resnets)) for kind in ("resnets", "attentions")]  # the middle ends in an R
+        order = [(kind, i) for kind, i in [*pairs, ("downsamplers", 0), ("upsamplers", 0)] if i < len(parts[kind])]
         depths = [len(getattr(parts[kind][k], "transformer_blocks", [0])) for kind, k in order]
         found[stage] = [Box(f"{stage}.{kind}.{k}", kind, level, depth) for (kind, k), depth in zip(order, depths, strict=True)]
     return found
@@ -148,15 +143,16 @@ def _is_tap(layer: str, box: Box, modules: Sequence[Box]) -> bool:
 
 def cost_bars(costs: Mapping[str, tuple[int, Macs]]) -> Figure:
     """Parameters and GMACs as bars: name -> (parameters, Macs)."""
-    names, y = list(costs), range(len(costs))
+    names, y, macs = list(costs), range(len(costs)), [of for _, of in costs.values()]
     figure = Figure(figsize=(10, 0.34 * len(names) + 1.1), layout="constrained")
     left = figure.add_subplot(1, 2, 1, xlabel="parameters, millions")
     right = figure.add_subplot(1, 2, 2, xlabel="GMACs a picture and evaluation")
-    left.barh(y, [count / 1e6 for count, _ in costs.values()], color=BLUE)
-    layers, attention = [macs.layers for _, macs in costs.values()], [macs.attention for _, macs in costs.values()]
+    millions, layers = [count / 1e6 for count, _ in costs.values()], [of.layers for of in macs]
+    left.barh(y, millions, color=BLUE)
     right.barh(y, layers, color=BLUE, label="convolutions and linear layers")
-    right.barh(y, attention, left=layers, color=ORANGE, hatch="//", edgecolor="white", label="products inside attention")
-    for axes, values in ((left, [count / 1e6 for count, _ in costs.values()]), (right, [m.total for _, m in costs.values()])):
+    inside = {"color": ORANGE, "hatch": "//", "edgecolor": "white", "label": "products inside attention"}
+    right.barh(y, [of.attention for of in macs], left=layers, **inside)
+    for axes, values in ((left, millions), (right, [of.total for of in macs])):
         axes.set_yticks(y, names if axes is left else [""] * len(names))
         axes.invert_yaxis()
         axes.spines[["top", "right"]].set_visible(False)

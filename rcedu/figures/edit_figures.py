@@ -3,10 +3,9 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rcedu.evaluation.intervals import Interval
-from rcedu.evaluation.records import over_seeds, select
-from rcedu.figures.few_step_figures import step_lines
-from rcedu.figures.plots import BLUE, GREY, SKY, VERMILLION, plain_axes, whiskers
+from rcedu.evaluation.records import Column, over_seeds, select
+from rcedu.figures.few_step_figures import score_panel
+from rcedu.figures.plots import BLUE, GREY, SKY, VERMILLION, curve, plain_axes
 
 WHO = {  # edits: title, colour, marker, line; everywhere the same
     "teacher": ("the teacher, DDIM", GREY, "o", "--"),
@@ -25,22 +24,14 @@ EDITORS = {  # who edits in how many steps: colour, marker, line
 }
 
 
-def _lines(records: pd.DataFrame, task: str, score: str) -> dict[str, dict[int, Interval]]:
-    """Of one task: who -> steps -> the score over its seeds."""
-    lines = {}
-    for (who, steps), here in select(records, task=task, score=score).groupby(["network", "steps"], sort=False):
-        lines.setdefault(who, {})[steps] = over_seeds(here)
-    return lines
-
-
 def round_trip_curves(records: pd.DataFrame) -> Figure:
     """Error of a pixel on the way to the noise and back, against the number of steps up; mean and 95% over the seeds.
 
     records  of `rcedu editing`
     """
     figure = Figure(figsize=(7, 3.8), layout="constrained")
-    axes = plain_axes(figure, xlabel="steps up", ylabel="round-trip error of a pixel, 0 to 1")
-    step_lines(axes, _lines(records, "round trip", "error of a pixel"), TRIPS)
+    error, name = Column("error of a pixel", "round trip"), "round-trip error of a pixel, 0 to 1"
+    axes, _ = score_panel(figure, records, error, TRIPS, xlabel="steps up", ylabel=name)
     axes.set_ylim(bottom=0)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
@@ -56,14 +47,12 @@ def edit_curves(records: pd.DataFrame, change: str) -> Figure:
     figure, tasks = Figure(figsize=(11, 5.2), layout="constrained"), records["task"].unique()
     for i, task in enumerate(tasks):
         outside = "change, kept pixels" if task.startswith("inpainting") else change
-        for row, (score, scale, name) in enumerate((("all", 100, "all as asked, %"), ("change", 1, outside))):
-            lines = _lines(records, task, score)
-            if row == 1 and not any(interval.value for of in lines.values() for interval in of.values()):
+        for row, (score, name) in enumerate((("all", "all as asked, %"), ("change", outside))):
+            if row == 1 and not select(records, task=task, score=score)["value"].any():
                 continue
-            axes = plain_axes(
-                figure, xlabel="steps", ylabel=name if i == 0 or row else "", position=(2, len(tasks), row * len(tasks) + i + 1)
-            )
-            step_lines(axes, lines, WHO, scale)
+            place, label = (2, len(tasks), row * len(tasks) + i + 1), name if i == 0 or row else ""
+            column = Column(score, task)
+            axes, _ = score_panel(figure, records, column, WHO, xlabel="steps", ylabel=label, position=place)
             axes.set_ylim(*(-3, 103) if row == 0 else (0, axes.get_ylim()[1]))
             if row == 0:
                 axes.set_title(task.replace(", ", ",\n"), fontsize=10)
@@ -85,21 +74,17 @@ def strength_trade_off(records: pd.DataFrame, change: str) -> Figure:
         if not sketches:
             continue
         edited = [over_seeds(here, task=task, score="edited") for task in sketches]
-        x, y = [over_seeds(here, task=task, score="change").value for task in sketches], [100 * share.value for share in edited]
-        axes.errorbar(
-            x, y, yerr=whiskers(edited, 100), color=colour, marker=marker, markersize=6, capsize=2, linestyle=style,
-            label=f"{WHO[who][0]}, {steps} steps",
-        )  # fmt: skip
+        spoilt = [over_seeds(here, task=task, score="change").value for task in sketches]
+        look = {"color": colour, "marker": marker, "linestyle": style, "label": f"{WHO[who][0]}, {steps} steps"}
+        curve(axes, spoilt, edited, 100, markersize=6, capsize=2, **look)
         star = [over_seeds(here, task="style transfer", score=score).value for score in ("change", "edited")]
-        axes.plot(
-            star[0], 100 * star[1], color=colour, marker="*", markersize=14, linestyle="none",
-            markerfacecolor="none", markeredgewidth=1.4, zorder=3,
-            label="style transfer by the same" if who == "teacher" else None,
-        )  # fmt: skip
+        look = {"markersize": 14, "markerfacecolor": "none", "markeredgewidth": 1.4, "linestyle": "none"}
+        label = "style transfer by the same" if who == "teacher" else None
+        axes.plot(star[0], 100 * star[1], color=colour, marker="*", zorder=3, label=label, **look)
         if who == "teacher":  # the others have the same strengths in the same order
-            for task, *point in zip(sketches, x, y, strict=True):
-                strength = task.rpartition(" ")[2]
-                axes.annotate(strength, point, textcoords="offset points", xytext=(-24, 7), fontsize=9, color=colour)
+            for task, x, y in zip(sketches, spoilt, edited, strict=True):
+                name, point = task.rpartition(" ")[2], (x, 100 * y.value)
+                axes.annotate(name, point, textcoords="offset points", xytext=(-24, 7), fontsize=9, color=colour)
     axes.set_xlim(left=0)
     axes.set_ylim(max(-4, axes.get_ylim()[0] - 5), 103)
     axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 100])

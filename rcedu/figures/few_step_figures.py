@@ -7,22 +7,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rcedu.equations.sampling import time_grid
-from rcedu.evaluation.intervals import Interval
-from rcedu.evaluation.records import Column, over_seeds, select, title
+from rcedu.evaluation.records import Column, is_share, over_seeds, select, title
 from rcedu.experiments.few_step_frames import JumpPicture
-from rcedu.figures.plots import (
-    BLUE,
-    CYCLE,
-    GREEN,
-    GREY,
-    PURPLE,
-    STYLES,
-    VERMILLION,
-    plain_axes,
-    plain_log_ticks,
-    steps_axis,
-    whiskers,
-)
+from rcedu.figures.plots import BLUE, CYCLE, GREEN, GREY, PURPLE, STYLES, VERMILLION, curve, plain_axes, plain_log_ticks
 from rcedu.system.files import atomic_path
 
 WAYS = {  # how pictures are drawn: title, colour, marker; everywhere the same
@@ -34,35 +21,28 @@ WAYS = {  # how pictures are drawn: title, colour, marker; everywhere the same
 }
 
 
-def by_steps(records: pd.DataFrame, column: Column, by: str = "network") -> dict[str, dict[int, Interval]]:
-    """One score as `step_lines` draws it: network, or what else the lines are -> steps -> its mean and interval over seeds."""
-    found = {}
-    for (name, steps), of in select(records, **column._asdict()).groupby([by, "steps"], sort=False):
-        found.setdefault(name, {})[steps] = over_seeds(of)
-    return found
+def score_panel(figure: Figure, records: pd.DataFrame, column: Column, looks: Mapping[str, tuple], *, by="network", **labels):
+    """Axes of one score against the number of sampling steps: means over seeds with 95% intervals, shares in per cent.
 
+    looks   what `by` says in the records -> (label, colour, marker, line), a line each
+    labels  and the position, as for `plain_axes`; the y axis is called as the score is unless they say otherwise
 
-def axis_label(records: pd.DataFrame, column: Column) -> str:
-    """What the axis of a score says."""
-    return title(column, select(records, **column._asdict())["asked"].notna().any())
-
-
-def step_lines(
-    axes, rows: Mapping[str, Mapping[int, Sequence[float | None]]], looks: Mapping[str, tuple], scale: float = 1
-) -> None:
-    """Name -> steps -> (value, low, high), a line each against the number of steps; whiskers where there are several seeds.
-
-    looks  name -> (label, colour, marker, line);  scale  of the values
+    Returns the axes, and the lowest mean in them.
     """
-    for line, (name, of) in enumerate(rows.items()):
+    share, lines = is_share(records, column), {}
+    for (name, steps), of in select(records, **column._asdict()).groupby([by, "steps"], sort=False):
+        lines.setdefault(name, {})[int(steps)] = over_seeds(of)
+    axes = plain_axes(figure, **{"ylabel": title(column, share), **labels})
+    for line, (name, of) in enumerate(lines.items()):
         label, colour, marker, style = looks[name]
-        beside = 1.05 ** (line - (len(rows) - 1) / 2)  # beside each other, so that none hides another
-        intervals = list(of.values())
-        axes.errorbar(
-            [int(steps) * beside for steps in of], [scale * value for value, _, _ in intervals],
-            yerr=whiskers(intervals, scale), color=colour, marker=marker, markersize=5, capsize=3, linestyle=style, label=label,
-        )  # fmt: skip
-    steps_axis(axes, (int(steps) for of in rows.values() for steps in of))
+        beside = 1.05 ** (line - (len(lines) - 1) / 2)  # beside each other, so that none hides another
+        look = {"color": colour, "marker": marker, "markersize": 5, "linestyle": style, "label": label}
+        curve(axes, [steps * beside for steps in of], list(of.values()), 100 if share else 1, **look)
+    ticks = sorted({steps for of in lines.values() for steps in of})
+    axes.set_xscale("log", base=2)  # numbers of steps halve: at equal distances, each named, and nothing between them
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    return axes, min(min(container.lines[0].get_ydata()) for container in axes.containers)
 
 
 def step_curves(records: pd.DataFrame, columns: Sequence[Column]) -> Figure:
@@ -73,23 +53,20 @@ def step_curves(records: pd.DataFrame, columns: Sequence[Column]) -> Figure:
     records  of one row and one w
     """
     figure = Figure(figsize=(10, 3.6), layout="constrained")
+    looks = {
+        way: (*WAYS.get(way, (way, CYCLE[line % len(CYCLE)], "v")), STYLES[line % len(STYLES)])
+        for line, way in enumerate(records["network"].unique())
+    }
     for i, column in enumerate(columns):
-        name, values = axis_label(records, column), by_steps(records, column)
-        scale = 100 if name.endswith("%") else 1
-        axes = plain_axes(figure, xlabel="sampling steps $N$", ylabel=name, position=(1, len(columns), i + 1))
-        looks = {
-            way: (*WAYS.get(way, (way, CYCLE[line % len(CYCLE)], "v")), STYLES[line % len(STYLES)])
-            for line, way in enumerate(values)
-        }
-        step_lines(axes, values, looks, scale)
-        lowest = min(scale * interval.value for of in values.values() for interval in of.values())
+        place = (1, len(columns), i + 1)
+        axes, lowest = score_panel(figure, records, column, looks, xlabel="sampling steps $N$", position=place)
         if column.score == "fid":
             axes.set_yscale("log")
             low, high = max(axes.get_ylim()[0], lowest / 2), axes.get_ylim()[1]
             middle = (low * high) ** 0.5
             axes.set_ylim(min(low, middle / 2), max(high, 2 * middle))  # not the last digits of nearly equal numbers
             plain_log_ticks(axes)
-        elif scale == 100:
+        elif is_share(records, column):
             axes.set_ylim(bottom=max(axes.get_ylim()[0], lowest - 10))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
@@ -132,16 +109,17 @@ def two_steps_diagram(picture: JumpPicture) -> Figure:
     axes = plain_axes(figure, xlabel=r"noise level $\sigma/\alpha$", ylabel=r"$x/\alpha$ along $\hat x_2 - \hat x_1$")
     (s_t, s_mid, s_next), (_, y_mid, y_next) = picture.s.tolist(), picture.height.tolist()
     axes.plot(picture.fine_s, picture.fine_height, color=GREY, linestyle=":", label="the teacher's way in many small steps")
-    axes.plot([s_t, s_mid], [0, y_mid], color=BLUE, marker="o", linewidth=2.5, label="two steps of the teacher")
-    axes.plot([s_mid, s_next], [y_mid, y_next], color=BLUE, marker="o", linewidth=2.5)
-    axes.plot([s_mid, 0], [y_mid, 0], color=BLUE, linewidth=0.8, linestyle="--")
-    axes.plot([s_next, 0], [y_next, 1], color=BLUE, linewidth=0.8, linestyle="--")
+    way = {"marker": "o", "linewidth": 2.5, "label": "two steps of the teacher"}
+    axes.plot([s_t, s_mid, s_next], [0, y_mid, y_next], color=BLUE, **way)
     axes.plot([s_t, s_next], [0, y_next], color=VERMILLION, linewidth=2.5, label="one step of the student")
-    axes.plot([s_next, 0], [y_next, picture.k], color=VERMILLION, linewidth=0.8, linestyle="--")
-    span = 0.012 * s_t
-    for y, name, colour in ((0, r"$\hat x_1$", BLUE), (1, r"$\hat x_2$", BLUE), (picture.k, r"$\tilde x$", VERMILLION)):
-        axes.plot([0], [y], marker="s", color=colour, clip_on=False)
-        axes.text(-span, y, name, ha="right", va="center", color=colour, fontsize=13)
+    for s, y, aim, name, colour in (
+        (s_mid, y_mid, 0, r"$\hat x_1$", BLUE),
+        (s_next, y_next, 1, r"$\hat x_2$", BLUE),
+        (s_next, y_next, picture.k, r"$\tilde x$", VERMILLION),
+    ):
+        axes.plot([s, 0], [y, aim], color=colour, linewidth=0.8, linestyle="--")
+        axes.plot([0], [aim], marker="s", color=colour, clip_on=False)
+        axes.text(-0.012 * s_t, aim, name, ha="right", va="center", color=colour, fontsize=13)
     for s, y, name in ((s_t, 0, "$z_t$"), (s_mid, y_mid, r"$z_\mathrm{mid}$"), (s_next, y_next, r"$z_\mathrm{next}$")):
         axes.annotate(name, (s, y), textcoords="offset points", xytext=(4, 6), fontsize=12)
     axes.set_xlim(0, 1.06 * s_t)

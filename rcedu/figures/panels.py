@@ -5,8 +5,7 @@ A panel draws its axes once; `update` changes what moves and nothing else, so th
 
 import io
 from collections.abc import Iterable, Sequence
-from functools import partial
-from typing import NamedTuple
+from itertools import product
 
 import numpy as np
 import torch
@@ -15,14 +14,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from rcedu.data.cache import Cache
-from rcedu.equations.random_conditioning import randomize
 from rcedu.evaluation.formatting import format_interval
-from rcedu.evaluation.records import Results, over_seeds
-from rcedu.experiments.conditioning import DenoisingFrames, noised
-from rcedu.figures.plots import BLUE, GREEN, GREY, ORANGE, VERMILLION
-from rcedu.models.diffusion import DiffusionModel
-from rcedu.training.swap_schedules import label, measured_file, schedule
+from rcedu.experiments.conditioning import DenoisingFrames
+from rcedu.experiments.swap_frames import DIGIT, Batch, ScheduleView
+from rcedu.figures.plots import BLUE, GREEN, GREY, ORANGE, VERMILLION, plain_axes, tiles
+from rcedu.training.swap_schedules import label
 
 
 def animation(frames: Iterable[Figure], *, milliseconds: int = 400, dpi: int = 60) -> bytes:
@@ -39,10 +35,16 @@ def animation(frames: Iterable[Figure], *, milliseconds: int = 400, dpi: int = 6
 
 
 class _Panel:
-    """A figure whose `moving` artists are drawn over a background that is drawn once."""
+    """A figure of rows, one a setting, whose `moving` artists are drawn over a background that is drawn once."""
 
-    def __init__(self, figure: Figure):
-        self.figure, self.moving, self._canvas, self._still = figure, [], FigureCanvasAgg(figure), None
+    def __init__(self, rows: int, *, size: tuple[float, float], dpi: int, top: float, bottom: float, **columns):
+        """size  inches of a row, of which `top` and `bottom` are its titles' and labels';  columns  as for `add_gridspec`"""
+        width, height = size[0], size[1] * rows
+        self.figure, self.moving, self._still = Figure(figsize=(width, height), dpi=dpi), [], None
+        self._canvas = FigureCanvasAgg(self.figure)
+        count = len(columns["width_ratios"])
+        grid = self.figure.add_gridspec(rows, count, top=1 - top / height, bottom=bottom / height, **columns)
+        self.rows = [self._draw_row([grid[row, column] for column in range(count)]) for row in range(rows)]
 
     def _move(self, *artists):
         for artist in artists:
@@ -62,135 +64,34 @@ class _Panel:
         return buffer.getvalue()
 
 
-def _show_tiles(axes, images: Tensor, columns: int):
-    """Pictures (N, 1, H, W) uint8 in rows of `columns`, white between them; returns each one's box (x, y, width, height)."""
-    N, _, H, W = images.shape
-    gap_x, gap_y = 3, 11  # room for a line of text above and below
-    rows = -(-N // columns)
-    mosaic = torch.full((rows * (H + 2 * gap_y), columns * (W + 2 * gap_x)), 255, dtype=torch.uint8)
-    boxes = []
-    for i, image in enumerate(images[:, 0]):
-        y, x = (i // columns) * (H + 2 * gap_y) + gap_y, (i % columns) * (W + 2 * gap_x) + gap_x
-        mosaic[y : y + H, x : x + W] = image
-        boxes.append((x, y, W, H))
-    axes.imshow(mosaic.numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="equal")
-    axes.set_axis_off()
-    return boxes
-
-
-class Batch(NamedTuple):
-    """Noisy pictures whose conditions a schedule may swap: the same ones whatever the slider says."""
-
-    x_t: Tensor  # (N, 1, H, W) uint8, for the eye
-    t: Tensor  # (N,)
-    c: Tensor  # (N,)
-    pool: Tensor  # conditions to swap in
-    T: int
-
-
-def example_batch(model: DiffusionModel, samples: Cache) -> Batch:
-    """Twelve of the teacher's samples, one every 88 timesteps, none of them a 3."""
-    c = torch.tensor([0, 1, 2, 4, 5, 6, 7, 8, 9, 1, 2, 5])
-    t = torch.linspace(20, 985, len(c)).long()
-    rows = [int((samples.c == digit).nonzero()[i]) for i, digit in enumerate(c)]
-    x_t = [noised(model, samples.x0(torch.tensor([row])), int(time), seed=row) for row, time in zip(rows, t, strict=True)]
-    return Batch(model.codec.pack(torch.cat(x_t) / 2), t, c, pool=torch.arange(model.conditions.num_labels), T=model.T)
-
-
-class Outcome(NamedTuple):
-    """What a schedule that was really trained led to: intervals over seeds."""
-
-    family: str
-    parameter: float | None
-    unseen: Sequence[float]
-    seen: Sequence[float]
-    fid: Sequence[float]
-
-
-def outcomes(results: Results) -> list[Outcome]:
-    """The trained schedules in the table of `rcedu unseen schedules`, in its order (without "none", which never swaps)."""
-    shown = [{"score": "as asked", "task": "unseen"}, {"score": "as asked", "task": "seen"}, {"score": "fid"}]
-    runs = {name.rpartition("/seed-")[0]: kept["run"] for name, kept in results.runs.items()}
-    return [
-        Outcome(run["p"], run["p_parameter"], *(over_seeds(results.records, row=row, **score) for score in shown))
-        for row, run in runs.items()
-        if run["p"] != "none"
-    ]
-
-
-class ScheduleView(NamedTuple):
-    """Everything the laboratory shows of one p(t)."""
-
-    name: str
-    p_t: Tensor  # (T,)
-    c_hat: Tensor  # (N,)
-    replaced: Tensor  # (N,) bool
-    nearest: Outcome
-    nearest_p: Tensor  # (T,)
-    distance: float  # mean over t of |p - nearest p|
-
-    def sentence(self, unseen_digit: int) -> str:
-        """The picture in words, for the line under it and for a screen reader."""
-        near = self.nearest
-        return (
-            f"{self.name}: mean p = {self.p_t.mean():.3f}; "
-            f"{int(self.replaced.sum())} of {len(self.replaced)} conditions swapped. "
-            f"Nearest schedule that was trained: {label(near.family, near.parameter)} (mean |Δp| = {self.distance:.3f}): "
-            f"asked {unseen_digit} read as {unseen_digit} {format_interval(near.unseen)} %, other digits "
-            f"{format_interval(near.seen)} %, digit-FID {format_interval(near.fid, scale=1)}."
-        )
-
-
-def view_schedule(
-    family: str, parameter: float | None, batch: Batch, trained: Sequence[Outcome], seed: int = 0
-) -> ScheduleView:
-    """p(t), the batch swapped by `randomize` itself, and the nearest of the schedules that were trained (mean |p - p'|)."""
-    every = torch.arange(batch.T)
-    of = partial(schedule, T=batch.T, path=measured_file("digits"))
-    p = of(family, parameter)
-    p_t = p(every)
-    c_hat, replaced = randomize(batch.c, batch.t, batch.pool, p, torch.Generator().manual_seed(seed))
-    curves = [of(outcome.family, outcome.parameter)(every) for outcome in trained]
-    distances = [(p_t - curve).abs().mean().item() for curve in curves]
-    best = min(range(len(trained)), key=distances.__getitem__)
-    return ScheduleView(label(family, parameter), p_t, c_hat, replaced, trained[best], curves[best], distances[best])
-
-
 class SchedulePanel(_Panel):
     """p(t), the swapped batch, and what training with it led to: one row a setting."""
 
-    def __init__(self, batch: Batch, rows: int = 1, unseen_digit: int = 3):
-        self.batch, self.unseen_digit = batch, unseen_digit
+    def __init__(self, batch: Batch, rows: int = 1):
+        self.batch = batch
         own_or_not = batch.pool[:, None] != batch.pool
         self.share_foreign = own_or_not.float().mean().item()  # of the swaps: the pool holds the own condition too
-        height = 3.3
-        super().__init__(Figure(figsize=(10, height * rows), dpi=80))
-        grid = self.figure.add_gridspec(
-            rows, 2, width_ratios=[1, 1.25], left=0.065, right=0.995, wspace=0.1, hspace=0.5,
-            top=1 - 0.3 / (height * rows), bottom=0.62 / (height * rows),
-        )  # fmt: skip
-        self.rows = [self._draw_row(grid, row) for row in range(rows)]
+        columns = {"width_ratios": [1, 1.25], "left": 0.065, "right": 0.995, "wspace": 0.1, "hspace": 0.5}
+        super().__init__(rows, size=(10, 3.3), dpi=80, top=0.3, bottom=0.62, **columns)
 
-    def _draw_row(self, grid, row: int) -> tuple:
+    def _draw_row(self, places) -> tuple:
         batch, every = self.batch, np.arange(self.batch.T)
-        axes = self.figure.add_subplot(grid[row, 0])
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.set(xlim=(0, batch.T), ylim=(0, 1.2), yticks=(0, 0.25, 0.5, 0.75, 1), xlabel="timestep $t$", ylabel="probability")
-        axes.grid(alpha=0.25)
+        axes = plain_axes(self.figure, xlabel="timestep $t$", ylabel="probability", position=places[:1])
+        axes.set(xlim=(0, batch.T), ylim=(0, 1.2), yticks=(0, 0.25, 0.5, 0.75, 1))
         (nearest,) = axes.plot(every, every * 0, color=GREY, linestyle=":", linewidth=2, label="nearest trained")
         (swap,) = axes.plot(every, every * 0, color=BLUE, linewidth=2, label="swap: $p(t)$")
         (foreign,) = axes.plot(every, every * 0, color=ORANGE, linestyle="--", label=r"foreign: $\hat{c}\neq c$")
         axes.legend(loc="upper center", fontsize=8, frameon=False, ncols=3, handlelength=1.6, columnspacing=1)
         title = axes.set_title("", fontsize=10)
-        tiles = self.figure.add_subplot(grid[row, 1])
-        boxes = _show_tiles(tiles, batch.x_t, columns=-(-len(batch.t) // 2))
-        labels = []
-        for t, (x, y, w, h) in zip(batch.t, boxes, strict=True):
-            tiles.text(x + w / 2, y - 1, f"t = {int(t)}", ha="center", va="bottom", fontsize=8)
+        axes = self.figure.add_subplot(places[1])
+        columns, rows = tiles(axes, batch.x_t.unflatten(0, (2, -1)), gap=(3, 11))  # room for a line of text above and below
+        labels, half = [], batch.x_t.shape[-1] / 2
+        for t, (y, x) in zip(batch.t, product(rows, columns), strict=True):
+            axes.text(x, y - half - 0.5, f"t = {int(t)}", ha="center", va="bottom", fontsize=8)
             box = {"facecolor": "none", "edgecolor": "none", "pad": 1.2}
-            labels.append(tiles.text(x + w / 2, y + h + 2, "", ha="center", va="top", fontsize=9, bbox=box))
-        heading = tiles.set_title("", fontsize=10)
-        footer = tiles.text(0.5, 0, "", transform=tiles.transAxes, ha="center", va="top", fontsize=9)
+            labels.append(axes.text(x, y + half + 2.5, "", ha="center", va="top", fontsize=9, bbox=box))
+        heading = axes.set_title("", fontsize=10)
+        footer = axes.text(0.5, 0, "", transform=axes.transAxes, ha="center", va="top", fontsize=9)
         self._move(nearest, swap, foreign, title, heading, footer, *labels)
         return nearest, swap, foreign, title, heading, footer, labels
 
@@ -208,7 +109,7 @@ class SchedulePanel(_Panel):
         near = view.nearest
         footer.set_text(
             f"nearest that was trained: {label(near.family, near.parameter)} (mean |Δp| = {view.distance:.3f})\n"
-            f"asked {self.unseen_digit}: {format_interval(near.unseen)} %, others: {format_interval(near.seen)} %\n"
+            f"asked {DIGIT}: {format_interval(near.unseen)} %, others: {format_interval(near.seen)} %\n"
             f"digit-FID {format_interval(near.fid, scale=1)}"
         )
 
@@ -223,23 +124,18 @@ class DenoisingPanel(_Panel):
 
     def __init__(self, frames: DenoisingFrames, rows: int = 1):
         self.frames = frames
-        height = 2.5
-        super().__init__(Figure(figsize=(9.6, height * rows), dpi=90))
-        grid = self.figure.add_gridspec(
-            rows, 4, width_ratios=[1, 1, 1, 1.9], left=0.01, right=0.99, wspace=0.2, hspace=0.55,
-            top=1 - 0.34 / (height * rows), bottom=0.5 / (height * rows),
-        )  # fmt: skip
-        self.rows = [self._draw_row(grid, row) for row in range(rows)]
+        columns = {"width_ratios": [1, 1, 1, 1.9], "left": 0.01, "right": 0.99, "wspace": 0.2, "hspace": 0.55}
+        super().__init__(rows, size=(9.6, 2.5), dpi=90, top=0.34, bottom=0.5, **columns)
 
-    def _draw_row(self, grid, row: int) -> tuple:
+    def _draw_row(self, places) -> tuple:
         pictures, titles = [], []
-        for column in range(3):
-            axes = self.figure.add_subplot(grid[row, column])
-            blank = torch.zeros(self.frames.source.shape[-2:])
-            pictures.append(axes.imshow(blank.numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest"))
+        for place in places[:3]:
+            axes = self.figure.add_subplot(place)
+            blank = np.zeros(self.frames.source.shape[-2:])
+            pictures.append(axes.imshow(blank, cmap="gray", vmin=0, vmax=255, interpolation="nearest"))
             axes.set_axis_off()
             titles.append(axes.set_title("", fontsize=10))
-        axes = self.figure.add_subplot(grid[row, 3])
+        axes = self.figure.add_subplot(places[3])
         axes.spines[["top", "right"]].set_visible(False)
         axes.set(ylim=(0, 1), xlim=(-0.6, 9.6), xlabel="digit", xticks=range(10))
         axes.set_title("judge (orange: source)", fontsize=10)

@@ -4,7 +4,7 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart; an arm h
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import torch
@@ -32,9 +32,7 @@ def arm_colour(name: str) -> str:
 
 def plain_axes(figure: Figure, *, xlabel: str, ylabel: str, position=(1, 1, 1)):
     """Axes as all figures here have them: labelled, open above and to the right, with a faint grid."""
-    axes = figure.add_subplot(*position)
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
+    axes = figure.add_subplot(*position, xlabel=xlabel, ylabel=ylabel)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     return axes
@@ -57,12 +55,37 @@ def whiskers(intervals: Sequence[Sequence[float | None]], scale: float = 1) -> l
     return [[scale * (value - low) for value, low, _ in intervals], [scale * (high - value) for value, _, high in intervals]]
 
 
-def steps_axis(axes, steps: Iterable[int]) -> None:
-    """Numbers of sampling steps, which halve, at equal distances on the x axis: each named, and nothing between them."""
-    ticks = sorted(set(steps))
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(ticks, [str(tick) for tick in ticks])
-    axes.minorticks_off()
+def curve(axes, x: Sequence[float], y: Sequence, scale: float = 1, **look) -> None:
+    """A line through numbers, or through the values of (value, low, high) with whiskers where they are known; times `scale`."""
+    intervals = [point if isinstance(point, Sequence) else (point, None, None) for point in y]
+    values = [scale * value for value, _, _ in intervals]
+    axes.errorbar(x, values, yerr=whiskers(intervals, scale), **{"capsize": 3, **look})
+
+
+def tiles(axes, images: Tensor, *, gap=(2, 2), columns=None, rows=None, borders=None, **settings) -> tuple[list, list]:
+    """Pictures (R, C, 1 or 3, H, W) uint8 as one, which draws fast; returns where the middles of columns and rows are.
+
+    gap            white pixels beside each (left, and right), and above and below
+    columns, rows  their labels;  borders  as for `digit_grid`;  settings  of `imshow`
+    """
+    R, C, channels, H, W = images.shape
+    gap_x, gap_y = gap
+    height, width = H + 2 * gap_y, W + 2 * gap_x
+    padded = F.pad(images, [gap_x, gap_x, gap_y, gap_y], value=255)  # (R, C, channels, height, width)
+    mosaic = padded.permute(0, 3, 1, 4, 2).reshape(R * height, C * width, channels).numpy()
+    axes.imshow(mosaic, cmap="gray", vmin=0, vmax=255, interpolation="nearest", **settings)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.xaxis.tick_top()
+    x, y = [(i + 0.5) * width - 0.5 for i in range(C)], [(i + 0.5) * height - 0.5 for i in range(R)]
+    axes.set_xticks(x, columns or [""] * C)
+    axes.set_yticks(y, rows or [""] * R)
+    for row, colours in enumerate(borders or []):
+        for col, colour in enumerate(colours):
+            if colour:
+                corner = (x[col] - W / 2 - 1, y[row] - H / 2 - 1)
+                axes.add_patch(Rectangle(corner, W + 2, H + 2, fill=False, edgecolor=colour, linewidth=3))
+    return x, y
 
 
 def digit_grid(
@@ -78,26 +101,13 @@ def digit_grid(
 
     borders  (R, C) colours, None for none;  size  inches a picture
     """
-    R, C, channels, H, W = images.shape
-    gap = 2  # white pixels around each picture
-    tiles = F.pad(images, [gap] * 4, value=255)  # (R, C, channels, H + 4, W + 4)
-    mosaic = tiles.permute(0, 3, 1, 4, 2).reshape(R * (H + 2 * gap), C * (W + 2 * gap), channels)  # one image draws fast
+    R, C = images.shape[:2]
     left = max((0.085 * len(label) for label in row_labels or []), default=0) + 0.1
     top = 0.1 + (0.25 if col_labels else 0) + (0.3 if title else 0)
     width, height = left + C * size + 0.1, top + R * size + 0.1
     figure = Figure(figsize=(width, height), layout="none")
     axes = figure.add_axes([left / width, 0.1 / height, C * size / width, R * size / height])
-    axes.imshow(mosaic, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.xaxis.tick_top()
-    axes.set_xticks([(col + 0.5) * (W + 2 * gap) - 0.5 for col in range(C)], col_labels or [""] * C)
-    axes.set_yticks([(row + 0.5) * (H + 2 * gap) - 0.5 for row in range(R)], row_labels or [""] * R)
-    for row, colours in enumerate(borders or []):
-        for col, colour in enumerate(colours):
-            if colour:
-                corner = (col * (W + 2 * gap) + gap / 2 - 0.5, row * (H + 2 * gap) + gap / 2 - 0.5)
-                axes.add_patch(Rectangle(corner, W + gap, H + gap, fill=False, edgecolor=colour, linewidth=3))
+    tiles(axes, images, columns=col_labels, rows=row_labels, borders=borders, aspect="auto")
     if title:
         figure.text(left / width, 1 - 0.08 / height, title, va="top", fontsize=12)
     return figure
@@ -108,17 +118,9 @@ def forward_strip(images: Tensor, t: Sequence[int], alpha_t: Tensor, sigma_t: Te
 
     images (R, C, 1, H, W) uint8: R samples at C times `t`;  alpha_t, sigma_t (T,) at every t
     """
-    R, C = images.shape[:2]
-    figure = Figure(figsize=(11, 1.0 * R + 2.6), layout="constrained")
-    grid = figure.add_gridspec(R + 1, C, height_ratios=[1] * R + [2.2])
-    for row in range(R):
-        for col in range(C):
-            axes = figure.add_subplot(grid[row, col])
-            axes.imshow(images[row, col, 0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-            axes.set_axis_off()
-            if row == 0:
-                axes.set_title(f"t = {t[col]}", fontsize=10)
-    axes = figure.add_subplot(grid[R, :])
+    figure = Figure(figsize=(11, len(images) + 2.6), layout="constrained")
+    above, axes = figure.subplots(2, height_ratios=[len(images), 2.2])
+    tiles(above, images, gap=(8, 2), columns=[f"t = {value}" for value in t])
     axes.plot(alpha_t, color=BLUE, label=r"$\alpha_t$ (signal)")
     axes.plot(sigma_t, color=ORANGE, linestyle="--", label=r"$\sigma_t$ (noise)")
     for value in t:
@@ -129,34 +131,18 @@ def forward_strip(images: Tensor, t: Sequence[int], alpha_t: Tensor, sigma_t: Te
     return figure
 
 
-def trajectory_strip(x_t: Tensor, x0: Tensor, t: Sequence[int]) -> Figure:
-    """One DDIM trajectory: x_t above, the x0 predicted at that time below. x_t, x0 (C, 1, H, W) uint8; t (C,)."""
-    return digit_grid(
-        torch.stack([x_t, x0]),
-        row_labels=["$x_t$", r"predicted $x_0$"],
-        col_labels=["done" if value < 0 else f"t={value}" for value in t],
-        size=0.85,
-    )
-
-
-def guidance_grid(images: Tensor, w: Sequence[float], labels: Sequence[int]) -> Figure:
-    """Rows: guidance w; columns: the digit asked for. images (R, C, 1, H, W) uint8."""
-    return digit_grid(images, row_labels=[f"w = {value:g}" for value in w], col_labels=[str(int(c)) for c in labels])
-
-
 def lines(
     x: Sequence[float],
-    curves: Mapping[str, Sequence[float]],
+    curves: Mapping[str, Sequence],
     *,
     xlabel: str,
     ylabel: str,
-    intervals: Mapping[str, Sequence[tuple[float, float]]] | None = None,
     logx: bool = False,
     logy: bool = False,
     colours: Mapping[str, str] | None = None,
     band: tuple[float, float] | None = None,
 ) -> Figure:
-    """Named curves over x, with 95% intervals as whiskers where given (name -> [(low, high), ...]).
+    """Named curves over x: of numbers, or of (value, low, high), whose 95% intervals are drawn as whiskers.
 
     band  shade this stretch of x
     """
@@ -165,13 +151,8 @@ def lines(
     if band:
         axes.axvspan(*band, color=GREY, alpha=0.13, linewidth=0)
     for i, (name, y) in enumerate(curves.items()):
-        colour = (colours or {}).get(name, CYCLE[i % len(CYCLE)])
-        style = STYLES[i % len(STYLES)]
-        if intervals and name in intervals:
-            error = whiskers([(value, *ends) for value, ends in zip(y, intervals[name], strict=True)])
-            axes.errorbar(x, y, yerr=error, color=colour, linestyle=style, marker="o", markersize=4, capsize=3, label=name)
-        else:
-            axes.plot(x, y, color=colour, linestyle=style, label=name)
+        colour, dots = (colours or {}).get(name, CYCLE[i % len(CYCLE)]), "o" if isinstance(y[0], Sequence) else None
+        curve(axes, x, y, color=colour, linestyle=STYLES[i % len(STYLES)], marker=dots, markersize=4, label=name)
     if logx:
         axes.set_xscale("log")
         axes.set_xticks(list(x), [f"{value:,}" for value in x])
@@ -188,12 +169,10 @@ def loss_curves(histories: Mapping[str, Sequence[float]], *, ylabel: str = r"$\m
     figure = Figure(figsize=(7.5, 3.6), layout="constrained")
     axes = plain_axes(figure, xlabel="training step", ylabel=ylabel)
     for i, (name, values) in enumerate(histories.items()):
-        values = torch.tensor(values, dtype=torch.float64)
         span = max(1, len(values) // 30)
-        smooth = values.unfold(0, span, 1).mean(dim=1)
-        steps = torch.arange(len(smooth)) + span
+        smooth = torch.tensor(values, dtype=torch.float64).unfold(0, span, 1).mean(dim=1)
         colour = arm_colour(name) if name[:1] in "ABC" else CYCLE[i]
-        axes.plot(steps, smooth, color=colour, linestyle=STYLES[i % len(STYLES)], label=name)
+        axes.plot(range(span, len(values) + 1), smooth, color=colour, linestyle=STYLES[i % len(STYLES)], label=name)
     axes.set_yscale("log")
     plain_log_ticks(axes)
     axes.legend(frameon=False)
@@ -209,27 +188,6 @@ def p_curves(functions: Mapping, T: int) -> Figure:
     (axes,) = figure.axes
     axes.get_legend().remove()  # curves of every shape leave it no room inside
     figure.legend(loc="outside right center", frameon=False)
-    return figure
-
-
-def accuracy_bars(results: Mapping[str, Sequence[tuple[str, Sequence[float]]]]) -> Figure:
-    """Grouped bars with 95% intervals: arm -> [(what was asked, (value, low, high)), ...], values in [0, 1]."""
-    groups = [label for label, _ in next(iter(results.values()))]
-    figure = Figure(figsize=(7.5, 3.8), layout="constrained")
-    axes = plain_axes(figure, xlabel="", ylabel="read as asked, %")
-    width = 0.8 / len(results)
-    for i, (name, values) in enumerate(results.items()):
-        x = [group + (i - (len(results) - 1) / 2) * width for group in range(len(groups))]
-        y = [100 * interval[0] for _, interval in values]
-        error = whiskers([interval for _, interval in values], scale=100)
-        axes.bar(x, y, width=0.92 * width, color=arm_colour(name), label=name)
-        axes.errorbar(x, y, yerr=error, fmt="none", ecolor="black", capsize=4)
-        for xi, (_, interval) in zip(x, values, strict=True):
-            axes.text(xi, 100 * interval[2] + 2, f"{100 * interval[0]:.0f}", ha="center", fontsize=9)
-    axes.set_xticks(range(len(groups)), groups)
-    axes.set_ylim(0, 112)
-    axes.set_yticks(range(0, 101, 20))
-    figure.legend(loc="outside upper center", ncols=len(results), frameon=False, fontsize=9)
     return figure
 
 
@@ -254,9 +212,8 @@ def interval_dots(
         axes = plain_axes(figure, xlabel=title, ylabel="", position=(1, len(columns), i + 1))
         for marker, (group, colour) in zip("osD^vPX", colours.items(), strict=False):
             rows = [row for row, own in enumerate(groups) if own == group]
-            values = [intervals[row][0] for row in rows]
-            error = whiskers([intervals[row] for row in rows])
-            axes.errorbar(values, rows, xerr=error, fmt=marker, color=colour, capsize=3, markersize=5, label=group)
+            mine, look = [intervals[row] for row in rows], {"fmt": marker, "color": colour, "capsize": 3, "markersize": 5}
+            axes.errorbar([value for value, _, _ in mine], rows, xerr=whiskers(mine), label=group, **look)
         axes.set_yticks(range(len(names)), names if i == 0 else [""] * len(names))
         axes.invert_yaxis()
         if limits and title in limits:
@@ -278,54 +235,3 @@ def score_dots(records: pd.DataFrame, columns: Sequence[Column], *, names: Seque
         found = [over_seeds(records, row=row, **column._asdict()) for row in rows]
         panels[column_title(column, share)] = [[(100 if share else 1) * value for value in interval] for interval in found]
     return interval_dots(names or rows, panels, **settings)
-
-
-def confusion_bars(read_as: Mapping[str, Sequence[int]], asked: int) -> Figure:
-    """What the judge reads when `asked` was asked for: arm -> ten counts; one panel an arm."""
-    figure = Figure(figsize=(3.4 * len(read_as), 2.7), layout="constrained")
-    for i, (name, counts) in enumerate(read_as.items()):
-        axes = plain_axes(figure, xlabel="read as", ylabel="samples, %" if i == 0 else "", position=(1, len(read_as), i + 1))
-        shares = [100 * count / sum(counts) for count in counts]
-        bars = axes.bar(range(10), shares, color=arm_colour(name), alpha=0.45)
-        bars[asked].set(alpha=1, edgecolor="black", linewidth=1.2)
-        axes.set_xticks(range(10))
-        axes.set_ylim(0, 105)
-        axes.set_title(name, fontsize=10)
-    return figure
-
-
-def comparison_grid(images_by_arm: Mapping[str, Tensor], asked: Tensor, wrong: Mapping[str, Tensor]) -> Figure:
-    """Models in rows, samples from the same noise in columns, the digit asked for above.
-
-    images_by_arm  name -> (N, 1, H, W) uint8;  wrong  name -> (N,) bool: framed as read as another digit
-    """
-    borders = [[VERMILLION if bad else None for bad in wrong[name].tolist()] for name in images_by_arm]
-    images = torch.stack(list(images_by_arm.values()))
-    title = "Above: the digit asked for. Orange frame: the judge reads another one"
-    columns = [str(int(c)) for c in asked]
-    return digit_grid(images, row_labels=list(images_by_arm), col_labels=columns, title=title, borders=borders, size=0.7)
-
-
-def swap_panel(images: Tensor, c: Tensor, c_hat: Tensor, replaced: Tensor, *, t: Tensor) -> Figure:
-    """Noisy samples with t and their own label c above, and the label they were given below; swapped ones in orange.
-
-    images (N, 1, H, W) uint8; c, c_hat, t (N,) ints; replaced (N,) bool
-    """
-    N = len(images)
-    figure = Figure(figsize=(0.95 * N, 1.9), layout="constrained")
-    for i in range(N):
-        axes = figure.add_subplot(1, N, i + 1)
-        axes.imshow(images[i, 0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.set_title(f"t={int(t[i])}\nc={int(c[i])}", fontsize=9)
-        swapped = bool(replaced[i])
-        axes.set_xlabel(
-            rf"$\hat{{c}}$={int(c_hat[i])}" + (" swap" if swapped else ""), fontsize=9, color="black",
-            bbox={"facecolor": ORANGE if swapped else "none", "edgecolor": "none", "pad": 2},
-        )  # fmt: skip
-        if swapped:
-            axes.add_patch(
-                Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, edgecolor=ORANGE, linewidth=4, clip_on=False)
-            )
-    return figure

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rcedu.evaluation.records import Column, over_seeds, select
+from rcedu.evaluation.records import Column, is_share, over_seeds, select
 from rcedu.experiments.small_and_fast import pareto, titles
-from rcedu.figures.few_step_figures import WAYS, axis_label, by_steps, step_lines
+from rcedu.figures.few_step_figures import WAYS, score_panel
 from rcedu.figures.plots import GREEN, GREY, ORANGE, SKY, plain_axes, plain_log_ticks
 
 INSIDE_LOOKS = {  # what stages 1 and 2 do with conditions: title, colour, marker, line
@@ -28,26 +28,22 @@ def survival_curves(records: pd.DataFrame, networks: Mapping[str, str], columns:
     records = select(records, network=list(networks))
     every = records["steps"].unique()
     for row, column in enumerate(columns):
-        name, is_fid = axis_label(records, column), column.score == "fid"
-        scale = 100 if name.endswith("%") else 1
-        teacher = scale * over_seeds(of_teacher, **column._asdict()).value
-        values = {way: by_steps(select(records, network=way), column, "row") for way in networks}
-        lowest = min(scale * x.value for of in values.values() for at in of.values() for x in at.values())
-        panels = []
+        is_fid, panels, lowest = column.score == "fid", [], []
+        teacher = (100 if is_share(records, column) else 1) * over_seeds(of_teacher, **column._asdict()).value
         for i, (way, title) in enumerate(networks.items()):
-            place = (len(columns), len(networks), row * len(networks) + i + 1)
-            axes = plain_axes(figure, xlabel="sampling steps $N$" if row else "", ylabel="" if i else name, position=place)
+            labels = {"xlabel": "sampling steps $N$" if row else ""} | ({"ylabel": ""} if i else {})
+            labels["position"] = (len(columns), len(networks), row * len(networks) + i + 1)
+            axes, low = score_panel(figure, select(records, network=way), column, INSIDE_LOOKS, by="row", **labels)
             axes.axhline(teacher, color=GREY, linewidth=1.2, linestyle=":", label=f"teacher, {steps} guided steps")
-            step_lines(axes, {inside: values[way][inside] for inside in INSIDE_LOOKS}, INSIDE_LOOKS, scale)
             axes.set_xlim(min(every) / 1.3, max(every) * 1.3)
             if row == 0:
                 axes.set_title(title, fontsize=10)
             if is_fid:
                 axes.set_yscale("log")
-            panels.append(axes)
+            panels, lowest = [*panels, axes], [*lowest, low]
         high = max(axes.get_ylim()[1] for axes in panels)
         for axes in panels:  # the same scale in a row
-            axes.set_ylim(*((min(lowest, teacher) / 2, high) if is_fid else (-3, 103)))
+            axes.set_ylim(*((min(*lowest, teacher) / 2, high) if is_fid else (-3, 103)))
             if is_fid:
                 plain_log_ticks(axes)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)

@@ -77,14 +77,10 @@ def load_checkpoint(
     if "step" not in metadata:
         raise UsageError(f"{path} is not a checkpoint of rcedu; delete it, or choose another folder")
     config = json.loads(json.dumps(config))  # as it was stored: tuples are lists
-    differs = [key for key in config if metadata["config"].get(key) != config[key]]
-    if differs:
-        key = differs[0]
-        raise UsageError(
-            f"{path} belongs to another run ({key} = {metadata['config'].get(key)!r} there, {config[key]!r} here); "
-            "delete it, or choose another folder"
-        )
-
+    for key, value in config.items():
+        if (there := metadata["config"].get(key)) != value:
+            other = f"another run ({key} = {there!r} there, {value!r} here)"
+            raise UsageError(f"{path} belongs to {other}; delete it, or choose another folder")
     weights, frozen = _part(tensors, "trainee."), frozen_names(trainee)
     try:
         if set(weights) != set(trainee.state_dict()) - frozen:

@@ -47,24 +47,6 @@ def measured_file(teacher: str) -> Path:
     return data_folder() / teacher / "results" / "conditioning.json"
 
 
-class Measured(NamedTuple):
-    """p(t) that were measured on one teacher: tables over `times`."""
-
-    times: Tensor
-    overlap: Tensor
-    indifference: Tensor
-    absent: int | str  # the digit or the words that no picture had
-
-
-def _measured(path: Path) -> Measured:
-    stored = read_json(path)
-    try:
-        tables = [torch.tensor(stored[key], dtype=torch.float32) for key in ("times", "overlap", "indifference")]
-        return Measured(*tables, absent=stored["digit"] if "digit" in stored else stored["absent"])
-    except KeyError as error:
-        raise UsageError(f"{path} holds no measured p(t) ({error} is missing); remake it with rcedu conditioning") from None
-
-
 def schedule(
     family: str, parameter: float | None = None, *, T: int, path: Path | None = None, absent: int | str | None = None
 ) -> Callable[[Tensor], Tensor]:
@@ -87,10 +69,15 @@ def schedule(
     if p is None:
         if path is None:
             raise UsageError(f"p(t) {family!r} is measured on a teacher, and there is no table of this one")
-        found = _measured(Path(path))
-        if absent is not None and absent != found.absent:
-            raise UsageError(f"{path} was measured without {found.absent!r}, and so with {absent!r}, which no picture may show")
-        return partial(p_measured, T=T, times=found.times, values=getattr(found, family))
+        stored = read_json(path)
+        try:
+            tables = {key: torch.tensor(stored[key], dtype=torch.float32) for key in ("times", *MEASURED)}
+            without = stored["digit"] if "digit" in stored else stored["absent"]
+        except KeyError as error:
+            raise UsageError(f"{path} holds no measured p(t) ({error} is missing); remake it with rcedu conditioning") from None
+        if absent is not None and absent != without:
+            raise UsageError(f"{path} was measured without {without!r}, and so with {absent!r}, which no picture may show")
+        return partial(p_measured, T=T, times=tables["times"], values=tables[family])
     if knob is None:
         return partial(p, T=T)
     value = knob.default if parameter is None else parameter

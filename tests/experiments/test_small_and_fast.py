@@ -214,4 +214,4 @@ def test_survival_curves_draw_what_was_measured():
     assert [[round(y) for y in line] for line in drawn] == [[20, 20], [90, 90]] and fid.get_yscale() == "log"
     assert unseen.containers[0].has_yerr and unseen.get_ylim() == figure.axes[1].get_ylim()
     assert fid.get_ylim()[0] == 3.0  # an interval reaches 0, the axis half of the lowest value
-    assert [axes.lines[0].get_ydata()[0] for axes in (unseen, fid)] == [99, 6]
+    assert [axes.lines[-1].get_ydata()[0] for axes in (unseen, fid)] == [99, 6]

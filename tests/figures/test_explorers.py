@@ -17,17 +17,9 @@ from rcedu.experiments.digits import Shipped
 from rcedu.experiments.edit_frames import EditFrames, edit_frames, load_frames, save_frames
 from rcedu.experiments.edits import StrokeEdits
 from rcedu.experiments.few_step_frames import FewStepFrames
+from rcedu.experiments.swap_frames import Outcome, example_batch, outcomes, view_schedule
 from rcedu.figures.explorers import DenoisingExplorer, EditExplorer, FewStepsExplorer, ScheduleLaboratory, SmallAndFastExplorer
-from rcedu.figures.panels import (
-    DenoisingPanel,
-    Outcome,
-    SchedulePanel,
-    animation,
-    example_batch,
-    mixture_frame,
-    outcomes,
-    view_schedule,
-)
+from rcedu.figures.panels import DenoisingPanel, SchedulePanel, animation, mixture_frame
 from rcedu.models.editing import image_to_image
 from rcedu.system.settings import data_folder
 from rcedu.training.swap_schedules import FAMILIES, schedule
@@ -118,7 +110,7 @@ def test_the_swaps_are_those_of_randomize(batch):
     p = schedule("sigmoid", 0.5, T=batch.T)
     c_hat, replaced = randomize(batch.c, batch.t, batch.pool, p, torch.Generator().manual_seed(3))
     assert torch.equal(view.c_hat, c_hat) and torch.equal(view.replaced, replaced)
-    assert f"{int(replaced.sum())} of 12 conditions swapped" in view.sentence(3)
+    assert f"{int(replaced.sum())} of 12 conditions swapped" in view.sentence()
 
 
 def test_nearest_is_the_nearest_curve(batch):

@@ -21,8 +21,8 @@ from PIL import Image
 
 from rcedu.evaluation.records import load_results
 from rcedu.experiments.digits import Shipped
+from rcedu.experiments.swap_frames import example_batch, outcomes
 from rcedu.figures.explorers import ScheduleLaboratory
-from rcedu.figures.panels import example_batch, outcomes
 from rcedu.system.settings import data_folder
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03_why_it_works.ipynb"

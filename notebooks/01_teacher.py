@@ -393,7 +393,7 @@ plots.digit_grid(torch.stack(by_steps), row_labels=row_labels, col_labels=[str(d
 # **Think.** One step gives a blur although the network is as good as it ever was. Of which pictures is it the average, and why does a second step help so much?
 
 # %% [markdown]
-# ## 7 · The teacher's marks
+# ## 7 · The teacher's scores
 #
 # Over the 10,000 samples that ship (they will be the students' data set), as measured by `rcedu judge`:
 
@@ -403,15 +403,15 @@ from IPython.display import Markdown, display
 from rcedu.system.files import read_json
 from rcedu.evaluation.formatting import format_interval
 
-marks = read_json(shipped.folder / "results" / "teacher.json")
-source = marks["provenance"]
+scores = read_json(shipped.folder / "results" / "teacher.json")
+source = scores["provenance"]
 display(
     Markdown(f"""| what | value [95% interval] |
 |---|---|
-| the judge reads MNIST's test set, % | {format_interval(marks["classifier: test accuracy"], digits=2)} |
-| the judge reads the teacher's samples as asked, % | {format_interval(marks["teacher: asked-digit accuracy"], digits=2)} |
-| digit-FID of the teacher's {marks["teacher: samples"]:,} samples | {marks["teacher: digit-FID against MNIST train"]:.2f} |
-| digit-FID of MNIST's test set | {marks["MNIST test: digit-FID against MNIST train"]:.2f} |
+| the judge reads MNIST's test set, % | {format_interval(scores["classifier: test accuracy"], digits=2)} |
+| the judge reads the teacher's samples as asked, % | {format_interval(scores["teacher: asked-digit accuracy"], digits=2)} |
+| digit-FID of the teacher's {scores["teacher: samples"]:,} samples | {scores["teacher: digit-FID against MNIST train"]:.2f} |
+| digit-FID of MNIST's test set | {scores["MNIST test: digit-FID against MNIST train"]:.2f} |
 
 *`{source["command"]}`, {source["machine"]}, torch {source["torch"]}, {source["date"]}*""")
 )

@@ -106,7 +106,7 @@ plots.digit_grid(
 from rcedu.experiments.conditioning import torn_band, who_wins
 
 ladder = list(range(99, T, 100)) if preset() == "smoke" else list(range(99, T, 50))
-contests = who_wins(teacher, judge, images[:pairs], labels[:pairs], ladder, watch=tqdm)
+contests = who_wins(teacher, judge, images[:pairs], labels[:pairs], ladder, bar=tqdm)
 band = torn_band(contests)
 print(f"neither reaches 90% from t = {band[0]} to t = {band[1]}" if band else "at every t one of them reaches 90%")
 
@@ -136,7 +136,7 @@ from rcedu.experiments.conditioning import denoising_frames
 sources = [7, 2] if preset() == "smoke" else list(range(10))
 picked = torch.tensor([int((labels == digit).nonzero()[0]) for digit in sources])
 times = [199, 699, 999] if preset() == "smoke" else [99, 199, 299, 399, 499, 549, 599, 649, 699, 749, 799, 849, 899, 999]
-frames = denoising_frames(teacher, judge, images[picked], labels[picked], times, watch=tqdm)
+frames = denoising_frames(teacher, judge, images[picked], labels[picked], times, bar=tqdm)
 
 # %%
 from rcedu.figures.explorers import DenoisingExplorer
@@ -319,7 +319,7 @@ from rcedu.experiments.unseen_digit import ARMS
 from rcedu.experiments.digits import visible_rows
 
 visible = visible_rows(cache, judge, absent=3)  # nine digits, no 3
-small = measure_schedules(teacher, cache.x0(visible), cache.c[visible], labels_without(3), points, each=1 if preset() == "smoke" else 2, watch=tqdm)
+small = measure_schedules(teacher, cache.x0(visible), cache.c[visible], labels_without(3), points, each=1 if preset() == "smoke" else 2, bar=tqdm)
 every = torch.arange(T)
 shipped_p = {name: schedule(name, T=T, path=measured_file("digits"))(every) for name in ("overlap", "indifference")}
 for name in shipped_p:

@@ -20,7 +20,7 @@
 # step, the same swap and the same surgery run on a model of the same anatomy: **mini-SD**, a text-to-image model small enough to be trained on two cores and to ship with this notebook. Two variables
 # below turn it into Stable Diffusion v1.4.
 #
-# **Afterwards you will be able to** take a text-to-image model apart; run the papers' pipeline (prompts → the teacher's latents → a smaller student → pictures → marks) by hand and by command; say what random conditioning, teacher
+# **Afterwards you will be able to** take a text-to-image model apart; run the papers' pipeline (prompts → the teacher's latents → a smaller student → pictures → scores) by hand and by command; say what random conditioning, teacher
 # initialisation and real images each contribute; and judge whether your GPU can do it for the real model.
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
@@ -147,7 +147,7 @@ assert error < 1e-3
 count, steps = (2, 5) if smoke else (8, 25)
 rows = held_out_prompts(108)[1::19]  # six sentences, all about combinations that no training picture shows
 asked = teacher.conditions.tokenize([text for text in rows for _ in range(count)])
-images = teacher.sample(teacher.noise(len(asked), seed=0), asked, w=GUIDANCE, steps=steps, batch_size=16, watch=tqdm)
+images = teacher.sample(teacher.noise(len(asked), seed=0), asked, w=GUIDANCE, steps=steps, batch_size=16, bar=tqdm)
 plots.digit_grid(images.unflatten(0, (len(rows), count)), row_labels=rows, size=0.6)
 
 # %% [markdown]
@@ -157,18 +157,18 @@ plots.digit_grid(images.unflatten(0, (len(rows), count)), row_labels=rows, size=
 # pictures, and about the same after the autoencoder. That says how far the judge can be trusted, and what the autoencoder costs. Pictures drawn under guidance can be read *better* than real ones: they are typical. And the judge knows the six inks only as pure colours, the only ones of its training. A hue between them, like the salmon of some yellow fives above or the pinkish white of a zero, is outside its range, and it reads it as the nearest ink that it knows (here all eight fives as yellow): "ink as asked" does not say that the colour is exact.
 
 # %%
-marks = read_json(data_folder() / "mini-sd" / "results" / "marks.json")
+scores = read_json(data_folder() / "mini-sd" / "results" / "marks.json")
 lines = []
 for name in ("judge on real test pictures", "judge on their reconstructions"):
-    cells = [format_interval(marks[name][key]) for key in ("digit", "ink", "background", "slant")]
+    cells = [format_interval(scores[name][key]) for key in ("digit", "ink", "background", "slant")]
     lines.append(f"| {name.removeprefix('judge on ')} | " + " | ".join(cells) + " | | |")
-for strength, row in marks["guidance"].items():
+for strength, row in scores["guidance"].items():
     cells = [format_interval(proportion(*row[key])) for key in ("digit", "ink", "background", "slant")]
     cells += [f"{row['fid']:.1f}", f"{row['clip']:.1f}"]
     lines.append(f"| drawn, w = {float(strength):g} ({row['digit'][1]:,}) | " + " | ".join(cells) + " |")
 head = "| pictures | digit, % | ink, % | background, % | slant, % | FID | CLIP |\n|---|---|---|---|---|---|---|\n"
 display(Markdown(head + "\n".join(lines)))
-print(f"autoencoder: {marks['PSNR, dB']:.1f} dB; FID between two halves of the real test pictures: {marks['FID of one half of the real test pictures against the other']:.2f}")
+print(f"autoencoder: {scores['PSNR, dB']:.1f} dB; FID between two halves of the real test pictures: {scores['FID of one half of the real test pictures against the other']:.2f}")
 
 # %% [markdown]
 # *Table: what the judge reads as asked (95% intervals over pictures of this one model; slant over the sentences that say one); Fréchet distance in its features (its own, not comparable with Inception's) to 10,000 real pictures, comparable only at equal numbers of pictures; and the CLIP score, 100 times the cosine of picture and sentence in
@@ -289,7 +289,7 @@ plots.digit_grid(torch.cat([halves[0], gap, halves[1]], dim=1), row_labels=rows,
 # ## 7 · What each part contributes: the paper's table 1
 #
 # The paper switches three things on and off: random conditioning, teacher initialisation, and real images instead of the teacher's. The same six rows on mini-SD: three seeds each, B-Base, equal steps. *Real images* are 3,000 MNIST digits, coloured and captioned with the same 120 sentences; with them comes
-# $\mathcal L_\mathrm{task}$, the ordinary training loss, on the samples that kept their own condition. Rows 4 to 6 draw strangers from the same pool, all 1,080 sentences. Marks are for sentences about combinations that were in no student's pictures, nor in the teacher's training.
+# $\mathcal L_\mathrm{task}$, the ordinary training loss, on the samples that kept their own condition. Rows 4 to 6 draw strangers from the same pool, all 1,080 sentences. Scores are for sentences about combinations that were in no student's pictures, nor in the teacher's training.
 #
 # IS, the inception score, is $\exp\,\mathbb E\,\mathrm{KL}(p(\text{digit}\mid x)\,\|\,p(\text{digit}))$ in the judge's eyes: 10 where every digit is certain and all are equally frequent, 1 where nothing can be told apart; this judge, trained with softened labels, is never certain, and 8 is about its best. "All four" is digit, ink, background and slant at once (a slant that was not asked for cannot be wrong).
 
@@ -315,9 +315,9 @@ plots.score_dots(
 # %% [markdown]
 # *Figure: the table's rows with 95% intervals over three trainings. FID is over fewer pictures than in section 2, so the two do not compare. In the table, the teacher's intervals are over 216 pictures of one model (Wilson); the students' are over three trainings (Student's t), and have no width where all three reached 100%.*
 #
-# **What it says.** At this length one ingredient decides: with the teacher's weights the student is within six points of its teacher, without them it has hardly begun. The four rows that inherit weights differ by at most 1.3 points of "all four" and 0.3 of FID. A single interval of these differences leaves out 0: row 5's FID lies 0.21 [0.05, 0.38] below row 3's; among six pairs and several marks one in twenty does so by chance.
+# **What it says.** At this length one ingredient decides: with the teacher's weights the student is within six points of its teacher, without them it has hardly begun. The four rows that inherit weights differ by at most 1.3 points of "all four" and 0.3 of FID. A single interval of these differences leaves out 0: row 5's FID lies 0.21 [0.05, 0.38] below row 3's; among six pairs and several scores one in twenty does so by chance.
 # The paper's table is different: there initialisation alone moves FID from 18.13 to 18.15 (CLIP from .2728 to .2864), random conditioning alone to 15.46 (.2834), both to 15.76 (.2895). Three things may explain ours, none of them tested here. $\mathcal D$'s 120 sentences name every digit, ink and background, so a held-out sentence has nothing new but the combination; inherited weights combine words already;
-# and 300 steps are few from random weights, where steps spent on strangers may cost: paired by seed, row 4's digit is right 3.6 points [1.8, 5.3] less often than row 1's, its other marks are not resolved (`rcedu compare table-1 --against "1: nothing"`). What can be said: where $\mathcal D$ covers every word and the weights are inherited, the swap does no harm. The case it was invented for, a word without any picture, is notebook 02's.
+# and 300 steps are few from random weights, where steps spent on strangers may cost: paired by seed, row 4's digit is right 3.6 points [1.8, 5.3] less often than row 1's, its other scores are not resolved (`rcedu compare table-1 --against "1: nothing"`). What can be said: where $\mathcal D$ covers every word and the weights are inherited, the swap does no harm. The case it was invented for, a word without any picture, is notebook 02's.
 #
 # **Think.** Which sentences would you take out of $\mathcal D$ so that rows 2 and 5 come apart?
 #
@@ -359,7 +359,7 @@ plots.score_dots(
 # %% [markdown]
 # *Figure: the seven students, 95% intervals over three trainings of equal length.*
 #
-# *Table above: MMACs, millions of multiply-accumulates of one evaluation; ms a picture, the median for one guided picture of 25 DDIM steps on one CPU thread; times as fast, the mean ratio to the teacher, round by round, so not the quotient of the medians; marks over 216 pictures a training.*
+# *Table above: MMACs, millions of multiply-accumulates of one evaluation; ms a picture, the median for one guided picture of 25 DDIM steps on one CPU thread; times as fast, the mean ratio to the teacher, round by round, so not the quotient of the medians; scores over 216 pictures a training.*
 #
 # **What it says.** The three B-students cannot be told apart after 300 steps (B-Base and B-Small agree within 0.03 of FID in every run, B-Tiny within 0.3): every digit as asked, all four attributes in 95% of the pictures, against the teacher's 100% [98.3, 100.0]. The smallest, B-Tiny, has 44% of the teacher's parameters and draws a picture nearly twice as fast.
 # The C-students fall with their width, from 51% of the digits to 18%, and FID, IS and CLIP get worse with them. A reader's notes on the paper, unverified, have FID *improve* as they shrink (14.45 for C-Base, 13.42 for C-Micro) while IS and CLIP fall (34.9 to 32.6, 0.290 to 0.281), which is why FID should never stand alone. Ours says little about that: from random weights 300 steps are a beginning,

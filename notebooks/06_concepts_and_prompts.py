@@ -152,7 +152,7 @@ plots.loss_curves({r"$\mathcal{L}_\mathrm{out}$": losses["out"], r"$\mathcal{L}_
 #
 # ## 4 · The paper's table 2, on mini-SD
 #
-# Marks are given apart: *unseen* for sentences with the absent words, *seen* for sentences of the grammar without them (about combinations, then, of which most are not in $\mathcal D$ either). "The word" counts pictures in which what the absent words name is right, whatever else is; "all four" wants digit, ink, background and slant.
+# Scores are given apart: *unseen* for sentences with the absent words, *seen* for sentences of the grammar without them (about combinations, then, of which most are not in $\mathcal D$ either). "The word" counts pictures in which what the absent words name is right, whatever else is; "all four" wants digit, ink, background and slant.
 # The two kinds of sentences differ in more than the word, so compare rows with one another, not *seen* with *unseen*. FID is against real pictures of the same kind of sentences. CLIP and IS are explained in notebook 05: CLIP is 100 times the cosine in mini-SD's own CLIP, unlike the paper's; and where all pictures should show a three, the *lowest* inception score, 1, is the best.
 # Intervals: of the teacher, Wilson's over 108 pictures; of students, Student's over three trainings, cut at 0 and 100.
 #
@@ -228,7 +228,7 @@ for words in ("three", "orange", "orange three"):
 # %% [markdown]
 # ## 5 · Prompts that nobody collected
 #
-# The swap needs texts, not pictures of them, and texts can be made up. The paper replaces 20 million captions from LAION by 2.2 million sentences that a language model wrote, and gets *better* marks. A **writer**, here, is any function from a number to that many sentences:
+# The swap needs texts, not pictures of them, and texts can be made up. The paper replaces 20 million captions from LAION by 2.2 million sentences that a language model wrote, and gets *better* scores. A **writer**, here, is any function from a number to that many sentences:
 
 # %%
 from rcedu.data.prompt_writers import filter_prompts, grammar_writer, is_caption, with_nonsense, write_prompts
@@ -306,7 +306,7 @@ plots.score_dots(students, columns, limits=percent)
 # **What it says.** Here it is the *word* in the pool that teaches, not swapping as such (section 8 has a row that says otherwise): with $\mathcal D$'s own sentences as the pool, none of which says *three*, the student learns as little as without random conditioning (18.8% and 16.4%, a difference of 2.5 points [−2.3, 7.3]). Between the generator's sentences and all 1,080 captions no difference on the word is resolved
 # (90.1% and 91.0%: −0.9 points [−17.0, 15.2]); FID over both is 1.8 [0.8, 2.8] worse, paired by seed. The generator is an easy case, to be sure: it speaks the very grammar of the captions, and misses only a part of it.
 #
-# A tenth of nonsense does nothing that three seeds could show (−2.2 points [−17.8, 13.5] of the word). Half nonsense costs the word 14.2 points [6.1, 22.3]; on the other marks it is not resolved ("all four" of the unseen −2.5 [−10.5, 5.6], FID over both +8.3 [−6.2, 22.7]).
+# A tenth of nonsense does nothing that three seeds could show (−2.2 points [−17.8, 13.5] of the word). Half nonsense costs the word 14.2 points [6.1, 22.3]; on the other scores it is not resolved ("all four" of the unseen −2.5 [−10.5, 5.6], FID over both +8.3 [−6.2, 22.7]).
 #
 # In the paper the written sentences do *better* than the collected ones. Here the captions are clean already, and there is nothing to gain.
 #
@@ -337,7 +337,7 @@ for title, (task, score, scale) in panels.items():
     )
 
 # %% [markdown]
-# *Figures: marks against the number of pictures in $\mathcal D$, without three, 95% intervals over three trainings: the word where it is asked for; all four attributes where it is not; FID over sentences of both kinds.*
+# *Figures: scores against the number of pictures in $\mathcal D$, without three, 95% intervals over three trainings: the word where it is asked for; all four attributes where it is not; FID over sentences of both kinds.*
 #
 # **What it says.** At equal compute no effect of the number of pictures is resolved. From 100 to 10,000, with random conditioning, the word moves by −1.5 points [−6.3, 3.2], "all four" of the seen by −3.1 [−19.4, 13.2], a wide interval, FID over both by +2.1 [−2.1, 6.2]; without it by 1.9 [−2.7, 6.5], 0.6 [−6.8, 8.0] and −1.1 [−5.1, 3.0]. There is no crossing in this range: random conditioning with 100 pictures is ahead of its absence with 10,000,
 # by 76.9 points of the word [62.9, 90.8] and 50.6 of FID [41.8, 59.3]. What the student lacks is a *word*, and up to 10,000 pictures of other words, in so short a training, do not bring it.

@@ -190,7 +190,7 @@ plots.loss_curves({r"$\mathcal{L}_1$": losses}, ylabel=r"$\mathcal{L}_1$")
 #
 # ## 5 · The finished student
 #
-# It was trained as above, for 2,000 steps of batch 64, five to eight minutes of one core, and ships (`rcedu few-steps digits`) with its weights in 8 bits, 0.9 MB; what section 6 marks had 32. The same noise, the same $w$: two evaluations a step above, one below.
+# It was trained as above, for 2,000 steps of batch 64, five to eight minutes of one core, and ships (`rcedu few-steps digits`) with its weights in 8 bits, 0.9 MB; what section 6 scores had 32. The same noise, the same $w$: two evaluations a step above, one below.
 
 # %%
 from rcedu.models.saved import shipped_student
@@ -218,7 +218,7 @@ from rcedu.evaluation.records import Column, difference, load_results, over_seed
 
 stored = load_results(data_folder() / "digits" / "results" / "few-steps.json")
 print("{machine}, {date}\n{command}".format(**stored.told["provenance"]))
-print(f"500 real digits: FID {digits.marks(digits.real(500))['fid']:.1f}")
+print(f"500 real digits: FID {digits.scores(digits.real(500))['fid']:.1f}")
 ways, columns = {"teacher": "teacher, two evaluations", "stage 1": "student, one"}, [Column("as asked"), Column("fid"), Column("diversity")]
 at_64 = select(stored.records, network=list(ways), steps=64).sort_values("w", kind="stable")
 

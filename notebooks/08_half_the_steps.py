@@ -238,10 +238,10 @@ plots.digit_grid(
 #
 # ## 6 · The whole ladder
 #
-# One command runs stage 1 and every halving, marks each network, and goes on where it was stopped; `--allowed 1.5` ends it when one halving lets FID grow by more than half:
+# One command runs stage 1 and every halving, scores each network, and goes on where it was stopped; `--allowed 1.5` ends it when one halving lets FID grow by more than half:
 #
 # ```bash
-# rcedu few-steps digits              # three seeds, unless --seeds says otherwise; a table, and a picture of the marks that grows with every stage
+# rcedu few-steps digits              # three seeds, unless --seeds says otherwise; a table, and a picture of the scores that grows with every stage
 # rcedu few-steps mini-sd --allowed 1.5
 # ```
 #
@@ -350,7 +350,7 @@ plots.digit_grid(
 #
 # ## 10 · On latents
 #
-# The same command on mini-SD (notebook 05), whose pictures are latents and whose conditions are sentences: $w$ from 0 to 13, 32 steps halved down to 1, 1,000 steps of training in stage 1 and 300 a halving (600 the last two), batch 32; `rcedu few-steps mini-sd`. Marked as in notebook 05 on combinations that no training picture shows, 108 pictures at each $w$. (Two of the three trainings are of 2026-11-23, on a processor without AVX-512; the third of the day printed below.) At $w = 2$, notebook 05's:
+# The same command on mini-SD (notebook 05), whose pictures are latents and whose conditions are sentences: $w$ from 0 to 13, 32 steps halved down to 1, 1,000 steps of training in stage 1 and 300 a halving (600 the last two), batch 32; `rcedu few-steps mini-sd`. Scored as in notebook 05 on combinations that no training picture shows, 108 pictures at each $w$. (Two of the three trainings are of 2026-11-23, on a processor without AVX-512; the third of the day printed below.) At $w = 2$, notebook 05's:
 
 # %%
 import pandas as pd

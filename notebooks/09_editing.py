@@ -298,7 +298,7 @@ plots.digit_grid(
 #
 # ## 7 · Every edit, judged
 #
-# The same 200 real digits for every edit, after every training; marked by the judge (which digit?) and by the ruler (which stroke?):
+# The same 200 real digits for every edit, after every training; scored by the judge (which digit?) and by the ruler (which stroke?):
 #
 # - **edited as asked**: the attribute that the edit is about is as it should be: the stroke; or, of a half, the digit;
 # - **the rest kept**: all other attributes are;

@@ -188,7 +188,7 @@ display(Markdown(pairs_table(records, swap | inherited, stored.shown)))
 # %%
 from rcedu.evaluation.intervals import mean_interval
 
-floor = mean_interval([digits.marks(digits.real(600, seed=i))["fid"] for i in range(5)])
+floor = mean_interval([digits.scores(digits.real(600, seed=i))["fid"] for i in range(5)])
 print(f"333 real test digits, five draws: FID {format_interval(floor, scale=1)}")
 
 pictures, _ = load_tensors(data_folder() / "digits" / "results" / "small-and-fast-pictures.safetensors.gz")
@@ -205,7 +205,7 @@ print("a 3, says the judge of 'faster only: without', with", *(f"{100 * float(p)
 comparison_grid(shown, asked, wrong)
 
 # %% [markdown]
-# *Figure: four steps, the first training, the same noise in every row; the teacher's four steps are guided.* Without the swap a 3 closes to an 8, bends to a 2 or gains the loop of a 9. The ten of "faster only: without" are a lucky sample: all are read as threes, four of them barely (above the figure); of the 300 that were marked, 51% are.
+# *Figure: four steps, the first training, the same noise in every row; the teacher's four steps are guided.* Without the swap a 3 closes to an 8, bends to a 2 or gains the loop of a 9. The ten of "faster only: without" are a lucky sample: all are read as threes, four of them barely (above the figure); of the 300 that were scored, 51% are.
 #
 # ## 4 · Which order?
 #
@@ -347,7 +347,7 @@ from rcedu.experiments.small_and_fast import small_and_fast_table
 display(Markdown(small_and_fast_table(select(records, row=inside, steps=[50, 8, 4, 2, 1]), stored.shown, stored.told)))
 
 # %% [markdown]
-# *Table: what was marked, counted and timed, with random conditioning inside. "Times as fast": as the teacher in 50 guided steps, in turn with it. 95% intervals, of marks over three trainings, of times over rounds. "Faster only" is stage 2, "smaller only" notebook 02's student.*
+# *Table: what was scored, counted and timed, with random conditioning inside. "Times as fast": as the teacher in 50 guided steps, in turn with it. 95% intervals, of scores over three trainings, of times over rounds. "Faster only" is stage 2, "smaller only" notebook 02's student.*
 
 # %%
 before, after = costs["teacher"]["50"], costs["small, takes w"]["4"]  # the teacher; first smaller, 4 steps
@@ -401,7 +401,7 @@ explorer = SmallAndFastExplorer(stored, pictures)
 explorer.box
 
 # %% [markdown]
-# (When the notebook runs, two menus and a slider appear here: what is inside, the way of drawing and $N$; above in their picture the teacher in 32 guided steps, below what was chosen, and its costs and marks in a sentence. Every other digit was asked to be a 3.) Its first picture on paper:
+# (When the notebook runs, two menus and a slider appear here: what is inside, the way of drawing and $N$; above in their picture the teacher in 32 guided steps, below what was chosen, and its costs and scores in a sentence. Every other digit was asked to be a 3.) Its first picture on paper:
 
 # %%
 rest = {"teacher, N = 32": f"{inside}, teacher, 32", "first smaller, then faster, N = 4": f"{inside}, {small}, deterministic, 4"}
@@ -503,7 +503,7 @@ pareto_picture({unit: cost_points(with_swap, latents.told, key) for key, unit in
 # ## Exercises
 #
 # 1. **Only one of the two.** Swap conditions in stage 1 but not in stage 2: train `stages(run)[0]` with `run` as it is, and hand the network as `before` to the next stage of a run with `p="none"`; then the other way round. Mark them with `rcedu.experiments.few_step_training.score_stage`. Is what stage 1 forgot ever learned again? (Stage 1 takes about four minutes on one core, a halving one to four.)
-# 2. **Another student.** `student="base"`, which keeps more blocks, in the place of `"tiny"`: `for rung in climb(run, digits, folder)` (`rcedu.experiments.few_step_training`) trains and marks all stages of a run, more than half an hour on one core. Where on the front does it land?
+# 2. **Another student.** `student="base"`, which keeps more blocks, in the place of `"tiny"`: `for rung in climb(run, digits, folder)` (`rcedu.experiments.few_step_training`) trains and scores all stages of a run, more than half an hour on one core. Where on the front does it land?
 # 3. **Whose grid?** Consistency was trained at the 50 times of `time_grid(50, T)`, of which a grid of 4, 8, 16 or 32 steps shares only two. After `rcedu small-and-fast digits --seeds 0`, draw with 25, 10 and 5 steps, which nest in 50, by the network in `runs/`. Is it the grid that costs threes?
 # 4. **A budget.** You may spend 0.05 GMACs a digit. What would you take, by FID, and among those with an FID below 12 by threes (the table)? And with 0.015?
 #

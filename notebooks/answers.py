@@ -116,8 +116,8 @@ for name, seed in (("null", None), *((f"random vector {seed}", seed) for seed in
     if seed is not None:
         vector = torch.randn(teacher.conditions.dim, generator=torch.Generator().manual_seed(seed))
         stranger.conditions.table.data[stranger.conditions.null] = vector
-    marks = digits.marks(digits.draw(stranger, count, w=1.0, steps=25))
-    print(f"{name:15}: {marks['as asked'][0]} of {count} read as asked, digit-FID {marks['fid']:.1f}")
+    scores = digits.scores(digits.draw(stranger, count, w=1.0, steps=25))
+    print(f"{name:15}: {scores['as asked'][0]} of {count} read as asked, digit-FID {scores['fid']:.1f}")
 
 # %% [markdown]
 # **Question 2: what would it draw for a vector half-way between 3 and 8?** Nothing was trained there; the network only interpolates between eleven points. *Tried*, 100 digits, $w = 1$: 52 are read as 3, 41 as 8, 4 as 9, 2 as 5, 1 as 2: mostly one or the other, not a mixture. It is not symmetric either: half-way between 1 and 7 gives 98 sevens, between 4 and 9 76 nines.
@@ -136,8 +136,8 @@ for a, b in ((3, 8), (1, 7), (4, 9)):
 
 # %%
 for w in (0, 1, 4, 8):
-    marks = digits.marks(digits.draw(teacher, count, w=w, steps=25))
-    print(f"w = {w}: diversity {marks['diversity']:.2f}, {marks['as asked'][0]} of {count} read as asked, digit-FID {marks['fid']:.1f}")
+    scores = digits.scores(digits.draw(teacher, count, w=w, steps=25))
+    print(f"w = {w}: diversity {scores['diversity']:.2f}, {scores['as asked'][0]} of {count} read as asked, digit-FID {scores['fid']:.1f}")
 
 # %% [markdown]
 # ## 02 · The unseen digit
@@ -181,7 +181,7 @@ for name, pictures in (("the teacher's answers", answers), ("single threes of MN
 #
 # **Think, section 6: why can leaving a block out of a trained network mislead?** The blocks after it were trained with it and now get inputs that they have never met; the harm measured is partly that surprise, which training repairs. And what a block does alone says nothing about several that go together, or about whether the others can take over its work. To decide: one training a removal, from the same start and of the same length, ranked by the loss at the end (not run).
 #
-# **Question 1: B-Tiny or C-Tiny, which is faster on a phone, and which loses more on a long prompt?** By count C-Tiny (160 GMACs against 243), by what was measured, on mini-SD, on one CPU thread, B-Tiny (1.87 times the teacher's speed against 1.24, with 49 MMACs against 32), because fewer blocks are fewer calls. At 64x64 positions each call is large and the count should weigh more; on a phone nobody has timed it. A long prompt costs neither of them time (there are always 77 tokens); B-Tiny should lose more, since it reads the prompt in 9 places, C-Tiny in 16 as the teacher, if in thinner ones: *open*, to be decided by marks against the length of the prompt.
+# **Question 1: B-Tiny or C-Tiny, which is faster on a phone, and which loses more on a long prompt?** By count C-Tiny (160 GMACs against 243), by what was measured, on mini-SD, on one CPU thread, B-Tiny (1.87 times the teacher's speed against 1.24, with 49 MMACs against 32), because fewer blocks are fewer calls. At 64x64 positions each call is large and the count should weigh more; on a phone nobody has timed it. A long prompt costs neither of them time (there are always 77 tokens); B-Tiny should lose more, since it reads the prompt in 9 places, C-Tiny in 16 as the teacher, if in thinner ones: *open*, to be decided by scores against the length of the prompt.
 #
 # **Question 2: what if up stages were compared after every block?** The removed blocks have no partner. And the student's first pair would have to do just what the teacher's first does, its last what the teacher's third does, so nobody would be left for the second one's work; compared at the end, the two may share the three's work as they like. Besides, $\mathcal L_\mathrm{feat}$ is a sum over layers, so more of them weigh more against $\mathcal L_\mathrm{out}$.
 #
@@ -206,7 +206,7 @@ for sentence in ("a red seven on a navy background", "a seven on a navy backgrou
     print(f"{sentence}, {number} times:", ", ".join(f"{n} {name}" for name, n in found.items() if n))
 
 # %% [markdown]
-# **Think, section 2: what does guidance do to the share read as asked and to FID; which would you tune it on, and what would you not see then?** The digit rises from 91.6% at $w = 0$ to 100%, the ink falls beyond $w = 2$ (95.0% at 6.5), FID is best at $w = 1$ (5.4) and 11.8 at 6.5. Tuned on the digit alone one would not see that the ink suffers and that pictures move away from real ones; tuned on FID alone, whether they are what was asked. So look at each attribute and at FID, and choose on sentences that are not those of the final marks.
+# **Think, section 2: what does guidance do to the share read as asked and to FID; which would you tune it on, and what would you not see then?** The digit rises from 91.6% at $w = 0$ to 100%, the ink falls beyond $w = 2$ (95.0% at 6.5), FID is best at $w = 1$ (5.4) and 11.8 at 6.5. Tuned on the digit alone one would not see that the ink suffers and that pictures move away from real ones; tuned on FID alone, whether they are what was asked. So look at each attribute and at FID, and choose on sentences that are not those of the final scores.
 #
 # **Think, section 6: with inherited weights, is a good picture of a new combination a success of random conditioning?** Not by itself: the weights have combined these words before. It takes the same start without the swap, and that is as good: row 2 has 94.9% of all four right, row 5 95.4% (section 7).
 #
@@ -249,7 +249,7 @@ student = shipped_student(teacher, FEW / "stage-1.safetensors")
 number = min(count, 200)
 for w in (4.0, 6.0):
     by = {name: digits.draw(model, number, w=w, steps=25) for name, model in (("student", student), ("teacher", teacher))}
-    right = digits.marks(by["student"])["as asked"][0]
+    right = digits.scores(by["student"])["as asked"][0]
     print(f"w = {w:g}: mean grey {by['student'].float().mean():.1f}, teacher {by['teacher'].float().mean():.1f}; student: {right} of {number} read as asked")
 
 number, generator = 256, torch.Generator().manual_seed(0)
@@ -269,7 +269,7 @@ with torch.no_grad():
 # %% [markdown]
 # **Exercise 2: $w$ itself in the place of the sines.** In `DiffusionModel.forward`: `condition["timestep_cond"] = w.to(self.unet.dtype)[:, None].expand(-1, self.unet.config.time_cond_proj_dim)`. The 256 equal inputs make one direction, scaled by $w$; as the target is linear in $w$, that may well suffice, and beyond $w = 4$ it does say "more". All 256 weights of an output get the same gradient and move together, so that one step of AdamW moves the output by up to 256 times the learning rate, times $w$: a smaller learning rate may be needed. The network no longer opens in a stock pipeline. (not run)
 #
-# **Exercise 3: the two weights.** `step = guidance_step(teacher, student, digits.data, (0.0, 4.0), space="truncated SNR")`, once with it and once without, then `fit` with the settings of `train_stage`, and marks at 64 and 4 steps. $\mathrm{SNR} + 1$ and $\max(\mathrm{SNR}, 1)$ differ by a factor of 2 where SNR is 1 and by none at both ends, so no difference should be resolved by three seeds, at either number of steps. Plain SNR, which gives the first of four steps next to no weight, would differ. (not run)
+# **Exercise 3: the two weights.** `step = guidance_step(teacher, student, digits.data, (0.0, 4.0), space="truncated SNR")`, once with it and once without, then `fit` with the settings of `train_stage`, and scores at 64 and 4 steps. $\mathrm{SNR} + 1$ and $\max(\mathrm{SNR}, 1)$ differ by a factor of 2 where SNR is 1 and by none at both ends, so no difference should be resolved by three seeds, at either number of steps. Plain SNR, which gives the first of four steps next to no weight, would differ. (not run)
 #
 # **Question 1: why does the space of guidance not matter, and when does it?** $\varepsilon$, $v$ and $\hat x_0$ are each a multiple of $x_t$ plus a multiple of any other, $x_t$ is the same in both answers, and the weights $1 + w$ and $-w$ sum to one, so that the multiple of $x_t$ comes out as it was. It matters as soon as something that is not affine stands between: $\hat x_0$ clipped to $[-1, 1]$, or a conversion that divides by $\alpha = 0$.
 #
@@ -318,8 +318,8 @@ training = fit(four_in_one, skipped, steps=length, batch_size=64, lr=5e-4, decay
 losses = [record.losses["halving"] for record in training]
 ways = {"8 steps, its teacher": (of_8, 8), "2 steps, by way of 4": (of_2, 2), f"2 steps at once, {length} of training": (skipped, 2)}
 for name, (model, steps) in ways.items():
-    marks = {w: digits.marks(digits.draw(model, count, w=w, steps=steps)) for w in (0.0, 1.0, 4.0)}
-    print(f"{name}: digit-FID", ", ".join(f"{of['fid']:.1f} at w = {w:g}" for w, of in marks.items()))
+    scores = {w: digits.scores(digits.draw(model, count, w=w, steps=steps)) for w in (0.0, 1.0, 4.0)}
+    print(f"{name}: digit-FID", ", ".join(f"{of['fid']:.1f} at w = {w:g}" for w, of in scores.items()))
 plots.digit_grid(
     torch.stack([model.sample(model.noise(12, seed=0), torch.arange(12) % 10, w=1.0, steps=steps) for model, steps in ways.values()]),
     row_labels=list(ways),
@@ -330,7 +330,7 @@ plots.digit_grid(
 #
 # **Exercise 2: as noisy as it has to be.** $\varepsilon$ is independent of $z_\mathrm{after}$, so (n: next, a: after) the variance is $\frac{\alpha_n^2}{\alpha_a^2}(\alpha_a^2\varsigma^2 + \sigma_a^2) + (1 - e^{\lambda_n - \lambda_a})\,\sigma_n^2$. As $e^{\lambda_n - \lambda_a}\sigma_n^2 = \frac{\alpha_n^2}{\sigma_n^2}\frac{\sigma_a^2}{\alpha_a^2}\,\sigma_n^2 = \frac{\alpha_n^2}{\alpha_a^2}\sigma_a^2$, the terms with $\sigma_a^2$ cancel, and $\alpha_n^2\varsigma^2 + \sigma_n^2$ is left.
 #
-# **Exercise 3: longer where it is harder.** Over the three seeds, in thousandths: 0.13, 0.24, 0.59, 1.2, 2.1, 5.7 for the deterministic halvings to 32, 16, 8, 4, 2 and 1 step, 0.29, 0.54, 1.1, 2.1, 5.1 and 0.06 for the stochastic ones. So the last ones, which have twice the steps already; but the losses belong to different targets, so marks should decide. The stochastic halving to one step has nothing to learn because the network of two was trained, at $t = T - 1$, on a jump of two points, to clean data: just what one step has to do, and the student begins as its copy.
+# **Exercise 3: longer where it is harder.** Over the three seeds, in thousandths: 0.13, 0.24, 0.59, 1.2, 2.1, 5.7 for the deterministic halvings to 32, 16, 8, 4, 2 and 1 step, 0.29, 0.54, 1.1, 2.1, 5.1 and 0.06 for the stochastic ones. So the last ones, which have twice the steps already; but the losses belong to different targets, so scores should decide. The stochastic halving to one step has nothing to learn because the network of two was trained, at $t = T - 1$, on a jump of two points, to clean data: just what one step has to do, and the student begins as its copy.
 
 # %%
 runs = [kept["losses"] for kept in load_results(SHIPPED / "results" / "few-steps.json").runs.values()]

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Annotated, get_args
 
 import rcedu
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 
 GROUPS = {  # what a person wants -> command -> the room of this folder that has it
     "start here": {"demo": "tables"},

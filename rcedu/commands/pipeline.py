@@ -10,10 +10,11 @@ import tyro
 from tqdm.auto import tqdm
 
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS
-from rcedu.system.files import UsageError, at_least, check_choice, folder_to_fill, folder_to_replace, sha256
+from rcedu.system.files import folder_to_fill, folder_to_replace, sha256
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import data_folder, runs_folder
+from rcedu.system.usage import UsageError, at_least, check_choice
 from rcedu.training.fit import DECAYS, fit_to_the_end
 from rcedu.training.swap_schedules import CHOICES, MEASURED, measured_file, schedule
 
@@ -95,7 +96,7 @@ def draw(
     first = place_among_ranks().is_main_process
     bar = functools.partial(tqdm, desc="shards", disable=not first)
     settings = drawing.settings(model) | {"shard_size": shard_size, "batch_size": batch_size}
-    kept = draw_cache(model, c, folder, **settings, watch=bar)
+    kept = draw_cache(model, c, folder, **settings, bar=bar)
     if first:
         print(f"{len(kept)} samples in {folder}")
 
@@ -238,18 +239,18 @@ def score(images: Path, real: Path | None = None, clip: str | None = None, out: 
         images: the folder that `rcedu generate` wrote.
         real: a folder of real pictures of the same size, for FID in Inception's features; without it, mini-SD's judge.
         clip: with --real, a CLIP's folder or name on the hub, for example openai/clip-vit-large-patch14, for a CLIP score.
-        out: write the marks here; default marks.json beside the pictures.
+        out: write the scores here; default scores.json beside the pictures.
     """
-    from rcedu.evaluation.images import marks_by_inception, read_images
+    from rcedu.evaluation.images import read_images, scores_by_inception
     from rcedu.experiments.mini_sd import MiniSD
 
     if clip is not None and real is None:
-        raise UsageError("--clip goes with --real; without it mini-SD's own CLIP marks the pictures")
-    path = result_file(out or images / "marks.json")
+        raise UsageError("--clip goes with --real; without it mini-SD's own CLIP scores the pictures")
+    path = result_file(out or images / "scores.json")
     pictures, texts = read_images(images)
     if len(pictures) < 2:
         raise UsageError(f"FID compares two pictures or more; {images} has {len(pictures)}")
-    marks = MiniSD().marks(pictures, texts) if real is None else marks_by_inception(pictures, texts, real, clip)
-    write_result(path, command_line("score", images=images, real=real, clip=clip), marks)
-    for name, value in marks.items():
+    scores = MiniSD().scores(pictures, texts) if real is None else scores_by_inception(pictures, texts, real, clip)
+    write_result(path, command_line("score", images=images, real=real, clip=clip), scores)
+    for name, value in scores.items():
         print(f"{name}: {value}")

@@ -1,4 +1,4 @@
-"""Remaking what ships in data/: the digits' models, data and marks, mini-SD, and both measured p(t)."""
+"""Remaking what ships in data/: the digits' models, data and scores, mini-SD, and both measured p(t)."""
 
 from pathlib import Path
 
@@ -10,10 +10,11 @@ from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy
 from rcedu.experiments.digits import CacheRun, ClassifierRun, Shipped, draw_cache, train_classifier, train_teacher
 from rcedu.experiments.strokes import StrokesRun, save_strokes, train_strokes
 from rcedu.models.conditions import labels_without
-from rcedu.system.files import UsageError, at_least, check_choice, file_to_write, folder_to_replace
+from rcedu.system.files import file_to_write, folder_to_replace
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import data_folder, runs_folder
+from rcedu.system.usage import UsageError, at_least, check_choice
 from rcedu.training.teacher_step import TeacherRun
 
 
@@ -39,7 +40,7 @@ def teacher(run: TeacherRun = TeacherRun(), out: Path | None = None) -> None:  #
 def cache(run: CacheRun = CacheRun(), out: Path | None = None) -> None:  # noqa: B008
     """Let the teacher draw the students' data set. Writes data/digits/cache; resumes."""
     at_least(1, **{"run.each": run.each, "run.steps": run.steps})
-    draw_cache(run, Shipped().teacher, out or _digits() / "cache", watch=tqdm)
+    draw_cache(run, Shipped().teacher, out or _digits() / "cache", bar=tqdm)
 
 
 def strokes(run: StrokesRun = StrokesRun(), out: Path | None = None) -> None:  # noqa: B008
@@ -52,7 +53,7 @@ def judge(out: Path | None = None) -> None:
     """Score what ships: the classifier on MNIST's test set, the teacher's cached samples, and their FIDs.
 
     Args:
-        out: write here, not to runs/judge.json; data/digits/results/teacher.json are the marks that ship.
+        out: write here, not to runs/judge.json; data/digits/results/teacher.json is what ships.
     """
     path, shipped = result_file(out or runs_folder() / "judge.json"), Shipped()
     classifier, samples = shipped.judge, shipped.cache  # first, so that a damaged file is found before any work
@@ -89,9 +90,9 @@ def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | N
     rows = visible_rows(shipped.cache, shipped.judge, digit)
     x0, c = shipped.cache.x0(rows), shipped.cache.c[rows]
     shipped.teacher.to(place_among_ranks().device)
-    found = measure_schedules(shipped.teacher, x0, c, labels, [0, *range(9, shipped.teacher.T, 10)], each=each, watch=tqdm)
+    found = measure_schedules(shipped.teacher, x0, c, labels, [0, *range(9, shipped.teacher.T, 10)], each=each, bar=tqdm)
     images, true = (x[:pairs] for x in mnist(train=False))
-    contests = who_wins(shipped.teacher, shipped.judge, images, true, range(99, shipped.teacher.T, 50), watch=tqdm)
+    contests = who_wins(shipped.teacher, shipped.judge, images, true, range(99, shipped.teacher.T, 50), bar=tqdm)
     torn = torn_band(contests)
     told = {"pairs": pairs, "contests": [contest._asdict() for contest in contests], "torn": torn}
     result = {"digit": digit, **found.as_result(), **told}
@@ -101,7 +102,7 @@ def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | N
 
 
 def mini_sd(part: tyro.conf.Positional[str] = "all", out: Path | None = None) -> None:
-    """Remake mini-SD: autoencoder, CLIP, judge, UNet, each resumed where it stopped; then its marks. Writes data/mini-sd.
+    """Remake mini-SD: autoencoder, CLIP, judge, UNet, each resumed where it stopped; then its scores. Writes data/mini-sd.
 
     Two cores do best as two processes: torchrun --nproc_per_node 2 -m rcedu mini-sd
 
@@ -139,7 +140,7 @@ def text_conditioning(absent: str = "three", pairs: int = 500, every: int = 25, 
     if not 1 <= every <= teacher.T:
         raise UsageError(f"there are {teacher.T} times; one in {every} was asked for")
     times = [0, *range(every - 1, teacher.T, every)]
-    found = measure_schedules(teacher.to(place_among_ranks().device), x0, c, sentences, times, each=1, pairs=pairs, watch=tqdm)
+    found = measure_schedules(teacher.to(place_among_ranks().device), x0, c, sentences, times, each=1, pairs=pairs, bar=tqdm)
     result = {"absent": absent, "pairs": pairs, **found.as_result()}
     write_result(path, command_line("text-conditioning", absent=absent, pairs=pairs, every=every), result)
     print(found.in_words(teacher.T))

@@ -8,9 +8,9 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from rcedu.evaluation.formatting import plain_table
-from rcedu.system.files import at_least, check_choice
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.settings import data_folder, runs_folder
+from rcedu.system.usage import at_least, check_choice
 
 
 def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None, out: Path | None = None) -> None:
@@ -30,7 +30,7 @@ def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None
     at_least(1, batch_size=batch_size)
     path = result_file(out or runs_folder() / f"bench-{size}.json")
     make_task = benchmark.TASKS[size] if batch_size is None else partial(benchmark.TASKS[size], batch_size)
-    found = {"steps": benchmark.against_the_usual_way(make_task, rounds, watch=partial(tqdm, desc="races"))}
+    found = {"steps": benchmark.against_the_usual_way(make_task, rounds, bar=partial(tqdm, desc="races"))}
     command = command_line("bench", size=size, rounds=rounds, batch_size=batch_size)
     write_result(path, command, found)  # the races took longest: whatever fails below, they are kept
     if size == "sd-v1.4":

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from rcedu.evaluation.formatting import plain_table
-from rcedu.system.files import UsageError, at_least, check_seeds
 from rcedu.system.provenance import command_line, result_file
 from rcedu.system.settings import data_folder, preset, runs_folder
+from rcedu.system.usage import UsageError, at_least, check_seeds
 
 if TYPE_CHECKING:  # so that a command's help does not wait for torch and pandas
     import pandas as pd

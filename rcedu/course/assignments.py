@@ -17,8 +17,9 @@ import jupytext
 import nbformat
 
 from rcedu.colab import Release, release
-from rcedu.system.files import UsageError, atomic_folder, folder_to_replace, read_json
+from rcedu.system.files import atomic_folder, folder_to_replace, read_json
 from rcedu.system.settings import data_folder
+from rcedu.system.usage import UsageError
 
 NOBODY = "your-name"  # who owns the repository in pyproject.toml until somebody says so
 

@@ -20,7 +20,8 @@ from PIL import Image, ImageChops
 from traitlets import default
 
 from rcedu.course.formulas import mathml
-from rcedu.system.files import UsageError, atomic_path, write_text
+from rcedu.system.files import atomic_path, write_text
+from rcedu.system.usage import UsageError
 
 
 class Kernels(AsyncKernelManager):

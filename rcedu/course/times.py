@@ -13,8 +13,9 @@ from rcedu.colab import CHECKOUT
 from rcedu.course.assignments import build
 from rcedu.course.assignments import sources as assignments
 from rcedu.course.notebooks import execute, rewrite, rewrite_notebook
-from rcedu.system.files import UsageError, read_json, write_json
+from rcedu.system.files import read_json, write_json
 from rcedu.system.provenance import provenance
+from rcedu.system.usage import UsageError
 
 NOTEBOOKS = CHECKOUT / "notebooks"
 FILE = NOTEBOOKS / "times.json"

@@ -13,9 +13,10 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from rcedu.system.files import UsageError, folder_to_fill, read_json, sha256, write_json
+from rcedu.system.files import folder_to_fill, read_json, sha256, write_json
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import hash_tensors, load_tensors, save_tensors
+from rcedu.system.usage import UsageError
 
 MANIFEST = "manifest.json"
 
@@ -48,7 +49,7 @@ def draw(
     seed: int = 0,
     shard_size: int = 1000,
     batch_size: int = 250,
-    watch=iter,
+    bar=iter,
 ) -> "Cache":
     """Let the teacher draw one sample for each condition in c (N, ...), and store them; returns the opened Cache.
 
@@ -56,7 +57,7 @@ def draw(
     seed        sample i of shard k is a function of (seed, k, i) only
     shard_size  samples a file
     batch_size  samples at a time, as memory allows
-    watch       wraps the list of shards still to do, for instance tqdm
+    bar         wraps the list of shards still to do, for instance tqdm
 
     On several ranks (torchrun, accelerate launch) each draws one shard of each round. Killed half-way, the same call goes on
     where it stopped, on as many ranks as there now are. UsageError when the folder holds another
@@ -79,7 +80,7 @@ def draw(
         write_json(folder / MANIFEST, manifest | {"sha256": _digest(manifest)})  # first: from now on the folder is ours
     parts = c.split(shard_size)
     teacher.to(ranks.device)
-    for first in watch(range(len(manifest["shards"]), len(parts), ranks.num_processes)):
+    for first in bar(range(len(manifest["shards"]), len(parts), ranks.num_processes)):
         index, digest = first + ranks.process_index, None
         if index < len(parts):
             noise = teacher.noise(len(parts[index]), derived_seed(seed, index))

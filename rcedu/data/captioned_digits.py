@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rcedu.data.mnist import mnist
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 # light inks on dark backgrounds, so that every pair can be read

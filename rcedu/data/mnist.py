@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torchvision.datasets import MNIST
 
-from rcedu.system.files import UsageError, atomic_path, sha256
+from rcedu.system.files import atomic_path, sha256
 from rcedu.system.settings import HOW_TO_GET_DATA, cache_folder, data_folder
+from rcedu.system.usage import UsageError
 
 # SHA-256 of the four unpacked MNIST files; data/mnist/SHA256SUMS has the packed ones as well.
 MNIST_SHA256 = {

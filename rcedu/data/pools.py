@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from rcedu.system.files import UsageError, atomic_path, sha256
+from rcedu.system.files import atomic_path, sha256
 from rcedu.system.settings import cache_folder
+from rcedu.system.usage import UsageError
 
 if TYPE_CHECKING:  # importing datasets takes seconds; a pool of a few sentences does without
     import pyarrow as pa

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from rcedu.data.captioned_digits import BACKGROUNDS, DIGITS, INKS, SLANTS, UNSAID, caption, prompts
-from rcedu.system.files import UsageError, write_text
+from rcedu.system.files import write_text
+from rcedu.system.usage import UsageError
 
 Writer = Callable[[int], list[str]]
 PATIENCE = 20  # calls of a writer in a row that bring nothing new, after which it is taken to have no more to say

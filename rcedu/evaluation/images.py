@@ -1,4 +1,4 @@
-"""Pictures in a folder: drawn a batch at a time, kept, and marked. The papers' protocol is 30,000 COCO captions, 512 to 256."""
+"""Pictures in a folder: drawn a batch at a time, kept, and scored. The papers' protocol is 30,000 COCO captions, 512 to 256."""
 
 import hashlib
 import json
@@ -17,8 +17,9 @@ from tqdm.auto import tqdm
 from rcedu.data.cache import derived_seed
 from rcedu.evaluation.scores import clip_score
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.system.files import UsageError, atomic_path, folder_to_fill, read_json, write_json
+from rcedu.system.files import atomic_path, folder_to_fill, read_json, write_json
 from rcedu.system.ranks import place_among_ranks
+from rcedu.system.usage import UsageError
 
 LIST = "prompts.json"
 MADE_FROM = "rcedu"  # a PNG's own text: SHA-256 of all that decided it
@@ -130,7 +131,7 @@ class _Folder(Dataset):
         return resize(image[:, top : top + side, left : left + side], [self.size, self.size], antialias=True)
 
 
-def marks_by_inception(images: Tensor, texts: list[str], real: Path, clip: str | None, batch_size: int = 50) -> dict:
+def scores_by_inception(images: Tensor, texts: list[str], real: Path, clip: str | None, batch_size: int = 50) -> dict:
     """FID against a folder of real pictures, inception score, and CLIP score where a CLIP is named; torchmetrics throughout.
 
     images (N, 3, H, H) uint8. The first use fetches Inception's weights. UsageError when they cannot be fetched.

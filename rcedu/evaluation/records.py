@@ -13,8 +13,9 @@ from torch import Tensor
 
 from rcedu.evaluation.formatting import format_interval, markdown
 from rcedu.evaluation.intervals import Interval, mean_interval, proportion
-from rcedu.system.files import UsageError, read_json
+from rcedu.system.files import read_json
 from rcedu.system.provenance import write_result
+from rcedu.system.usage import UsageError
 
 
 class Record(NamedTuple):

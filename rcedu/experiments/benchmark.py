@@ -30,7 +30,7 @@ from rcedu.models.codecs import Autoencoder
 from rcedu.models.conditions import PromptEncoder
 from rcedu.models.cost import step_flops
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 from rcedu.training.batches import Swap
 from rcedu.training.fit import fit
 from rcedu.training.random_conditioning_step import distillation_step
@@ -127,20 +127,20 @@ def usual(way: Way, task: Workload, lr: float, folder: Path) -> Iterator[dict[st
 # --- the figures -----------------------------------------------------------------------------------
 
 
-def against_the_usual_way(make_task: Callable[[], Workload], rounds: int, *, lr: float = 1e-3, watch=iter) -> dict[str, dict]:
+def against_the_usual_way(make_task: Callable[[], Workload], rounds: int, *, lr: float = 1e-3, bar=iter) -> dict[str, dict]:
     """Every rung of the ladder, `rcedu` and, on a CPU, `rcedu` on several ranks, raced against the usual way.
 
     {name: {"ms": median milliseconds a step, "images_per_second": ..., "times_as_fast": [value, low, high],
     "loss_difference": the largest relative difference to the usual way's losses}}. On a CPU all are in one race; a GPU
     would not hold as many students, so there each is in a race of two. `make_task` is a function that another process
-    can import; `watch` wraps the list of races, for instance tqdm.
+    can import; `bar` wraps the list of races, for instance tqdm.
     """
     task, on_gpu, cores = make_task(), torch.cuda.is_available(), min(os.cpu_count() or 1, 4)
     count = max(n for n in range(1, cores + 1) if task.batch_size % n == 0)
     rungs, several = ladder(on_gpu), f"rcedu, {count} ranks"
     first, *others = [*rungs, "rcedu"] + ([several] if not on_gpu and count > 1 else [])
     found = {}
-    for group in watch([[name] for name in others] if on_gpu else [others]):
+    for group in bar([[name] for name in others] if on_gpu else [others]):
         with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
             ways = {name: usual(rungs[name], task, lr, Path(folder)) for name in (first, *group) if name in rungs}
             if "rcedu" in group:

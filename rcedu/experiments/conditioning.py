@@ -15,7 +15,7 @@ from rcedu.equations.random_conditioning import indifference, kl_from_sensitivit
 from rcedu.evaluation.intervals import Interval, mean_interval
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import DigitClassifier, conv_stage
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 from rcedu.training.fit import Draw, fit_to_the_end
 
 
@@ -41,7 +41,7 @@ class Contest(NamedTuple):
 
 
 def who_wins(
-    model: DiffusionModel, judge: DigitClassifier, images: Tensor, c: Tensor, times: Sequence[int], steps: int = 25, watch=iter
+    model: DiffusionModel, judge: DigitClassifier, images: Tensor, c: Tensor, times: Sequence[int], steps: int = 25, bar=iter
 ) -> list[Contest]:
     """Noise pictures to t, denoise them under unrelated conditions, and let the judge read what came out.
 
@@ -50,7 +50,7 @@ def who_wins(
     x0, asked = model.codec.encode(to_pixels(images)), strangers(c, torch.arange(10), seed=0)
     rows = torch.arange(len(c))
     contests = []
-    for t in watch(times):
+    for t in bar(times):
         drawn = model.sample(noised(model, x0, t, seed=0), asked, w=1.0, steps=steps, start=t)
         probabilities = judge.probabilities(drawn)
         source, condition = (mean_interval(probabilities[rows, label].tolist()) for label in (c, asked))
@@ -76,13 +76,13 @@ class DenoisingFrames(NamedTuple):
 
 
 def denoising_frames(
-    model: DiffusionModel, judge: DigitClassifier, images: Tensor, c: Tensor, times: Sequence[int], steps: int = 25, watch=iter
+    model: DiffusionModel, judge: DigitClassifier, images: Tensor, c: Tensor, times: Sequence[int], steps: int = 25, bar=iter
 ) -> DenoisingFrames:
     """Every (time, source, condition) that the explorer can show. images (S, 1, H, W) uint8, c (S,)."""
     S, x0 = len(c), model.codec.encode(to_pixels(images))
     asked = torch.arange(10).repeat(S)
     noisy, drawn = [], []
-    for t in watch(times):
+    for t in bar(times):
         x_t = noised(model, x0, t, seed=0)
         noisy.append(model.codec.pack(x_t / 2))
         drawn.append(model.sample(x_t.repeat_interleave(10, dim=0), asked, w=1.0, steps=steps, start=t))
@@ -94,7 +94,7 @@ def denoising_frames(
 
 @torch.no_grad()
 def sensitivity(
-    model: DiffusionModel, x0: Tensor, c: Tensor, c_other: Tensor, times: Sequence[int], *, seed: int = 0, watch=iter
+    model: DiffusionModel, x0: Tensor, c: Tensor, c_other: Tensor, times: Sequence[int], *, seed: int = 0, bar=iter
 ) -> Tensor:
     """|| out(x_t, t, c) - out(x_t, t, c') ||^2, in what the model predicts, as a mean over pixels and channels: (K, N).
 
@@ -102,7 +102,7 @@ def sensitivity(
     """
     model.eval()
     table = []
-    for k, t in enumerate(watch(times)):
+    for k, t in enumerate(bar(times)):
         x_t = noised(model, x0, t, seed + k)
         parts = []
         for batch in zip(*(y.split(250) for y in (x_t, c, c_other)), strict=True):
@@ -147,7 +147,7 @@ class MeasuredSchedules(NamedTuple):
 
 def measure_schedules(
     model: DiffusionModel, x0: Tensor, c: Tensor, labels: Tensor, times: Sequence[int], *,
-    each: int, pairs: int | None = None, seed: int = 0, watch=iter,
+    each: int, pairs: int | None = None, seed: int = 0, bar=iter,
 ) -> MeasuredSchedules:  # fmt: skip
     """Both measured p(t), from ordered pairs (c, c') of `labels` and `each` pictures of c a pair.
 
@@ -173,7 +173,7 @@ def measure_schedules(
         rows.append(pictures[start : start + each])
         others.append(labels[[other] * each])
     rows, others = torch.cat(rows), torch.cat(others)
-    squared = sensitivity(model, x0[rows], c[rows], others, times, seed=seed, watch=watch)
+    squared = sensitivity(model, x0[rows], c[rows], others, times, seed=seed, bar=bar)
     squared = squared.view(len(times), -1, each).mean(dim=2).double()  # (K, pairs)
     alpha_t, sigma_t = (x.view(-1, 1) for x in alpha_sigma(model.scheduler, torch.tensor(times), dtype=torch.float64))
     squared_eps, squared_x0 = (

@@ -89,10 +89,10 @@ class CacheRun:
     seed: int = 0
 
 
-def draw_cache(run: CacheRun, teacher: DiffusionModel, folder: Path, watch=iter) -> Cache:
+def draw_cache(run: CacheRun, teacher: DiffusionModel, folder: Path, bar=iter) -> Cache:
     """The teacher's samples, `each` of every digit in turn, in shards of 1000. Resumes what was begun."""
     labels = torch.arange(teacher.conditions.num_labels).repeat(run.each)
-    return draw(teacher, labels, folder, w=run.w, steps=run.steps, seed=run.seed, watch=watch)
+    return draw(teacher, labels, folder, w=run.w, steps=run.steps, seed=run.seed, bar=bar)
 
 
 def visible_rows(cache: Cache, judge: DigitClassifier, absent: int, *, keep_lookalikes: bool = False) -> Tensor:

@@ -31,7 +31,7 @@ UNSEEN_AND_SEEN = (Column("as asked", "unseen"), Column("as asked", "seen"), Col
 class Domain:
     """What all domains share. Each has: `teacher`; `data`, D (`Samples`); `pool`, C of random conditioning; `w`, the guidance
     it is drawn with; `asked(count)`, what is asked for, and `conditions(count)`, the same as a network takes it;
-    `real(count)`; `marks(images)`, scores as `rcedu.evaluation.records.scored` takes them; `columns`, those that a table has.
+    `real(count)`; `scores(images)`, scores as `rcedu.evaluation.records.scored` takes them; `columns`, those that a table has.
     """
 
     ships = Shipped  # what it is opened from
@@ -120,7 +120,7 @@ class DrawnDigits(Domain):
             rows[here] = fits[torch.arange(len(here)) % len(fits)]
         return images[rows]
 
-    def marks(self, images: Tensor) -> dict:
+    def scores(self, images: Tensor) -> dict:
         """as asked  [read so, asked];  fid;  diversity  the spread within a digit as a share of that of real digits."""
         asked, judge = self.asked(len(images)), self.shipped.judge
         right = judge.probabilities(images).argmax(dim=1) == asked
@@ -149,7 +149,7 @@ class Strokes(Digits):
     def pictures(self, train: bool) -> tuple[Tensor, Tensor]:
         return stroke_digits(train)
 
-    def marks(self, images: Tensor) -> dict:
+    def scores(self, images: Tensor) -> dict:
         """digit, stroke, all  [read as asked, asked];  fid."""
         asked = self.asked(len(images))
         digit = self.shipped.judge.probabilities(images).argmax(dim=1) == asked % 10
@@ -159,7 +159,7 @@ class Strokes(Digits):
 
 
 class DrawnPictures(Domain):
-    """mini-SD, what it drew of combinations that it knows, and the marks of notebook 05 on those it does not."""
+    """mini-SD, what it drew of combinations that it knows, and notebook 05's scores of those it does not."""
 
     ships = MiniSD
     w = GUIDANCE
@@ -185,9 +185,9 @@ class DrawnPictures(Domain):
         """MNIST's test digits (count, 3, 32, 32) in the colours and with the slant that are `asked`."""
         return real_pictures(read_prompts(self.asked(count)), train=False)
 
-    def marks(self, images: Tensor) -> dict:
-        """As `MiniSD.marks`."""
-        return self.shipped.marks(images, self.asked(len(images)))
+    def scores(self, images: Tensor) -> dict:
+        """As `MiniSD.scores`."""
+        return self.shipped.scores(images, self.asked(len(images)))
 
 
 class CaptionedPictures(DrawnPictures):
@@ -217,7 +217,7 @@ class DigitsWithout3(DrawnDigits):
         turns = others[torch.arange(count) % len(others)]
         return torch.where(torch.arange(count) % 2 == 0, torch.full((count,), self.absent), turns)
 
-    def marks(self, images: Tensor) -> dict:
+    def scores(self, images: Tensor) -> dict:
         """as asked  [read so, asked], of threes, "unseen", and of others, "seen";  fid  with every tenth picture a three."""
         asked = self.asked(len(images))
         right, three = self.shipped.judge.probabilities(images).argmax(dim=1) == asked, asked == self.absent
@@ -241,7 +241,7 @@ class PicturesWithoutThree(DrawnPictures):
         half = (count + 1) // 2
         return text_data.sentences(self.absent, True, half) + text_data.sentences(self.absent, False, count - half)
 
-    def marks(self, images: Tensor) -> dict:
+    def scores(self, images: Tensor) -> dict:
         """as asked  [all four attributes so, asked], of sentences with the word, "unseen", and without, "seen";  word  [three,
         asked], of the unseen;  fid  against real pictures of the same sentences, ten for each.
         """

@@ -19,9 +19,9 @@ from rcedu.experiments.few_steps import FewStepsRun, budget
 from rcedu.experiments.runner import Experiment, Job
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import ENCODER
-from rcedu.system.files import UsageError
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import hash_tensors
+from rcedu.system.usage import UsageError
 from rcedu.training.fit import StepRecord
 
 ROUND_TRIP = "round trip"  # a task beside those of `TASKS`: to the noise and back to the picture

@@ -126,7 +126,7 @@ def climb(
             result = {
                 "run": asdict(run),
                 "given": given,
-                "records": score_stage(run, stage, domain, student, watch=shown),
+                "records": score_stage(run, stage, domain, student, bar=shown),
                 "losses": [round(value, 6) for value in losses],
                 "seconds": {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)},
             }
@@ -151,7 +151,7 @@ def growth(records: Iterable[Record], before: Iterable[Record]) -> float:
     return math.exp(sum(math.log(now[w] / then[w]) for w in now) / len(now))
 
 
-def score_stage(run: FewStepsRun, stage: Stage, domain: Domain, model: DiffusionModel, watch=iter) -> list[Record]:
+def score_stage(run: FewStepsRun, stage: Stage, domain: Domain, model: DiffusionModel, bar=iter) -> list[Record]:
     """The domain's scores of `run.scored` pictures at each w, of no row yet.
 
     Of an encoder, at w = 0 alone, the scores of a `round_trip` back by the teacher in `run.first` steps.
@@ -159,9 +159,9 @@ def score_stage(run: FewStepsRun, stage: Stage, domain: Domain, model: Diffusion
     found, of = [], {"row": "", "seed": run.seed, "network": stage.way, "steps": stage.steps}
     if stage.sampler == ENCODER:
         return scored(round_trip(domain, model, run.scored, stage.steps, back=run.first), **of, w=0.0)
-    for w in watch(run.scored_w):
+    for w in bar(run.scored_w):
         images = domain.draw(model, run.scored, w=w, steps=stage.steps, sampler=stage.sampler, seed=10_000 + run.seed)
-        found += scored(domain.marks(images), **of, w=w)
+        found += scored(domain.scores(images), **of, w=w)
     return found
 
 
@@ -176,7 +176,7 @@ def round_trip(
     z = encode(encoder.to(device), images, c, steps=steps)
     drawn = (home or domain.teacher).to(device).sample(z, c, w=0.0, steps=back)
     error = (drawn.float() - images.float()).square().mean().sqrt().item() / 255
-    return domain.marks(drawn) | {"round trip": error}
+    return domain.scores(drawn) | {"round trip": error}
 
 
 def folder_of(stage: Stage) -> str:

@@ -10,8 +10,8 @@ from rcedu.equations.progressive import halvings
 from rcedu.experiments.domains import Domain
 from rcedu.models.saved import ENCODER, SAMPLERS
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS
-from rcedu.system.files import UsageError, check_choice
 from rcedu.system.tensors import hash_tensors
+from rcedu.system.usage import UsageError, check_choice
 from rcedu.training.swap_schedules import CHOICES
 
 STAGE_1 = "stage 1"

@@ -33,7 +33,7 @@ class MiniSD(Shipped):
         """Against 10,000 real captioned digits of the combinations that training never shows."""
         return FeatureFID(self.judge, real_images(10_000, train=True))
 
-    def marks(self, images: Tensor, texts: list[str]) -> dict:
+    def scores(self, images: Tensor, texts: list[str]) -> dict:
         """images (N, 3, 32, 32) uint8 of these sentences ->
 
         digit, ink, background, slant, all   [read as asked, asked]; slant over the sentences that say one
@@ -54,10 +54,10 @@ class MiniSD(Shipped):
         return (self.judge.read(images) == asked) | (asked == torch.tensor([-1, -1, -1, UNSAID]))
 
 
-def pictures_of(model: DiffusionModel, texts: list[str], *, w: float = GUIDANCE, steps: int = 25, watch=iter) -> Tensor:
+def pictures_of(model: DiffusionModel, texts: list[str], *, w: float = GUIDANCE, steps: int = 25, bar=iter) -> Tensor:
     """A picture for each sentence, (N, 3, 32, 32) uint8, the same noise for every model. Moves the model to the GPU if any."""
     c = model.to(place_among_ranks().device).conditions.tokenize(texts)
-    return model.sample(model.noise(len(texts), seed=10_000), c, w=w, steps=steps, watch=watch)
+    return model.sample(model.noise(len(texts), seed=10_000), c, w=w, steps=steps, bar=bar)
 
 
 def held_out_prompts(count: int) -> list[str]:
@@ -72,7 +72,7 @@ def real_images(count: int, train: bool) -> Tensor:
     return data.draw(torch.randperm(len(data), generator=generator)[:count], generator).images
 
 
-def all_marks(shipped: MiniSD, count: int) -> dict:
+def all_scores(shipped: MiniSD, count: int) -> dict:
     """How good mini-SD is: its judge, its autoencoder, and `count` pictures of held-out prompts at several guidances w."""
     guidances = (0, 1, 2, 4, 6.5)  # 6.5: Stable Diffusion's guidance_scale 7.5
     real = CaptionedDigits(*mnist(train=False), held_out=None).draw(torch.arange(10_000), torch.Generator().manual_seed(1))
@@ -92,5 +92,5 @@ def all_marks(shipped: MiniSD, count: int) -> dict:
         "judge on their reconstructions": read(decoded),
         "PSNR, dB": float((10 * torch.log10(255**2 / squared)).mean()),
         "FID of one half of the real test pictures against the other": half(halves[1]),
-        "guidance": {str(w): shipped.marks(pictures_of(shipped.teacher, texts, w=w, watch=tqdm), texts) for w in guidances},
+        "guidance": {str(w): shipped.scores(pictures_of(shipped.teacher, texts, w=w, bar=tqdm), texts) for w in guidances},
     }

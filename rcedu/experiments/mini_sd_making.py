@@ -9,7 +9,7 @@ from transformers import CLIPImageProcessor, CLIPModel, CLIPTextModel, CLIPToken
 
 from rcedu.data.captioned_digits import IMAGE_SIZE
 from rcedu.experiments import mini_sd_training as training
-from rcedu.experiments.mini_sd import MiniSD, all_marks
+from rcedu.experiments.mini_sd import MiniSD, all_scores
 from rcedu.models.anatomies import write_mini_tokenizer
 from rcedu.models.codecs import Autoencoder
 from rcedu.models.conditions import PromptEncoder
@@ -80,12 +80,12 @@ def _unet(out: Path, runs: Path) -> Callable:
     return partial(model.save, pipeline)
 
 
-MARKED = {"smoke": 20, "cpu": 500, "gpu": 2000}  # pictures a guidance
+SCORED = {"smoke": 20, "cpu": 500, "gpu": 2000}  # pictures a guidance
 
 
 def _marks(out: Path, runs: Path) -> Callable:
     path, command = out / "results" / "marks.json", command_line("mini-sd", "marks")
-    return lambda: write_result(path, command, all_marks(MiniSD(out), MARKED[preset()]))
+    return lambda: write_result(path, command, all_scores(MiniSD(out), SCORED[preset()]))
 
 
 PARTS = {"autoencoder": _autoencoder, "clip": _clip, "judge": _judge, "unet": _unet, "marks": _marks}

@@ -17,7 +17,8 @@ import torch
 from tqdm.auto import tqdm
 
 from rcedu.evaluation.records import Column, Record, load_results, records_of
-from rcedu.system.files import UsageError, check_choice, read_json, write_json
+from rcedu.system.files import read_json, write_json
+from rcedu.system.usage import UsageError, check_choice
 from rcedu.system.workers import stop_with_parent, worker_context
 from rcedu.training.fit import StepRecord
 

@@ -21,7 +21,7 @@ from rcedu.experiments.runner import Job
 from rcedu.models.cost import macs
 from rcedu.models.saved import load_student
 from rcedu.models.surgery import parameter_count
-from rcedu.system.files import check_choice
+from rcedu.system.usage import check_choice
 from rcedu.training.guided_steps import guidance_student
 from rcedu.training.random_conditioning_step import make_student
 

@@ -12,7 +12,7 @@ from rcedu.data.prompt_writers import filter_prompts, grammar_writer, with_nonse
 from rcedu.evaluation.scores import FeatureFID
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import AttributeJudge
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 
 EACH = 25  # pictures that ship of each of D's sentences
 

@@ -27,8 +27,8 @@ from rcedu.experiments.runner import Job
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import load_student, save_student
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
-from rcedu.system.files import UsageError, check_choice
 from rcedu.system.settings import runs_folder
+from rcedu.system.usage import UsageError, check_choice
 from rcedu.training.batches import Subset, Swap
 from rcedu.training.fit import fit_run
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
@@ -94,8 +94,8 @@ def real_source(teacher: DiffusionModel, each: int) -> Samples:
     return text_data.real_samples(read_prompts(text_data.cache_prompts(each)), teacher)
 
 
-def ingredients(run: TextStudentRun, shipped: MiniSD, watch=iter) -> tuple[Samples, Swap]:
-    """D, and what it is swapped with. A larger D than what ships is drawn first, once, in runs/ (`watch`: tqdm).
+def ingredients(run: TextStudentRun, shipped: MiniSD, bar=iter) -> tuple[Samples, Swap]:
+    """D, and what it is swapped with. A larger D than what ships is drawn first, once, in runs/ (`bar`: tqdm).
 
     UsageError where p(t) was measured with sentences that the student must not know.
     """
@@ -108,7 +108,7 @@ def ingredients(run: TextStudentRun, shipped: MiniSD, watch=iter) -> tuple[Sampl
         source = shipped.cache
     else:  # its first pictures are those that ship; drawing it resumes
         c, folder = teacher.conditions.tokenize(texts), runs_folder() / f"mini-sd-cache-{each}"
-        source = draw(teacher, c, folder, w=GUIDANCE, steps=25, seed=0, shard_size=500, watch=watch)
+        source = draw(teacher, c, folder, w=GUIDANCE, steps=25, seed=0, shard_size=500, bar=bar)
     D = Subset(source, text_data.data_rows(texts, run.absent, run.samples))
     # C costs nothing: also sentences that D has no picture of
     C = text_data.pool_texts(run.pool, run.absent, run.pool_size, run.nonsense, run.seed)
@@ -143,24 +143,24 @@ def text_student_identity(run: TextStudentRun, domain: DrawnPictures) -> dict[st
     """Fingerprints of a run's `ingredients`, which are there before any training."""
     if run.student == TEACHER:
         return domain.fingerprints()
-    data, swap = ingredients(run, domain.shipped, watch=partial(tqdm, desc="drawing pictures", leave=False))
+    data, swap = ingredients(run, domain.shipped, bar=partial(tqdm, desc="drawing pictures", leave=False))
     return domain.fingerprints(run.p, data=data, pool=swap.pool)
 
 
 def scores_of_words(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun) -> dict:
-    """Scores (for `scored`) of `run.scored` pictures of combinations that D never shows: see `MiniSD.marks`.
+    """Scores (for `scored`) of `run.scored` pictures of combinations that D never shows: see `MiniSD.scores`.
 
     Where words are absent from D: of so many with them, "unseen", and of as many without, "seen", and the FID over both. "word"
     counts the pictures in which what the absent words name is as asked, whatever else is; FID is `fid_of_sentences` here.
     """
     if not run.absent:
         texts = held_out_prompts(run.scored)
-        return shipped.marks(pictures_of(model, texts, steps=STEPS), texts)
+        return shipped.scores(pictures_of(model, texts, steps=STEPS), texts)
     drawn, asked, found = [], [], {}
     for task in ("unseen", "seen"):
         texts = text_data.sentences(run.absent, task == "unseen", run.scored)
         images = pictures_of(model, texts, steps=STEPS)
-        scores = shipped.marks(images, texts) | {"fid": text_data.fid_of_sentences(shipped.judge, images, texts)}
+        scores = shipped.scores(images, texts) | {"fid": text_data.fid_of_sentences(shipped.judge, images, texts)}
         if task == "unseen":
             kinds = [i for i, kind in enumerate((DIGITS, INKS, BACKGROUNDS, SLANTS)) if set(run.absent.split()) & set(kind)]
             scores["word"] = counts(shipped.as_asked(images, texts)[:, kinds].all(dim=1))

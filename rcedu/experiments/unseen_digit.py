@@ -21,7 +21,7 @@ from rcedu.models.conditions import LabelTable, labels_without
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import DigitClassifier
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
-from rcedu.system.files import check_choice
+from rcedu.system.usage import check_choice
 from rcedu.training.batches import Subset, Swap
 from rcedu.training.fit import fit_run
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student

@@ -18,7 +18,7 @@ from rcedu.data.captioned_digits import IMAGE_SIZE, prompts
 from rcedu.models.codecs import PixelShuffle
 from rcedu.models.conditions import LabelTable, write_clip_tokenizer
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 
 # What differs from UNet2DConditionModel's defaults, as in the `unet/config.json` of each model on the hub.
 UNETS = {

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from rcedu.system.files import UsageError, write_json, write_text
+from rcedu.system.files import write_json, write_text
 from rcedu.system.tensors import load_tensors, save_tensors
+from rcedu.system.usage import UsageError
 
 
 class LabelTable(nn.Module):

@@ -18,8 +18,9 @@ from rcedu.equations.guidance import guided, w_embedding
 from rcedu.equations.sampling import ddim, finish
 from rcedu.models.codecs import Autoencoder, PixelShuffle
 from rcedu.models.conditions import LabelTable, PromptEncoder
-from rcedu.system.files import UsageError, atomic_folder, read_json, write_json
+from rcedu.system.files import atomic_folder, read_json, write_json
 from rcedu.system.tensors import hash_tensors, save_pretrained
+from rcedu.system.usage import UsageError
 
 # Named one by one, because newer versions of diffusers add entries, and a fingerprint must not change with them.
 _NOT_IN_WEIGHTS = (
@@ -112,12 +113,12 @@ class DiffusionModel(nn.Module):
 
     @torch.no_grad()
     def sample_x0(
-        self, x_T: Tensor, c: Tensor, *, w: float = 1.0, steps: int = 25, batch_size: int = 250, watch=iter, **settings
+        self, x_T: Tensor, c: Tensor, *, w: float = 1.0, steps: int = 25, batch_size: int = 250, bar=iter, **settings
     ) -> Tensor:
         """x0 (B, C, H, W) on the CPU, in the UNet's own space, from noise x_T under conditions c; by DDIM if nothing is said.
 
         w         guidance; 0 is none
-        watch     wraps the list of batches, for instance tqdm
+        bar       wraps the list of batches, for instance tqdm
         settings  `sampler` and what it takes, as for `trajectory`
 
         `stochastic` and `consistency` draw their noise batch after batch from one generator: a sample of theirs depends on
@@ -125,7 +126,7 @@ class DiffusionModel(nn.Module):
         """
         self.eval()
         batches = list(zip(x_T.split(batch_size), c.split(batch_size), strict=True))
-        return torch.cat([finish(self.trajectory(x, c_, w=w, steps=steps, **settings)).cpu() for x, c_ in watch(batches)])
+        return torch.cat([finish(self.trajectory(x, c_, w=w, steps=steps, **settings)).cpu() for x, c_ in bar(batches)])
 
     def sample(self, x_T: Tensor, c: Tensor, **settings) -> Tensor:
         """Images, uint8 (B, channels, H, W) on the CPU; arguments as for `sample_x0`."""

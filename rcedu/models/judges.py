@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from rcedu.data.captioned_digits import IMAGE_SIZE, SIZES, SLANTS
 from rcedu.data.mnist import to_pixels
-from rcedu.system.files import UsageError
 from rcedu.system.tensors import load_tensors, save_tensors
+from rcedu.system.usage import UsageError
 
 
 def conv_stage(c_in: int, c_out: int) -> list[nn.Module]:

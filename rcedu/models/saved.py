@@ -11,8 +11,9 @@ from rcedu.data.cache import derived_seed
 from rcedu.equations.sampling import consistency, stochastic
 from rcedu.models.diffusion import DiffusionModel, load_network, with_unet
 from rcedu.models.surgery import with_guidance_input
-from rcedu.system.files import UsageError, atomic_folder, read_json, write_json
+from rcedu.system.files import atomic_folder, read_json, write_json
 from rcedu.system.tensors import from_8_bits, load_tensors, save_pretrained, save_tensors, to_8_bits
+from rcedu.system.usage import UsageError
 
 SAMPLERS = ("deterministic", "stochastic")
 ENCODER = "encoder"  # the third thing that a network of few steps can be made for: a picture's noise (`rcedu.models.editing`)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from diffusers import UNet2DConditionModel
 
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 
 BLOCK_STUDENTS = ("base", "small", "tiny")
 # KOALA (Lee et al. 2023) cuts SDXL's blocks like BK-SDM, and its deep transformers: (blocks, transformer layers a level)

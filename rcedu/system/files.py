@@ -1,4 +1,4 @@
-"""Whole files or none: atomic writes, checksums, and the error for bad input."""
+"""Whole files or none: atomic writes, checksums, and what may be replaced."""
 
 import gzip
 import hashlib
@@ -9,39 +9,17 @@ import re
 import secrets
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
 from safetensors import SafetensorError, safe_open
 
+from rcedu.system.usage import UsageError
+
 MANIFEST = "rcedu-manifest.json"  # of a folder that is replaced as a whole: its files and their SHA-256
 _UNCHANGED, _NEW = "what was there before is unchanged", "what is there is new and whole"
-
-
-class UsageError(ValueError):
-    """Something the user gave is wrong; the message is one line: what, where, what to do. Exit code 2."""
-
-
-def at_least(low: int, **values: int | None) -> None:
-    """UsageError for the first of a command's numbers that is below `low`; None, not given, passes."""
-    for name, value in values.items():
-        if value is not None and value < low:
-            raise UsageError(f"--{name.replace('_', '-')} must be at least {low}; got {value}")
-
-
-def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
-    """UsageError unless a value of the user's is one of the choices."""
-    if value not in choices:
-        raise UsageError(f"unknown {what} {value!r}; choose from {', '.join(choices)}")
-
-
-def check_seeds(seeds: Sequence[int]) -> None:
-    """UsageError unless there is one, none is negative and none is given twice (it would count twice in an interval)."""
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        given = " ".join(map(str, seeds)) or "none"
-        raise UsageError(f"--seeds must be one or more different numbers of at least 0; got {given}")
 
 
 def sha256(path: Path) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 
 HOW_TO_GET_DATA = "clone the repository, or set RCEDU_DATA to a copy of its data/ folder"
 

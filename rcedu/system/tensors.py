@@ -11,7 +11,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from rcedu.system.files import UsageError, atomic_path, file_to_write, read_json, write_json
+from rcedu.system.files import atomic_path, file_to_write, read_json, write_json
+from rcedu.system.usage import UsageError
 
 
 def hash_tensors(tensors: dict[str, Tensor]) -> str:

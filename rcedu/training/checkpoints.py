@@ -7,8 +7,9 @@ import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
-from rcedu.system.files import UsageError, file_to_write
+from rcedu.system.files import file_to_write
 from rcedu.system.tensors import load_tensors, save_tensors
+from rcedu.system.usage import UsageError
 
 KEEP = 2  # the newest and the one before it
 

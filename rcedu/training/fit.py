@@ -18,8 +18,8 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from rcedu.system.files import UsageError
 from rcedu.system.ranks import place_among_ranks
+from rcedu.system.usage import UsageError
 from rcedu.training.checkpoints import load_checkpoint, save_checkpoint, stored_losses
 
 

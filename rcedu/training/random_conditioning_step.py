@@ -18,7 +18,7 @@ from rcedu.models.surgery import (
     narrow_channels,
     remove_blocks,
 )
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 from rcedu.training.batches import Swap, noisy_batch
 from rcedu.training.fit import Draw, StepFunction
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from rcedu.equations.random_conditioning import p_constant, p_exponential, p_measured, p_quadratic, p_sigmoid, p_two_sided
-from rcedu.system.files import UsageError, read_json
+from rcedu.system.files import read_json
 from rcedu.system.settings import data_folder
+from rcedu.system.usage import UsageError
 
 
 class Parameter(NamedTuple):

@@ -36,8 +36,8 @@ def test_pipeline(tmp_path, capsys):
         main([str(part) for part in command])
     said = capsys.readouterr().out
     assert said.count(f"2 samples in {samples}") == said.count(f"2 pictures in {images}") == 2
-    marks = json.loads((images / "marks.json").read_text())
-    assert marks["digit"][1] == 2 and marks["fid"] > 0
+    scores = json.loads((images / "scores.json").read_text())
+    assert scores["digit"][1] == 2 and scores["fid"] > 0
     StableDiffusionPipeline.from_pretrained(student, safety_checker=None)  # a stock one
 
 

@@ -18,7 +18,8 @@ from rcedu.course.assignments import build, sources
 from rcedu.course.checks import CheckFailed
 from rcedu.course.checks.variants import variant
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.system.files import UsageError, atomic_folder
+from rcedu.system.files import atomic_folder
+from rcedu.system.usage import UsageError
 
 MODULES = {  # whose checks, and whose wrong answers
     "1_noise_and_guidance": "noise",

@@ -12,7 +12,7 @@ import pytest
 from rcedu.colab import CHECKOUT, Release, lacking, release
 from rcedu.course.notebooks import without_badge
 from rcedu.course.stamp import PAGES, first_cell, notebooks, stamp, stamp_page
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 
 SOURCES = [pytest.param(path, id=path.stem) for path in notebooks()]
 OTHER = Release("somebody", "fork", "v9.9")

@@ -22,7 +22,8 @@ from rcedu.course.times import (
     write_table,
     write_teachers_table,
 )
-from rcedu.system.files import UsageError, read_json
+from rcedu.system.files import read_json
+from rcedu.system.usage import UsageError
 
 HERE = {"seconds": 75, "machine": "an abacus", "date": "2026-01-02"}
 

@@ -11,7 +11,7 @@ from small import seeded, small_digit_model
 from rcedu.data.cache import MANIFEST, Cache, draw, origin
 from rcedu.models.anatomies import digit_scheduler
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 
 SETTINGS = {"steps": 2, "w": 1.0, "shard_size": 4}
 SHARDS = [f"shard-{i:05d}.safetensors.gz" for i in range(3)]
@@ -231,7 +231,7 @@ def test_kill_and_resume(small_model, small_cache_folder, launcher, tmp_path, wh
     with pytest.raises(UsageError, match=r"unfinished: 1 of 3 shards; .*goes on where it stopped"):
         Cache(folder, small_model)
     drawn = []
-    draw(small_model, torch.arange(10), folder, **SETTINGS, watch=lambda shards: drawn.extend(shards) or shards)
+    draw(small_model, torch.arange(10), folder, **SETTINGS, bar=lambda shards: drawn.extend(shards) or shards)
     assert drawn == [1, 2]
     after = {name: content for name, content in files(folder).items() if not name.endswith(".tmp")}
     assert after == files(small_cache_folder)

@@ -22,7 +22,7 @@ from rcedu.data.captioned_digits import (
     shear,
     true_of,
 )
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 
 
 def test_every_sentence_is_different_and_is_read_back():

@@ -13,8 +13,8 @@ import torch
 
 import rcedu.data.mnist
 from rcedu.data.mnist import MNIST_SHA256, mnist, to_pixels, to_uint8
-from rcedu.system.files import UsageError
 from rcedu.system.settings import data_folder
+from rcedu.system.usage import UsageError
 
 PACKED = data_folder() / "mnist"
 

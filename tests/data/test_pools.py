@@ -16,7 +16,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from rcedu.data.pools import ROWS_AT_A_TIME, PromptPool, read_prompts_from
 from rcedu.equations.random_conditioning import randomize
 from rcedu.models.conditions import PromptEncoder, write_clip_tokenizer
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 
 # What readers of tables like to turn into something else: missing values, numbers, truths, dates, trimmed text.
 HARD = ["a red cat", "NA", "null", "None", "nan", "N/A", "True", " two  spaces ", "1 cat", "2020-01-01", "#1", "ünï 猫 🐈"]

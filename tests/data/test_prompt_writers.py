@@ -6,7 +6,7 @@ import pytest
 
 from rcedu.data.captioned_digits import INKS, prompts, read_prompts
 from rcedu.data.prompt_writers import filter_prompts, grammar_writer, is_caption, with_nonsense, write_prompts
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 
 
 def test_the_grammar_writer_writes_captions_and_the_same_from_the_same_seed():

@@ -7,7 +7,7 @@ from small import small_text_model
 
 from rcedu.data.captioned_digits import prompts
 from rcedu.evaluation.images import _Folder, generate_images, read_images
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 
 TEXTS = list(prompts()[:5])
 SETTINGS = {"w": 0.0, "steps": 1, "batch_size": 2}

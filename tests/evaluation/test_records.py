@@ -17,8 +17,9 @@ from rcedu.evaluation.records import (
     select,
     table,
 )
-from rcedu.system.files import UsageError, write_json
+from rcedu.system.files import write_json
 from rcedu.system.settings import data_folder
+from rcedu.system.usage import UsageError
 
 UNSEEN = {"task": "unseen", "score": "as asked"}
 

@@ -13,8 +13,8 @@ from rcedu.evaluation.formatting import plain_table
 from rcedu.evaluation.intervals import mean_interval, proportion
 from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy, confusion
 from rcedu.models.judges import DigitClassifier
-from rcedu.system.files import UsageError
 from rcedu.system.tensors import save_tensors
+from rcedu.system.usage import UsageError
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from rcedu.experiments.text_tables import SIZES
 from rcedu.experiments.usual_loop import Way
 from rcedu.models.anatomies import digit_unet
 from rcedu.models.cost import step_flops
-from rcedu.system.files import UsageError, read_json
+from rcedu.system.files import read_json
+from rcedu.system.usage import UsageError
 
 LR = 1e-3
 

@@ -9,9 +9,10 @@ from rcedu.data.cache import derived_seed
 from rcedu.data.mnist import mnist
 from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy
 from rcedu.experiments.digits import ClassifierRun, Shipped, train_classifier, train_teacher
-from rcedu.system.files import UsageError, sha256
+from rcedu.system.files import sha256
 from rcedu.system.settings import data_folder, preset
 from rcedu.system.tensors import hash_tensors
+from rcedu.system.usage import UsageError
 from rcedu.training.teacher_step import TeacherRun
 
 

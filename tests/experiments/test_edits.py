@@ -25,8 +25,9 @@ from rcedu.experiments.edits import TASKS, InkEdits, StrokeEdits, another_digit,
 from rcedu.experiments.few_steps import FewStepsRun
 from rcedu.experiments.runner import Job, run_experiment
 from rcedu.experiments.strokes import strokes_model
-from rcedu.system.files import UsageError, write_json
+from rcedu.system.files import write_json
 from rcedu.system.settings import data_folder
+from rcedu.system.usage import UsageError
 
 
 def test_coverage_is_the_way_back_of_compose():
@@ -44,8 +45,8 @@ def test_the_perfect_exchange_of_ink():
     images, old = domain.real(108), domain.attributes(108)
     edit = TASKS["style transfer"].ask(domain, images, old)
     assert (edit.new[:, 1] != old[:, 1]).all() and torch.equal(edit.new[:, [0, 2, 3]], old[:, [0, 2, 3]])
-    marks = score_edit(domain, edit, real_pictures(edit.new, train=False))
-    assert marks["edited"] == [108, 108] and marks["kept"][0] >= 106 and marks["change"] < 0.003
+    scores = score_edit(domain, edit, real_pictures(edit.new, train=False))
+    assert scores["edited"] == [108, 108] and scores["kept"][0] >= 106 and scores["change"] < 0.003
     nothing = score_edit(domain, edit, images)
     assert nothing["edited"][0] == 0 and nothing["kept"][0] >= 106
     wrong = score_edit(domain, edit, real_pictures(another_digit(edit.new), train=False))

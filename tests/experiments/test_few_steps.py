@@ -27,9 +27,10 @@ from rcedu.experiments.runner import Job, adopted
 from rcedu.figures.few_step_figures import draw_scores
 from rcedu.models.saved import ENCODER, FACTS, SAMPLERS, Facts, read_facts, shipped_student
 from rcedu.models.surgery import parameter_count
-from rcedu.system.files import UsageError, read_json, write_json
+from rcedu.system.files import read_json, write_json
 from rcedu.system.settings import data_folder
 from rcedu.system.tensors import load_tensors, save_tensors
+from rcedu.system.usage import UsageError
 from rcedu.training.swap_schedules import CHOICES
 
 
@@ -55,7 +56,7 @@ class TinyDigits(Domain):
     def real(self, count):
         return torch.randint(0, 256, (count, 1, 28, 28), generator=seeded(2), dtype=torch.uint8)
 
-    def marks(self, images):
+    def scores(self, images):
         return {"as asked": [1, len(images)], "fid": self.given.pop(0) if self.given else images.double().mean().item() + 1}
 
 
@@ -203,7 +204,7 @@ def test_a_sampler_more_is_trained_from_what_is_there(tmp_path):
 
 
 def test_an_encoders_halvings(tmp_path):
-    """From stage 1 as the samplers' are; marked by the way to the noise and back, whose last part the teacher goes."""
+    """From stage 1 as the samplers' are; scored by the way to the noise and back, whose last part the teacher goes."""
     run = FewStepsRun(**(vars(RUN) | {"samplers": (ENCODER,)}))
     rungs = list(climb(run, TinyDigits(), tmp_path))
     assert [rung.stage.name for rung in rungs] == [STAGE_1, "encoder, 2 steps", "encoder, 1 step"]
@@ -394,7 +395,7 @@ def test_real_digits_in_another_order_are_as_asked():
     assert torch.equal(first, again) and not torch.equal(first, second) and not torch.equal(first, plain)
     for images in (plain, first, second):
         assert len(images.flatten(1).unique(dim=0)) == 60
-        assert [digits.marks(images)[task, "as asked"] for task in ("unseen", "seen")] == [[30, 30]] * 2
+        assert [digits.scores(images)[task, "as asked"] for task in ("unseen", "seen")] == [[30, 30]] * 2
 
 
 def test_what_ships_draws_nearly_the_same(tmp_path):
@@ -495,7 +496,7 @@ def test_presets_are_runs():
 
 
 def test_real_digits_are_mnist():
-    """Decoded, a row of the data is the image of the label it says; and the marks know a real digit."""
+    """Decoded, a row of the data is the image of the label it says; and the scores know a real digit."""
     domain = Digits()
     rows = torch.tensor([0, 1, 59_999])
     assert domain.data.c[rows].tolist() == [5, 0, 8]
@@ -503,9 +504,9 @@ def test_real_digits_are_mnist():
     assert ((pixels + 1) * 127.5).round().to(torch.uint8).equal(domain.data.stored[rows])
     by_label = [(domain.data.c == label).nonzero().flatten()[:20] for label in range(10)]
     images = domain.data.stored[torch.stack(by_label, dim=1).flatten()]  # 0 1 2 ... 9 0 1 2 ...
-    marks = domain.marks(images)
-    assert marks["as asked"][0] >= 198 and marks["as asked"][1] == 200 and 0.8 < marks["diversity"] < 1.2
-    assert marks["fid"] < 30
+    scores = domain.scores(images)
+    assert scores["as asked"][0] >= 198 and scores["as asked"][1] == 200 and 0.8 < scores["diversity"] < 1.2
+    assert scores["fid"] < 30
 
 
 def test_real_digits_come_round_again():
@@ -520,7 +521,7 @@ def test_real_pictures_are_what_is_asked(domain, different):
     """Read by the judge, as asked in nearly all; and as many conditions. (Upright or not said: that may be the same digit.)"""
     domain = domain()
     images = domain.real(108)
-    hits, asked = domain.marks(images)[domain.columns[0].score]
+    hits, asked = domain.scores(images)[domain.columns[0].score]
     assert hits >= 105 and asked == 108 == len(domain.conditions(108))
     assert different <= len(images.flatten(1).unique(dim=0)) <= 108
 
@@ -537,7 +538,7 @@ def test_nothing_of_what_is_absent_may_be_learned_from(domain):
         (three,) = domain.teacher.conditions.tokenize(["three"])[0][1:2]
         assert (absent == three).any() and bool((c != three).all()) and 0 < (pool == three).any(dim=1).sum() < len(pool) / 5
     assert 0 < len(domain.data) < len(domain.shipped.cache)
-    marks = domain.marks(domain.real(90))
-    counts = [marks[task, "as asked"] for task in ("unseen", "seen")]
+    scores = domain.scores(domain.real(90))
+    counts = [scores[task, "as asked"] for task in ("unseen", "seen")]
     assert [asked for _, asked in counts] == [45, 45] and min(hits for hits, _ in counts) >= 42
-    assert marks["fid"] < 60
+    assert scores["fid"] < 60

@@ -60,8 +60,8 @@ def test_every_part_is_made_and_made_again_the_same(few_steps, tmp_path):
     pipeline = StableDiffusionPipeline.from_pretrained(out / "pipeline", safety_checker=None)
     assert pipeline.unet.config.block_out_channels == shipped.teacher.unet.config.block_out_channels
     images = shipped.teacher.sample(shipped.teacher.noise(2, 0), shipped.teacher.conditions.tokenize(prompts()[:2]), steps=1)
-    marks = shipped.marks(images, list(prompts()[:2]))  # the judge and the CLIP open as well
-    assert marks["digit"][1] == 2 and 0 <= marks["clip"] <= 100
+    scores = shipped.scores(images, list(prompts()[:2]))  # the judge and the CLIP open as well
+    assert scores["digit"][1] == 2 and 0 <= scores["clip"] <= 100
     before = {path: path.read_bytes() for path in out.rglob("*.safetensors")}
     making.make(PARTS, out, runs)
     assert {path: path.read_bytes() for path in out.rglob("*.safetensors")} == before

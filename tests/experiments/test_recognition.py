@@ -8,7 +8,7 @@ from rcedu.commands.cli import main
 from rcedu.evaluation.records import load_results
 from rcedu.experiments.digits import Shipped
 from rcedu.experiments.recognition import COLUMNS, ROWS, RecognitionRun, raise_to, soft_target_loss, train_reader
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 
 
 def test_soft_targets_of_the_same_answers_cost_nothing():

@@ -13,7 +13,8 @@ from processes import PATIENCE, Nothing, fail_beside, side_by_side_for_ever, wai
 
 from rcedu.evaluation.records import Column, save_results, scored
 from rcedu.experiments.runner import Experiment, Job, finished, one_a_seed, run_all, run_experiment
-from rcedu.system.files import UsageError, write_json
+from rcedu.system.files import write_json
+from rcedu.system.usage import UsageError
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")

@@ -22,9 +22,9 @@ from rcedu.figures.few_step_figures import step_curves
 from rcedu.figures.small_and_fast_figures import looks, pareto_picture, survival_curves
 from rcedu.models.saved import shipped_student
 from rcedu.models.surgery import parameter_count, remove_blocks
-from rcedu.system.files import UsageError
 from rcedu.system.settings import data_folder, runs_folder
 from rcedu.system.tensors import load_tensors
+from rcedu.system.usage import UsageError
 from rcedu.training.random_conditioning_step import make_student
 
 SHOWN = DigitsWithout3.columns

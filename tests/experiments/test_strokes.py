@@ -17,7 +17,7 @@ from rcedu.experiments.strokes import (
     thickness,
     train_strokes,
 )
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 
 
 def bars(*widths: int, length: int = 200) -> torch.Tensor:

@@ -55,8 +55,9 @@ from rcedu.experiments.text_tables import (
     TABLES,
     at_preset,
 )
-from rcedu.system.files import UsageError, read_json, write_json
+from rcedu.system.files import read_json, write_json
 from rcedu.system.settings import data_folder
+from rcedu.system.usage import UsageError
 
 FOLDER = data_folder() / "mini-sd"
 

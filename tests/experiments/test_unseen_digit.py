@@ -21,7 +21,7 @@ from rcedu.experiments.unseen_digit import (
     untrained_student,
 )
 from rcedu.models.surgery import parameter_count
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import torch
 from small import max_error
 
 from rcedu.models.conditions import LabelTable, labels_without
-from rcedu.system.files import UsageError
 from rcedu.system.tensors import save_tensors
+from rcedu.system.usage import UsageError
 
 
 def test_a_label_enters_as_its_own_row():

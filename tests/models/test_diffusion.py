@@ -18,7 +18,8 @@ from rcedu.data.mnist import to_pixels
 from rcedu.models.diffusion import DiffusionModel, PixelShuffle, load_network, save_network, with_unet
 from rcedu.models.saved import FACTS, Facts, load_student, read_facts, save_student
 from rcedu.models.surgery import remove_blocks, with_guidance_input
-from rcedu.system.files import MANIFEST, UsageError
+from rcedu.system.files import MANIFEST
+from rcedu.system.usage import UsageError
 
 
 @pytest.fixture(scope="module")

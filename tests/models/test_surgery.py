@@ -23,7 +23,7 @@ from rcedu.models.surgery import (
     remove_blocks,
     with_guidance_input,
 )
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 
 STUDENTS = [*BLOCK_STUDENTS, *CHANNEL_STUDENTS]
 ANATOMIES = {"digits": lambda seed=0: small_digit_model(seed).unet, "text": small_text_unet}

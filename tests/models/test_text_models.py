@@ -16,7 +16,7 @@ from rcedu.experiments.mini_sd_training import whiten
 from rcedu.models.anatomies import mini_autoencoder
 from rcedu.models.diffusion import DiffusionModel, with_unet
 from rcedu.models.surgery import remove_blocks
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 
 
 @pytest.fixture(scope="module")

@@ -223,7 +223,7 @@ def test_judges_that_were_just_trained(digits):
     pictures = digits.repeat(1, 3, 1, 1)
     pictures = torch.nn.functional.pad(pictures, [2] * 4)
     with second_device():
-        for marks in (
+        for score in (
             lambda judge, coloured: spread(judge, digits, labels),
             lambda judge, coloured: FeatureFID(judge, digits)(digits.flip(3)),
             lambda judge, coloured: FeatureFID(coloured, pictures)(pictures.flip(3)),
@@ -231,7 +231,7 @@ def test_judges_that_were_just_trained(digits):
             lambda judge, coloured: judge.probabilities(digits).tolist(),
             lambda judge, coloured: coloured.read(pictures).tolist(),
         ):
-            assert marks(moved(judge), moved(coloured)) == marks(judge, coloured)
+            assert score(moved(judge), moved(coloured)) == score(judge, coloured)
 
 
 def test_measurements(small_model, digits):
@@ -258,11 +258,11 @@ def test_a_teacher_of_strokes_from_one_that_was_moved():
 
 
 def test_marks_are_drawn_where_this_process_computes(small_model, text_model, digits, monkeypatch, tmp_path):
-    """Models are read to the CPU; with a GPU, the thousands of pictures that are marked are not drawn there."""
+    """Models are read to the CPU; with a GPU, the thousands of pictures that are scored are not drawn there."""
     fresh = lambda: copy.deepcopy(small_model)  # noqa: E731
     domain = Domain()
-    domain.conditions, domain.real, domain.marks, domain.teacher = lambda count: C, lambda count: digits, lambda x: {}, fresh()
-    monkeypatch.setattr(MiniSD, "marks", lambda self, images, texts: {})
+    domain.conditions, domain.real, domain.scores, domain.teacher = lambda count: C, lambda count: digits, lambda x: {}, fresh()
+    monkeypatch.setattr(MiniSD, "scores", lambda self, images, texts: {})
     with second_device():
         model = fresh()
         domain.draw(model, 4, w=1.0, steps=1)

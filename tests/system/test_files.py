@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from rcedu.system import files
-from rcedu.system.files import UsageError, atomic_folder, atomic_path, read_json, sha256, write_json
+from rcedu.system.files import atomic_folder, atomic_path, read_json, sha256, write_json
 from rcedu.system.tensors import from_8_bits, hash_tensors, load_tensors, save_tensors, to_8_bits
+from rcedu.system.usage import UsageError
 
 
 def no_space(*args, **kwargs):

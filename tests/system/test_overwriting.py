@@ -10,9 +10,10 @@ import torch
 
 from rcedu.commands.cli import ROOMS, command, main
 from rcedu.system import files
-from rcedu.system.files import MANIFEST, UsageError, atomic_folder, file_to_write, folder_to_fill, folder_to_replace
+from rcedu.system.files import MANIFEST, atomic_folder, file_to_write, folder_to_fill, folder_to_replace
 from rcedu.system.provenance import write_result
 from rcedu.system.tensors import load_tensors, save_tensors
+from rcedu.system.usage import UsageError
 from rcedu.training.checkpoints import save_checkpoint
 
 # What a command cannot be parsed without, beside where it writes.

@@ -9,8 +9,8 @@ from diffusers.training_utils import EMAModel
 from small import seeded
 from torch import nn
 
-from rcedu.system.files import UsageError
 from rcedu.system.tensors import save_tensors
+from rcedu.system.usage import UsageError
 from rcedu.training.checkpoints import checkpoints, load_checkpoint, save_checkpoint
 
 CONFIG = {"lr": 0.01, "name": "run", "nested": {"a": [1, None]}}

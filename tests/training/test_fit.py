@@ -17,8 +17,8 @@ from processes import free_port, go, one_rank_of, small_distillation, train, wai
 from small import max_error
 from torch import nn
 
-from rcedu.system.files import UsageError
 from rcedu.system.tensors import load_tensors
+from rcedu.system.usage import UsageError
 from rcedu.training import fit as training
 from rcedu.training.checkpoints import checkpoints
 from rcedu.training.fit import Draw, fit, learning_rate

@@ -11,7 +11,7 @@ from rcedu.equations.progressive import jumps
 from rcedu.equations.sampling import along, ddim_step, finish, time_grid
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.surgery import parameter_count, with_guidance_input
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 from rcedu.training.batches import Subset, Swap
 from rcedu.training.fit import Draw, fit
 from rcedu.training.guided_steps import consistency_step, guidance_step, guidance_student, halving_step

@@ -12,7 +12,7 @@ from rcedu.equations.noise import alpha_sigma
 from rcedu.equations.random_conditioning import p_exponential, randomize
 from rcedu.models.diffusion import with_unet
 from rcedu.models.surgery import narrow_channels, remove_blocks
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 from rcedu.training.batches import Subset, Swap
 from rcedu.training.fit import Draw, fit
 from rcedu.training.guided_steps import guidance_student

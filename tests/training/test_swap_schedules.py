@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from rcedu.equations.random_conditioning import indifference, kl_from_sensitivity, overlap, p_exponential, p_measured
-from rcedu.system.files import UsageError, write_json
+from rcedu.system.files import write_json
+from rcedu.system.usage import UsageError
 from rcedu.training.swap_schedules import FAMILIES, label, measured_file, schedule
 
 T = 1000

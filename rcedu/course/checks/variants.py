@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from diffusers import DDPMScheduler
 
-from rcedu.system.files import UsageError
+from rcedu.system.usage import UsageError
 
 SCHEDULES = ("squaredcos_cap_v2", "linear", "scaled_linear")
 

@@ -58,7 +58,7 @@ assignments: $(VENV)/.installed
 	$(BIN)/python -m rcedu assignments
 
 lint: $(VENV)/.installed
-	$(BIN)/ruff check . && $(BIN)/ruff format --check conftest.py rcedu tests book
+	$(BIN)/ruff check . && $(BIN)/ruff format --check rcedu tests book
 
 clean:
 	rm -rf runs dist build *.egg-info .pytest_cache .ruff_cache

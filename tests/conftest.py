@@ -1,15 +1,57 @@
 """Small shared things. Fixtures of session scope are read-only: a test that changes one takes a copy."""
 
+import copy
+import os
 import shutil
+import tempfile
+from functools import partial
+
+RUNS = tempfile.mkdtemp(prefix="rcedu-test-")
+os.environ["HF_HUB_OFFLINE"] = "1"  # a test that would ask the network fails instead; read when its library is imported
+os.environ["RCEDU_HOME"] = RUNS  # the notebooks' kernels write here, not beside a user's own runs
+os.environ.setdefault("RCEDU_PRESET", "smoke")
+if "PYTEST_XDIST_WORKER" in os.environ:  # every core has its process: let none of them, or of their kernels, want two
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from nbclient import NotebookClient
+from nbmake import nb_run
 from processes import Launcher
 from small import small_digit_model, small_text_unet
 
+from rcedu.course.notebooks import Kernels
 from rcedu.data.cache import draw
 from rcedu.models.judges import DigitClassifier
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.runtest = partial(_run_twice, item.runtest)
+
+
+def _run_twice(run):
+    """nbmake's run of a notebook, and then all of its cells once more in the same kernel, as people do.
+
+    Its kernels are talked to by files (`Kernels`): of two that start at once by ports, both may get the same.
+    """
+    read = nb_run.nbformat.read
+
+    def twice(*path_and_version):
+        notebook = read(*path_and_version)
+        notebook.cells += copy.deepcopy([cell for cell in notebook.cells if cell.cell_type == "code"])
+        return notebook
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nb_run.nbformat, "read", twice)
+        patch.setattr(nb_run, "NotebookClient", partial(NotebookClient, kernel_manager_class=Kernels))
+        run()
+
+
+def pytest_unconfigure():
+    shutil.rmtree(RUNS, ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

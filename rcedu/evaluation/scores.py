@@ -10,6 +10,7 @@ from transformers import CLIPModel, CLIPProcessor
 
 from rcedu.evaluation.intervals import Interval, proportion
 from rcedu.models.judges import AttributeJudge, DigitClassifier
+from rcedu.system.tensors import remembered
 
 Judge = DigitClassifier | AttributeJudge
 
@@ -37,6 +38,9 @@ class _Features(torch.nn.Module):
         return self.judge.features(images.to(next(self.judge.parameters()).device)).cpu()
 
 
+REAL_SUMS = ("real_features_sum", "real_features_cov_sum", "real_features_num_samples")  # torchmetrics' names
+
+
 class FeatureFID:
     """Frechet distance to a fixed set of real pictures, in a judge's features instead of Inception's.
 
@@ -50,9 +54,16 @@ class FeatureFID:
     def __init__(self, judge: Judge, real: Tensor, batch_size: int = 1000):
         self.batch_size = batch_size
         self.fid = FrechetInceptionDistance(feature=_Features(judge), reset_real_features=False)
-        with torch.no_grad():
-            for part in real.split(batch_size):
-                self.fid.update(part, real=True)
+        sums = remembered("fid", {**judge.state_dict(), "pictures": real}, lambda: self._sums(real))
+        for name, value in sums.items():
+            setattr(self.fid, name, value)
+
+    @torch.no_grad()
+    def _sums(self, real: Tensor) -> dict[str, Tensor]:
+        """Of the real pictures' features, as torchmetrics adds them up."""
+        for part in real.split(self.batch_size):
+            self.fid.update(part, real=True)
+        return {name: getattr(self.fid, name) for name in REAL_SUMS}
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> float:

@@ -14,6 +14,7 @@ from rcedu.models.anatomies import digit_model
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import AttributeJudge, DigitClassifier
 from rcedu.system.settings import data_folder
+from rcedu.system.tensors import remembered
 from rcedu.training.fit import Draw, fit_run
 from rcedu.training.teacher_step import TeacherRun, fit_teacher, labelled
 
@@ -103,5 +104,6 @@ def visible_rows(cache: Cache, judge: DigitClassifier, absent: int, *, keep_look
     """
     keep = cache.c != absent
     if not keep_lookalikes:
-        keep &= judge.probabilities(cache.images())[:, absent] <= 0.1
+        of = {**judge.state_dict(), "pictures": cache.images()}
+        keep &= remembered("read", of, lambda: {"p": judge.probabilities(of["pictures"])})["p"][:, absent] <= 0.1
     return keep.nonzero().flatten()

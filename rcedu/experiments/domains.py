@@ -21,7 +21,7 @@ from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import sampler_settings
 from rcedu.system.files import sha256
 from rcedu.system.ranks import place_among_ranks
-from rcedu.system.tensors import hash_tensors
+from rcedu.system.tensors import hash_tensors, remembered
 from rcedu.training.batches import Subset
 from rcedu.training.swap_schedules import MEASURED, NONE, measured_file
 
@@ -96,7 +96,9 @@ class DrawnDigits(Domain):
 
     @cached_property
     def real_spread(self) -> float:
-        return spread(self.shipped.judge, *(x[:10_000] for x in self.pictures(train=True)))
+        judge, (images, labels) = self.shipped.judge, (x[:10_000] for x in self.pictures(train=True))
+        of = {**judge.state_dict(), "pictures": images, "labels": labels}
+        return remembered("spread", of, lambda: {"mean": torch.tensor(spread(judge, images, labels)).double()})["mean"].item()
 
     def asked(self, count: int) -> Tensor:
         """The digits (count,) that are asked for: each in turn."""

@@ -4,6 +4,9 @@ import gzip
 import hashlib
 import json
 import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import safetensors.torch
@@ -11,7 +14,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from rcedu.system.files import atomic_path, file_to_write, read_json, write_json
+from rcedu.system.files import atomic_path, file_to_write, read_json, sha256, write_json
+from rcedu.system.settings import cache_folder
 from rcedu.system.usage import UsageError
 
 
@@ -23,6 +27,31 @@ def hash_tensors(tensors: dict[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def remembered(name: str, of: dict[str, Tensor], make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """What `make` gives, which takes a while and is always the same: read from the cache folder if it was made before.
+
+    of  all that it is made of, on the device that makes it first
+
+    Another version of this package or of torch, and another number of threads, which may round differently, make it anew.
+    """
+    where = f"{next(iter(of.values())).device.type}-{torch.get_num_threads()}"
+    path = cache_folder() / "remembered" / _this_code() / f"{name}-{where}-{hash_tensors(of)[:16]}.safetensors"
+    if path.exists():
+        return load_tensors(path)[0]
+    made = make()
+    with suppress(OSError, UsageError):  # a cache that cannot be written is none
+        save_tensors(path, made)
+    return made
+
+
+@cache
+def _this_code() -> str:
+    """A name for all of this package's code and torch's version."""
+    package = Path(__file__).parents[1]
+    files = {path.relative_to(package).as_posix(): sha256(path) for path in sorted(package.rglob("*.py"))}
+    return hashlib.sha256(f"{torch.__version__} {files}".encode()).hexdigest()[:16]
 
 
 def save_pretrained(network, folder: Path) -> None:

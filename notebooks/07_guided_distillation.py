@@ -273,9 +273,9 @@ from pathlib import Path
 
 from diffusers import StableDiffusionPipeline
 
-from rcedu.experiments.domains import CaptionedPictures
+from rcedu.experiments.domains import DrawnPictures
 
-pictures = CaptionedPictures()
+pictures = DrawnPictures()
 run = budget("mini-sd", preset(), guidance_steps=3)
 little, _ = train_stage(run, stages(run)[0], pictures)
 with torch.no_grad():

@@ -63,7 +63,7 @@ from rcedu.system.settings import preset
 digits = Digits()
 teacher = digits.teacher
 T = teacher.T
-run = budget("digits", preset())
+run = budget("digits", preset(), first=64)
 FEW = data_folder() / "digits" / "few-steps"
 ladder = [stage for stage in stages(run) if stage.sampler == "deterministic"]  # stage 1, then 32, 16, ..., 1 steps
 students = {stage.steps: shipped_student(teacher, FEW / f"{folder_of(stage)}.safetensors") for stage in ladder}

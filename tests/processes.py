@@ -24,6 +24,7 @@ from rcedu.models.conditions import LabelTable, labels_without
 from rcedu.models.diffusion import with_unet
 from rcedu.models.surgery import narrow_channels
 from rcedu.system.files import write_json
+from rcedu.system.locks import alone_in
 from rcedu.system.tensors import save_tensors
 from rcedu.training.batches import Swap
 from rcedu.training.fit import fit
@@ -97,6 +98,14 @@ def _stand_still(marker: Path) -> None:
     marker.touch()
     while True:
         time.sleep(1)
+
+
+def hold(folder: Path, marker: Path) -> None:
+    """Have a folder to oneself from when `marker` is there until `go(marker)` is."""
+    with alone_in(folder):
+        marker.touch()
+        while not go(marker).exists():
+            time.sleep(0.01)
 
 
 # --- training -------------------------------------------------------------------------------------
@@ -221,10 +230,10 @@ def draw_and_stall(folder: Path, marker: Path, *, where: str) -> None:
 
         rcedu.data.cache.write_json = stall
 
-    def watch(shards):
+    def bar(shards):
         for i in shards:
             if where == "between shards" and i == 1:
                 _stand_still(marker)
             yield i
 
-    draw(small_digit_model(), torch.arange(10), folder, steps=2, w=1.0, shard_size=4, watch=watch)
+    draw(small_digit_model(), torch.arange(10), folder, steps=2, w=1.0, shard_size=4, bar=bar)

@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 
 from rcedu.commands.tables import File, Series
-from rcedu.system.files import file_to_write
+from rcedu.system.manifests import file_to_write
 from rcedu.system.provenance import beside, command_line
 from rcedu.system.settings import preset, runs_folder
 from rcedu.system.usage import UsageError, at_least, check_choice

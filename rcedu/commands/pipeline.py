@@ -10,7 +10,8 @@ import tyro
 from tqdm.auto import tqdm
 
 from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS
-from rcedu.system.files import folder_to_fill, folder_to_replace, sha256
+from rcedu.system.files import sha256
+from rcedu.system.manifests import folder_to_fill, folder_to_replace
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import data_folder, runs_folder

@@ -10,7 +10,7 @@ from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy
 from rcedu.experiments.digits import CacheRun, ClassifierRun, Shipped, draw_cache, train_classifier, train_teacher
 from rcedu.experiments.strokes import StrokesRun, save_strokes, train_strokes
 from rcedu.models.conditions import labels_without
-from rcedu.system.files import file_to_write, folder_to_replace
+from rcedu.system.manifests import file_to_write, folder_to_replace
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import data_folder, runs_folder

@@ -17,7 +17,8 @@ import jupytext
 import nbformat
 
 from rcedu.colab import Release, release
-from rcedu.system.files import atomic_folder, folder_to_replace, read_json
+from rcedu.system.files import atomic_folder, read_json
+from rcedu.system.manifests import folder_to_replace
 from rcedu.system.settings import data_folder
 from rcedu.system.usage import UsageError
 

@@ -13,7 +13,8 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from rcedu.system.files import folder_to_fill, read_json, sha256, write_json
+from rcedu.system.files import read_json, sha256, write_json
+from rcedu.system.manifests import folder_to_fill
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import hash_tensors, load_tensors, save_tensors
 from rcedu.system.usage import UsageError

@@ -17,7 +17,8 @@ from tqdm.auto import tqdm
 from rcedu.data.cache import derived_seed
 from rcedu.evaluation.scores import clip_score
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.system.files import atomic_path, folder_to_fill, read_json, write_json
+from rcedu.system.files import atomic_path, read_json, write_json
+from rcedu.system.manifests import folder_to_fill
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import UsageError
 

@@ -21,7 +21,7 @@ from rcedu.experiments.few_steps import APART, STAGE_1, FewStepsRun, Stage, few_
 from rcedu.experiments.runner import finished
 from rcedu.models.diffusion import DiffusionModel, with_unet
 from rcedu.models.editing import encode
-from rcedu.models.saved import ENCODER, load_student, read_facts, save_8_bits, save_student
+from rcedu.models.saved import ENCODER, file_of, load_student, read_facts, save_8_bits, save_student
 from rcedu.system.files import write_json
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import load_tensors
@@ -181,7 +181,7 @@ def round_trip(
 
 def folder_of(stage: Stage) -> str:
     """The folder of a stage within a run's; also the name of its file where it ships."""
-    return stage.name.replace(", ", "-").replace(" ", "-")
+    return file_of(stage.name)
 
 
 def ship(

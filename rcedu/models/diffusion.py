@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from huggingface_hub import snapshot_download
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -19,6 +18,7 @@ from rcedu.equations.sampling import ddim, finish
 from rcedu.models.codecs import Autoencoder, PixelShuffle
 from rcedu.models.conditions import LabelTable, PromptEncoder
 from rcedu.system.files import atomic_folder, read_json, write_json
+from rcedu.system.manifests import verified
 from rcedu.system.tensors import hash_tensors, save_pretrained
 from rcedu.system.usage import UsageError
 
@@ -168,20 +168,25 @@ class DiffusionModel(nn.Module):
             folder = _download(source)
         # asked first, because diffusers would look for a missing runs/unet on the hub, as the repository of that name
         _require(folder, "model_index.json", "unet/config.json", "scheduler/scheduler_config.json")
+        with verified(folder):
+            return cls._read(folder)
+
+    @classmethod
+    def _read(cls, folder: Path) -> "DiffusionModel":
         index = read_json(folder / "model_index.json")
         try:
-            unet = load_network(UNet2DConditionModel, folder / "unet")
+            unet = _read_network(UNet2DConditionModel, folder / "unet")
             scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
             if "text_encoder" not in index:
                 return cls(unet, scheduler, LabelTable.load(folder), PixelShuffle()).float()
             _require(folder, "text_encoder/config.json", "tokenizer/vocab.json", "tokenizer/merges.txt", "vae/config.json")
             tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-            text_encoder = load_network(CLIPTextModel, folder / "text_encoder")
-            vae = load_network(AutoencoderKL, folder / "vae")
+            text_encoder = _read_network(CLIPTextModel, folder / "text_encoder")
+            vae = _read_network(AutoencoderKL, folder / "vae")
         except UsageError:
             raise
-        except (OSError, ValueError) as error:
-            raise UsageError(f"the model in {folder} cannot be read ({str(error).splitlines()[0]})") from error
+        except Exception as error:  # of damaged configs and tokenizers the libraries make many kinds
+            raise UsageError(f"the model in {folder} cannot be read ({_first_line(error)})") from error
         # 32 bits throughout: some versions of the libraries keep the precision of the file
         return cls(unet, scheduler, PromptEncoder(tokenizer, text_encoder), Autoencoder(vae)).float()
 
@@ -192,14 +197,23 @@ def load_network(kind: type[nn.Module], folder: Path) -> nn.Module:
     Safetensors only. UsageError where something is missing, torn or of another shape: the libraries themselves leave a
     missing tensor random (transformers) or without memory (diffusers), and warn.
     """
+    with verified(folder):
+        return _read_network(kind, folder)
+
+
+def _read_network(kind: type[nn.Module], folder: Path) -> nn.Module:
     _require(folder, "config.json")
     try:
         network, found = kind.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise UsageError(f"the model in {folder} cannot be read ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # of a damaged config the libraries make many kinds
+        raise UsageError(f"the model in {folder} cannot be read ({_first_line(error)})") from error
     if missing := sorted(found["missing_keys"]):
         raise UsageError(f"the model in {folder} lacks {len(missing)} of its tensors, {missing[0]} for one; get it anew")
     return network
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no more is said'}"
 
 
 def save_network(network: nn.Module, folder: Path) -> None:

@@ -53,6 +53,11 @@ def read_facts(folder: Path) -> Facts:
     return _facts(read_json(path) if path.exists() else None, path, again)
 
 
+def file_of(stage: str) -> str:
+    """The folder of a stage within a run's, and the name of its file where it ships: "tiny, stage 1" -> "tiny-stage-1"."""
+    return stage.replace(", ", "-").replace(" ", "-")
+
+
 def save_8_bits(path: Path, weights: dict[str, Tensor], facts: Facts, told: dict) -> None:
     """Write a network's weights in a quarter of the bytes, with its facts in the header, and what else is `told` there."""
     save_tensors(path, to_8_bits(weights), told | {"network": facts._asdict()})
@@ -60,8 +65,10 @@ def save_8_bits(path: Path, weights: dict[str, Tensor], facts: Facts, told: dict
 
 def shipped_student(teacher: DiffusionModel, path: Path, what: str = "a few-step student of this teacher") -> DiffusionModel:
     """The network that `save_8_bits` wrote, of the teacher's anatomy. UsageError when the file does not hold `what`."""
-    weights, told = load_tensors(path)
+    weights, told = load_tensors(path := Path(path))
     again = f"remake it: {told.get('command', 'see data/README.md')}"
+    if (stage := told.get("stage")) and file_of(stage) != path.stem:
+        raise UsageError(f"{path} holds another network, that of {stage!r}; give it back its name, or {again}")
     facts = _facts(told.get("network"), path, again)
     unet = with_guidance_input(teacher.unet) if facts.takes_w else copy.deepcopy(teacher.unet)
     try:

@@ -7,7 +7,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rcedu.system.files import file_to_write, write_json
+from rcedu.system.files import write_json
+from rcedu.system.manifests import file_to_write
 from rcedu.system.settings import preset
 
 if TYPE_CHECKING:

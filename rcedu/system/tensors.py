@@ -11,10 +11,12 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
+import xxhash
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from rcedu.system.files import atomic_path, file_to_write, read_json, sha256, write_json
+from rcedu.system.files import atomic_path, read_json, sha256, write_json
+from rcedu.system.manifests import file_to_write, verify_file
 from rcedu.system.settings import cache_folder
 from rcedu.system.usage import UsageError
 
@@ -38,10 +40,11 @@ def remembered(name: str, of: dict[str, Tensor], make: Callable[[], dict[str, Te
     """
     where = f"{next(iter(of.values())).device.type}-{torch.get_num_threads()}"
     path = cache_folder() / "remembered" / _this_code() / f"{name}-{where}-{hash_tensors(of)[:16]}.safetensors"
-    if path.exists():
+    with suppress(UsageError):  # not there, or damaged
         return load_tensors(path)[0]
     made = make()
     with suppress(OSError, UsageError):  # a cache that cannot be written is none
+        path.unlink(missing_ok=True)
         save_tensors(path, made)
     return made
 
@@ -62,6 +65,18 @@ def save_pretrained(network, folder: Path) -> None:
         write_json(Path(folder) / "config.json", config)
 
 
+CHECKSUM = "xxh3-128"  # in the metadata of a file of tensors: of all of them, and of the rest of the metadata
+
+
+def _checksum(tensors: dict[str, Tensor], metadata: dict) -> str:
+    digest = xxhash.xxh3_128(json.dumps(metadata).encode())
+    for name in sorted(tensors):
+        x = tensors[name].contiguous()
+        digest.update(f"{name} {x.dtype} {tuple(x.shape)}".encode())
+        digest.update(x.flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict | None = None) -> None:
     """Write a safetensors file, atomically; one that ends in .gz is compressed, which pays for pictures in 8 bits.
 
@@ -70,7 +85,9 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict | None =
     file_to_write(path)
     # .clone() where a tensor is a view: a view would drag its whole base along, and safetensors refuses shared memory
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    header = {"json": json.dumps(metadata or {})}
+    metadata = json.loads(json.dumps(metadata or {}))  # as it will be read: tuples are lists
+    # one entry: the library writes several in any order, another one each time
+    header = {"json": json.dumps(metadata | {CHECKSUM: _checksum(tensors, metadata)})}
     with atomic_path(path) as temporary:
         if Path(path).suffix == ".gz":
             temporary.write_bytes(gzip.compress(safetensors.torch.save(tensors, header), mtime=0))  # the same bytes every time
@@ -109,16 +126,28 @@ def from_8_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
-    """Read a safetensors file written by `save_tensors`: (tensors by name, metadata). UsageError when it is not one."""
+    """Read a safetensors file written by `save_tensors`: (tensors by name, metadata).
+
+    UsageError when it is not one, or not as it was written: its header has a checksum, or else a manifest names it.
+    """
+    path = Path(path)
     try:
-        if Path(path).suffix == ".gz":
-            data = gzip.decompress(Path(path).read_bytes())
+        if path.suffix == ".gz":
+            data = gzip.decompress(path.read_bytes())
             # From bytes the library gives a hash map's order, another one each time; from a file the names', in order.
             tensors, size = dict(sorted(safetensors.torch.load(data).items())), int.from_bytes(data[:8], "little")
-            return tensors, json.loads(json.loads(data[8 : 8 + size]).get("__metadata__", {}).get("json", "{}"))
-        with safe_open(path, framework="pt") as f:
-            return {name: f.get_tensor(name) for name in f.keys()}, json.loads((f.metadata() or {}).get("json", "{}"))  # noqa: SIM118
+            header = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+        else:
+            with safe_open(path, framework="pt") as f:
+                tensors, header = {name: f.get_tensor(name) for name in f.keys()}, f.metadata() or {}  # noqa: SIM118
+        metadata = json.loads(header.get("json", "{}"))
+        digest = metadata.pop(CHECKSUM, None)
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist") from error
-    except (SafetensorError, ValueError, OSError, EOFError, zlib.error) as error:
+    except (SafetensorError, ValueError, AttributeError, OSError, EOFError, zlib.error) as error:
         raise UsageError(f"{path} is not a safetensors file ({error})") from error
+    if digest is None:
+        verify_file(path)
+    elif digest != _checksum(tensors, metadata):
+        raise UsageError(f"{path} is damaged: its tensors are not those that were written; get or make it anew")
+    return tensors, metadata

@@ -7,7 +7,7 @@ import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
-from rcedu.system.files import file_to_write
+from rcedu.system.manifests import file_to_write
 from rcedu.system.tensors import load_tensors, save_tensors
 from rcedu.system.usage import UsageError
 

@@ -12,7 +12,7 @@ import rcedu.experiments.mini_sd_training as training
 import rcedu.models.anatomies as anatomy
 from rcedu.data.captioned_digits import prompts
 from rcedu.experiments.mini_sd import MiniSD
-from rcedu.system.files import write_manifest
+from rcedu.system.manifests import write_manifest
 
 PARTS = ("autoencoder", "clip", "judge", "unet")
 

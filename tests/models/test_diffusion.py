@@ -18,7 +18,7 @@ from rcedu.data.mnist import to_pixels
 from rcedu.models.diffusion import DiffusionModel, PixelShuffle, load_network, save_network, with_unet
 from rcedu.models.saved import FACTS, Facts, load_student, read_facts, save_student
 from rcedu.models.surgery import remove_blocks, with_guidance_input
-from rcedu.system.files import MANIFEST
+from rcedu.system.manifests import MANIFEST
 from rcedu.system.usage import UsageError
 
 
@@ -196,6 +196,7 @@ def test_a_network_that_is_not_whole(text_folder, tmp_path, part, damage):
     """No random weights in a missing tensor's place: one line that names the folder."""
     shutil.copytree(text_folder, tmp_path / "m")
     path = tmp_path / "m" / part / f"{NETWORKS[part]}.safetensors"
+    (tmp_path / "m" / MANIFEST).unlink()  # as somebody else's, which has none
     content = path.read_bytes()
     tensors = load_file(path)
     name = min(tensors)
@@ -231,6 +232,7 @@ def test_a_students_network_that_is_not_whole(small_model, tmp_path):
     save_student(small_model, tmp_path / "unet")
     assert torch.equal(load_student(small_model, tmp_path / "unet").unet.conv_in.weight, small_model.unet.conv_in.weight)
     path = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
+    (tmp_path / "unet" / MANIFEST).unlink()
     save_file({name: x for name, x in load_file(path).items() if name != "conv_in.bias"}, path, {"format": "pt"})
     with pytest.raises(UsageError, match=LACKS):
         load_student(small_model, tmp_path / "unet")
@@ -252,6 +254,7 @@ def test_a_student_is_read_as_what_it_says(small_model, tmp_path):
         stock = UNet2DConditionModel.from_pretrained(folder).state_dict()
         assert all(torch.equal(x, stock[name]) for name, x in student.unet.state_dict().items())
     shutil.copy(tmp_path / "True" / "unet" / FACTS, tmp_path / "False" / "unet" / FACTS)
+    (tmp_path / "False" / "unet" / MANIFEST).unlink()
     with pytest.raises(UsageError, match=r"a network with no input for w, and rcedu-network\.json is another's"):
         load_student(small_model, tmp_path / "False" / "unet")
 

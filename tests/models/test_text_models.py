@@ -16,6 +16,7 @@ from rcedu.experiments.mini_sd_training import whiten
 from rcedu.models.anatomies import mini_autoencoder
 from rcedu.models.diffusion import DiffusionModel, with_unet
 from rcedu.models.surgery import remove_blocks
+from rcedu.system.manifests import MANIFEST
 from rcedu.system.usage import UsageError
 
 
@@ -155,6 +156,9 @@ def test_a_folder_with_a_torn_file(folder, tmp_path):
     broken = shutil.copytree(folder, tmp_path / "broken")
     weights = broken / "vae" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(UsageError, match="is damaged"):
+        DiffusionModel.load(broken)
+    (broken / MANIFEST).unlink()
     with pytest.raises(UsageError, match="cannot be read"):
         DiffusionModel.load(broken)
 
@@ -168,6 +172,7 @@ def test_the_fingerprint_sees_what_weights_do_not_show(model, folder, tmp_path):
         other = shutil.copytree(folder, tmp_path / key)
         config = json.loads((other / file).read_text())
         (other / file).write_text(json.dumps(config | {key: value}))
+        (other / MANIFEST).unlink()  # changed on purpose
         assert DiffusionModel.load(other).fingerprint() != model.fingerprint()
 
 

@@ -15,6 +15,7 @@ import torch
 
 from rcedu.system import files
 from rcedu.system.files import atomic_folder, atomic_path, read_json, sha256, write_json
+from rcedu.system.manifests import MANIFEST
 from rcedu.system.tensors import from_8_bits, hash_tensors, load_tensors, save_tensors, to_8_bits
 from rcedu.system.usage import UsageError
 
@@ -135,7 +136,7 @@ def old_folder(tmp_path):
 
 def tree(folder: Path) -> dict:
     """What is in it, but for the manifest that every folder of ours has."""
-    found = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != files.MANIFEST)
+    found = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != MANIFEST)
     return {str(p.relative_to(folder)): p.read_text() for p in found}
 
 

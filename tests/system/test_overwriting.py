@@ -10,7 +10,8 @@ import torch
 
 from rcedu.commands.cli import ROOMS, command, main
 from rcedu.system import files
-from rcedu.system.files import MANIFEST, atomic_folder, file_to_write, folder_to_fill, folder_to_replace
+from rcedu.system.files import atomic_folder
+from rcedu.system.manifests import MANIFEST, file_to_write, folder_to_fill, folder_to_replace
 from rcedu.system.provenance import write_result
 from rcedu.system.tensors import load_tensors, save_tensors
 from rcedu.system.usage import UsageError

@@ -1,0 +1,194 @@
+"""What is ours: a folder's manifest, verified when the folder is read; and what may be replaced, nothing but what we wrote."""
+
+import gzip
+import hashlib
+import json
+import sys
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import xxhash
+from safetensors import SafetensorError, safe_open
+
+from rcedu.system.usage import UsageError
+
+MANIFEST = "rcedu-manifest.json"  # {"files": {path in its folder: checksum}}
+_BROKEN = (OSError, ValueError, AttributeError, KeyError, TypeError)  # what reading a damaged manifest may end in
+
+
+def checksum(path: Path) -> str:
+    """Hex XXH3 (128 bits) of a file, several GB a second: a guard against damage, not against a forger."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
+
+
+def _is_as_written(path: Path, digest: str) -> bool:
+    """Manifests of until 2026-11-30 have SHA-256."""
+    with open(path, "rb") as file:
+        return digest in (checksum(path), len(digest) == 64 and hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def write_manifest(folder: Path) -> None:
+    """Write folder/MANIFEST, which names all files there: from then on the folder is ours."""
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file() and path.name != MANIFEST)
+    sums = {path.relative_to(folder).as_posix(): checksum(path) for path in files}
+    (Path(folder) / MANIFEST).write_text(json.dumps({"files": sums}, indent=2) + "\n", encoding="utf-8")
+
+
+def _named(folder: Path) -> dict[Path, str]:
+    """path -> checksum of all in a folder that a manifest names; one above it (of a model, of which this is a part) or within.
+
+    The innermost knows best; one that is damaged names nothing.
+    """
+    named = {}
+    above = [parent / MANIFEST for parent in reversed(folder.parents) if (parent / MANIFEST).is_file()]
+    for manifest in [*above, *sorted(folder.rglob(MANIFEST), key=lambda path: len(path.parts))]:
+        with suppress(*_BROKEN):
+            sums = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+            named |= {manifest.parent / name: str(digest) for name, digest in sums.items()}
+            named[manifest] = checksum(manifest)
+    return {path: digest for path, digest in named.items() if folder in path.parents}
+
+
+def _not_ours(folder: Path) -> str | None:
+    """The first thing in a folder that no manifest names or that has changed since, a path in it; None: all is ours."""
+    named = _named(folder)
+    parents = {parent for path in named for parent in path.parents}
+    for path in sorted(folder.rglob("*")):
+        ours = path in parents if path.is_dir() else path in named and _is_as_written(path, named[path])
+        if path.is_symlink() or not ours:
+            return path.relative_to(folder).as_posix()
+    return None
+
+
+@contextmanager
+def verified(folder: Path) -> Iterator[None]:
+    """Around what reads a folder: meanwhile, on another thread, its files are compared with its manifest.
+
+    UsageError for the first that is missing or not as it was written, in the place of what reading it may have raised. Of a
+    folder without a manifest it is said, once, that nobody can tell.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        damaged = thread.submit(_damaged, Path(folder))
+        try:
+            yield
+        except Exception as error:
+            if complaint := damaged.result():
+                raise UsageError(complaint) from error
+            raise
+        if complaint := damaged.result():
+            raise UsageError(complaint)
+
+
+def verify_file(path: Path) -> None:
+    """UsageError unless a file is as the manifest of its folder, or of one above, says. If none names it, it says so."""
+    digest = _named(path.parent).get(path)
+    if digest is None:
+        say_unverified(path)
+    elif not _is_as_written(path, digest):
+        raise UsageError(_not_as_written(path))
+
+
+def say_unverified(path: Path) -> None:
+    """Once a path, on stderr."""
+    if path not in _unverified:
+        _unverified.add(path)
+        print(f"{path} has no checksum: it is read as it is", file=sys.stderr)
+
+
+_unverified: set[Path] = set()
+
+
+def _damaged(folder: Path) -> str | None:
+    named = _named(folder)
+    if (folder / MANIFEST).is_file() and folder / MANIFEST not in named:
+        return _not_as_written(folder / MANIFEST)
+    if not named and folder.is_dir():
+        say_unverified(folder)
+    for path, digest in named.items():
+        if not path.is_file():
+            return f"{path} is missing; get or make its folder anew"
+        if not _is_as_written(path, digest):
+            return _not_as_written(path)
+    return None
+
+
+def _not_as_written(path: Path) -> str:
+    meant = f"if you changed it on purpose, delete the {MANIFEST} that names it"
+    return f"{path} is damaged, or was changed after it was written; get or make it anew ({meant})"
+
+
+def _check_path(path: Path) -> Path:
+    if "\0" in str(path):
+        raise UsageError(f"{str(path)!r} is no path: it has a NUL in it")
+    for parent in Path(path).parents:
+        if parent.exists() and not parent.is_dir():
+            raise UsageError(f"{path} cannot be written: {parent} is a file, not a folder")
+    return Path(path)
+
+
+def folder_to_replace(folder: Path) -> Path:
+    """The same path, when a whole new folder may take its place.
+
+    UsageError unless it is missing, empty, or one of ours (`MANIFEST`) with nothing else in it and nothing changed by hand;
+    and for a file, a mount point, and the folder one is in or any above it.
+    """
+    folder = _check_path(folder)
+    whole = "a whole folder is written here"
+    if folder.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise UsageError(f"{whole}, and {folder} is the one you are in or holds it; name a new folder")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{whole}, and {folder} is a file; name another folder, or move the file away")
+    if folder.is_dir() and folder.is_mount():
+        raise UsageError(f"{whole}, and {folder} is a mount point, which cannot be exchanged; name a folder in it")
+    if folder.is_dir() and (foreign := _not_ours(folder)) is not None:
+        raise UsageError(
+            f"{whole}, and {folder} holds {foreign}, which is not as rcedu wrote it; name another folder, or move that away"
+        )
+    return folder
+
+
+def folder_to_fill(folder: Path, marker: str) -> Path:
+    """The same path, when files may be added to it: it is missing, empty, or has our `marker` file. Else UsageError."""
+    folder = _check_path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; name a folder")
+    if folder.is_dir() and not (folder / marker).is_file() and (there := next(folder.iterdir(), None)) is not None:
+        raise UsageError(f"{folder} holds other files, {there.name} for one, and no {marker} of ours; name another folder")
+    return folder
+
+
+def file_to_write(path: Path) -> Path:
+    """The same path, when a result or a file of tensors may take its place: nothing is there, or one that we wrote.
+
+    Ours are JSON with its "provenance" and safetensors with our header. UsageError for anything else.
+    """
+    path = _check_path(path)
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file")
+    if path.exists() and not _is_our_file(path):
+        raise UsageError(f"{path} is not a file that rcedu wrote; name another, or move it away")
+    return path
+
+
+def _is_our_file(path: Path) -> bool:
+    with suppress(OSError, EOFError, ValueError, SafetensorError, zlib.error):
+        return "json" in _tensors_header(path)
+    with suppress(*_BROKEN):
+        return "command" in json.loads(path.read_text(encoding="utf-8"))["provenance"]
+    return False
+
+
+def _tensors_header(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file, packed or not, without its tensors; {} for one that has none."""
+    if path.suffix != ".gz":
+        with safe_open(path, framework="pt") as f:
+            return f.metadata() or {}
+    with gzip.open(path) as f:
+        size = int.from_bytes(f.read(8), "little")
+        if size > 100_000_000:  # safetensors' own limit
+            raise ValueError("no header")
+        return json.loads(f.read(size)).get("__metadata__", {})

@@ -1,0 +1,52 @@
+"""One process at a time in a folder; a holder that dies frees it, however it dies."""
+
+import os
+import signal
+
+import pytest
+from processes import go, hold, wait, wait_until
+
+from rcedu.system import locks
+from rcedu.system.locks import alone_in
+from rcedu.system.usage import UsageError
+
+
+@pytest.fixture
+def holder(launcher, tmp_path):
+    """A process that has tmp_path/out, until it is let go on."""
+    process = launcher.start(hold, tmp_path / "out", tmp_path / "has it")
+    wait_until((tmp_path / "has it").exists, process)
+    return process
+
+
+def test_another_process_is_refused_and_told_who_has_it(holder, tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "PATIENCE", 0.1)
+    with (
+        pytest.raises(UsageError, match=rf"out is in use by process {holder.pid} \(.*\); wait until it ends"),
+        alone_in(tmp_path / "out"),
+    ):
+        pass
+    with alone_in(tmp_path / "another"):  # its neighbour is free
+        pass
+    go(tmp_path / "has it").touch()
+    assert wait(holder) == 0
+    with alone_in(tmp_path / "out"), alone_in(tmp_path / "out"):  # and who has it may ask again
+        pass
+    assert not list(tmp_path.glob("*.holder"))
+
+
+def test_a_holder_that_is_killed_frees_it(holder, tmp_path):
+    """Also for one that was waiting already."""
+    os.kill(holder.pid, signal.SIGKILL)
+    with alone_in(tmp_path / "out"):
+        assert f"process {os.getpid()} " in (tmp_path / ".out.holder").read_text()
+
+
+def test_a_link_and_what_it_leads_to_are_one_folder(holder, tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "PATIENCE", 0.1)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "link").symlink_to("out", target_is_directory=True)
+    with pytest.raises(UsageError, match="in use"), alone_in(tmp_path / "link"):
+        pass
+    go(tmp_path / "has it").touch()
+    assert wait(holder) == 0

@@ -328,20 +328,19 @@ plots.score_dots(
 
 # %%
 from rcedu.models.cost import macs
-from rcedu.models.surgery import BLOCK_STUDENTS, narrow_channels, remove_blocks
+from rcedu.models.surgery import cut_student
 
 sizes = load_results(data_folder() / "mini-sd" / "results" / "sizes.json")
 speed = read_json(data_folder() / "mini-sd" / "results" / "bench.json")
 first, *names = sizes.records["row"].unique()
 drawn = {first: speed["sampling"]["mini-SD"]} | {name: speed["sampling"][name] for name in names}
 unets = {first: shipped.teacher.unet}
-for name in names:
-    student_name = sizes.runs[f"{name}/seed-0"]["run"]["student"]
-    unets[name] = (remove_blocks if student_name in BLOCK_STUDENTS else narrow_channels)(shipped.teacher.unet, student_name)
+unets |= {name: cut_student(shipped.teacher.unet, sizes.runs[f"{name}/seed-0"]["run"]["student"]) for name in names}
+times = {name: "1" if name == first else "{:.2f} [{:.2f}, {:.2f}]".format(*row["times_as_fast"]) for name, row in drawn.items()}
 also = {
-    "MMACs": {name: f"{1000 * macs(unet, size=8, tokens=16).total:.0f}" for name, unet in unets.items()},
-    "ms a picture": {name: f"{row['ms']:.0f}" for name, row in drawn.items()},
-    "times as fast": {name: "1" if name == first else "{:.2f} [{:.2f}, {:.2f}]".format(*row["times_as_fast"]) for name, row in drawn.items()},
+    "MMACs": lambda of: f"{1000 * macs(unets[of['row']], size=8, tokens=16).total:.0f}",
+    "ms a picture": lambda of: f"{drawn[of['row']]['ms']:.0f}",
+    "times as fast": lambda of: times[of["row"]],
 }
 source = sizes.told["provenance"]
 print(f"{source['command']}; {source['machine']}, {source['date']}; times: {speed['provenance']['command']}")

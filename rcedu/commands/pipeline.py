@@ -9,7 +9,7 @@ import torch
 import tyro
 from tqdm.auto import tqdm
 
-from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS
+from rcedu.models.surgery import STUDENTS
 from rcedu.system.files import sha256
 from rcedu.system.manifests import folder_to_fill, folder_to_replace
 from rcedu.system.provenance import command_line, result_file, write_result
@@ -126,7 +126,7 @@ class DistilRun:
 
     def __post_init__(self):
         at_least(1, steps=self.steps, batch_size=self.batch_size, accumulate=self.accumulate)
-        check_choice("student", self.student, (*BLOCK_STUDENTS, *CHANNEL_STUDENTS))
+        check_choice("student", self.student, STUDENTS)
         check_choice("p(t)", self.p, CHOICES)
         check_choice("learning-rate decay", self.decay, DECAYS)
         check_choice("precision", self.mixed_precision, ("no", "bf16", "fp16"))

@@ -14,6 +14,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from rcedu.system.files import read_json, sha256, write_json
+from rcedu.system.locks import alone_in
 from rcedu.system.manifests import folder_to_fill
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import hash_tensors, load_tensors, save_tensors
@@ -64,36 +65,37 @@ def draw(
     where it stopped, on as many ranks as there now are. UsageError when the folder holds another
     teacher's, schedule's, steps', w's, seed's or conditions' samples, or files that are not of a cache.
     """
-    folder, c = Path(folder), teacher.conditions.check(c)
-    made_from = origin(teacher, steps=steps, w=w, seed=seed)
-    conditions = hashlib.sha256(c.contiguous().numpy().tobytes()).hexdigest()
-    manifest = {"origin": made_from, "conditions": conditions, "count": len(c), "shard_size": shard_size, "shards": []}
-    if (folder / MANIFEST).exists():
-        found = _read_manifest(folder)
-        _check_origin(found, made_from, folder)
-        for key in ("conditions", "count", "shard_size"):
-            if found[key] != manifest[key]:
-                raise UsageError(f"{folder} holds samples of other {key}; choose another folder or delete it")
-        manifest = found
-    ranks = place_among_ranks()
-    if ranks.is_main_process:
-        folder_to_fill(folder, MANIFEST)
-        write_json(folder / MANIFEST, manifest | {"sha256": _digest(manifest)})  # first: from now on the folder is ours
-    parts = c.split(shard_size)
-    teacher.to(ranks.device)
-    for first in bar(range(len(manifest["shards"]), len(parts), ranks.num_processes)):
-        index, digest = first + ranks.process_index, None
-        if index < len(parts):
-            noise = teacher.noise(len(parts[index]), derived_seed(seed, index))
-            x0 = teacher.sample_x0(noise, parts[index], w=w, steps=steps, batch_size=batch_size)
-            path = folder / _shard_name(index, teacher.codec)
-            save_tensors(path, {"x0": teacher.codec.pack(x0), "c": parts[index]}, {"index": index, "origin": made_from})
-            digest = sha256(path)
-        manifest["shards"] += [digest for digest in gather_object([digest]) if digest]
+    with alone_in(folder):
+        folder, c = Path(folder), teacher.conditions.check(c)
+        made_from = origin(teacher, steps=steps, w=w, seed=seed)
+        conditions = hashlib.sha256(c.contiguous().numpy().tobytes()).hexdigest()
+        manifest = {"origin": made_from, "conditions": conditions, "count": len(c), "shard_size": shard_size, "shards": []}
+        if (folder / MANIFEST).exists():
+            found = _read_manifest(folder)
+            _check_origin(found, made_from, folder)
+            for key in ("conditions", "count", "shard_size"):
+                if found[key] != manifest[key]:
+                    raise UsageError(f"{folder} holds samples of other {key}; choose another folder or delete it")
+            manifest = found
+        ranks = place_among_ranks()
         if ranks.is_main_process:
-            write_json(folder / MANIFEST, manifest | {"sha256": _digest(manifest)})
-    ranks.wait_for_everyone()
-    return Cache(folder, teacher, steps=steps, w=w)
+            folder_to_fill(folder, MANIFEST)
+            write_json(folder / MANIFEST, manifest | {"sha256": _digest(manifest)})  # first: from now on the folder is ours
+        parts = c.split(shard_size)
+        teacher.to(ranks.device)
+        for first in bar(range(len(manifest["shards"]), len(parts), ranks.num_processes)):
+            index, digest = first + ranks.process_index, None
+            if index < len(parts):
+                noise = teacher.noise(len(parts[index]), derived_seed(seed, index))
+                x0 = teacher.sample_x0(noise, parts[index], w=w, steps=steps, batch_size=batch_size)
+                path = folder / _shard_name(index, teacher.codec)
+                save_tensors(path, {"x0": teacher.codec.pack(x0), "c": parts[index]}, {"index": index, "origin": made_from})
+                digest = sha256(path)
+            manifest["shards"] += [digest for digest in gather_object([digest]) if digest]
+            if ranks.is_main_process:
+                write_json(folder / MANIFEST, manifest | {"sha256": _digest(manifest)})
+        ranks.wait_for_everyone()
+        return Cache(folder, teacher, steps=steps, w=w)
 
 
 def _read_manifest(folder: Path) -> dict:

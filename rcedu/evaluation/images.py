@@ -18,6 +18,7 @@ from rcedu.data.cache import derived_seed
 from rcedu.evaluation.scores import clip_score
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.files import atomic_path, read_json, write_json
+from rcedu.system.locks import alone_in
 from rcedu.system.manifests import folder_to_fill
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import UsageError
@@ -48,42 +49,43 @@ def generate_images(
     Pictures that are there are kept: a killed call goes on where it stopped; on several ranks each draws its share.
     UsageError when the folder holds the pictures of other settings, or other files and no pictures of ours.
     """
-    folder, ranks = Path(folder), place_among_ranks()
-    wanted = {"model": model.fingerprint(), "w": w, "steps": steps, "size": size, "seed": seed, "batch_size": batch_size}
-    wanted["prompts"] = list(texts)
-    folder_to_fill(folder, LIST)
-    if (folder / LIST).exists():
-        found = read_json(folder / LIST)
-        if not isinstance(found, dict) or "model" not in found:
-            raise UsageError(f"{folder / LIST} is not of rcedu generate; choose another folder")
-        differs = [key for key in wanted if found.get(key) != wanted[key]]
-        if differs:
-            raise UsageError(f"{folder} holds pictures of another {differs[0]}; choose another folder, or delete it")
-    elif ranks.is_main_process:
-        write_json(folder / LIST, wanted)
-    ranks.wait_for_everyone()
-    model.to(ranks.device)
-    paths = [folder / f"{i:06d}.png" for i in range(len(texts))]
-    made_from = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
-    foreign = [path for path in paths if path.exists() and _read_image(path).info.get(MADE_FROM) != made_from]
-    if foreign:
-        raise UsageError(f"{foreign[0]} was not drawn with these settings; choose another folder, or move it away")
-    told = PngInfo()
-    told.add_text(MADE_FROM, made_from)
-    starts = range(ranks.process_index * batch_size, len(texts), ranks.num_processes * batch_size)
-    for start in tqdm(starts, desc="pictures", unit="batch", disable=not ranks.is_main_process):
-        here = slice(start, min(start + batch_size, len(texts)))
-        if all(path.exists() for path in paths[here]):
-            continue
-        noise = model.noise(here.stop - here.start, derived_seed(seed, start // batch_size))
-        images = model.sample(noise, model.conditions.tokenize(texts[here]), w=w, steps=steps, batch_size=batch_size)
-        if size is not None:
-            images = resize(images, [size, size], antialias=True)
-        for image, path in zip(images, paths[here], strict=True):
-            with atomic_path(path) as temporary:
-                Image.fromarray(image.permute(1, 2, 0).numpy()).save(temporary, format="PNG", pnginfo=told)
-    ranks.wait_for_everyone()
-    return len(paths)
+    with alone_in(folder):
+        folder, ranks = Path(folder), place_among_ranks()
+        wanted = {"model": model.fingerprint(), "w": w, "steps": steps, "size": size, "seed": seed, "batch_size": batch_size}
+        wanted["prompts"] = list(texts)
+        folder_to_fill(folder, LIST)
+        if (folder / LIST).exists():
+            found = read_json(folder / LIST)
+            if not isinstance(found, dict) or "model" not in found:
+                raise UsageError(f"{folder / LIST} is not of rcedu generate; choose another folder")
+            differs = [key for key in wanted if found.get(key) != wanted[key]]
+            if differs:
+                raise UsageError(f"{folder} holds pictures of another {differs[0]}; choose another folder, or delete it")
+        elif ranks.is_main_process:
+            write_json(folder / LIST, wanted)
+        ranks.wait_for_everyone()
+        model.to(ranks.device)
+        paths = [folder / f"{i:06d}.png" for i in range(len(texts))]
+        made_from = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+        foreign = [path for path in paths if path.exists() and _read_image(path).info.get(MADE_FROM) != made_from]
+        if foreign:
+            raise UsageError(f"{foreign[0]} was not drawn with these settings; choose another folder, or move it away")
+        told = PngInfo()
+        told.add_text(MADE_FROM, made_from)
+        starts = range(ranks.process_index * batch_size, len(texts), ranks.num_processes * batch_size)
+        for start in tqdm(starts, desc="pictures", unit="batch", disable=not ranks.is_main_process):
+            here = slice(start, min(start + batch_size, len(texts)))
+            if all(path.exists() for path in paths[here]):
+                continue
+            noise = model.noise(here.stop - here.start, derived_seed(seed, start // batch_size))
+            images = model.sample(noise, model.conditions.tokenize(texts[here]), w=w, steps=steps, batch_size=batch_size)
+            if size is not None:
+                images = resize(images, [size, size], antialias=True)
+            for image, path in zip(images, paths[here], strict=True):
+                with atomic_path(path) as temporary:
+                    Image.fromarray(image.permute(1, 2, 0).numpy()).save(temporary, format="PNG", pnginfo=told)
+        ranks.wait_for_everyone()
+        return len(paths)
 
 
 def read_images(folder: Path) -> tuple[Tensor, list[str]]:

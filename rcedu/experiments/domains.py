@@ -1,4 +1,7 @@
-"""What notebooks 07 and 08 make fast: a teacher, the data that its students learn from, and the scores of what they draw."""
+"""Domains: a teacher, the data that its students learn from, what they are asked for, and the scores of what they draw.
+
+Where a name says `Drawn`, the data are what the teacher drew, as random conditioning has them; else they are real pictures.
+"""
 
 from functools import cached_property
 

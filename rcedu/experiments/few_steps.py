@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rcedu.equations.progressive import halvings
 from rcedu.experiments.domains import Domain
 from rcedu.models.saved import ENCODER, SAMPLERS
-from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS
+from rcedu.models.surgery import STUDENTS
 from rcedu.system.tensors import hash_tensors
 from rcedu.system.usage import UsageError, check_choice
 from rcedu.training.swap_schedules import CHOICES
@@ -50,7 +50,7 @@ class FewStepsRun:
             check_choice("sampler", sampler, BRANCHES)
         check_choice("p(t)", self.p, CHOICES)
         if self.student is not None:
-            check_choice("student", self.student, (*BLOCK_STUDENTS, *CHANNEL_STUDENTS))
+            check_choice("student", self.student, STUDENTS)
         if self.student and "deterministic" not in self.samplers:
             raise UsageError("what is made smaller after it was made fast is deterministic; add that sampler")
         if self.allowed is not None and self.allowed < 1:
@@ -169,5 +169,5 @@ def few_step_identity(run: FewStepsRun, domain: Domain) -> dict[str, str]:
 
 def evaluations(network: str, steps: int, w: float) -> int:
     """Of the network, a picture: two a guided step where it does not take w, as the teacher and what was only cut from it."""
-    takes_w = network not in ("teacher", *BLOCK_STUDENTS, *CHANNEL_STUDENTS)
+    takes_w = network not in ("teacher", *STUDENTS)
     return steps * (1 if takes_w or w == 0 else 2)

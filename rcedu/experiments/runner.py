@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from rcedu.evaluation.records import Column, Record, load_results, records_of
 from rcedu.system.files import read_json, write_json
+from rcedu.system.locks import alone_in
 from rcedu.system.usage import UsageError, check_choice
 from rcedu.system.workers import stop_with_parent, worker_context
 from rcedu.training.fit import StepRecord
@@ -109,6 +110,8 @@ def run_all(
         raise UsageError(f"at least one job has to run at a time; got jobs = {jobs}")
     results = {name: finished(Path(folder) / name, run, given=given and given[name]) for name, run in runs.items()}
     todo = {name: run for name, run in runs.items() if results[name] is None}
+    if progress and len(todo) < len(runs):
+        tqdm.write(f"{len(runs) - len(todo)} of {len(runs)} runs are finished in {folder} and are read from there")
     if not todo:
         return results
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -215,9 +218,10 @@ def _with_defaults(run, stored: dict) -> dict:
 
 
 def _run_and_keep(work: Callable, name: str, run, folder: Path, report: Callable, threads: int) -> dict:
-    torch.set_num_threads(threads)
-    result = {"run": asdict(run), **work(name, run, folder, report)}
-    write_json(Path(folder) / name / "result.json", result)
+    torch.set_num_threads(min(threads, torch.get_num_threads()))
+    with alone_in(Path(folder) / name):
+        result = {"run": asdict(run), **work(name, run, folder, report)}
+        write_json(Path(folder) / name / "result.json", result)
     return result
 
 

@@ -26,7 +26,7 @@ from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts, pictur
 from rcedu.experiments.runner import Job
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import load_student, save_student
-from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
+from rcedu.models.surgery import STUDENTS, parameter_count
 from rcedu.system.settings import runs_folder
 from rcedu.system.usage import UsageError, check_choice
 from rcedu.training.batches import Subset, Swap
@@ -61,7 +61,7 @@ class TextStudentRun:
 
     def __post_init__(self):
         check_choice("p(t)", self.p, CHOICES)
-        check_choice("student", self.student, (*BLOCK_STUDENTS, *CHANNEL_STUDENTS, TEACHER))
+        check_choice("student", self.student, (*STUDENTS, TEACHER))
         check_choice("pool", self.pool, text_data.POOLS)
         if self.absent:
             text_data.check_words(self.absent)

@@ -20,7 +20,7 @@ from rcedu.experiments.runner import Experiment, Job
 from rcedu.models.conditions import LabelTable, labels_without
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import DigitClassifier
-from rcedu.models.surgery import BLOCK_STUDENTS, CHANNEL_STUDENTS, parameter_count
+from rcedu.models.surgery import STUDENTS, parameter_count
 from rcedu.system.usage import check_choice
 from rcedu.training.batches import Subset, Swap
 from rcedu.training.fit import fit_run
@@ -54,7 +54,7 @@ class StudentRun:
     def __post_init__(self):
         labels_without(self.digit)  # refuses what is no digit
         check_choice("p(t)", self.p, CHOICES)
-        check_choice("student", self.student, (*BLOCK_STUDENTS, *CHANNEL_STUDENTS))
+        check_choice("student", self.student, STUDENTS)
         check_choice("prediction space", self.space, ("v_prediction", "epsilon", "sample"))
 
 
@@ -79,7 +79,7 @@ VARIANTS = {
     "B, L_out in eps space": StudentRun(space="epsilon"),
 }
 # The channel-narrowed student, with and without (sliced) teacher init; the block-removed one's rows are in VARIANTS.
-STUDENTS = {
+NARROWED = {
     f"{arm}, C-Micro{', sliced teacher init' if init else ''}": replace(ARMS[arm], student="C-Micro", teacher_init=init)
     for init in (False, True)
     for arm in ("A", "B")
@@ -98,7 +98,7 @@ SCHEDULES = {
 }  # fmt: skip
 # Is it the swap, or the digit's label in the pool? "B, pool without the digit" swaps as often, among nine labels.
 POOLS = {"B": StudentRun(), "B, pool without the digit": StudentRun(pool_has_digit=False)}
-TABLES = {"arms": ARMS, "variants": VARIANTS, "students": STUDENTS, "schedules": SCHEDULES, "pools": POOLS}
+TABLES = {"arms": ARMS, "variants": VARIANTS, "students": NARROWED, "schedules": SCHEDULES, "pools": POOLS}
 
 BUDGETS = {
     "smoke": {"steps": 6, "batch_size": 16, "scored_digit": 20, "scored_each": 4},

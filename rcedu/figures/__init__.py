@@ -1,1 +1,6 @@
-"""Everything that is drawn, from records and tensors that are already there: plots, diagrams, explorers."""
+"""Everything that is drawn, from records and tensors that are already there.
+
+plots      curves, points with intervals, grids of pictures: for any experiment
+diagrams   UNets;  panels  frames of the explorers;  explorers  with widgets
+*_figures  what one experiment alone draws: a new figure goes here, unless `plots` can serve others with it
+"""

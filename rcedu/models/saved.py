@@ -13,7 +13,7 @@ from rcedu.models.diffusion import DiffusionModel, load_network, with_unet
 from rcedu.models.surgery import with_guidance_input
 from rcedu.system.files import atomic_folder, read_json, write_json
 from rcedu.system.tensors import from_8_bits, load_tensors, save_pretrained, save_tensors, to_8_bits
-from rcedu.system.usage import UsageError
+from rcedu.system.usage import UsageError, check_choice
 
 SAMPLERS = ("deterministic", "stochastic")
 ENCODER = "encoder"  # the third thing that a network of few steps can be made for: a picture's noise (`rcedu.models.editing`)
@@ -81,10 +81,12 @@ def shipped_student(teacher: DiffusionModel, path: Path, what: str = "a few-step
 def sampler_settings(sampler: str, seed: int) -> dict:
     """Keyword arguments of `DiffusionModel.sample` for a sampler by name.
 
+    sampler  deterministic (DDIM), stochastic or consistency; UsageError for another
     seed  may be that of x_T: the noise that some samplers add on their way is drawn from another one, made of it
     """
     noisy = {"stochastic": stochastic, "consistency": consistency}
-    if sampler not in noisy:
+    check_choice("sampler", sampler, ("deterministic", *noisy))
+    if sampler == "deterministic":
         return {}
     return {"sampler": noisy[sampler], "generator": torch.Generator().manual_seed(derived_seed(seed, "sampler"))}
 

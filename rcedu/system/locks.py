@@ -1,13 +1,16 @@
 """One process at a time in a folder of results. Held by the system, so that no death leaves a folder locked."""
 
+import functools
+import hashlib
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from rcedu.system.settings import cache_folder
 from rcedu.system.usage import UsageError
 
 PATIENCE = 5.0  # seconds: the workers of a command that was killed need a moment to end
@@ -16,19 +19,18 @@ _held: set[Path] = set()  # by this process, which may ask again for what it has
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Inside, no other process that asks for the same folder gets it; it need not exist yet.
+    """Inside, no other process of this user that asks for the same folder gets it; it need not exist yet.
 
-    Beside it stand `.<name>.lock`, which stays, and `.<name>.holder`, which says who has it.
-
-    UsageError, naming the holder, when another process has it and keeps it for `PATIENCE` seconds.
+    UsageError, naming the holder, when another process has it and keeps it for `PATIENCE` seconds. The locks are files in the
+    cache folder; where that cannot be written there are none. Processes on another machine are not seen. Of several ranks
+    (torchrun, accelerate launch) the first holds it for all.
     """
     folder = Path(folder).resolve()
-    if folder in _held:
+    path = cache_folder() / "locks" / hashlib.sha256(str(folder).encode()).hexdigest()[:32]
+    lock, holder = FileLock(path.with_suffix(".lock")), path.with_suffix(".holder")
+    if folder in _held or os.environ.get("RANK", "0") != "0" or not _can_be_made(path.parent):
         yield
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    holder = folder.with_name(f".{folder.name}.holder")
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
         lock.acquire(timeout=PATIENCE)
     except Timeout:
@@ -43,3 +45,20 @@ def alone_in(folder: Path) -> Iterator[None]:
         with suppress(OSError):
             holder.unlink()
         lock.release()
+
+
+def alone_in_its_folder(work: Callable[..., Iterator]) -> Callable[..., Iterator]:
+    """A generator that has the folder it is given by `folder=`, if any, to itself for as long as it runs."""
+
+    @functools.wraps(work)
+    def alone(*args, folder: Path | None = None, **settings) -> Iterator:
+        with alone_in(folder) if folder else nullcontext():
+            yield from work(*args, folder=folder, **settings)
+
+    return alone
+
+
+def _can_be_made(folder: Path) -> bool:
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return os.access(folder, os.W_OK)

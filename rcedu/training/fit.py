@@ -18,6 +18,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from rcedu.system.locks import alone_in_its_folder
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import UsageError
 from rcedu.training.checkpoints import load_checkpoint, save_checkpoint, stored_losses
@@ -97,6 +98,7 @@ def _sigterm_flag() -> Iterator[threading.Event]:
         signal.signal(signal.SIGTERM, before)
 
 
+@alone_in_its_folder
 def fit(
     step_fn: StepFunction,
     trainee: nn.Module,
@@ -137,7 +139,7 @@ def fit(
 
     Raises FloatingPointError at a NaN or Inf, naming the step and the part, before weights or EMA change (in fp16 an
     infinite *gradient* is expected now and then: that step is skipped and the loss scale halved);
-    UsageError when the folder holds another run's checkpoint.
+    UsageError when the folder holds another run's checkpoint, or another process trains in it.
     """
     AcceleratorState._reset_state()  # it would hold this process to the precision of its first training; ranks stay as they are
     place_among_ranks()  # decides the device, for Accelerator as well

@@ -9,16 +9,7 @@ from rcedu.data.cache import Samples
 from rcedu.equations.losses import Projections, capture, distance_weight, feature_kd, output_kd, task_loss
 from rcedu.equations.noise import training_target
 from rcedu.models.diffusion import DiffusionModel, with_unet
-from rcedu.models.surgery import (
-    BLOCK_STUDENTS,
-    CHANNEL_STUDENTS,
-    feature_pairs,
-    feature_widths,
-    init_from_teacher,
-    narrow_channels,
-    remove_blocks,
-)
-from rcedu.system.usage import UsageError
+from rcedu.models.surgery import cut_student, feature_pairs, feature_widths, init_from_teacher
 from rcedu.training.batches import Swap, noisy_batch
 from rcedu.training.fit import Draw, StepFunction
 
@@ -26,13 +17,10 @@ from rcedu.training.fit import Draw, StepFunction
 def make_student(teacher: DiffusionModel, student: str, teacher_init: bool, seed: int) -> DiffusionModel:
     """The untrained student: surgery on the teacher's UNet, then random or inherited weights.
 
-    student  of BLOCK_STUDENTS or CHANNEL_STUDENTS; UsageError for another.  Seeds torch's generator with `seed`
+    student  one of `surgery.STUDENTS`; UsageError for another.  Seeds torch's generator with `seed`
     """
-    if student not in (*BLOCK_STUDENTS, *CHANNEL_STUDENTS):
-        raise UsageError(f"unknown student {student!r}; choose from {', '.join((*BLOCK_STUDENTS, *CHANNEL_STUDENTS))}")
     torch.manual_seed(seed)
-    cut = remove_blocks if student in BLOCK_STUDENTS else narrow_channels
-    unet = cut(teacher.unet, student)
+    unet = cut_student(teacher.unet, student)
     if teacher_init:
         init_from_teacher(unet, teacher.unet)
     return with_unet(teacher, unet)

@@ -28,6 +28,7 @@ from rcedu.figures.few_step_figures import draw_scores
 from rcedu.models.saved import ENCODER, FACTS, SAMPLERS, Facts, read_facts, shipped_student
 from rcedu.models.surgery import parameter_count
 from rcedu.system.files import read_json, write_json
+from rcedu.system.manifests import MANIFEST
 from rcedu.system.settings import data_folder
 from rcedu.system.tensors import load_tensors, save_tensors
 from rcedu.system.usage import UsageError
@@ -440,6 +441,7 @@ def test_a_network_of_before_is_not_guessed_at(tmp_path):
     first = {rung.stage.name: rung.student for rung in climb(RUN, TinyDigits(), tmp_path)}
     unet = tmp_path / "deterministic-2-steps" / "unet"
     (unet / FACTS).unlink()
+    (unet / MANIFEST).unlink()
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(
         UsageError, match=r"rcedu-network\.json does not say what its network is .*; move .*unet and the result"

@@ -32,14 +32,20 @@ def test_another_process_is_refused_and_told_who_has_it(holder, tmp_path, monkey
     assert wait(holder) == 0
     with alone_in(tmp_path / "out"), alone_in(tmp_path / "out"):  # and who has it may ask again
         pass
-    assert not list(tmp_path.glob("*.holder"))
 
 
 def test_a_holder_that_is_killed_frees_it(holder, tmp_path):
-    """Also for one that was waiting already."""
+    """Also for one that is waiting already; nothing of a lock lies beside the folder."""
     os.kill(holder.pid, signal.SIGKILL)
     with alone_in(tmp_path / "out"):
-        assert f"process {os.getpid()} " in (tmp_path / ".out.holder").read_text()
+        assert [path.name for path in tmp_path.iterdir()] == ["has it"]
+
+
+def test_where_no_lock_can_be_kept_there_is_none(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RCEDU_CACHE", str(tmp_path / "file"))
+    with alone_in(tmp_path / "out"):
+        pass
 
 
 def test_a_link_and_what_it_leads_to_are_one_folder(holder, tmp_path, monkeypatch):

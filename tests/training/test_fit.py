@@ -245,7 +245,7 @@ def poison(k: int, kind: str):
 def test_a_nan_stops_before_anything_changes(tmp_path, kind, part, k):
     """The message names the step and the part; weights, average and checkpoints are those of the step before."""
     trainee = toy()
-    run = fit(poison(k, kind), trainee, steps=6, **SETTINGS, ema_decay=0.5, folder=tmp_path, checkpoint_every=1)
+    run = fit.__wrapped__(poison(k, kind), trainee, steps=6, **SETTINGS, ema_decay=0.5, folder=tmp_path, checkpoint_every=1)
     weights, average, ema = flat(trainee), None, None
     with pytest.raises(FloatingPointError, match=rf"^step {k}: .*'{part}'"):
         for _ in run:

@@ -1,7 +1,8 @@
 """Checks of the assignments (notebooks/assignments): they say what is off and by how much, and not how to mend it.
 
-A module an assignment, a function a question. Each takes what a student wrote, and a number `variant` that decides with which
-schedule, shapes and pictures it is tried.
+A room per assignment (1 noise, 2 random_conditioning, 3 surgery, 4 stage_1, 5 stage_2), a function per question. Each takes
+what a student wrote, and a number `variant` that decides with which schedule, shapes and pictures it is tried. A new question
+is its cells in notebooks/assignments, a check here with the right answer in REFERENCE, and tests/wrong_answers.
 """
 
 import functools

@@ -186,11 +186,11 @@ class Nothing:
 
 
 def stay(name: str, run: Nothing, folder: Path, report) -> dict:
-    """Work without an end; SIGTERM leaves a file behind."""
+    """Work without an end; SIGTERM leaves a file behind, and ends it as it ends `fit`."""
 
     def stop(*_) -> None:
         Path(folder, f"{name}.stopped").touch()
-        os._exit(0)
+        raise SystemExit(128 + signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, stop)
     Path(folder, f"{name}.began").touch()

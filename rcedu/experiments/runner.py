@@ -219,9 +219,14 @@ def _with_defaults(run, stored: dict) -> dict:
 
 def _run_and_keep(work: Callable, name: str, run, folder: Path, report: Callable, threads: int) -> dict:
     torch.set_num_threads(min(threads, torch.get_num_threads()))
-    with alone_in(Path(folder) / name):
-        result = {"run": asdict(run), **work(name, run, folder, report)}
-        write_json(Path(folder) / name / "result.json", result)
+    try:
+        with alone_in(Path(folder) / name):
+            result = {"run": asdict(run), **work(name, run, folder, report)}
+            write_json(Path(folder) / name / "result.json", result)
+    except SystemExit as stopped:  # by SIGTERM, as from `stop_with_parent`; the pool would now wait for a parent that is gone
+        if not multiprocessing.parent_process().is_alive():
+            os._exit(stopped.code)
+        raise
     return result
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -70,6 +71,20 @@ def _temporary(path: Path) -> Iterator[tuple[Path, SimpleNamespace]]:
         else:
             with suppress(FileNotFoundError, NotADirectoryError):  # renamed, never written, or no folder to be in
                 temporary.unlink()
+
+
+def sweep(folder: Path, older_than: float = 60.0) -> None:
+    """Remove what killed writes left under hidden names in a folder and beside it; for who is `alone_in` it.
+
+    older_than  seconds; younger ones may be another rank's that is writing
+    """
+    folder, ours = Path(folder), re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
+    left = [path for path in folder.glob(".*.tmp") if ours.fullmatch(path.name)]
+    left += [path for path in folder.parent.glob(".*.tmp") if (m := ours.fullmatch(path.name)) and m[1] == folder.name]
+    for path in left:
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > older_than:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @contextmanager

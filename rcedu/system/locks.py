@@ -10,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from rcedu.system.files import sweep
 from rcedu.system.settings import cache_folder
 from rcedu.system.usage import UsageError
 
@@ -19,7 +20,7 @@ _held: set[Path] = set()  # by this process, which may ask again for what it has
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Inside, no other process of this user that asks for the same folder gets it; it need not exist yet.
+    """Inside, no other process of this user that asks for the same folder gets it; it need not exist yet. It is `sweep`-ed.
 
     UsageError, naming the holder, when another process has it and keeps it for `PATIENCE` seconds. The locks are files in the
     cache folder; where that cannot be written there are none. Processes on another machine are not seen. Of several ranks
@@ -37,6 +38,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         told = holder.read_text(encoding="utf-8").strip() if holder.exists() else "another process"
         raise UsageError(f"{folder} is in use by {told}; wait until it ends, or name another folder") from None
     _held.add(folder)
+    sweep(folder)
     try:
         holder.write_text(f"process {os.getpid()} ({' '.join([Path(sys.argv[0]).name, *sys.argv[1:3]])})\n", encoding="utf-8")
         yield

@@ -56,3 +56,21 @@ def test_a_link_and_what_it_leads_to_are_one_folder(holder, tmp_path, monkeypatc
         pass
     go(tmp_path / "has it").touch()
     assert wait(holder) == 0
+
+
+def test_what_killed_writes_left_is_swept(tmp_path):
+    """Half a checkpoint in the folder, half a model beside it; not what is young, what has another name, or the older model."""
+    out = tmp_path / "out"
+    swept = [out / ".step-00000500.safetensors.0a1b2c3d.tmp", tmp_path / ".out.0a1b2c3d.tmp"]
+    kept = [
+        out / ".step-00000600.safetensors.0a1b2c3e.tmp", out / ".notes.tmp", out / "a.0a1b2c3d.tmp",
+        tmp_path / ".outer.0a1b2c3d.tmp", tmp_path / ".out.0a1b2c3d.old.tmp",
+    ]  # fmt: skip
+    out.mkdir()
+    swept[1].mkdir()
+    for path in (swept[0], swept[1] / "half", *kept):
+        path.write_text("half")
+    for path in (*swept, *kept[1:]):
+        os.utime(path, (0, 0))
+    with alone_in(out):
+        assert not any(path.exists() for path in swept) and all(path.exists() for path in kept)

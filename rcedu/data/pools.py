@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from rcedu.system.files import atomic_path, sha256
+from rcedu.system.files import atomic_path, sha256, write_text
+from rcedu.system.manifests import checksum
 from rcedu.system.settings import cache_folder
 from rcedu.system.usage import UsageError
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:  # importing datasets takes seconds; a pool of a few sentences
 KINDS = (".txt", ".csv", ".parquet")
 COLUMNS = ("text", "prompt", "caption")  # looked for in this order, in any case
 ROWS_AT_A_TIME = 2**15  # held in memory while converting
-END_OF_ARROW = b"\xff\xff\xff\xff\0\0\0\0"
+LONGEST = 10_000  # characters of a prompt; CLIP reads the first 77 tokens
+CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"  # all but tab and the ends of lines
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 
 
@@ -61,18 +63,11 @@ def _open(path: Path, column: str | None) -> "Dataset":
     except OSError as error:
         raise _unreadable(path, error) from error
     arrow = cache_folder() / "prompts" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.arrow"
-    if not _is_whole(arrow):
+    digest = arrow.with_suffix(".xxh3")  # a damaged conversion may crash the process, or read as a shorter pool
+    if not (arrow.exists() and digest.exists() and digest.read_text(encoding="utf-8", errors="replace") == checksum(arrow)):
         _convert(path, column, arrow)
+        write_text(digest, checksum(arrow))
     return Dataset.from_file(str(arrow))
-
-
-def _is_whole(arrow: Path) -> bool:
-    """Whether it is there with its end: cut off between two batches it would read as a shorter pool."""
-    if not arrow.exists() or arrow.stat().st_size < len(END_OF_ARROW):
-        return False
-    with open(arrow, "rb") as f:
-        f.seek(-len(END_OF_ARROW), 2)
-        return f.read() == END_OF_ARROW
 
 
 def _unreadable(path: Path, why: object) -> UsageError:
@@ -187,19 +182,23 @@ def _text_column(path: Path, names: list[str], column: str | None) -> str:
 
 
 def _check(texts: "pa.Array", path: Path, rows_before: int) -> None:
-    """UsageError for the first row that is empty, or in a .csv, where nothing else tells text from numbers, a number."""
+    """UsageError for the first row that is empty, too long, no plain text; in a .csv, where nothing else tells, a number."""
     import pyarrow.compute as pc
 
     empty = pc.fill_null(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0), True)
-    where = pc.index(empty, True).as_py()
-    if where >= 0:
-        raise UsageError(f"row {rows_before + where + 1} of {path} is empty; remove it (an empty prompt is the null condition)")
-    where = pc.index(pc.match_substring_regex(texts, NUMBER), True).as_py() if path.suffix.lower() == ".csv" else -1
-    if where >= 0:
-        raise UsageError(
-            f"row {rows_before + where + 1} of {path} is the number {texts[where].as_py().strip()[:40]}, not text; "
-            "put it in words, or choose another column"
-        )
+    complaints = [
+        (empty, "is empty; remove it (an empty prompt is the null condition)"),
+        (pc.greater(pc.utf8_length(texts), LONGEST), f"has more than {LONGEST:,} characters; is that one prompt?"),
+        (pc.match_substring_regex(texts, CONTROL), "has control characters in it; save the file as plain text"),
+    ]
+    if path.suffix.lower() == ".csv":
+        number = pc.match_substring_regex(texts, NUMBER)
+        complaints.append((number, "is the number {}, not text; put it in words, or choose another column"))
+    for wrong, say in complaints:
+        where = pc.index(wrong, True).as_py()
+        if where >= 0:
+            value = (texts[where].as_py() or "").strip()[:40]
+            raise UsageError(f"row {rows_before + where + 1} of {path} {say.format(value)}")
 
 
 class PromptPool:

@@ -3,6 +3,7 @@
 import os
 import pickle
 import random
+import re
 import socket
 from pathlib import Path
 
@@ -136,12 +137,13 @@ def test_rows_are_right_across_batches(tmp_path):
 
 
 def test_converted_once(tmp_path, cache):
+    """A file and its checksum; not again for another file of the same text."""
     path = file_of(tmp_path, "a.txt", "a cat\n")
     read_prompts_from(path)
     written = {file: file.stat().st_mtime_ns for file in cache.iterdir()}
     read_prompts_from(path)
     read_prompts_from(file_of(tmp_path, "same.txt", "a cat\n"))
-    assert len(written) == 1 and written == {file: file.stat().st_mtime_ns for file in cache.iterdir()}
+    assert len(written) == 2 and written == {file: file.stat().st_mtime_ns for file in cache.iterdir()}
 
 
 def test_a_changed_file_is_read_anew(tmp_path):
@@ -166,7 +168,7 @@ def test_a_torn_cache_is_written_anew(tmp_path, cache, cut):
     """cut bytes of its end; None: all that follows the first of two batches, where it would read as a shorter pool."""
     path = file_of(tmp_path, "a.txt", "a cat\n" * (ROWS_AT_A_TIME + 2))
     read_prompts_from(path)
-    (arrow,) = cache.iterdir()
+    (arrow,) = cache.glob("*.arrow")
     whole = arrow.read_bytes()
     reader = pa.BufferReader(whole)
     pa.ipc.open_stream(reader).read_next_batch()
@@ -175,6 +177,30 @@ def test_a_torn_cache_is_written_anew(tmp_path, cache, cut):
     if cut is None:  # what it guards against
         assert pa.ipc.open_stream(arrow.read_bytes()).read_all().num_rows == ROWS_AT_A_TIME
     assert len(read_prompts_from(path)) == ROWS_AT_A_TIME + 2
+
+
+@pytest.mark.parametrize("place", [0.001, 0.1, 0.5, 0.9, 0.999])
+def test_a_damaged_conversion_is_made_anew(tmp_path, cache, place):
+    """A flipped bit of it, and of its checksum: read as it was written, whatever byte it is."""
+    path = file_of(tmp_path, "a.txt", "".join(f"cat {i}\n" for i in range(3000)))
+    read_prompts_from(path)
+    for kept in sorted(cache.iterdir()):
+        content = bytearray(kept.read_bytes())
+        content[int(place * len(content))] ^= 16
+        kept.write_bytes(content)
+        assert read_prompts_from(path)["text"][:] == [f"cat {i}" for i in range(3000)]
+
+
+def test_text_that_is_none_is_refused_with_its_row(tmp_path, cache):
+    """NUL and control characters, ten megabytes in a line; lines that end in CR alone, as old Macs wrote them, are lines."""
+    for text, says in (
+        ("a cat\na \0 dog\n", "row 2 of .*a.txt has control characters in it; save the file as plain text"),
+        ("a cat\na \x1b[2J dog\n", "row 2 of .*a.txt has control characters"),
+        ("a cat\n" + "dog " * 2_500_000, "row 2 of .*a.txt has more than 10,000 characters; is that one prompt?"),
+    ):
+        assert re.search(says, refusal(file_of(tmp_path, "a.txt", text)))
+    (tmp_path / "mac.txt").write_bytes(b"a cat\ra\tdog\r")
+    assert list(read_prompts_from(tmp_path / "mac.txt")["text"]) == ["a cat", "a\tdog"]
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.csv"])

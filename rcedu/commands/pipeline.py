@@ -234,7 +234,7 @@ def generate(
 
 
 def score(images: Path, real: Path | None = None, clip: str | None = None, out: Path | None = None) -> None:
-    """Mark the pictures of `rcedu generate`: FID, inception score, CLIP score; for mini-SD's grammar, what the judge reads.
+    """Score the pictures of `rcedu generate`: FID, inception score, CLIP score; for mini-SD's grammar, what the judge reads.
 
     Args:
         images: the folder that `rcedu generate` wrote.
@@ -249,8 +249,6 @@ def score(images: Path, real: Path | None = None, clip: str | None = None, out: 
         raise UsageError("--clip goes with --real; without it mini-SD's own CLIP scores the pictures")
     path = result_file(out or images / "scores.json")
     pictures, texts = read_images(images)
-    if len(pictures) < 2:
-        raise UsageError(f"FID compares two pictures or more; {images} has {len(pictures)}")
     scores = MiniSD().scores(pictures, texts) if real is None else scores_by_inception(pictures, texts, real, clip)
     write_result(path, command_line("score", images=images, real=real, clip=clip), scores)
     for name, value in scores.items():

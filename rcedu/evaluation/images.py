@@ -89,17 +89,29 @@ def generate_images(
 
 
 def read_images(folder: Path) -> tuple[Tensor, list[str]]:
-    """What `generate_images` left: ((N, 3, H, W) uint8, sentences). UsageError when pictures are missing or damaged."""
+    """What `generate_images` left: ((N, 3, H, W) uint8, sentences), N >= 2.
+
+    UsageError when pictures are missing, damaged or of different sizes, when their list is, or when there is only one.
+    """
     folder = Path(folder)
     if not (folder / LIST).exists():
         raise UsageError(f"no pictures in {folder}: {LIST} is missing; draw them with: rcedu generate")
-    texts = read_json(folder / LIST)["prompts"]
+    told = read_json(folder / LIST)
+    texts = told.get("prompts") if isinstance(told, dict) else None
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise UsageError(f"{folder / LIST} is not of rcedu generate: it has no list of prompts; draw the pictures again")
+    if len(texts) < 2:
+        raise UsageError(f"FID compares two pictures or more; {folder} has {len(texts)}")
     paths = [folder / f"{i:06d}.png" for i in range(len(texts))]
     missing = [path for path in paths if not path.exists()]
     if missing:
         lack = f"{len(missing)} of {len(paths)} pictures are missing"
         raise UsageError(f"{folder} is unfinished: {lack}; run rcedu generate again")
-    return torch.stack([_read(path) for path in paths]), texts
+    pictures = [_read(path) for path in paths]
+    other = next((path for path, picture in zip(paths, pictures, strict=True) if picture.shape != pictures[0].shape), None)
+    if other:
+        raise UsageError(f"{other} has another size than {paths[0].name}; delete it and draw it again")
+    return torch.stack(pictures), texts
 
 
 def _read_image(path: Path) -> Image.Image:
@@ -107,7 +119,7 @@ def _read_image(path: Path) -> Image.Image:
         with Image.open(path) as image:
             image.load()
             return image
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's names for a damaged picture
         raise UsageError(f"{path} is damaged ({str(error).splitlines()[0]}); delete it and draw it again") from error
 
 

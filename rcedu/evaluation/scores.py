@@ -1,5 +1,6 @@
 """Scores of pictures: read as asked, FID, spread, inception and CLIP score. Intervals over seeds are made of records."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -10,7 +11,9 @@ from transformers import CLIPModel, CLIPProcessor
 
 from rcedu.evaluation.intervals import Interval, proportion
 from rcedu.models.judges import AttributeJudge, DigitClassifier
+from rcedu.system.manifests import verified
 from rcedu.system.tensors import remembered
+from rcedu.system.usage import UsageError
 
 Judge = DigitClassifier | AttributeJudge
 
@@ -104,11 +107,19 @@ def clip_score(
 ) -> float:
     """Mean of 100 cos(picture, its sentence), negative ones as 0 (Hessel et al. 2021).
 
-    model  a CLIP's folder, or its name on the hub;  images (N, 3, H, W) uint8
+    model  a CLIP's folder, or its name on the hub; safetensors only. UsageError when it cannot be read
+    images (N, 3, H, W) uint8
 
     Not torchmetrics' CLIPScore: with transformers 5 it fails (version 1.9), and it admits only a few names of models.
     """
-    clip, processor = CLIPModel.from_pretrained(model).eval().to(device), CLIPProcessor.from_pretrained(model)
+    try:
+        with verified(Path(model)) if Path(model).is_dir() else nullcontext():
+            clip = CLIPModel.from_pretrained(model, use_safetensors=True).eval().to(device)
+            processor = CLIPProcessor.from_pretrained(model)
+    except UsageError:
+        raise
+    except Exception as error:  # no such model, no network, only a pickle of weights, a damaged config
+        raise UsageError(f"no CLIP could be read from {model} ({' '.join(str(error).split())[:200]})") from error
     scores = []
     for start in range(0, len(images), batch_size):
         here = slice(start, start + batch_size)

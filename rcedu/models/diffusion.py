@@ -122,11 +122,14 @@ class DiffusionModel(nn.Module):
         settings  `sampler` and what it takes, as for `trajectory`
 
         `stochastic` and `consistency` draw their noise batch after batch from one generator: a sample of theirs depends on
-        batch_size, and one of the others does not, but for rounding.
+        batch_size, and one of the others does not, but for rounding. UsageError where a sample is NaN or infinite.
         """
         self.eval()
         batches = list(zip(x_T.split(batch_size), c.split(batch_size), strict=True))
-        return torch.cat([finish(self.trajectory(x, c_, w=w, steps=steps, **settings)).cpu() for x, c_ in bar(batches)])
+        x0 = torch.cat([finish(self.trajectory(x, c_, w=w, steps=steps, **settings)).cpu() for x, c_ in bar(batches)])
+        if not x0.isfinite().all():
+            raise UsageError("the network draws what is not finite: its weights are not, or w is too large; get it anew")
+        return x0
 
     def sample(self, x_T: Tensor, c: Tensor, **settings) -> Tensor:
         """Images, uint8 (B, channels, H, W) on the CPU; arguments as for `sample_x0`."""

@@ -7,6 +7,7 @@ from small import small_text_model
 
 from rcedu.data.captioned_digits import prompts
 from rcedu.evaluation.images import _Folder, generate_images, read_images
+from rcedu.evaluation.scores import clip_score
 from rcedu.system.usage import UsageError
 
 TEXTS = list(prompts()[:5])
@@ -77,6 +78,41 @@ def test_a_damaged_picture(model, tmp_path):
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(UsageError, match=r"000001\.png is damaged"):
         read_images(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "spoil, says",
+    [
+        (lambda folder: Image.new("1", (20_000, 20_000)).save(folder / "000001.png"), r"000001\.png is damaged \(Image size"),
+        (lambda folder: Image.new("RGB", (16, 16)).save(folder / "000001.png"), r"000001\.png has another size than 000000"),
+        (lambda folder: (folder / "000001.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0"), r"000001\.png is damaged"),
+        (lambda folder: (folder / "prompts.json").write_text("[1, 2]"), "is not of rcedu generate: it has no list of prompts"),
+        (lambda folder: (folder / "prompts.json").write_text('{"prompts": [1, 2]}'), "it has no list of prompts"),
+        (lambda folder: (folder / "prompts.json").write_text('{"prompts": ["a cat"]}'), "compares two pictures or more"),
+    ],
+)
+def test_what_cannot_be_scored_is_one_line(model, tmp_path, spoil, says):
+    generate_images(model, TEXTS[:2], tmp_path, **SETTINGS)
+    spoil(tmp_path)
+    with pytest.raises(UsageError, match=says) as refused:
+        read_images(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_network_of_nan_draws_nothing(tmp_path):
+    model = small_text_model(tmp_path / "tokenizer")
+    model.unet.conv_out.bias.data[0] = torch.nan
+    with pytest.raises(UsageError, match="the network draws what is not finite"):
+        generate_images(model, TEXTS[:2], tmp_path / "images", **SETTINGS)
+    assert [path.name for path in (tmp_path / "images").iterdir()] == ["prompts.json"]
+
+
+def test_a_clip_that_cannot_be_read_is_one_line(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "clip"}')
+    (tmp_path / "pytorch_model.bin").write_bytes(b"a pickle")
+    with pytest.raises(UsageError, match=f"no CLIP could be read from {tmp_path}") as refused:
+        clip_score(tmp_path, torch.zeros(2, 3, 32, 32, dtype=torch.uint8), TEXTS[:2])
+    assert "\n" not in str(refused.value)
 
 
 def test_real_pictures_are_cut_to_the_middle_square(tmp_path):

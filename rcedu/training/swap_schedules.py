@@ -104,7 +104,7 @@ def _measured_table(path: Path, T: int, on: str | None) -> tuple[dict[str, Tenso
         without = stored[said]
     except KeyError as error:
         raise UsageError(f"{path} holds no measured p(t) ({error} is missing); {remake}") from None
-    except (TypeError, ValueError, RuntimeError):  # lists of numbers were asked for
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # lists of numbers were asked for
         raise UsageError(f"{path} holds no measured p(t): times and values are not lists of numbers; {remake}") from None
     times, *values = tables.values()
     if any(part.shape != (len(stored["times"]),) or not len(part) for part in tables.values()):

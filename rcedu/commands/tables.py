@@ -125,8 +125,10 @@ def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, .
     from rcedu.evaluation.records import load_results
     from rcedu.evaluation.records import table as as_table
 
-    if not tables:
-        raise UsageError("name a table, for instance unseen-arms")
+    if not tables or len(set(tables)) < len(tables):
+        raise UsageError("name a table, for instance unseen-arms, and none twice")
+    if not against:
+        raise UsageError("say what to subtract: --against ROW")
     data = data_folder()
     paths = [[data / kind / "results" / f"{name}.json" for kind in ("mini-sd", "digits")] for name in tables]
     found = [load_results(mini if mini.exists() else digits) for mini, digits in paths]
@@ -142,7 +144,10 @@ def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, .
         there = {f"{x:g}" if isinstance(x, float) else str(x): x for x in records[key].unique()}
         if value not in there:
             raise UsageError(f"no {key} {value!r} in {' + '.join(tables)}; choose from {'; '.join(there)}")
-        reference[key] = there[value]
+        if key not in by:
+            raise UsageError(f"every line of {' + '.join(tables)} is of {key} {value!r}: nothing is left to compare with it")
+        if reference.setdefault(key, there[value]) != there[value]:
+            raise UsageError(f"--against names more than one {key}; name one of {'; '.join(there)}")
     try:
         print(plain_table(as_table(records, columns, dict(zip(by, by, strict=True)), against=reference, digits=2)))
     except ValueError as error:

@@ -66,7 +66,7 @@ GOOD = {"times": [0, 999], "overlap": [0, 1], "indifference": [1, 1], "absent": 
 NAN, INFINITE = float("nan"), float("inf")
 MALFORMED = {  # what the line says -> what stands in the file, or in its place of the good one
     "is not valid JSON": ["no JSON"],
-    "holds no measured p": [None, 3, [], {}, [GOOD], GOOD | {"times": None}, GOOD | {"times": "0 9"}, GOOD | {"times": {"0": 1}},
+    "holds no measured p": [None, 3, [], {}, [GOOD], GOOD | {"times": None}, GOOD | {"times": "0 9"}, GOOD | {"times": {}},
                             GOOD | {"times": ["0", "9"]}, GOOD | {"times": [[0], [1, 2]]}, GOOD | {"overlap": [10**400, 0]}],
     "must be lists of one length": [GOOD | {"overlap": of} for of in ([0], [0, 1, 1], [[0, 1]], [[0], [1]])]
     + [{"times": [], "overlap": [], "indifference": [], "absent": "three"}],

@@ -38,7 +38,7 @@ Guidance = Annotated[float, Range(0, 100)]  # w = guidance_scale - 1; 0: none
 Jobs = Annotated[int, Range(1, 1024)]
 LearningRate = Annotated[float, Range(0, 1, above=True)]
 NotNegative = Annotated[float, Range(0, 1000)]
-Pixels = Annotated[int, Range(1, 8192)]
+Pixels = Annotated[int, Range(1, 2048)]
 Positive = Annotated[float, Range(0, 1000, above=True)]
 SamplingSteps = Annotated[int, Range(1, 1000)]  # no more than there are timesteps
 Seed = Annotated[int, Range(0, 2**63 - 1)]

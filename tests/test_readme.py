@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rcedu.commands.cli import ROOMS, parse
+from rcedu.system.usage import UsageError
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,17 +47,17 @@ def command_lines(page: Path) -> list[list[str]]:
 SHOWN = [ROOT / page for page in PAGES] + sorted((ROOT / "notebooks").glob("*.py"))
 
 
-def test_every_command_that_is_shown_is_understood(capsys):
+def test_every_command_that_is_shown_is_understood():
     """With its flags and their values; nothing is begun."""
     lines = [arguments for page in SHOWN for arguments in command_lines(page)]
     for arguments in lines:
         if len(arguments) > 1:  # else it is a command's name, which test_commands_exist looks at
             try:
                 assert callable(parse(arguments))
-            except SystemExit:
-                pytest.fail(f"rcedu {' '.join(arguments)}: {capsys.readouterr().err}")
+            except UsageError as error:
+                pytest.fail(f"rcedu {' '.join(arguments)}: {error}")
     assert len(lines) > 100
-    with pytest.raises(SystemExit):
+    with pytest.raises(UsageError):
         parse(["few-steps", "digits", "--seed", "0"])
 
 

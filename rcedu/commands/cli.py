@@ -19,10 +19,10 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, get_args, get_type_hints
 
 import rcedu
-from rcedu.system.usage import UsageError
+from rcedu.system.usage import UsageError, check_ranges
 
 GROUPS = {  # what a person wants -> command -> the room of this folder that has it
     "start here": {"demo": "tables"},
@@ -66,15 +66,15 @@ def overview() -> str:
 def _plain(function: Callable) -> Callable:
     """The same command line, for tyro: an option that may be left out says so by having no default, and not `{None}|INT`.
 
-    Calling it returns what is to be run: parsing ends before work begins.
+    Calling it returns what is to be run: parsing, and the check of every number's range, end before work begins.
     """
     import tyro
 
     def annotation(parameter: inspect.Parameter):
-        kind, default = parameter.annotation, parameter.default
+        kind, default, shown = parameter.annotation, parameter.default, plain[parameter.name]
         if default == ():
             return Annotated[kind, tyro.conf.arg(help_behavior_hint="")]
-        if default is not None or len(kinds := [part for part in get_args(kind) if part is not type(None)]) != 1:
+        if default is not None or len(kinds := [part for part in get_args(shown) if part is not type(None)]) != 1:
             return kind
         several = get_args(kinds[0])
         metavar = f"[{several[0].__name__.upper()} ...]" if several else kinds[0].__name__.upper()
@@ -82,9 +82,11 @@ def _plain(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def prepared(*args, **kwargs):
+        check_ranges(hints, signature.bind(*args, **kwargs).arguments)
         return functools.partial(function, *args, **kwargs)
 
-    signature = inspect.signature(function, eval_str=True)
+    signature, plain = inspect.signature(function, eval_str=True), get_type_hints(function)
+    hints = get_type_hints(function, include_extras=True)
     parameters = [part.replace(annotation=annotation(part)) for part in signature.parameters.values()]
     prepared.__signature__ = signature.replace(parameters=parameters)
     prepared.__annotations__ = {part.name: part.annotation for part in parameters}
@@ -102,11 +104,19 @@ def _in_one_line(complaint: str) -> str:
             parts[-1].append(line.strip("│ "))
     framed = [part for part in parts if part]
     said = framed[0] if "╭" in complaint or len(framed) == 1 else framed[1]
-    return " ".join(said)
+    return re.sub("no type matching .* - .*?: ", "", " ".join(said))  # of an option that may be left out: why it is no number
+
+
+def _with_its_flag(complaint: str, options: Sequence[str]) -> str:
+    """What is wrong with a number begins with its name; the user wrote it as a flag, with dashes, and a prefix perhaps."""
+    name, space, rest = complaint.partition(" ")
+    flags = (word.partition("=")[0] for word in options if word.startswith("--"))
+    flag = next((flag for flag in flags if flag.rpartition(".")[2].lstrip("-").replace("-", "_") == name), name)
+    return flag + space + rest
 
 
 def parse(arguments: Sequence[str] | None = None) -> Callable[[], None]:
-    """The work that a command line asks for, not begun. SystemExit after a complaint in one line, or after help."""
+    """The work that a command line asks for, not begun. UsageError for one that cannot be; SystemExit after help."""
     name, *options = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in ("--help", "-h"):
         print(overview())
@@ -117,18 +127,27 @@ def parse(arguments: Sequence[str] | None = None) -> Callable[[], None]:
     name = name.replace("_", "-")
     if name not in ROOMS:
         near = get_close_matches(name, ROOMS, n=1)
-        print(f"rcedu: no command {name!r}{f'; did you mean {near[0]}?' if near else ''} (see rcedu --help)", file=sys.stderr)
-        raise SystemExit(2)
+        raise UsageError(f"no command {name!r}{f'; did you mean {near[0]}?' if near else ''} (see rcedu --help)")
     import tyro
 
     complaint = io.StringIO()
     try:
         with redirect_stderr(complaint):
             return tyro.cli(_plain(command(name)), args=options, prog=f"rcedu {name}")
-    except SystemExit as stop:
+    except (SystemExit, UsageError) as stop:
+        error = stop
+        while error and not isinstance(error, UsageError):  # tyro frames one from within a run: it is what led to its exit
+            error = error.__context__
+        if error:
+            raise UsageError(_with_its_flag(str(error), options)) from None
         if stop.code:
-            print(f"rcedu: {_in_one_line(complaint.getvalue())} (see rcedu {name} --help)", file=sys.stderr)
+            raise UsageError(f"{_in_one_line(complaint.getvalue())} (see rcedu {name} --help)") from None
         raise
+
+
+def _visible(text: str) -> str:
+    """What the user gave may have newlines and escape codes in it, which a terminal must not obey: they are spelled out."""
+    return "".join(x if x.isprintable() else x.encode("unicode_escape").decode() for x in text)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -137,6 +156,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         warnings.simplefilter("ignore", category=FutureWarning)  # the libraries' own, not the reader's business
     try:
         parse(arguments)()
-    except (UsageError, OSError) as error:
-        print(f"rcedu: {error}", file=sys.stderr)
+    except (UsageError, OSError, FloatingPointError) as error:  # the last of a training that diverged
+        print(f"rcedu: {_visible(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -10,7 +10,7 @@ from rcedu.commands.tables import File, Series
 from rcedu.system.manifests import file_to_write
 from rcedu.system.provenance import beside, command_line
 from rcedu.system.settings import preset, runs_folder
-from rcedu.system.usage import UsageError, at_least, check_choice
+from rcedu.system.usage import AtLeast2, Factor, SamplingSteps, UsageError, check_choice
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class LongSeries(Series):
 def few_steps(
     domain: tyro.conf.Positional[str] = "digits",
     samplers: tuple[str, ...] | None = None,
-    allowed: float | None = None,
+    allowed: Factor | None = None,
     ship: Path | None = None,
     series: tyro.conf.OmitArgPrefixes[LongSeries] = LongSeries(),
 ) -> None:
@@ -122,8 +122,8 @@ def editing(
 
 def small_and_fast(
     domain: tyro.conf.Positional[str] = "digits",
-    rounds: int = 10,
-    pictured: tuple[int, ...] = (),
+    rounds: AtLeast2 = 10,
+    pictured: tuple[SamplingSteps, ...] = (),
     ship: Path | None = None,
     series: tyro.conf.OmitArgPrefixes[LongSeries] = LongSeries(),
 ) -> None:
@@ -147,7 +147,6 @@ def small_and_fast(
     from rcedu.experiments.few_steps import few_step_identity
     from rcedu.experiments.runner import Experiment, one_a_seed
 
-    at_least(2, rounds=rounds)  # an interval needs two
     folder = runs_folder() / "small-and-fast" / domain
     path = series.file(folder.with_suffix(".json"))
     rows = both.small_and_fast_rows(domain, preset())

@@ -15,9 +15,22 @@ from rcedu.system.manifests import folder_to_fill, folder_to_replace
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import data_folder, runs_folder
-from rcedu.system.usage import UsageError, at_least, check_choice
+from rcedu.system.usage import (
+    AtLeast1,
+    BatchSize,
+    Checked,
+    Guidance,
+    LearningRate,
+    NotNegative,
+    Pixels,
+    SamplingSteps,
+    Seed,
+    Share,
+    UsageError,
+    check_choice,
+)
 from rcedu.training.fit import DECAYS, fit_to_the_end
-from rcedu.training.swap_schedules import CHOICES, MEASURED, measured_file, schedule
+from rcedu.training.swap_schedules import MEASURED, check_family, measured_file, schedule
 
 MINI_SD = "mini-sd"  # stands for data/mini-sd/pipeline wherever a model is asked for
 
@@ -34,25 +47,17 @@ def open_model(source: str):
 
 
 @dataclass(frozen=True)
-class Drawing:
+class Drawing(Checked):
     """Which prompts are drawn, and how."""
 
     # of a table of prompts; default text, prompt or caption
     column: Annotated[str | None, tyro.conf.arg(metavar="STR", help_behavior_hint="")] = None
     # only the first so many prompts (COCO-30K: 30000)
-    count: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
-    # guidance; default mini-SD's best for it and its students, for others 6.5 (the papers' guidance_scale 7.5)
-    w: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
-    steps: int = 25  # DDIM steps
-    seed: int = 0  # of the noise
-
-    def check(self) -> None:
-        """UsageError for what cannot be."""
-        at_least(1, count=self.count)
-        if not 1 <= self.steps <= 1000:
-            raise UsageError(f"the number of DDIM steps must lie in [1, 1000]; got {self.steps}")
-        if self.w is not None and self.w < 0:
-            raise UsageError(f"guidance w must be 0 (none) or more; got {self.w}. w = guidance_scale - 1")
+    count: Annotated[AtLeast1 | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    # guidance_scale - 1; default mini-SD's best for it and its students, for others 6.5 (the papers' guidance_scale 7.5)
+    w: Annotated[Guidance | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
+    steps: SamplingSteps = 25  # DDIM steps
+    seed: Seed = 0  # of the noise
 
     def settings(self, model) -> dict:
         """w, steps and seed, as what draws takes them."""
@@ -68,8 +73,8 @@ def draw(
     prompts: Path | None = None,
     teacher: str = MINI_SD,
     drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),
-    batch_size: int = 250,
-    shard_size: int = 500,
+    batch_size: BatchSize = 250,
+    shard_size: AtLeast1 = 500,
     out: Path | None = None,
 ) -> None:
     """Let the teacher draw prompts, and keep its latents: the students' data set D. Resumes; shares the work over ranks.
@@ -88,8 +93,6 @@ def draw(
 
     if out is None and (prompts is not None or teacher != MINI_SD):
         raise UsageError("say where to keep the samples: --out FOLDER")
-    drawing.check()
-    at_least(1, batch_size=batch_size, shard_size=shard_size)
     folder = folder_to_fill(out or data_folder() / "mini-sd" / "cache", MANIFEST)
     texts = cache_prompts() if prompts is None else read_prompts_from(prompts, drawing.column)["text"]
     model = open_model(teacher)
@@ -103,36 +106,33 @@ def draw(
 
 
 @dataclass(frozen=True)
-class DistilRun:
+class DistilRun(Checked):
     """Distil a text-to-image teacher into a smaller student, from samples that `rcedu draw` kept."""
 
     student: str = "base"  # base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro
     p: str = "exponential"  # p(t): none, or a family of rcedu.training.swap_schedules
     # of the family; default its own
-    p_parameter: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
+    p_parameter: Annotated[NotNegative | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
     teacher_init: bool = True  # take the teacher's weights along
     task: bool = False  # add L_task on the samples that kept their condition
-    null_probability: float = 0.1  # of dropping the condition, so that guidance works
-    steps: int = 400
-    batch_size: int = 32  # global, over all ranks and accumulated parts
-    lr: float = 1e-3  # the papers take 5e-5 for Stable Diffusion
+    null_probability: Share = 0.1  # of dropping the condition, so that guidance works
+    steps: AtLeast1 = 400
+    batch_size: BatchSize = 32  # global, over all ranks and accumulated parts
+    lr: LearningRate = 1e-3  # the papers take 5e-5 for Stable Diffusion
     decay: str = "cosine"  # of the learning rate: constant, linear, cosine
-    ema_decay: float = 0.99
-    accumulate: int = 1  # parts a rank's share is worked off in
+    ema_decay: Share = 0.99
+    accumulate: AtLeast1 = 1  # parts a rank's share is worked off in
     mixed_precision: str = "no"  # no, bf16, fp16
     gradient_checkpointing: bool = False  # less memory, a quarter more work
     eight_bit: bool = False  # optimizer state in 8 bits (bitsandbytes)
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self):
-        at_least(1, steps=self.steps, batch_size=self.batch_size, accumulate=self.accumulate)
+        super().__post_init__()
         check_choice("student", self.student, STUDENTS)
-        check_choice("p(t)", self.p, CHOICES)
+        check_family(self.p, self.p_parameter)
         check_choice("learning-rate decay", self.decay, DECAYS)
         check_choice("precision", self.mixed_precision, ("no", "bf16", "fp16"))
-        for name in ("null_probability", "ema_decay"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"--{name.replace('_', '-')} must lie in [0, 1]; got {getattr(self, name):g}")
 
 
 def distil(
@@ -168,7 +168,7 @@ def distil(
     folder = folder_to_replace(out or runs_folder() / f"distil-{run.student}")
     measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)
     model = open_model(teacher)
-    p = schedule(run.p, run.p_parameter, T=model.T, path=measured)
+    p = schedule(run.p, run.p_parameter, T=model.T, path=measured, on="absent")
     cache = Cache(samples or data_folder() / "mini-sd" / "cache", model)
     strangers = PromptPool(prompts() if pool is None else read_prompts_from(pool, column), model.conditions)
     student = make_student(model, run.student, run.teacher_init, run.seed)
@@ -208,8 +208,8 @@ def generate(
     prompts: Path,
     model: str = MINI_SD,
     drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),
-    size: int | None = None,
-    batch_size: int = 100,
+    size: Pixels | None = None,
+    batch_size: BatchSize = 100,
     out: Path | None = None,
 ) -> None:
     """Draw a picture for every prompt, as PNG files 000000.png ... that are kept. Resumes; shares the work over ranks.
@@ -224,8 +224,6 @@ def generate(
     from rcedu.data.pools import read_prompts_from
     from rcedu.evaluation.images import LIST, generate_images
 
-    drawing.check()
-    at_least(1, batch_size=batch_size, size=size)
     folder = folder_to_fill(out or runs_folder() / "images", LIST)
     texts = read_prompts_from(prompts, drawing.column)["text"][: drawing.count]
     drawn_by = open_model(model)

@@ -14,7 +14,7 @@ from rcedu.system.manifests import file_to_write, folder_to_replace
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import data_folder, runs_folder
-from rcedu.system.usage import UsageError, at_least, check_choice
+from rcedu.system.usage import AtLeast1, Digit, UsageError, check_choice
 from rcedu.training.teacher_step import TeacherRun
 
 
@@ -39,7 +39,6 @@ def teacher(run: TeacherRun = TeacherRun(), out: Path | None = None) -> None:  #
 
 def cache(run: CacheRun = CacheRun(), out: Path | None = None) -> None:  # noqa: B008
     """Let the teacher draw the students' data set. Writes data/digits/cache; resumes."""
-    at_least(1, **{"run.each": run.each, "run.steps": run.steps})
     draw_cache(run, Shipped().teacher, out or _digits() / "cache", bar=tqdm)
 
 
@@ -72,7 +71,7 @@ def judge(out: Path | None = None) -> None:
         print(f"{name}: {value}")
 
 
-def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | None = None) -> None:
+def conditioning(digit: Digit = 3, each: AtLeast1 = 20, pairs: AtLeast1 = 500, out: Path | None = None) -> None:
     """Measure on the teacher how much the condition matters at every t, and p(t) from it. Writes a table.
 
     Args:
@@ -84,7 +83,6 @@ def conditioning(digit: int = 3, each: int = 20, pairs: int = 500, out: Path | N
     from rcedu.experiments.conditioning import measure_schedules, torn_band, who_wins
     from rcedu.experiments.digits import visible_rows
 
-    at_least(1, each=each, pairs=pairs)
     path = result_file(out or runs_folder() / "conditioning.json")
     shipped, labels = Shipped(), labels_without(digit)
     rows = visible_rows(shipped.cache, shipped.judge, digit)
@@ -116,7 +114,7 @@ def mini_sd(part: tyro.conf.Positional[str] = "all", out: Path | None = None) ->
     make(PARTS if part == "all" else (part,), out or data_folder() / "mini-sd", runs_folder() / "mini-sd")
 
 
-def text_conditioning(absent: str = "three", pairs: int = 500, every: int = 25, out: Path | None = None) -> None:
+def text_conditioning(absent: str = "three", pairs: AtLeast1 = 500, every: AtLeast1 = 25, out: Path | None = None) -> None:
     """Measure on mini-SD how much the sentence matters at every t, and p(t) from it, as `rcedu conditioning` does on digits.
 
     Args:
@@ -135,9 +133,9 @@ def text_conditioning(absent: str = "three", pairs: int = 500, every: int = 25, 
     teacher, cache, rows = shipped.teacher, shipped.cache, data_rows(cache_prompts(), absent)
     x0, c = cache.x0(rows), cache.c[rows]
     sentences = c.unique(dim=0)
-    if not 1 <= pairs <= (most := len(sentences) * (len(sentences) - 1)):
+    if pairs > (most := len(sentences) * (len(sentences) - 1)):
         raise UsageError(f"{len(sentences)} sentences make {most:,} pairs; {pairs} were asked for")
-    if not 1 <= every <= teacher.T:
+    if every > teacher.T:
         raise UsageError(f"there are {teacher.T} times; one in {every} was asked for")
     times = [0, *range(every - 1, teacher.T, every)]
     found = measure_schedules(teacher.to(place_among_ranks().device), x0, c, sentences, times, each=1, pairs=pairs, bar=tqdm)

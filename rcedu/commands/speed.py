@@ -10,10 +10,10 @@ from tqdm.auto import tqdm
 from rcedu.evaluation.formatting import plain_table
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.settings import data_folder, runs_folder
-from rcedu.system.usage import at_least, check_choice
+from rcedu.system.usage import AtLeast2, BatchSize, Jobs, check_choice
 
 
-def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None, out: Path | None = None) -> None:
+def bench(size: str = "mini-sd", rounds: AtLeast2 = 20, batch_size: BatchSize | None = None, out: Path | None = None) -> None:
     """Race our distillation step against one written the usual way, rung by rung; and time the students' sampling.
 
     Args:
@@ -26,8 +26,6 @@ def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None
     from rcedu.experiments.latency import latencies, sampling_table
 
     check_choice("size", size, benchmark.TASKS)
-    at_least(2, rounds=rounds)  # an interval needs two
-    at_least(1, batch_size=batch_size)
     path = result_file(out or runs_folder() / f"bench-{size}.json")
     make_task = benchmark.TASKS[size] if batch_size is None else partial(benchmark.TASKS[size], batch_size)
     found = {"steps": benchmark.against_the_usual_way(make_task, rounds, bar=partial(tqdm, desc="races"))}
@@ -45,7 +43,7 @@ def bench(size: str = "mini-sd", rounds: int = 20, batch_size: int | None = None
         print(plain_table(sampling_table(found["sampling"])))
 
 
-def latency(rounds: int = 10, out: Path | None = None) -> None:
+def latency(rounds: AtLeast2 = 10, out: Path | None = None) -> None:
     """Time few steps against many: one picture and fifty at once, on digits and mini-SD; the network alone and end to end.
 
     All rows of a domain and a count take turns in one race.
@@ -56,7 +54,6 @@ def latency(rounds: int = 10, out: Path | None = None) -> None:
     """
     from rcedu.experiments.latency import few_step_latencies, sampling_table
 
-    at_least(2, rounds=rounds)  # an interval needs two
     path = result_file(out or runs_folder() / "latency.json")
     found = {
         f"{domain}, {count} at once": few_step_latencies(domain, count, rounds)
@@ -68,11 +65,10 @@ def latency(rounds: int = 10, out: Path | None = None) -> None:
             print(f"{name}, {part}\n{plain_table(sampling_table(rows))}\n")
 
 
-def anatomy(threads: int = 1, batch_size: int = 64) -> None:
+def anatomy(threads: Jobs = 1, batch_size: BatchSize = 64) -> None:
     """Time a training step against UNet anatomy on this machine: the table behind the choice of the digits' UNet."""
     from rcedu.experiments.step_times import step_times_table
 
-    at_least(1, threads=threads, batch_size=batch_size)
     print(plain_table(step_times_table(threads=threads, batch_size=batch_size)))
 
 

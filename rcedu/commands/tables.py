@@ -10,7 +10,7 @@ import tyro
 from rcedu.evaluation.formatting import plain_table
 from rcedu.system.provenance import command_line, result_file
 from rcedu.system.settings import data_folder, preset, runs_folder
-from rcedu.system.usage import UsageError, at_least, check_seeds
+from rcedu.system.usage import AtLeast1, Checked, Digit, Jobs, Seed, UsageError, check_seeds
 
 if TYPE_CHECKING:  # so that a command's help does not wait for torch and pandas
     import pandas as pd
@@ -19,21 +19,23 @@ if TYPE_CHECKING:  # so that a command's help does not wait for torch and pandas
     from rcedu.experiments.runner import Done, Experiment
 
 File = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
-Number = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
 
 
 @dataclass(frozen=True)
-class Series:
+class Series(Checked):
     """What every table over several seeds takes."""
 
-    seeds: tuple[int, ...] = (0, 1, 2)  # one run of every row a seed
-    jobs: Number = None  # runs at a time; default all where that is at most two a core, else one a core
+    seeds: tuple[Seed, ...] = (0, 1, 2)  # one run of every row a seed
+    # runs at a time; default all where that is at most two a core, else one a core
+    jobs: Annotated[Jobs | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     out: File = None  # write the table here, not where the command says; what ships is in data/*/results
 
-    def file(self, default: Path) -> Path:
-        """Where the table goes. UsageError, before any work, for a place, seeds or jobs that cannot be."""
+    def __post_init__(self):
+        super().__post_init__()
         check_seeds(self.seeds)
-        at_least(1, jobs=self.jobs)
+
+    def file(self, default: Path) -> Path:
+        """Where the table goes. UsageError, before any work, for a place that cannot be."""
         return result_file(self.out or default)
 
     def table(
@@ -62,8 +64,8 @@ class Series:
 
 def unseen(
     table: tyro.conf.Positional[str] = "arms",
-    digit: int = 3,
-    steps: int | None = None,
+    digit: Digit = 3,
+    steps: AtLeast1 | None = None,
     only: tuple[str, ...] = (),
     series: tyro.conf.OmitArgPrefixes[Series] = Series(),
 ) -> None:
@@ -80,7 +82,6 @@ def unseen(
     from rcedu.experiments.runner import choose, one_a_seed
     from rcedu.experiments.unseen_digit import EXPERIMENTS, TABLES, unseen_budget
 
-    at_least(1, steps=steps)
     arms = choose(TABLES, table, only)
     changes = {"digit": digit} | ({} if steps is None else {"steps": steps})
     runs = one_a_seed(arms, series.seeds, lambda name, seed: unseen_budget(arms[name], preset(), seed=seed, **changes))
@@ -90,7 +91,7 @@ def unseen(
     series.table(EXPERIMENTS[table], DrawnDigits(), runs, folder, path, command, told=lambda: {"digit": digit})
 
 
-def recognition(digit: int = 3, steps: int | None = None, series: tyro.conf.OmitArgPrefixes[Series] = Series()) -> None:
+def recognition(digit: Digit = 3, steps: AtLeast1 | None = None, series: tyro.conf.OmitArgPrefixes[Series] = Series()) -> None:
     """The held-out digit as a classifier meets it: taught without one picture of it, by labels and by soft targets.
 
     Writes runs/recognition-<preset>-digit-<digit>/table.json.
@@ -103,7 +104,6 @@ def recognition(digit: int = 3, steps: int | None = None, series: tyro.conf.Omit
     from rcedu.experiments.recognition import RECOGNITION, ROWS, STEPS
     from rcedu.experiments.runner import one_a_seed
 
-    at_least(1, steps=steps)
     changes = {"digit": digit, "steps": STEPS[preset()] if steps is None else steps}
     runs = one_a_seed(ROWS, series.seeds, lambda name, seed: replace(ROWS[name], seed=seed, **changes))
     folder = runs_folder() / f"recognition-{preset()}-digit-{digit}"
@@ -125,8 +125,10 @@ def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, .
     from rcedu.evaluation.records import load_results
     from rcedu.evaluation.records import table as as_table
 
-    if not tables:
-        raise UsageError("name a table, for instance unseen-arms")
+    if not tables or len(set(tables)) < len(tables):
+        raise UsageError("name a table, for instance unseen-arms, and none twice")
+    if not against:
+        raise UsageError("say what to subtract: --against ROW")
     data = data_folder()
     paths = [[data / kind / "results" / f"{name}.json" for kind in ("mini-sd", "digits")] for name in tables]
     found = [load_results(mini if mini.exists() else digits) for mini, digits in paths]
@@ -142,14 +144,17 @@ def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, .
         there = {f"{x:g}" if isinstance(x, float) else str(x): x for x in records[key].unique()}
         if value not in there:
             raise UsageError(f"no {key} {value!r} in {' + '.join(tables)}; choose from {'; '.join(there)}")
-        reference[key] = there[value]
+        if key not in by:
+            raise UsageError(f"every line of {' + '.join(tables)} is of {key} {value!r}: nothing is left to compare with it")
+        if reference.setdefault(key, there[value]) != there[value]:
+            raise UsageError(f"--against names more than one {key}; name one of {'; '.join(there)}")
     try:
         print(plain_table(as_table(records, columns, dict(zip(by, by, strict=True)), against=reference, digits=2)))
     except ValueError as error:
         raise UsageError(f"{' + '.join(tables)} cannot be compared: {error}") from error
 
 
-def demo(jobs: int | None = None) -> None:
+def demo(jobs: Jobs | None = None) -> None:
     """The held-out digit from end to end: trains arms A, B and C side by side; table, page and picture in runs/demo.
 
     Args:
@@ -175,7 +180,7 @@ def demo(jobs: int | None = None) -> None:
 
 def students(
     table: tyro.conf.Positional[str] = "table-1",
-    steps: int | None = None,
+    steps: AtLeast1 | None = None,
     only: tuple[str, ...] = (),
     series: tyro.conf.OmitArgPrefixes[Series] = Series(),
 ) -> None:
@@ -197,7 +202,6 @@ def students(
     from rcedu.experiments.text_tables import EXPERIMENTS, TABLES, at_preset
 
     rows = choose(TABLES, table, only)
-    at_least(1, steps=steps)
     changes = {"steps": steps} if steps is not None else {}
     runs = one_a_seed(rows, series.seeds, lambda name, seed: at_preset(rows[name], preset(), seed=seed, **changes))
     domain, folder = DrawnPictures(), runs_folder() / "students"

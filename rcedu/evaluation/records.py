@@ -6,7 +6,7 @@ A record is one score of one network, flat. An experiment's file is its records,
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, groupby, pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_type_hints
 
 import pandas as pd
 from torch import Tensor
@@ -111,30 +111,31 @@ def save_results(
 def load_results(path: Path) -> Results:
     """Read what `save_results` wrote. UsageError for any other file, and for one of before there were records."""
     told = read_json(path)
-    parts = ("shown", "run", "runs", "same", "fields", "records")
-    if not isinstance(told, dict) or not {"provenance", *parts} <= told.keys():
-        raise UsageError(f"{path} holds no records of an experiment; make it again with the command that wrote it")
-    shown, usual, runs, same, fields, lines = (told.pop(part) for part in parts)
-    blank, n, records = Record("", 0, "", None, None, "", "", None)._replace(**same), len(fields) - 1, []
-    for line in lines:
-        of = blank._replace(**dict(zip(fields[:n], line[:n], strict=True)))
-        names = [i for i in range(n, len(line)) if isinstance(line[i], str)]
-        for start, end in pairwise([*names, len(line)]):
-            score, *numbers = line[start:end]
-            what = ("value",) if len(numbers) == 1 else ("hits", "asked")
-            records.append(of._replace(score=score, **dict(zip(what, numbers, strict=True))))
-    runs = {name: kept | {"run": usual | kept["run"]} for name, kept in runs.items()}
-    return Results(frame(records), runs, [Column(*column) for column in shown], told)
+    try:
+        shown, usual, runs, same, fields, lines = map(told.pop, ("shown", "run", "runs", "same", "fields", "records"))
+        blank, n, records = Record("", 0, "", None, None, "", "", None)._replace(**same), len(fields) - 1, []
+        for line in lines:
+            of = blank._replace(**dict(zip(fields[:n], line[:n], strict=True)))
+            names = [i for i in range(n, len(line)) if isinstance(line[i], str)]
+            for start, end in pairwise([*names, len(line)]):
+                score, *numbers = line[start:end]
+                what = ("value",) if len(numbers) == 1 else ("hits", "asked")
+                records.append(of._replace(score=score, **dict(zip(what, numbers, strict=True))))
+        kinds = [kind | int if kind == float | None else kind for kind in get_type_hints(Record).values()] * len(records)
+        if not all(map(isinstance, [told["provenance"], *chain.from_iterable(records)], [dict, *kinds])):
+            raise TypeError
+        runs = {name: kept | {"run": usual | kept["run"]} for name, kept in runs.items()}
+        return Results(frame(records), runs, [Column(*column) for column in shown], told)
+    except (AttributeError, KeyError, TypeError, ValueError):  # JSON of another shape
+        raise UsageError(f"{path} holds no records of an experiment; make it again with the command that wrote it") from None
 
 
 def select(records: pd.DataFrame, **where) -> pd.DataFrame:
     """The records with these values; several may be given as a list. KeyError, saying which, where there is none."""
     found = records
     for column, value in where.items():
-        if isinstance(value, list):
-            found = found[found[column].isin(value)]
-        else:
-            found = found[found[column].isna() if pd.isna(value) else found[column] == value]
+        of = found[column]
+        found = found[of.isin(value) if isinstance(value, list) else of.isna() if pd.isna(value) else of == value]
         if found.empty:
             there = ", ".join(map(str, records[column].unique()))
             raise KeyError(f"no record has {column} = {value!r} (with {where}); there are {there}")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import AttributeJudge, DigitClassifier
 from rcedu.system.settings import data_folder
 from rcedu.system.tensors import remembered
+from rcedu.system.usage import AtLeast1, BatchSize, Checked, Guidance, LearningRate, Range, SamplingSteps, Seed, Share, Shift
 from rcedu.training.fit import Draw, fit_run
 from rcedu.training.teacher_step import TeacherRun, fit_teacher, labelled
 
@@ -43,15 +45,15 @@ class Shipped:
 
 
 @dataclass(frozen=True)
-class ClassifierRun:
+class ClassifierRun(Checked):
     """Train the classifier that judges, on MNIST's 60,000 training images."""
 
-    steps: int = 3000
-    batch_size: int = 128
-    lr: float = 2e-3
-    weight_decay: float = 0.05
-    shift: int = 2  # pixels; each image is moved by up to this much
-    seed: int = 0
+    steps: AtLeast1 = 3000
+    batch_size: BatchSize = 128
+    lr: LearningRate = 2e-3
+    weight_decay: Share = 0.05
+    shift: Shift = 2  # pixels; each image is moved by up to this much
+    seed: Seed = 0
 
 
 def train_classifier(run: ClassifierRun, folder: Path | None = None, progress: str | None = "classifier") -> DigitClassifier:
@@ -81,13 +83,13 @@ def train_teacher(run: TeacherRun, folder: Path | None = None, progress: str | N
 
 
 @dataclass(frozen=True)
-class CacheRun:
+class CacheRun(Checked):
     """Let the teacher draw the data set that students learn from."""
 
-    each: int = 1000  # samples a digit
-    w: float = 1.0  # guidance
-    steps: int = 25  # DDIM steps
-    seed: int = 0
+    each: Annotated[int, Range(1, 10**6)] = 1000  # samples a digit
+    w: Guidance = 1.0
+    steps: SamplingSteps = 25  # DDIM steps
+    seed: Seed = 0
 
 
 def draw_cache(run: CacheRun, teacher: DiffusionModel, folder: Path, bar=iter) -> Cache:

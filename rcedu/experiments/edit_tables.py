@@ -21,7 +21,7 @@ from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import ENCODER
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import hash_tensors
-from rcedu.system.usage import UsageError
+from rcedu.system.usage import AtLeast1, Checked, SamplingSteps, UsageError
 from rcedu.training.fit import StepRecord
 
 ROUND_TRIP = "round trip"  # a task beside those of `TASKS`: to the noise and back to the picture
@@ -29,13 +29,13 @@ Networks = dict[tuple[str, int], tuple[DiffusionModel, DiffusionModel]]  # (who,
 
 
 @dataclass(frozen=True)
-class EditingRun:
+class EditingRun(Checked):
     """Networks of few steps, and what they edit, beside their teacher with many steps and with few."""
 
     few_steps: FewStepsRun
-    numbers: tuple[int, ...] = (2, 4, 8)  # of steps
-    teacher_steps: int = 50
-    scored: int = 200  # pictures a task
+    numbers: tuple[SamplingSteps, ...] = (2, 4, 8)  # of steps
+    teacher_steps: SamplingSteps = 50
+    scored: AtLeast1 = 200  # pictures a task
 
     @property
     def steps(self) -> int:

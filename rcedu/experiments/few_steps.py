@@ -11,8 +11,20 @@ from rcedu.experiments.domains import Domain
 from rcedu.models.saved import ENCODER, SAMPLERS
 from rcedu.models.surgery import STUDENTS
 from rcedu.system.tensors import hash_tensors
-from rcedu.system.usage import UsageError, check_choice
-from rcedu.training.swap_schedules import CHOICES
+from rcedu.system.usage import (
+    AtLeast1,
+    BatchSize,
+    Checked,
+    Factor,
+    Guidance,
+    LearningRate,
+    SamplingSteps,
+    Seed,
+    Share,
+    UsageError,
+    check_choice,
+)
+from rcedu.training.swap_schedules import check_family
 
 STAGE_1 = "stage 1"
 CONSISTENCY = "consistency"  # instead of stage 2: one training for every number of steps
@@ -22,39 +34,38 @@ APART = ("samplers", "last", "allowed", "student", "student_at")
 
 
 @dataclass(frozen=True)
-class FewStepsRun:
+class FewStepsRun(Checked):
     """A teacher made fast: one network for every w, then one that wants half the steps, down to `last`; smaller, if asked."""
 
     samplers: tuple[str, ...] = SAMPLERS  # stage 2 once for each: deterministic, stochastic, encoder; or consistency
-    w_max: float = 4.0  # w is drawn from [0, w_max]
-    first: int = 64  # sampling steps before the first halving
-    last: int = 1
+    w_max: Guidance = 4.0  # w is drawn from [0, w_max]
+    first: SamplingSteps = 64  # sampling steps before the first halving
+    last: SamplingSteps = 1
     p: str = "none"  # p(t) of random conditioning inside both stages: none, or a family of rcedu.training.swap_schedules
-    guidance_steps: int = 2000  # of training, in stage 1
-    halving_steps: int = 700  # of training, in each halving; twice as many in those to 2 steps and 1, as Salimans & Ho (2022)
-    batch_size: int = 64
-    guidance_lr: float = 2e-3  # annealed to 0 in a straight line inside every stage
-    halving_lr: float = 5e-4
+    guidance_steps: AtLeast1 = 2000  # of training, in stage 1
+    halving_steps: AtLeast1 = 700  # of training, in each halving; twice as many in those to 2 and 1, as Salimans & Ho (2022)
+    batch_size: BatchSize = 64
+    guidance_lr: LearningRate = 2e-3  # annealed to 0 in a straight line inside every stage
+    halving_lr: Share = 5e-4  # 0: a student that stays as it was
     student: str | None = None  # base, small, tiny, C-Base, ...: also smaller, before it is made fast, and after
-    student_at: tuple[int, ...] = (4, 1)  # of the networks of so many steps: which are made smaller afterwards
-    student_steps: int = 1500  # of training, by random conditioning with p(t) exponential
-    student_lr: float = 8e-3  # annealed along a cosine
+    student_at: tuple[SamplingSteps, ...] = (4, 1)  # of the networks of so many steps: which are made smaller afterwards
+    student_steps: AtLeast1 = 1500  # of training, by random conditioning with p(t) exponential
+    student_lr: LearningRate = 8e-3  # annealed along a cosine
     teacher_init: bool = False  # of the smaller network
-    seed: int = 0
-    scored: int = 500  # pictures, at each w
-    scored_w: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 4.0)
-    allowed: float | None = None  # stop when FID has grown by more than this factor in one halving; None: never
+    seed: Seed = 0
+    scored: AtLeast1 = 500  # pictures, at each w
+    scored_w: tuple[Guidance, ...] = (0.0, 0.5, 1.0, 2.0, 4.0)
+    allowed: Factor | None = None  # stop when FID has grown by more than this factor in one halving; None: never
 
     def __post_init__(self):
+        super().__post_init__()
         for sampler in self.samplers:
             check_choice("sampler", sampler, BRANCHES)
-        check_choice("p(t)", self.p, CHOICES)
+        check_family(self.p)
         if self.student is not None:
             check_choice("student", self.student, STUDENTS)
         if self.student and "deterministic" not in self.samplers:
             raise UsageError("what is made smaller after it was made fast is deterministic; add that sampler")
-        if self.allowed is not None and self.allowed < 1:
-            raise UsageError(f"FID may grow by a factor of 1 or more; got {self.allowed}")
         try:
             numbers = halvings(self.first, self.last)[1:]
         except ValueError as error:

@@ -20,19 +20,20 @@ from rcedu.models.codecs import Autoencoder
 from rcedu.models.conditions import PromptEncoder
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import AttributeJudge
+from rcedu.system.usage import AtLeast0, AtLeast1, BatchSize, Checked, LearningRate, Seed, Share, Shift
 from rcedu.training.fit import Draw, fit_run
 from rcedu.training.teacher_step import TeacherRun, fit_teacher
 
 
 @dataclass(frozen=True)
-class AutoencoderRun:
+class AutoencoderRun(Checked):
     """Train mini-SD's autoencoder: 32x32 pixels <-> 8 channels of 8x8."""
 
-    steps: int = 2000
-    batch_size: int = 64
-    lr: float = 3e-3
-    latent_noise: float = 0.05  # of unit latents: neighbouring latents must decode alike
-    seed: int = 0
+    steps: AtLeast1 = 2000
+    batch_size: BatchSize = 64
+    lr: LearningRate = 3e-3
+    latent_noise: Share = 0.05  # of unit latents: neighbouring latents must decode alike
+    seed: Seed = 0
 
 
 class _Autoencoder(nn.Module):
@@ -102,13 +103,13 @@ def whiten(vae: AutoencoderKL, pixels: Tensor) -> None:
 
 
 @dataclass(frozen=True)
-class ClipRun:
+class ClipRun(Checked):
     """Train mini-SD's CLIP by contrast between pictures and captions; its text half is then frozen."""
 
-    steps: int = 2000
-    batch_size: int = 128
-    lr: float = 1e-3
-    seed: int = 0
+    steps: AtLeast1 = 2000
+    batch_size: BatchSize = 128
+    lr: LearningRate = 1e-3
+    seed: Seed = 0
 
 
 def train_clip(run: ClipRun, tokenizer_folder: Path, folder: Path) -> CLIPModel:
@@ -138,14 +139,14 @@ def train_clip(run: ClipRun, tokenizer_folder: Path, folder: Path) -> CLIPModel:
 
 
 @dataclass(frozen=True)
-class AttributeJudgeRun:
+class AttributeJudgeRun(Checked):
     """Train the judge of captioned digits, on all colours."""
 
-    steps: int = 2500
-    batch_size: int = 128
-    lr: float = 2e-3
-    shift: int = 2  # pixels; each picture is moved by up to this much
-    seed: int = 0
+    steps: AtLeast1 = 2500
+    batch_size: BatchSize = 128
+    lr: LearningRate = 2e-3
+    shift: Shift = 2  # pixels; each picture is moved by up to this much
+    seed: Seed = 0
 
 
 def train_attribute_judge(run: AttributeJudgeRun, folder: Path) -> AttributeJudge:
@@ -177,10 +178,10 @@ def train_attribute_judge(run: AttributeJudgeRun, folder: Path) -> AttributeJudg
 class MiniTeacherRun(TeacherRun):
     """Train mini-SD's UNet on captioned digits."""
 
-    steps: int = 3000
-    lr: float = 1.5e-3
-    warmup: int = 200  # steps
-    ema_decay: float = 0.998
+    steps: AtLeast1 = 3000
+    lr: LearningRate = 1.5e-3
+    warmup: AtLeast0 = 200  # steps
+    ema_decay: Share = 0.998
 
 
 def train_mini_teacher(run: MiniTeacherRun, conditions: PromptEncoder, codec: Autoencoder, folder: Path) -> DiffusionModel:

@@ -17,26 +17,23 @@ from rcedu.evaluation.records import Column, Record, scored
 from rcedu.experiments.digits import Shipped, visible_rows
 from rcedu.experiments.domains import DrawnDigits
 from rcedu.experiments.runner import Experiment, Job
-from rcedu.models.conditions import labels_without
 from rcedu.models.judges import DigitClassifier
+from rcedu.system.usage import AtLeast1, BatchSize, Checked, Digit, LearningRate, Positive, Seed
 from rcedu.training.fit import Draw, fit_run
 
 STEPS = {"smoke": 3, "cpu": 400, "gpu": 1500}
 
 
 @dataclass(frozen=True)
-class RecognitionRun:
+class RecognitionRun(Checked):
     """One classifier, taught by the one that judges, from pictures without one digit."""
 
-    temperature: float | None = 10.0  # of the soft targets; None: the pictures' labels instead
-    digit: int = 3  # the digit in question
-    steps: int = 400
-    batch_size: int = 64
-    lr: float = 2e-3
-    seed: int = 0
-
-    def __post_init__(self):
-        labels_without(self.digit)  # refuses what is no digit
+    temperature: Positive | None = 10.0  # of the soft targets; None: the pictures' labels instead
+    digit: Digit = 3  # the digit in question
+    steps: AtLeast1 = 400
+    batch_size: BatchSize = 64
+    lr: LearningRate = 2e-3
+    seed: Seed = 0
 
 
 ROWS = {"labels": RecognitionRun(temperature=None)} | {

@@ -184,7 +184,7 @@ def finished(folder: Path, run, apart: tuple[str, ...] = (), given: Mapping | No
 def _check_given(ours: Mapping, theirs: Mapping, path: Path) -> None:
     """UsageError where a result was made from something else than what is there now, or does not say from what."""
     for key, value in ours.items():
-        if key not in theirs:
+        if not isinstance(theirs, Mapping) or key not in theirs:
             raise UsageError(f"{path} is of an older rcedu and does not say from which {key}; move it away, it is made again")
         if theirs[key] != value:
             raise UsageError(f"{path} was made from another {key} than what is there now; move it away, it is made again")
@@ -204,6 +204,8 @@ def adopted(runs: Mapping[str, object], given: Mapping[str, Mapping], path: Path
         _check_given(given[name], found.runs[name].get("given", {}), path)
         row, _, seed = name.rpartition("/seed-")
         records = found.records[(found.records["row"] == row) & (found.records["seed"] == int(seed))]
+        if records.empty:
+            raise UsageError(f"{path} has {name} without one record of it; make it again with the command that wrote it")
         results[name] = found.runs[name] | {"records": records_of(records)}
     return results
 

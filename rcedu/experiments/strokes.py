@@ -16,6 +16,7 @@ from rcedu.models.conditions import LabelTable
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import Facts, save_8_bits, shipped_student
 from rcedu.system.settings import data_folder
+from rcedu.system.usage import AtLeast1, LearningRate
 from rcedu.training.teacher_step import TeacherRun, fit_teacher, labelled
 
 WHAT = "the teacher of thin and thick digits"
@@ -71,8 +72,8 @@ def strokes_model(teacher: DiffusionModel) -> DiffusionModel:
 class StrokesRun(TeacherRun):
     """Teach the digits' teacher the difference between thin and thick strokes."""
 
-    steps: int = 1500
-    lr: float = 1e-3
+    steps: AtLeast1 = 1500
+    lr: LearningRate = 1e-3
 
 
 def train_strokes(

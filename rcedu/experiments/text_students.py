@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cache, partial
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -28,11 +29,11 @@ from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import load_student, save_student
 from rcedu.models.surgery import STUDENTS, parameter_count
 from rcedu.system.settings import runs_folder
-from rcedu.system.usage import UsageError, check_choice
+from rcedu.system.usage import AtLeast0, AtLeast1, BatchSize, Checked, LearningRate, Range, Seed, Share, check_choice
 from rcedu.training.batches import Subset, Swap
 from rcedu.training.fit import fit_run
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
-from rcedu.training.swap_schedules import CHOICES, measured_file, schedule
+from rcedu.training.swap_schedules import check_family, measured_file, schedule
 
 LOSS_EVERY = 10  # steps between the losses that a result keeps
 STEPS = 25  # of DDIM, with which students are scored
@@ -40,7 +41,7 @@ TEACHER = "teacher"  # instead of a student: nothing is trained
 
 
 @dataclass(frozen=True)
-class TextStudentRun:
+class TextStudentRun(Checked):
     """One student of mini-SD, trained and scored; or the teacher, scored in the same way."""
 
     p: str = "exponential"  # p(t): none, or a family of rcedu.training.swap_schedules
@@ -49,26 +50,23 @@ class TextStudentRun:
     real_images: bool = False  # True: D is real captioned digits (of the same prompts), and L_task is added
     absent: str = ""  # words that no sentence of D has together, for instance "three", or "orange three"
     pool: str = "grammar"  # C: one of rcedu.experiments.text_data.POOLS
-    pool_size: int | None = None  # only so many of its sentences, at random; None: all
-    nonsense: float = 0.0  # share of C that is nonsense, mixed into it
-    samples: int | None = None  # of D; None: all that there are
-    steps: int = 300
-    batch_size: int = 32
-    lr: float = 1e-3
-    ema_decay: float = 0.99
-    seed: int = 0
-    scored: int = 216  # samples
+    pool_size: AtLeast1 | None = None  # only so many of its sentences, at random; None: all
+    nonsense: Annotated[float, Range(0, 0.999)] = 0.0  # share of C that is nonsense, mixed into it
+    samples: AtLeast1 | None = None  # of D; None: all that there are
+    steps: AtLeast0 = 300  # 0: of the teacher
+    batch_size: BatchSize = 32
+    lr: LearningRate = 1e-3
+    ema_decay: Share = 0.99
+    seed: Seed = 0
+    scored: AtLeast1 = 216  # samples
 
     def __post_init__(self):
-        check_choice("p(t)", self.p, CHOICES)
+        super().__post_init__()
+        check_family(self.p)
         check_choice("student", self.student, (*STUDENTS, TEACHER))
         check_choice("pool", self.pool, text_data.POOLS)
         if self.absent:
             text_data.check_words(self.absent)
-        if self.samples is not None and self.samples < 1:
-            raise UsageError(f"D needs at least one sample; got {self.samples}")
-        if not 0 <= self.nonsense < 1:
-            raise UsageError(f"the share of nonsense must lie in [0, 1); got {self.nonsense}")
 
 
 def run_name(run: TextStudentRun) -> str:
@@ -100,7 +98,7 @@ def ingredients(run: TextStudentRun, shipped: MiniSD, bar=iter) -> tuple[Samples
     UsageError where p(t) was measured with sentences that the student must not know.
     """
     teacher, each = shipped.teacher, text_data.pictures_each(run.absent, run.samples)
-    p = schedule(run.p, T=teacher.T, path=measured_file("mini-sd"), absent=run.absent or None)
+    p = schedule(run.p, T=teacher.T, path=measured_file("mini-sd"), absent=run.absent or None, on="absent")
     texts = text_data.cache_prompts(each)
     if run.real_images:
         source = real_source(teacher, each)

@@ -21,39 +21,39 @@ from rcedu.models.conditions import LabelTable, labels_without
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import DigitClassifier
 from rcedu.models.surgery import STUDENTS, parameter_count
-from rcedu.system.usage import check_choice
+from rcedu.system.usage import AtLeast1, BatchSize, Checked, Digit, LearningRate, NotNegative, Seed, Share, check_choice
 from rcedu.training.batches import Subset, Swap
 from rcedu.training.fit import fit_run
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
-from rcedu.training.swap_schedules import CHOICES, label, measured_file, schedule
+from rcedu.training.swap_schedules import check_family, label, measured_file, schedule
 
 
 @dataclass(frozen=True)
-class StudentRun:
+class StudentRun(Checked):
     """One student, trained without real images and scored."""
 
-    digit: int = 3  # the digit in question
+    digit: Digit = 3  # the digit in question
     sees_digit: bool = False  # True: the oracle, which has the teacher's images of it
     keep_lookalikes: bool = False  # True: keep other digits' images that the judge takes for it
     pool_has_digit: bool = True  # False: strangers are drawn from the other nine labels only
     p: str = "exponential"  # p(t): none, or a family of rcedu.training.swap_schedules
-    p_parameter: float | None = None  # of the family: lambda, the sigmoid's centre, the constant; None: its default
+    p_parameter: NotNegative | None = None  # of the family: lambda, the sigmoid's centre, the constant; None: its default
     student: str = "tiny"  # base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro
     teacher_init: bool = False
     own_table: bool = False  # True: the student learns its own label table instead of the teacher's frozen one
     space: str = "v_prediction"  # where L_out is measured: v_prediction, epsilon, sample
     features: bool = True  # add L_feat
-    steps: int = 700
-    batch_size: int = 32
-    lr: float = 8e-3
-    ema_decay: float = 0.99
-    seed: int = 0
-    scored_digit: int = 300  # samples of the digit in question
-    scored_each: int = 30  # samples of each other digit
+    steps: AtLeast1 = 700
+    batch_size: BatchSize = 32
+    lr: LearningRate = 8e-3
+    ema_decay: Share = 0.99
+    seed: Seed = 0
+    scored_digit: AtLeast1 = 300  # samples of the digit in question
+    scored_each: AtLeast1 = 30  # samples of each other digit
 
     def __post_init__(self):
-        labels_without(self.digit)  # refuses what is no digit
-        check_choice("p(t)", self.p, CHOICES)
+        super().__post_init__()
+        check_family(self.p, self.p_parameter)
         check_choice("student", self.student, STUDENTS)
         check_choice("prediction space", self.space, ("v_prediction", "epsilon", "sample"))
 
@@ -132,7 +132,7 @@ def data_of(run: StudentRun, shipped: Shipped) -> Samples:
 def p_of(run: StudentRun, T: int) -> Callable[[Tensor], Tensor]:
     """p(t) of a run; UsageError where it was measured with pictures of the digit that the student must not see."""
     absent = None if run.sees_digit else run.digit
-    return schedule(run.p, run.p_parameter, T=T, path=measured_file("digits"), absent=absent)
+    return schedule(run.p, run.p_parameter, T=T, path=measured_file("digits"), absent=absent, on="digit")
 
 
 def train_arm(run: StudentRun, shipped: Shipped, **settings) -> tuple[DiffusionModel, dict[str, list[float]]]:

@@ -51,8 +51,7 @@ def remove_blocks(unet: UNet2DConditionModel, size: str) -> UNet2DConditionModel
 
     Works on the meta device, for counting without weights. UsageError for an unknown size, or where nothing is left to remove.
     """
-    if size not in (*BLOCK_STUDENTS, *KOALA_STUDENTS):
-        raise UsageError(f"unknown block student {size!r}; choose from {', '.join((*BLOCK_STUDENTS, *KOALA_STUDENTS))}")
+    check_choice("block student", size, (*BLOCK_STUDENTS, *KOALA_STUDENTS))
     config = unet.config
     if size in KOALA_STUDENTS:
         size, depths = KOALA_STUDENTS[size]
@@ -89,8 +88,7 @@ def narrow_channels(unet: UNet2DConditionModel, factor: float | str) -> UNet2DCo
     UsageError for an unknown name or factor.
     """
     if isinstance(factor, str):
-        if factor not in CHANNEL_STUDENTS:
-            raise UsageError(f"unknown channel student {factor!r}; choose from {', '.join(CHANNEL_STUDENTS)}")
+        check_choice("channel student", factor, CHANNEL_STUDENTS)
         factor = CHANNEL_STUDENTS[factor]
     if not 0 < factor <= 1:
         raise UsageError(f"the width factor must lie in (0, 1]; got {factor}")

@@ -10,13 +10,20 @@ from rcedu.system.usage import UsageError
 HOW_TO_GET_DATA = "clone the repository, or set RCEDU_DATA to a copy of its data/ folder"
 
 
+def _folder(variable: str) -> Path | None:
+    """The folder that an environment variable names, None where it is empty. UsageError for the home of somebody unknown."""
+    try:
+        return Path(os.environ[variable]).expanduser() if os.environ.get(variable) else None
+    except RuntimeError:
+        raise UsageError(f"{variable} is {os.environ[variable]!r}, and there is no such home folder; name a folder") from None
+
+
 def data_folder() -> Path:
     """The data/ folder: $RCEDU_DATA, or where that is empty the one of the checkout this package is imported from.
 
     Raises UsageError, saying how to get it, when there is none.
     """
-    if chosen := os.environ.get("RCEDU_DATA"):
-        folder = Path(chosen).expanduser()
+    if folder := _folder("RCEDU_DATA"):
         if not folder.is_dir():
             raise UsageError(f"RCEDU_DATA is {folder}, which is not a folder; {HOW_TO_GET_DATA}")
         return folder
@@ -28,14 +35,14 @@ def data_folder() -> Path:
 
 def cache_folder() -> Path:
     """Where unpacked files go: $RCEDU_CACHE, or the user's cache folder of this system."""
-    return Path(os.environ.get("RCEDU_CACHE") or user_cache_dir("rcedu", appauthor=False))
+    return _folder("RCEDU_CACHE") or Path(user_cache_dir("rcedu", appauthor=False))
 
 
 def runs_folder() -> Path:
     """Where trainings, checkpoints and results go: runs/ of $RCEDU_HOME, or of the checkout, or of this folder without one."""
     checkout = Path(__file__).resolve().parents[2]
     home = checkout if (checkout / "pyproject.toml").exists() else Path.cwd()
-    return Path(os.environ.get("RCEDU_HOME") or home).expanduser() / "runs"
+    return (_folder("RCEDU_HOME") or home) / "runs"
 
 
 PRESETS = ("smoke", "cpu", "gpu")

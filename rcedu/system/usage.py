@@ -1,17 +1,71 @@
-"""What the user gave: the error for what is wrong with it, and the checks that more than one command needs."""
+"""What the user gave: the error for what is wrong with it, and the range of every number, which its annotation states.
 
-from collections.abc import Iterable, Sequence
+A command's options and a run's fields are annotated with the ranges below: `steps: AtLeast1`. They are checked before any
+work: a command's in `rcedu.commands.cli`, a run's wherever one is made (`Checked`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, NamedTuple, get_args, get_type_hints
 
 
 class UsageError(ValueError):
     """Something the user gave is wrong; the message is one line: what, where, what to do. Exit code 2."""
 
 
-def at_least(low: int, **values: int | None) -> None:
-    """UsageError for the first of a command's numbers that is below `low`; None, not given, passes."""
+class Range(NamedTuple):
+    """low <= number <= high, or low < number. NaN is in no range; where no upper end is natural, one says what is sane."""
+
+    low: float
+    high: float
+    above: bool = False  # whether `low` itself is left out
+
+    def complaint(self, value: float) -> str | None:
+        """What is wrong with a number, None where nothing is."""
+        if value < self.low or (self.above and value == self.low):
+            return f"must be {'above' if self.above else 'at least'} {self.low}; got {value}"
+        if value > self.high:
+            return f"must be at most {self.high}; got {value}"
+        return None if value == value else f"must be a number; got {value}"
+
+
+AtLeast0 = Annotated[int, Range(0, 10**9)]
+AtLeast1 = Annotated[int, Range(1, 10**9)]
+AtLeast2 = Annotated[int, Range(2, 10**9)]  # rounds of timing: an interval needs two
+BatchSize = Annotated[int, Range(1, 65_536)]
+Digit = Annotated[int, Range(0, 9)]
+Factor = Annotated[float, Range(1, 1000)]
+Guidance = Annotated[float, Range(0, 100)]  # w = guidance_scale - 1; 0: none
+Jobs = Annotated[int, Range(1, 1024)]
+LearningRate = Annotated[float, Range(0, 1, above=True)]
+NotNegative = Annotated[float, Range(0, 1000)]
+Pixels = Annotated[int, Range(1, 2048)]
+Positive = Annotated[float, Range(0, 1000, above=True)]
+SamplingSteps = Annotated[int, Range(1, 1000)]  # no more than there are timesteps
+Seed = Annotated[int, Range(0, 2**63 - 1)]
+Share = Annotated[float, Range(0, 1)]
+Shift = Annotated[int, Range(0, 28)]  # pixels; further, and nothing of a digit is left
+
+
+def ranges(annotation: object) -> list[Range]:
+    """The ranges that an annotation states of a number, or of each of several."""
+    own = [part for part in getattr(annotation, "__metadata__", ()) if isinstance(part, Range)]
+    return own + [found for part in get_args(annotation) for found in ranges(part)]
+
+
+def check_ranges(annotations: Mapping[str, object], values: Mapping[str, object]) -> None:
+    """UsageError, beginning with its name, for the first value, or one of several, that is not in its range; None passes."""
     for name, value in values.items():
-        if value is not None and value < low:
-            raise UsageError(f"--{name.replace('_', '-')} must be at least {low}; got {value}")
+        for number in value if isinstance(value, (tuple, list)) else (value,):
+            for within in ranges(annotations.get(name)) if number is not None else ():
+                if says := within.complaint(number):
+                    raise UsageError(f"{name} {says}")
+
+
+class Checked:
+    """A dataclass whose fields lie in the ranges that their annotations state: UsageError where one is made that does not."""
+
+    def __post_init__(self):
+        check_ranges(get_type_hints(type(self), include_extras=True), vars(self))
 
 
 def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
@@ -21,7 +75,6 @@ def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
-    """UsageError unless there is one, none is negative and none is given twice (it would count twice in an interval)."""
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        given = " ".join(map(str, seeds)) or "none"
-        raise UsageError(f"--seeds must be one or more different numbers of at least 0; got {given}")
+    """UsageError unless there is one, and none is given twice (it would count twice in an interval)."""
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise UsageError(f"--seeds must be one or more different numbers; got {' '.join(map(str, seeds)) or 'none'}")

@@ -11,7 +11,7 @@ from torch import Tensor
 from rcedu.equations.random_conditioning import p_constant, p_exponential, p_measured, p_quadratic, p_sigmoid, p_two_sided
 from rcedu.system.files import read_json
 from rcedu.system.settings import data_folder
-from rcedu.system.usage import UsageError
+from rcedu.system.usage import UsageError, check_choice
 
 
 class Parameter(NamedTuple):
@@ -48,43 +48,74 @@ def measured_file(teacher: str) -> Path:
     return data_folder() / teacher / "results" / "conditioning.json"
 
 
-def schedule(
-    family: str, parameter: float | None = None, *, T: int, path: Path | None = None, absent: int | str | None = None
-) -> Callable[[Tensor], Tensor]:
-    """p(t) as a function of t alone.
+_TAUGHT = {"digit": "digits", "absent": "sentences"}  # what a table says it was measured without -> what its teacher draws
+
+
+def check_family(family: str, parameter: float | None = None) -> None:
+    """UsageError for an unknown family, a parameter that it does not have, or a constant outside [0, 1].
 
     family     one of CHOICES
     parameter  of the family: lambda, the sigmoid's centre, or the constant; None for its default
+    """
+    check_choice("p(t)", family, CHOICES)
+    knob = None if family == NONE else FAMILIES[family].parameter
+    if parameter is not None and knob is None:
+        raise UsageError(f"p(t) {family!r} has no parameter; got {parameter:g}")
+    if parameter is not None and knob.name == "p" and not 0 <= parameter <= 1:
+        raise UsageError(f"a constant p(t) must lie in [0, 1]; got {parameter:g}")
+
+
+def schedule(
+    family: str, parameter: float | None = None, *, T: int, path: Path | None = None, absent: int | str | None = None,
+    on: str | None = None,
+) -> Callable[[Tensor], Tensor]:  # fmt: skip
+    """p(t) as a function of t alone.
+
+    family, parameter  as `check_family` takes them
     T          number of timesteps
     path       the table of a measured family: `measured_file` of the teacher, since what was measured is a teacher's
     absent     the digit or the words that the student must not see: a measured family must not have seen them either
+    on         "digit" or "absent": what the table must say, of a teacher of digits or of sentences; None: either
 
-    UsageError for an unknown family, a parameter that a family does not have, a constant outside [0, 1], or a measured
-    family without a table, or whose table was measured with what is absent.
+    UsageError where `check_family` has one, and for a measured family without a table, with a damaged one or another
+    teacher's, or with one that was measured with what is absent.
     """
-    if family not in CHOICES:
-        raise UsageError(f"unknown p(t) {family!r}; choose from {', '.join(CHOICES)}")
+    check_family(family, parameter)
     p, knob = Family(partial(p_constant, p=0.0)) if family == NONE else FAMILIES[family]
-    if parameter is not None and knob is None:
-        raise UsageError(f"p(t) {family!r} has no parameter; got {parameter:g}")
     if p is None:
         if path is None:
             raise UsageError(f"p(t) {family!r} is measured on a teacher, and there is no table of this one")
-        stored = read_json(path)
-        try:
-            tables = {key: torch.tensor(stored[key], dtype=torch.float32) for key in ("times", *MEASURED)}
-            without = stored["digit"] if "digit" in stored else stored["absent"]
-        except KeyError as error:
-            raise UsageError(f"{path} holds no measured p(t) ({error} is missing); remake it with rcedu conditioning") from None
+        tables, without = _measured_table(path, T, on)
         if absent is not None and absent != without:
             raise UsageError(f"{path} was measured without {without!r}, and so with {absent!r}, which no picture may show")
         return partial(p_measured, T=T, times=tables["times"], values=tables[family])
     if knob is None:
         return partial(p, T=T)
-    value = knob.default if parameter is None else parameter
-    if knob.name == "p" and not 0 <= value <= 1:
-        raise UsageError(f"a constant p(t) must lie in [0, 1]; got {value:g}")
-    return partial(p, T=T, **{knob.name: value})
+    return partial(p, T=T, **{knob.name: knob.default if parameter is None else parameter})
+
+
+def _measured_table(path: Path, T: int, on: str | None) -> tuple[dict[str, Tensor], object]:
+    """({"times" and each of MEASURED: (K,)}, without which digit or words it was measured)."""
+    stored = read_json(path)
+    remake = "remake it with rcedu conditioning, of sentences with rcedu text-conditioning"
+    try:
+        tables = {key: torch.tensor(stored[key], dtype=torch.float32) for key in ("times", *MEASURED)}
+        said = "digit" if "digit" in stored else "absent"
+        without = stored[said]
+    except KeyError as error:
+        raise UsageError(f"{path} holds no measured p(t) ({error} is missing); {remake}") from None
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # lists of numbers were asked for
+        raise UsageError(f"{path} holds no measured p(t): times and values are not lists of numbers; {remake}") from None
+    times, *values = tables.values()
+    if any(part.shape != (len(stored["times"]),) or not len(part) for part in tables.values()):
+        raise UsageError(f"{path}: times and values must be lists of one length, of at least one number; {remake}")
+    if not ((times.diff() > 0).all() and times[0] >= 0 and times[-1] < T):
+        raise UsageError(f"{path}: times must increase, from 0 or later to {T - 1} at most; {remake}")
+    if not all(((p >= 0) & (p <= 1)).all() for p in values):
+        raise UsageError(f"{path}: p(t) must lie in [0, 1] at every time; {remake}")
+    if on not in (None, said):
+        raise UsageError(f"{path} was measured on a teacher of {_TAUGHT[said]}, not of {_TAUGHT[on]}; {remake}")
+    return tables, without
 
 
 def label(family: str, parameter: float | None = None) -> str:

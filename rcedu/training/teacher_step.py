@@ -10,20 +10,21 @@ from rcedu.equations.losses import output_kd
 from rcedu.equations.noise import alpha_sigma, q_sample, training_target
 from rcedu.equations.random_conditioning import drop_condition
 from rcedu.models.diffusion import DiffusionModel
+from rcedu.system.usage import AtLeast0, AtLeast1, BatchSize, Checked, LearningRate, Seed, Share
 from rcedu.training.fit import Draw, fit_run
 
 
 @dataclass(frozen=True)
-class TeacherRun:
+class TeacherRun(Checked):
     """Train the digits' teacher on MNIST's 60,000 training images."""
 
-    steps: int = 4000
-    batch_size: int = 128
-    lr: float = 3e-3
-    warmup: int = 100  # steps
-    ema_decay: float = 0.999
-    null_probability: float = 0.1  # of the label, so that guidance works
-    seed: int = 0
+    steps: AtLeast1 = 4000
+    batch_size: BatchSize = 128
+    lr: LearningRate = 3e-3
+    warmup: AtLeast0 = 100  # steps
+    ema_decay: Share = 0.999
+    null_probability: Share = 0.1  # of the label, so that guidance works
+    seed: Seed = 0
 
 
 def diffusion_loss(model, scheduler, x0, t, eps, c):

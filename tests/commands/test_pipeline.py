@@ -114,21 +114,22 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(stage, tmp_path, c
     [
         ("draw --prompts {none}.txt --out {tmp}/a", "does not exist"),
         ("draw --prompts {empty} --out {tmp}/a", "is empty"),
-        ("draw --w -1 --out {tmp}/a", "w must be 0"),
+        ("draw --w -1 --out {tmp}/a", "--w must be at least 0"),
         ("draw --teacher {tmp}/nowhere --out {tmp}/a", "model_index.json is missing"),
         ("draw --teacher nobody/nothing --prompts {one} --out {tmp}/a", "could not be fetched"),
         ("draw --prompts {one}", "--out"),
-        ("draw --steps 0 --prompts {one} --out {tmp}/a", "DDIM steps must lie in"),
+        ("draw --steps 0 --prompts {one} --out {tmp}/a", "--steps must be at least 1"),
         ("distil --student huge --steps 1 --out {tmp}/s", "unknown"),
         ("distil --p never --steps 1 --out {tmp}/s", "unknown"),
         ("distil --samples {tmp}/none --out {tmp}/s", "no cache in"),
         ("distil --pool {none}.csv --out {tmp}/s", "does not exist"),
         ("distil --decay linera --out {tmp}/s", "unknown learning-rate decay 'linera'; choose from constant, linear, cosine"),
         ("distil --mixed-precision fp32 --out {tmp}/s", "unknown precision 'fp32'"),
-        ("distil --null-probability 2 --out {tmp}/s", "--null-probability must lie in [0, 1]; got 2"),
-        ("distil --ema-decay 1.5 --out {tmp}/s", "--ema-decay must lie in [0, 1]; got 1.5"),
+        ("distil --null-probability 2 --out {tmp}/s", "--null-probability must be at most 1; got 2"),
+        ("distil --ema-decay 1.5 --out {tmp}/s", "--ema-decay must be at most 1; got 1.5"),
         ("distil --steps 0 --out {tmp}/s", "--steps must be at least 1"),
         ("distil --teacher {pipeline} --samples {tmp} --pool {one} --p overlap --out {tmp}/s", "there is no table of this one"),
+        ("distil --p overlap --measured {table} --out {tmp}/s", "was measured on a teacher of digits, not of sentences"),
         ("draw --teacher {digits} --prompts {one} --out {tmp}/a", "draws digits by their label, not sentences"),
         ("distil --teacher {digits} --samples {tmp} --pool {one} --out {tmp}/s", "draws digits by their label"),
         ("generate --prompts {one} --model {digits} --out {tmp}/i", "draws digits by their label"),
@@ -136,7 +137,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(stage, tmp_path, c
         ("score --images {tmp} --clip {tmp}/clip", "--clip goes with --real"),
         ("distil --batch-size 3 --accumulate 2 --out {tmp}/s", "not a multiple"),
         ("distil --eight-bit --out {tmp}/s", "bitsandbytes"),
-        ("generate --prompts {one} --w -2 --out {tmp}/i", "w must be 0"),
+        ("generate --prompts {one} --w -2 --out {tmp}/i", "--w must be at least 0"),
         ("score --images {tmp}", "rcedu generate"),
         ("students table-7", "unknown table"),
         ("students table-1 --only nobody", "no row"),
@@ -152,10 +153,11 @@ def test_bad_input_is_one_line(command, complaint, tmp_path, capsys):
     one, empty = tmp_path / "one.txt", tmp_path / "empty.txt"
     one.write_text("a white one on a navy background\n")
     empty.write_text("")
-    models = {"pipeline": data_folder() / "mini-sd" / "pipeline", "digits": data_folder() / "digits" / "teacher"}
+    ships = {"pipeline": data_folder() / "mini-sd" / "pipeline", "digits": data_folder() / "digits" / "teacher"}
+    ships |= {"table": measured_file("digits")}
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(SystemExit) as stop:
-        main(command.format(tmp=tmp_path, none=tmp_path / "none", one=one, empty=empty, **models).split())
+        main(command.format(tmp=tmp_path, none=tmp_path / "none", one=one, empty=empty, **ships).split())
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("rcedu:")]
     assert stop.value.code == 2 and len(error) == 1 and complaint in error[0]
     assert sorted(tmp_path.rglob("*")) == before

@@ -51,7 +51,7 @@ def test_no_picture_of_the_digit_teaches(monkeypatch):
     taught = torch.cat([images for images in seen if len(images) == 200])
     monkeypatch.undo()
     assert len(taught) == 400 and float(shipped.judge.probabilities(taught)[:, 3].max()) <= 0.1
-    with pytest.raises(UsageError, match="10 is not a digit"):
+    with pytest.raises(UsageError, match="digit must be at most 9; got 10"):
         RecognitionRun(digit=10)
 
 

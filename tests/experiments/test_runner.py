@@ -1,5 +1,6 @@
 """Workers of several trainings. (That they train the same as one after the other: tests/test_unseen_digit.py.)"""
 
+import json
 import os
 import random
 import re
@@ -11,8 +12,8 @@ import psutil
 import pytest
 from processes import PATIENCE, Nothing, fail_beside, side_by_side_for_ever, wait_until
 
-from rcedu.evaluation.records import Column, save_results, scored
-from rcedu.experiments.runner import Experiment, Job, finished, one_a_seed, run_all, run_experiment
+from rcedu.evaluation.records import Column, Record, save_results, scored
+from rcedu.experiments.runner import Experiment, Job, adopted, finished, one_a_seed, run_all, run_experiment
 from rcedu.system.files import write_json
 from rcedu.system.usage import UsageError
 
@@ -120,3 +121,36 @@ def test_runs_of_another_file_are_adopted_if_they_are_the_same(finished_runs, tm
         run_experiment(TOY, DOMAIN | {"data": "other"}, RUNS, tmp_path / "runs", progress=False, also=elsewhere)
     with pytest.raises(UsageError, match="has a/seed-0 with another steps"):
         run_experiment(TOY, DOMAIN, {"a/seed-0": Drawn(0, steps=2)}, tmp_path / "runs", progress=False, also=elsewhere)
+
+
+def nodes(value, path=()):
+    """The place of everything in a JSON value."""
+    yield path
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        yield from nodes(part, (*path, key))
+
+
+def test_a_table_of_another_shape_is_not_adopted(finished_runs, tmp_path):
+    """Everything in it in turn becomes something else: it is refused in one line, or makes no difference to what is read."""
+    _, done = finished_runs
+    save_results(path := tmp_path / "other.json", "rcedu toy", done.records, done.runs, TOY.columns)
+    whole, refused = path.read_text(), 0
+    given = {name: kept["given"] for name, kept in done.runs.items()}
+    usual = adopted(RUNS, given, path)
+    assert list(usual) == list(RUNS)
+    for place in nodes(json.loads(whole)):
+        for other in (None, "x", [[1]]):
+            changed = at = {"": json.loads(whole)}
+            for key in ("", *place)[:-1]:
+                at = at[key]
+            at[("", *place)[-1]] = other
+            write_json(path, changed[""])
+            try:
+                found = adopted(RUNS, given, path)
+            except UsageError as error:
+                assert str(path) in str(error) and str(error).isprintable()
+                refused += 1
+            else:
+                assert all(kept["records"] and [Record(*line) for line in kept["records"]] for kept in found.values())
+    assert refused > 100

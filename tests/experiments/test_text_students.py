@@ -136,7 +136,7 @@ def test_real_images_fit_their_prompts(shipped):
     "change, complaint",
     [
         ({"p": "nothing"}, "unknown p"), ({"student": "huge"}, "unknown student"), ({"pool": "ocean"}, "unknown pool"),
-        ({"absent": "cat"}, "no sentence"), ({"absent": "one two"}, "no sentence"), ({"samples": 0}, "at least one"),
+        ({"absent": "cat"}, "no sentence"), ({"absent": "one two"}, "no sentence"), ({"samples": 0}, "at least 1"),
         ({"absent": "background"}, "every sentence of D has the words"),
     ],
 )  # fmt: skip

@@ -97,7 +97,7 @@ def test_side_by_side_is_one_after_the_other(shipped, runs, tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"digit": 12}, "12 is not a digit"),
+        ({"digit": 12}, "digit must be at most 9; got 12"),
         ({"p": "cubic"}, "unknown p.t. 'cubic'; choose from none, exponential"),
         ({"student": "huge"}, "unknown student 'huge'; choose from base, small, tiny, C-Base"),
         ({"space": "w"}, "unknown prediction space 'w'"),

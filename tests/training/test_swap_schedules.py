@@ -1,5 +1,6 @@
 """p(t) by name, and what a teacher's sensitivity says about it: closed forms where there are any."""
 
+import json
 import math
 
 import pytest
@@ -59,6 +60,39 @@ def test_tables_that_are_missing_or_foreign(tmp_path):
     other.write_text('{"times": [0, 1]}')
     with pytest.raises(UsageError, match="remake it with rcedu conditioning"):
         schedule("overlap", T=T, path=other)
+
+
+GOOD = {"times": [0, 999], "overlap": [0, 1], "indifference": [1, 1], "absent": "three"}
+NAN, INFINITE = float("nan"), float("inf")
+MALFORMED = {  # what the line says -> what stands in the file, or in its place of the good one
+    "is not valid JSON": ["no JSON"],
+    "holds no measured p": [None, 3, [], {}, [GOOD], GOOD | {"times": None}, GOOD | {"times": "0 9"}, GOOD | {"times": {}},
+                            GOOD | {"times": ["0", "9"]}, GOOD | {"times": [[0], [1, 2]]}, GOOD | {"overlap": [10**400, 0]}],
+    "must be lists of one length": [GOOD | {"overlap": of} for of in ([0], [0, 1, 1], [[0, 1]], [[0], [1]])]
+    + [{"times": [], "overlap": [], "indifference": [], "absent": "three"}],
+    "times must increase": [GOOD | {"times": of} for of in ([999, 0], [5, 5], [0, 1000], [-1, 9], [0, NAN], [0, INFINITE])],
+    r"must lie in \[0, 1\]": [GOOD | {"overlap": of} for of in ([0, 1.01], [-0.01, 1], [0, NAN], [0, INFINITE])]
+    + [GOOD | {"indifference": [2, 2]}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("says, written", [(says, written) for says, several in MALFORMED.items() for written in several])
+def test_a_malformed_table_is_refused(says, written, tmp_path):
+    """In a line that names the file."""
+    path = tmp_path / "conditioning.json"
+    path.write_text(json.dumps(GOOD))
+    assert schedule("overlap", T=T, path=path, on="absent")(torch.tensor(999)) == 1
+    path.write_text(written if written == "no JSON" else json.dumps(written))
+    with pytest.raises(UsageError, match=says) as error:
+        schedule("overlap", T=T, path=path)
+    assert str(path) in str(error.value) and str(error.value).isprintable()
+
+
+@pytest.mark.parametrize("teacher, on, other", [("digits", "digit", "absent"), ("mini-sd", "absent", "digit")])
+def test_a_table_of_another_teacher_is_refused(teacher, on, other):
+    schedule("overlap", T=T, path=measured_file(teacher), on=on)
+    with pytest.raises(UsageError, match=r"was measured on a teacher of (digits, not of sentences|sentences, not of digits)"):
+        schedule("overlap", T=T, path=measured_file(teacher), on=other)
 
 
 def test_a_table_that_was_measured_again_is_read_again(tmp_path):

@@ -73,7 +73,7 @@ def _by_otter(jailed: partial, archive: Path, notebook: Path) -> tuple[dict[str,
             if ended.stopped is None and stat.S_ISREG(results.lstat().st_mode) and results.stat().st_size < 10**7:
                 graded = [test for test in read_json(results)["tests"] if "max_score" in test]
                 return {test["name"]: (test["score"] / test["max_score"], str(test.get("output"))) for test in graded}, ""
-    return {}, ended.stopped or f"Otter gave no result: {(ended.said.strip().splitlines() or ['it said nothing'])[-1]}"
+    return {}, ended.stopped or f"Otter gave no result: {_last_line(ended.said)}"
 
 
 def _alone(jailed: partial, solved: Path, tests: dict, notebook: Path) -> tuple[dict[str, tuple[float, str, bool]], str]:
@@ -86,10 +86,14 @@ def _alone(jailed: partial, solved: Path, tests: dict, notebook: Path) -> tuple[
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         command = [sys.executable, "-m", "rcedu.course.second_pass"]
         ended = jailed(command, Path(folder), environment=_environment(), readable=_readable(), given=task)
-    said, found, results = ended.said.rpartition(secret)
+    _, found, results = ended.said.rpartition(secret)
     if found:
-        return json.loads(results), ""
-    return {}, f"no second pass: {ended.stopped or (said or results).strip().splitlines()[-1]}"
+        return json.JSONDecoder().raw_decode(results)[0], ""  # libraries may say more at their end
+    return {}, f"no second pass: {ended.stopped or _last_line(ended.said)}"
+
+
+def _last_line(said: str) -> str:
+    return (said.strip().splitlines() or ["it said nothing"])[-1]
 
 
 def verdict(tests: dict[str, str], by_otter: dict, alone: dict, why: str) -> dict:
@@ -102,7 +106,8 @@ def verdict(tests: dict[str, str], by_otter: dict, alone: dict, why: str) -> dic
     """
     results, flagged = [], [why] if why else []
     for question, source in sorted(tests.items()) if by_otter else ():
-        points = next(node.value.value for node in ast.parse(source).body if ast.unparse(node).startswith("points = ")) or 1
+        points = next(node.value for node in ast.parse(source).body if ast.unparse(node).startswith("points = "))
+        points = ast.literal_eval(points) or 1
         share, output = by_otter.get(question, (0, ""))
         borne_out, complaint, reaches = alone.get(question, (0, "", False))
         if alone and (share != borne_out or reaches):

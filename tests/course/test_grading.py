@@ -82,6 +82,16 @@ CHEATS = {  # what it is -> (a cell before all, the answer to `guided`, what is 
         f"{GUIDED}torch.Tensor.abs = lambda self: self * 0\n    {WRONG}",
         "it changes Tensor.abs",
     ),
+    "torch, patched for good": (
+        "",
+        f"{GUIDED}torch.equal = lambda *given: True\n    {WRONG}",
+        "it changes torch.equal",
+    ),
+    "a faked checker beside the answer": (
+        "",
+        f"class noise:\n    guided = lambda *given, **named: None\n{GUIDED}{WRONG}",
+        "guidance_scale's convention",
+    ),
     "references that are imported": (
         "",
         "from rcedu.course.checks.noise import REFERENCE\nguided = REFERENCE['guided']\ndef guided_(): pass  # def guided",

@@ -58,6 +58,14 @@ def test_right_answers_are_borne_out(course, name):
     assert set(alone(course, notebook_with(course, name=name), name).values()) == {(1, "", False)}
 
 
+def test_what_an_honest_answer_needs_is_taken_along_and_nothing_else_runs(course):
+    """A helper and a constant of another cell, a lambda, commands of IPython's, a cell that is not finished."""
+    helper = "%matplotlib inline\nimport math\nONE = math.cos(0.0)\ndef scaled(x, by):\n    return x * (ONE + by)\n1 / 0"
+    answer = "%time\n# def guided\nguided = lambda v_c, v_null, w: scaled(v_c, w) - w * v_null"
+    handed_in = notebook_with(course, first=helper, instead=answer, last="unfinished = (")
+    assert set(alone(course, handed_in).values()) == {(1, "", False)}
+
+
 GUIDED = "def guided(v_c, v_null, w):\n    "
 CHEATS = {  # what it is -> (a cell before all, the answer to `guided`, what is said)
     "a faked checker": (

@@ -31,7 +31,9 @@ GROUPS = {  # what a person wants -> command -> the room of this folder that has
         "small-and-fast": "guided", "compare": "tables",
     },
     "your own prompts and teachers": {"draw": "pipeline", "distil": "pipeline", "generate": "pipeline", "score": "pipeline"},
-    "course and notebooks": {"notebooks": "teaching", "times": "teaching", "assignments": "teaching", "stamp": "teaching"},
+    "course and notebooks": {
+        "notebooks": "teaching", "times": "teaching", "assignments": "teaching", "grade": "teaching", "stamp": "teaching",
+    },
     "remake what ships": {
         "classifier": "shipped", "teacher": "shipped", "cache": "shipped", "strokes": "shipped", "judge": "shipped",
         "conditioning": "shipped", "mini-sd": "shipped", "text-conditioning": "shipped",

@@ -1,4 +1,4 @@
-"""The commands that keep notebooks: executed, timed, pointed at a release; and the assignments made of theirs."""
+"""The commands that keep notebooks: executed, timed, pointed at a release; and the assignments made of theirs, and graded."""
 
 import time
 from pathlib import Path
@@ -46,6 +46,31 @@ def assignments(out: Path | None = None) -> None:
     folder = out or data_folder().parent / "dist" / "course"
     names = build(folder)
     print(f"{len(names)} assignments: {folder / 'student'} to hand out, {folder / 'autograder'} to grade with")
+
+
+def grade(
+    archive: tyro.conf.Positional[Path],
+    handed_in: tyro.conf.Positional[Path],
+    out: Path,
+    seconds: float = 600,
+    memory: float = 4,
+    user: str | None = None,
+) -> None:
+    """Grade a folder of notebooks with an assignment's archive, each in a process of its own, and print a table with tabs.
+
+    Args:
+        archive: dist/course/autograder/<assignment>.zip, its solved notebook beside it.
+        handed_in: the folder of notebooks, each named after its student.
+        out: the folder for results, one in it for each student.
+        seconds: after which a notebook is stopped.
+        memory: in GB, above which a notebook is stopped.
+        user: as whom to run them, somebody without rights; only root can say so.
+    """
+    from rcedu.course.assignments import collect
+    from rcedu.course.grading import grade
+
+    grade(archive, handed_in, out, seconds=seconds, gigabytes=memory, user=user)
+    print(collect(out, handed_in))
 
 
 def stamp() -> None:

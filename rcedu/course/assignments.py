@@ -101,27 +101,31 @@ mamba run -n otter-env python -c "from rcedu.experiments.domains import Digits; 
 def collect(folder: Path, notebooks: Path | None = None) -> str:
     """What was graded, as a table with tabs, a line a notebook: name, points, questions that lost points; or NOT GRADED.
 
-    folder     of `otter run`'s: a folder a notebook, with its results.json where Otter got that far
-    notebooks  folder of the notebooks that were handed in, <name>.ipynb; with it a fourth column says each one's STUDENT
+    folder     of `rcedu grade`'s or `otter run`'s: a folder a notebook, with its results.json
+    notebooks  folder of the notebooks that were handed in, <name>.ipynb; with it a column says each one's STUDENT
 
-    Questions that a person reads are not in it. UsageError where there is nothing, or no notebook of those graded.
+    The last column says what a person has to look at. Questions that a person reads are not in it.
+    UsageError where there is nothing, or no notebook of those graded.
     """
     graded = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if not graded:
         raise UsageError(f"{folder} holds no folders of graded notebooks")
-    table = {path.name: f"{path.name}\t{_graded(path / 'results.json')}" for path in graded}
+    table = {path.name: _graded(path / "results.json") for path in graded}
     if notebooks is None:
-        return "\n".join(["name\tpoints\tlost", *table.values()])
+        return "\n".join(
+            ["name\tpoints\tlost\tflagged", *(f"{name}\t{points}\t{say}" for name, (points, say) in table.items())]
+        )
     handed_in = {name: notebooks / f"{name}.ipynb" for name in table}
     if not any(path.is_file() for path in handed_in.values()):
         raise UsageError(
             f"{notebooks} holds none of the notebooks that were graded in {folder}, such as {graded[0].name}.ipynb"
         )
-    numbers = _numbers({name: _number(path) for name, path in handed_in.items()})
-    return "\n".join(["name\tpoints\tlost\tSTUDENT", *(f"{line}\t{numbers[name]}" for name, line in table.items())])
+    numbers = _numbers({name: student_number(path) for name, path in handed_in.items()})
+    lines = (f"{name}\t{points}\t{numbers[name]}\t{say}" for name, (points, say) in table.items())
+    return "\n".join(["name\tpoints\tlost\tSTUDENT\tflagged", *lines])
 
 
-def _number(notebook: Path) -> int | str:
+def student_number(notebook: Path) -> int | str:
     """What STUDENT is set to in a notebook, which is read and never run; or in words why that is not known."""
     if not notebook.is_file():
         return "no notebook"
@@ -151,15 +155,19 @@ def _numbers(of: dict[str, int | str]) -> dict[str, str]:
     return said
 
 
-def _graded(results: Path) -> str:
+def _graded(results: Path) -> tuple[str, str]:
+    """Two columns of the table, points and the questions that lost some; and what is flagged."""
     try:
-        tests = [test for test in read_json(results)["tests"] if "max_score" in test]  # the others are Otter's remarks
+        found = read_json(results)
+        tests = [test for test in found["tests"] if "max_score" in test]  # the others are Otter's remarks
     except UsageError:
-        tests = []
+        found, tests = {}, []
+    flagged = "; ".join(found.get("flagged", ["no second pass"] if tests else []))
     if not tests:
-        return "NOT GRADED\t"
+        return "NOT GRADED\t", flagged
     points, most = (sum(test[key] for test in tests) for key in ("score", "max_score"))
-    return f"{points:g} of {most:g}\t{', '.join(test['name'] for test in tests if test['score'] < test['max_score'])}"
+    lost = ", ".join(test["name"] for test in tests if test["score"] < test["max_score"])
+    return f"{points:g} of {most:g}\t{lost}", flagged
 
 
 def _tidy(source: Path, target: Path) -> None:

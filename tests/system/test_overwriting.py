@@ -18,7 +18,9 @@ from rcedu.system.usage import UsageError
 from rcedu.training.checkpoints import save_checkpoint
 
 # What a command cannot be parsed without, beside where it writes.
-NEEDED = {"generate": ["--prompts", "prompts.txt"], "score": ["--images", "images"]}
+NEEDED = {
+    "generate": ["--prompts", "prompts.txt"], "score": ["--images", "images"], "grade": ["course.zip", "handed_in"],
+}  # fmt: skip
 
 
 def options(name: str) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import tyro
 
 from rcedu.system.settings import data_folder, preset
+from rcedu.system.usage import Positive, Seconds
 
 
 def notebooks(names: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
@@ -52,8 +53,8 @@ def grade(
     archive: tyro.conf.Positional[Path],
     handed_in: tyro.conf.Positional[Path],
     out: Path,
-    seconds: float = 600,
-    memory: float = 4,
+    seconds: Seconds = 600,
+    memory: Positive = 4,
     user: str | None = None,
 ) -> None:
     """Grade a folder of notebooks with an assignment's archive, each in a process of its own, and print a table with tabs.

@@ -41,6 +41,7 @@ NotNegative = Annotated[float, Range(0, 1000)]
 Pixels = Annotated[int, Range(1, 2048)]
 Positive = Annotated[float, Range(0, 1000, above=True)]
 SamplingSteps = Annotated[int, Range(1, 1000)]  # no more than there are timesteps
+Seconds = Annotated[float, Range(0, 10**6, above=True)]
 Seed = Annotated[int, Range(0, 2**63 - 1)]
 Share = Annotated[float, Range(0, 1)]
 Shift = Annotated[int, Range(0, 28)]  # pixels; further, and nothing of a digit is left

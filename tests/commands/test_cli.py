@@ -7,6 +7,7 @@ import pytest
 
 import rcedu
 from rcedu.commands.cli import ROOMS, main
+from rcedu.system.manifests import MANIFEST
 from rcedu.system.settings import data_folder
 
 
@@ -118,13 +119,14 @@ def test_compare_prints_the_readmes_differences(capsys):
     ("damage", "says"),
     [
         ("digits/classifier.safetensors", "is not a safetensors file"),
-        ("digits/teacher/model_index.json", "is not valid JSON"),
+        ("digits/teacher/model_index.json", "is damaged, or was changed"),
         ("digits/cache/manifest.json", "is not valid JSON"),
     ],
 )
 def test_a_file_that_is_no_checkpoint(damage, says, capsys, tmp_path, monkeypatch):
     """What ships, one file at a time replaced by junk: the command names the file."""
     shutil.copytree(data_folder() / "digits", tmp_path / "data" / "digits")
+    shutil.copy(data_folder() / MANIFEST, tmp_path / "data")
     monkeypatch.setenv("RCEDU_DATA", str(tmp_path / "data"))
     (tmp_path / "data" / damage).write_text("junk")
     code, error = exit_code_and_error(capsys, "judge", "--out", str(tmp_path / "out.json"))

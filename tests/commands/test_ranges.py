@@ -17,7 +17,12 @@ from rcedu.experiments.edit_tables import EditingRun
 from rcedu.experiments.few_steps import FewStepsRun
 from rcedu.system.usage import Checked, UsageError, ranges
 
-NEEDED = {"generate": ["--prompts", "prompts.txt"], "score": ["--images", "images"], "compare": ["--against", "B"]}
+NEEDED = {
+    "generate": ["--prompts", "prompts.txt"],
+    "score": ["--images", "images"],
+    "compare": ["--against", "B"],
+    "grade": ["a.zip", "in", "--out", "graded"],
+}
 NO_NUMBERS = ["", "three", "1\n2", "\x1b[31m1", "nan\r", "0x1f", "1e400" + "0" * 300]
 
 

@@ -91,7 +91,7 @@ def save_results(
     varies = [name for name in names if name not in same]
     lines = []
     for own, group in groupby(records, lambda record: [getattr(record, name) for name in varies]):
-        numbers = ([of.score, *(of[-2:] if of.value is None else [of.value])] for of in group)
+        numbers = ([of.score, *([of.value] if of.asked is None else of[-2:])] for of in group)
         lines.append([*own, *chain.from_iterable(numbers)])
     settings = [kept["run"] for kept in runs.values()]
     values = {key: [of[key] for of in settings] for key in settings[0] if all(key in of for of in settings)}

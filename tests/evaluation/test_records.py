@@ -12,12 +12,13 @@ from rcedu.evaluation.records import (
     frame,
     load_results,
     over_seeds,
+    records_of,
     save_results,
     scored,
     select,
     table,
 )
-from rcedu.system.files import write_json
+from rcedu.system.files import read_json, write_json
 from rcedu.system.settings import data_folder
 from rcedu.system.usage import UsageError
 
@@ -84,6 +85,15 @@ def test_table_by_hand():
     ]
     against = table(frame(two_rows()), [Column("as asked", "unseen"), Column("fid")], against={"row": "A"}, digits=2)
     assert against.splitlines()[::2] == ["| model | unseen: as asked, points | FID |", "| B | 10.00 [10.00, 10.00] | -1.00 |"]
+
+
+def test_a_score_that_is_no_number_is_written_alike_again(tmp_path):
+    """NaN, of a spread over one picture, is null in a file; records that are taken over from one make the same lines."""
+    records = scored({"fid": 1.0, "diversity": math.nan, "as asked": [1, 2]}, row="a", seed=0)
+    for path in (first := tmp_path / "first.json", again := tmp_path / "again.json"):
+        save_results(path, "rcedu toy", records, {"a/seed-0": {"run": {"seed": 0}}}, [Column("fid")])
+        records = records_of(load_results(path).records)
+    assert read_json(first)["records"] == read_json(again)["records"] == [["fid", 1.0, "diversity", None, "as asked", 1, 2]]
 
 
 def test_a_file_gives_back_every_record(tmp_path):

@@ -135,7 +135,7 @@ _SMALL_TOO = {"samplers": ("deterministic", CONSISTENCY), "first": 32}
 BUDGETS = {  # domain -> what its runs have at every preset, and at each
     "digits": {
         "always": {},
-        "smoke": {"guidance_steps": 3, "halving_steps": 2, "batch_size": 8, "scored": 10, "first": 8, "scored_w": (0.0, 1.0)},
+        "smoke": {"guidance_steps": 3, "halving_steps": 2, "batch_size": 8, "scored": 20, "first": 8, "scored_w": (0.0, 1.0)},
         "cpu": {},
         "gpu": _GPU,
     },

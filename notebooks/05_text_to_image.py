@@ -408,7 +408,7 @@ sd = unet("SD v1.4")  # on the meta device: shapes, no numbers
 others = 123_060_480 + 83_653_863  # text encoder and autoencoder
 cards = {"T4": (15, 65), "L4": (22, 121), "A100 80 GB": (79, 312), "H100 80 GB": (79, 989)}  # GiB, peak TFLOP/s in 16 bits (data sheets)
 lines = []
-for name, cut in {"B-Base": remove_blocks(sd, "base"), "B-Tiny": remove_blocks(sd, "tiny"), "C-Micro": narrow_channels(sd, "C-Micro")}.items():
+for name, cut in {"B-Base": cut_student(sd, "base"), "B-Tiny": cut_student(sd, "tiny"), "C-Micro": cut_student(sd, "C-Micro")}.items():
     fixed, flops = state_bytes(sd, cut, frozen_parameters=others) / 2**30, step_flops(sd, cut)
     each = activation_bytes(cut.to(torch.bfloat16)) / 2**30
     cells = [f"{fixed:.1f}", f"{each:.2f}"]

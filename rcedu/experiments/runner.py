@@ -225,10 +225,8 @@ def _run_and_keep(work: Callable, name: str, run, folder: Path, report: Callable
         with alone_in(Path(folder) / name):
             result = {"run": asdict(run), **work(name, run, folder, report)}
             write_json(Path(folder) / name / "result.json", result)
-    except SystemExit as stopped:  # by SIGTERM, as from `stop_with_parent`; the pool would now wait for a parent that is gone
-        if not multiprocessing.parent_process().is_alive():
-            os._exit(stopped.code)
-        raise
+    except SystemExit as stopped:  # by SIGTERM: a pool would hand it to a parent that is gone, or wait for a dead worker's lock
+        os._exit(stopped.code)
     return result
 
 

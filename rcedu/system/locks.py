@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from rcedu.system.files import sweep
+from rcedu.system.manifests import check_path
 from rcedu.system.settings import cache_folder
 from rcedu.system.usage import UsageError
 
@@ -26,7 +27,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     cache folder; where that cannot be written there are none. Processes on another machine are not seen. Of several ranks
     (torchrun, accelerate launch) the first holds it for all.
     """
-    folder = Path(folder).resolve()
+    folder = check_path(folder).resolve()
     path = cache_folder() / "locks" / hashlib.sha256(str(folder).encode()).hexdigest()[:32]
     lock, holder = FileLock(path.with_suffix(".lock")), path.with_suffix(".holder")
     if folder in _held or os.environ.get("RANK", "0") != "0" or not _can_be_made(path.parent):

@@ -121,7 +121,8 @@ def _not_as_written(path: Path) -> str:
     return f"{path} is damaged, or was changed after it was written; get or make it anew ({meant})"
 
 
-def _check_path(path: Path) -> Path:
+def check_path(path: Path) -> Path:
+    """The same path, when there can be such a one. UsageError for a NUL in it, and for a file where a folder should be."""
     if "\0" in str(path):
         raise UsageError(f"{str(path)!r} is no path: it has a NUL in it")
     for parent in Path(path).parents:
@@ -136,7 +137,7 @@ def folder_to_replace(folder: Path) -> Path:
     UsageError unless it is missing, empty, or one of ours (`MANIFEST`) with nothing else in it and nothing changed by hand;
     and for a file, a mount point, and the folder one is in or any above it.
     """
-    folder = _check_path(folder)
+    folder = check_path(folder)
     whole = "a whole folder is written here"
     if folder.resolve() in (Path.cwd(), *Path.cwd().parents):
         raise UsageError(f"{whole}, and {folder} is the one you are in or holds it; name a new folder")
@@ -153,7 +154,7 @@ def folder_to_replace(folder: Path) -> Path:
 
 def folder_to_fill(folder: Path, marker: str) -> Path:
     """The same path, when files may be added to it: it is missing, empty, or has our `marker` file. Else UsageError."""
-    folder = _check_path(folder)
+    folder = check_path(folder)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; name a folder")
     if folder.is_dir() and not (folder / marker).is_file() and (there := next(folder.iterdir(), None)) is not None:
@@ -166,7 +167,7 @@ def file_to_write(path: Path) -> Path:
 
     Ours are JSON with its "provenance" and safetensors with our header. UsageError for anything else.
     """
-    path = _check_path(path)
+    path = check_path(path)
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file")
     if path.exists() and not _is_our_file(path):

@@ -12,7 +12,7 @@ from rcedu.experiments.runner import one_a_seed, run_experiment
 from rcedu.experiments.unseen_digit import (
     ARMS,
     EXPERIMENTS,
-    STUDENTS,
+    NARROWED,
     VARIANTS,
     StudentRun,
     data_of,
@@ -48,7 +48,7 @@ def test_arms_differ_in_one_thing_each():
     assert {key for key in a if a[key] != c[key]} == {"sees_digit"}
 
 
-@pytest.mark.parametrize("run", [ARMS["A"], STUDENTS["A, C-Micro"]])
+@pytest.mark.parametrize("run", [ARMS["A"], NARROWED["A, C-Micro"]])
 def test_student_is_at_most_half_the_teacher(shipped, run):
     assert parameter_count(untrained_student(shipped.teacher, run).unet) <= parameter_count(shipped.teacher.unet) / 2
 

@@ -110,7 +110,8 @@ plots.digit_grid(cache.images()[worst][None], col_labels=[f"asked {cache.c[i]}" 
 # teacher's weights inherits its knowledge of 3s with them, and the experiment would be over before it began (section 8).
 
 # %%
-from rcedu.models.surgery import feature_pairs, parameter_count
+from rcedu.models.features import feature_pairs
+from rcedu.models.surgery import parameter_count
 from rcedu.experiments.unseen_digit import untrained_student
 
 student = untrained_student(teacher, ARMS["A"])

@@ -186,7 +186,7 @@ display(Markdown("| B-Tiny's (student) | takes its weights from the teacher's |\
 # And $\mathcal L_\mathrm{feat}$ compares at the ends of the stages, or for narrow students at the convolutions that change the resolution and at the last layers of the way down, of the middle and of the way up:
 
 # %%
-from rcedu.models.surgery import feature_pairs, feature_widths
+from rcedu.models.features import feature_pairs, feature_widths
 
 for name in ("B-Tiny", "C-Micro"):
     pairs = feature_pairs(students[name], teacher)

@@ -87,6 +87,12 @@ def spread(judge: DigitClassifier, images: Tensor, labels: Tensor) -> float:
     return float(torch.stack([features[labels == label].var(dim=0).sum() for label in labels.unique()]).mean())
 
 
+def real_spread(judge: DigitClassifier, images: Tensor, labels: Tensor) -> float:
+    """The `spread` of real pictures, remembered: it is always the same."""
+    of = {**judge.state_dict(), "pictures": images, "labels": labels}
+    return remembered("spread", of, lambda: {"mean": torch.tensor(spread(judge, images, labels)).double()})["mean"].item()
+
+
 def inception_score(judge: AttributeJudge, images: Tensor) -> float:
     """exp E KL(p(digit | x) || p(digit)) in the judge's eyes.
 

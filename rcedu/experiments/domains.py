@@ -14,7 +14,7 @@ from rcedu.data.mnist import mnist
 from rcedu.data.pools import PromptPool
 from rcedu.evaluation.intervals import counts, unseen_and_seen
 from rcedu.evaluation.records import Column
-from rcedu.evaluation.scores import FeatureFID, spread
+from rcedu.evaluation.scores import FeatureFID, real_spread, spread
 from rcedu.experiments import text_data
 from rcedu.experiments.digits import Shipped, visible_rows
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts
@@ -24,7 +24,7 @@ from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import sampler_settings
 from rcedu.system.files import sha256
 from rcedu.system.ranks import place_among_ranks
-from rcedu.system.tensors import hash_tensors, remembered
+from rcedu.system.tensors import hash_tensors
 from rcedu.training.batches import Subset
 from rcedu.training.swap_schedules import MEASURED, NONE, measured_file
 
@@ -99,9 +99,7 @@ class DrawnDigits(Domain):
 
     @cached_property
     def real_spread(self) -> float:
-        judge, (images, labels) = self.shipped.judge, (x[:10_000] for x in self.pictures(train=True))
-        of = {**judge.state_dict(), "pictures": images, "labels": labels}
-        return remembered("spread", of, lambda: {"mean": torch.tensor(spread(judge, images, labels)).double()})["mean"].item()
+        return real_spread(self.shipped.judge, *(x[:10_000] for x in self.pictures(train=True)))
 
     def asked(self, count: int) -> Tensor:
         """The digits (count,) that are asked for: each in turn."""

@@ -9,7 +9,8 @@ from matplotlib.patches import Patch, Rectangle
 
 from rcedu.figures.plots import BLUE, GREEN, ORANGE, SKY
 from rcedu.models.cost import Macs
-from rcedu.models.surgery import FeaturePair, feature_pairs, parameter_count, teacher_name
+from rcedu.models.features import FeaturePair, feature_pairs
+from rcedu.models.surgery import parameter_count, teacher_name
 
 LIGHT = "#cccccc"
 KINDS = {"resnets": ("R", SKY), "attentions": ("A", ORANGE), "downsamplers": ("D", LIGHT), "upsamplers": ("U", LIGHT)}

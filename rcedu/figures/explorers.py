@@ -7,6 +7,7 @@ import base64
 import html
 import io
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 import ipywidgets
@@ -49,7 +50,7 @@ def menu(name: str, words: Sequence, first: int = 0) -> ipywidgets.Dropdown:
     return ipywidgets.Dropdown(options=[(str(word), i) for i, word in enumerate(words)], index=first, description=name)
 
 
-class Explorer:
+class Explorer(ABC):
     """Rows of controls over a `picture` and a `sentence`, both redrawn at every change. Display `box`."""
 
     def __init__(self, *rows: Sequence[ipywidgets.Widget]):
@@ -60,9 +61,9 @@ class Explorer:
                 control.observe(self._changed, "value")
         self._redraw()
 
+    @abstractmethod
     def shown(self) -> tuple[bytes, str]:
         """What the controls say: the PNG, and the picture in words."""
-        raise NotImplementedError
 
     def _changed(self, change) -> None:
         self._redraw()

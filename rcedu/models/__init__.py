@@ -2,7 +2,7 @@
 
 diffusion   a teacher or student as one object: UNet, scheduler, conditions, codec
 conditions  how a label or a sentence enters;  codecs  pixels and latents
-surgery     students cut out of a teacher. A new student gets its name and its cut here
+surgery     students cut out of a teacher. A new student gets its name and its cut here;  features  what L_feat compares
 anatomies   the UNets themselves: the digits', mini-SD's, Stable Diffusion's
 judges      who reads pictures;  cost  what a network costs, counted;  editing  edits by sampling
 """

@@ -1,4 +1,4 @@
-"""Surgery on a UNet2DConditionModel: remove blocks, narrow channels, add an input for w, inherit weights, pair features.
+"""Surgery on a UNet2DConditionModel: remove blocks, narrow channels, add an input for w, inherit weights.
 
 The rules are those of BK-SDM (Kim et al. 2023) and of random conditioning's channel students, written
 for any number of levels: the digits' UNet and Stable Diffusion's go through the same functions.
@@ -6,7 +6,6 @@ for any number of levels: the digits' UNet and Stable Diffusion's go through the
 
 import math
 import re
-from typing import NamedTuple
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -126,13 +125,14 @@ def parameter_count(unet: torch.nn.Module) -> int:
     return sum(p.numel() for p in unet.parameters())
 
 
-def _depth(unet) -> tuple[int, int]:
+def depth(unet) -> tuple[int, int]:
     """Levels, and residual blocks of a down stage; an up stage has one more."""
     return len(unet.config.block_out_channels), len(unet.down_blocks[0].resnets)
 
 
-def _check_not_deeper(student, teacher) -> None:
-    (levels_S, layers_S), (levels_T, layers_T) = _depth(student), _depth(teacher)
+def check_not_deeper(student, teacher) -> None:
+    """UsageError where a student has more levels than its teacher, or more layers in one: then it has nobody to learn from."""
+    (levels_S, layers_S), (levels_T, layers_T) = depth(student), depth(teacher)
     if levels_S > levels_T or layers_S > layers_T:
         raise UsageError(
             f"the student ({levels_S} levels of {layers_S} layers) is deeper than its teacher "
@@ -151,7 +151,7 @@ def teacher_name(name: str, student: UNet2DConditionModel, teacher: UNet2DCondit
     up = re.fullmatch(r"up_blocks\.(\d+)(?:(\.(?:resnets|attentions)\.)(\d+))?(.*)", name)
     if not up:
         return name
-    (levels_S, layers_S), (levels_T, layers_T) = _depth(student), _depth(teacher)
+    (levels_S, layers_S), (levels_T, layers_T) = depth(student), depth(teacher)
     stage, kind, layer, rest = up.groups(default="")
     return f"up_blocks.{int(stage) + levels_T - levels_S}{kind}{layers_T if layer == str(layers_S) else layer}{rest}"
 
@@ -166,7 +166,7 @@ def init_from_teacher(student: UNet2DConditionModel, teacher: UNet2DConditionMod
 
     UsageError when the student is deeper or wider than the teacher.
     """
-    _check_not_deeper(student, teacher)
+    check_not_deeper(student, teacher)
     widths_S, widths_T = student.config.block_out_channels, teacher.config.block_out_channels
     if any(width_S > width_T for width_S, width_T in zip(widths_S, widths_T, strict=False)):
         raise UsageError(f"the student's widths {tuple(widths_S)} are wider than its teacher's {tuple(widths_T)}")
@@ -211,55 +211,3 @@ def _parts(name: str, axis: int, size: int, unet) -> list[int]:
     if ".ff.net.0.proj." in name and axis == 0:  # GEGLU: [value | gate]
         return [size // 2] * 2
     return [size]
-
-
-class FeaturePair(NamedTuple):
-    """Two layers whose outputs L_feat compares."""
-
-    teacher: str
-    student: str
-
-
-def feature_pairs(student: UNet2DConditionModel, teacher: UNet2DConditionModel) -> list[FeaturePair]:
-    """The matched layers of L_feat, from the input to the output.
-
-    Same widths: the outputs of all down and up blocks; where the student's innermost level is gone, its last down stage (which
-    no longer downsamples) is compared at its last attention (or residual block) instead. Narrower widths: the down- and
-    upsampling convolutions, the last layers at both ends of the mid path and of the last up block, compared through
-    `rcedu.equations.losses.Projections`.  UsageError when the student is deeper than the teacher.
-    """
-    _check_not_deeper(student, teacher)
-    n, layers = _depth(student)
-    narrower = tuple(student.config.block_out_channels) != tuple(teacher.config.block_out_channels[:n])
-    if narrower:
-        names = [f"down_blocks.{i}.downsamplers.0.conv" for i in range(n - 1)]
-        names += [f"down_blocks.{n - 1}.resnets.{layers - 1}.conv2"]
-        names += [_tail(student, "mid_block")] if student.mid_block is not None else []
-        names += [*(f"up_blocks.{i}.upsamplers.0.conv" for i in range(n - 1)), _tail(student, f"up_blocks.{n - 1}")]
-    else:
-        names = [f"down_blocks.{i}" for i in range(n)] + [f"up_blocks.{i}" for i in range(n)]
-    pairs = [FeaturePair(teacher_name(name, student, teacher), name) for name in names]
-    if not narrower and n < _depth(teacher)[0]:
-        inner = f"down_blocks.{n - 1}"
-        pairs[n - 1] = FeaturePair(_tail(teacher, inner, whole=True), _tail(student, inner, whole=True))
-    return pairs
-
-
-def _tail(unet, block: str, whole: bool = False) -> str:
-    """The last attention's output projection of a block, or where it has none, its last residual block('s conv2)."""
-    module = unet.get_submodule(block)
-    if len(getattr(module, "attentions", None) or []):
-        return f"{block}.attentions.{len(module.attentions) - 1}.proj_out"
-    return f"{block}.resnets.{len(module.resnets) - 1}" + ("" if whole else ".conv2")
-
-
-def feature_widths(pairs: list[FeaturePair], student, teacher) -> list[tuple[int, int]]:
-    """(student, teacher) channels of each pair, for `rcedu.equations.losses.Projections`."""
-
-    def width(unet, layer: str) -> int:
-        module = unet.get_submodule(layer)
-        if hasattr(module, "resnets"):
-            module = module.resnets[-1]
-        return module.out_channels if hasattr(module, "out_channels") else module.out_features
-
-    return [(width(student, pair.student), width(teacher, pair.teacher)) for pair in pairs]

@@ -60,7 +60,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 @contextmanager
 def _temporary(path: Path) -> Iterator[tuple[Path, SimpleNamespace]]:
     """A hidden name beside `path` for a file or folder, gone in the end; in `.say`, what an OSError tells of `path` itself."""
-    temporary, left = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp"), SimpleNamespace(say=_UNCHANGED)
+    temporary, left = path.with_name(f".{path.name}.{secrets.token_hex(4)}.rcedu.tmp"), SimpleNamespace(say=_UNCHANGED)
     try:
         yield temporary, left
     except (OSError, SafetensorError) as error:
@@ -78,9 +78,9 @@ def sweep(folder: Path, older_than: float = 60.0) -> None:
 
     older_than  seconds; younger ones may be another rank's that is writing
     """
-    folder, ours = Path(folder), re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
-    left = [path for path in folder.glob(".*.tmp") if ours.fullmatch(path.name)]
-    left += [path for path in folder.parent.glob(".*.tmp") if (m := ours.fullmatch(path.name)) and m[1] == folder.name]
+    folder, ours = Path(folder), re.compile(r"\.(.+)\.[0-9a-f]{8}\.rcedu\.tmp")
+    left = [path for path in folder.glob(".*.rcedu.tmp") if ours.fullmatch(path.name)]
+    left += [path for path in folder.parent.glob(".*.rcedu.tmp") if (m := ours.fullmatch(path.name)) and m[1] == folder.name]
     for path in left:
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > older_than:
@@ -94,7 +94,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     UsageError, before anything is written, where `folder_to_replace` refuses it. Its MANIFEST names every file in it.
 
     Folders cannot be exchanged in one step: killed between its two renames, it leaves the old one and the new one beside
-    `folder`, both whole, under hidden names (`.<name>.*.tmp`).
+    `folder`, both whole, under hidden names (`.<name>.*.rcedu.tmp`, the old one `.old.tmp`).
     """
     with _temporary(folder := folder_to_replace(_followed(folder))) as (temporary, left):
         temporary.mkdir(parents=True)

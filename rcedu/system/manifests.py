@@ -28,7 +28,7 @@ def checksum(path: Path) -> str:
 def _is_as_written(path: Path, digest: str) -> bool:
     """Manifests of until 2026-11-30 have SHA-256."""
     with open(path, "rb") as file:
-        return digest in (checksum(path), len(digest) == 64 and hashlib.file_digest(file, "sha256").hexdigest())
+        return digest == hashlib.file_digest(file, "sha256" if len(digest) == 64 else xxhash.xxh3_128).hexdigest()
 
 
 def write_manifest(folder: Path) -> None:

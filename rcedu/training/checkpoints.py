@@ -7,6 +7,7 @@ import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
+from rcedu.system.files import sweep
 from rcedu.system.manifests import file_to_write
 from rcedu.system.tensors import load_tensors, save_tensors
 from rcedu.system.usage import UsageError
@@ -68,8 +69,7 @@ def load_checkpoint(
     UsageError when the file is no checkpoint or belongs to a run with another config. What a killed save left
     half-written is deleted. A checkpoint of before scales were kept leaves the scaler as it is.
     """
-    for half_written in Path(folder).glob(".step-*.tmp"):
-        half_written.unlink(missing_ok=True)
+    sweep(folder, older_than=0)
     found = checkpoints(folder)
     if not found:
         return 0, {}

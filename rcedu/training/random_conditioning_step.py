@@ -9,7 +9,8 @@ from rcedu.data.cache import Samples
 from rcedu.equations.losses import Projections, capture, distance_weight, feature_kd, output_kd, task_loss
 from rcedu.equations.noise import training_target
 from rcedu.models.diffusion import DiffusionModel, with_unet
-from rcedu.models.surgery import cut_student, feature_pairs, feature_widths, init_from_teacher
+from rcedu.models.features import feature_pairs, feature_widths
+from rcedu.models.surgery import cut_student, init_from_teacher
 from rcedu.training.batches import Swap, noisy_batch
 from rcedu.training.fit import Draw, StepFunction
 

@@ -5,7 +5,8 @@ import torch
 
 from rcedu.models.anatomies import digit_unet, example_inputs, unet
 from rcedu.models.cost import macs, stage_macs
-from rcedu.models.surgery import CHANNEL_STUDENTS, feature_pairs, narrow_channels, parameter_count, remove_blocks, teacher_name
+from rcedu.models.features import feature_pairs
+from rcedu.models.surgery import CHANNEL_STUDENTS, narrow_channels, parameter_count, remove_blocks, teacher_name
 from rcedu.system.usage import UsageError
 
 

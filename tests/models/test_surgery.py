@@ -10,13 +10,11 @@ from small import max_error, scramble, seeded, small_digit_model, small_text_une
 
 from rcedu.equations.losses import Projections, capture, feature_kd
 from rcedu.models.anatomies import digit_unet, unet
+from rcedu.models.features import FeaturePair, feature_pairs, feature_widths
 from rcedu.models.surgery import (
     BLOCK_STUDENTS,
     CHANNEL_STUDENTS,
-    FeaturePair,
     _fresh,
-    feature_pairs,
-    feature_widths,
     init_from_teacher,
     narrow_channels,
     parameter_count,

@@ -59,12 +59,13 @@ def test_a_link_and_what_it_leads_to_are_one_folder(holder, tmp_path, monkeypatc
 
 
 def test_what_killed_writes_left_is_swept(tmp_path):
-    """Half a checkpoint in the folder, half a model beside it; not what is young, what has another name, or the older model."""
+    """Half a checkpoint in the folder, half a model beside it; not what is young, what has a name that anybody may
+    give, or the older model."""
     out = tmp_path / "out"
-    swept = [out / ".step-00000500.safetensors.0a1b2c3d.tmp", tmp_path / ".out.0a1b2c3d.tmp"]
+    swept = [out / ".step-00000500.safetensors.0a1b2c3d.rcedu.tmp", tmp_path / ".out.0a1b2c3d.rcedu.tmp"]
     kept = [
-        out / ".step-00000600.safetensors.0a1b2c3e.tmp", out / ".notes.tmp", out / "a.0a1b2c3d.tmp",
-        tmp_path / ".outer.0a1b2c3d.tmp", tmp_path / ".out.0a1b2c3d.old.tmp",
+        out / ".step-00000600.safetensors.0a1b2c3e.rcedu.tmp", out / ".thesis.0a1b2c3d.tmp", out / "a.0a1b2c3d.rcedu.tmp",
+        tmp_path / ".outer.0a1b2c3d.rcedu.tmp", tmp_path / ".out.0a1b2c3d.rcedu.old.tmp",
     ]  # fmt: skip
     out.mkdir()
     swept[1].mkdir()

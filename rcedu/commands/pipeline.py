@@ -242,8 +242,9 @@ def score(images: Path, real: Path | None = None, fit: str = "crop", clip: str |
         clip: a CLIP's folder or name on the hub, for example openai/clip-vit-large-patch14, for a CLIP score.
         out: write the scores here; default scores.json beside the pictures.
     """
+    from rcedu.data.pictures import FITS
     from rcedu.evaluation.images import read_images
-    from rcedu.evaluation.inception import FITS, scores_by_inception
+    from rcedu.evaluation.inception import scores_by_inception
     from rcedu.evaluation.scores import clip_score
     from rcedu.experiments.mini_sd import MiniSD
 

@@ -2,19 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.transforms.v2.functional import pil_to_tensor, resize
+from torchvision.transforms.v2.functional import resize
 from tqdm.auto import tqdm
 
 from rcedu.data.cache import derived_seed
+from rcedu.data.pictures import opened, read_picture
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.files import atomic_path, read_json, write_json
 from rcedu.system.locks import alone_in
@@ -24,7 +24,7 @@ from rcedu.system.usage import UsageError
 
 LIST = "prompts.json"
 MADE_FROM = "rcedu"  # a PNG's own text: SHA-256 of all that decided it
-T = TypeVar("T")
+_AGAIN = "delete it and draw it again"
 
 
 def generate_images(
@@ -66,7 +66,7 @@ def generate_images(
         model.to(ranks.device)
         paths = [folder / f"{i:06d}.png" for i in range(len(texts))]
         made_from = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
-        foreign = [path for path in paths if path.exists() and _opened(path, _made_from) != made_from]
+        foreign = [path for path in paths if path.exists() and opened(path, _made_from, _AGAIN) != made_from]
         if foreign:
             raise UsageError(f"{foreign[0]} was not drawn with these settings; choose another folder, or move it away")
         told = PngInfo()
@@ -113,7 +113,7 @@ class Pictures(Dataset):
     """PNG files of one size, read one at a time: pictures[i], (3, H, W) uint8. UsageError for two sizes, and damage."""
 
     def __init__(self, paths: Sequence[Path]):
-        self.paths, sizes = list(paths), [_opened(path, lambda image: image.size) for path in paths]
+        self.paths, sizes = list(paths), [opened(path, lambda image: image.size, _AGAIN) for path in paths]
         self.size = sizes[0]  # (W, H)
         other = next((path for path, size in zip(self.paths, sizes, strict=True) if size != self.size), None)
         if other:
@@ -123,24 +123,11 @@ class Pictures(Dataset):
         return len(self.paths)
 
     def __getitem__(self, i: int) -> Tensor:
-        return read_picture(self.paths[i])
+        return read_picture(self.paths[i], _AGAIN)
 
     def all(self) -> Tensor:
         """(N, 3, H, W) uint8, in memory at once."""
         return torch.stack([self[i] for i in range(len(self))])
-
-
-def read_picture(path: Path) -> Tensor:
-    """A picture file as (3, H, W) uint8. UsageError where it is damaged."""
-    return _opened(path, lambda image: pil_to_tensor(image.convert("RGB")))
-
-
-def _opened(path: Path, read: Callable[[Image.Image], T]) -> T:
-    try:
-        with Image.open(path) as image:
-            return read(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's names for a damaged picture
-        raise UsageError(f"{path} is damaged ({str(error).splitlines()[0]}); delete it and draw it again") from error
 
 
 def _made_from(image: Image.Image) -> str | None:

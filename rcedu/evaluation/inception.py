@@ -10,29 +10,21 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate.utils import reduce
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchmetrics import Metric
-from torchvision.transforms.v2.functional import pil_to_tensor, resize
 from tqdm.auto import tqdm
 
-from rcedu.evaluation.images import read_picture
+from rcedu.data.pictures import FITS, SUFFIXES, fitted, read_picture
 from rcedu.evaluation.scores import REAL_SUMS
 from rcedu.system.files import sha256
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import remembered
 from rcedu.system.usage import UsageError, check_choice
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
-FITS = ("crop", "squash")
-
 
 class RealPictures(Dataset):
-    """Real pictures of a folder and its folders, one at a time, each made (3, size, size) uint8.
-
-    fit  crop: the middle square, shrunk with antialiasing;  squash: all of it, by Pillow's bicubic filter, as the reference
-         of random conditioning does
+    """Real pictures of a folder and its folders, one at a time, each (3, size, size) uint8, `fitted`.
 
     UsageError where there is none, or one is damaged.
     """
@@ -48,12 +40,7 @@ class RealPictures(Dataset):
         return len(self.paths)
 
     def __getitem__(self, i: int) -> Tensor:
-        image, size = read_picture(self.paths[i]), [self.size, self.size]
-        if self.fit == "squash":
-            return pil_to_tensor(Image.fromarray(image.permute(1, 2, 0).numpy()).resize(size, Image.Resampling.BICUBIC))
-        side = min(image.shape[1:])
-        top, left = ((n - side) // 2 for n in image.shape[1:])
-        return resize(image[:, top : top + side, left : left + side], size, antialias=True)
+        return fitted(read_picture(self.paths[i]), self.size, self.fit)
 
     def fingerprint(self) -> Tensor:
         """(32,) uint8, of what all of them hold and how they are made smaller."""

@@ -195,10 +195,8 @@ def test_p_measured_on_a_teacher_of_ones_own(tmp_path, capsys):
     found = json.loads(table.read_text())
     assert found["times"] == [0, 499, 999] and found["absent"] == "" and found["pairs"] == 6
     assert found["overlap"][-1] > found["overlap"][0] and len(found["teacher"]) == 64
-    settings = "--student tiny --steps 1 --batch-size 2 --p overlap"
-    main(
-        f"distil --teacher {teacher} --samples {samples} --pool {prompts} --measured {table} {settings} --out {tmp_path / 's'}".split()
-    )
+    settings = f"--student tiny --steps 1 --batch-size 2 --p overlap --measured {table} --out {tmp_path / 'student'}"
+    main(f"distil --teacher {teacher} --samples {samples} --pool {prompts} {settings}".split())
     assert "student in" in capsys.readouterr().out
     for arguments, says in (
         (f"--teacher {teacher}", "another teacher needs its own --samples"),

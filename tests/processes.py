@@ -165,12 +165,16 @@ def train(
         write_json(result.with_suffix(".json"), records)
 
 
-def one_rank_of(ranks: int, rank: int, port: int, folder: Path, **kwargs) -> None:
-    """`train` as `accelerate launch --cpu --num_processes <ranks>` would start it."""
+def _be_rank(rank: int, ranks: int, port: int) -> None:
     os.environ |= {
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks),
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true",
     }  # fmt: skip
+
+
+def one_rank_of(ranks: int, rank: int, port: int, folder: Path, **kwargs) -> None:
+    """`train` as `accelerate launch --cpu --num_processes <ranks>` would start it."""
+    _be_rank(rank, ranks, port)
     train(folder, **kwargs)
     torch.distributed.destroy_process_group()
 
@@ -215,16 +219,16 @@ def side_by_side_for_ever(folder: Path) -> None:
 
 
 def draw_and_stall(folder: Path, marker: Path, *, where: str) -> None:
-    """Draw the small cache, but touch `marker` and stand still after the first shard.
+    """Draw the small cache, but touch `marker` and stand still.
 
-    where  "between shards", or "before manifest": the second shard is written and not yet in the manifest
+    where  "between shards", after the first, or "before manifest": all are written, and not yet in the manifest
     """
     torch.set_num_threads(1)
     if where == "before manifest":
         write = rcedu.data.cache.write_json
 
         def stall(path, value):
-            if len(value["shards"]) == 2:
+            if value["shards"]:
                 _stand_still(marker)
             write(path, value)
 
@@ -237,3 +241,21 @@ def draw_and_stall(folder: Path, marker: Path, *, where: str) -> None:
             yield i
 
     draw(small_digit_model(), torch.arange(10), folder, steps=2, w=1.0, shard_size=4, bar=bar)
+
+
+def draw_on_a_rank_of(ranks: int, rank: int, port: int, folder: Path, marker: Path) -> None:
+    """Draw the small cache; who has its last shard, which is one more than others have, waits before it for `go(marker)`."""
+    torch.set_num_threads(1)
+    _be_rank(rank, ranks, port)
+
+    def bar(shards):
+        for i in shards:
+            if i == 2:
+                marker.touch()
+                while not go(marker).exists():
+                    time.sleep(0.002)
+            yield i
+
+    cache = draw(small_digit_model(), torch.arange(10), folder, steps=2, w=1.0, shard_size=4, bar=bar)
+    assert (cache is None) == (not go(marker).exists())
+    torch.distributed.destroy_process_group()

@@ -101,7 +101,7 @@ def draw(
     bar = functools.partial(tqdm, desc="shards", disable=not first)
     settings = drawing.settings(model) | {"shard_size": shard_size, "batch_size": batch_size}
     kept = draw_cache(model, c, folder, **settings, bar=bar)
-    if first:
+    if kept is not None:  # of several ranks, the last to end has it
         print(f"{len(kept)} samples in {folder}")
 
 

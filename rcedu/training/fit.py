@@ -1,6 +1,5 @@
 """One trainer for everything: `fit` repeats a step function, and a run that was killed goes on bit for bit."""
 
-import hashlib
 import inspect
 import math
 import signal
@@ -22,38 +21,7 @@ from rcedu.system.locks import alone_in_its_folder
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import UsageError
 from rcedu.training.checkpoints import load_checkpoint, save_checkpoint, stored_losses
-
-
-class Draw:
-    """All randomness of one step: a CPU generator that is a function of (seed, step) and nothing else.
-
-    Draw for the *global* batch (`draw.batch_size` samples, `draw.generator`), then let `mine` take this
-    rank's slice. So the data are the same on one rank or eight, and a resume needs only the step number.
-    """
-
-    def __init__(self, seed: int, step: int, batch_size: int, *, rank: int = 0, ranks: int = 1, device="cpu"):
-        self.step, self.batch_size, self.rank, self.ranks, self.device = step, batch_size, rank, ranks, device
-        # torch's CPU generator uses 32 bits of its seed: hash the seed, count the steps, so no two steps of a run collide
-        base = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4], "big")
-        self.generator = torch.Generator().manual_seed((base + step) % 2**32)
-
-    def integers(self, high: int) -> Tensor:
-        """(batch_size,) integers in [0, high)."""
-        return torch.randint(high, (self.batch_size,), generator=self.generator)
-
-    def uniform(self, low: float, high: float) -> Tensor:
-        """(batch_size,) numbers in [low, high)."""
-        return low + (high - low) * torch.rand(self.batch_size, generator=self.generator)
-
-    def normal(self, *shape: int) -> Tensor:
-        """(batch_size, *shape) standard normal."""
-        return torch.randn(self.batch_size, *shape, generator=self.generator)
-
-    def mine(self, *tensors: Tensor):
-        """This rank's slice of each global-batch tensor, on this rank's device."""
-        share = self.batch_size // self.ranks
-        parts = tuple(x[self.rank * share : (self.rank + 1) * share].to(self.device) for x in tensors)
-        return parts if len(parts) > 1 else parts[0]
+from rcedu.training.draws import Draw
 
 
 class StepRecord(NamedTuple):
@@ -130,7 +98,7 @@ def fit(
     AcceleratorState._reset_state()  # it would hold this process to the precision of its first training; ranks stay as they are
     place_among_ranks()  # decides the device, for Accelerator as well
     accelerator = Accelerator(mixed_precision=mixed_precision)
-    ranks = accelerator.num_processes
+    rank, ranks = accelerator.process_index, accelerator.num_processes
     if batch_size % (ranks * accumulate):
         parts = f"the number of ranks, {ranks}" + (f", times accumulate, {accumulate}" if accumulate > 1 else "")
         raise UsageError(f"batch_size {batch_size} is not a multiple of {parts}; choose one that is")
@@ -168,10 +136,8 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
-            sums = 0
-            for part in range(accumulate):  # each part of a rank's share is drawn as if it were a rank of its own
-                rank = accelerator.process_index * accumulate + part
-                draw = Draw(seed, step, batch_size, rank=rank, ranks=ranks * accumulate, device=accelerator.device)
+            sums, share = 0, Draw(seed, step, batch_size, rank=rank, ranks=ranks, device=accelerator.device)
+            for part, draw in enumerate(share.parts(accumulate)):
                 with nullcontext() if part == accumulate - 1 else accelerator.no_sync(wrapped):
                     losses = step_fn(wrapped, draw)
                     accelerator.backward(sum(losses.values()) / accumulate)

@@ -167,10 +167,10 @@ def test_tables_share_their_trainings(tmp_path, monkeypatch, capsys):
     """A row that stands in two tables is trained once; each table has its scores and, where D lacks a word, its pictures."""
     monkeypatch.setenv("RCEDU_HOME", str(tmp_path))
     monkeypatch.setenv("RCEDU_PRESET", "smoke")
-    main(["students", "prompts", "--seeds", "0", "--only", "no random conditioning"])
+    main(["students", "prompts", "--seeds", "0", "--jobs", "0", "--only", "no random conditioning"])
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
     assert len(written) == 2  # of the student, and of its teacher
-    main(["students", "schedules", "--seeds", "0", "--only", "none"])
+    main(["students", "schedules", "--seeds", "0", "--jobs", "0", "--only", "none"])
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")} == written
     one, other = (load_results(tmp_path / "runs" / "students" / f"{name}.json") for name in ("prompts", "schedules"))
     assert one.runs["no random conditioning/seed-0"] == other.runs["none/seed-0"]

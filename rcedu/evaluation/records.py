@@ -182,10 +182,10 @@ def _one_a_seed(records: pd.DataFrame, where: Mapping) -> pd.DataFrame:
 
 TITLES = {  # of scores, where they are not called by their name
     "fid": "FID", "is": "IS", "clip": "CLIP", "all": "all four", "word": "the word", "nfe": "evaluations", "seconds": "ms",
-    "edited": "edited as asked", "kept": "the rest kept", "change": "change outside the edit",
+    "edited": "edited as asked", "kept": "the rest kept", "change": "change outside the edit", "error": "relative error",
 }  # fmt: skip
 DIGITS = {  # decimals, where it is not one
-    "parameters": 0, "is": 2, "clip": 2, "nfe": 0, "change": 3, "diversity": 2, "error of a pixel": 3,
+    "parameters": 0, "is": 2, "clip": 2, "nfe": 0, "change": 3, "diversity": 2, "error of a pixel": 3, "error": 3,
 }  # fmt: skip
 SCALES = {"seconds": 1000}  # of scores that are shown in another unit
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from rcedu.equations.guidance import guided, w_embedding
 from rcedu.equations.sampling import ddim, finish
 from rcedu.models.codecs import Autoencoder, PixelShuffle
 from rcedu.models.conditions import LabelTable, PromptEncoder
+from rcedu.models.layouts import check_layout
 from rcedu.system.files import atomic_folder, read_json, write_json
 from rcedu.system.manifests import verified
 from rcedu.system.tensors import hash_tensors, save_pretrained
@@ -81,8 +82,7 @@ class DiffusionModel(nn.Module):
     @property
     def x_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of x_t."""
-        size = self.unet.config.sample_size
-        return (self.unet.config.in_channels, size, size)
+        return (self.unet.config.in_channels, *[self.unet.config.sample_size] * 2)
 
     @property
     def device(self) -> torch.device:
@@ -147,8 +147,11 @@ class DiffusionModel(nn.Module):
         """The parts of the scheduler's config that decide what x_t and the output mean, for comparison."""
         return {key: self.scheduler.config.get(key) for key in _SCHEDULE}
 
-    def save(self, folder: Path) -> None:
-        """Write the folder, whole or not at all. A text-to-image model opens in a stock StableDiffusionPipeline."""
+    def save(self, folder: Path, also: Mapping[str, dict] | None = None) -> None:
+        """Write the folder, whole or not at all. A text-to-image model opens in a stock StableDiffusionPipeline.
+
+        also  what else is written there, as JSON: path in the folder -> content
+        """
         with atomic_folder(folder) as temporary:
             save_pretrained(self.unet, temporary / "unet")
             self.scheduler.save_pretrained(temporary / "scheduler")
@@ -156,11 +159,12 @@ class DiffusionModel(nn.Module):
             index = {"unet": "UNet2DConditionModel", "scheduler": type(self.scheduler).__name__}
             if not isinstance(self.conditions, LabelTable):
                 index = _PIPELINE | {part: ["diffusers", name] for part, name in index.items()}
-            write_json(temporary / "model_index.json", index | parts)
+            for name, content in {"model_index.json": index | parts, **(also or {})}.items():
+                write_json(temporary / name, content)
 
     @classmethod
     def load(cls, source: Path | str) -> "DiffusionModel":
-        """Read a folder written by `save`, or any Stable Diffusion folder; safetensors only. UsageError when it is neither.
+        """Read a folder written by `save`, or any of Stable Diffusion 1's or 2's; safetensors only. UsageError for all others.
 
         All weights become 32-bit floats, whatever the files have.
 
@@ -170,7 +174,9 @@ class DiffusionModel(nn.Module):
         if isinstance(source, str) and re.fullmatch(r"[\w-]+/[\w.-]+", source) and not folder.exists():
             folder = _download(source)
         # asked first, because diffusers would look for a missing runs/unet on the hub, as the repository of that name
-        _require(folder, "model_index.json", "unet/config.json", "scheduler/scheduler_config.json")
+        _require(folder, "model_index.json")
+        check_layout(folder)
+        _require(folder, "unet/config.json", "scheduler/scheduler_config.json")
         with verified(folder):
             return cls._read(folder)
 
@@ -217,12 +223,6 @@ def _read_network(kind: type[nn.Module], folder: Path) -> nn.Module:
 
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no more is said'}"
-
-
-def save_network(network: nn.Module, folder: Path) -> None:
-    """Write the folder that `load_network` reads, whole or not at all."""
-    with atomic_folder(folder) as temporary:
-        save_pretrained(network, temporary)
 
 
 # what a stock pipeline wants to read in model_index.json beside the parts that we write

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from rcedu.data.cache import derived_seed
 from rcedu.equations.sampling import consistency, stochastic
-from rcedu.models.diffusion import DiffusionModel, load_network, with_unet
+from rcedu.models.diffusion import DiffusionModel, with_unet
+from rcedu.models.folders import load_network
 from rcedu.models.surgery import with_guidance_input
 from rcedu.system.files import atomic_folder, has_shape, read_json, write_json
 from rcedu.system.tensors import from_8_bits, load_tensors, save_pretrained, save_tensors, to_8_bits
@@ -133,6 +134,10 @@ def sampler_settings(sampler: str, seed: int) -> dict:
 
 
 def _facts(told: object, where: Path, again: str) -> Facts:
-    if not has_shape(told, Facts.__annotations__):
+    there = told if isinstance(told, dict) else {}
+    wanted = {
+        name: shape for name, shape in Facts.__annotations__.items() if name in there or name not in Facts._field_defaults
+    }
+    if not has_shape(told, wanted):
         raise UsageError(f"{where} does not say what its network is ({', '.join(Facts._fields)}); {again}")
-    return Facts(*(told[name] for name in Facts._fields))
+    return Facts(**{name: told[name] for name in wanted})

@@ -52,6 +52,10 @@ def learning_rate(step: int, *, steps: int, peak: float, warmup: int, decay: str
     return peak * DECAYS[decay]((step - warmup) / max(1, steps - warmup))
 
 
+# how the same samples are worked off: on another machine this may be another way, and the run goes on
+MAY_CHANGE = {"accumulate", "gradient_checkpointing", "mixed_precision"}
+
+
 @alone_in_its_folder
 def fit(
     step_fn: StepFunction,
@@ -88,7 +92,8 @@ def fit(
     optimizer_class   called with (parameters, lr=, weight_decay=); bitsandbytes.optim.AdamW8bit keeps its state in 8 bits
     folder            where checkpoints go, every `checkpoint_every` steps, at the end, and on SIGTERM or Ctrl-C (then
                       SystemExit or KeyboardInterrupt follows). A folder with checkpoints is resumed. None: nothing is written
-    config            what a resumed run must agree on, beside this function's own numbers; JSON values
+    config            what a resumed run must agree on, beside this function's own numbers; JSON values. Not on `MAY_CHANGE`,
+                      nor on the number of ranks; and with a constant rate, not on steps: such a run may grow
     progress          label of a progress bar (loss parts, images/s, time left), or None
 
     Raises FloatingPointError at a NaN or Inf, naming the step and the part, before weights or EMA change (in fp16 an
@@ -104,9 +109,10 @@ def fit(
         raise UsageError(f"batch_size {batch_size} is not a multiple of {parts}; choose one that is")
     config = (config or {}) | {
         "steps": steps, "batch_size": batch_size, "seed": seed, "lr": lr, "warmup": warmup, "decay": decay,
-        "weight_decay": weight_decay, "grad_clip": grad_clip, "ema_decay": ema_decay, "mixed_precision": mixed_precision,
-        "optimizer": optimizer_class.__name__,
+        "weight_decay": weight_decay, "grad_clip": grad_clip, "ema_decay": ema_decay, "optimizer": optimizer_class.__name__,
     }  # fmt: skip
+    may_change = MAY_CHANGE | ({"steps"} if decay == "constant" else set())
+    config = {key: value for key, value in config.items() if key not in may_change}
     trainee.to(accelerator.device)
     parameters = [p for p in trainee.parameters() if p.requires_grad]
     # all weights in one kernel: nine times as fast as torch's default on a CPU
@@ -116,6 +122,8 @@ def fit(
     if ema is not None:
         ema.to(accelerator.device)
     start, history = load_checkpoint(folder, trainee, optimizer, ema, config, accelerator.scaler) if folder else (0, {})
+    if start > steps:
+        raise UsageError(f"{folder} holds a training of {start} steps already; {steps} are fewer: choose another folder")
     wrapped, optimizer = accelerator.prepare(trainee, optimizer)
 
     def checkpoint(step: int) -> None:

@@ -9,8 +9,7 @@ import torch
 import tyro
 from tqdm.auto import tqdm
 
-from rcedu.commands.given import MINI_SD, eight_bit_adamw, open_model, samples_of, taught_few_steps
-from rcedu.equations.sampling import time_grid
+from rcedu.commands.given import MINI_SD, eight_bit_adamw, guidance_for, in_few_steps, open_model, samples_of, taught_few_steps
 from rcedu.models.saved import SAMPLERS, pipeline_facts
 from rcedu.models.surgery import STUDENTS
 from rcedu.system.files import sha256
@@ -54,13 +53,7 @@ class Drawing(Checked):
         """w, steps and seed, as what draws takes them, and the sampler that the network of this source was made for, if it is
         another one than DDIM. UsageError for a w above what it was taught.
         """
-        from rcedu.experiments.own_teacher import usual_guidance
-
-        w, told = usual_guidance(model) if self.w is None else self.w, pipeline_facts(source)
-        if told and told.w_max is not None and w > told.w_max:
-            if self.w is not None:
-                raise UsageError(f"--w {w:g} is above what {source} was taught: w up to {told.w_max:g}")
-            w = told.w_max
+        w, told = guidance_for(model, source, self.w), pipeline_facts(source)
         other = {"sampler": told.sampler} if told and told.sampler != SAMPLERS[0] else {}
         return {"w": w, "steps": self.steps or (told and told.steps) or 25, "seed": self.seed} | other
 
@@ -100,7 +93,7 @@ def draw(
         raise UsageError(f"{teacher} was made for the {settings['sampler']} sampler; samples are kept of deterministic ones")
     settings |= {"shard_size": shard_size, "batch_size": batch_size}
     kept = draw_cache(model, c, folder, **settings, bar=bar)
-    if first:
+    if kept is not None:  # of several ranks, the last to end has it
         print(f"{len(kept)} samples in {folder}")
 
 
@@ -193,9 +186,7 @@ def distil(
     }
     asked = {"null_probability": run.null_probability, "task": run.task}
     if few:
-        given["w_max"] = few["w_max"]
-        asked |= {"null_probability": 0.0, "w": (0.0, few["w_max"])}
-        asked["times"] = few["steps"] and time_grid(few["steps"], model.T)
+        given["w_max"], asked = few["w_max"], in_few_steps(few, model.T)
     step = distillation_step(model, trainee, cache, Swap(strangers, p), **asked)
     fit_to_the_end(
         step, trainee, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=20, decay=run.decay,
@@ -235,23 +226,32 @@ def generate(
     print(f"{made} pictures in {folder}")
 
 
-def score(images: Path, real: Path | None = None, clip: str | None = None, out: Path | None = None) -> None:
+def score(images: Path, real: Path | None = None, fit: str = "crop", clip: str | None = None, out: Path | None = None) -> None:
     """Score the pictures of `rcedu generate`: FID, inception score, CLIP score; for mini-SD's grammar, what the judge reads.
 
     Args:
         images: the folder that `rcedu generate` wrote.
-        real: a folder of real pictures of the same size, for FID in Inception's features; without it, mini-SD's judge.
-        clip: with --real, a CLIP's folder or name on the hub, for example openai/clip-vit-large-patch14, for a CLIP score.
+        real: a folder of real pictures, or an .npz of pytorch-fid, for FID and inception score in Inception's features; it is
+            shared out over ranks. With neither --real nor --clip, mini-SD's judge scores.
+        fit: how real pictures become as large as those drawn: crop (the middle square) or squash (as the reference does).
+        clip: a CLIP's folder or name on the hub, for example openai/clip-vit-large-patch14, for a CLIP score.
         out: write the scores here; default scores.json beside the pictures.
     """
-    from rcedu.evaluation.images import read_images, scores_by_inception
+    from rcedu.data.pictures import FITS
+    from rcedu.evaluation.images import read_images
+    from rcedu.evaluation.inception import scores_by_inception
+    from rcedu.evaluation.scores import clip_score
     from rcedu.experiments.mini_sd import MiniSD
 
-    if clip is not None and real is None:
-        raise UsageError("--clip goes with --real; without it mini-SD's own CLIP scores the pictures")
-    path = result_file(out or images / "scores.json")
+    check_choice("fit", fit, FITS)
+    path, ranks = result_file(out or images / "scores.json"), place_among_ranks()
     pictures, texts = read_images(images)
-    scores = MiniSD().scores(pictures, texts) if real is None else scores_by_inception(pictures, texts, real, clip)
-    write_result(path, command_line("score", images=images, real=real, clip=clip), scores)
-    for name, value in scores.items():
-        print(f"{name}: {value}")
+    scores = MiniSD().scores(pictures.all(), texts) if real is None and clip is None else {}
+    if clip is not None and ranks.is_main_process:  # first: its name may be mistyped
+        scores |= {"clip": clip_score(clip, pictures, texts, device=ranks.device), "pictures": len(pictures)}
+    if real is not None:
+        scores = scores_by_inception(pictures, real, fit=fit) | scores
+    if ranks.is_main_process:
+        write_result(path, command_line("score", images=images, real=real, fit=fit, clip=clip), scores)
+        for name, value in scores.items():
+            print(f"{name}: {value}")

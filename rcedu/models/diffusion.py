@@ -95,11 +95,11 @@ class DiffusionModel(nn.Module):
     def predictor(self, c: Tensor, w: Tensor | float) -> Callable[[Tensor, Tensor], Tensor]:
         """predict(x_t, t) under guidance w, for a sampler: one evaluation of a network that takes w, else of two (`guided`).
 
-        c (B, ...) conditions;  w one number, or for a network that takes it (B,)
+        c (B, ...) conditions, encoded or not;  w one number, or for a network that takes it (B,)
         """
-        c = self.conditions.check(c).to(self.device)
+        c = self.conditions.encode(self.conditions.check(c).to(self.device))  # once, however many steps follow
         if not self.takes_w:
-            return guided(self, c, self.conditions.null, w)
+            return guided(self, c, self.conditions.encode(self.conditions.null), w)
         w = torch.as_tensor(w, dtype=torch.float32, device=self.device).expand(len(c))
         return lambda x_t, t: self(x_t, t, c, w)
 
@@ -182,7 +182,7 @@ class DiffusionModel(nn.Module):
 
     @classmethod
     def _read(cls, folder: Path) -> "DiffusionModel":
-        index = read_json(folder / "model_index.json")
+        index = read_json(folder / "model_index.json", dict)
         try:
             unet = _read_network(UNet2DConditionModel, folder / "unet")
             scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")

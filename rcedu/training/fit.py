@@ -1,12 +1,10 @@
 """One trainer for everything: `fit` repeats a step function, and a run that was killed goes on bit for bit."""
 
-import hashlib
 import inspect
 import math
 import signal
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -18,42 +16,12 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from rcedu.system.interrupts import asked_to_stop
 from rcedu.system.locks import alone_in_its_folder
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import UsageError
 from rcedu.training.checkpoints import load_checkpoint, save_checkpoint, stored_losses
-
-
-class Draw:
-    """All randomness of one step: a CPU generator that is a function of (seed, step) and nothing else.
-
-    Draw for the *global* batch (`draw.batch_size` samples, `draw.generator`), then let `mine` take this
-    rank's slice. So the data are the same on one rank or eight, and a resume needs only the step number.
-    """
-
-    def __init__(self, seed: int, step: int, batch_size: int, *, rank: int = 0, ranks: int = 1, device="cpu"):
-        self.step, self.batch_size, self.rank, self.ranks, self.device = step, batch_size, rank, ranks, device
-        # torch's CPU generator uses 32 bits of its seed: hash the seed, count the steps, so no two steps of a run collide
-        base = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4], "big")
-        self.generator = torch.Generator().manual_seed((base + step) % 2**32)
-
-    def integers(self, high: int) -> Tensor:
-        """(batch_size,) integers in [0, high)."""
-        return torch.randint(high, (self.batch_size,), generator=self.generator)
-
-    def uniform(self, low: float, high: float) -> Tensor:
-        """(batch_size,) numbers in [low, high)."""
-        return low + (high - low) * torch.rand(self.batch_size, generator=self.generator)
-
-    def normal(self, *shape: int) -> Tensor:
-        """(batch_size, *shape) standard normal."""
-        return torch.randn(self.batch_size, *shape, generator=self.generator)
-
-    def mine(self, *tensors: Tensor):
-        """This rank's slice of each global-batch tensor, on this rank's device."""
-        share = self.batch_size // self.ranks
-        parts = tuple(x[self.rank * share : (self.rank + 1) * share].to(self.device) for x in tensors)
-        return parts if len(parts) > 1 else parts[0]
+from rcedu.training.draws import Draw
 
 
 class StepRecord(NamedTuple):
@@ -82,20 +50,6 @@ def learning_rate(step: int, *, steps: int, peak: float, warmup: int, decay: str
     if step < warmup:
         return peak * (step + 1) / warmup
     return peak * DECAYS[decay]((step - warmup) / max(1, steps - warmup))
-
-
-@contextmanager
-def _sigterm_flag() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets, instead of killing us in the middle of a step. Only the main thread can listen."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @alone_in_its_folder
@@ -132,8 +86,8 @@ def fit(
                       samples and, but for rounding, the same gradient
     mixed_precision   "no", "bf16", or "fp16" (accelerate's autocast; weights, optimizer and average stay in 32 bits)
     optimizer_class   called with (parameters, lr=, weight_decay=); bitsandbytes.optim.AdamW8bit keeps its state in 8 bits
-    folder            where checkpoints go, every `checkpoint_every` steps, at the end, and on SIGTERM (then
-                      SystemExit follows). A folder with checkpoints is resumed. None: nothing is written
+    folder            where checkpoints go, every `checkpoint_every` steps, at the end, and on SIGTERM or Ctrl-C (then
+                      SystemExit or KeyboardInterrupt follows). A folder with checkpoints is resumed. None: nothing is written
     config            what a resumed run must agree on, beside this function's own numbers; JSON values
     progress          label of a progress bar (loss parts, images/s, time left), or None
 
@@ -144,7 +98,7 @@ def fit(
     AcceleratorState._reset_state()  # it would hold this process to the precision of its first training; ranks stay as they are
     place_among_ranks()  # decides the device, for Accelerator as well
     accelerator = Accelerator(mixed_precision=mixed_precision)
-    ranks = accelerator.num_processes
+    rank, ranks = accelerator.process_index, accelerator.num_processes
     if batch_size % (ranks * accumulate):
         parts = f"the number of ranks, {ranks}" + (f", times accumulate, {accumulate}" if accumulate > 1 else "")
         raise UsageError(f"batch_size {batch_size} is not a multiple of {parts}; choose one that is")
@@ -174,7 +128,7 @@ def fit(
         disable=progress is None or not accelerator.is_main_process,
     )  # fmt: skip
     trainee.train()
-    with bar, _sigterm_flag() as asked_to_stop, ExitStack() as afterwards:
+    with bar, asked_to_stop() as signals, ExitStack() as afterwards:
         # what mixed precision does to `forward` ends with the training
         afterwards.callback(accelerator.unwrap_model, wrapped, keep_fp32_wrapper=False)
         for step in range(start, steps):
@@ -182,16 +136,14 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
-            sums = 0
-            for part in range(accumulate):  # each part of a rank's share is drawn as if it were a rank of its own
-                rank = accelerator.process_index * accumulate + part
-                draw = Draw(seed, step, batch_size, rank=rank, ranks=ranks * accumulate, device=accelerator.device)
+            sums, share = 0, Draw(seed, step, batch_size, rank=rank, ranks=ranks, device=accelerator.device)
+            for part, draw in enumerate(share.parts(accumulate)):
                 with nullcontext() if part == accumulate - 1 else accelerator.no_sync(wrapped):
                     losses = step_fn(wrapped, draw)
                     accelerator.backward(sum(losses.values()) / accumulate)
                 sums = sums + torch.stack([loss.detach().float() for loss in losses.values()]) / accumulate
-            # SIGTERM may reach one rank only, or each in another step: all learn of it here, and stop after the same step
-            values = torch.cat([sums, sums.new_tensor([asked_to_stop.is_set()])])
+            # a signal may reach one rank only, or each in another step: all learn of it here, and stop after the same step
+            values = torch.cat([sums, sums.new_tensor([bool(signals)])])
             *means, asked = accelerator.reduce(values, "mean").tolist()
             losses = dict(zip(losses, means, strict=True))
             _stop_if_not_finite(step, losses)
@@ -209,8 +161,10 @@ def fit(
             bar.set_postfix({name: f"{value:.4f}" for name, value in losses.items()}, refresh=False)
             if done % checkpoint_every == 0 or done == steps or asked:
                 checkpoint(done)
-            if asked and done < steps:
+            if asked:
                 where = f"; run again to go on from {folder}" if folder else ""
+                if signals and signals.pop(0) == signal.SIGINT:
+                    raise KeyboardInterrupt(f"interrupted after step {done}{where}")
                 if accelerator.is_main_process:
                     tqdm.write(f"stopped by SIGTERM after step {done}{where}")
                 raise SystemExit(128 + signal.SIGTERM)

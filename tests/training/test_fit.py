@@ -1,4 +1,4 @@
-"""The trainer: draws, schedules, the average, stops at NaN, and runs that are killed, stopped or split over ranks."""
+"""The trainer: schedules, the average, stops at NaN, and runs that are killed, stopped or split over ranks."""
 
 import json
 import math
@@ -21,36 +21,8 @@ from rcedu.system.tensors import load_tensors
 from rcedu.system.usage import UsageError
 from rcedu.training import fit as training
 from rcedu.training.checkpoints import checkpoints
-from rcedu.training.fit import Draw, fit, learning_rate
-
-# --- draws ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("ranks", [1, 2, 3, 6])
-def test_slices_of_the_ranks_are_the_global_batch(ranks):
-    draws = [Draw(seed=3, step=5, batch_size=6, rank=rank, ranks=ranks) for rank in range(ranks)]
-    whole = Draw(seed=3, step=5, batch_size=6)
-    expected = whole.integers(1000), whole.normal(2, 3)
-    slices = [draw.mine(draw.integers(1000), draw.normal(2, 3)) for draw in draws]
-    for parts, tensor in zip(zip(*slices, strict=True), expected, strict=True):
-        assert torch.equal(torch.cat(parts), tensor)
-
-
-def test_one_tensor_comes_back_alone():
-    draw = Draw(seed=0, step=0, batch_size=4, rank=1, ranks=2)
-    assert draw.mine(torch.arange(4)).tolist() == [2, 3]
-
-
-def test_no_two_steps_share_a_draw():
-    draws = {tuple(Draw(seed, step, 4).normal().tolist()) for seed in range(5) for step in range(400)}
-    assert len(draws) == 5 * 400
-    assert torch.equal(Draw(1, 2, 4).normal(), Draw(1, 2, 4).normal())
-
-
-def test_integers_are_in_range_and_reach_both_ends():
-    drawn = torch.cat([Draw(0, step, 64).integers(10) for step in range(20)])
-    assert torch.unique(drawn).tolist() == list(range(10))
-
+from rcedu.training.draws import Draw
+from rcedu.training.fit import fit, learning_rate
 
 # --- learning rate --------------------------------------------------------------------------------
 

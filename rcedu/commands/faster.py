@@ -114,6 +114,7 @@ def faster(
     samples: Path | None = None,
     drawn_by: str | None = None,
     images: Path | None = None,
+    skip_bad: bool = False,
     from_stage_1: Path | None = None,
     prompts: Path | None = None,
     pool: Path | None = None,
@@ -134,7 +135,8 @@ def faster(
         teacher: mini-sd, a folder (a student of `rcedu distil`, say), or a name on the hub.
         samples: what `rcedu draw` wrote with this teacher; default mini-SD's.
         drawn_by: the model that drew the samples, where it is not the teacher: the teacher of a student.
-        images: a folder of real pictures instead, with metadata.csv or .jsonl (file_name, text), or a .txt beside each.
+        images: real pictures instead: a folder with metadata.csv or .jsonl (file_name, text), of .tar or of .parquet files.
+        skip_bad: leave out pictures that cannot be read.
         from_stage_1: a folder with stage 1 of this teacher, which is not trained again.
         prompts: to score by (.txt, .csv, .parquet, or a folder); default mini-SD's unseen ones.
         pool: prompts that strangers are drawn from, of the same kinds: random conditioning inside all stages.
@@ -143,13 +145,13 @@ def faster(
         out: the folder; default runs/faster.
     """
     from rcedu.data.captioned_digits import prompts as grammar
+    from rcedu.data.pictures import CaptionedSource, encode_pictures
     from rcedu.data.pools import PromptPool, read_prompts_from
     from rcedu.evaluation.formatting import plain_table
     from rcedu.evaluation.records import frame, save_results
     from rcedu.experiments.few_step_work import few_steps_table, run_few_steps
     from rcedu.experiments.few_steps import few_step_identity
     from rcedu.experiments.mini_sd import held_out_prompts
-    from rcedu.experiments.own_pictures import encoded
     from rcedu.experiments.own_teacher import OwnTeacher, is_mini_sd, usual_guidance
     from rcedu.experiments.runner import Job
     from rcedu.figures.few_step_figures import draw_scores
@@ -185,7 +187,12 @@ def faster(
     with alone_in(folder):
         if first and not (folder / MARKER).exists():
             write_json(folder / MARKER, {"provenance": provenance(command), "run": asdict(few)})
-        data = encoded(model, images, folder / "latents.safetensors") if images else samples_of(model, samples, drawn_by)
+        if images is not None:
+            source = CaptionedSource(images, model.x_shape[-1] * model.codec.cell, column=column, skip_bad=skip_bad)
+            samples = folder / f"latents-{source.fingerprint()[:8]}"  # a picture that was repaired makes others
+            encode_pictures(model, source, samples)
+            place_among_ranks().wait_for_everyone()
+        data = samples_of(model, samples, drawn_by)
         domain = OwnTeacher(
             model, data, texts, folder, steps=few.first, w=w if w in few.scored_w else few.scored_w[-1],
             pool=None if strangers is None else PromptPool(strangers, model.conditions), stage_1=stage_1, measured=measured,

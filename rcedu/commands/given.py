@@ -1,7 +1,9 @@
 """What the commands of the pipeline are given: a model by its name, samples, what a teacher of few steps was taught."""
 
+import math
 from pathlib import Path
 
+from rcedu.equations.sampling import time_grid
 from rcedu.models.saved import pipeline_facts
 from rcedu.system.settings import data_folder
 from rcedu.system.usage import UsageError
@@ -48,6 +50,22 @@ def taught_few_steps(model, source: str, task: bool, w_max: float | None) -> dic
         raise UsageError(f"--w-max {w_max:g} is above what {source} was taught: w up to {told.w_max:g}")
     facts = {"steps": told.steps, "sampler": told.sampler} if told else {}
     return {"steps": None, **facts, "w_max": told.w_max if w_max is None else w_max}
+
+
+def in_few_steps(few: dict, T: int) -> dict:
+    """How `distillation_step` asks a teacher of few steps (`taught_few_steps`): guided, and at the times of its own steps."""
+    return {"null_probability": 0.0, "w": (0.0, few["w_max"]), "times": few["steps"] and time_grid(few["steps"], T)}
+
+
+def guidance_for(model, source: str, w: float | None) -> float:
+    """w, or where none is said the usual one for a model, as far as it was taught. UsageError for one above that."""
+    from rcedu.experiments.own_teacher import usual_guidance
+
+    told = pipeline_facts(source)
+    most = math.inf if told is None or told.w_max is None else told.w_max
+    if w is not None and w > most:
+        raise UsageError(f"--w {w:g} is above what {source} was taught: w up to {most:g}")
+    return min(usual_guidance(model), most) if w is None else w
 
 
 def eight_bit_adamw():

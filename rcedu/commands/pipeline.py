@@ -9,8 +9,7 @@ import torch
 import tyro
 from tqdm.auto import tqdm
 
-from rcedu.commands.given import MINI_SD, eight_bit_adamw, open_model, samples_of, taught_few_steps
-from rcedu.equations.sampling import time_grid
+from rcedu.commands.given import MINI_SD, eight_bit_adamw, guidance_for, in_few_steps, open_model, samples_of, taught_few_steps
 from rcedu.models.saved import SAMPLERS, pipeline_facts
 from rcedu.models.surgery import STUDENTS
 from rcedu.system.files import sha256
@@ -54,13 +53,7 @@ class Drawing(Checked):
         """w, steps and seed, as what draws takes them, and the sampler that the network of this source was made for, if it is
         another one than DDIM. UsageError for a w above what it was taught.
         """
-        from rcedu.experiments.own_teacher import usual_guidance
-
-        w, told = usual_guidance(model) if self.w is None else self.w, pipeline_facts(source)
-        if told and told.w_max is not None and w > told.w_max:
-            if self.w is not None:
-                raise UsageError(f"--w {w:g} is above what {source} was taught: w up to {told.w_max:g}")
-            w = told.w_max
+        w, told = guidance_for(model, source, self.w), pipeline_facts(source)
         other = {"sampler": told.sampler} if told and told.sampler != SAMPLERS[0] else {}
         return {"w": w, "steps": self.steps or (told and told.steps) or 25, "seed": self.seed} | other
 
@@ -193,9 +186,7 @@ def distil(
     }
     asked = {"null_probability": run.null_probability, "task": run.task}
     if few:
-        given["w_max"] = few["w_max"]
-        asked |= {"null_probability": 0.0, "w": (0.0, few["w_max"])}
-        asked["times"] = few["steps"] and time_grid(few["steps"], model.T)
+        given["w_max"], asked = few["w_max"], in_few_steps(few, model.T)
     step = distillation_step(model, trainee, cache, Swap(strangers, p), **asked)
     fit_to_the_end(
         step, trainee, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=20, decay=run.decay,

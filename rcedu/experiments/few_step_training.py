@@ -27,7 +27,8 @@ from rcedu.system.files import write_json
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import load_tensors
 from rcedu.training.batches import Swap
-from rcedu.training.fit import Draw, StepFunction, StepRecord, fit_to_the_end
+from rcedu.training.draws import Draw
+from rcedu.training.fit import StepFunction, StepRecord, fit_to_the_end
 from rcedu.training.guided_steps import consistency_step, guidance_step, guidance_student, halving_step
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 from rcedu.training.swap_schedules import NONE, schedule

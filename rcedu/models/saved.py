@@ -64,7 +64,7 @@ def save_pipeline(
     """
     as_taught = {"timestep_spacing": "trailing", "set_alpha_to_one": True, "clip_sample": False}
     scheduler = DDIMScheduler.from_config(student.scheduler.config, **as_taught)
-    facts = Facts(student.prediction_type, student.takes_w, steps, sampler, w_max)
+    facts = Facts(student.prediction_type, student.takes_w, steps, sampler, None if w_max is None else float(w_max))
     whole = DiffusionModel(student.unet, scheduler, student.conditions, student.codec)
     whole.save(folder, {f"unet/{FACTS}": facts.told()})
 
@@ -134,10 +134,7 @@ def sampler_settings(sampler: str, seed: int) -> dict:
 
 
 def _facts(told: object, where: Path, again: str) -> Facts:
-    there = told if isinstance(told, dict) else {}
-    wanted = {
-        name: shape for name, shape in Facts.__annotations__.items() if name in there or name not in Facts._field_defaults
-    }
-    if not has_shape(told, wanted):
+    told = {"w_max": None, **told} if isinstance(told, dict) else told  # those of before do not say it
+    if not has_shape(told, Facts.__annotations__):
         raise UsageError(f"{where} does not say what its network is ({', '.join(Facts._fields)}); {again}")
-    return Facts(**{name: told[name] for name in wanted})
+    return Facts(*(told[name] for name in Facts._fields))

@@ -11,16 +11,15 @@ from PIL import Image
 from small import LAYOUTS, max_error, stock_folder
 
 from rcedu.commands.cli import main
+from rcedu.data.cache import Cache
 from rcedu.data.captioned_digits import prompts
 from rcedu.evaluation.records import load_results
 from rcedu.experiments import few_step_training, own_teacher
-from rcedu.experiments.own_pictures import encoded
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import FACTS, Facts, pipeline_facts
 from rcedu.system.manifests import MANIFEST
 from rcedu.system.settings import data_folder
 from rcedu.system.tensors import load_tensors
-from rcedu.system.usage import UsageError
 
 TEXTS = list(prompts()[:5])
 NETWORKS = ["deterministic-1-step", "deterministic-2-steps", "stage-1"]
@@ -216,54 +215,28 @@ def pictures(tmp_path):
 
 
 def test_from_real_pictures(own, pictures, tmp_path, capsys):
-    """Encoded once; also with a table of commas, and with texts beside the pictures: the same data."""
     folder, given = own("SD v1.4")
-    rcedu("faster", *given[:-2], "--images", pictures, "--last", 2, "--mixed-precision", "bf16", "--out", tmp_path / "fast")
-    latents = tmp_path / "fast" / "latents.safetensors"
-    model, before = DiffusionModel.load(folder / "teacher"), latents.stat().st_mtime_ns
-    data = encoded(model, pictures, latents)
-    assert len(data) == 3 and data.x0(torch.arange(3)).shape == (3, 4, 8, 8) and latents.stat().st_mtime_ns == before
+    command = [
+        "faster",
+        *given[:-2],
+        "--images",
+        pictures,
+        "--last",
+        2,
+        "--mixed-precision",
+        "bf16",
+        "--out",
+        tmp_path / "fast",
+    ]
+    (pictures / "1.png").rename(tmp_path / "1.png")
+    (pictures / "1.png").write_text("junk")
+    assert "1.png" in refused(capsys, *command)
+    (tmp_path / "1.png").replace(pictures / "1.png")
+    rcedu(*command)
+    model, (shard,) = DiffusionModel.load(folder / "teacher"), (tmp_path / "fast").glob("latents-*/shard-00000.*")
     pixels = torch.tensor([60.0, 10.0, 200.0]).view(1, 3, 1, 1).expand(1, 3, 64, 64) / 127.5 - 1
-    assert max_error(data.x0(torch.tensor([1])), model.codec.encode(pixels)) < 1e-2  # kept in 16 bits
-    (pictures / "metadata.jsonl").unlink()
-    table = "\n".join(["file_name,caption", *(f'{i}.png,"{text}"' for i, text in enumerate(TEXTS[:3]))])
-    (pictures / "metadata.csv").write_text(table)
-    assert encoded(model, pictures, latents).fingerprint() == data.fingerprint()
-    (pictures / "metadata.csv").unlink()
-    for i, text in enumerate(TEXTS[:3]):
-        (pictures / f"{i}.txt").write_text(f"{text}\n")
-    assert encoded(model, pictures, latents).fingerprint() == data.fingerprint()
-    assert latents.stat().st_mtime_ns == before
-    (pictures / "0.txt").write_text(TEXTS[4])
-    assert encoded(model, pictures, latents).fingerprint() != data.fingerprint()
-
-
-@pytest.mark.parametrize(
-    "damage, says",
-    [
-        (lambda at: (at / "1.png").unlink(), "has a caption for {at}/1.png, and there is no such picture"),
-        (lambda at: (at / "1.png").write_text("junk"), "{at}/1.png is no picture that can be read"),
-        (lambda at: (at / "metadata.jsonl").write_bytes(b"\xff\xfe{}"), "{at}/metadata.jsonl is not UTF-8"),
-        (lambda at: (at / "metadata.jsonl").write_text("{"), "is no table with file_name and text"),
-        (lambda at: (at / "metadata.jsonl").write_text('{"file_name": "0.png", "text": " "}'), "the caption of {at}/0.png is"),
-        (lambda at: (at / "metadata.jsonl").unlink(), "{at}/0.png has no caption: 0.txt is missing"),
-        (lambda at: [path.unlink() for path in at.iterdir()], "no pictures in {at}"),
-    ],
-)
-def test_pictures_that_cannot_be_learned_from_are_named(damage, says, own, pictures, tmp_path):
-    folder, _ = own("SD v1.4")
-    damage(pictures)
-    with pytest.raises(UsageError) as error:
-        encoded(DiffusionModel.load(folder / "teacher"), pictures, tmp_path / "latents.safetensors")
-    assert says.format(at=pictures) in str(error.value) and "\n" not in str(error.value)
-    assert not (tmp_path / "latents.safetensors").exists()
-
-
-def test_a_caption_without_a_picture_is_named(pictures):
-    (pictures / "metadata.jsonl").unlink()
-    (pictures / "9.txt").write_text("a lonely sentence")
-    with pytest.raises(UsageError, match=r"9\.txt is a caption without a picture"):
-        encoded(None, pictures, pictures.parent / "latents.safetensors")
+    assert max_error(Cache(shard.parent, model).x0(torch.tensor([1])), model.codec.encode(pixels)) < 1e-2  # kept in 16 bits
+    assert (tmp_path / "fast" / "deterministic-2-steps" / "model_index.json").exists()
 
 
 @pytest.mark.parametrize(

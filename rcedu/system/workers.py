@@ -32,6 +32,7 @@ def worker_context(module: str | None = None) -> BaseContext:
     from multiprocessing import forkserver, resource_tracker
 
     resource_tracker.ensure_running()  # it changes the signals that are blocked
+    os.environ["RCEDU_FORKS_FOR"] = str(os.getpid())  # for `rcedu.system.fork_server`
     with no_interrupt():
         forkserver.ensure_running()
     return context

@@ -32,7 +32,8 @@ GROUPS = {  # what a person wants -> command -> the room of this folder that has
         "small-and-fast": "guided", "compare": "tables",
     },
     "your own prompts and teachers": {
-        "draw": "pipeline", "distil": "pipeline", "faster": "faster", "generate": "pipeline", "score": "pipeline",
+        "draw": "pipeline", "encode": "pictures", "distil": "pipeline", "faster": "faster", "generate": "pictures",
+        "score": "pictures",
     },
     "course and notebooks": {
         "notebooks": "teaching", "times": "teaching", "assignments": "teaching", "grade": "teaching", "stamp": "teaching",

@@ -188,7 +188,7 @@ def faster(
         if first and not (folder / MARKER).exists():
             write_json(folder / MARKER, {"provenance": provenance(command), "run": asdict(few)})
         if images is not None:
-            source = CaptionedSource(images, model.x_shape[-1] * model.codec.cell, column=column, skip_bad=skip_bad)
+            source = CaptionedSource(images, model.pixels, column=column, skip_bad=skip_bad)
             samples = folder / f"latents-{source.fingerprint()[:8]}"  # a picture that was repaired makes others
             encode_pictures(model, source, samples)
             place_among_ranks().wait_for_everyone()

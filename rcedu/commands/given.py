@@ -1,14 +1,53 @@
 """What the commands of the pipeline are given: a model by its name, samples, what a teacher of few steps was taught."""
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from rcedu.equations.sampling import time_grid
-from rcedu.models.saved import pipeline_facts
+from rcedu.models.saved import SAMPLERS, pipeline_facts
+from rcedu.models.solvers import SOLVERS
 from rcedu.system.settings import data_folder
-from rcedu.system.usage import UsageError
+from rcedu.system.usage import AtLeast1, Checked, Guidance, SamplingSteps, Seed, UsageError, check_choice
 
 MINI_SD = "mini-sd"  # stands for data/mini-sd/pipeline wherever a model is asked for
+DDIM = "ddim"
+
+
+@dataclass(frozen=True)
+class Drawing(Checked):
+    """Which prompts are drawn, and how."""
+
+    # of a table of prompts; default text, prompt or caption
+    column: Annotated[str | None, tyro.conf.arg(metavar="STR", help_behavior_hint="")] = None
+    # only the first so many prompts (COCO-30K: 30000)
+    count: Annotated[AtLeast1 | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    # guidance_scale - 1; default mini-SD's best for it and its students, for others 6.5 (the papers' guidance_scale 7.5)
+    w: Annotated[Guidance | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
+    # sampling steps; default 25, or as many as the network was made for (`rcedu faster`)
+    steps: Annotated[SamplingSteps | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    sampler: str = DDIM  # ddim, or as diffusers has them: pndm, dpm++, unipc, euler
+    seed: Seed = 0  # of the noise
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("sampler", self.sampler, (DDIM, *SOLVERS))
+
+    def settings(self, model, source: str) -> dict:
+        """w, steps and seed, as what draws takes them; and the sampler, where it is not DDIM: the one that is asked for, or
+        that the network of this source was made for. UsageError for a w above what it was taught, and for another sampler.
+        """
+        w, told = guidance_for(model, source, self.w), pipeline_facts(source)
+        sampler = told.sampler if told else SAMPLERS[0]
+        if self.sampler != DDIM:
+            if told and (told.steps is not None or sampler != SAMPLERS[0]):
+                raise UsageError(f"{source} was made for few steps of its own; leave --sampler {self.sampler} away")
+            sampler = self.sampler
+        other = {"sampler": sampler} if sampler != SAMPLERS[0] else {}
+        return {"w": w, "steps": self.steps or (told and told.steps) or 25, "seed": self.seed} | other
 
 
 def open_model(source: str):

@@ -1,4 +1,4 @@
-"""The papers' pipeline as commands, on mini-SD or on any Stable Diffusion: `draw` -> `distil` -> `generate` -> `score`."""
+"""Smaller, as commands, on mini-SD or on any Stable Diffusion: `draw`, what a student learns from, and `distil`."""
 
 import functools
 from dataclasses import asdict, dataclass
@@ -9,12 +9,12 @@ import torch
 import tyro
 from tqdm.auto import tqdm
 
-from rcedu.commands.given import MINI_SD, eight_bit_adamw, guidance_for, in_few_steps, open_model, samples_of, taught_few_steps
-from rcedu.models.saved import SAMPLERS, pipeline_facts
+from rcedu.commands.given import MINI_SD, Drawing, eight_bit_adamw, in_few_steps, open_model, samples_of, taught_few_steps
+from rcedu.models.saved import SAMPLERS
+from rcedu.models.solvers import solver
 from rcedu.models.surgery import STUDENTS
 from rcedu.system.files import sha256
 from rcedu.system.manifests import folder_to_fill, folder_to_replace
-from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import data_folder, runs_folder
 from rcedu.system.usage import (
@@ -24,8 +24,6 @@ from rcedu.system.usage import (
     Guidance,
     LearningRate,
     NotNegative,
-    Pixels,
-    SamplingSteps,
     Seed,
     Share,
     UsageError,
@@ -35,33 +33,10 @@ from rcedu.training.fit import DECAYS, fit_to_the_end
 from rcedu.training.swap_schedules import MEASURED, check_family, measured_file, schedule
 
 
-@dataclass(frozen=True)
-class Drawing(Checked):
-    """Which prompts are drawn, and how."""
-
-    # of a table of prompts; default text, prompt or caption
-    column: Annotated[str | None, tyro.conf.arg(metavar="STR", help_behavior_hint="")] = None
-    # only the first so many prompts (COCO-30K: 30000)
-    count: Annotated[AtLeast1 | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
-    # guidance_scale - 1; default mini-SD's best for it and its students, for others 6.5 (the papers' guidance_scale 7.5)
-    w: Annotated[Guidance | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
-    # DDIM steps; default 25, or as many as the network was made for (`rcedu faster`)
-    steps: Annotated[SamplingSteps | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
-    seed: Seed = 0  # of the noise
-
-    def settings(self, model, source: str) -> dict:
-        """w, steps and seed, as what draws takes them, and the sampler that the network of this source was made for, if it is
-        another one than DDIM. UsageError for a w above what it was taught.
-        """
-        w, told = guidance_for(model, source, self.w), pipeline_facts(source)
-        other = {"sampler": told.sampler} if told and told.sampler != SAMPLERS[0] else {}
-        return {"w": w, "steps": self.steps or (told and told.steps) or 25, "seed": self.seed} | other
-
-
 def draw(
     prompts: Path | None = None,
     teacher: str = MINI_SD,
-    drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),
+    drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),  # noqa: B008 (frozen)
     batch_size: BatchSize = 250,
     shard_size: AtLeast1 = 500,
     out: Path | None = None,
@@ -89,8 +64,10 @@ def draw(
     first = place_among_ranks().is_main_process
     bar = functools.partial(tqdm, desc="shards", disable=not first)
     settings = drawing.settings(model, teacher)
-    if "sampler" in settings:
+    if settings.get("sampler") in SAMPLERS:
         raise UsageError(f"{teacher} was made for the {settings['sampler']} sampler; samples are kept of deterministic ones")
+    if name := settings.pop("sampler", None):
+        settings["solver"] = (name, solver(name))
     settings |= {"shard_size": shard_size, "batch_size": batch_size}
     kept = draw_cache(model, c, folder, **settings, bar=bar)
     if kept is not None:  # of several ranks, the last to end has it
@@ -197,61 +174,3 @@ def distil(
     if place_among_ranks().is_main_process:
         save_pipeline(student, folder, **few) if few else student.save(folder)
         print(f"student in {folder}")
-
-
-def generate(
-    prompts: Path,
-    model: str = MINI_SD,
-    drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),
-    size: Pixels | None = None,
-    batch_size: BatchSize = 100,
-    out: Path | None = None,
-) -> None:
-    """Draw a picture for every prompt, as PNG files 000000.png ... that are kept. Resumes; shares the work over ranks.
-
-    Args:
-        prompts: a .txt, .csv or .parquet file or a folder of them.
-        model: mini-sd, a folder (a student's, say), or a name on the hub.
-        size: shrink to this many pixels (the papers score 512 shrunk to 256).
-        batch_size: pictures at a time; the noise of picture i is a function of (seed, batch_size, i).
-        out: the folder; default runs/images.
-    """
-    from rcedu.data.pools import read_prompts_from
-    from rcedu.evaluation.images import LIST, generate_images
-
-    folder = folder_to_fill(out or runs_folder() / "images", LIST)
-    texts = read_prompts_from(prompts, drawing.column)["text"][: drawing.count]
-    drawn_by = open_model(model)
-    made = generate_images(drawn_by, texts, folder, **drawing.settings(drawn_by, model), size=size, batch_size=batch_size)
-    print(f"{made} pictures in {folder}")
-
-
-def score(images: Path, real: Path | None = None, fit: str = "crop", clip: str | None = None, out: Path | None = None) -> None:
-    """Score the pictures of `rcedu generate`: FID, inception score, CLIP score; for mini-SD's grammar, what the judge reads.
-
-    Args:
-        images: the folder that `rcedu generate` wrote.
-        real: a folder of real pictures, or an .npz of pytorch-fid, for FID and inception score in Inception's features; it is
-            shared out over ranks. With neither --real nor --clip, mini-SD's judge scores.
-        fit: how real pictures become as large as those drawn: crop (the middle square) or squash (as the reference does).
-        clip: a CLIP's folder or name on the hub, for example openai/clip-vit-large-patch14, for a CLIP score.
-        out: write the scores here; default scores.json beside the pictures.
-    """
-    from rcedu.data.pictures import FITS
-    from rcedu.evaluation.images import read_images
-    from rcedu.evaluation.inception import scores_by_inception
-    from rcedu.evaluation.scores import clip_score
-    from rcedu.experiments.mini_sd import MiniSD
-
-    check_choice("fit", fit, FITS)
-    path, ranks = result_file(out or images / "scores.json"), place_among_ranks()
-    pictures, texts = read_images(images)
-    scores = MiniSD().scores(pictures.all(), texts) if real is None and clip is None else {}
-    if clip is not None and ranks.is_main_process:  # first: its name may be mistyped
-        scores |= {"clip": clip_score(clip, pictures, texts, device=ranks.device), "pictures": len(pictures)}
-    if real is not None:
-        scores = scores_by_inception(pictures, real, fit=fit) | scores
-    if ranks.is_main_process:
-        write_result(path, command_line("score", images=images, real=real, fit=fit, clip=clip), scores)
-        for name, value in scores.items():
-            print(f"{name}: {value}")

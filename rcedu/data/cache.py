@@ -57,6 +57,7 @@ def draw(
     seed: int = 0,
     shard_size: int = 1000,
     batch_size: int = 250,
+    solver: tuple[str, Callable] | None = None,
     bar=iter,
 ) -> "Cache | None":
     """Let the teacher draw one sample for each condition in c (N, ...), and store them; returns the opened Cache.
@@ -65,6 +66,7 @@ def draw(
     seed        sample i of shard k is a function of (seed, k, i) only
     shard_size  samples a file
     batch_size  samples at a time, as memory allows
+    solver      another deterministic sampler than DDIM, with its name (`rcedu.models.solvers`)
     bar         wraps the list of shards still to do, for instance tqdm
 
     On several ranks (torchrun, accelerate launch) each draws its share of the shards and waits for nobody: the last to end
@@ -75,9 +77,11 @@ def draw(
 
     def made(rows: range) -> Tensor:
         noise = teacher.noise(len(rows), derived_seed(seed, rows.start // shard_size))
-        return teacher.sample_x0(noise, c[rows.start : rows.stop], w=w, steps=steps, batch_size=batch_size)
+        return teacher.sample_x0(noise, c[rows.start : rows.stop], w=w, steps=steps, batch_size=batch_size, **how)
 
-    return fill(folder, teacher, c, origin(teacher, steps=steps, w=w, seed=seed), made, shard_size=shard_size, bar=bar)
+    how, named = ({"sampler": solver[1]}, {"sampler": solver[0]}) if solver else ({}, {})
+    made_from = origin(teacher, steps=steps, w=w, seed=seed) | named
+    return fill(folder, teacher, c, made_from, made, shard_size=shard_size, bar=bar)
 
 
 def fill(
@@ -93,7 +97,7 @@ def fill(
         ranks = place_among_ranks()
         if (folder / MANIFEST).exists():
             found = _read_manifest(folder)
-            _check_origin(found, made_from, folder)
+            _check_origin(found, dict.fromkeys(found["origin"]) | made_from, folder)
             for key in ("conditions", "count", "shard_size"):
                 if found[key] != manifest[key]:
                     raise UsageError(f"{folder} holds samples of other {key}; choose another folder or delete it")

@@ -80,13 +80,13 @@ class Autoencoder(nn.Module):
         return torch.cat([self.vae.decode(part).sample for part in z.split(self.batch_size)]).to(x0.device, torch.float32)
 
     @property
-    def cell(self) -> int:
+    def factor(self) -> int:
         """Pixels a latent, in each direction."""
         return 2 ** (len(self.vae.config.block_out_channels) - 1)
 
     def mask(self, pixels: Tensor) -> Tensor:
         """(H, W) bool pixels -> (1, h, w) floats: 1 for a latent all of whose pixels are True."""
-        return 1 - F.max_pool2d(1 - pixels[None].float(), self.cell)
+        return 1 - F.max_pool2d(1 - pixels[None].float(), self.factor)
 
     def pack(self, x0: Tensor) -> Tensor:
         """x0 -> what a cache stores: latents as 16-bit floats."""

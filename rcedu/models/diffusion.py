@@ -84,6 +84,11 @@ class DiffusionModel(nn.Module):
         return (self.unet.config.in_channels, *[self.unet.config.sample_size] * 2)
 
     @property
+    def pixels(self) -> int:
+        """Width of its pictures."""
+        return self.x_shape[-1] * self.codec.factor
+
+    @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
 

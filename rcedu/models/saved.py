@@ -12,6 +12,7 @@ from rcedu.data.cache import derived_seed
 from rcedu.equations.sampling import consistency, stochastic
 from rcedu.models.diffusion import DiffusionModel, with_unet
 from rcedu.models.folders import load_network
+from rcedu.models.solvers import SOLVERS, solver
 from rcedu.models.surgery import with_guidance_input
 from rcedu.system.files import atomic_folder, has_shape, read_json, write_json
 from rcedu.system.tensors import from_8_bits, load_tensors, save_pretrained, save_tensors, to_8_bits
@@ -123,11 +124,13 @@ def shipped_student(teacher: DiffusionModel, path: Path, what: str = "a few-step
 def sampler_settings(sampler: str, seed: int) -> dict:
     """Keyword arguments of `DiffusionModel.sample` for a sampler by name.
 
-    sampler  deterministic (DDIM), stochastic or consistency; UsageError for another
+    sampler  deterministic (DDIM), stochastic or consistency, or one of SOLVERS; UsageError for another
     seed  may be that of x_T: the noise that some samplers add on their way is drawn from another one, made of it
     """
     noisy = {"stochastic": stochastic, "consistency": consistency}
-    check_choice("sampler", sampler, ("deterministic", *noisy))
+    check_choice("sampler", sampler, ("deterministic", *noisy, *SOLVERS))
+    if sampler in SOLVERS:
+        return {"sampler": solver(sampler)}
     if sampler == "deterministic":
         return {}
     return {"sampler": noisy[sampler], "generator": torch.Generator().manual_seed(derived_seed(seed, "sampler"))}

@@ -8,15 +8,18 @@ from types import SimpleNamespace
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from PIL import Image
 
 from rcedu.commands import pipeline as pipeline_commands
 from rcedu.commands.cli import main
 from rcedu.data.captioned_digits import read_prompts
+from rcedu.evaluation.images import read_images
 from rcedu.evaluation.records import load_results
 from rcedu.experiments.mini_sd import MiniSD
 from rcedu.experiments.text_data import sentences
 from rcedu.system.settings import data_folder
 from rcedu.system.tensors import load_tensors
+from rcedu.training.checkpoints import stored_losses
 from rcedu.training.swap_schedules import measured_file
 
 
@@ -183,6 +186,54 @@ def test_tables_share_their_trainings(tmp_path, monkeypatch, capsys):
     asked = read_prompts(sentences("three", True, 8))
     assert (MiniSD().judge.read(pictures["without three: the teacher"])[:, 0] == asked[:, 0]).all()
     assert "unseen: the word" in capsys.readouterr().out
+
+
+def test_real_images(tmp_path, capsys):
+    """encode -> distil --task, the paper's rows 3 and 6; once more finds all of it done; read in another way it is refused."""
+    images, samples = tmp_path / "images", tmp_path / "samples"
+    images.mkdir()
+    lines = ["file_name,text"]
+    for i, text in enumerate(sentences("three", False, 4)):
+        Image.fromarray(torch.randint(0, 256, (40, 50, 3), dtype=torch.uint8).numpy()).save(images / f"{i}.png")
+        lines.append(f"{i}.png,{text}")
+    (images / "metadata.csv").write_text("\n".join(lines) + "\n")
+    (images / "3.png").write_bytes(b"no picture")
+    encode = f"encode --images {images} --out {samples} --mirrored"
+    with pytest.raises(SystemExit):
+        main(encode.split())
+    assert "3.png, picture 4, is damaged" in capsys.readouterr().err
+    for _ in range(2):
+        main(f"{encode} --skip-bad --out {tmp_path / 'whole'}".split())
+    said = capsys.readouterr().out
+    assert said.count("1 pictures cannot be read and are left out") == said.count("6 samples in") == 2
+    training = "--student tiny --steps 2 --batch-size 2 --task"
+    main(f"distil --samples {tmp_path / 'whole'} {training} --out {tmp_path / 'student'}".split())
+    losses = stored_losses(tmp_path / "student-training")
+    assert set(losses) == {"out", "feat", "task"} and len(losses["task"]) == 2
+    with pytest.raises(SystemExit):
+        main(f"{encode} --skip-bad --fit squash --out {tmp_path / 'whole'}".split())
+    assert "is of another images" in capsys.readouterr().err
+
+
+def test_samplers_of_diffusers(tmp_path, capsys):
+    """In ten steps each draws nearly the same picture as DDIM, which Euler's is (Karras et al. 2022); samples of one are not
+    taken for those of another.
+    """
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("a white one on a navy background\nan upright cyan two on a gray background\n")
+    pictures = {}
+    for name in ("ddim", "dpm++", "unipc", "euler"):
+        main(f"generate --prompts {prompts} --steps 10 --sampler {name} --out {tmp_path / name}".split())
+        pictures[name] = read_images(tmp_path / name)[0].all().float()
+    off = {name: (x - pictures["ddim"]).abs().mean().item() for name, x in pictures.items()}
+    assert off["euler"] < 0.2 and all(1 < off[name] < 6 for name in ("dpm++", "unipc"))
+    draw = f"draw --prompts {prompts} --steps 2 --out {tmp_path / 'samples'}"
+    main(f"{draw} --sampler unipc".split())
+    capsys.readouterr()
+    for other in ("ddim", "euler"):
+        with pytest.raises(SystemExit):
+            main(f"{draw} --sampler {other}".split())
+        assert "is of another sampler (unipc there" in capsys.readouterr().err
 
 
 def test_p_measured_on_a_teacher_of_ones_own(tmp_path, capsys):

@@ -6,13 +6,14 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm.auto import tqdm
 
 from rcedu.equations.sampling import time_grid
@@ -27,7 +28,6 @@ from rcedu.system.files import write_json
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import load_tensors
 from rcedu.training.batches import Swap
-from rcedu.training.draws import Draw
 from rcedu.training.fit import StepFunction, StepRecord, fit_to_the_end
 from rcedu.training.guided_steps import consistency_step, guidance_step, guidance_student, halving_step
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
@@ -47,26 +47,30 @@ def train_stage(
     """
     if stage.kind == "guidance" and stage.before is None and domain.stage_1 is not None:
         return domain.stage_1, []
-    trainee, student, step, settings = _task(run, stage, domain, before or domain.teacher)
+    teacher = before or domain.teacher
+    trainee, student, step, settings = _task(run, stage, domain, teacher)
     if gradient_checkpointing:
         student.unet.enable_gradient_checkpointing()
-    if bits := {"bf16": torch.bfloat16, "fp16": torch.float16}.get(kept.get("mixed_precision")):
-        step = _in_fewer_bits(step, bits)
-    losses = fit_to_the_end(
-        step, trainee, steps=stage.training_steps, batch_size=run.batch_size, seed=run.seed, warmup=20, **settings,
-        config={**(config or asdict(run)), "stage": stage.name}, **kept,
-    )  # fmt: skip
+    with _in_fewer_bits(teacher.unet, kept.get("mixed_precision", "no")):
+        losses = fit_to_the_end(
+            step, trainee, steps=stage.training_steps, batch_size=run.batch_size, seed=run.seed, warmup=20, **settings,
+            config={**(config or asdict(run)), "stage": stage.name}, **kept,
+        )  # fmt: skip
     return student, [sum(parts) for parts in zip(*losses.values(), strict=True)]
 
 
-def _in_fewer_bits(step: StepFunction, dtype: torch.dtype) -> StepFunction:
-    """The same step, whose teacher computes as its student does; weights, targets and losses stay in 32 bits."""
-
-    def cast(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
-        with torch.autocast(torch.device(draw.device).type, dtype):
-            return step(trainee, draw)
-
-    return cast
+@contextmanager
+def _in_fewer_bits(unet: nn.Module, precision: str) -> Iterator[None]:
+    """Inside, a teacher computes by autocast, as `fit` lets its student; its weights stay as they are."""
+    if precision == "no":
+        yield
+        return
+    autocast = torch.autocast(place_among_ranks().device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
+    unet.forward = autocast(unet.forward)
+    try:
+        yield
+    finally:
+        del unet.forward  # of this one network; its class has the other
 
 
 def _task(

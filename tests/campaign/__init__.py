@@ -8,5 +8,6 @@
     python -m tests.campaign --page                        # and write that into notebooks/promises.md
 
 Rooms: `trials` runs trials, each in a process and a folder of its own; `journal` keeps what came of them; `started` starts
-commands, `scenes` are those that are disturbed, `faults` disturb file operations. The kinds: `bad_input`, `damage`, `kills`.
+commands, `scenes` are those that are disturbed, `faults` disturb file operations. The kinds: `bad_input`; `reads`, with
+`damage`; `kills`.
 """

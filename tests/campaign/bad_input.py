@@ -19,6 +19,7 @@ from rcedu.system.usage import UsageError, ranges
 
 # --- numbers --------------------------------------------------------------------------------------
 
+NUMBERS = {int, float}
 NEEDED = {  # what a command cannot be parsed without
     "generate": ["--prompts", "prompts.txt"],
     "score": ["--images", "images"],
@@ -240,7 +241,7 @@ def table(what: str, inputs: Path, folder: Path, dice: random.Random) -> None:
 
 def trials(inputs: Path) -> Iterator[Trial]:
     for name in cli.ROOMS:
-        for flag, annotation in options(cli.command(name), {int, float}).items():
+        for flag, annotation in options(cli.command(name), NUMBERS).items():
             for i, text_ in enumerate(TRIED):
                 yield Trial(f"bad-input/{name}{flag}/{i}", partial(number, name, flag, annotation, text_))
         paths = options(cli.command(name), {Path}) | {f: 0 for f in options(cli.command(name), {str}) if f[2:] in READS}

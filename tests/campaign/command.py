@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from campaign import __doc__ as says
-from campaign import bad_input, damage, kills, page
+from campaign import bad_input, kills, page, reads
 from campaign.journal import Journal, counts, table
 from campaign.scenes import SCENES, leave_alone, prepare
 from campaign.started import ROOT, Failed
@@ -41,7 +41,7 @@ def fails(folder: Path, dice: random.Random) -> None:
 
 def plan(inputs: Path) -> list[Trial]:
     """Every trial there is, in no order."""
-    return [*bad_input.trials(inputs), *damage.trials(inputs), *kills.trials(inputs), Trial("planted/failure/0", fails)]
+    return [*bad_input.trials(inputs), *reads.trials(inputs), *kills.trials(inputs), Trial("planted/failure/0", fails)]
 
 
 def chosen(trials: Iterable[Trial], only: str | None, sample: bool, seed: int) -> list[Trial]:
@@ -60,6 +60,8 @@ def chosen(trials: Iterable[Trial], only: str | None, sample: bool, seed: int) -
 def prepare_for(trials: list[Trial], folder: Path, seed: int) -> None:
     """What trials need is made in the folder's inputs/, and the commands are left alone once, as far as that is not done."""
     inputs = folder / "inputs"
+    if not any(trial.kind in SAMPLE for trial in trials):
+        return
     steps = [] if (inputs / "student").exists() else [[Trial("prepare/inputs/0", lambda at, dice: prepare(inputs))]]
     used = {trial.name.split("/")[1] for trial in trials if trial.kind != "bad-input"}
     needed = [name for name in SCENES if name in used]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import psutil
+import torch
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 180.0  # seconds until a command is taken to hang
@@ -51,13 +52,14 @@ def _become(arguments: list[str], folder: Path, cwd: Path, anew: bool, before: C
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])  # this rcedu, wherever it stands
-        own = {"RCEDU_HOME": str(folder / "work"), "RCEDU_CACHE": str(folder / "cache"), "PYTHONPATH": path}
-        os.environ |= own | environment
+        own = {"RCEDU_HOME": str(folder / "work"), "RCEDU_CACHE": str(folder / "cache"), "RCEDU_PRESET": "smoke"}
+        os.environ |= own | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"} | environment
         if anew:
             before()
             os.execv(sys.executable, [sys.executable, "-m", "rcedu", *arguments])
-        from rcedu.commands.cli import main
+        from rcedu.__main__ import main
 
+        torch.set_num_threads(1)
         sys.argv = ["rcedu", *arguments]
         before()
         main()

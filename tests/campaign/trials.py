@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+import torch
 
 from campaign.started import Failed
 
@@ -82,6 +83,7 @@ def _try(trial: Trial, seed: int, scratch: Path, pipe: Connection) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     os.chdir(folder)
+    torch.set_num_threads(1)
     for descriptor in (1, 2):  # what the libraries say
         os.dup2(os.open(folder / "heard", os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
     try:

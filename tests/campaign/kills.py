@@ -64,14 +64,13 @@ def full_disk(name: str, inputs: Path, folder: Path, dice: random.Random, *, sha
     k, how = 1 + int(share * alone.operations), dice.choice(("from there on", "once", "size"))
     fault = partial(full_from, k, folder, how == "once")
     if how == "size":
-        fault = partial(no_file_longer_than, dice.choice((0, 100, 1000, 10_000, 100_000, 1_000_000)))
+        fault = partial(no_file_longer_than, dice.choice((1000, 2000, 10_000, 100_000, 1_000_000)))
     code = wait(begin(name, folder, inputs, before=fault))
     if code:
         line = refused_in_one_line(code, said(folder))
         if "could not write" not in line and "No space left" not in line and "File too large" not in line:
             raise Failed(f"it does not say that it could not write: {line}")
-        temporary = [path.name for path in folder.rglob(".*.tmp")]
-        if temporary and how != "from there on":
+        if temporary := [path.name for path in folder.rglob(".*.tmp")]:
             raise Failed(f"{temporary[0]} is left at once")
     else:  # what could not be written is not needed
         complaints(said(folder))

@@ -48,13 +48,14 @@ def _become(arguments: list[str], folder: Path, cwd: Path, anew: bool, before: C
         for name, descriptor in (("printed", 1), ("said", 2)):
             os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
         sys.stdout, sys.stderr = (open(descriptor, "w", encoding="utf-8", closefd=False) for descriptor in (1, 2))  # noqa: SIM115
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])  # this rcedu, wherever it stands
         own = {"RCEDU_HOME": str(folder / "work"), "RCEDU_CACHE": str(folder / "cache"), "RCEDU_PRESET": "smoke"}
-        os.environ |= own | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"} | environment
+        own |= {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "TQDM_MININTERVAL": "60"}
+        os.environ |= own | environment
         if anew:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # from when Python has started, it is an exception
             before()
             os.execv(sys.executable, [sys.executable, "-m", "rcedu", *arguments])
         from rcedu.__main__ import main
@@ -62,6 +63,7 @@ def _become(arguments: list[str], folder: Path, cwd: Path, anew: bool, before: C
         torch.set_num_threads(1)
         sys.argv = ["rcedu", *arguments]
         before()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # so far, it was ignored
         main()
         code = 0
     except SystemExit as stop:

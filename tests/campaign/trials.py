@@ -72,7 +72,7 @@ def _outcome(trial: Trial, process, pipe: Connection, seconds: float) -> Outcome
     process.join()
     why = f"it took more than {LIMIT:.0f} s" if seconds > LIMIT else f"the process died, exit code {process.exitcode}"
     with suppress(EOFError):
-        why = pipe.recv()
+        why = pipe.recv() if pipe.poll() else why
     pipe.close()
     return Outcome(trial.name, why == "", why, round(seconds, 2))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from campaign.bad_input import NEEDED, snapshot
+from campaign.bad_input import BESIDE, NEEDED, snapshot
 
 from rcedu.commands.cli import ROOMS, command, main
 from rcedu.system import files
@@ -26,8 +26,6 @@ def options(name: str) -> list[str]:
 
 
 WRITES = [(name, option) for name in ROOMS for option in options(name) if option in ("out", "ship")]
-# Those that put files into a folder by name, beside whatever else is there: an unrelated file is none of their business.
-BESIDE = {("mini-sd", "out"), ("few-steps", "ship"), ("editing", "ship"), ("small-and-fast", "ship")}
 
 
 @pytest.fixture

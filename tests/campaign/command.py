@@ -7,12 +7,13 @@ import random
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from campaign import __doc__ as says
 from campaign import bad_input, kills, page, reads
 from campaign.journal import Journal, counts, table
-from campaign.scenes import SCENES, leave_alone, prepare
+from campaign.scenes import SCENES, prepare
 from campaign.started import ROOT, Failed
 from campaign.trials import Trial, run_all
 from rcedu.commands.cli import ROOMS
@@ -58,19 +59,13 @@ def chosen(trials: Iterable[Trial], only: str | None, sample: bool, seed: int) -
 
 
 def prepare_for(trials: list[Trial], folder: Path, seed: int) -> None:
-    """What trials need is made in the folder's inputs/, and the commands are left alone once, as far as that is not done."""
+    """What trials need is made in the folder's inputs/, as far as that is not done."""
     inputs = folder / "inputs"
-    if not any(trial.kind in SAMPLE for trial in trials):
+    if (inputs / "student").exists() or not any(trial.kind in SAMPLE for trial in trials):
         return
-    steps = [] if (inputs / "student").exists() else [[Trial("prepare/inputs/0", lambda at, dice: prepare(inputs))]]
-    used = {trial.name.split("/")[1] for trial in trials if trial.kind != "bad-input"}
-    needed = [name for name in SCENES if name in used]
-    alone = [name for name in needed if not (inputs / f"undisturbed-{name}.json").exists()]
-    steps.append([Trial(f"alone/{x}/0", lambda at, dice, x=x: leave_alone(x, inputs, at)) for x in alone])
-    for step in steps:
-        for outcome in run_all(step, seed, folder / "scratch", jobs=1):  # one at a time: its seconds are measured
-            if not outcome.held:
-                raise UsageError(f"{outcome.trial} failed, without any trouble: {outcome.why}")
+    for outcome in run_all([Trial("inputs/all/0", partial(prepare, inputs))], seed, folder / "scratch", jobs=1):
+        if not outcome.held:
+            raise UsageError(f"what the trials need cannot be made: {outcome.why}")
 
 
 def run(trials: list[Trial], journal: Journal, folder: Path, seed: int, jobs: int) -> Iterator[str]:

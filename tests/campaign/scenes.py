@@ -11,10 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from filelock import FileLock
 from small import small_text_model
 
 from campaign.faults import count_in
 from campaign.started import Failed, complaints, nobody_left, said, start, wait
+from rcedu.system.files import write_json
 from rcedu.system.settings import data_folder
 from rcedu.training.fit import fit
 
@@ -123,7 +125,7 @@ def age(folder: Path) -> None:
 # --- made once a campaign -------------------------------------------------------------------------
 
 
-def prepare(inputs: Path, *_) -> None:
+def prepare(inputs: Path, *_: object) -> None:
     """A small teacher, prompts, samples that it drew, pictures, a student."""
     inputs.mkdir(parents=True, exist_ok=True)
     shutil.copy(data_folder() / "mini-sd" / "results" / "conditioning.json", inputs / "measured.json")
@@ -134,18 +136,20 @@ def prepare(inputs: Path, *_) -> None:
             raise Failed(f"{name} ended with exit code {code}: {said(inputs / 'making')[-300:]}")
 
 
-def leave_alone(name: str, inputs: Path, folder: Path, *_) -> None:
-    """Run a scene undisturbed and note how it ended: `undisturbed` reads it."""
-    before = time.monotonic()
-    alone: dict[str, Callable] = {} if SCENES[name].workers else {"before": partial(count_in, folder / "operations", folder)}
-    if code := wait(begin(name, folder, inputs, **alone), patience=600):
-        raise Failed(f"{name} ended with exit code {code}: {said(folder)[-300:]}")
-    seconds, noted = time.monotonic() - before, folder / "operations"
-    operations = len(noted.read_text().splitlines()) if noted.exists() else 0
-    written = json.dumps(Undisturbed(seconds, operations, bits(folder))._asdict(), indent=1)
-    (inputs / f"undisturbed-{name}.json.new").write_text(written)
-    os.replace(inputs / f"undisturbed-{name}.json.new", inputs / f"undisturbed-{name}.json")
-
-
 def undisturbed(name: str, inputs: Path) -> Undisturbed:
-    return Undisturbed(**json.loads((inputs / f"undisturbed-{name}.json").read_text()))
+    """How a scene ends when it is left alone: tried once a campaign, by the first who asks."""
+    noted, folder = inputs / f"undisturbed-{name}.json", inputs / f"undisturbed-{name}"
+    with FileLock(noted.with_suffix(".lock")):
+        if not noted.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            write_json(noted, _left_alone(name, inputs, folder)._asdict())
+    return Undisturbed(**json.loads(noted.read_text()))
+
+
+def _left_alone(name: str, inputs: Path, folder: Path) -> Undisturbed:
+    began, counted = time.monotonic(), folder / "operations"
+    how: dict[str, Callable] = {} if SCENES[name].workers else {"before": partial(count_in, counted, folder)}
+    if code := wait(begin(name, folder, inputs, **how), patience=800):
+        raise Failed(f"{name} ended with exit code {code}, without any trouble: {said(folder)[-300:]}")
+    seconds = time.monotonic() - began
+    return Undisturbed(seconds, len(counted.read_text().splitlines()) if counted.exists() else 0, bits(folder))

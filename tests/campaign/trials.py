@@ -17,7 +17,7 @@ import torch
 
 from campaign.started import Failed
 
-LIMIT = 900.0  # seconds of a trial
+LIMIT = 1800.0  # seconds of a trial
 
 
 class Trial(NamedTuple):

@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 from small import small_digit_model
 
+import rcedu.__main__
 import rcedu.data.cache
 import rcedu.system.tensors
 from rcedu.data.cache import Cache, draw
@@ -22,9 +23,11 @@ from rcedu.equations.random_conditioning import p_exponential
 from rcedu.experiments import runner as side_by_side
 from rcedu.models.conditions import LabelTable, labels_without
 from rcedu.models.diffusion import with_unet
+from rcedu.models.saved import save_student
 from rcedu.models.surgery import narrow_channels
-from rcedu.system.files import write_json
+from rcedu.system.files import in_words, write_json
 from rcedu.system.locks import alone_in
+from rcedu.system.provenance import write_result
 from rcedu.system.tensors import save_tensors
 from rcedu.training.batches import Swap
 from rcedu.training.fit import fit
@@ -211,6 +214,50 @@ def side_by_side_for_ever(folder: Path) -> None:
     side_by_side.run_all(stay, {"a": Nothing(), "b": Nothing()}, folder, jobs=2, progress=False)
 
 
+def toy_training(name: str, run: Nothing, folder: Path, report, steps: int = 10**9) -> dict:
+    """A training with checkpoints; it touches <name>.began after its first step."""
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 1)
+    loss = lambda trainee, draw: {"x": trainee(draw.mine(draw.normal(3))).square().mean()}  # noqa: E731
+    for record in fit(loss, model, steps=steps, batch_size=4, folder=Path(folder) / name, checkpoint_every=10**9):
+        if record.step == 1:
+            Path(folder, f"{name}.began").touch()
+    return {"weights": model.weight.tolist()}
+
+
+def dies_or_trains(name: str, run: Nothing, folder: Path, report) -> dict:
+    """The kernel kills "dies" for its memory as soon as the other one trains; only once."""
+    marker = Path(folder, "died")
+    if name == "dies" and not marker.exists():
+        while not Path(folder, "trains.began").exists():
+            time.sleep(0.01)
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return toy_training(name, run, folder, report, steps=3 if marker.exists() and name == "dies" else 20_000)
+
+
+def wants_too_much(name: str, run: Nothing, folder: Path, report) -> dict:
+    return {"x": torch.empty(10**15)}
+
+
+def table_of_trainings(folder: Path, jobs: int) -> None:
+    side_by_side.run_all(toy_training, {"a": Nothing(), "b": Nothing()}, folder, jobs=jobs, progress=False)
+
+
+# --- as a command -------------------------------------------------------------------------------
+
+
+def as_command(said: Path, function, *args, **kwargs) -> None:
+    """What `rcedu` does around a command, with Ctrl-C as a terminal has it, in a process group of its own; stderr to a file."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    with open(said, "w") as file:
+        os.dup2(file.fileno(), 2)
+    rcedu.__main__._main = partial(function, *args, **kwargs)
+    rcedu.__main__.main()
+
+
 # --- the cache ------------------------------------------------------------------------------------
 
 
@@ -237,3 +284,25 @@ def draw_and_stall(folder: Path, marker: Path, *, where: str) -> None:
             yield i
 
     draw(small_digit_model(), torch.arange(10), folder, steps=2, w=1.0, shard_size=4, bar=bar)
+
+
+# --- without rights -------------------------------------------------------------------------------
+
+
+def write_as_nobody(folder: Path, said: Path) -> None:
+    """Give up root's rights and write into a folder in every way; what the command line would say goes to `said`."""
+    with open(said, "w") as file:
+        os.setgid(65534)
+        os.setuid(65534)
+        for write in (
+            lambda out: write_json(out / "a.json", 1),
+            lambda out: save_tensors(out / "a.safetensors", {"x": torch.zeros(1)}),
+            lambda out: save_tensors(out / "a.safetensors.gz", {"x": torch.zeros(1)}),
+            lambda out: save_student(small_digit_model(), out / "student"),
+            lambda out: write_result(out / "b.json", "rcedu judge", {}),
+            lambda out: draw(small_digit_model(), torch.arange(2), out / "samples", steps=1),
+        ):
+            try:
+                write(folder)
+            except OSError as error:
+                print(in_words(error), file=file)

@@ -1,5 +1,7 @@
 """Models small enough that a test may use as many as it likes. Also imported by other processes (processes.py)."""
 
+import copy
+
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
@@ -13,6 +15,24 @@ from rcedu.models.diffusion import DiffusionModel
 
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def misshapen(value, others=(None, "x", [[1]])):
+    """A JSON value again and again, each time with one place in it, the whole too, become something else."""
+
+    def places(value, path=()):
+        yield path
+        parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, part in parts:
+            yield from places(part, (*path, key))
+
+    for place in places(value):
+        for other in others:
+            changed = at = {"": copy.deepcopy(value)}
+            for key in ("", *place)[:-1]:
+                at = at[key]
+            at[("", *place)[-1]] = other
+            yield changed[""]
 
 
 def max_error(a: torch.Tensor, b: torch.Tensor) -> float:

@@ -99,8 +99,8 @@ def draw(
 
 
 def _read_manifest(folder: Path) -> dict:
-    manifest = read_json(folder / MANIFEST)
-    signature = manifest.pop("sha256", None) if isinstance(manifest, dict) else None
+    manifest = read_json(folder / MANIFEST, dict, f"delete {folder} and draw it again")
+    signature = manifest.pop("sha256", None)
     if signature != _digest(manifest):
         raise UsageError(f"{folder / MANIFEST} was changed after it was written; delete {folder} and draw it again")
     return manifest
@@ -178,8 +178,9 @@ class Cache(Samples):
             _, header = load_tensors(path)
         except UsageError as error:
             raise UsageError(f"{path} is torn or damaged (its SHA-256 differs); {again}") from error
+        theirs = header.get("origin")
         for key, value in self.manifest["origin"].items():
-            there = header.get("origin", {}).get(key)
+            there = theirs.get(key) if isinstance(theirs, dict) else None
             if there != value:
                 raise UsageError(f"{path} is foreign: {key} is {_short(there)}, not {_short(value)}; {again}")
         if header.get("index") != index:

@@ -55,9 +55,7 @@ def generate_images(
         wanted["prompts"] = list(texts)
         folder_to_fill(folder, LIST)
         if (folder / LIST).exists():
-            found = read_json(folder / LIST)
-            if not isinstance(found, dict) or "model" not in found:
-                raise UsageError(f"{folder / LIST} is not of rcedu generate; choose another folder")
+            found = read_json(folder / LIST, {"model": str}, "it is not of rcedu generate: choose another folder")
             differs = [key for key in wanted if found.get(key) != wanted[key]]
             if differs:
                 raise UsageError(f"{folder} holds pictures of another {differs[0]}; choose another folder, or delete it")
@@ -96,10 +94,8 @@ def read_images(folder: Path) -> tuple[Tensor, list[str]]:
     folder = Path(folder)
     if not (folder / LIST).exists():
         raise UsageError(f"no pictures in {folder}: {LIST} is missing; draw them with: rcedu generate")
-    told = read_json(folder / LIST)
-    texts = told.get("prompts") if isinstance(told, dict) else None
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise UsageError(f"{folder / LIST} is not of rcedu generate: it has no list of prompts; draw the pictures again")
+    again = "it is not of rcedu generate: it has no list of prompts; draw the pictures again"
+    texts = read_json(folder / LIST, {"prompts": [str]}, again)["prompts"]
     if len(texts) < 2:
         raise UsageError(f"FID compares two pictures or more; {folder} has {len(texts)}")
     paths = [folder / f"{i:06d}.png" for i in range(len(texts))]

@@ -113,7 +113,7 @@ def climb(
             continue
         here = Path(folder) / folder_of(stage)
         before = done[stage.before] if stage.before else None
-        result = finished(here, run, APART, given)
+        result = finished(here, run, APART, given, {"losses": [int | float], "seconds": dict})
         if result is None:
             start = time.perf_counter()
             student, losses = train_stage(

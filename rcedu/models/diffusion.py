@@ -176,7 +176,7 @@ class DiffusionModel(nn.Module):
 
     @classmethod
     def _read(cls, folder: Path) -> "DiffusionModel":
-        index = read_json(folder / "model_index.json")
+        index = read_json(folder / "model_index.json", dict)
         try:
             unet = _read_network(UNet2DConditionModel, folder / "unet")
             scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")

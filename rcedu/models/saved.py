@@ -11,7 +11,7 @@ from rcedu.data.cache import derived_seed
 from rcedu.equations.sampling import consistency, stochastic
 from rcedu.models.diffusion import DiffusionModel, load_network, with_unet
 from rcedu.models.surgery import with_guidance_input
-from rcedu.system.files import atomic_folder, read_json, write_json
+from rcedu.system.files import atomic_folder, has_shape, read_json, write_json
 from rcedu.system.tensors import from_8_bits, load_tensors, save_pretrained, save_tensors, to_8_bits
 from rcedu.system.usage import UsageError, check_choice
 
@@ -67,7 +67,7 @@ def shipped_student(teacher: DiffusionModel, path: Path, what: str = "a few-step
     """The network that `save_8_bits` wrote, of the teacher's anatomy. UsageError when the file does not hold `what`."""
     weights, told = load_tensors(path := Path(path))
     again = f"remake it: {told.get('command', 'see data/README.md')}"
-    if (stage := told.get("stage")) and file_of(stage) != path.stem:
+    if (stage := told.get("stage")) and file_of(str(stage)) != path.stem:
         raise UsageError(f"{path} holds another network, that of {stage!r}; give it back its name, or {again}")
     facts = _facts(told.get("network"), path, again)
     unet = with_guidance_input(teacher.unet) if facts.takes_w else copy.deepcopy(teacher.unet)
@@ -92,7 +92,6 @@ def sampler_settings(sampler: str, seed: int) -> dict:
 
 
 def _facts(told: object, where: Path, again: str) -> Facts:
-    try:
-        return Facts(**told)
-    except TypeError:
-        raise UsageError(f"{where} does not say what its network is ({', '.join(Facts._fields)}); {again}") from None
+    if not has_shape(told, Facts.__annotations__):
+        raise UsageError(f"{where} does not say what its network is ({', '.join(Facts._fields)}); {again}")
+    return Facts(*(told[name] for name in Facts._fields))

@@ -4,12 +4,19 @@ A command's options and a run's fields are annotated with the ranges below: `ste
 work: a command's in `rcedu.commands.cli`, a run's wherever one is made (`Checked`).
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, NamedTuple, get_args, get_type_hints
 
 
 class UsageError(ValueError):
     """Something the user gave is wrong; the message is one line: what, where, what to do. Exit code 2."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: Python's, torch's on a CPU or on a GPU."""
+    without = r"out of memory|(can't|cannot) allocate memory|not enough memory"
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(re.search(without, str(error), re.I)))
 
 
 class Range(NamedTuple):

@@ -4,9 +4,8 @@ import hashlib
 import inspect
 import math
 import signal
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from rcedu.system.interrupts import asked_to_stop
 from rcedu.system.locks import alone_in_its_folder
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import UsageError
@@ -84,20 +84,6 @@ def learning_rate(step: int, *, steps: int, peak: float, warmup: int, decay: str
     return peak * DECAYS[decay]((step - warmup) / max(1, steps - warmup))
 
 
-@contextmanager
-def _sigterm_flag() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets, instead of killing us in the middle of a step. Only the main thread can listen."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 @alone_in_its_folder
 def fit(
     step_fn: StepFunction,
@@ -132,8 +118,8 @@ def fit(
                       samples and, but for rounding, the same gradient
     mixed_precision   "no", "bf16", or "fp16" (accelerate's autocast; weights, optimizer and average stay in 32 bits)
     optimizer_class   called with (parameters, lr=, weight_decay=); bitsandbytes.optim.AdamW8bit keeps its state in 8 bits
-    folder            where checkpoints go, every `checkpoint_every` steps, at the end, and on SIGTERM (then
-                      SystemExit follows). A folder with checkpoints is resumed. None: nothing is written
+    folder            where checkpoints go, every `checkpoint_every` steps, at the end, and on SIGTERM or Ctrl-C (then
+                      SystemExit or KeyboardInterrupt follows). A folder with checkpoints is resumed. None: nothing is written
     config            what a resumed run must agree on, beside this function's own numbers; JSON values
     progress          label of a progress bar (loss parts, images/s, time left), or None
 
@@ -174,7 +160,7 @@ def fit(
         disable=progress is None or not accelerator.is_main_process,
     )  # fmt: skip
     trainee.train()
-    with bar, _sigterm_flag() as asked_to_stop, ExitStack() as afterwards:
+    with bar, asked_to_stop() as signals, ExitStack() as afterwards:
         # what mixed precision does to `forward` ends with the training
         afterwards.callback(accelerator.unwrap_model, wrapped, keep_fp32_wrapper=False)
         for step in range(start, steps):
@@ -190,8 +176,8 @@ def fit(
                     losses = step_fn(wrapped, draw)
                     accelerator.backward(sum(losses.values()) / accumulate)
                 sums = sums + torch.stack([loss.detach().float() for loss in losses.values()]) / accumulate
-            # SIGTERM may reach one rank only, or each in another step: all learn of it here, and stop after the same step
-            values = torch.cat([sums, sums.new_tensor([asked_to_stop.is_set()])])
+            # a signal may reach one rank only, or each in another step: all learn of it here, and stop after the same step
+            values = torch.cat([sums, sums.new_tensor([bool(signals)])])
             *means, asked = accelerator.reduce(values, "mean").tolist()
             losses = dict(zip(losses, means, strict=True))
             _stop_if_not_finite(step, losses)
@@ -209,8 +195,10 @@ def fit(
             bar.set_postfix({name: f"{value:.4f}" for name, value in losses.items()}, refresh=False)
             if done % checkpoint_every == 0 or done == steps or asked:
                 checkpoint(done)
-            if asked and done < steps:
+            if asked:
                 where = f"; run again to go on from {folder}" if folder else ""
+                if signals and signals.pop(0) == signal.SIGINT:
+                    raise KeyboardInterrupt(f"interrupted after step {done}{where}")
                 if accelerator.is_main_process:
                     tqdm.write(f"stopped by SIGTERM after step {done}{where}")
                 raise SystemExit(128 + signal.SIGTERM)

@@ -64,7 +64,7 @@ def generate_images(
         ranks.wait_for_everyone()
         model.to(ranks.device)
         paths = [folder / f"{i:06d}.png" for i in range(len(texts))]
-        made_from = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+        made_from = _made_from(wanted)
         foreign = [path for path in paths if path.exists() and _read_image(path).info.get(MADE_FROM) != made_from]
         if foreign:
             raise UsageError(f"{foreign[0]} was not drawn with these settings; choose another folder, or move it away")
@@ -86,6 +86,10 @@ def generate_images(
         return len(paths)
 
 
+def _made_from(told: dict) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
 def read_images(folder: Path) -> tuple[Tensor, list[str]]:
     """What `generate_images` left: ((N, 3, H, W) uint8, sentences), N >= 2.
 
@@ -95,7 +99,7 @@ def read_images(folder: Path) -> tuple[Tensor, list[str]]:
     if not (folder / LIST).exists():
         raise UsageError(f"no pictures in {folder}: {LIST} is missing; draw them with: rcedu generate")
     again = "it is not of rcedu generate: it has no list of prompts; draw the pictures again"
-    texts = read_json(folder / LIST, {"prompts": [str]}, again)["prompts"]
+    texts = (told := read_json(folder / LIST, {"prompts": [str]}, again))["prompts"]
     if len(texts) < 2:
         raise UsageError(f"FID compares two pictures or more; {folder} has {len(texts)}")
     paths = [folder / f"{i:06d}.png" for i in range(len(texts))]
@@ -103,7 +107,14 @@ def read_images(folder: Path) -> tuple[Tensor, list[str]]:
     if missing:
         lack = f"{len(missing)} of {len(paths)} pictures are missing"
         raise UsageError(f"{folder} is unfinished: {lack}; run rcedu generate again")
-    pictures = [_read(path) for path in paths]
+    pictures, made_from = [], _made_from(told)
+    for path in paths:
+        image = _read_image(path)
+        if image.info.get(MADE_FROM, made_from) != made_from:  # others' pictures do not say
+            raise UsageError(
+                f"{path} was not drawn as {LIST} says: one of the two was changed; delete {folder} and draw it again"
+            )
+        pictures.append(pil_to_tensor(image.convert("RGB")))
     other = next((path for path, picture in zip(paths, pictures, strict=True) if picture.shape != pictures[0].shape), None)
     if other:
         raise UsageError(f"{other} has another size than {paths[0].name}; delete it and draw it again")

@@ -154,7 +154,7 @@ def path(name: str, flag: str, bad: str, inputs: Path, folder: Path, _: random.R
         words[words.index(flag) + 1] = where
     else:
         words += [f"{flag}={where}"]
-    refused([name, *words], folder)
+    refused([name, *words], folder, may_be_fine=flag == "--prompts" and bad in ("null", "a list", "a number", "an object"))
 
 
 TEXTS = {  # what a file of prompts may hold: whether it may be drawn from, and what

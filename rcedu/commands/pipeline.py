@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from rcedu.models.surgery import STUDENTS
 from rcedu.system.files import sha256
+from rcedu.system.locks import alone_in
 from rcedu.system.manifests import folder_to_fill, folder_to_replace
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.ranks import place_among_ranks
@@ -185,15 +186,16 @@ def distil(
         "measured": sha256(measured) if run.p in MEASURED else None,
     }
     step = distillation_step(model, trainee, cache, Swap(strangers, p), null_probability=run.null_probability, task=run.task)
-    fit_to_the_end(
-        step, trainee, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=20, decay=run.decay,
-        ema_decay=run.ema_decay, accumulate=run.accumulate, mixed_precision=run.mixed_precision,
-        optimizer_class=_eight_bit_adamw() if run.eight_bit else torch.optim.AdamW,
-        folder=folder.with_name(folder.name + "-training"), config=asdict(run) | given, progress=run.student,
-    )  # fmt: skip
-    if place_among_ranks().is_main_process:
-        student.save(folder)
-        print(f"student in {folder}")
+    with alone_in(folder):
+        fit_to_the_end(
+            step, trainee, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=20, decay=run.decay,
+            ema_decay=run.ema_decay, accumulate=run.accumulate, mixed_precision=run.mixed_precision,
+            optimizer_class=_eight_bit_adamw() if run.eight_bit else torch.optim.AdamW,
+            folder=folder.with_name(folder.name + "-training"), config=asdict(run) | given, progress=run.student,
+        )  # fmt: skip
+        if place_among_ranks().is_main_process:
+            student.save(folder)
+            print(f"student in {folder}")
 
 
 def _eight_bit_adamw():

@@ -64,7 +64,7 @@ def generate_images(
         ranks.wait_for_everyone()
         model.to(ranks.device)
         paths = [folder / f"{i:06d}.png" for i in range(len(texts))]
-        made_from = _made_from(wanted)
+        made_from = _hash_of_all(wanted)
         foreign = [path for path in paths if path.exists() and _read_image(path).info.get(MADE_FROM) != made_from]
         if foreign:
             raise UsageError(f"{foreign[0]} was not drawn with these settings; choose another folder, or move it away")
@@ -86,7 +86,7 @@ def generate_images(
         return len(paths)
 
 
-def _made_from(told: dict) -> str:
+def _hash_of_all(told: dict) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
@@ -107,7 +107,7 @@ def read_images(folder: Path) -> tuple[Tensor, list[str]]:
     if missing:
         lack = f"{len(missing)} of {len(paths)} pictures are missing"
         raise UsageError(f"{folder} is unfinished: {lack}; run rcedu generate again")
-    pictures, made_from = [], _made_from(told)
+    pictures, made_from = [], _hash_of_all(told)
     for path in paths:
         image = _read_image(path)
         if image.info.get(MADE_FROM, made_from) != made_from:  # others' pictures do not say

@@ -25,7 +25,7 @@ from rcedu.models.conditions import LabelTable, labels_without
 from rcedu.models.diffusion import with_unet
 from rcedu.models.saved import save_student
 from rcedu.models.surgery import narrow_channels
-from rcedu.system.files import in_words, write_json
+from rcedu.system.files import what_failed, write_json
 from rcedu.system.locks import alone_in
 from rcedu.system.provenance import write_result
 from rcedu.system.tensors import save_tensors
@@ -305,4 +305,4 @@ def write_as_nobody(folder: Path, said: Path) -> None:
             try:
                 write(folder)
             except OSError as error:
-                print(in_words(error), file=file)
+                print(what_failed(error), file=file)

@@ -173,9 +173,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # of who reads what we print (`rcedu.__main__`)
         raise
     except OSError as error:
-        from rcedu.system.files import in_words
+        from rcedu.system.files import what_failed
 
-        says = in_words(error)
+        says = what_failed(error)
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise

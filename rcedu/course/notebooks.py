@@ -47,7 +47,7 @@ def execute(source: Path, timeout: int = 1800) -> nbformat.NotebookNode:
         raise UsageError(f"{source} does not exist; notebooks are in the notebooks/ folder of a checkout")
     notebook = jupytext.read(source)
     resources = {"metadata": {"path": str(Path(source).parent)}}
-    quiet = ["--log-level=ERROR"]  # newer kernels warn of plain TCP, on this very machine
+    quiet = ["--log-level=CRITICAL"]  # newer kernels warn of plain TCP, on this very machine; and of how they are ended
     settings = {"timeout": timeout, "kernel_name": "python3", "kernel_manager_class": Kernels, "extra_arguments": quiet}
     preprocessor = ExecutePreprocessor(**settings)
     try:

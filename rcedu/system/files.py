@@ -85,7 +85,7 @@ _TO_DO = {  # by an error's number
 }
 
 
-def in_words(error: OSError) -> str:
+def what_failed(error: OSError) -> str:
     """What to tell a user of an error, in one line; one of `atomic_path` says it already."""
     where = f"{error.filename}: " if error.filename else "writing failed: " if error.errno else ""
     return where + what_and_what_to_do(error)

@@ -14,12 +14,15 @@ from pathlib import Path
 import safetensors.torch
 import torch
 from small import small_digit_model
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.inception import InceptionScore
 
 import rcedu.__main__
 import rcedu.data.cache
 import rcedu.system.tensors
 from rcedu.data.cache import Cache, draw
 from rcedu.equations.random_conditioning import p_exponential
+from rcedu.evaluation import inception
 from rcedu.experiments import runner as side_by_side
 from rcedu.models.conditions import LabelTable, labels_without
 from rcedu.models.diffusion import with_unet
@@ -168,14 +171,36 @@ def train(
         write_json(result.with_suffix(".json"), records)
 
 
-def one_rank_of(ranks: int, rank: int, port: int, folder: Path, **kwargs) -> None:
-    """`train` as `accelerate launch --cpu --num_processes <ranks>` would start it."""
+def one_rank_of(ranks: int, rank: int, port: int, *args, do=None, **kwargs) -> None:
+    """`do`, or `train`, as `accelerate launch --cpu --num_processes <ranks>` would start it."""
     os.environ |= {
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks),
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true",
     }  # fmt: skip
-    train(folder, **kwargs)
+    (do or train)(*args, **kwargs)
     torch.distributed.destroy_process_group()
+
+
+# --- scores ---------------------------------------------------------------------------------------
+
+
+class ToyInception(torch.nn.Module):
+    """Four features of a picture, and as many logits: its mean colours and how much it varies."""
+
+    num_features = 4
+
+    def forward(self, images):
+        x = images.float() / 255
+        return torch.cat([x.mean(dim=(2, 3)), x.flatten(1).std(dim=1, keepdim=True)], dim=1)
+
+
+def toy_metrics():
+    return FrechetInceptionDistance(feature=ToyInception()), InceptionScore(feature=ToyInception())
+
+
+def score_with_the_toy(drawn, real: Path, out: Path) -> None:
+    inception.inception_metrics = toy_metrics
+    write_json(out, inception.scores_by_inception(drawn, real))
 
 
 # --- side by side ---------------------------------------------------------------------------------

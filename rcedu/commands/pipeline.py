@@ -233,23 +233,32 @@ def generate(
     print(f"{made} pictures in {folder}")
 
 
-def score(images: Path, real: Path | None = None, clip: str | None = None, out: Path | None = None) -> None:
+def score(images: Path, real: Path | None = None, fit: str = "crop", clip: str | None = None, out: Path | None = None) -> None:
     """Score the pictures of `rcedu generate`: FID, inception score, CLIP score; for mini-SD's grammar, what the judge reads.
 
     Args:
         images: the folder that `rcedu generate` wrote.
-        real: a folder of real pictures of the same size, for FID in Inception's features; without it, mini-SD's judge.
-        clip: with --real, a CLIP's folder or name on the hub, for example openai/clip-vit-large-patch14, for a CLIP score.
+        real: a folder of real pictures, or an .npz of pytorch-fid, for FID and inception score in Inception's features; it is
+            shared out over ranks. With neither --real nor --clip, mini-SD's judge scores.
+        fit: how real pictures become as large as those drawn: crop (the middle square) or squash (as the reference does).
+        clip: a CLIP's folder or name on the hub, for example openai/clip-vit-large-patch14, for a CLIP score.
         out: write the scores here; default scores.json beside the pictures.
     """
-    from rcedu.evaluation.images import read_images, scores_by_inception
+    from rcedu.data.pictures import FITS
+    from rcedu.evaluation.images import read_images
+    from rcedu.evaluation.inception import scores_by_inception
+    from rcedu.evaluation.scores import clip_score
     from rcedu.experiments.mini_sd import MiniSD
 
-    if clip is not None and real is None:
-        raise UsageError("--clip goes with --real; without it mini-SD's own CLIP scores the pictures")
-    path = result_file(out or images / "scores.json")
+    check_choice("fit", fit, FITS)
+    path, ranks = result_file(out or images / "scores.json"), place_among_ranks()
     pictures, texts = read_images(images)
-    scores = MiniSD().scores(pictures, texts) if real is None else scores_by_inception(pictures, texts, real, clip)
-    write_result(path, command_line("score", images=images, real=real, clip=clip), scores)
-    for name, value in scores.items():
-        print(f"{name}: {value}")
+    scores = MiniSD().scores(pictures.all(), texts) if real is None and clip is None else {}
+    if clip is not None and ranks.is_main_process:  # first: its name may be mistyped
+        scores |= {"clip": clip_score(clip, pictures, texts, device=ranks.device), "pictures": len(pictures)}
+    if real is not None:
+        scores = scores_by_inception(pictures, real, fit=fit) | scores
+    if ranks.is_main_process:
+        write_result(path, command_line("score", images=images, real=real, fit=fit, clip=clip), scores)
+        for name, value in scores.items():
+            print(f"{name}: {value}")

@@ -1,21 +1,20 @@
-"""Pictures in a folder: drawn a batch at a time, kept, and scored. The papers' protocol is 30,000 COCO captions, 512 to 256."""
+"""Pictures in a folder: drawn a batch at a time, kept, and read one at a time."""
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-from torchmetrics.image.fid import FrechetInceptionDistance
-from torchmetrics.image.inception import InceptionScore
-from torchvision.transforms.v2.functional import pil_to_tensor, resize
+from torch.utils.data import Dataset
+from torchvision.transforms.v2.functional import resize
 from tqdm.auto import tqdm
 
 from rcedu.data.cache import derived_seed
-from rcedu.evaluation.scores import clip_score
+from rcedu.data.pictures import opened, read_picture
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.files import atomic_path, read_json, write_json
 from rcedu.system.locks import alone_in
@@ -25,7 +24,7 @@ from rcedu.system.usage import UsageError
 
 LIST = "prompts.json"
 MADE_FROM = "rcedu"  # a PNG's own text: SHA-256 of all that decided it
-SUFFIXES = {".png", ".jpg", ".jpeg"}
+_AGAIN = "delete it and draw it again"
 
 
 def generate_images(
@@ -65,7 +64,7 @@ def generate_images(
         model.to(ranks.device)
         paths = [folder / f"{i:06d}.png" for i in range(len(texts))]
         made_from = _hash_of_all(wanted)
-        foreign = [path for path in paths if path.exists() and _read_image(path).info.get(MADE_FROM) != made_from]
+        foreign = [path for path in paths if path.exists() and opened(path, _made_from, _AGAIN) != made_from]
         if foreign:
             raise UsageError(f"{foreign[0]} was not drawn with these settings; choose another folder, or move it away")
         told = PngInfo()
@@ -90,10 +89,10 @@ def _hash_of_all(told: dict) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def read_images(folder: Path) -> tuple[Tensor, list[str]]:
-    """What `generate_images` left: ((N, 3, H, W) uint8, sentences), N >= 2.
+def read_images(folder: Path) -> tuple["Pictures", list[str]]:
+    """What `generate_images` left: (`Pictures`, their sentences), N >= 2.
 
-    UsageError when pictures are missing, damaged or of different sizes, when their list is, or when there is only one.
+    UsageError when pictures are missing or of different sizes, when their list is, or when there is only one.
     """
     folder = Path(folder)
     if not (folder / LIST).exists():
@@ -107,67 +106,34 @@ def read_images(folder: Path) -> tuple[Tensor, list[str]]:
     if missing:
         lack = f"{len(missing)} of {len(paths)} pictures are missing"
         raise UsageError(f"{folder} is unfinished: {lack}; run rcedu generate again")
-    pictures, made_from = [], _hash_of_all(told)
+    pictures, made_from = Pictures(paths), _hash_of_all(told)
     for path in paths:
-        image = _read_image(path)
-        if image.info.get(MADE_FROM, made_from) != made_from:  # others' pictures do not say
-            raise UsageError(
-                f"{path} was not drawn as {LIST} says: one of the two was changed; delete {folder} and draw it again"
-            )
-        pictures.append(pil_to_tensor(image.convert("RGB")))
-    other = next((path for path, picture in zip(paths, pictures, strict=True) if picture.shape != pictures[0].shape), None)
-    if other:
-        raise UsageError(f"{other} has another size than {paths[0].name}; delete it and draw it again")
-    return torch.stack(pictures), texts
+        if opened(path, lambda image: image.info.get(MADE_FROM, made_from), _AGAIN) != made_from:  # others' do not say
+            raise UsageError(f"{path} was not drawn as {LIST} says: one of the two was changed; draw {folder} again")
+    return pictures, texts
 
 
-def _read_image(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's names for a damaged picture
-        raise UsageError(f"{path} is damaged ({str(error).splitlines()[0]}); delete it and draw it again") from error
+class Pictures(Dataset):
+    """PNG files of one size, read one at a time: pictures[i], (3, H, W) uint8. UsageError for two sizes, and damage."""
 
-
-def _read(path: Path) -> Tensor:
-    return pil_to_tensor(_read_image(path).convert("RGB"))
-
-
-class _Folder(Dataset):
-    """Real pictures, one at a time, cut to the middle square and shrunk to (size, size)."""
-
-    def __init__(self, folder: Path, size: int):
-        self.size = size
-        self.paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
-        if not self.paths:
-            raise UsageError(f"no pictures in {folder}: it has no {', '.join(sorted(SUFFIXES))} file")
+    def __init__(self, paths: Sequence[Path]):
+        self.paths, sizes = list(paths), [opened(path, lambda image: image.size, _AGAIN) for path in paths]
+        self.size = sizes[0]  # (W, H)
+        other = next((path for path, size in zip(self.paths, sizes, strict=True) if size != self.size), None)
+        if other:
+            raise UsageError(f"{other} has another size than {self.paths[0].name}; delete it and draw it again")
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, i: int) -> Tensor:
-        image = _read(self.paths[i])
-        side = min(image.shape[1:])
-        top, left = ((n - side) // 2 for n in image.shape[1:])
-        return resize(image[:, top : top + side, left : left + side], [self.size, self.size], antialias=True)
+        return read_picture(self.paths[i], _AGAIN)
+
+    def all(self) -> Tensor:
+        """(N, 3, H, W) uint8, in memory at once."""
+        return torch.stack([self[i] for i in range(len(self))])
 
 
-def scores_by_inception(images: Tensor, texts: list[str], real: Path, clip: str | None, batch_size: int = 50) -> dict:
-    """FID against a folder of real pictures, inception score, and CLIP score where a CLIP is named; torchmetrics throughout.
-
-    images (N, 3, H, H) uint8. The first use fetches Inception's weights. UsageError when they cannot be fetched.
-    """
-    device = place_among_ranks().device
-    by_clip = {"clip": clip_score(clip, images, texts, device=device)} if clip else {}  # first: its name may be mistyped
-    try:
-        fid = FrechetInceptionDistance(normalize=False).to(device)
-        inception = InceptionScore(normalize=False).to(device)
-    except Exception as error:  # the download has many ways to fail
-        raise UsageError(f"Inception's weights could not be fetched ({str(error).splitlines()[0]})") from error
-    for part in tqdm(DataLoader(_Folder(real, images.shape[-1]), batch_size=batch_size), desc="real pictures"):
-        fid.update(part.to(device), real=True)
-    for part in tqdm(images.split(batch_size), desc="pictures"):
-        fid.update(part.to(device), real=False)
-        inception.update(part.to(device))
-    return {"fid": float(fid.compute()), "is": float(inception.compute()[0]), "pictures": len(images)} | by_clip
+def _made_from(image: Image.Image) -> str | None:
+    image.load()  # what is damaged must not be taken for drawn
+    return image.info.get(MADE_FROM)

@@ -2,9 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from rcedu.evaluation.records import RECORD, Column, Record, load_results, records_of
 from rcedu.system.files import has_shape, read_json, write_json
 from rcedu.system.locks import alone_in
-from rcedu.system.usage import UsageError, check_choice
+from rcedu.system.usage import UsageError
 from rcedu.system.workers import side_by_side
 from rcedu.training.fit import StepRecord
 
@@ -30,6 +30,20 @@ class Experiment:
     columns: Sequence[Column]  # of its table
     by: Mapping[str, str] = field(default_factory=lambda: {"row": "model"})  # column of the records -> title in the table
     kept_in: Callable | None = None  # run -> the folder of its result, which other tables may share; None: "row/seed-N"
+    budgets: Mapping[str, Mapping] = field(default_factory=dict)  # preset -> what all of its runs have at that size
+
+    def run(self, row: str, preset: str | None = None, **changes):
+        """The run of a row at a preset's size, None for its own; `changes` are fields of it. UsageError for an unknown row."""
+        if row not in self.rows:
+            raise UsageError(f"no row {row!r}; choose from {'; '.join(self.rows)}")
+        return replace(self.rows[row], **(self.budgets.get(preset, {}) | changes))
+
+    def runs(self, seeds: Sequence[int], preset: str | None = None, *, only: Sequence[str] = (), **changes) -> dict:
+        """One run of every row a seed, or of those rows that are named: {"row/seed-N": `run`}, as in all result files."""
+        for row in only:
+            self.run(row)  # is there one?
+        rows = [row for row in self.rows if not only or row in only]
+        return {f"{row}/seed-{seed}": self.run(row, preset, **changes, seed=seed) for seed in seeds for row in rows}
 
 
 class Job(NamedTuple):
@@ -56,7 +70,7 @@ def run_experiment(
     """Work off those runs of an experiment that are not done yet, side by side (`run_all`), and gather all their records.
 
     domain  opened where it is needed, in every worker anew
-    runs    "row/seed-N" -> run, as `one_a_seed` names them
+    runs    "row/seed-N" -> run, as `Experiment.runs` names them
     also    a file of the same experiment that was made elsewhere: its runs are taken over, and not worked off
 
     UsageError where a result in `folder`, or one to be taken over, is of other settings or of another teacher, other data ...
@@ -130,20 +144,6 @@ def run_all(
                 bars[name].n = told.step
                 bars[name].set_postfix({key: f"{value:.4f}" for key, value in told.losses.items()})
     return results
-
-
-def one_a_seed(rows: Iterable[str], seeds: Sequence[int], make: Callable) -> dict:
-    """One run of every row a seed, named as in all result files: {"row/seed-N": make(row, N)}."""
-    return {f"{row}/seed-{seed}": make(row, seed) for seed in seeds for row in rows}
-
-
-def choose(tables: dict[str, dict], table: str, only: tuple[str, ...] = ()) -> dict:
-    """The runs of a table by its name, or those of its rows that are named; UsageError for a name that is none."""
-    check_choice("table", table, tables)
-    unknown = [name for name in only if name not in tables[table]]
-    if unknown:
-        raise UsageError(f"no row {unknown[0]!r} in {table}; choose from {'; '.join(tables[table])}")
-    return {name: run for name, run in tables[table].items() if not only or name in only}
 
 
 def finished(

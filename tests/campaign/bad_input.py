@@ -136,6 +136,7 @@ SMALLEST = {  # otherwise whole command lines that would work, if {bad} did
     " --batch-size 2 --p overlap --measured {inputs}/measured.json --out new",
     "generate": "--prompts {inputs}/prompts.txt --model {inputs}/teacher --steps 1 --out new",
     "score": "--images {inputs}/pictures --real {inputs}/pictures --out new.json",
+    "text-conditioning": "--teacher {inputs}/teacher --samples {inputs}/samples --pairs 6 --every 500 --out new.json",
 }  # fmt: skip
 
 

@@ -108,7 +108,7 @@ def elsewhere(name: str, inputs: Path, folder: Path, dice: random.Random, *, wha
 
 def trials(inputs: Path) -> Iterator[Trial]:
     for name, scene in SCENES.items():
-        for i in range(8 if scene.workers else 150):
+        for i in range(8 if scene.workers else 100):
             yield Trial(f"kills/{name}/{i}", partial(at_random, name, inputs))
         for i in range(2 if scene.workers else 30):
             yield Trial(f"two-at-once/{name}/{i}", partial(two_at_once, name, inputs))

@@ -76,7 +76,7 @@ def kinds(inputs: Path) -> dict[str, Callable[[Path], Prepared]]:
         "a cache": of_inputs(inputs, "samples", lambda path: Cache(path, DiffusionModel.load(teacher))),
         "the digits' cache": shipped("digits/cache", lambda path: Cache(path, Shipped(DIGITS).teacher)),
         "a student of distil": of_inputs(inputs, "student", DiffusionModel.load),
-        "pictures": of_inputs(inputs, "pictures", read_images),
+        "pictures": of_inputs(inputs, "pictures", _pictures),
         "a table of results": shipped("digits/results/unseen-arms.json", load_results),
         "a table of p(t)": of_inputs(inputs, "measured.json", _curve),
         "the result of a run": made(
@@ -89,6 +89,11 @@ def kinds(inputs: Path) -> dict[str, Callable[[Path], Prepared]]:
         f"{CACHED}MNIST": in_the_cache("MNIST", lambda: mnist(train=False)),
         f"{CACHED}features": in_the_cache("remembered", lambda: remembered("x", {"x": x}, lambda: {"y": x + 1})),
     }
+
+
+def _pictures(folder: Path) -> tuple[torch.Tensor, list[str]]:
+    pictures, texts = read_images(folder)
+    return pictures.all(), texts
 
 
 def _curve(path: Path) -> torch.Tensor:

@@ -17,7 +17,6 @@ from small import small_text_model
 from campaign.faults import count_in
 from campaign.started import Failed, complaints, nobody_left, said, start, wait
 from rcedu.system.files import write_json
-from rcedu.system.settings import data_folder
 from rcedu.training.fit import fit
 
 PROMPTS = (
@@ -40,6 +39,9 @@ SCENES = {
     "distil": Scene(
         "distil --teacher {inputs}/teacher --samples {inputs}/samples --pool {inputs}/prompts.txt --student tiny --steps 6"
         " --batch-size 2 --out {out}"
+    ),
+    "measure": Scene(
+        "text-conditioning --teacher {inputs}/teacher --samples {inputs}/samples --pairs 6 --every 500 --out {out}"
     ),
     "unseen": Scene("unseen arms --only B --seeds 0 1", workers=True),
     "few-steps": Scene("few-steps --seeds 0 --samplers deterministic", workers=True),
@@ -128,10 +130,10 @@ def age(folder: Path) -> None:
 def prepare(inputs: Path, *_: object) -> None:
     """A small teacher, prompts, samples that it drew, pictures, a student."""
     inputs.mkdir(parents=True, exist_ok=True)
-    shutil.copy(data_folder() / "mini-sd" / "results" / "conditioning.json", inputs / "measured.json")
     (inputs / "prompts.txt").write_text("".join(f"{text}\n" for text in PROMPTS))
     small_text_model(inputs / "tokenizer").save(inputs / "teacher")
-    for name, out in (("draw", "samples"), ("generate", "pictures"), ("distil", "student")):
+    made = (("draw", "samples"), ("generate", "pictures"), ("measure", "measured"), ("distil", "student"))  # the last: all
+    for name, out in made:
         if code := wait(begin(name, inputs / "making", inputs, out=str(inputs / out))):
             raise Failed(f"{name} ended with exit code {code}: {said(inputs / 'making')[-300:]}")
 

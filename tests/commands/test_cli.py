@@ -53,7 +53,7 @@ def test_overview_and_version(capsys):
         (["unseen", "nonsense"], "unknown table 'nonsense'; choose from arms, variants, students"),
         (["unseen", "--digit", "12"], "rcedu: --digit must be at most 9; got 12"),
         (["unseen", "schedules", "--digit", "5", "--seeds", "0"], "was measured without 3, and so with 5"),
-        (["unseen", "schedules", "--only", "cubic"], "no row 'cubic' in schedules; choose from none; constant"),
+        (["unseen", "schedules", "--only", "cubic"], "no row 'cubic'; choose from none; constant"),
         (["conditioning", "--digit", "-1"], "rcedu: --digit must be at least 0; got -1"),
         (["compare", "unseen-schedules", "--against", "cubic"], "no row 'cubic' in unseen-schedules; choose from none"),
         (["compare", "nowhere", "--against", "B"], "nowhere.json does not exist"),

@@ -14,7 +14,7 @@ from processes import PATIENCE, Nothing, fail_beside, side_by_side_for_ever, wai
 from small import misshapen
 
 from rcedu.evaluation.records import Column, Record, save_results, scored
-from rcedu.experiments.runner import Experiment, Job, adopted, finished, one_a_seed, run_all, run_experiment
+from rcedu.experiments.runner import Experiment, Job, adopted, finished, run_all, run_experiment
 from rcedu.system.files import write_json
 from rcedu.system.usage import UsageError
 
@@ -74,7 +74,7 @@ def made_from(run: Drawn, domain: dict) -> dict:
 
 
 TOY = Experiment({"a": Drawn(), "b": Drawn()}, draw_one, made_from, [Column("fid")])
-RUNS = one_a_seed(TOY.rows, (0, 1), lambda row, seed: Drawn(seed))
+RUNS = TOY.runs((0, 1))
 DOMAIN = {"teacher": "t", "data": "d", "measured p(t)": "m"}
 
 

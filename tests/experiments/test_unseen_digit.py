@@ -8,7 +8,7 @@ import torch
 from rcedu.evaluation.records import frame
 from rcedu.experiments.digits import Shipped
 from rcedu.experiments.domains import DrawnDigits
-from rcedu.experiments.runner import one_a_seed, run_experiment
+from rcedu.experiments.runner import run_experiment
 from rcedu.experiments.unseen_digit import (
     ARMS,
     EXPERIMENTS,
@@ -17,7 +17,6 @@ from rcedu.experiments.unseen_digit import (
     StudentRun,
     data_of,
     train_arm,
-    unseen_budget,
     untrained_student,
 )
 from rcedu.models.surgery import parameter_count
@@ -67,7 +66,7 @@ def test_arms_start_from_the_same_weights(shipped):
 
 @pytest.fixture(scope="module")
 def runs():
-    return one_a_seed("AB", [0], lambda name, seed: unseen_budget(ARMS[name], "smoke", seed=seed))
+    return EXPERIMENTS["arms"].runs([0], "smoke", only="AB")
 
 
 def test_side_by_side_is_one_after_the_other(shipped, runs, tmp_path):

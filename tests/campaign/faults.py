@@ -6,7 +6,6 @@ the content is written, by libraries in Rust or C, too, and half of it is cut of
 
 import errno
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -74,4 +73,6 @@ def full_from(k: int, within: Path, once: bool) -> None:
 
 def no_file_longer_than(size: int) -> None:
     """The system refuses to let a file grow, as a full disk does, also for libraries that do not write through Python."""
+    import resource  # Windows has none
+
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))

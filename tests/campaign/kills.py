@@ -15,7 +15,7 @@ from campaign.started import Failed, complaints, nobody_left, refused_in_one_lin
 from campaign.trials import Trial
 
 SMALL = [name for name, scene in SCENES.items() if not scene.workers]
-SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+SIGNALS = ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT")
 SURROUNDINGS = {
     "one thread": {"OMP_NUM_THREADS": "1"},
     "two threads": {"OMP_NUM_THREADS": "2"},
@@ -34,7 +34,7 @@ def at_random(name: str, inputs: Path, folder: Path, dice: random.Random) -> Non
     """Killed once or twice, at any moment, the process alone or all of its group; nobody stays, and it goes on."""
     alone = undisturbed(name, inputs)
     for _ in range(dice.choice((1, 1, 2))):
-        which, group = dice.choice(SIGNALS), dice.random() < 0.5
+        which, group = getattr(signal, dice.choice(SIGNALS)), dice.random() < 0.5
         since, pid = len(said(folder).encode()), begin(name, folder, inputs)
         time.sleep(dice.uniform(0, alone.seconds))
         with suppress(ProcessLookupError):  # it has ended

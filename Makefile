@@ -4,10 +4,11 @@ VENV   ?= .venv
 TORCH  ?=
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test test-colab test-oldest bench lab notebooks book assignments lint clean
+.PHONY: help demo test campaign test-colab test-oldest bench lab notebooks book assignments lint clean
 help:
 	@echo "make demo       the held-out digit from end to end: table, web page and picture in runs/demo"
 	@echo "make test       the whole suite, notebooks included, in smoke mode"
+	@echo "make campaign   an hour of trying to break it: bad input, damage, kills, full disks; goes on where it was stopped"
 	@echo "make test-colab   notebooks and explorers with Colab's versions; make test-oldest: with the oldest admitted ones"
 	@echo "make bench      our distillation step in a race with the usual one, and how fast the students draw: 5 minutes"
 	@echo "make lab        JupyterLab on notebooks/"
@@ -30,6 +31,10 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	RCEDU_PRESET=smoke $(BIN)/python -m pytest
+
+# `python -m tests.campaign --help` has more: one kind, one trial, what is on the page of promises.
+campaign: $(VENV)/.installed
+	$(BIN)/python -m tests.campaign
 
 # Each in an environment of its own, with the versions of requirements/: the notebooks, and the explorers in a browser.
 test-colab: PYTHON := python3.13

@@ -12,7 +12,7 @@ from rcedu.system.usage import UsageError
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = ["README.md", "RESULTS.md", "data/README.md", "notebooks/assignments/README.md"]
+PAGES = ["README.md", "RESULTS.md", "data/README.md", "notebooks/assignments/README.md", "notebooks/promises.md"]
 
 
 def test_make_targets_exist():
@@ -65,6 +65,15 @@ def test_every_command_that_is_shown_is_understood():
 def test_local_links_lead_somewhere(page):
     links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text(encoding="utf-8"))
     assert not [link for link in links if not ((ROOT / page).parent / link).exists()]
+
+
+def test_every_promise_names_a_test_that_exists():
+    """path::name, a function of that file; and every line of the table of promises has one."""
+    page = (ROOT / "notebooks" / "promises.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    missing = [f"{path}::{name}" for path, name in named if f"\ndef {name}(" not in (ROOT / path).read_text(encoding="utf-8")]
+    promises = [line for line in page.partition("\n## Not promised")[0].splitlines() if re.match(r"\|(?! promise|---)", line)]
+    assert not missing and len(promises) > 20 and all("`tests/" in line for line in promises)
 
 
 def test_ci_calls_the_readmes_test_command():

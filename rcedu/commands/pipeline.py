@@ -14,6 +14,7 @@ from rcedu.models.saved import SAMPLERS
 from rcedu.models.solvers import solver
 from rcedu.models.surgery import STUDENTS
 from rcedu.system.files import sha256
+from rcedu.system.locks import alone_in
 from rcedu.system.manifests import folder_to_fill, folder_to_replace
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import data_folder, runs_folder
@@ -165,12 +166,13 @@ def distil(
     if few:
         given["w_max"], asked = few["w_max"], in_few_steps(few, model.T)
     step = distillation_step(model, trainee, cache, Swap(strangers, p), **asked)
-    fit_to_the_end(
-        step, trainee, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=20, decay=run.decay,
-        ema_decay=run.ema_decay, accumulate=run.accumulate, mixed_precision=run.mixed_precision,
-        optimizer_class=eight_bit_adamw() if run.eight_bit else torch.optim.AdamW,
-        folder=folder.with_name(folder.name + "-training"), config=asdict(run) | given, progress=run.student,
-    )  # fmt: skip
-    if place_among_ranks().is_main_process:
-        save_pipeline(student, folder, **few) if few else student.save(folder)
-        print(f"student in {folder}")
+    with alone_in(folder):
+        fit_to_the_end(
+            step, trainee, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=20, decay=run.decay,
+            ema_decay=run.ema_decay, accumulate=run.accumulate, mixed_precision=run.mixed_precision,
+            optimizer_class=eight_bit_adamw() if run.eight_bit else torch.optim.AdamW,
+            folder=folder.with_name(folder.name + "-training"), config=asdict(run) | given, progress=run.student,
+        )  # fmt: skip
+        if place_among_ranks().is_main_process:
+            save_pipeline(student, folder, **few) if few else student.save(folder)
+            print(f"student in {folder}")

@@ -13,6 +13,7 @@ from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy
 from rcedu.experiments.digits import CacheRun, ClassifierRun, Shipped, draw_cache, train_classifier, train_teacher
 from rcedu.experiments.strokes import StrokesRun, save_strokes, train_strokes
 from rcedu.models.conditions import labels_without
+from rcedu.system.locks import alone_in
 from rcedu.system.manifests import file_to_write, folder_to_replace
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.ranks import place_among_ranks
@@ -37,7 +38,8 @@ def classifier(run: ClassifierRun = ClassifierRun(), out: Path | None = None) ->
 def teacher(run: TeacherRun = TeacherRun(), out: Path | None = None) -> None:  # noqa: B008
     """Train the digits' teacher. Writes data/digits/teacher; resumes a killed run."""
     folder = folder_to_replace(out or _digits() / "teacher")
-    train_teacher(run, runs_folder() / "teacher").save(folder)
+    with alone_in(folder):
+        train_teacher(run, runs_folder() / "teacher").save(folder)
 
 
 def cache(run: CacheRun = CacheRun(), out: Path | None = None) -> None:  # noqa: B008

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.datasets import MNIST
 
-from rcedu.system.files import atomic_path
+from rcedu.system.files import atomic_path, sweep
 from rcedu.system.settings import HOW_TO_GET_DATA, cache_folder, data_folder
 from rcedu.system.usage import UsageError
 
@@ -38,8 +38,10 @@ def _content(name: str) -> bytes:
         raise UsageError(f"{packed} is damaged ({error}); restore it: git checkout -- data/mnist") from error
     if not _is_whole(content, name):
         raise UsageError(f"{packed} does not hold MNIST (SHA-256 differs); restore it: git checkout -- data/mnist")
-    with suppress(OSError), atomic_path(unpacked) as temporary:
-        temporary.write_bytes(content)
+    with suppress(OSError):
+        sweep(unpacked.parent)
+        with atomic_path(unpacked) as temporary:
+            temporary.write_bytes(content)
     return content
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from rcedu.system.files import atomic_path, sha256, write_text
+from rcedu.system.files import atomic_path, sha256, sweep, write_text
 from rcedu.system.manifests import checksum
 from rcedu.system.settings import cache_folder
 from rcedu.system.usage import UsageError
@@ -67,6 +67,7 @@ def _open(path: Path, column: str | None) -> "Dataset":
     digest = arrow.with_suffix(".xxh3")  # a damaged conversion may crash the process, or read as a shorter pool
     try:
         if not (arrow.exists() and digest.exists() and digest.read_text(encoding="utf-8", errors="replace") == checksum(arrow)):
+            sweep(arrow.parent)
             with atomic_path(arrow) as temporary, pa.OSFile(str(temporary), "wb") as file:
                 _convert(path, column, file)
             write_text(digest, checksum(arrow))

@@ -66,7 +66,7 @@ def generate_images(
         ranks.wait_for_everyone()
         model.to(ranks.device)
         paths = [folder / f"{i:06d}.png" for i in range(len(texts))]
-        made_from = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+        made_from = _hash_of_all(wanted)
         foreign = [path for path in paths if path.exists() and opened(path, _made_from, _AGAIN) != made_from]
         if foreign:
             raise UsageError(f"{foreign[0]} was not drawn with these settings; choose another folder, or move it away")
@@ -90,6 +90,10 @@ def generate_images(
         return len(paths)
 
 
+def _hash_of_all(told: dict) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
 def read_images(folder: Path) -> tuple["Pictures", list[str]]:
     """What `generate_images` left: (`Pictures`, their sentences), N >= 2.
 
@@ -99,7 +103,7 @@ def read_images(folder: Path) -> tuple["Pictures", list[str]]:
     if not (folder / LIST).exists():
         raise UsageError(f"no pictures in {folder}: {LIST} is missing; draw them with: rcedu generate")
     again = "it is not of rcedu generate: it has no list of prompts; draw the pictures again"
-    texts = read_json(folder / LIST, {"prompts": [str]}, again)["prompts"]
+    texts = (told := read_json(folder / LIST, {"prompts": [str]}, again))["prompts"]
     if len(texts) < 2:
         raise UsageError(f"FID compares two pictures or more; {folder} has {len(texts)}")
     paths = [folder / f"{i:06d}.png" for i in range(len(texts))]
@@ -107,7 +111,11 @@ def read_images(folder: Path) -> tuple["Pictures", list[str]]:
     if missing:
         lack = f"{len(missing)} of {len(paths)} pictures are missing"
         raise UsageError(f"{folder} is unfinished: {lack}; run rcedu generate again")
-    return Pictures(paths), texts
+    pictures, made_from = Pictures(paths), _hash_of_all(told)
+    for path in paths:
+        if opened(path, lambda image: image.info.get(MADE_FROM, made_from), _AGAIN) != made_from:  # others' do not say
+            raise UsageError(f"{path} was not drawn as {LIST} says: one of the two was changed; draw {folder} again")
+    return pictures, texts
 
 
 class Pictures(Dataset):

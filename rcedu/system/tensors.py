@@ -15,7 +15,7 @@ import xxhash
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from rcedu.system.files import atomic_path, read_json, sha256, write_json
+from rcedu.system.files import atomic_path, read_json, sha256, sweep, write_json
 from rcedu.system.manifests import file_to_write, verify_file
 from rcedu.system.settings import cache_folder
 from rcedu.system.usage import UsageError
@@ -41,11 +41,14 @@ def remembered(name: str, of: dict[str, Tensor], make: Callable[[], dict[str, Te
     where = f"{next(iter(of.values())).device.type}-{torch.get_num_threads()}"
     path = cache_folder() / "remembered" / _this_code() / f"{name}-{where}-{hash_tensors(of)[:16]}.safetensors"
     with suppress(UsageError):  # not there, or damaged
-        return load_tensors(path)[0]
+        found, told = load_tensors(path)
+        if told.get("called") == path.stem:  # else it is another's, under this name
+            return found
     made = make()
     with suppress(OSError, UsageError):  # a cache that cannot be written is none
+        sweep(path.parent)
         path.unlink(missing_ok=True)
-        save_tensors(path, made)
+        save_tensors(path, made, {"called": path.stem})
     return made
 
 

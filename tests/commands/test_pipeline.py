@@ -1,6 +1,7 @@
 """The pipeline from end to end by its commands, on what ships; and what each says to bad input."""
 
 import json
+import os
 import sys
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -28,6 +29,9 @@ def test_pipeline(tmp_path, capsys):
     prompts = tmp_path / "prompts.csv"
     prompts.write_text("id,caption\n1,a white one on a navy background\n2,an upright cyan two on a gray background\n")
     samples, student, images = tmp_path / "samples", tmp_path / "student", tmp_path / "images"
+    killed = tmp_path / ".student.0a1b2c3d.rcedu.tmp"  # half a model, of one that was killed while it wrote
+    killed.mkdir()
+    os.utime(killed, (0, 0))
     pipeline = (
         ["draw", "--prompts", prompts, "--steps", "2", "--out", samples],
         ["distil", "--samples", samples, "--pool", prompts, "--student", "tiny", "--steps", "2", "--batch-size", "4",
@@ -42,6 +46,7 @@ def test_pipeline(tmp_path, capsys):
     scores = json.loads((images / "scores.json").read_text())
     assert scores["digit"][1] == 2 and scores["fid"] > 0
     StableDiffusionPipeline.from_pretrained(student, safety_checker=None)  # a stock one
+    assert not killed.exists()
 
 
 @contextmanager

@@ -3,58 +3,18 @@
 import ast
 import functools
 import importlib
-from dataclasses import is_dataclass, replace
-from inspect import signature
+from dataclasses import replace
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import get_type_hints
 
 import pytest
-import tyro
+from campaign.bad_input import NEEDED, NO_NUMBERS, NUMBERS, leaves, of_kinds, options, outside
 
 import rcedu
 from rcedu.commands import cli
 from rcedu.experiments.edit_tables import EditingRun
 from rcedu.experiments.few_steps import FewStepsRun
 from rcedu.system.usage import Checked, UsageError, ranges
-
-NEEDED = {
-    "generate": ["--prompts", "prompts.txt"],
-    "score": ["--images", "images"],
-    "compare": ["--against", "B"],
-    "grade": ["a.zip", "in", "--out", "graded"],
-}
-NO_NUMBERS = ["", "three", "1\n2", "\x1b[31m1", "nan\r", "0x1f", "1e400" + "0" * 300]
-
-
-def leaves(annotation: object) -> set:
-    """The plain types in an annotation."""
-    return ({annotation} if isinstance(annotation, type) else set()).union(*map(leaves, get_args(annotation)))
-
-
-def numbers(annotations: dict[str, object]) -> dict[str, object]:
-    return {name: annotation for name, annotation in annotations.items() if {int, float} & leaves(annotation)}
-
-
-def options(function) -> dict[str, object]:
-    """Flag -> annotation of every number that a command takes, of the runs within it, too."""
-    hints, found = get_type_hints(function, include_extras=True), {}
-    for name, parameter in signature(function).parameters.items():
-        if is_dataclass(parameter.default):
-            apart = tyro.conf.OmitArgPrefixes in getattr(hints[name], "__metadata__", ())
-            inner = numbers(get_type_hints(type(parameter.default), include_extras=True))
-            found |= {f"--{'' if apart else f'{name}.'}{key}".replace("_", "-"): of for key, of in inner.items()}
-        else:
-            found |= numbers({f"--{name.replace('_', '-')}": hints[name]})
-    return found
-
-
-def outside(annotation: object) -> list[str]:
-    """Numbers that are not in its range, as one types them."""
-    (within,) = ranges(annotation)
-    whole = float not in leaves(annotation)
-    below = [within.low - 1, -(10**30), -(2**63) - 1, *([within.low] if within.above else [])]
-    above = [within.high + 1, 2 * within.high + 1, 10**30, 2**64]
-    return [str(x) for x in below + above] + ([] if whole else ["nan", "-nan", "inf", "-inf", "1e308", "1e400"])
 
 
 @pytest.fixture
@@ -73,7 +33,7 @@ def stubbed(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", cli.ROOMS)
 def test_every_number_of_a_command_has_a_range_and_nothing_else_gets_in(name, stubbed, capsys, tmp_path):
-    for flag, annotation in options(cli.command(name)).items():
+    for flag, annotation in options(cli.command(name), NUMBERS).items():
         assert len(ranges(annotation)) == 1, f"rcedu {name} {flag} states no range"
         (within,) = ranges(annotation)
         for text in outside(annotation) + NO_NUMBERS:
@@ -91,7 +51,7 @@ def test_every_number_of_a_command_has_a_range_and_nothing_else_gets_in(name, st
 
 
 def test_the_walk_meets_the_numbers_of_commands_and_of_runs_within_them():
-    found = {(name, flag) for name in cli.ROOMS for flag in options(cli.command(name))}
+    found = {(name, flag) for name in cli.ROOMS for flag in options(cli.command(name), NUMBERS)}
     assert len(found) > 50
     assert {("unseen", "--seeds"), ("teacher", "--run.ema-decay"), ("distil", "--lr"), ("draw", "--w")} <= found
 
@@ -112,7 +72,7 @@ def test_a_run_that_is_made_in_code_is_checked_too(run):
     """Each of its numbers; the message begins with the field's name, without dashes."""
     assert issubclass(run, Checked)
     usual = run(FewStepsRun()) if run is EditingRun else run()
-    checked = numbers(get_type_hints(run, include_extras=True))
+    checked = of_kinds(get_type_hints(run, include_extras=True), NUMBERS)
     assert len(checked) >= 3
     for name, annotation in checked.items():
         for text in outside(annotation):

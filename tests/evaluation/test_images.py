@@ -82,12 +82,18 @@ def test_a_damaged_picture(model, tmp_path):
         read_images(tmp_path)[0].all()
 
 
+def ask_for(text: str, path) -> None:
+    """Of the pictures' list, another sentence."""
+    path.write_text(path.read_text().replace(TEXTS[1], text))
+
+
 @pytest.mark.parametrize(
     "spoil, says",
     [
         (lambda folder: Image.new("1", (20_000, 20_000)).save(folder / "000001.png"), r"000001\.png is damaged \(Image size"),
         (lambda folder: Image.new("RGB", (16, 16)).save(folder / "000001.png"), r"000001\.png has another size than 000000"),
         (lambda folder: (folder / "000001.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0"), r"000001\.png is damaged"),
+        (lambda folder: ask_for(TEXTS[2], folder / "prompts.json"), "was not drawn as prompts.json says: one of the two"),
         (lambda folder: (folder / "prompts.json").write_text("[1, 2]"), "is not of rcedu generate: it has no list of prompts"),
         (lambda folder: (folder / "prompts.json").write_text('{"prompts": [1, 2]}'), "it has no list of prompts"),
         (lambda folder: (folder / "prompts.json").write_text('{"prompts": ["a cat"]}'), "compares two pictures or more"),

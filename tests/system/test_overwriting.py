@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from campaign.bad_input import BESIDE, NEEDED, snapshot
 
 from rcedu.commands.cli import ROOMS, command, main
 from rcedu.system import files
@@ -17,11 +18,6 @@ from rcedu.system.tensors import load_tensors, save_tensors
 from rcedu.system.usage import UsageError
 from rcedu.training.checkpoints import save_checkpoint
 
-# What a command cannot be parsed without, beside where it writes.
-NEEDED = {
-    "generate": ["--prompts", "prompts.txt"], "score": ["--images", "images"], "grade": ["course.zip", "handed_in"],
-}  # fmt: skip
-
 
 def options(name: str) -> list[str]:
     """What a command takes; of settings that stand together in a class, each."""
@@ -30,12 +26,6 @@ def options(name: str) -> list[str]:
 
 
 WRITES = [(name, option) for name in ROOMS for option in options(name) if option in ("out", "ship")]
-# Those that put files into a folder by name, beside whatever else is there: an unrelated file is none of their business.
-BESIDE = {("mini-sd", "out"), ("few-steps", "ship"), ("editing", "ship"), ("small-and-fast", "ship")}
-
-
-def snapshot(folder: Path) -> dict[str, bytes | None]:
-    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
 @pytest.fixture

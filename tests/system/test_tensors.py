@@ -1,5 +1,8 @@
 """What takes a while and is always the same is made once."""
 
+import os
+import shutil
+
 import pytest
 import torch
 
@@ -27,6 +30,21 @@ def test_made_once_of_the_same_and_anew_of_anything_else(made, monkeypatch):
     assert torch.equal(made(x.double()), x.double() ** 2) and torch.equal(made(x + 1), (x + 1) ** 2) and len(made.calls) == 3
     monkeypatch.setattr(tensors, "_this_code", lambda: "another version")
     assert torch.equal(made(x), x**2) and len(made.calls) == 4
+
+
+def test_anothers_under_its_name_and_what_a_killed_write_left(made, tmp_path):
+    """The first is made anew, the second swept."""
+    x = torch.arange(3.0)
+    made(x), made(x + 1)
+    one, other = sorted(tmp_path.rglob("square-*.safetensors"))
+    left = one.with_name(f".{one.name}.0a1b2c3d.rcedu.tmp")
+    left.touch()
+    os.utime(left, (0, 0))
+    for path, another in ((one, other), (other, one)):
+        content = path.read_bytes()
+        shutil.copy(another, path)
+        assert torch.equal(made(x), x**2) and torch.equal(made(x + 1), (x + 1) ** 2) and path.read_bytes() == content
+    assert not left.exists()
 
 
 def test_a_cache_folder_that_cannot_be_written_is_none(made, tmp_path, monkeypatch):

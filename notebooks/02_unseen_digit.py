@@ -58,7 +58,7 @@ from rcedu.figures.unseen_digit_figures import accuracy_bars, comparison_grid, c
 from rcedu.system.settings import runs_folder
 from rcedu.experiments.digits import Shipped
 from rcedu.system.settings import preset
-from rcedu.experiments.unseen_digit import ARM_LABELS, ARMS, DEMO_FOLDER, unseen_budget
+from rcedu.experiments.unseen_digit import ARM_LABELS, ARMS, DEMO_FOLDER, EXPERIMENTS
 from rcedu.experiments.digits import visible_rows
 
 DIGIT = ARMS["A"].digit  # 3, the digit the student never sees; for another: rcedu unseen --digit 5
@@ -136,9 +136,9 @@ for pair in feature_pairs(student.unet, teacher.unet):
 
 # %%
 from rcedu.evaluation.records import frame, load_results, scored, table
-from rcedu.experiments.recognition import COLUMNS, STEPS, RecognitionRun, score_reader, train_reader
+from rcedu.experiments.recognition import COLUMNS, RECOGNITION, RecognitionRun, score_reader, train_reader
 
-length = min(STEPS[preset()], 200)
+length = min(RECOGNITION.run("labels", preset()).steps, 200)
 readers = {
     f"{name}, {length} steps, here": train_reader(RecognitionRun(temperature, DIGIT, length), shipped, progress=name)
     for name, temperature in (("labels", None), ("soft targets, τ = 10", 10.0))
@@ -296,11 +296,10 @@ assert torch.equal(dropped, drop_condition(c_hat, teacher.conditions.null, 0.1, 
 
 # %%
 from rcedu.experiments.domains import DrawnDigits
-from rcedu.experiments.runner import one_a_seed, run_experiment
-from rcedu.experiments.unseen_digit import EXPERIMENTS
+from rcedu.experiments.runner import run_experiment
 
 folder = runs_folder() / DEMO_FOLDER[preset()]
-runs = one_a_seed(ARMS, [0], lambda name, seed: unseen_budget(ARMS[name], preset(), seed=seed))
+runs = EXPERIMENTS["arms"].runs([0], preset())
 steps, size = runs["A/seed-0"].steps, runs["A/seed-0"].batch_size
 print(f"{steps} steps of batch {size}; results are kept, and found again, in {folder.name}/")
 done = run_experiment(EXPERIMENTS["arms"], DrawnDigits(), runs, folder)

@@ -137,13 +137,13 @@ plots.digit_grid(
 
 # %%
 from rcedu.experiments.text_students import train_student
-from rcedu.experiments.text_tables import CONCEPTS, at_preset
+from rcedu.experiments.text_tables import CONCEPTS, EXPERIMENTS
 
 for name, run in list(CONCEPTS.items())[:3]:
     pool = pool_texts(run.pool, run.absent)
     print(f"{name}: p = {run.p}, C has {len(pool):,} sentences, {sum('three' in text.split() for text in pool)} with the word")
 length = {"smoke": 3, "cpu": 40, "gpu": 2000}[preset()]
-run = at_preset(CONCEPTS["without three: the whole grammar in the pool"], preset(), steps=length)
+run = EXPERIMENTS["concepts"].run("without three: the whole grammar in the pool", preset(), steps=length)
 student, losses = train_student(run, shipped, progress="B-Tiny, without three")
 plots.loss_curves({r"$\mathcal{L}_\mathrm{out}$": losses["out"], r"$\mathcal{L}_\mathrm{feat}$": losses["feat"]}, ylabel="loss")
 

@@ -1,13 +1,34 @@
 """`python -m rcedu` and the command `rcedu`."""
 
+import os
+import signal
 import sys
 
 
 def main() -> None:
-    if sys.argv[1:2] in (["demo"], ["unseen"]) and not {"--help", "-h"} & set(sys.argv):
-        from rcedu.system.workers import start_early
+    """The command line; Ctrl-C at any moment, imports too, is one line and exit code 130."""
+    try:
+        try:
+            _main()
+        finally:
+            sys.stdout.flush()
+    except OSError as error:  # of what we print
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or it fails once more, in other words, when Python ends
+        if isinstance(error, BrokenPipeError):  # who reads it has seen enough
+            raise SystemExit(128 + 13) from None
+        print(f"rcedu: could not print: {error.strerror}; free some and run the same command again", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt as stopped:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # once more ends it at once
+        print(f"rcedu: {str(stopped) or 'interrupted; run the same command again to go on'}", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
 
-        start_early("rcedu.experiments.unseen_digit")  # takes seconds: the workers and this process import it side by side
+
+def _main() -> None:
+    if sys.argv[1:2] in (["demo"], ["unseen"]) and not {"--help", "-h"} & set(sys.argv):
+        from rcedu.system.workers import worker_context
+
+        worker_context("rcedu.experiments.unseen_digit")  # takes seconds: the workers and this process import it side by side
     from rcedu.commands.cli import main as command_line
 
     command_line()

@@ -14,17 +14,23 @@ from pathlib import Path
 import safetensors.torch
 import torch
 from small import small_digit_model
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.inception import InceptionScore
 
+import rcedu.__main__
 import rcedu.data.cache
 import rcedu.system.tensors
 from rcedu.data.cache import Cache, draw
 from rcedu.equations.random_conditioning import p_exponential
+from rcedu.evaluation import inception
 from rcedu.experiments import runner as side_by_side
 from rcedu.models.conditions import LabelTable, labels_without
 from rcedu.models.diffusion import with_unet
+from rcedu.models.saved import save_student
 from rcedu.models.surgery import narrow_channels
-from rcedu.system.files import write_json
+from rcedu.system.files import what_failed, write_json
 from rcedu.system.locks import alone_in
+from rcedu.system.provenance import write_result
 from rcedu.system.tensors import save_tensors
 from rcedu.training.batches import Swap
 from rcedu.training.fit import fit
@@ -165,18 +171,36 @@ def train(
         write_json(result.with_suffix(".json"), records)
 
 
-def _be_rank(rank: int, ranks: int, port: int) -> None:
+def one_rank_of(ranks: int, rank: int, port: int, *args, do=None, **kwargs) -> None:
+    """`do`, or `train`, as `accelerate launch --cpu --num_processes <ranks>` would start it."""
     os.environ |= {
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks),
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true",
     }  # fmt: skip
-
-
-def one_rank_of(ranks: int, rank: int, port: int, folder: Path, **kwargs) -> None:
-    """`train` as `accelerate launch --cpu --num_processes <ranks>` would start it."""
-    _be_rank(rank, ranks, port)
-    train(folder, **kwargs)
+    (do or train)(*args, **kwargs)
     torch.distributed.destroy_process_group()
+
+
+# --- scores ---------------------------------------------------------------------------------------
+
+
+class ToyInception(torch.nn.Module):
+    """Four features of a picture, and as many logits: its mean colours and how much it varies."""
+
+    num_features = 4
+
+    def forward(self, images):
+        x = images.float() / 255
+        return torch.cat([x.mean(dim=(2, 3)), x.flatten(1).std(dim=1, keepdim=True)], dim=1)
+
+
+def toy_metrics():
+    return FrechetInceptionDistance(feature=ToyInception()), InceptionScore(feature=ToyInception())
+
+
+def score_with_the_toy(drawn, real: Path, out: Path) -> None:
+    inception.inception_metrics = toy_metrics
+    write_json(out, inception.scores_by_inception(drawn, real))
 
 
 # --- side by side ---------------------------------------------------------------------------------
@@ -215,6 +239,50 @@ def side_by_side_for_ever(folder: Path) -> None:
     side_by_side.run_all(stay, {"a": Nothing(), "b": Nothing()}, folder, jobs=2, progress=False)
 
 
+def toy_training(name: str, run: Nothing, folder: Path, report, steps: int = 10**9) -> dict:
+    """A training with checkpoints; it touches <name>.began after its first step."""
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 1)
+    loss = lambda trainee, draw: {"x": trainee(draw.mine(draw.normal(3))).square().mean()}  # noqa: E731
+    for record in fit(loss, model, steps=steps, batch_size=4, folder=Path(folder) / name, checkpoint_every=10**9):
+        if record.step == 1:
+            Path(folder, f"{name}.began").touch()
+    return {"weights": model.weight.tolist()}
+
+
+def dies_or_trains(name: str, run: Nothing, folder: Path, report) -> dict:
+    """The kernel kills "dies" for its memory as soon as the other one trains; only once."""
+    marker = Path(folder, "died")
+    if name == "dies" and not marker.exists():
+        while not Path(folder, "trains.began").exists():
+            time.sleep(0.01)
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return toy_training(name, run, folder, report, steps=3 if marker.exists() and name == "dies" else 20_000)
+
+
+def wants_too_much(name: str, run: Nothing, folder: Path, report) -> dict:
+    return {"x": torch.empty(10**15)}
+
+
+def table_of_trainings(folder: Path, jobs: int) -> None:
+    side_by_side.run_all(toy_training, {"a": Nothing(), "b": Nothing()}, folder, jobs=jobs, progress=False)
+
+
+# --- as a command -------------------------------------------------------------------------------
+
+
+def as_command(said: Path, function, *args, **kwargs) -> None:
+    """What `rcedu` does around a command, with Ctrl-C as a terminal has it, in a process group of its own; stderr to a file."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    with open(said, "w") as file:
+        os.dup2(file.fileno(), 2)
+    rcedu.__main__._main = partial(function, *args, **kwargs)
+    rcedu.__main__.main()
+
+
 # --- the cache ------------------------------------------------------------------------------------
 
 
@@ -243,10 +311,31 @@ def draw_and_stall(folder: Path, marker: Path, *, where: str) -> None:
     draw(small_digit_model(), torch.arange(10), folder, steps=2, w=1.0, shard_size=4, bar=bar)
 
 
-def draw_on_a_rank_of(ranks: int, rank: int, port: int, folder: Path, marker: Path) -> None:
-    """Draw the small cache; who has its last shard, which is one more than others have, waits before it for `go(marker)`."""
+# --- without rights -------------------------------------------------------------------------------
+
+
+def write_as_nobody(folder: Path, said: Path) -> None:
+    """Give up root's rights and write into a folder in every way; what the command line would say goes to `said`."""
+    with open(said, "w") as file:
+        os.setgid(65534)
+        os.setuid(65534)
+        for write in (
+            lambda out: write_json(out / "a.json", 1),
+            lambda out: save_tensors(out / "a.safetensors", {"x": torch.zeros(1)}),
+            lambda out: save_tensors(out / "a.safetensors.gz", {"x": torch.zeros(1)}),
+            lambda out: save_student(small_digit_model(), out / "student"),
+            lambda out: write_result(out / "b.json", "rcedu judge", {}),
+            lambda out: draw(small_digit_model(), torch.arange(2), out / "samples", steps=1),
+        ):
+            try:
+                write(folder)
+            except OSError as error:
+                print(what_failed(error), file=file)
+
+
+def draw_beside_another(folder: Path, marker: Path) -> None:
+    """Draw the small cache as one of two ranks; who has its last shard, one more than the other has, waits for `go(marker)`."""
     torch.set_num_threads(1)
-    _be_rank(rank, ranks, port)
 
     def bar(shards):
         for i in shards:
@@ -258,4 +347,3 @@ def draw_on_a_rank_of(ranks: int, rank: int, port: int, folder: Path, marker: Pa
 
     cache = draw(small_digit_model(), torch.arange(10), folder, steps=2, w=1.0, shard_size=4, bar=bar)
     assert (cache is None) == (not go(marker).exists())
-    torch.distributed.destroy_process_group()

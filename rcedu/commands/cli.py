@@ -17,12 +17,13 @@ import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, get_args, get_type_hints
 
 import rcedu
-from rcedu.system.usage import UsageError, check_ranges
+from rcedu.system.usage import UsageError, check_ranges, out_of_memory
 
 GROUPS = {  # what a person wants -> command -> the room of this folder that has it
     "start here": {"demo": "tables"},
@@ -30,7 +31,9 @@ GROUPS = {  # what a person wants -> command -> the room of this folder that has
         "unseen": "tables", "recognition": "tables", "students": "tables", "few-steps": "guided", "editing": "guided",
         "small-and-fast": "guided", "compare": "tables",
     },
-    "your own prompts and teachers": {"draw": "pipeline", "distil": "pipeline", "generate": "pipeline", "score": "pipeline"},
+    "your own prompts and teachers": {
+        "draw": "pipeline", "distil": "pipeline", "faster": "faster", "generate": "pipeline", "score": "pipeline",
+    },
     "course and notebooks": {
         "notebooks": "teaching", "times": "teaching", "assignments": "teaching", "grade": "teaching", "stamp": "teaching",
     },
@@ -152,12 +155,34 @@ def _visible(text: str) -> str:
     return "".join(x if x.isprintable() else x.encode("unicode_escape").decode() for x in text)
 
 
+def _needs_less(arguments: Sequence[str] | None) -> str:
+    """Which options of a command decide how much memory it takes."""
+    name = (sys.argv[1:] if arguments is None else arguments)[0].replace("_", "-")
+    taken = inspect.signature(command(name)).parameters.values()
+    names = {x.name for of in taken for x in (fields(of.default) if is_dataclass(of.default) else [of])}
+    smaller = [f"--{name.replace('_', '-')}" for name in ("batch_size", "jobs") if name in names]
+    return f"a smaller {' or '.join(smaller)} needs less" if smaller else "end other programs, and run the same command again"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `rcedu`."""
     if os.environ.get("PYTHONWARNINGS") is None:
         warnings.simplefilter("ignore", category=FutureWarning)  # the libraries' own, not the reader's business
     try:
         parse(arguments)()
-    except (UsageError, OSError, FloatingPointError) as error:  # the last of a training that diverged
-        print(f"rcedu: {_visible(str(error))}", file=sys.stderr)
-        raise SystemExit(2) from None
+    except (UsageError, FloatingPointError) as error:  # the last of a training that diverged
+        says = str(error)
+    except BrokenPipeError:  # of who reads what we print (`rcedu.__main__`)
+        raise
+    except OSError as error:
+        from rcedu.system.files import what_failed
+
+        says = what_failed(error)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        says = f"out of memory ({(str(error).strip() or 'Python').splitlines()[0]}); {_needs_less(arguments)}"
+    else:
+        return
+    print(f"rcedu: {_visible(says)}", file=sys.stderr)
+    raise SystemExit(2)

@@ -1,6 +1,6 @@
 """The commands of notebooks 07 and 08: guided distillation from end to end, on digits and on mini-SD."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def few_steps(
     from rcedu.experiments.few_step_training import ship as ship_networks
     from rcedu.experiments.few_step_work import BY, examples_of_stages, few_steps_table, run_few_steps
     from rcedu.experiments.few_steps import budget, few_step_identity
-    from rcedu.experiments.runner import Experiment, one_a_seed
+    from rcedu.experiments.runner import Experiment
     from rcedu.figures.few_step_figures import draw_scores
     from rcedu.models.saved import SAMPLERS
 
@@ -70,10 +70,11 @@ def few_steps(
     path = series.file(folder / f"{domain}.json")
     changes = {"allowed": allowed} | ({"samplers": samplers} if samplers else {})
     rows = {domain: budget(domain, preset(), **changes)}
-    runs, of = one_a_seed(rows, series.seeds, lambda row, seed: replace(rows[row], seed=seed)), DOMAINS[domain]()
+    of = DOMAINS[domain]()
+    experiment = Experiment(rows, partial(run_few_steps, draw=draw_scores), few_step_identity, of.columns, BY)
+    runs = experiment.runs(series.seeds)
     name, run, here = series.first(runs, ship)
     command = command_line("few-steps", domain, seeds=series.seeds, samplers=samplers, allowed=allowed)
-    experiment = Experiment(rows, partial(run_few_steps, draw=draw_scores), few_step_identity, of.columns, BY)
     done = series.table(
         experiment, of, runs, folder, path, command, also=series.also,
         show=lambda records, told: few_steps_table(records, of.columns, of.w),
@@ -103,11 +104,10 @@ def editing(
     from rcedu.experiments.edit_tables import EDITING, editing_budget, explorer_frames, gallery
     from rcedu.experiments.edits import EDITS
     from rcedu.experiments.few_step_training import ship as ship_networks
-    from rcedu.experiments.runner import one_a_seed
 
     folder = runs_folder() / "editing"
     path = series.file(folder / f"{domain}.json")
-    runs = one_a_seed([domain], series.seeds, lambda name, seed: editing_budget(name, preset(), seed))
+    runs = {f"{domain}/seed-{seed}": editing_budget(domain, preset(), seed) for seed in series.seeds}
     name, run, here = series.first(runs, ship)
     command, networks = command_line("editing", domain, seeds=series.seeds), runs_folder() / "few-steps" / name
     opened = EDITS[domain]()
@@ -145,13 +145,14 @@ def small_and_fast(
     from rcedu.experiments.few_step_training import ship as ship_networks
     from rcedu.experiments.few_step_work import BY, examples_of_stages
     from rcedu.experiments.few_steps import few_step_identity
-    from rcedu.experiments.runner import Experiment, one_a_seed
+    from rcedu.experiments.runner import Experiment
 
     folder = runs_folder() / "small-and-fast" / domain
     path = series.file(folder.with_suffix(".json"))
     rows = both.small_and_fast_rows(domain, preset())
-    runs = one_a_seed(rows, series.seeds, lambda row, seed: replace(rows[row], seed=seed))
     of = DOMAINS[both.DOMAIN_WITHOUT[domain]]()
+    experiment = Experiment(rows, both.run_small_and_fast, few_step_identity, of.columns, {"row": "inside"} | BY)
+    runs = experiment.runs(series.seeds)
     _, first, here = series.first(runs, ship)
     grid = halvings(first.first, first.last)
     unknown = [steps for steps in pictured if steps not in grid]
@@ -167,7 +168,6 @@ def small_and_fast(
             for way, images in examples_of_stages(run, of, folder / name, twice=(4,), only=pictured or None).items()
         }
 
-    experiment = Experiment(rows, both.run_small_and_fast, few_step_identity, of.columns, {"row": "inside"} | BY)
     series.table(
         experiment, of, runs, folder, path, command, also=series.also, pictures=pictures if here else None,
         show=lambda records, told: both.small_and_fast_table(records, of.columns, told),

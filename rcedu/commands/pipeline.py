@@ -9,6 +9,8 @@ import torch
 import tyro
 from tqdm.auto import tqdm
 
+from rcedu.commands.given import MINI_SD, eight_bit_adamw, guidance_for, in_few_steps, open_model, samples_of, taught_few_steps
+from rcedu.models.saved import SAMPLERS, pipeline_facts
 from rcedu.models.surgery import STUDENTS
 from rcedu.system.files import sha256
 from rcedu.system.manifests import folder_to_fill, folder_to_replace
@@ -32,19 +34,6 @@ from rcedu.system.usage import (
 from rcedu.training.fit import DECAYS, fit_to_the_end
 from rcedu.training.swap_schedules import MEASURED, check_family, measured_file, schedule
 
-MINI_SD = "mini-sd"  # stands for data/mini-sd/pipeline wherever a model is asked for
-
-
-def open_model(source: str):
-    """The text-to-image model that a command names: mini-sd, a folder, or a name on the hub. UsageError for one of digits."""
-    from rcedu.models.conditions import LabelTable
-    from rcedu.models.diffusion import DiffusionModel
-
-    model = DiffusionModel.load(data_folder() / "mini-sd" / "pipeline" if source == MINI_SD else source)
-    if isinstance(model.conditions, LabelTable):
-        raise UsageError(f"the model in {source} draws digits by their label, not sentences; give a text-to-image model")
-    return model
-
 
 @dataclass(frozen=True)
 class Drawing(Checked):
@@ -56,17 +45,17 @@ class Drawing(Checked):
     count: Annotated[AtLeast1 | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     # guidance_scale - 1; default mini-SD's best for it and its students, for others 6.5 (the papers' guidance_scale 7.5)
     w: Annotated[Guidance | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
-    steps: SamplingSteps = 25  # DDIM steps
+    # DDIM steps; default 25, or as many as the network was made for (`rcedu faster`)
+    steps: Annotated[SamplingSteps | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     seed: Seed = 0  # of the noise
 
-    def settings(self, model) -> dict:
-        """w, steps and seed, as what draws takes them."""
-        from rcedu.experiments.mini_sd import GUIDANCE, MiniSD
-
-        w = self.w
-        if w is None:
-            w = GUIDANCE if model.conditions.settings == MiniSD().teacher.conditions.settings else 6.5
-        return {"w": w, "steps": self.steps, "seed": self.seed}
+    def settings(self, model, source: str) -> dict:
+        """w, steps and seed, as what draws takes them, and the sampler that the network of this source was made for, if it is
+        another one than DDIM. UsageError for a w above what it was taught.
+        """
+        w, told = guidance_for(model, source, self.w), pipeline_facts(source)
+        other = {"sampler": told.sampler} if told and told.sampler != SAMPLERS[0] else {}
+        return {"w": w, "steps": self.steps or (told and told.steps) or 25, "seed": self.seed} | other
 
 
 def draw(
@@ -99,7 +88,10 @@ def draw(
     c = model.conditions.tokenize(texts[: drawing.count])
     first = place_among_ranks().is_main_process
     bar = functools.partial(tqdm, desc="shards", disable=not first)
-    settings = drawing.settings(model) | {"shard_size": shard_size, "batch_size": batch_size}
+    settings = drawing.settings(model, teacher)
+    if "sampler" in settings:
+        raise UsageError(f"{teacher} was made for the {settings['sampler']} sampler; samples are kept of deterministic ones")
+    settings |= {"shard_size": shard_size, "batch_size": batch_size}
     kept = draw_cache(model, c, folder, **settings, bar=bar)
     if kept is not None:  # of several ranks, the last to end has it
         print(f"{len(kept)} samples in {folder}")
@@ -142,9 +134,14 @@ def distil(
     pool: Path | None = None,
     column: str | None = None,
     measured: Path | None = None,
+    drawn_by: str | None = None,
+    w_max: Guidance | None = None,
     out: Path | None = None,
 ) -> None:
     """Distil a student from cached samples with random conditioning; a folder that a stock pipeline opens. Resumes.
+
+    A teacher that takes w (of `rcedu faster`) is asked at the times of its own steps, without the null condition; its student
+    takes w as well, and draws in as many steps.
 
     An unfinished training goes on with the same teacher, samples, pool and measured table only; with others it is refused.
 
@@ -155,11 +152,13 @@ def distil(
         pool: prompts that strangers are drawn from (.txt, .csv, .parquet, or a folder); default all of mini-SD's grammar.
         column: of a table of prompts; default text, prompt or caption.
         measured: the table of p(t) overlap and indifference, measured on this teacher; default mini-SD's.
+        drawn_by: the model that drew the samples, where it is not the teacher: that of a teacher of few steps, say.
+        w_max: of a teacher that takes w: the largest w that is learned; default all that it was taught.
         out: the student's folder; default runs/distil-<student>.
     """
-    from rcedu.data.cache import Cache
     from rcedu.data.captioned_digits import prompts
     from rcedu.data.pools import PromptPool, read_prompts_from
+    from rcedu.models.saved import save_pipeline
     from rcedu.training.batches import Swap
     from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 
@@ -169,7 +168,8 @@ def distil(
     measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)
     model = open_model(teacher)
     p = schedule(run.p, run.p_parameter, T=model.T, path=measured, on="absent")
-    cache = Cache(samples or data_folder() / "mini-sd" / "cache", model)
+    few = taught_few_steps(model, teacher, run.task, w_max)
+    cache = samples_of(model, samples, drawn_by)
     strangers = PromptPool(prompts() if pool is None else read_prompts_from(pool, column), model.conditions)
     student = make_student(model, run.student, run.teacher_init, run.seed)
     if run.gradient_checkpointing:
@@ -179,29 +179,24 @@ def distil(
         model.unet.to(torch.bfloat16 if run.mixed_precision == "bf16" else torch.float16)
     trainee = DistilledStudent(student, model)
     given = {  # what the run's own settings do not show: another one of these is another run
-        "teacher": cache.manifest["origin"]["teacher"],
+        "teacher": cache.manifest["origin"]["teacher"] if drawn_by is None else model.fingerprint(),
         "samples": cache.fingerprint(),
         "pool": strangers.fingerprint(),
         "measured": sha256(measured) if run.p in MEASURED else None,
     }
-    step = distillation_step(model, trainee, cache, Swap(strangers, p), null_probability=run.null_probability, task=run.task)
+    asked = {"null_probability": run.null_probability, "task": run.task}
+    if few:
+        given["w_max"], asked = few["w_max"], in_few_steps(few, model.T)
+    step = distillation_step(model, trainee, cache, Swap(strangers, p), **asked)
     fit_to_the_end(
         step, trainee, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=20, decay=run.decay,
         ema_decay=run.ema_decay, accumulate=run.accumulate, mixed_precision=run.mixed_precision,
-        optimizer_class=_eight_bit_adamw() if run.eight_bit else torch.optim.AdamW,
+        optimizer_class=eight_bit_adamw() if run.eight_bit else torch.optim.AdamW,
         folder=folder.with_name(folder.name + "-training"), config=asdict(run) | given, progress=run.student,
     )  # fmt: skip
     if place_among_ranks().is_main_process:
-        student.save(folder)
+        save_pipeline(student, folder, **few) if few else student.save(folder)
         print(f"student in {folder}")
-
-
-def _eight_bit_adamw():
-    try:
-        from bitsandbytes.optim import AdamW8bit
-    except ImportError as error:
-        raise UsageError("--eight-bit needs bitsandbytes and a GPU: pip install bitsandbytes") from error
-    return AdamW8bit
 
 
 def generate(
@@ -227,27 +222,36 @@ def generate(
     folder = folder_to_fill(out or runs_folder() / "images", LIST)
     texts = read_prompts_from(prompts, drawing.column)["text"][: drawing.count]
     drawn_by = open_model(model)
-    made = generate_images(drawn_by, texts, folder, **drawing.settings(drawn_by), size=size, batch_size=batch_size)
+    made = generate_images(drawn_by, texts, folder, **drawing.settings(drawn_by, model), size=size, batch_size=batch_size)
     print(f"{made} pictures in {folder}")
 
 
-def score(images: Path, real: Path | None = None, clip: str | None = None, out: Path | None = None) -> None:
+def score(images: Path, real: Path | None = None, fit: str = "crop", clip: str | None = None, out: Path | None = None) -> None:
     """Score the pictures of `rcedu generate`: FID, inception score, CLIP score; for mini-SD's grammar, what the judge reads.
 
     Args:
         images: the folder that `rcedu generate` wrote.
-        real: a folder of real pictures of the same size, for FID in Inception's features; without it, mini-SD's judge.
-        clip: with --real, a CLIP's folder or name on the hub, for example openai/clip-vit-large-patch14, for a CLIP score.
+        real: a folder of real pictures, or an .npz of pytorch-fid, for FID and inception score in Inception's features; it is
+            shared out over ranks. With neither --real nor --clip, mini-SD's judge scores.
+        fit: how real pictures become as large as those drawn: crop (the middle square) or squash (as the reference does).
+        clip: a CLIP's folder or name on the hub, for example openai/clip-vit-large-patch14, for a CLIP score.
         out: write the scores here; default scores.json beside the pictures.
     """
-    from rcedu.evaluation.images import read_images, scores_by_inception
+    from rcedu.data.pictures import FITS
+    from rcedu.evaluation.images import read_images
+    from rcedu.evaluation.inception import scores_by_inception
+    from rcedu.evaluation.scores import clip_score
     from rcedu.experiments.mini_sd import MiniSD
 
-    if clip is not None and real is None:
-        raise UsageError("--clip goes with --real; without it mini-SD's own CLIP scores the pictures")
-    path = result_file(out or images / "scores.json")
+    check_choice("fit", fit, FITS)
+    path, ranks = result_file(out or images / "scores.json"), place_among_ranks()
     pictures, texts = read_images(images)
-    scores = MiniSD().scores(pictures, texts) if real is None else scores_by_inception(pictures, texts, real, clip)
-    write_result(path, command_line("score", images=images, real=real, clip=clip), scores)
-    for name, value in scores.items():
-        print(f"{name}: {value}")
+    scores = MiniSD().scores(pictures.all(), texts) if real is None and clip is None else {}
+    if clip is not None and ranks.is_main_process:  # first: its name may be mistyped
+        scores |= {"clip": clip_score(clip, pictures, texts, device=ranks.device), "pictures": len(pictures)}
+    if real is not None:
+        scores = scores_by_inception(pictures, real, fit=fit) | scores
+    if ranks.is_main_process:
+        write_result(path, command_line("score", images=images, real=real, fit=fit, clip=clip), scores)
+        for name, value in scores.items():
+            print(f"{name}: {value}")

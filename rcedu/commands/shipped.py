@@ -1,10 +1,13 @@
-"""Remaking what ships in data/: the digits' models, data and scores, mini-SD, and both measured p(t)."""
+"""Remaking what ships in data/: the digits' models, data and scores, mini-SD; and p(t) as it is measured on a teacher."""
 
+import math
 from pathlib import Path
 
+import torch
 import tyro
 from tqdm.auto import tqdm
 
+from rcedu.commands.pipeline import MINI_SD, open_model
 from rcedu.data.mnist import mnist
 from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy
 from rcedu.experiments.digits import CacheRun, ClassifierRun, Shipped, draw_cache, train_classifier, train_teacher
@@ -114,31 +117,58 @@ def mini_sd(part: tyro.conf.Positional[str] = "all", out: Path | None = None) ->
     make(PARTS if part == "all" else (part,), out or data_folder() / "mini-sd", runs_folder() / "mini-sd")
 
 
-def text_conditioning(absent: str = "three", pairs: AtLeast1 = 500, every: AtLeast1 = 25, out: Path | None = None) -> None:
-    """Measure on mini-SD how much the sentence matters at every t, and p(t) from it, as `rcedu conditioning` does on digits.
+def text_conditioning(
+    teacher: str = MINI_SD, samples: Path | None = None, absent: str | None = None, pairs: AtLeast1 = 500,
+    every: AtLeast1 = 25, out: Path | None = None,
+) -> None:  # fmt: skip
+    """Measure how much the sentence matters at every t, and p(t) from it: on mini-SD, or on a teacher of your own.
+
+    `rcedu distil --p overlap --measured FILE` reads what this writes.
 
     Args:
-        absent: words that no sentence has together: those that a student does not see either.
-        pairs: ordered pairs of D's sentences, one picture each.
+        teacher: mini-sd, a folder, or a name on the hub.
+        samples: what `rcedu draw` wrote with this teacher; default mini-SD's.
+        absent: words that no sentence has together, of mini-SD's: those that a student does not see either; default three.
+        pairs: ordered pairs of the samples' sentences, one picture each.
         every: steps between the times.
-        out: write here, not to runs/text-conditioning.json; trainings read data/mini-sd/results/conditioning.json.
+        out: write here, not to runs/text-conditioning.json; mini-SD's trainings read data/mini-sd/results/conditioning.json.
     """
     from rcedu.experiments.conditioning import measure_schedules
-    from rcedu.experiments.mini_sd import MiniSD
-    from rcedu.experiments.text_data import cache_prompts, check_words, data_rows
 
-    check_words(absent)
+    if teacher != MINI_SD and samples is None:
+        raise UsageError("another teacher needs its own --samples: what rcedu draw wrote with it")
+    if samples is not None and absent is not None:
+        raise UsageError("--absent goes with mini-SD's own samples; take the words out of the prompts that were drawn")
     path = result_file(out or runs_folder() / "text-conditioning.json")
-    shipped = MiniSD()
-    teacher, cache, rows = shipped.teacher, shipped.cache, data_rows(cache_prompts(), absent)
-    x0, c = cache.x0(rows), cache.c[rows]
+    model, absent, x0, c = _some_samples(teacher, samples, absent, pairs)
     sentences = c.unique(dim=0)
     if pairs > (most := len(sentences) * (len(sentences) - 1)):
         raise UsageError(f"{len(sentences)} sentences make {most:,} pairs; {pairs} were asked for")
-    if every > teacher.T:
-        raise UsageError(f"there are {teacher.T} times; one in {every} was asked for")
-    times = [0, *range(every - 1, teacher.T, every)]
-    found = measure_schedules(teacher.to(place_among_ranks().device), x0, c, sentences, times, each=1, pairs=pairs, bar=tqdm)
+    if every > model.T:
+        raise UsageError(f"there are {model.T} times; one in {every} was asked for")
+    times = [0, *range(every - 1, model.T, every)]
+    found = measure_schedules(model.to(place_among_ranks().device), x0, c, sentences, times, each=1, pairs=pairs, bar=tqdm)
     result = {"absent": absent, "pairs": pairs, **found.as_result()}
-    write_result(path, command_line("text-conditioning", absent=absent, pairs=pairs, every=every), result)
-    print(found.in_words(teacher.T))
+    given = {"teacher": teacher, "samples": samples} if samples is not None else {}
+    command = command_line("text-conditioning", **given, absent=absent or None, pairs=pairs, every=every)
+    write_result(path, command, result | ({"teacher": model.fingerprint()} if given else {}))
+    print(found.in_words(model.T))
+
+
+def _some_samples(teacher: str, samples: Path | None, absent: str | None, pairs: int):
+    """(Teacher, what its samples lack, some of them x0 (N, C, H, W), their conditions c (N, L)): enough for so many pairs."""
+    from rcedu.data.cache import Cache
+    from rcedu.experiments.mini_sd import MiniSD
+    from rcedu.experiments.text_data import cache_prompts, check_words, data_rows
+
+    if samples is None:
+        absent = absent or "three"
+        check_words(absent)
+        shipped = MiniSD()
+        model, cache, rows = shipped.teacher, shipped.cache, data_rows(cache_prompts(), absent)
+    else:
+        model = open_model(teacher)
+        cache, absent = Cache(samples, model), ""
+        enough = math.ceil(4 * pairs**0.5)  # sixteen times as many pairs as are wanted
+        rows = torch.randperm(len(cache), generator=torch.Generator().manual_seed(0))[:enough].sort().values
+    return model, absent, cache.x0(rows), cache.c[rows]

@@ -1,7 +1,7 @@
 """Tables over several seeds as commands: `demo`, `unseen`, `recognition`, `students`; and `compare`, of two rows."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +10,7 @@ import tyro
 from rcedu.evaluation.formatting import plain_table
 from rcedu.system.provenance import command_line, result_file
 from rcedu.system.settings import data_folder, preset, runs_folder
-from rcedu.system.usage import AtLeast1, Checked, Digit, Jobs, Seed, UsageError, check_seeds
+from rcedu.system.usage import AtLeast1, Checked, Digit, Jobs, Seed, UsageError, check_choice, check_seeds
 
 if TYPE_CHECKING:  # so that a command's help does not wait for torch and pandas
     import pandas as pd
@@ -26,7 +26,7 @@ class Series(Checked):
     """What every table over several seeds takes."""
 
     seeds: tuple[Seed, ...] = (0, 1, 2)  # one run of every row a seed
-    # runs at a time; default all where that is at most two a core, else one a core
+    # runs at a time, 0 for one after another in this process; default all where that is at most two a core, else one a core
     jobs: Annotated[Jobs | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     out: File = None  # write the table here, not where the command says; what ships is in data/*/results
 
@@ -79,12 +79,11 @@ def unseen(
         only: these rows of the table; default all.
     """
     from rcedu.experiments.domains import DrawnDigits
-    from rcedu.experiments.runner import choose, one_a_seed
-    from rcedu.experiments.unseen_digit import EXPERIMENTS, TABLES, unseen_budget
+    from rcedu.experiments.unseen_digit import EXPERIMENTS
 
-    arms = choose(TABLES, table, only)
+    check_choice("table", table, EXPERIMENTS)
     changes = {"digit": digit} | ({} if steps is None else {"steps": steps})
-    runs = one_a_seed(arms, series.seeds, lambda name, seed: unseen_budget(arms[name], preset(), seed=seed, **changes))
+    runs = EXPERIMENTS[table].runs(series.seeds, preset(), only=only, **changes)
     folder = runs_folder() / f"unseen-{table}-{preset()}-digit-{digit}"
     path = series.file(folder / "table.json")  # not what ships: another digit or preset must not overwrite it unasked
     command = command_line("unseen", table, seeds=series.seeds, digit=digit, steps=steps, only=only)
@@ -101,11 +100,10 @@ def recognition(digit: Digit = 3, steps: AtLeast1 | None = None, series: tyro.co
         steps: of each training, instead of the preset's.
     """
     from rcedu.experiments.domains import DrawnDigits
-    from rcedu.experiments.recognition import RECOGNITION, ROWS, STEPS
-    from rcedu.experiments.runner import one_a_seed
+    from rcedu.experiments.recognition import RECOGNITION
 
-    changes = {"digit": digit, "steps": STEPS[preset()] if steps is None else steps}
-    runs = one_a_seed(ROWS, series.seeds, lambda name, seed: replace(ROWS[name], seed=seed, **changes))
+    changes = {"digit": digit} | ({} if steps is None else {"steps": steps})
+    runs = RECOGNITION.runs(series.seeds, preset(), **changes)
     folder = runs_folder() / f"recognition-{preset()}-digit-{digit}"
     command = command_line("recognition", seeds=series.seeds, digit=digit, steps=steps)
     path = series.file(folder / "table.json")
@@ -158,17 +156,16 @@ def demo(jobs: Jobs | None = None) -> None:
     """The held-out digit from end to end: trains arms A, B and C side by side; table, page and picture in runs/demo.
 
     Args:
-        jobs: trainings at a time; default all three.
+        jobs: trainings at a time, 0 for one after another in this process; default all three.
     """
     from rcedu.course.notebooks import execute, write_html
     from rcedu.experiments.domains import DrawnDigits
-    from rcedu.experiments.runner import one_a_seed
-    from rcedu.experiments.unseen_digit import ARMS, DEMO_FOLDER, EXPERIMENTS, unseen_budget
+    from rcedu.experiments.unseen_digit import DEMO_FOLDER, EXPERIMENTS
 
     series = Series((0,), jobs)
     source = data_folder().parent / "notebooks" / "02_unseen_digit.py"
     folder = runs_folder() / DEMO_FOLDER[preset()]
-    runs = one_a_seed(ARMS, series.seeds, lambda name, seed: unseen_budget(ARMS[name], preset(), seed=seed))
+    runs = EXPERIMENTS["arms"].runs(series.seeds, preset())
     size = "{0.steps} steps of batch {0.batch_size} each, preset {1}".format(next(iter(runs.values())), preset())
     print(f"three students side by side, {size} (cpu: about two minutes on two cores); results in {folder}", flush=True)
     path = series.file(folder / "results.json")
@@ -197,16 +194,15 @@ def students(
         only: these rows of the table; default all.
     """
     from rcedu.experiments.domains import DrawnPictures
-    from rcedu.experiments.runner import choose, one_a_seed
     from rcedu.experiments.text_students import examples_of_words, teachers
-    from rcedu.experiments.text_tables import EXPERIMENTS, TABLES, at_preset
+    from rcedu.experiments.text_tables import EXPERIMENTS
 
-    rows = choose(TABLES, table, only)
+    check_choice("table", table, EXPERIMENTS)
     changes = {"steps": steps} if steps is not None else {}
-    runs = one_a_seed(rows, series.seeds, lambda name, seed: at_preset(rows[name], preset(), seed=seed, **changes))
+    runs = EXPERIMENTS[table].runs(series.seeds, preset(), only=only, **changes)
     domain, folder = DrawnPictures(), runs_folder() / "students"
     path = series.file(folder / f"{table}.json")
-    first = {row: runs[f"{row}/seed-{series.seeds[0]}"] for row in rows}
+    first = {name.rpartition("/seed-")[0]: run for name, run in runs.items() if run.seed == series.seeds[0]}
     command = command_line("students", table, seeds=series.seeds, steps=steps, only=only)
     runs = teachers(runs.values()) | runs
     absent = any(run.absent for run in first.values())

@@ -9,7 +9,6 @@ import io
 import re
 import shutil
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import jupytext
 import nbformat
 
 from rcedu.colab import Release, release
-from rcedu.system.files import atomic_folder, read_json
+from rcedu.system.files import atomic_folder, has_shape, read_json, scratch_folder
 from rcedu.system.manifests import folder_to_replace
 from rcedu.system.settings import data_folder
 from rcedu.system.usage import UsageError
@@ -48,17 +47,17 @@ def build(out: Path, paths: list[Path] | None = None) -> list[str]:
     except ImportError as error:
         raise UsageError('assignments are made by Otter: pip install -e ".[course]"') from error
     paths, at = sources() if paths is None else paths, release()
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "out"
+    with scratch_folder() as folder:
+        made = folder / "out"
         parts = ("student", "autograder")
         for part in parts:
             (made / part).mkdir(parents=True)
         for path in paths:
             name = f"{path.stem}.ipynb"
-            nbformat.write(jupytext.read(path), Path(folder) / name)
-            by_otter = Path(folder) / path.stem
+            nbformat.write(jupytext.read(path), folder / name)
+            by_otter = folder / path.stem
             with contextlib.redirect_stdout(io.StringIO()):
-                assign(str(Path(folder) / name), str(by_otter), no_run_tests=True)
+                assign(str(folder / name), str(by_otter), no_run_tests=True)
             for part in parts:
                 _tidy(by_otter / part / name, made / part / name)
             (archive,) = (by_otter / "autograder").glob("*.zip")
@@ -155,14 +154,20 @@ def _numbers(of: dict[str, int | str]) -> dict[str, str]:
     return said
 
 
+_QUESTION = {"name": str, "score": int | float, "max_score": int | float}  # of results.json
+
+
 def _graded(results: Path) -> tuple[str, str]:
     """Two columns of the table, points and the questions that lost some; and what is flagged."""
     try:
-        found = read_json(results)
+        found = read_json(results, {"tests": [dict]})
         tests = [test for test in found["tests"] if "max_score" in test]  # the others are Otter's remarks
-    except UsageError:
-        found, tests = {}, []
-    flagged = "; ".join(found.get("flagged", ["no second pass"] if tests else []))
+        flagged = found.get("flagged", ["no second pass"] if tests else [])
+        if not has_shape(tests, [_QUESTION]) or not has_shape(flagged, [str]):
+            raise UsageError(f"{results} is not as `rcedu grade` writes it; grade again")
+    except UsageError as error:
+        tests, flagged = [], [str(error)] if results.exists() else []
+    flagged = "; ".join(flagged)
     if not tests:
         return "NOT GRADED\t", flagged
     points, most = (sum(test[key] for test in tests) for key in ("score", "max_score"))

@@ -7,14 +7,13 @@ import secrets
 import shutil
 import stat
 import sys
-import tempfile
 import zipfile
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from rcedu.course.assignments import student_number
-from rcedu.system.files import atomic_folder, folder_to_replace, read_json, write_json
+from rcedu.system.files import atomic_folder, folder_to_replace, read_json, scratch_folder, write_json
 from rcedu.system.jail import can_lock, run_jailed
 from rcedu.system.settings import data_folder
 from rcedu.system.usage import UsageError
@@ -60,8 +59,7 @@ def grade(
 
 def _by_otter(jailed: partial, archive: Path, notebook: Path) -> tuple[dict[str, tuple[float, str]], str]:
     """question -> (share, output) by Otter, the whole notebook run; or {} and why."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         for source, target in ((notebook, "handed_in.ipynb"), (archive, "archive.zip")):
             shutil.copy(source, folder / target)
         (folder / "out").mkdir()
@@ -83,9 +81,9 @@ def _alone(jailed: partial, solved: Path, tests: dict, notebook: Path) -> tuple[
         return {}, f"no second pass: {number}"
     texts = {key: path.read_text(encoding="utf-8") for key, path in (("solved", solved), ("handed_in", notebook))}
     task = json.dumps({"secret": secret, "tests": tests, "student": number, **texts})
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    with scratch_folder() as folder:
         command = [sys.executable, "-m", "rcedu.course.second_pass"]
-        ended = jailed(command, Path(folder), environment=_environment(), readable=_readable(), given=task)
+        ended = jailed(command, folder, environment=_environment(), readable=_readable(), given=task)
     _, found, results = ended.said.rpartition(secret)
     if found:
         return json.JSONDecoder().raw_decode(results)[0], ""  # libraries may say more at their end

@@ -14,13 +14,14 @@ from pathlib import Path
 import jupytext
 import nbformat
 from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import ExecutePreprocessor
 from PIL import Image, ImageChops
 from traitlets import default
 
 from rcedu.course.formulas import mathml
-from rcedu.system.files import atomic_path, write_text
+from rcedu.system.files import write_text
 from rcedu.system.usage import UsageError
 
 
@@ -38,14 +39,26 @@ class Kernels(AsyncKernelManager):
 
 
 def execute(source: Path, timeout: int = 1800) -> nbformat.NotebookNode:
-    """Run a py:percent notebook from top to bottom in its own folder; raises nbclient's error where a cell fails."""
+    """Run a py:percent notebook from top to bottom in its own folder.
+
+    UsageError, naming it, where a cell fails or the kernel dies; KeyboardInterrupt for a Ctrl-C, which ends the kernel.
+    """
     if not Path(source).exists():
         raise UsageError(f"{source} does not exist; notebooks are in the notebooks/ folder of a checkout")
     notebook = jupytext.read(source)
     resources = {"metadata": {"path": str(Path(source).parent)}}
-    quiet = ["--log-level=ERROR"]  # newer kernels warn of plain TCP, on this very machine
+    quiet = ["--log-level=CRITICAL"]  # newer kernels warn of plain TCP, on this very machine; and of how they are ended
     settings = {"timeout": timeout, "kernel_name": "python3", "kernel_manager_class": Kernels, "extra_arguments": quiet}
-    ExecutePreprocessor(**settings).preprocess(notebook, resources)
+    preprocessor = ExecutePreprocessor(**settings)
+    try:
+        preprocessor.preprocess(notebook, resources)
+    except CellExecutionError as error:
+        says = f"{error.ename}: {(error.evalue.splitlines() or [''])[0]}"
+        raise UsageError(f"a cell of {source} fails ({says}); run it in JupyterLab to see where") from error
+    except DeadKernelError as error:
+        if hasattr(preprocessor, "_async_cleanup_kernel_future"):  # nbclient has heard a signal
+            raise KeyboardInterrupt from error
+        raise UsageError(f"the kernel of {source} died, as it does when memory runs out; run the same command again") from error
     return clean(notebook)
 
 
@@ -108,10 +121,8 @@ def _with_few_colours(image: Image.Image, unseen: int = 12) -> Image.Image:
 
 def write_pair(source: Path) -> Path:
     """Execute notebooks/NAME.py and write notebooks/NAME.ipynb beside it, atomically."""
-    notebook = execute(source)
     target = Path(source).with_suffix(".ipynb")
-    with atomic_path(target) as temporary:
-        nbformat.write(notebook, temporary)
+    write_text(target, nbformat.writes(execute(source)) + "\n")
     return target
 
 
@@ -168,7 +179,6 @@ def rewrite_notebook(source: Path, text: str) -> bool:
     if not pair.exists():
         return rewritten
     stored, wanted = nbformat.read(pair, as_version=4), jupytext.read(source)
-    before = nbformat.writes(stored)
     if len(stored.cells) == len(wanted.cells) - 1:
         place = next(i for i, cell in enumerate(wanted.cells) if "colab" in cell.metadata.get("tags", ()))
         stored.cells.insert(place, nbformat.v4.new_code_cell(metadata={"tags": wanted.cells[place].metadata["tags"]}))
@@ -186,10 +196,7 @@ def rewrite_notebook(source: Path, text: str) -> bool:
         )
     for cell, new in zip(stored.cells, wanted.cells, strict=True):
         cell.source = new.source
-    followed = nbformat.writes(stored) != before
-    if followed:
-        nbformat.write(stored, pair)
-    return rewritten or followed
+    return rewrite(pair, nbformat.writes(stored) + "\n") or rewritten
 
 
 _LINK = re.compile(r"^(# )?\[!\[Open in Colab\][^\n]*\n(#?\n)?", flags=re.MULTILINE)

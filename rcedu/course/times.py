@@ -4,7 +4,6 @@ That is the table at the top of each notebook, the time that an assignment promi
 """
 
 import re
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from rcedu.colab import CHECKOUT
 from rcedu.course.assignments import build
 from rcedu.course.assignments import sources as assignments
 from rcedu.course.notebooks import execute, rewrite, rewrite_notebook
-from rcedu.system.files import read_json, write_json
+from rcedu.system.files import read_json, scratch_folder, write_json
 from rcedu.system.provenance import provenance
 from rcedu.system.usage import UsageError
 
@@ -29,19 +28,25 @@ def walk() -> list[Path]:
 
 def seconds_of(source: Path) -> float:
     """Seconds that a notebook takes from top to bottom, its kernel's start included; of an assignment, the solved one."""
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         if source in assignments():
-            build(Path(folder) / "course", [source])
-            source = Path(folder) / "course" / "autograder" / f"{source.stem}.ipynb"
+            build(folder / "course", [source])
+            source = folder / "course" / "autograder" / f"{source.stem}.ipynb"
         start = time.perf_counter()
         execute(source)
         return time.perf_counter() - start
 
 
+def read_times(file: Path = FILE) -> Times:
+    """What was measured so far. UsageError for a file of another shape."""
+    measured = {"seconds": int | float, "machine": str, "date": str}
+    return read_json(file, {str: {str: measured}}, "git checkout it, or delete it: rcedu times makes it anew")
+
+
 def record(name: str, preset: str, seconds: float, file: Path = FILE) -> None:
     """Keep a measurement of this machine, today."""
     told = provenance("rcedu times")
-    times = read_json(file) if file.exists() else {}
+    times = read_times(file) if file.exists() else {}
     times.setdefault(name, {})[preset] = {"seconds": round(seconds), "machine": told["machine"], "date": told["date"]}
     write_json(file, {key: times[key] for key in sorted(times)})
 
@@ -108,7 +113,7 @@ def write_teachers_table(page: Path, times: Times) -> bool:
 
 def write_all() -> list[str]:
     """Every place that says a time, from notebooks/times.json; names of what changed."""
-    times = read_json(FILE)
+    times = read_times()
     page = NOTEBOOKS / "assignments" / "README.md"
     changed = [path.name for path in walk() if write_table(path, times)]
     changed += [path.name for path in assignments() if write_promise(path, times)]

@@ -1,4 +1,4 @@
-"""What the teacher drew, on disk: the image-free data set D = {(x0, c)}.
+"""What the teacher drew, on disk: the image-free data set D = {(x0, c)}. Or real pictures in the teacher's latents.
 
 A folder of shards (safetensors) and a manifest. Everything that decides the pictures (teacher, schedule,
 prediction type, steps, w, seed, the conditions asked for) stands in the manifest and in each shard's header,
@@ -8,6 +8,7 @@ Latents are memory-mapped: however many there are, and however many ranks, they 
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -71,9 +72,23 @@ def draw(
     where it stopped, on as many ranks as there now are. UsageError when the folder holds another
     teacher's, schedule's, steps', w's, seed's or conditions' samples, or files that are not of a cache.
     """
+
+    def made(rows: range) -> Tensor:
+        noise = teacher.noise(len(rows), derived_seed(seed, rows.start // shard_size))
+        return teacher.sample_x0(noise, c[rows.start : rows.stop], w=w, steps=steps, batch_size=batch_size)
+
+    return fill(folder, teacher, c, origin(teacher, steps=steps, w=w, seed=seed), made, shard_size=shard_size, bar=bar)
+
+
+def fill(
+    folder: Path, teacher, c: Tensor, made_from: dict, made: Callable[[range], Tensor], *, shard_size: int, bar=iter
+) -> "Cache | None":
+    """Store made(rows), x0 (B, C, H, W) of some rows, under the conditions c (N, ...), a shard at a time: see `draw`.
+
+    made_from  all that decides what is made; JSON values
+    """
     with alone_in(folder):
         folder, c = Path(folder), teacher.conditions.check(c)
-        made_from = origin(teacher, steps=steps, w=w, seed=seed)
         manifest = {"origin": made_from, "conditions": _hash_conditions(c), "count": len(c), "shard_size": shard_size}
         ranks = place_among_ranks()
         if (folder / MANIFEST).exists():
@@ -93,8 +108,7 @@ def draw(
             own = range(ranks.process_index, len(parts), ranks.num_processes)
             teacher.to(ranks.device)
             for index in bar([index for index in own if not _is_drawn(paths[index], index, parts[index], made_from)]):
-                noise = teacher.noise(len(parts[index]), derived_seed(seed, index))
-                x0 = teacher.sample_x0(noise, parts[index], w=w, steps=steps, batch_size=batch_size)
+                x0 = made(range(index * shard_size, index * shard_size + len(parts[index])))
                 tensors = {"x0": teacher.codec.pack(x0), "c": parts[index]}
                 save_tensors(paths[index], tensors, {"index": index, "origin": made_from})
             if not all(path.exists() for path in paths):
@@ -102,7 +116,7 @@ def draw(
             if not all(_is_drawn(path, index, parts[index], made_from) for index, path in enumerate(paths)):
                 return None  # a damaged one, of before a kill, whose rank is about to draw it again
             _write_manifest(folder, manifest | {"shards": [sha256(path) for path in paths]})
-        return Cache(folder, teacher, steps=steps, w=w)
+        return Cache(folder, teacher)
 
 
 def _is_drawn(path: Path, index: int, c: Tensor, made_from: dict) -> bool:
@@ -120,8 +134,8 @@ def _write_manifest(folder: Path, manifest: dict) -> None:
 
 
 def _read_manifest(folder: Path) -> dict:
-    manifest = read_json(folder / MANIFEST)
-    signature = manifest.pop("sha256", None) if isinstance(manifest, dict) else None
+    manifest = read_json(folder / MANIFEST, dict, f"delete {folder} and draw it again")
+    signature = manifest.pop("sha256", None)
     if signature != _digest(manifest):
         raise UsageError(f"{folder / MANIFEST} was changed after it was written; delete {folder} and draw it again")
     return manifest
@@ -129,9 +143,9 @@ def _read_manifest(folder: Path) -> dict:
 
 def _check_origin(manifest: dict, expected: dict, where: Path) -> None:
     for key, value in expected.items():
-        if manifest["origin"][key] != value:
+        if (there := manifest["origin"].get(key)) != value:
             raise UsageError(
-                f"{where} is of another {key} ({_short(manifest['origin'][key])} there, {_short(value)} here); "
+                f"{where} is of another {key} ({_short(there)} there, {_short(value)} here); "
                 "draw it again, or load the model that drew it"
             )
 
@@ -214,8 +228,9 @@ class Cache(Samples):
                 raise UsageError(f"{path} holds other tensors")
         except UsageError as error:
             raise UsageError(f"{path} is torn or damaged (its SHA-256 differs); {self._again}") from error
+        theirs = header.get("origin")
         for key, value in self.manifest["origin"].items():
-            there = header.get("origin", {}).get(key)
+            there = theirs.get(key) if isinstance(theirs, dict) else None
             if there != value:
                 raise UsageError(f"{path} is foreign: {key} is {_short(there)}, not {_short(value)}; {self._again}")
         if header.get("index") != index:

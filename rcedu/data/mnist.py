@@ -1,14 +1,15 @@
 """MNIST from the files that ship, and the folders things are found in."""
 
 import gzip
+import hashlib
 import zlib
-from pathlib import Path
+from contextlib import suppress
 
 import torch
 from torch import Tensor
 from torchvision.datasets import MNIST
 
-from rcedu.system.files import atomic_path, sha256
+from rcedu.system.files import atomic_path
 from rcedu.system.settings import HOW_TO_GET_DATA, cache_folder, data_folder
 from rcedu.system.usage import UsageError
 
@@ -21,35 +22,37 @@ MNIST_SHA256 = {
 }
 
 
-def _unpacked_mnist() -> Path:
-    """The root that torchvision.datasets.MNIST wants, its files unpacked once and verified each time."""
-    root = cache_folder()
-    raw = root / "MNIST" / "raw"
-    for name, digest in MNIST_SHA256.items():
-        if (raw / name).exists() and sha256(raw / name) == digest:
-            continue
-        packed = data_folder() / "mnist" / f"{name}.gz"
+def _content(name: str) -> bytes:
+    """One of MNIST_SHA256, verified: unpacked once into the cache folder, where that can be written."""
+    unpacked, packed = cache_folder() / "MNIST" / "raw" / name, data_folder() / "mnist" / f"{name}.gz"
+    with suppress(OSError):
+        if _is_whole(content := unpacked.read_bytes(), name):
+            return content
+    try:
         if not packed.exists():
-            try:
-                MNIST(root, download=True)  # asks torchvision's mirrors
-            except (OSError, RuntimeError) as error:
-                raise UsageError(f"{packed} is missing and could not be downloaded; {HOW_TO_GET_DATA}") from error
-        else:
-            try:
-                content = gzip.decompress(packed.read_bytes())
-            except (OSError, EOFError, zlib.error) as error:
-                raise UsageError(f"{packed} is damaged ({error}); restore it: git checkout -- data/mnist") from error
-            with atomic_path(raw / name) as temporary:
-                temporary.write_bytes(content)
-        if sha256(raw / name) != digest:
-            raise UsageError(f"{packed} does not hold MNIST (SHA-256 differs); restore it: git checkout -- data/mnist")
-    return root
+            MNIST(cache_folder(), download=True)  # asks torchvision's mirrors
+        content = gzip.decompress(packed.read_bytes()) if packed.exists() else unpacked.read_bytes()
+    except (OSError, RuntimeError, EOFError, zlib.error) as error:
+        if not packed.exists():
+            raise UsageError(f"{packed} is missing and could not be downloaded; {HOW_TO_GET_DATA}") from error
+        raise UsageError(f"{packed} is damaged ({error}); restore it: git checkout -- data/mnist") from error
+    if not _is_whole(content, name):
+        raise UsageError(f"{packed} does not hold MNIST (SHA-256 differs); restore it: git checkout -- data/mnist")
+    with suppress(OSError), atomic_path(unpacked) as temporary:
+        temporary.write_bytes(content)
+    return content
+
+
+def _is_whole(content: bytes, name: str) -> bool:
+    return hashlib.sha256(content).hexdigest() == MNIST_SHA256[name]
 
 
 def mnist(train: bool) -> tuple[Tensor, Tensor]:
     """MNIST: images (N, 1, 28, 28) uint8 in 0..255 and labels (N,) int64; N is 60,000 or 10,000."""
-    dataset = MNIST(_unpacked_mnist(), train=train)
-    return dataset.data.unsqueeze(1), dataset.targets
+    half = "train" if train else "t10k"
+    images, labels = (bytearray(_content(f"{half}-{part}-ubyte")) for part in ("images-idx3", "labels-idx1"))
+    pixels = torch.frombuffer(images, dtype=torch.uint8, offset=16).view(-1, 1, 28, 28)
+    return pixels, torch.frombuffer(labels, dtype=torch.uint8, offset=8).long()
 
 
 def to_pixels(images: Tensor) -> Tensor:

@@ -52,6 +52,7 @@ def read_prompts_from(source: Path, column: str | None = None) -> "Dataset":
 
 
 def _open(path: Path, column: str | None) -> "Dataset":
+    import pyarrow as pa
     from datasets import Dataset
 
     if not path.exists():
@@ -64,23 +65,28 @@ def _open(path: Path, column: str | None) -> "Dataset":
         raise _unreadable(path, error) from error
     arrow = cache_folder() / "prompts" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.arrow"
     digest = arrow.with_suffix(".xxh3")  # a damaged conversion may crash the process, or read as a shorter pool
-    if not (arrow.exists() and digest.exists() and digest.read_text(encoding="utf-8", errors="replace") == checksum(arrow)):
-        _convert(path, column, arrow)
-        write_text(digest, checksum(arrow))
-    return Dataset.from_file(str(arrow))
+    try:
+        if not (arrow.exists() and digest.exists() and digest.read_text(encoding="utf-8", errors="replace") == checksum(arrow)):
+            with atomic_path(arrow) as temporary, pa.OSFile(str(temporary), "wb") as file:
+                _convert(path, column, file)
+            write_text(digest, checksum(arrow))
+        return Dataset.from_file(str(arrow))
+    except OSError:  # a cache folder that cannot be written: in memory, each time
+        _convert(path, column, memory := pa.BufferOutputStream())
+        return Dataset.from_buffer(memory.getvalue())
 
 
 def _unreadable(path: Path, why: object) -> UsageError:
     return UsageError(f"{path} cannot be read ({' '.join(str(why).split())}); repair it or take it out of the pool")
 
 
-def _convert(path: Path, column: str | None, arrow: Path) -> None:
-    """Check every row of a file and write it to an Arrow file, a few at a time."""
+def _convert(path: Path, column: str | None, arrow: "pa.NativeFile") -> None:
+    """Check every row of a file and write it in Arrow's format, a few at a time."""
     import pyarrow as pa
 
     schema = pa.schema({"text": pa.string()})
     row = 0
-    with atomic_path(arrow) as temporary, pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, schema) as out:
+    with pa.ipc.new_stream(arrow, schema) as out:
         for texts in _read_prompts(path, column):
             _check(texts, path, row)
             out.write_batch(pa.record_batch([texts], schema=schema))

@@ -78,6 +78,8 @@ def task_loss(out_S: Tensor, target: Tensor, replaced: Tensor, paired_total: flo
 class Projections(nn.ModuleList):
     """Temporary 1x1 convolutions, student width -> teacher width, thrown away after training.
 
+    Features are (B, C, H, W); or (B, HW, C), as an attention of Stable Diffusion 2 or XL ends in a linear layer.
+
     widths  one (student, teacher) pair a layer; equal widths need none and get the identity.
     """
 
@@ -87,7 +89,10 @@ class Projections(nn.ModuleList):
         )
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        return [project(f) for project, f in zip(self, features, strict=True)]
+        return [
+            project(f) if f.ndim == 4 else project(f.mT[..., None])[..., 0].mT
+            for project, f in zip(self, features, strict=True)
+        ]
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from threading import BrokenBarrierError
 import torch
 
 from rcedu.evaluation.intervals import mean_interval
-from rcedu.system.workers import worker_context
+from rcedu.system.workers import stop_with_parent, worker_context
 
 LATE = 300.0  # seconds after which a process that does not answer has failed
 
@@ -101,6 +101,7 @@ def ranks(make_steps: Callable[[], Iterator], count: int) -> Iterator[Iterator]:
 
 
 def _rank(make_steps: Callable[[], Iterator], rank: int, count: int, meet: str, start, results) -> None:
+    stop_with_parent()
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
     os.environ |= {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}  # accelerate asks for them, but the ranks meet in a file

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rcedu.evaluation.formatting import format_interval, markdown
 from rcedu.evaluation.intervals import Interval, mean_interval, proportion
-from rcedu.system.files import read_json
+from rcedu.system.files import has_shape, read_json
 from rcedu.system.provenance import write_result
 from rcedu.system.usage import UsageError
 
@@ -121,8 +121,7 @@ def load_results(path: Path) -> Results:
                 score, *numbers = line[start:end]
                 what = ("value",) if len(numbers) == 1 else ("hits", "asked")
                 records.append(of._replace(score=score, **dict(zip(what, numbers, strict=True))))
-        kinds = [kind | int if kind == float | None else kind for kind in get_type_hints(Record).values()] * len(records)
-        if not all(map(isinstance, [told["provenance"], *chain.from_iterable(records)], [dict, *kinds])):
+        if not has_shape(told["provenance"], dict) or not has_shape(records, [RECORD]):
             raise TypeError
         runs = {name: kept | {"run": usual | kept["run"]} for name, kept in runs.items()}
         return Results(frame(records), runs, [Column(*column) for column in shown], told)
@@ -182,11 +181,12 @@ def _one_a_seed(records: pd.DataFrame, where: Mapping) -> pd.DataFrame:
 
 TITLES = {  # of scores, where they are not called by their name
     "fid": "FID", "is": "IS", "clip": "CLIP", "all": "all four", "word": "the word", "nfe": "evaluations", "seconds": "ms",
-    "edited": "edited as asked", "kept": "the rest kept", "change": "change outside the edit",
+    "edited": "edited as asked", "kept": "the rest kept", "change": "change outside the edit", "error": "relative error",
 }  # fmt: skip
 DIGITS = {  # decimals, where it is not one
-    "parameters": 0, "is": 2, "clip": 2, "nfe": 0, "change": 3, "diversity": 2, "error of a pixel": 3,
+    "parameters": 0, "is": 2, "clip": 2, "nfe": 0, "change": 3, "diversity": 2, "error of a pixel": 3, "error": 3,
 }  # fmt: skip
+RECORD = tuple(kind | int if kind == float | None else kind for kind in get_type_hints(Record).values())  # its shape as JSON
 SCALES = {"seconds": 1000}  # of scores that are shown in another unit
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
 from transformers import CLIPModel, CLIPProcessor
@@ -109,12 +110,12 @@ def inception_score(judge: AttributeJudge, images: Tensor) -> float:
 
 @torch.no_grad()
 def clip_score(
-    model: Path | str, images: Tensor, texts: list[str], batch_size: int = 100, device: torch.device | str = "cpu"
+    model: Path | str, images: Tensor | Dataset, texts: list[str], batch_size: int = 100, device: torch.device | str = "cpu"
 ) -> float:
     """Mean of 100 cos(picture, its sentence), negative ones as 0 (Hessel et al. 2021).
 
     model  a CLIP's folder, or its name on the hub; safetensors only. UsageError when it cannot be read
-    images (N, 3, H, W) uint8
+    images (N, 3, H, W) uint8, or a data set of N (3, H, W), which is read a batch at a time
 
     Not torchmetrics' CLIPScore: with transformers 5 it fails (version 1.9), and it admits only a few names of models.
     """
@@ -128,8 +129,9 @@ def clip_score(
         raise UsageError(f"no CLIP could be read from {model} ({' '.join(str(error).split())[:200]})") from error
     scores = []
     for start in range(0, len(images), batch_size):
-        here = slice(start, start + batch_size)
-        inputs = processor(text=texts[here], images=list(images[here]), return_tensors="pt", padding=True, truncation=True)
+        rows = range(start, min(start + batch_size, len(images)))
+        some, said = [images[i] for i in rows], texts[rows.start : rows.stop]
+        inputs = processor(text=said, images=some, return_tensors="pt", padding=True, truncation=True)
         out = clip(**inputs.to(device))
         cosine = torch.cosine_similarity(out.image_embeds, out.text_embeds)
         scores.append((100 * cosine).clamp(min=0))

@@ -11,6 +11,7 @@ from rcedu.experiments.edits import Edits
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.editing import image_to_image
 from rcedu.system.tensors import load_tensors, save_tensors
+from rcedu.system.usage import UsageError
 
 
 class EditFrames(NamedTuple):
@@ -71,4 +72,7 @@ def save_frames(path: Path, frames: EditFrames, told: Mapping) -> None:
 def load_frames(path: Path) -> EditFrames:
     """What `save_frames` wrote."""
     tensors, told = load_tensors(path)
-    return EditFrames(**tensors | {"read": tensors["read"].long()}, **told["frames"])
+    try:
+        return EditFrames(**tensors | {"read": tensors["read"].long()}, **told["frames"])
+    except (KeyError, TypeError):
+        raise UsageError(f"{path} holds no frames; remake it with rcedu editing") from None

@@ -22,7 +22,7 @@ from rcedu.system.usage import AtLeast1, BatchSize, Checked, Digit, LearningRate
 from rcedu.training.draws import Draw
 from rcedu.training.fit import fit_run
 
-STEPS = {"smoke": 3, "cpu": 400, "gpu": 1500}
+BUDGETS = {"smoke": {"steps": 3}, "cpu": {"steps": 400}, "gpu": {"steps": 1500}}
 
 
 @dataclass(frozen=True)
@@ -105,4 +105,4 @@ def run_recognition(run: RecognitionRun, domain: DrawnDigits, job: Job) -> tuple
 
 
 COLUMNS = [Column(f"read right{raised}", task) for raised in ("", ", logit raised") for task in ("unseen", "seen")]
-RECOGNITION = Experiment(ROWS, run_recognition, lambda run, domain: domain.fingerprints(), COLUMNS)
+RECOGNITION = Experiment(ROWS, run_recognition, lambda run, domain: domain.fingerprints(), COLUMNS, budgets=BUDGETS)

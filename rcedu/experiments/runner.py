@@ -1,26 +1,22 @@
 """Several runs at once, each in a process of its own; results as JSON, so that a long table can be finished in pieces."""
 
 import json
-import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from contextlib import ExitStack
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from functools import partial
-from multiprocessing.managers import SyncManager
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from tqdm.auto import tqdm
 
-from rcedu.evaluation.records import Column, Record, load_results, records_of
-from rcedu.system.files import read_json, write_json
+from rcedu.evaluation.records import RECORD, Column, Record, load_results, records_of
+from rcedu.system.files import has_shape, read_json, write_json
 from rcedu.system.locks import alone_in
-from rcedu.system.usage import UsageError, check_choice
-from rcedu.system.workers import stop_with_parent, worker_context
+from rcedu.system.usage import UsageError
+from rcedu.system.workers import side_by_side
 from rcedu.training.fit import StepRecord
 
 
@@ -34,6 +30,20 @@ class Experiment:
     columns: Sequence[Column]  # of its table
     by: Mapping[str, str] = field(default_factory=lambda: {"row": "model"})  # column of the records -> title in the table
     kept_in: Callable | None = None  # run -> the folder of its result, which other tables may share; None: "row/seed-N"
+    budgets: Mapping[str, Mapping] = field(default_factory=dict)  # preset -> what all of its runs have at that size
+
+    def run(self, row: str, preset: str | None = None, **changes):
+        """The run of a row at a preset's size, None for its own; `changes` are fields of it. UsageError for an unknown row."""
+        if row not in self.rows:
+            raise UsageError(f"no row {row!r}; choose from {'; '.join(self.rows)}")
+        return replace(self.rows[row], **(self.budgets.get(preset, {}) | changes))
+
+    def runs(self, seeds: Sequence[int], preset: str | None = None, *, only: Sequence[str] = (), **changes) -> dict:
+        """One run of every row a seed, or of those rows that are named: {"row/seed-N": `run`}, as in all result files."""
+        for row in only:
+            self.run(row)  # is there one?
+        rows = [row for row in self.rows if not only or row in only]
+        return {f"{row}/seed-{seed}": self.run(row, preset, **changes, seed=seed) for seed in seeds for row in rows}
 
 
 class Job(NamedTuple):
@@ -60,7 +70,7 @@ def run_experiment(
     """Work off those runs of an experiment that are not done yet, side by side (`run_all`), and gather all their records.
 
     domain  opened where it is needed, in every worker anew
-    runs    "row/seed-N" -> run, as `one_a_seed` names them
+    runs    "row/seed-N" -> run, as `Experiment.runs` names them
     also    a file of the same experiment that was made elsewhere: its runs are taken over, and not worked off
 
     UsageError where a result in `folder`, or one to be taken over, is of other settings or of another teacher, other data ...
@@ -100,14 +110,16 @@ def run_all(
     preload   the module that workers import before they are many; default the one that `work` is in
     given     name -> fingerprints that a finished result must have, beside its run's settings
     jobs      default: all at once where that is at most two a core, else one a core. Two processes of one thread
-              each train nearly twice as many images a second as one process with two threads
+              each train nearly twice as many images a second as one process with two threads. 0: one after another in this
+              process, as a debugger wants it
     progress  one bar a run
 
-    UsageError where folder/name holds the result of another run, or jobs is below 1; what a worker raises is raised here, at
-    once: the others are stopped, as they are when this process is interrupted or killed (`fit` keeps a checkpoint).
+    UsageError where folder/name holds the result of another run, or jobs is below 0; what a worker raises is raised here, at
+    once, and ChildProcessError, naming the run, for one that is killed: the others are stopped, as they are when this process
+    is interrupted or killed (`fit` keeps a checkpoint).
     """
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"at least one job has to run at a time; got jobs = {jobs}")
+    if jobs is not None and jobs < 0:
+        raise UsageError(f"jobs must be 0, in this process, or more; got jobs = {jobs}")
     results = {name: finished(Path(folder) / name, run, given=given and given[name]) for name, run in runs.items()}
     todo = {name: run for name, run in runs.items() if results[name] is None}
     if progress and len(todo) < len(runs):
@@ -115,66 +127,55 @@ def run_all(
     if not todo:
         return results
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    jobs = jobs or (len(todo) if len(todo) <= 2 * cores else cores)
-    threads = max(1, cores // jobs)
-    context = worker_context(preload or getattr(work, "func", work).__module__)
+    if jobs is None:
+        jobs = len(todo) if len(todo) <= 2 * cores else cores
+    threads = max(1, cores // max(1, jobs))
     with ExitStack() as stack:
-        manager = SyncManager(ctx=context)
-        manager.start(stop_with_parent)
-        messages = stack.enter_context(manager).Queue()
         bars = {
             name: stack.enter_context(tqdm(total=run.steps, desc=name, unit="step", leave=False, disable=not progress))
             for name, run in todo.items()
         }
-        pool = stack.enter_context(ProcessPoolExecutor(jobs, mp_context=context, initializer=stop_with_parent))
-        stack.push(partial(_stop_workers, others=multiprocessing.active_children()))
-        waiting, queue = {}, list(todo)
-        while queue or waiting:
-            while queue and len(waiting) < jobs:  # no more than run: what a pool has in its own queue it would still begin
-                name = queue.pop(0)
-                waiting[pool.submit(_run_and_keep, work, name, todo[name], folder, partial(_report, messages), threads)] = name
-            done, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-            while not messages.empty():
-                name, step, losses = messages.get()
-                bars[name].n = step
-                bars[name].set_postfix({key: f"{value:.4f}" for key, value in losses.items()})
-            for future in done:
-                name = waiting.pop(future)
-                results[name] = future.result()
+        arguments = {name: (work, run, folder, threads) for name, run in todo.items()}
+        module = preload or getattr(work, "func", work).__module__
+
+        def show(name: str, record: StepRecord) -> None:
+            bars[name].n = record.step
+            bars[name].set_postfix({key: f"{value:.4f}" for key, value in record.losses.items()})
+
+        if jobs == 0:
+            told = ((name, _run_and_keep(partial(show, name), name, *those), True) for name, those in arguments.items())
+        else:
+            told = stack.enter_context(closing(side_by_side(_run_and_keep, arguments, jobs, module)))
+        for name, what, done in told:
+            if done:
+                results[name] = what
                 bars[name].n = runs[name].steps
                 bars[name].set_postfix_str("done")
+            else:
+                show(name, what)
     return results
 
 
-def one_a_seed(rows: Iterable[str], seeds: Sequence[int], make: Callable) -> dict:
-    """One run of every row a seed, named as in all result files: {"row/seed-N": make(row, N)}."""
-    return {f"{row}/seed-{seed}": make(row, seed) for seed in seeds for row in rows}
-
-
-def choose(tables: dict[str, dict], table: str, only: tuple[str, ...] = ()) -> dict:
-    """The runs of a table by its name, or those of its rows that are named; UsageError for a name that is none."""
-    check_choice("table", table, tables)
-    unknown = [name for name in only if name not in tables[table]]
-    if unknown:
-        raise UsageError(f"no row {unknown[0]!r} in {table}; choose from {'; '.join(tables[table])}")
-    return {name: run for name, run in tables[table].items() if not only or name in only}
-
-
-def finished(folder: Path, run, apart: tuple[str, ...] = (), given: Mapping | None = None) -> dict | None:
+def finished(
+    folder: Path, run, apart: tuple[str, ...] = (), given: Mapping | None = None, also: Mapping | None = None
+) -> dict | None:
     """The result in a folder, None if there is none yet. UsageError when it is another run's.
 
     Settings that are younger than the result count as their defaults.
 
     apart  fields of the run in which the two may differ
-    given  fingerprints that it must have; None: none are asked for
+    given  fingerprints that it must have, beside its records; None: none are asked for
+    also   what else it must have then: key -> shape (`has_shape`)
     """
     path = Path(folder) / "result.json"
     if not path.exists():
         return None
-    result = read_json(path)
+    result = read_json(path, dict, "move it away, it is made again")
     if given is not None:
         _check_given(given, result.get("given", {}), path)
-    theirs = _with_defaults(run, result["run"]) if "run" in result else {}
+        if not has_shape(result, {"records": [RECORD], **(also or {})}):
+            raise UsageError(f"{path} does not hold all that a run leaves; move it away, it is made again")
+    theirs = _with_defaults(run, result["run"]) if has_shape(result, {"run": dict}) else {}
     ours, theirs = (json.loads(json.dumps(settings)) for settings in (asdict(run), theirs))  # as stored: tuples are lists
     if ours | dict.fromkeys(apart) != theirs | dict.fromkeys(apart):
         raise UsageError(f"{path} is the result of another run called {Path(folder).name}; delete it, or choose another folder")
@@ -214,30 +215,20 @@ def _with_defaults(run, stored: dict) -> dict:
     """Stored settings, and those that they lack as the run's class has them; also of a run within a run."""
     found = {field.name: field.default for field in fields(run) if field.default is not MISSING} | stored
     return {
-        key: _with_defaults(getattr(run, key), value) if is_dataclass(getattr(run, key, None)) else value
+        key: _with_defaults(of, value) if is_dataclass(of := getattr(run, key, None)) and has_shape(value, dict) else value
         for key, value in found.items()
     }
 
 
-def _run_and_keep(work: Callable, name: str, run, folder: Path, report: Callable, threads: int) -> dict:
+def _run_and_keep(say: Callable, name: str, work: Callable, run, folder: Path, threads: int) -> dict:
+    """What a worker does: it says every tenth step's record, and returns the result, which is kept by then."""
     torch.set_num_threads(min(threads, torch.get_num_threads()))
-    try:
-        with alone_in(Path(folder) / name):
-            result = {"run": asdict(run), **work(name, run, folder, report)}
-            write_json(Path(folder) / name / "result.json", result)
-    except SystemExit as stopped:  # by SIGTERM: a pool would hand it to a parent that is gone, or wait for a dead worker's lock
-        os._exit(stopped.code)
+
+    def report(_: str, record: StepRecord) -> None:
+        if record.step % 10 == 0:
+            say(record)
+
+    with alone_in(Path(folder) / name):
+        result = {"run": asdict(run), **work(name, run, folder, report)}
+        write_json(Path(folder) / name / "result.json", result)
     return result
-
-
-def _stop_workers(kind: type[BaseException] | None, *_, others: Sequence[BaseProcess]) -> None:
-    """At the end of a pool that an error ends, of this `kind`: ask its workers to stop; the `others` are not its own."""
-    if kind is not None:
-        for process in set(multiprocessing.active_children()) - set(others):
-            process.terminate()
-
-
-def _report(messages, name: str, record: StepRecord) -> None:
-    """Send every tenth step's record from a worker to the parent's progress bars."""
-    if record.step % 10 == 0:
-        messages.put((name, record.step, record.losses))

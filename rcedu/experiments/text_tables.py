@@ -82,6 +82,13 @@ APART = [
     *(Column(score, "unseen") for score in ("word", "all", "fid", "is", "clip")),
     Column("fid"),
 ]
+BUDGETS = {  # smoke: does it run? cpu: minutes a run on one core; gpu: the full one
+    "smoke": {"steps": 3, "batch_size": 8, "scored": 16},
+    "cpu": {"steps": 300, "batch_size": 32, "scored": 216},
+    "gpu": {"steps": 10_000, "batch_size": 128, "scored": 5000},
+}
+# Where D lacks a word: from random weights students need longer to say anything, and are scored twice (seen and unseen).
+BUDGETS_APART = BUDGETS | {"cpu": BUDGETS["cpu"] | {"steps": 500, "scored": 108}}
 EXPERIMENTS = {
     name: Experiment(
         rows,
@@ -89,19 +96,7 @@ EXPERIMENTS = {
         text_student_identity,
         APART if any(run.absent for run in rows.values()) else COLUMNS,
         kept_in=run_name,
+        budgets=BUDGETS_APART if any(run.absent for run in rows.values()) else BUDGETS,
     )
     for name, rows in TABLES.items()
 }
-BUDGETS = {
-    "smoke": {"steps": 3, "batch_size": 8, "scored": 16},
-    "cpu": {"steps": 300, "batch_size": 32, "scored": 216},
-    "gpu": {"steps": 10_000, "batch_size": 128, "scored": 5000},
-}
-# Tables without a word: from random weights students need longer to say anything, and are scored twice (seen and unseen).
-FROM_RANDOM = {"cpu": {"steps": 500, "scored": 108}}
-
-
-def at_preset(run: TextStudentRun, preset: str, **changes) -> TextStudentRun:
-    """The run at a preset's size: smoke (does it run?), cpu (minutes a run on one core), gpu (the full one)."""
-    longer = FROM_RANDOM.get(preset, {}) if run.absent else {}
-    return replace(run, **(BUDGETS[preset] | longer | changes))

@@ -100,17 +100,12 @@ SCHEDULES = {
 POOLS = {"B": StudentRun(), "B, pool without the digit": StudentRun(pool_has_digit=False)}
 TABLES = {"arms": ARMS, "variants": VARIANTS, "students": NARROWED, "schedules": SCHEDULES, "pools": POOLS}
 
-BUDGETS = {
+BUDGETS = {  # smoke: does it run? cpu: a minute a run on one core; gpu: the full one
     "smoke": {"steps": 6, "batch_size": 16, "scored_digit": 20, "scored_each": 4},
     "cpu": {"steps": 700, "batch_size": 32, "scored_digit": 300, "scored_each": 30},
     "gpu": {"steps": 3000, "batch_size": 64, "scored_digit": 1000, "scored_each": 200},
 }
 DEMO_FOLDER = {"smoke": "demo-smoke", "cpu": "demo", "gpu": "demo-gpu"}  # under runs/
-
-
-def unseen_budget(run: StudentRun, preset: str, **changes) -> StudentRun:
-    """The run at a preset's size: smoke (does it run?), cpu (a minute a run on one core), gpu (the full one)."""
-    return replace(run, **(BUDGETS[preset] | changes))
 
 
 def untrained_student(teacher: DiffusionModel, run: StudentRun) -> DiffusionModel:
@@ -186,4 +181,4 @@ def unseen_identity(run: StudentRun, domain: DrawnDigits) -> dict[str, str]:
 
 
 COLUMNS = (Column("parameters"), Column("as asked", "unseen"), Column("as asked", "seen"), Column("fid"))
-EXPERIMENTS = {name: Experiment(rows, run_unseen, unseen_identity, COLUMNS) for name, rows in TABLES.items()}
+EXPERIMENTS = {name: Experiment(rows, run_unseen, unseen_identity, COLUMNS, budgets=BUDGETS) for name, rows in TABLES.items()}

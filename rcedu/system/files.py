@@ -1,5 +1,6 @@
 """Whole files and folders or none."""
 
+import errno
 import hashlib
 import json
 import math
@@ -7,6 +8,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -88,13 +90,40 @@ def _temporary(path: Path) -> Iterator[tuple[Path, SimpleNamespace]]:
     try:
         yield temporary, left
     except (OSError, SafetensorError) as error:
-        raise OSError(f"could not write {path}: {getattr(error, 'strerror', None) or error}; {left.say}") from error
+        while isinstance(error.__cause__, (OSError, SafetensorError)):  # a file in the folder
+            error = error.__cause__
+        raise OSError(f"could not write {path}: {what_and_what_to_do(error)}; {left.say}") from error
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            with suppress(FileNotFoundError, NotADirectoryError):  # renamed, never written, or no folder to be in
-                temporary.unlink()
+        with suppress(OSError):  # renamed, never written, or no folder to be in
+            shutil.rmtree(temporary, ignore_errors=True) if temporary.is_dir() else temporary.unlink()
+
+
+_ELSEWHERE = "choose a place where you may write"
+_TO_DO = {  # by an error's number
+    errno.ENOSPC: "free some and run the same command again",
+    errno.EDQUOT: "free some and run the same command again",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f) and run the same command again",
+    errno.EROFS: _ELSEWHERE,
+    errno.EACCES: _ELSEWHERE,
+    errno.EPERM: _ELSEWHERE,
+}
+
+
+def what_failed(error: OSError) -> str:
+    """What to tell a user of an error, in one line; one of `atomic_path` says it already."""
+    where = f"{error.filename}: " if error.filename else "writing failed: " if error.errno else ""
+    return where + what_and_what_to_do(error)
+
+
+def what_and_what_to_do(error: Exception) -> str:
+    """What the system said and what helps, in half a line: "No space left on device; free some and ...".
+
+    error  an OSError; or one of a library that ends in "(os error 28)", as safetensors' do
+    """
+    told = str(error).strip() or type(error).__name__
+    number = getattr(error, "errno", None) or int((re.findall(r"\(os error (\d+)\)", told) or [0])[0])
+    said = os.strerror(number) if number else told.splitlines()[0]
+    return f"{said}; {_TO_DO[number]}" if number in _TO_DO else said
 
 
 def sweep(folder: Path, older_than: float = 60.0) -> None:
@@ -145,6 +174,18 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         _fsync(folder.parent)
 
 
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for what is needed for a moment, gone in the end. OSError, naming it, where there is no space for that."""
+    with tempfile.TemporaryDirectory(prefix="rcedu-", ignore_cleanup_errors=True) as name:
+        try:
+            yield Path(name)
+        except OSError as error:
+            if error.errno and (error.filename is None or Path(name) in Path(error.filename).parents):
+                raise OSError(f"could not write {name}: {what_and_what_to_do(error)}") from error
+            raise
+
+
 def _followed(path: Path) -> Path:
     """Where a link leads, so that the link stays; any other path as it is."""
     return Path(path).resolve() if Path(path).is_symlink() else Path(path)
@@ -172,11 +213,35 @@ def write_json(path: Path, value) -> None:
     write_text(path, text)
 
 
-def read_json(path: Path):
-    """Read JSON; UsageError when the file is missing or is not JSON."""
+def read_json(path: Path, shape: object = object, again: str = "get or make it anew"):
+    """Read JSON of a shape (`has_shape`); UsageError when the file is missing, is not JSON or of another shape.
+
+    again  what to do about another shape, in words
+    """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not valid JSON ({error})") from error
+    if not has_shape(found, shape):
+        raise UsageError(f"{path} is JSON, but not of what it should hold; {again}")
+    return found
+
+
+def has_shape(value: object, shape: object) -> bool:
+    """Whether a JSON value has a shape.
+
+    shape  a type, `int | None` say; [shape], a list of such; (shape, shape), a list of these two; {key: shape}, an object
+           that has at least these; {str: shape}, an object all of whose values are such
+    """
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(has_shape(part, shape[0]) for part in value)
+    if isinstance(shape, tuple):
+        return isinstance(value, list | tuple) and len(value) == len(shape) and all(map(has_shape, value, shape))
+    if not isinstance(shape, dict):
+        return isinstance(value, shape)
+    if not isinstance(value, dict):
+        return False
+    wanted = dict.fromkeys(value, shape[str]) if str in shape else shape
+    return all(key in value and has_shape(value[key], of) for key, of in wanted.items())

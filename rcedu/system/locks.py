@@ -38,10 +38,15 @@ def alone_in(folder: Path) -> Iterator[None]:
     except Timeout:
         told = holder.read_text(encoding="utf-8").strip() if holder.exists() else "another process"
         raise UsageError(f"{folder} is in use by {told}; wait until it ends, or name another folder") from None
-    _held.add(folder)
-    sweep(folder)
+    except OSError:  # the cache folder's disk is full
+        yield
+        return
     try:
-        holder.write_text(f"process {os.getpid()} ({' '.join([Path(sys.argv[0]).name, *sys.argv[1:3]])})\n", encoding="utf-8")
+        _held.add(folder)
+        sweep(folder)
+        with suppress(OSError):
+            me = f"process {os.getpid()} ({' '.join([Path(sys.argv[0]).name, *sys.argv[1:3]])})\n"
+            holder.write_text(me, encoding="utf-8")
         yield
     finally:
         _held.discard(folder)

@@ -60,7 +60,7 @@ def _this_code() -> str:
 def save_pretrained(network, folder: Path) -> None:
     """What diffusers and transformers write of a network, in safetensors; without the path of this machine it was read from."""
     network.save_pretrained(folder, safe_serialization=True)
-    config = read_json(Path(folder) / "config.json")
+    config = read_json(Path(folder) / "config.json", dict)
     if config.pop("_name_or_path", None) is not None:
         write_json(Path(folder) / "config.json", config)
 
@@ -155,7 +155,10 @@ def map_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
         else:
             with safe_open(path, framework="pt") as f:
                 tensors, header = {name: f.get_tensor(name) for name in f.keys()}, f.metadata() or {}  # noqa: SIM118
-        return tensors, json.loads(header.get("json", "{}"))
+        metadata = json.loads(header.get("json", "{}"))
+        if not isinstance(metadata, dict):
+            raise ValueError("its metadata are no object")
+        return tensors, metadata
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist") from error
     except (SafetensorError, ValueError, AttributeError, OSError, EOFError, zlib.error) as error:

@@ -4,12 +4,19 @@ A command's options and a run's fields are annotated with the ranges below: `ste
 work: a command's in `rcedu.commands.cli`, a run's wherever one is made (`Checked`).
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, NamedTuple, get_args, get_type_hints
 
 
 class UsageError(ValueError):
     """Something the user gave is wrong; the message is one line: what, where, what to do. Exit code 2."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: Python's, torch's on a CPU or on a GPU."""
+    without = r"out of memory|(can't|cannot) allocate memory|not enough memory"
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(re.search(without, str(error), re.I)))
 
 
 class Range(NamedTuple):
@@ -35,7 +42,8 @@ BatchSize = Annotated[int, Range(1, 65_536)]
 Digit = Annotated[int, Range(0, 9)]
 Factor = Annotated[float, Range(1, 1000)]
 Guidance = Annotated[float, Range(0, 100)]  # w = guidance_scale - 1; 0: none
-Jobs = Annotated[int, Range(1, 1024)]
+Jobs = Annotated[int, Range(0, 1024)]
+Threads = Annotated[int, Range(1, 1024)]
 LearningRate = Annotated[float, Range(0, 1, above=True)]
 NotNegative = Annotated[float, Range(0, 1000)]
 Pixels = Annotated[int, Range(1, 2048)]

@@ -2,9 +2,18 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+
+from rcedu.system.interrupts import no_interrupt
+from rcedu.system.usage import out_of_memory
 
 
 def worker_context(module: str | None = None) -> BaseContext:
@@ -12,29 +21,103 @@ def worker_context(module: str | None = None) -> BaseContext:
 
     module  its dotted name; only the first call of a process decides, since that starts the server
 
-    Never by a plain fork: a torch that has used threads deadlocks in the child.
+    Never by a plain fork: a torch that has used threads deadlocks in the child. No worker hears of a Ctrl-C, which a terminal
+    sends to all: who started it stops it.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     if module is not None:
-        context.set_forkserver_preload([module])
+        context.set_forkserver_preload(["rcedu.system.fork_server", module])
+    from multiprocessing import forkserver, resource_tracker
+
+    resource_tracker.ensure_running()  # it changes the signals that are blocked
+    os.environ["RCEDU_FORKS_FOR"] = str(os.getpid())  # for `rcedu.system.fork_server`
+    with no_interrupt():
+        forkserver.ensure_running()
     return context
 
 
+def side_by_side(work: Callable, arguments: Mapping[str, tuple], jobs: int, module: str) -> Iterator[tuple[str, object, bool]]:
+    """work(say, name, *arguments[name]) for every name, each in a process of its own, `jobs` at a time.
+
+    Yields (name, what it said by say(x), False), and (name, what it returned, True), as they come.
+
+    work    at the top level of a module, or a partial of that
+    module  that workers import before they are many
+
+    What a worker raises is raised here, at once; MemoryError and ChildProcessError name the one that had no memory left or was
+    killed. Then, and when this is closed, the others are asked to stop, and waited for.
+    """
+    context, workers, queue = worker_context(module), {}, list(arguments)
+    try:
+        while queue or workers:
+            while queue and len(workers) < jobs:
+                ours, theirs = context.Pipe(duplex=False)  # one each: a worker that is killed holds no lock that others want
+                task = (theirs, work, queue[0], arguments[queue[0]])
+                process = context.Process(target=_work_and_tell, args=task, daemon=True)
+                with no_interrupt():
+                    process.start()
+                    workers[ours] = queue.pop(0), process
+                theirs.close()
+            for ours in wait(list(workers)):
+                name, process = workers[ours]
+                told, done = _told(ours, name, process)
+                if done:
+                    process.join()
+                    del workers[ours]
+                yield name, told, done
+    finally:
+        for _, process in workers.values():
+            process.terminate()
+        for _, process in workers.values():
+            process.join()
+
+
+def _told(ours: Connection, name: str, process: BaseProcess) -> tuple[object, bool]:
+    """What a worker says next, and whether that is the last. What it raised is raised, and what it died of."""
+    try:
+        told, done = ours.recv()
+    except EOFError:
+        process.join()
+        killed = "was killed (9), as the system does when memory runs out: fewer --jobs need less"
+        why = killed if process.exitcode == -9 else f"ended ({process.exitcode})"
+        raise ChildProcessError(f"{name}: its process {why}; run the same command again to go on") from None
+    if done and isinstance(told, Exception):
+        raise told
+    return told, done
+
+
+def _work_and_tell(parent: Connection, work: Callable, name: str, arguments: tuple) -> None:
+    def tell(told: object, done: bool = False) -> None:
+        with suppress(BrokenPipeError):  # the parent is gone: the SIGTERM that says so is on its way
+            parent.send((told, done))
+
+    stop_with_parent()
+    try:
+        told = work(tell, name, *arguments)
+    except Exception as error:
+        told = MemoryError(f"{name}: {error}") if out_of_memory(error) else _that_can_be_sent(error)
+        told.add_note(traceback.format_exc())
+    tell(told, True)
+
+
+def _that_can_be_sent(error: Exception) -> Exception:
+    try:
+        return pickle.loads(pickle.dumps(error))
+    except Exception:  # of libraries, some can be pickled and not read again
+        return RuntimeError(f"{type(error).__name__}: {error}")
+
+
 def stop_with_parent() -> None:
-    """In a worker: when the process that started it is gone, however it went, end as by SIGTERM (`fit` keeps a checkpoint)."""
+    """In a worker: when the process that started it is gone, however it went, end as by SIGTERM (`fit` keeps a checkpoint).
+
+    And hear of no Ctrl-C, where the way it was started (`worker_context`) did not see to that.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         multiprocessing.parent_process().join()
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def start_early(module: str) -> None:
-    """Let the fork server import a module now, on another core, while the caller does the same."""
-    if worker_context(module).get_start_method() == "forkserver":
-        from multiprocessing import forkserver
-
-        forkserver.ensure_running()

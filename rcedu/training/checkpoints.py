@@ -7,7 +7,7 @@ import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
-from rcedu.system.files import sweep
+from rcedu.system.files import has_shape, sweep
 from rcedu.system.manifests import file_to_write
 from rcedu.system.tensors import load_tensors, save_tensors
 from rcedu.system.usage import UsageError
@@ -75,7 +75,7 @@ def load_checkpoint(
         return 0, {}
     path = found[-1]
     tensors, metadata = load_tensors(path)
-    if "step" not in metadata:
+    if not has_shape(metadata, {"step": int, "config": dict}):
         raise UsageError(f"{path} is not a checkpoint of rcedu; delete it, or choose another folder")
     config = json.loads(json.dumps(config))  # as it was stored: tuples are lists
     for key, value in config.items():

@@ -3,9 +3,8 @@
 import inspect
 import math
 import signal
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from rcedu.system.interrupts import asked_to_stop
 from rcedu.system.locks import alone_in_its_folder
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import UsageError
@@ -52,18 +52,8 @@ def learning_rate(step: int, *, steps: int, peak: float, warmup: int, decay: str
     return peak * DECAYS[decay]((step - warmup) / max(1, steps - warmup))
 
 
-@contextmanager
-def _sigterm_flag() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets, instead of killing us in the middle of a step. Only the main thread can listen."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGTERM, before)
+# how the same samples are worked off: on another machine this may be another way, and the run goes on
+MAY_CHANGE = {"accumulate", "gradient_checkpointing", "mixed_precision"}
 
 
 @alone_in_its_folder
@@ -100,9 +90,10 @@ def fit(
                       samples and, but for rounding, the same gradient
     mixed_precision   "no", "bf16", or "fp16" (accelerate's autocast; weights, optimizer and average stay in 32 bits)
     optimizer_class   called with (parameters, lr=, weight_decay=); bitsandbytes.optim.AdamW8bit keeps its state in 8 bits
-    folder            where checkpoints go, every `checkpoint_every` steps, at the end, and on SIGTERM (then
-                      SystemExit follows). A folder with checkpoints is resumed. None: nothing is written
-    config            what a resumed run must agree on, beside this function's own numbers; JSON values
+    folder            where checkpoints go, every `checkpoint_every` steps, at the end, and on SIGTERM or Ctrl-C (then
+                      SystemExit or KeyboardInterrupt follows). A folder with checkpoints is resumed. None: nothing is written
+    config            what a resumed run must agree on, beside this function's own numbers; JSON values. Not on `MAY_CHANGE`,
+                      nor on the number of ranks; and with a constant rate, not on steps: such a run may grow
     progress          label of a progress bar (loss parts, images/s, time left), or None
 
     Raises FloatingPointError at a NaN or Inf, naming the step and the part, before weights or EMA change (in fp16 an
@@ -118,9 +109,10 @@ def fit(
         raise UsageError(f"batch_size {batch_size} is not a multiple of {parts}; choose one that is")
     config = (config or {}) | {
         "steps": steps, "batch_size": batch_size, "seed": seed, "lr": lr, "warmup": warmup, "decay": decay,
-        "weight_decay": weight_decay, "grad_clip": grad_clip, "ema_decay": ema_decay, "mixed_precision": mixed_precision,
-        "optimizer": optimizer_class.__name__,
+        "weight_decay": weight_decay, "grad_clip": grad_clip, "ema_decay": ema_decay, "optimizer": optimizer_class.__name__,
     }  # fmt: skip
+    may_change = MAY_CHANGE | ({"steps"} if decay == "constant" else set())
+    config = {key: value for key, value in config.items() if key not in may_change}
     trainee.to(accelerator.device)
     parameters = [p for p in trainee.parameters() if p.requires_grad]
     # all weights in one kernel: nine times as fast as torch's default on a CPU
@@ -130,6 +122,8 @@ def fit(
     if ema is not None:
         ema.to(accelerator.device)
     start, history = load_checkpoint(folder, trainee, optimizer, ema, config, accelerator.scaler) if folder else (0, {})
+    if start > steps:
+        raise UsageError(f"{folder} holds a training of {start} steps already; {steps} are fewer: choose another folder")
     wrapped, optimizer = accelerator.prepare(trainee, optimizer)
 
     def checkpoint(step: int) -> None:
@@ -142,7 +136,7 @@ def fit(
         disable=progress is None or not accelerator.is_main_process,
     )  # fmt: skip
     trainee.train()
-    with bar, _sigterm_flag() as asked_to_stop, ExitStack() as afterwards:
+    with bar, asked_to_stop() as signals, ExitStack() as afterwards:
         # what mixed precision does to `forward` ends with the training
         afterwards.callback(accelerator.unwrap_model, wrapped, keep_fp32_wrapper=False)
         for step in range(start, steps):
@@ -156,8 +150,8 @@ def fit(
                     losses = step_fn(wrapped, draw)
                     accelerator.backward(sum(losses.values()) / accumulate)
                 sums = sums + torch.stack([loss.detach().float() for loss in losses.values()]) / accumulate
-            # SIGTERM may reach one rank only, or each in another step: all learn of it here, and stop after the same step
-            values = torch.cat([sums, sums.new_tensor([asked_to_stop.is_set()])])
+            # a signal may reach one rank only, or each in another step: all learn of it here, and stop after the same step
+            values = torch.cat([sums, sums.new_tensor([bool(signals)])])
             *means, asked = accelerator.reduce(values, "mean").tolist()
             losses = dict(zip(losses, means, strict=True))
             _stop_if_not_finite(step, losses)
@@ -175,8 +169,10 @@ def fit(
             bar.set_postfix({name: f"{value:.4f}" for name, value in losses.items()}, refresh=False)
             if done % checkpoint_every == 0 or done == steps or asked:
                 checkpoint(done)
-            if asked and done < steps:
+            if asked:
                 where = f"; run again to go on from {folder}" if folder else ""
+                if signals and signals.pop(0) == signal.SIGINT:
+                    raise KeyboardInterrupt(f"interrupted after step {done}{where}")
                 if accelerator.is_main_process:
                     tqdm.write(f"stopped by SIGTERM after step {done}{where}")
                 raise SystemExit(128 + signal.SIGTERM)

@@ -107,7 +107,7 @@ def _measured_table(path: Path, T: int, on: str | None) -> tuple[dict[str, Tenso
     except (TypeError, ValueError, RuntimeError, OverflowError):  # lists of numbers were asked for
         raise UsageError(f"{path} holds no measured p(t): times and values are not lists of numbers; {remake}") from None
     times, *values = tables.values()
-    if any(part.shape != (len(stored["times"]),) or not len(part) for part in tables.values()):
+    if any(part.ndim != 1 or part.shape != times.shape or not part.numel() for part in tables.values()):
         raise UsageError(f"{path}: times and values must be lists of one length, of at least one number; {remake}")
     if not ((times.diff() > 0).all() and times[0] >= 0 and times[-1] < T):
         raise UsageError(f"{path}: times must increase, from 0 or later to {T - 1} at most; {remake}")

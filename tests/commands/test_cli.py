@@ -1,11 +1,16 @@
 """The command line: every command has help, bad input gives one clear line and exit code 2."""
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
+import torch
 
 import rcedu
+from rcedu.commands import cli
 from rcedu.commands.cli import ROOMS, main
 from rcedu.system.manifests import MANIFEST
 from rcedu.system.settings import data_folder
@@ -48,7 +53,7 @@ def test_overview_and_version(capsys):
         (["unseen", "nonsense"], "unknown table 'nonsense'; choose from arms, variants, students"),
         (["unseen", "--digit", "12"], "rcedu: --digit must be at most 9; got 12"),
         (["unseen", "schedules", "--digit", "5", "--seeds", "0"], "was measured without 3, and so with 5"),
-        (["unseen", "schedules", "--only", "cubic"], "no row 'cubic' in schedules; choose from none; constant"),
+        (["unseen", "schedules", "--only", "cubic"], "no row 'cubic'; choose from none; constant"),
         (["conditioning", "--digit", "-1"], "rcedu: --digit must be at least 0; got -1"),
         (["compare", "unseen-schedules", "--against", "cubic"], "no row 'cubic' in unseen-schedules; choose from none"),
         (["compare", "nowhere", "--against", "B"], "nowhere.json does not exist"),
@@ -63,7 +68,7 @@ def test_overview_and_version(capsys):
         (["unseen", "--seeds", "0", "0"], "--seeds must be one or more different numbers; got 0 0"),
         (["unseen", "--seeds"], "got none"),
         (["students", "--seeds", "-1"], "got -1"),
-        (["students", "--jobs", "0"], "--jobs must be at least 1; got 0"),
+        (["students", "--jobs=-1"], "--jobs must be at least 0; got -1"),
         (["few-steps", "--seeds"], "got none"),
         (["few-steps", "--samplers", "encoder"], "unknown sampler 'encoder'; choose from deterministic, stochastic"),
         (["editing", "--seeds", "1", "1"], "got 1 1"),
@@ -100,6 +105,64 @@ def test_what_cannot_be_parsed_is_one_line_too(arguments, says, capsys):
     code, error = exit_code_and_error(capsys, *arguments)
     assert code == 2 and says in error and re.search(r"\(see rcedu .*--help\)$", error.strip())
     assert len(error.strip().splitlines()) == 1 and "---" not in error and "──" not in error
+
+
+@pytest.mark.parametrize(
+    ("command", "error", "says"),
+    [
+        (
+            "distil",
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore"),
+            "a smaller --batch-size",
+        ),
+        (
+            "generate --prompts x",
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you"),
+            "a smaller --batch-size",
+        ),
+        ("students", MemoryError("B/seed-0: std::bad_alloc"), "(B/seed-0: std::bad_alloc); a smaller --jobs needs less"),
+        ("judge", MemoryError(), "out of memory (Python); end other programs, and run the same command again"),
+        ("judge", OSError(28, "No space", "/a/b"), "rcedu: /a/b: No space left on device; free some and run the same"),
+        (
+            "judge",
+            OSError(28, "No space"),
+            "rcedu: writing failed: No space left on device; free some and run the same command",
+        ),
+        ("judge", PermissionError(13, "No", "/a/b"), "rcedu: /a/b: Permission denied; choose a place where you may write"),
+        ("judge", OSError("could not write /a; b is unchanged"), "rcedu: could not write /a; b is unchanged"),
+    ],
+)
+def test_what_the_machine_lacks_is_one_line(command, error, says, capsys, monkeypatch):
+    def fails():
+        raise error
+
+    monkeypatch.setattr(cli, "parse", lambda arguments: fails)
+    code, told = exit_code_and_error(capsys, *command.split())
+    assert code == 2 and says in told and len(told.strip().splitlines()) == 1
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch):
+    def fails():
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(cli, "parse", lambda arguments: fails)
+    with pytest.raises(RuntimeError, match="mat1"):
+        main(["judge"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("to, code", [("a full disk", 2), ("nobody", 141)])
+def test_what_cannot_be_printed(to, code, unbuffered):
+    """Who reads what we print may have seen enough (`rcedu --help | head -1`): that is no error worth a word."""
+    end, stdout = (None, os.open("/dev/full", os.O_WRONLY)) if to == "a full disk" else os.pipe()
+    if end is not None:
+        os.close(end)
+    command, environment = [sys.executable, "-m", "rcedu", "--help"], os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment)
+    os.close(stdout)
+    assert done.returncode == code and len(done.stderr.splitlines()) == (code == 2)
+    assert ("No space left on device; free some" in done.stderr) == (code == 2)
 
 
 def test_unknown_preset(capsys, monkeypatch):

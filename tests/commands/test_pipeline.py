@@ -134,7 +134,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(stage, tmp_path, c
         ("distil --teacher {digits} --samples {tmp} --pool {one} --out {tmp}/s", "draws digits by their label"),
         ("generate --prompts {one} --model {digits} --out {tmp}/i", "draws digits by their label"),
         ("generate --prompts {one} --size 0 --out {tmp}/i", "--size must be at least 1"),
-        ("score --images {tmp} --clip {tmp}/clip", "--clip goes with --real"),
+        ("score --images {tmp} --fit stretch", "unknown fit 'stretch'; choose from crop, squash"),
         ("distil --batch-size 3 --accumulate 2 --out {tmp}/s", "not a multiple"),
         ("distil --eight-bit --out {tmp}/s", "bitsandbytes"),
         ("generate --prompts {one} --w -2 --out {tmp}/i", "--w must be at least 0"),
@@ -167,10 +167,10 @@ def test_tables_share_their_trainings(tmp_path, monkeypatch, capsys):
     """A row that stands in two tables is trained once; each table has its scores and, where D lacks a word, its pictures."""
     monkeypatch.setenv("RCEDU_HOME", str(tmp_path))
     monkeypatch.setenv("RCEDU_PRESET", "smoke")
-    main(["students", "prompts", "--seeds", "0", "--only", "no random conditioning"])
+    main(["students", "prompts", "--seeds", "0", "--jobs", "0", "--only", "no random conditioning"])
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
     assert len(written) == 2  # of the student, and of its teacher
-    main(["students", "schedules", "--seeds", "0", "--only", "none"])
+    main(["students", "schedules", "--seeds", "0", "--jobs", "0", "--only", "none"])
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")} == written
     one, other = (load_results(tmp_path / "runs" / "students" / f"{name}.json") for name in ("prompts", "schedules"))
     assert one.runs["no random conditioning/seed-0"] == other.runs["none/seed-0"]
@@ -183,6 +183,29 @@ def test_tables_share_their_trainings(tmp_path, monkeypatch, capsys):
     asked = read_prompts(sentences("three", True, 8))
     assert (MiniSD().judge.read(pictures["without three: the teacher"])[:, 0] == asked[:, 0]).all()
     assert "unseen: the word" in capsys.readouterr().out
+
+
+def test_p_measured_on_a_teacher_of_ones_own(tmp_path, capsys):
+    """From what it drew; `distil` takes it, and the samples that a table is measured on are said."""
+    prompts, samples, table = tmp_path / "prompts.txt", tmp_path / "samples", tmp_path / "p.json"
+    prompts.write_text("a white one on a navy background\nan upright cyan two on a gray background\na pink six\n")
+    teacher = data_folder() / "mini-sd" / "pipeline"
+    main(f"draw --prompts {prompts} --teacher {teacher} --steps 1 --out {samples}".split())
+    main(f"text-conditioning --teacher {teacher} --samples {samples} --pairs 6 --every 500 --out {table}".split())
+    found = json.loads(table.read_text())
+    assert found["times"] == [0, 499, 999] and found["absent"] == "" and found["pairs"] == 6
+    assert found["overlap"][-1] > found["overlap"][0] and len(found["teacher"]) == 64
+    settings = f"--student tiny --steps 1 --batch-size 2 --p overlap --measured {table} --out {tmp_path / 'student'}"
+    main(f"distil --teacher {teacher} --samples {samples} --pool {prompts} {settings}".split())
+    assert "student in" in capsys.readouterr().out
+    for arguments, says in (
+        (f"--teacher {teacher}", "another teacher needs its own --samples"),
+        (f"--samples {samples} --absent three", "--absent goes with mini-SD's own samples"),
+        (f"--teacher {teacher} --samples {samples} --pairs 7", "3 sentences make 6 pairs; 7 were asked for"),
+    ):
+        with pytest.raises(SystemExit):
+            main(f"text-conditioning {arguments} --out {tmp_path / 'no.json'}".split())
+        assert says in capsys.readouterr().err
 
 
 def test_p_measured_on_mini_sd(tmp_path):

@@ -1,13 +1,19 @@
 """The notebooks as they are committed. (That they run, and that all cells can be run again, is nbmake's part: conftest.py.)"""
 
+import os
 import re
+import signal
+import sys
 from pathlib import Path
 
 import jupytext
 import nbformat
+import psutil
 import pytest
+from processes import as_command, wait, wait_until
 
-from rcedu.course.notebooks import clean, write_html
+from rcedu.course.notebooks import clean, execute, write_html
+from rcedu.system.usage import UsageError
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SOURCES = sorted(NOTEBOOKS.glob("*.py"))
@@ -107,3 +113,29 @@ def test_notebook_opens_and_ends_as_promised(source):
     assert "RCEDU_PRESET" in text
     assert "three questions" in text.lower()
     assert "arxiv.org" in text
+
+
+@pytest.mark.parametrize(
+    "code, says",
+    [
+        ("{}[1]", r"a cell of .*a\.py fails \(KeyError: 1\); run it in JupyterLab to see where"),
+        ("import os; os.kill(os.getpid(), 9)", r"the kernel of .*a\.py died, as it does when memory runs out"),
+    ],
+)
+def test_what_ends_a_notebook_early_is_one_line(code, says, tmp_path):
+    (tmp_path / "a.py").write_text(f"# %%\n{code}\n")
+    with pytest.raises(UsageError, match=says) as raised:
+        execute(tmp_path / "a.py")
+    assert str(raised.value).isprintable()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")
+def test_ctrl_c_while_a_notebook_runs_ends_its_kernel(launcher, tmp_path):
+    (tmp_path / "a.py").write_text("# %%\nimport os, time; open(f'kernel {os.getpid()}', 'w').close(); time.sleep(1000)\n")
+    process = launcher.start(as_command, tmp_path / "said", execute, tmp_path / "a.py")
+    wait_until(lambda: list(tmp_path.glob("kernel *")), process)
+    os.killpg(process.pid, signal.SIGINT)
+    assert wait(process) == 130
+    assert (tmp_path / "said").read_text() == "rcedu: interrupted; run the same command again to go on\n"
+    (kernel,) = tmp_path.glob("kernel *")
+    assert not psutil.pid_exists(int(kernel.name.split()[1]))

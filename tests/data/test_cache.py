@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import draw_and_stall, draw_on_a_rank_of, free_port, go, wait, wait_until
+from processes import draw_and_stall, draw_beside_another, free_port, go, one_rank_of, wait, wait_until
 from small import seeded, small_digit_model, small_text_model
 
 from rcedu.data.cache import MANIFEST, Cache, draw, origin
@@ -361,7 +361,7 @@ def test_a_shard_of_before_that_is_not_the_right_one_is_drawn_again(small_model,
 def test_a_rank_that_is_done_waits_for_no_other(small_cache_folder, launcher, tmp_path):
     """Three shards for two ranks: while the first still draws the third, the second ends; the first completes the manifest."""
     folder, marker, port = tmp_path / "cache", tmp_path / "marker", free_port()
-    first, second = (launcher.start(draw_on_a_rank_of, 2, rank, port, folder, marker) for rank in (0, 1))
+    first, second = (launcher.start(one_rank_of, 2, rank, port, folder, marker, do=draw_beside_another) for rank in (0, 1))
     wait_until(marker.exists, first)
     assert wait(second) == 0 and first.is_alive()
     go(marker).touch()

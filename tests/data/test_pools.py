@@ -210,11 +210,10 @@ def test_nothing_is_kept_of_a_bad_file(tmp_path, cache, name):
     assert not list(cache.iterdir())
 
 
-def test_a_cache_that_cannot_be_written_is_not_the_files_fault(tmp_path, monkeypatch):
-    path = file_of(tmp_path, "a.txt", "a cat\n")
+def test_a_cache_that_cannot_be_written_is_none(tmp_path, monkeypatch):
+    path = file_of(tmp_path, "a.txt", "a cat\na dog\n")
     monkeypatch.setenv("RCEDU_CACHE", str(path))  # a file where a folder should be
-    with pytest.raises(OSError, match="could not write"):
-        read_prompts_from(path)
+    assert list(read_prompts_from(path)["text"]) == ["a cat", "a dog"] and os.listdir(tmp_path) == ["a.txt"]
 
 
 # One line for what is wrong

@@ -129,6 +129,8 @@ def test_projections():
     by_hand = torch.einsum("oi,bihw->bohw", projections[0].weight[:, :, 0, 0], f[0]) + projections[0].bias.view(1, 5, 1, 1)
     assert max_error(wide, by_hand) < 1e-6 and same is f[1]
     assert sum(p.numel() for p in projections.parameters()) == 2 * 5 + 5
+    flat = [x.flatten(2).mT for x in f]  # (B, HW, C), as a linear output projection leaves it
+    assert max_error(projections(flat)[0], by_hand.flatten(2).mT) < 1e-6 and torch.equal(projections(flat)[1], flat[1])
     with pytest.raises(ValueError):
         projections(f[:1])
 

@@ -6,7 +6,8 @@ from PIL import Image
 from small import small_text_model
 
 from rcedu.data.captioned_digits import prompts
-from rcedu.evaluation.images import _Folder, generate_images, read_images
+from rcedu.evaluation.images import generate_images, read_images
+from rcedu.evaluation.inception import RealPictures
 from rcedu.evaluation.scores import clip_score
 from rcedu.system.usage import UsageError
 
@@ -23,7 +24,8 @@ def model(tmp_path_factory):
 def drawn(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     generate_images(model, TEXTS, folder, **SETTINGS)
-    return folder, *read_images(folder)
+    pictures, texts = read_images(folder)
+    return folder, pictures.all(), texts
 
 
 def test_one_picture_a_prompt(drawn):
@@ -46,7 +48,7 @@ def test_resume_draws_only_what_is_missing(model, drawn, tmp_path, monkeypatch):
 
     monkeypatch.setattr(type(model), "sample", counting)
     generate_images(model, TEXTS, tmp_path, **SETTINGS)
-    assert drawn_again == [2] and torch.equal(read_images(tmp_path)[0], images)
+    assert drawn_again == [2] and torch.equal(read_images(tmp_path)[0].all(), images)
 
 
 @pytest.mark.parametrize("change", [{"w": 1.0}, {"steps": 2}, {"seed": 1}, {"size": 16}])
@@ -62,14 +64,14 @@ def test_other_prompts_are_refused(model, drawn):
 
 def test_size_shrinks(model, tmp_path):
     generate_images(model, TEXTS[:2], tmp_path, **SETTINGS, size=8)
-    assert read_images(tmp_path)[0].shape == (2, 3, 8, 8)
+    assert read_images(tmp_path)[0].all().shape == (2, 3, 8, 8)
 
 
 def test_no_pictures(tmp_path):
     with pytest.raises(UsageError, match="rcedu generate"):
         read_images(tmp_path)
     with pytest.raises(UsageError, match="no pictures"):
-        _Folder(tmp_path, 8)
+        RealPictures(tmp_path, 8)
 
 
 def test_a_damaged_picture(model, tmp_path):
@@ -77,7 +79,7 @@ def test_a_damaged_picture(model, tmp_path):
     path = tmp_path / "000001.png"
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(UsageError, match=r"000001\.png is damaged"):
-        read_images(tmp_path)
+        read_images(tmp_path)[0].all()
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_what_cannot_be_scored_is_one_line(model, tmp_path, spoil, says):
     generate_images(model, TEXTS[:2], tmp_path, **SETTINGS)
     spoil(tmp_path)
     with pytest.raises(UsageError, match=says) as refused:
-        read_images(tmp_path)
+        read_images(tmp_path)[0].all()
     assert "\n" not in str(refused.value)
 
 
@@ -113,10 +115,3 @@ def test_a_clip_that_cannot_be_read_is_one_line(tmp_path):
     with pytest.raises(UsageError, match=f"no CLIP could be read from {tmp_path}") as refused:
         clip_score(tmp_path, torch.zeros(2, 3, 32, 32, dtype=torch.uint8), TEXTS[:2])
     assert "\n" not in str(refused.value)
-
-
-def test_real_pictures_are_cut_to_the_middle_square(tmp_path):
-    image = torch.zeros(4, 8, 3, dtype=torch.uint8)
-    image[:, 2:6] = 200
-    Image.fromarray(image.numpy()).save(tmp_path / "a.png")
-    assert (_Folder(tmp_path, 2)[0] == 200).all()

@@ -53,7 +53,6 @@ from rcedu.experiments.text_tables import (
     SLICES,
     TABLE_1,
     TABLES,
-    at_preset,
 )
 from rcedu.system.files import read_json, write_json
 from rcedu.system.settings import data_folder
@@ -203,11 +202,9 @@ def test_a_larger_d_begins_with_what_ships(shipped, tmp_path, monkeypatch):
 def test_a_run_is_named_by_what_it_is():
     """So that a row which two tables share is trained once, and no two different runs share a folder."""
     named = {}
-    for table in TABLES.values():
-        for run in table.values():
-            for seed in (0, 1):
-                run = at_preset(run, "cpu", seed=seed)
-                assert named.setdefault(run_name(run), run) == run
+    for experiment in EXPERIMENTS.values():
+        for run in experiment.runs((0, 1), "cpu").values():
+            assert named.setdefault(run_name(run), run) == run
     rows = sum(len(table) for table in TABLES.values())
     # shared: B-Base, twice; of concepts two rows by each of the four tables that turn a knob
     assert len(named) == 2 * (rows - 1 - 4 * 2)
@@ -268,7 +265,8 @@ def test_table_1_has_the_papers_six_rows():
 def test_runs_side_by_side(tmp_path):
     """Two runs in processes of their own; their records have every score, and a second call reads them."""
     rows = {
-        name: at_preset(TABLE_1[name], "smoke") for name in ("1: nothing", "6: random conditioning, teacher init, real images")
+        name: EXPERIMENTS["table-1"].run(name, "smoke")
+        for name in ("1: nothing", "6: random conditioning, teacher init, real images")
     }
     runs, domain = {f"{name}/seed-0": run for name, run in rows.items()}, DrawnPictures()
     done = run_experiment(EXPERIMENTS["table-1"], domain, runs, tmp_path, progress=False)
@@ -317,7 +315,7 @@ def test_shipped_results_say_where_they_come_from(name):
 def test_shipped_tables_are_whole(name):
     """The teacher and every row of the table, three seeds each, trained as the row says, for as long as the others."""
     found, columns = load_results(FOLDER / "results" / f"{name}.json"), EXPERIMENTS[name].columns
-    runs = {f"{row}/seed-{seed}": at_preset(run, "cpu", seed=seed) for seed in (0, 1, 2) for row, run in TABLES[name].items()}
+    runs = EXPERIMENTS[name].runs((0, 1, 2), "cpu")
     runs = teachers(runs.values()) | runs
     assert {key: TextStudentRun(**kept["run"]) for key, kept in found.runs.items()} == runs and found.shown == list(columns)
     rows = [key.rpartition("/seed-")[0] for key in runs]

@@ -8,7 +8,7 @@ import torch
 from rcedu.evaluation.records import frame
 from rcedu.experiments.digits import Shipped
 from rcedu.experiments.domains import DrawnDigits
-from rcedu.experiments.runner import one_a_seed, run_experiment
+from rcedu.experiments.runner import run_experiment
 from rcedu.experiments.unseen_digit import (
     ARMS,
     EXPERIMENTS,
@@ -17,7 +17,6 @@ from rcedu.experiments.unseen_digit import (
     StudentRun,
     data_of,
     train_arm,
-    unseen_budget,
     untrained_student,
 )
 from rcedu.models.surgery import parameter_count
@@ -67,7 +66,7 @@ def test_arms_start_from_the_same_weights(shipped):
 
 @pytest.fixture(scope="module")
 def runs():
-    return one_a_seed("AB", [0], lambda name, seed: unseen_budget(ARMS[name], "smoke", seed=seed))
+    return EXPERIMENTS["arms"].runs([0], "smoke", only="AB")
 
 
 def test_side_by_side_is_one_after_the_other(shipped, runs, tmp_path):
@@ -90,8 +89,8 @@ def test_side_by_side_is_one_after_the_other(shipped, runs, tmp_path):
     assert (tmp_path / "A/seed-0/result.json").stat().st_mtime_ns == written
     with pytest.raises(UsageError, match="another run called seed-0"):
         run_experiment(EXPERIMENTS["arms"], DrawnDigits(), {"A/seed-0": replace(runs["A/seed-0"], steps=7)}, tmp_path)
-    with pytest.raises(UsageError, match="at least one job has to run at a time; got jobs = 0"):
-        run_experiment(EXPERIMENTS["arms"], DrawnDigits(), runs, tmp_path / "other", jobs=0, progress=False)
+    with pytest.raises(UsageError, match="jobs must be 0, in this process, or more; got jobs = -1"):
+        run_experiment(EXPERIMENTS["arms"], DrawnDigits(), runs, tmp_path / "other", jobs=-1, progress=False)
 
 
 @pytest.mark.parametrize(

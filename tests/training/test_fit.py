@@ -283,11 +283,34 @@ def test_a_finished_run_is_not_run_again(tmp_path):
     "change", [{"steps": 7}, {"lr": 0.1}, {"batch_size": 4}, {"seed": 2}, {"ema_decay": 0.8}, {"config": {"student": "small"}}]
 )
 def test_another_config_is_refused(tmp_path, change):
-    settings = SETTINGS | {"steps": 4, "ema_decay": 0.9, "config": {"student": "tiny"}, "folder": tmp_path}
+    settings = SETTINGS | {"steps": 4, "decay": "cosine", "ema_decay": 0.9, "config": {"student": "tiny"}, "folder": tmp_path}
     list(fit(toy_step, toy(), **settings))
     key = next(iter(change.get("config", change)))
     with pytest.raises(UsageError, match=f"another run .*{key}"):
         next(fit(toy_step, toy(), **settings | change))
+
+
+@pytest.mark.parametrize(
+    "change", [{"accumulate": 2}, {"mixed_precision": "bf16"}, {"config": {"gradient_checkpointing": True}}]
+)
+def test_how_samples_are_worked_off_may_change_at_a_stop(tmp_path, change):
+    settings = SETTINGS | {"steps": 4, "decay": "cosine", "config": {"gradient_checkpointing": False}, "folder": tmp_path}
+    for record in fit(toy_step, toy(), **settings, checkpoint_every=1):
+        if record.step == 2:
+            break
+    assert [record.step for record in fit(toy_step, toy(9), **settings | change)] == [3, 4]
+
+
+def test_a_run_with_a_constant_rate_may_grow(tmp_path):
+    """To the same bits as if it had been as long from the beginning; it does not shrink."""
+    whole, grown = toy(), toy(9)
+    settings = SETTINGS | {"ema_decay": 0.9, "warmup": 2}
+    expected = list(fit(toy_step, whole, steps=7, **settings))
+    list(fit(toy_step, toy(), steps=3, folder=tmp_path, config={"steps": 3}, **settings))
+    assert list(fit(toy_step, grown, steps=7, folder=tmp_path, config={"steps": 7}, **settings)) == expected[3:]
+    assert torch.equal(flat(grown), flat(whole))
+    with pytest.raises(UsageError, match="holds a training of 7 steps already; 5 are fewer: choose another folder"):
+        next(fit(toy_step, toy(), steps=5, folder=tmp_path, **settings))
 
 
 # --- other processes ------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ from functools import partial
 
 import pytest
 import torch
-from small import small_digit_model
+from diffusers import UNet2DConditionModel
+from small import Made, small_digit_model, small_text_model
 
 from rcedu.data.cache import Cache
 from rcedu.equations.losses import capture
@@ -126,6 +127,34 @@ def test_without_features(teacher, cache):
     assert set(losses) == {"out"}
     losses["out"].backward()
     assert all(p.grad is not None for p in trainee.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("student", ["tiny", "C-Micro"])
+def test_students_of_stable_diffusion_2(tmp_path, student):
+    """Its attentions end in a linear layer, with features (B, HW, C); written out as 1x1 convolutions they say the same."""
+    model = small_text_model(tmp_path)
+    config = {key: value for key, value in model.unet.config.items() if not key.startswith("_")}
+    torch.manual_seed(0)
+    linear, convolved = (
+        UNet2DConditionModel.from_config(config | {"attention_head_dim": (2, 2, 4, 4), "use_linear_projection": here})
+        for here in (True, False)
+    )
+    convolved.load_state_dict({name: x.view_as(convolved.state_dict()[name]) for name, x in linear.state_dict().items()})
+    losses = []
+    for unet in (linear, convolved):
+        teacher = with_unet(model, unet)
+        trainee = DistilledStudent(make_student(teacher, student, teacher_init=True, seed=0), teacher)
+        for i, projection in enumerate(trainee.projections):
+            for x in projection.parameters():
+                torch.nn.init.normal_(x, std=0.3, generator=torch.Generator().manual_seed(i))
+        c = model.conditions.tokenize(["a white one on a navy background"] * 4)
+        data = Made(torch.randn(4, *model.x_shape, generator=torch.Generator().manual_seed(0)), c)
+        step = distillation_step(teacher, trainee, data, Swap(c, partial(p_exponential, T=teacher.T)))
+        losses.append(step(trainee, Draw(0, 0, 4)))
+        sum(losses[-1].values()).backward()
+    assert losses[0]["feat"] > 0 and all(
+        losses[0][name].item() == pytest.approx(x.item(), rel=1e-4) for name, x in losses[1].items()
+    )
 
 
 def test_the_teacher_is_frozen_and_the_student_learns(teacher, cache):

@@ -1,0 +1,46 @@
+"""What asks a process to stop: Ctrl-C, and SIGTERM."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[list[int]]:
+    """A list to which SIGTERM or a Ctrl-C is added, instead of ending us in the middle of a step; a second Ctrl-C does end us.
+
+    What is left in it in the end, because nobody took it out, is heeded then. Only the main thread can listen; who ignores
+    Ctrl-C, as what a shell runs in the background, goes on ignoring it.
+    """
+    asked, before = [], {}
+
+    def ask(number: int, _) -> None:
+        if number == signal.SIGINT and asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    if threading.current_thread() is threading.main_thread():
+        before[signal.SIGTERM] = signal.signal(signal.SIGTERM, ask)
+        if callable(signal.getsignal(signal.SIGINT)):
+            before[signal.SIGINT] = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if asked:
+            signal.raise_signal(asked[0])
+
+
+@contextmanager
+def no_interrupt() -> Iterator[None]:
+    """A Ctrl-C comes after the block; and never to the processes that are started in it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -126,7 +126,7 @@ def snapshot(folder: Path) -> dict[str, bytes | None]:
 
 def one_line(raised) -> None:
     assert SAYS in str(raised.value) and "could not write" in str(raised.value) and str(raised.value).isprintable()
-    assert "tmp;" not in str(raised.value), "what is half written is not what the user knows"
+    assert ".rcedu.tmp" not in str(raised.value), "what is half written is not what the user knows"
 
 
 @pytest.mark.parametrize("name", TASKS)

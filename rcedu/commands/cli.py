@@ -32,8 +32,8 @@ GROUPS = {  # what a person wants -> command -> the room of this folder that has
         "small-and-fast": "guided", "compare": "tables",
     },
     "your own prompts and teachers": {
-        "draw": "pipeline", "encode": "pictures", "distil": "pipeline", "faster": "faster", "generate": "pictures",
-        "score": "pictures",
+        "draw": "pipeline", "encode": "drawing", "distil": "pipeline", "faster": "faster", "generate": "drawing",
+        "score": "drawing",
     },
     "course and notebooks": {
         "notebooks": "teaching", "times": "teaching", "assignments": "teaching", "grade": "teaching", "stamp": "teaching",

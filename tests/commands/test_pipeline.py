@@ -231,7 +231,7 @@ def test_samplers_of_diffusers(tmp_path, capsys):
         main(f"generate --prompts {prompts} --steps 10 --sampler {name} --out {tmp_path / name}".split())
         pictures[name] = read_images(tmp_path / name)[0].all().float()
     off = {name: (x - pictures["ddim"]).abs().mean().item() for name, x in pictures.items()}
-    assert off["euler"] < 0.2 and all(1 < off[name] < 6 for name in ("dpm++", "unipc"))
+    assert off["euler"] < 0.2 and all(0.3 < off[name] < 6 for name in ("dpm++", "unipc"))
     draw = f"draw --prompts {prompts} --steps 2 --out {tmp_path / 'samples'}"
     main(f"{draw} --sampler unipc".split())
     capsys.readouterr()

@@ -219,7 +219,7 @@ from rcedu.training.random_conditioning_step import DistilledStudent, distillati
 from rcedu.equations.losses import capture, feature_kd, output_kd
 from rcedu.equations.noise import alpha_sigma, q_sample
 from rcedu.equations.random_conditioning import drop_condition, p_exponential, randomize
-from rcedu.training.fit import Draw
+from rcedu.training.draws import Draw
 
 student = make_student(teacher, "base", teacher_init=True, seed=0)
 trainee = DistilledStudent(student, teacher)

@@ -146,7 +146,7 @@ plots.lines(every[5:-5].tolist(), {name: x[5:-5].tolist() for name, x in weights
 # %%
 from rcedu.equations.guidance import cfg
 from rcedu.equations.noise import q_sample
-from rcedu.training.fit import Draw
+from rcedu.training.draws import Draw
 
 draw = Draw(seed=0, step=0, batch_size=16)
 pick, t, eps = draw.integers(len(digits.data)), draw.integers(T), draw.normal(*teacher.x_shape)

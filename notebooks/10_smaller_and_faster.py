@@ -96,7 +96,7 @@ for stage in stages(run):
 from rcedu.training.batches import Swap
 from rcedu.training.guided_steps import guidance_step, guidance_student
 from rcedu.training.swap_schedules import schedule
-from rcedu.training.fit import Draw
+from rcedu.training.draws import Draw
 
 student = guidance_student(teacher)
 data = (digits.data, (0.0, run.w_max))  # pictures with their conditions, the range of w

@@ -287,16 +287,16 @@ def as_command(said: Path, function, *args, **kwargs) -> None:
 
 
 def draw_and_stall(folder: Path, marker: Path, *, where: str) -> None:
-    """Draw the small cache, but touch `marker` and stand still after the first shard.
+    """Draw the small cache, but touch `marker` and stand still.
 
-    where  "between shards", or "before manifest": the second shard is written and not yet in the manifest
+    where  "between shards", after the first, or "before manifest": all are written, and not yet in the manifest
     """
     torch.set_num_threads(1)
     if where == "before manifest":
         write = rcedu.data.cache.write_json
 
         def stall(path, value):
-            if len(value["shards"]) == 2:
+            if value["shards"]:
                 _stand_still(marker)
             write(path, value)
 
@@ -331,3 +331,19 @@ def write_as_nobody(folder: Path, said: Path) -> None:
                 write(folder)
             except OSError as error:
                 print(what_failed(error), file=file)
+
+
+def draw_beside_another(folder: Path, marker: Path) -> None:
+    """Draw the small cache as one of two ranks; who has its last shard, one more than the other has, waits for `go(marker)`."""
+    torch.set_num_threads(1)
+
+    def bar(shards):
+        for i in shards:
+            if i == 2:
+                marker.touch()
+                while not go(marker).exists():
+                    time.sleep(0.002)
+            yield i
+
+    cache = draw(small_digit_model(), torch.arange(10), folder, steps=2, w=1.0, shard_size=4, bar=bar)
+    assert (cache is None) == (not go(marker).exists())

@@ -1,9 +1,10 @@
 """Models small enough that a test may use as many as it likes. Also imported by other processes (processes.py)."""
 
 import copy
+import json
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -98,3 +99,44 @@ def small_text_model(tokenizer_folder, seed: int = 0) -> DiffusionModel:
         cross_attention_dim=16, attention_head_dim=2,
     )  # fmt: skip
     return DiffusionModel(unet, mini_scheduler(), PromptEncoder(tokenizer, text), Autoencoder(vae)).eval()
+
+
+LAYOUTS = {  # what the folders of Stable Diffusion have, each in its own way: scheduler, UNet, text encoder, padding
+    "SD v1.4": (PNDMScheduler, {"skip_prk_steps": True}, {"attention_head_dim": 2}, "quick_gelu", None),
+    "SD v2": (
+        DDIMScheduler, {"prediction_type": "v_prediction"}, {"attention_head_dim": [1, 1, 2, 2], "use_linear_projection": True},
+        "gelu", "!",
+    ),
+}  # fmt: skip
+
+
+def stock_folder(folder, layout: str, seed: int = 0):
+    """A folder of a layout of Stable Diffusion's, as stock diffusers and transformers write it: very small, random weights."""
+    kind, schedule, anatomy, activation, padding = LAYOUTS[layout]
+    write_mini_tokenizer(folder / "tokenizer")
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+    torch.manual_seed(seed)
+    text = CLIPTextConfig(
+        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        max_position_embeddings=16, hidden_act=activation, bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    unet = UNet2DConditionModel(
+        sample_size=8, block_out_channels=(8, 8, 16, 16), norm_num_groups=4, cross_attention_dim=16, **anatomy
+    )
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, block_out_channels=(8, 8, 8, 8),
+        norm_num_groups=4, sample_size=64,
+    )  # fmt: skip
+    scheduler = kind(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", set_alpha_to_one=False, steps_offset=1, **schedule
+    )
+    parts = {"unet": unet, "vae": vae, "text_encoder": CLIPTextModel(text), "tokenizer": tokenizer, "scheduler": scheduler}
+    pipeline = StableDiffusionPipeline(
+        **parts, safety_checker=None, feature_extractor=None, image_encoder=None, requires_safety_checker=False
+    )
+    pipeline.save_pretrained(folder)
+    write_mini_tokenizer(folder / "tokenizer")  # with the files that transformers 4 writes, as those on the hub have them
+    for path in (folder / "tokenizer" / name for name in ("special_tokens_map.json", "tokenizer_config.json")):
+        path.write_text(json.dumps(json.loads(path.read_text()) | ({"pad_token": padding} if padding else {})))
+    return folder

@@ -31,7 +31,9 @@ GROUPS = {  # what a person wants -> command -> the room of this folder that has
         "unseen": "tables", "recognition": "tables", "students": "tables", "few-steps": "guided", "editing": "guided",
         "small-and-fast": "guided", "compare": "tables",
     },
-    "your own prompts and teachers": {"draw": "pipeline", "distil": "pipeline", "generate": "pipeline", "score": "pipeline"},
+    "your own prompts and teachers": {
+        "draw": "pipeline", "distil": "pipeline", "faster": "faster", "generate": "pipeline", "score": "pipeline",
+    },
     "course and notebooks": {
         "notebooks": "teaching", "times": "teaching", "assignments": "teaching", "grade": "teaching", "stamp": "teaching",
     },

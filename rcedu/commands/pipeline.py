@@ -9,6 +9,8 @@ import torch
 import tyro
 from tqdm.auto import tqdm
 
+from rcedu.commands.given import MINI_SD, eight_bit_adamw, guidance_for, in_few_steps, open_model, samples_of, taught_few_steps
+from rcedu.models.saved import SAMPLERS, pipeline_facts
 from rcedu.models.surgery import STUDENTS
 from rcedu.system.files import sha256
 from rcedu.system.locks import alone_in
@@ -33,19 +35,6 @@ from rcedu.system.usage import (
 from rcedu.training.fit import DECAYS, fit_to_the_end
 from rcedu.training.swap_schedules import MEASURED, check_family, measured_file, schedule
 
-MINI_SD = "mini-sd"  # stands for data/mini-sd/pipeline wherever a model is asked for
-
-
-def open_model(source: str):
-    """The text-to-image model that a command names: mini-sd, a folder, or a name on the hub. UsageError for one of digits."""
-    from rcedu.models.conditions import LabelTable
-    from rcedu.models.diffusion import DiffusionModel
-
-    model = DiffusionModel.load(data_folder() / "mini-sd" / "pipeline" if source == MINI_SD else source)
-    if isinstance(model.conditions, LabelTable):
-        raise UsageError(f"the model in {source} draws digits by their label, not sentences; give a text-to-image model")
-    return model
-
 
 @dataclass(frozen=True)
 class Drawing(Checked):
@@ -57,17 +46,17 @@ class Drawing(Checked):
     count: Annotated[AtLeast1 | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     # guidance_scale - 1; default mini-SD's best for it and its students, for others 6.5 (the papers' guidance_scale 7.5)
     w: Annotated[Guidance | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
-    steps: SamplingSteps = 25  # DDIM steps
+    # DDIM steps; default 25, or as many as the network was made for (`rcedu faster`)
+    steps: Annotated[SamplingSteps | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     seed: Seed = 0  # of the noise
 
-    def settings(self, model) -> dict:
-        """w, steps and seed, as what draws takes them."""
-        from rcedu.experiments.mini_sd import GUIDANCE, MiniSD
-
-        w = self.w
-        if w is None:
-            w = GUIDANCE if model.conditions.settings == MiniSD().teacher.conditions.settings else 6.5
-        return {"w": w, "steps": self.steps, "seed": self.seed}
+    def settings(self, model, source: str) -> dict:
+        """w, steps and seed, as what draws takes them, and the sampler that the network of this source was made for, if it is
+        another one than DDIM. UsageError for a w above what it was taught.
+        """
+        w, told = guidance_for(model, source, self.w), pipeline_facts(source)
+        other = {"sampler": told.sampler} if told and told.sampler != SAMPLERS[0] else {}
+        return {"w": w, "steps": self.steps or (told and told.steps) or 25, "seed": self.seed} | other
 
 
 def draw(
@@ -100,9 +89,12 @@ def draw(
     c = model.conditions.tokenize(texts[: drawing.count])
     first = place_among_ranks().is_main_process
     bar = functools.partial(tqdm, desc="shards", disable=not first)
-    settings = drawing.settings(model) | {"shard_size": shard_size, "batch_size": batch_size}
+    settings = drawing.settings(model, teacher)
+    if "sampler" in settings:
+        raise UsageError(f"{teacher} was made for the {settings['sampler']} sampler; samples are kept of deterministic ones")
+    settings |= {"shard_size": shard_size, "batch_size": batch_size}
     kept = draw_cache(model, c, folder, **settings, bar=bar)
-    if first:
+    if kept is not None:  # of several ranks, the last to end has it
         print(f"{len(kept)} samples in {folder}")
 
 
@@ -143,9 +135,14 @@ def distil(
     pool: Path | None = None,
     column: str | None = None,
     measured: Path | None = None,
+    drawn_by: str | None = None,
+    w_max: Guidance | None = None,
     out: Path | None = None,
 ) -> None:
     """Distil a student from cached samples with random conditioning; a folder that a stock pipeline opens. Resumes.
+
+    A teacher that takes w (of `rcedu faster`) is asked at the times of its own steps, without the null condition; its student
+    takes w as well, and draws in as many steps.
 
     An unfinished training goes on with the same teacher, samples, pool and measured table only; with others it is refused.
 
@@ -156,11 +153,13 @@ def distil(
         pool: prompts that strangers are drawn from (.txt, .csv, .parquet, or a folder); default all of mini-SD's grammar.
         column: of a table of prompts; default text, prompt or caption.
         measured: the table of p(t) overlap and indifference, measured on this teacher; default mini-SD's.
+        drawn_by: the model that drew the samples, where it is not the teacher: that of a teacher of few steps, say.
+        w_max: of a teacher that takes w: the largest w that is learned; default all that it was taught.
         out: the student's folder; default runs/distil-<student>.
     """
-    from rcedu.data.cache import Cache
     from rcedu.data.captioned_digits import prompts
     from rcedu.data.pools import PromptPool, read_prompts_from
+    from rcedu.models.saved import save_pipeline
     from rcedu.training.batches import Swap
     from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 
@@ -170,7 +169,8 @@ def distil(
     measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)
     model = open_model(teacher)
     p = schedule(run.p, run.p_parameter, T=model.T, path=measured, on="absent")
-    cache = Cache(samples or data_folder() / "mini-sd" / "cache", model)
+    few = taught_few_steps(model, teacher, run.task, w_max)
+    cache = samples_of(model, samples, drawn_by)
     strangers = PromptPool(prompts() if pool is None else read_prompts_from(pool, column), model.conditions)
     student = make_student(model, run.student, run.teacher_init, run.seed)
     if run.gradient_checkpointing:
@@ -180,30 +180,25 @@ def distil(
         model.unet.to(torch.bfloat16 if run.mixed_precision == "bf16" else torch.float16)
     trainee = DistilledStudent(student, model)
     given = {  # what the run's own settings do not show: another one of these is another run
-        "teacher": cache.manifest["origin"]["teacher"],
+        "teacher": cache.manifest["origin"]["teacher"] if drawn_by is None else model.fingerprint(),
         "samples": cache.fingerprint(),
         "pool": strangers.fingerprint(),
         "measured": sha256(measured) if run.p in MEASURED else None,
     }
-    step = distillation_step(model, trainee, cache, Swap(strangers, p), null_probability=run.null_probability, task=run.task)
+    asked = {"null_probability": run.null_probability, "task": run.task}
+    if few:
+        given["w_max"], asked = few["w_max"], in_few_steps(few, model.T)
+    step = distillation_step(model, trainee, cache, Swap(strangers, p), **asked)
     with alone_in(folder):
         fit_to_the_end(
             step, trainee, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=20, decay=run.decay,
             ema_decay=run.ema_decay, accumulate=run.accumulate, mixed_precision=run.mixed_precision,
-            optimizer_class=_eight_bit_adamw() if run.eight_bit else torch.optim.AdamW,
+            optimizer_class=eight_bit_adamw() if run.eight_bit else torch.optim.AdamW,
             folder=folder.with_name(folder.name + "-training"), config=asdict(run) | given, progress=run.student,
         )  # fmt: skip
         if place_among_ranks().is_main_process:
-            student.save(folder)
+            save_pipeline(student, folder, **few) if few else student.save(folder)
             print(f"student in {folder}")
-
-
-def _eight_bit_adamw():
-    try:
-        from bitsandbytes.optim import AdamW8bit
-    except ImportError as error:
-        raise UsageError("--eight-bit needs bitsandbytes and a GPU: pip install bitsandbytes") from error
-    return AdamW8bit
 
 
 def generate(
@@ -229,7 +224,7 @@ def generate(
     folder = folder_to_fill(out or runs_folder() / "images", LIST)
     texts = read_prompts_from(prompts, drawing.column)["text"][: drawing.count]
     drawn_by = open_model(model)
-    made = generate_images(drawn_by, texts, folder, **drawing.settings(drawn_by), size=size, batch_size=batch_size)
+    made = generate_images(drawn_by, texts, folder, **drawing.settings(drawn_by, model), size=size, batch_size=batch_size)
     print(f"{made} pictures in {folder}")
 
 

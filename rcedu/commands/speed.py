@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 from rcedu.evaluation.formatting import plain_table
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.settings import data_folder, runs_folder
-from rcedu.system.usage import AtLeast2, BatchSize, Jobs, check_choice
+from rcedu.system.usage import AtLeast2, BatchSize, Threads, check_choice
 
 
 def bench(size: str = "mini-sd", rounds: AtLeast2 = 20, batch_size: BatchSize | None = None, out: Path | None = None) -> None:
@@ -65,7 +65,7 @@ def latency(rounds: AtLeast2 = 10, out: Path | None = None) -> None:
             print(f"{name}, {part}\n{plain_table(sampling_table(rows))}\n")
 
 
-def anatomy(threads: Jobs = 1, batch_size: BatchSize = 64) -> None:
+def anatomy(threads: Threads = 1, batch_size: BatchSize = 64) -> None:
     """Time a training step against UNet anatomy on this machine: the table behind the choice of the digits' UNet."""
     from rcedu.experiments.step_times import step_times_table
 

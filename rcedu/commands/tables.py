@@ -26,7 +26,7 @@ class Series(Checked):
     """What every table over several seeds takes."""
 
     seeds: tuple[Seed, ...] = (0, 1, 2)  # one run of every row a seed
-    # runs at a time; default all where that is at most two a core, else one a core
+    # runs at a time, 0 for one after another in this process; default all where that is at most two a core, else one a core
     jobs: Annotated[Jobs | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     out: File = None  # write the table here, not where the command says; what ships is in data/*/results
 
@@ -156,7 +156,7 @@ def demo(jobs: Jobs | None = None) -> None:
     """The held-out digit from end to end: trains arms A, B and C side by side; table, page and picture in runs/demo.
 
     Args:
-        jobs: trainings at a time; default all three.
+        jobs: trainings at a time, 0 for one after another in this process; default all three.
     """
     from rcedu.course.notebooks import execute, write_html
     from rcedu.experiments.domains import DrawnDigits

@@ -1,23 +1,25 @@
-"""What the teacher drew, on disk: the image-free data set D = {(x0, c)}.
+"""What the teacher drew, on disk: the image-free data set D = {(x0, c)}. Or real pictures in the teacher's latents.
 
 A folder of shards (safetensors) and a manifest. Everything that decides the pictures (teacher, schedule,
 prediction type, steps, w, seed, the conditions asked for) stands in the manifest and in each shard's header,
 with a SHA-256 of each file, so a torn, flipped, swapped or foreign shard is refused rather than learned from.
+Latents are memory-mapped: however many there are, and however many ranks, they are in memory once.
 """
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from accelerate.utils import gather_object
 from torch import Tensor
 
-from rcedu.system.files import read_json, sha256, write_json
+from rcedu.data.shards import Shards
+from rcedu.system.files import has_sha256, read_json, sha256, write_json
 from rcedu.system.locks import alone_in
 from rcedu.system.manifests import folder_to_fill
 from rcedu.system.ranks import place_among_ranks
-from rcedu.system.tensors import hash_tensors, load_tensors, save_tensors
+from rcedu.system.tensors import hash_tensors, load_tensors, map_tensors, save_tensors
 from rcedu.system.usage import UsageError
 
 MANIFEST = "manifest.json"
@@ -25,6 +27,10 @@ MANIFEST = "manifest.json"
 
 def _digest(value) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _hash_conditions(c: Tensor) -> str:
+    return hashlib.sha256(c.contiguous().numpy().tobytes()).hexdigest()
 
 
 def _shard_name(index: int, codec) -> str:
@@ -52,7 +58,7 @@ def draw(
     shard_size: int = 1000,
     batch_size: int = 250,
     bar=iter,
-) -> "Cache":
+) -> "Cache | None":
     """Let the teacher draw one sample for each condition in c (N, ...), and store them; returns the opened Cache.
 
     w, steps    guidance and DDIM steps
@@ -61,15 +67,30 @@ def draw(
     batch_size  samples at a time, as memory allows
     bar         wraps the list of shards still to do, for instance tqdm
 
-    On several ranks (torchrun, accelerate launch) each draws one shard of each round. Killed half-way, the same call goes on
+    On several ranks (torchrun, accelerate launch) each draws its share of the shards and waits for nobody: the last to end
+    finds all of them, and writes them into the manifest; the others get None. Killed half-way, the same call goes on
     where it stopped, on as many ranks as there now are. UsageError when the folder holds another
     teacher's, schedule's, steps', w's, seed's or conditions' samples, or files that are not of a cache.
     """
+
+    def made(rows: range) -> Tensor:
+        noise = teacher.noise(len(rows), derived_seed(seed, rows.start // shard_size))
+        return teacher.sample_x0(noise, c[rows.start : rows.stop], w=w, steps=steps, batch_size=batch_size)
+
+    return fill(folder, teacher, c, origin(teacher, steps=steps, w=w, seed=seed), made, shard_size=shard_size, bar=bar)
+
+
+def fill(
+    folder: Path, teacher, c: Tensor, made_from: dict, made: Callable[[range], Tensor], *, shard_size: int, bar=iter
+) -> "Cache | None":
+    """Store made(rows), x0 (B, C, H, W) of some rows, under the conditions c (N, ...), a shard at a time: see `draw`.
+
+    made_from  all that decides what is made; JSON values
+    """
     with alone_in(folder):
         folder, c = Path(folder), teacher.conditions.check(c)
-        made_from = origin(teacher, steps=steps, w=w, seed=seed)
-        conditions = hashlib.sha256(c.contiguous().numpy().tobytes()).hexdigest()
-        manifest = {"origin": made_from, "conditions": conditions, "count": len(c), "shard_size": shard_size, "shards": []}
+        manifest = {"origin": made_from, "conditions": _hash_conditions(c), "count": len(c), "shard_size": shard_size}
+        ranks = place_among_ranks()
         if (folder / MANIFEST).exists():
             found = _read_manifest(folder)
             _check_origin(found, made_from, folder)
@@ -77,25 +98,39 @@ def draw(
                 if found[key] != manifest[key]:
                     raise UsageError(f"{folder} holds samples of other {key}; choose another folder or delete it")
             manifest = found
-        ranks = place_among_ranks()
-        if ranks.is_main_process:
+        elif ranks.is_main_process:
             folder_to_fill(folder, MANIFEST)
-            write_json(folder / MANIFEST, manifest | {"sha256": _digest(manifest)})  # first: from now on the folder is ours
-        parts = c.split(shard_size)
-        teacher.to(ranks.device)
-        for first in bar(range(len(manifest["shards"]), len(parts), ranks.num_processes)):
-            index, digest = first + ranks.process_index, None
-            if index < len(parts):
-                noise = teacher.noise(len(parts[index]), derived_seed(seed, index))
-                x0 = teacher.sample_x0(noise, parts[index], w=w, steps=steps, batch_size=batch_size)
-                path = folder / _shard_name(index, teacher.codec)
-                save_tensors(path, {"x0": teacher.codec.pack(x0), "c": parts[index]}, {"index": index, "origin": made_from})
-                digest = sha256(path)
-            manifest["shards"] += [digest for digest in gather_object([digest]) if digest]
-            if ranks.is_main_process:
-                write_json(folder / MANIFEST, manifest | {"sha256": _digest(manifest)})
+            _write_manifest(folder, manifest | {"shards": []})  # first: from now on the folder is ours
         ranks.wait_for_everyone()
-        return Cache(folder, teacher, steps=steps, w=w)
+        parts = c.split(shard_size)
+        paths = [folder / _shard_name(index, teacher.codec) for index in range(len(parts))]
+        if len(manifest.get("shards", [])) < len(parts):
+            own = range(ranks.process_index, len(parts), ranks.num_processes)
+            teacher.to(ranks.device)
+            for index in bar([index for index in own if not _is_drawn(paths[index], index, parts[index], made_from)]):
+                x0 = made(range(index * shard_size, index * shard_size + len(parts[index])))
+                tensors = {"x0": teacher.codec.pack(x0), "c": parts[index]}
+                save_tensors(paths[index], tensors, {"index": index, "origin": made_from})
+            if not all(path.exists() for path in paths):
+                return None
+            if not all(_is_drawn(path, index, parts[index], made_from) for index, path in enumerate(paths)):
+                return None  # a damaged one, of before a kill, whose rank is about to draw it again
+            _write_manifest(folder, manifest | {"shards": [sha256(path) for path in paths]})
+        return Cache(folder, teacher)
+
+
+def _is_drawn(path: Path, index: int, c: Tensor, made_from: dict) -> bool:
+    """Whether a shard is there, whole, and the one that it should be."""
+    try:
+        tensors, header = load_tensors(path)
+    except UsageError:
+        return False
+    same = header.get("index") == index and _digest(header.get("origin")) == _digest(made_from)
+    return same and torch.equal(tensors["c"], c)
+
+
+def _write_manifest(folder: Path, manifest: dict) -> None:
+    write_json(folder / MANIFEST, manifest | {"sha256": _digest(manifest)})
 
 
 def _read_manifest(folder: Path) -> dict:
@@ -108,9 +143,9 @@ def _read_manifest(folder: Path) -> dict:
 
 def _check_origin(manifest: dict, expected: dict, where: Path) -> None:
     for key, value in expected.items():
-        if manifest["origin"][key] != value:
+        if (there := manifest["origin"].get(key)) != value:
             raise UsageError(
-                f"{where} is of another {key} ({_short(manifest['origin'][key])} there, {_short(value)} here); "
+                f"{where} is of another {key} ({_short(there)} there, {_short(value)} here); "
                 "draw it again, or load the model that drew it"
             )
 
@@ -127,7 +162,7 @@ class Samples:
     name    what the fingerprint calls what is stored
     """
 
-    def __init__(self, stored: Tensor, c: Tensor, codec, name: str = "stored"):
+    def __init__(self, stored: "Tensor | Shards", c: Tensor, codec, name: str = "stored"):
         self.stored, self.c, self.codec, self.name = stored, c, codec, name
 
     def __len__(self) -> int:
@@ -143,12 +178,13 @@ class Samples:
 
 
 class Cache(Samples):
-    """An opened cache, every shard verified.
+    """An opened cache. Compressed shards are read and verified at once, others mapped, each verified before its first use.
 
     folder     where `draw` wrote
     teacher    whose samples they must be; steps and w, where given, are checked as well
 
-    UsageError, naming the file and what to do, for anything missing, torn, flipped, swapped or foreign.
+    UsageError, naming the file and what to do, for anything missing, torn, swapped or foreign, and for any flipped bit: of
+    a latent not before it is used.
     """
 
     def __init__(self, folder: Path, teacher, *, steps: int | None = None, w: float | None = None):
@@ -158,34 +194,55 @@ class Cache(Samples):
         self.manifest = _read_manifest(self.folder)
         expected = {"teacher": teacher.fingerprint(), "schedule": teacher.schedule(), "steps": steps, "w": w}
         _check_origin(self.manifest, {key: value for key, value in expected.items() if value is not None}, self.folder)
-        wanted = -(-self.manifest["count"] // self.manifest["shard_size"])
-        if len(self.manifest["shards"]) < wanted:
+        size, digests = self.manifest["shard_size"], self.manifest["shards"]
+        wanted = -(-self.manifest["count"] // size)
+        if len(digests) < wanted:
+            there = sum(self._path(index).exists() for index in range(wanted))
             raise UsageError(
-                f"{self.folder} is unfinished: {len(self.manifest['shards'])} of {wanted} shards; "
+                f"{self.folder} is unfinished: {there} of {wanted} shards; "
                 "run the command that draws it again, it goes on where it stopped"
             )
-        shards = [self._load_shard(index, digest) for index, digest in enumerate(self.manifest["shards"])]
-        super().__init__(*(torch.cat([shard[name] for shard in shards]) for name in ("x0", "c")), teacher.codec)
+        self._again = f"delete {self.folder} and draw it again"
+        shards = [self._open_shard(index) for index in range(wanted)]
+        x0, c = ([shard[name] for shard in shards] for name in ("x0", "c"))
+        super().__init__(torch.cat(x0) if self._compressed else Shards(x0, size, self._verify), torch.cat(c), self.codec)
+        if _hash_conditions(self.c) != self.manifest["conditions"]:
+            raise UsageError(
+                f"a shard in {self.folder} is damaged: its conditions are not those that were drawn; {self._again}"
+            )
 
-    def _load_shard(self, index: int, digest: str) -> dict[str, Tensor]:
-        path = self.folder / _shard_name(index, self.codec)
-        again = f"delete {self.folder} and draw it again"
+    @property
+    def _compressed(self) -> bool:
+        return self.codec.suffix.endswith(".gz")
+
+    def _path(self, index: int) -> Path:
+        return self.folder / _shard_name(index, self.codec)
+
+    def _open_shard(self, index: int) -> dict[str, Tensor]:
+        path = self._path(index)
         if not path.exists():
-            raise UsageError(f"{path} is missing; {again}")
-        if sha256(path) == digest:
-            return load_tensors(path)[0]
-        try:  # it is wrong: say how, if its header can still be read
-            _, header = load_tensors(path)
+            raise UsageError(f"{path} is missing; {self._again}")
+        try:
+            tensors, header = map_tensors(path)
+            if not {"x0", "c"} <= tensors.keys():
+                raise UsageError(f"{path} holds other tensors")
         except UsageError as error:
-            raise UsageError(f"{path} is torn or damaged (its SHA-256 differs); {again}") from error
+            raise UsageError(f"{path} is torn or damaged (its SHA-256 differs); {self._again}") from error
         theirs = header.get("origin")
         for key, value in self.manifest["origin"].items():
             there = theirs.get(key) if isinstance(theirs, dict) else None
             if there != value:
-                raise UsageError(f"{path} is foreign: {key} is {_short(there)}, not {_short(value)}; {again}")
+                raise UsageError(f"{path} is foreign: {key} is {_short(there)}, not {_short(value)}; {self._again}")
         if header.get("index") != index:
-            raise UsageError(f"{path} was swapped: it is shard {header.get('index')}, not {index}; {again}")
-        raise UsageError(f"{path} has changed since it was drawn (its SHA-256 differs); {again}")
+            raise UsageError(f"{path} was swapped: it is shard {header.get('index')}, not {index}; {self._again}")
+        if self._compressed:
+            self._verify(index)
+        return tensors
+
+    def _verify(self, index: int) -> None:
+        path = self._path(index)
+        if not has_sha256(path, self.manifest["shards"][index]):
+            raise UsageError(f"{path} has changed since it was drawn (its SHA-256 differs); {self._again}")
 
     def fingerprint(self) -> str:
         """SHA-256 over the manifest, and so over all shards and what they were drawn from."""
@@ -193,4 +250,4 @@ class Cache(Samples):
 
     def images(self) -> Tensor:
         """All of it as stored: for digits, (N, 1, 28, 28) uint8; for Stable Diffusion, latents in 16 bits."""
-        return self.stored
+        return self.stored[:]

@@ -9,11 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
+import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import pil_to_tensor, resize
 
+from rcedu.data.cache import Cache, fill
+from rcedu.data.mnist import to_pixels
 from rcedu.data.pools import COLUMNS
 from rcedu.system.files import sha256
 from rcedu.system.settings import cache_folder
@@ -114,6 +117,24 @@ class CaptionedSource(Dataset):
         paths = [self.source] if self.source.is_file() else sorted(x for x in self.source.rglob("*") if x.is_file())
         of = [f"{self.size} {self.fit} {self.mirrored} {self.rows}", *self.captions, *map(sha256, paths)]
         return hashlib.sha256("\n".join(of).encode()).hexdigest()
+
+
+def encode_pictures(
+    teacher, images: CaptionedSource, folder: Path, *, shard_size: int = 1000, batch_size: int = 50, bar=iter
+) -> Cache | None:
+    """Real pictures as the teacher's latents, stored as `draw` stores its samples: D of a student that has real images.
+
+    images      pictures as large as the teacher's, with their captions
+    batch_size  pictures at a time;  the others, ranks and errors as for `draw`
+    """
+
+    def made(rows: range) -> Tensor:
+        parts = (range(start, min(start + batch_size, rows.stop)) for start in rows[::batch_size])
+        pixels = (to_pixels(torch.stack([images[i] for i in part])) for part in parts)
+        return torch.cat([teacher.codec.encode(part) for part in pixels])
+
+    made_from = {"teacher": teacher.fingerprint(), "schedule": teacher.schedule(), "images": images.fingerprint()}
+    return fill(folder, teacher, teacher.conditions.tokenize(images.texts), made_from, made, shard_size=shard_size, bar=bar)
 
 
 def _read(source: Path) -> tuple["datasets.Dataset", str]:

@@ -108,19 +108,32 @@ def randomize(
     happen to equal c; it still counts as replaced.
     Raises ValueError for an empty pool, a pool of conditions of another shape than c's, or p outside [0, 1].
     """
-    if len(pool) == 0:
+    replaced, rows = draw_swaps(t, len(pool), p, generator)
+    return swapped(c, replaced, pool, rows), replaced
+
+
+def draw_swaps(
+    t: Tensor, size: int, p: Callable[[Tensor], Tensor] | Tensor | float, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """What is random in `randomize`: (replaced (B,) bool, rows (B,) of a pool of `size` conditions, one for every sample)."""
+    if size == 0:
         raise ValueError("the pool of conditions is empty; random conditioning needs at least one to draw from")
     p_t = torch.as_tensor(p(t) if callable(p) else p, dtype=torch.float32, device=t.device)
     if not bool(((p_t >= 0) & (p_t <= 1)).all()):
         raise ValueError(f"p(t) must lie in [0, 1]; got {p_t.min().item():.4g} to {p_t.max().item():.4g}")
-    B = len(c)
-    replaced = torch.rand(B, generator=generator).to(t.device) < p_t  # (B,)
-    rows = torch.randint(len(pool), (B,), generator=generator)
-    strangers = pool[rows].to(c)
-    if strangers.shape != c.shape:
-        raise ValueError(f"the pool's conditions are {tuple(strangers.shape[1:])}, c's are {tuple(c.shape[1:])}")
-    c_hat = torch.where(replaced.view(B, *[1] * (c.ndim - 1)), strangers, c)
-    return c_hat, replaced
+    replaced = torch.rand(len(t), generator=generator).to(t.device) < p_t  # (B,)
+    return replaced, torch.randint(size, (len(t),), generator=generator)
+
+
+def swapped(c: Tensor, replaced: Tensor, pool, rows: Tensor) -> Tensor:
+    """What is sure in `randomize`: c (B, ...) with pool[rows] where `replaced` (B,). The pool is asked for no others."""
+    c_hat, asked = c.clone(), rows[replaced.to(rows.device)]
+    if len(asked):
+        strangers = pool[asked].to(c)
+        if strangers.shape[1:] != c.shape[1:]:
+            raise ValueError(f"the pool's conditions are {tuple(strangers.shape[1:])}, c's are {tuple(c.shape[1:])}")
+        c_hat[replaced.to(c.device)] = strangers
+    return c_hat
 
 
 def drop_condition(c: Tensor, null: Tensor | int, p: float, generator: torch.Generator | None = None) -> Tensor:

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from rcedu.data.cache import derived_seed
 from rcedu.data.pictures import opened, read_picture
 from rcedu.models.diffusion import DiffusionModel
+from rcedu.models.saved import sampler_settings
 from rcedu.system.files import atomic_path, read_json, write_json
 from rcedu.system.locks import alone_in
 from rcedu.system.manifests import folder_to_fill
@@ -37,6 +38,7 @@ def generate_images(
     size: int | None = None,
     seed: int = 0,
     batch_size: int = 100,
+    sampler: str = "deterministic",
 ) -> int:
     """Draw one picture for each sentence: folder/000000.png ..., and prompts.json. Returns how many there are.
 
@@ -44,6 +46,7 @@ def generate_images(
     size        shrink to (size, size), antialiased; None: as drawn
     seed        batch k's noise is a function of (seed, k)
     batch_size  pictures at a time
+    sampler     deterministic (DDIM), stochastic or consistency: what the network was made for
 
     Pictures that are there are kept: a killed call goes on where it stopped; on several ranks each draws its share.
     UsageError when the folder holds the pictures of other settings, or other files and no pictures of ours.
@@ -51,7 +54,7 @@ def generate_images(
     with alone_in(folder):
         folder, ranks = Path(folder), place_among_ranks()
         wanted = {"model": model.fingerprint(), "w": w, "steps": steps, "size": size, "seed": seed, "batch_size": batch_size}
-        wanted["prompts"] = list(texts)
+        wanted |= {"prompts": list(texts)} | ({} if sampler == "deterministic" else {"sampler": sampler})
         folder_to_fill(folder, LIST)
         if (folder / LIST).exists():
             found = read_json(folder / LIST, {"model": str}, "it is not of rcedu generate: choose another folder")
@@ -75,7 +78,9 @@ def generate_images(
             if all(path.exists() for path in paths[here]):
                 continue
             noise = model.noise(here.stop - here.start, derived_seed(seed, start // batch_size))
-            images = model.sample(noise, model.conditions.tokenize(texts[here]), w=w, steps=steps, batch_size=batch_size)
+            how = {"w": w, "steps": steps, "batch_size": batch_size}
+            how |= sampler_settings(sampler, derived_seed(seed, start // batch_size))
+            images = model.sample(noise, model.conditions.tokenize(texts[here]), **how)
             if size is not None:
                 images = resize(images, [size, size], antialias=True)
             for image, path in zip(images, paths[here], strict=True):

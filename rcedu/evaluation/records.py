@@ -181,10 +181,10 @@ def _one_a_seed(records: pd.DataFrame, where: Mapping) -> pd.DataFrame:
 
 TITLES = {  # of scores, where they are not called by their name
     "fid": "FID", "is": "IS", "clip": "CLIP", "all": "all four", "word": "the word", "nfe": "evaluations", "seconds": "ms",
-    "edited": "edited as asked", "kept": "the rest kept", "change": "change outside the edit",
+    "edited": "edited as asked", "kept": "the rest kept", "change": "change outside the edit", "error": "relative error",
 }  # fmt: skip
 DIGITS = {  # decimals, where it is not one
-    "parameters": 0, "is": 2, "clip": 2, "nfe": 0, "change": 3, "diversity": 2, "error of a pixel": 3,
+    "parameters": 0, "is": 2, "clip": 2, "nfe": 0, "change": 3, "diversity": 2, "error of a pixel": 3, "error": 3,
 }  # fmt: skip
 RECORD = tuple(kind | int if kind == float | None else kind for kind in get_type_hints(Record).values())  # its shape as JSON
 SCALES = {"seconds": 1000}  # of scores that are shown in another unit

@@ -16,7 +16,8 @@ from rcedu.evaluation.intervals import Interval, mean_interval
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import DigitClassifier, conv_stage
 from rcedu.system.usage import UsageError
-from rcedu.training.fit import Draw, fit_to_the_end
+from rcedu.training.draws import Draw
+from rcedu.training.fit import fit_to_the_end
 
 
 def noised(model: DiffusionModel, x0: Tensor, t: int, seed: int) -> Tensor:

@@ -17,7 +17,8 @@ from rcedu.models.judges import AttributeJudge, DigitClassifier
 from rcedu.system.settings import data_folder
 from rcedu.system.tensors import remembered
 from rcedu.system.usage import AtLeast1, BatchSize, Checked, Guidance, LearningRate, Range, SamplingSteps, Seed, Share, Shift
-from rcedu.training.fit import Draw, fit_run
+from rcedu.training.draws import Draw
+from rcedu.training.fit import fit_run
 from rcedu.training.teacher_step import TeacherRun, fit_teacher, labelled
 
 
@@ -92,7 +93,7 @@ class CacheRun(Checked):
     seed: Seed = 0
 
 
-def draw_cache(run: CacheRun, teacher: DiffusionModel, folder: Path, bar=iter) -> Cache:
+def draw_cache(run: CacheRun, teacher: DiffusionModel, folder: Path, bar=iter) -> Cache | None:
     """The teacher's samples, `each` of every digit in turn, in shards of 1000. Resumes what was begun."""
     labels = torch.arange(teacher.conditions.num_labels).repeat(run.each)
     return draw(teacher, labels, folder, w=run.w, steps=run.steps, seed=run.seed, bar=bar)

@@ -16,65 +16,15 @@ from rcedu.evaluation.intervals import counts, unseen_and_seen
 from rcedu.evaluation.records import Column
 from rcedu.evaluation.scores import FeatureFID, real_spread, spread
 from rcedu.experiments import text_data
-from rcedu.experiments.digits import Shipped, visible_rows
+from rcedu.experiments.digits import visible_rows
+from rcedu.experiments.domain import Domain
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.experiments.strokes import load_strokes, stroke_digits, thickness
 from rcedu.models.conditions import labels_without
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.models.saved import sampler_settings
-from rcedu.system.files import sha256
-from rcedu.system.ranks import place_among_ranks
-from rcedu.system.tensors import hash_tensors
 from rcedu.training.batches import Subset
-from rcedu.training.swap_schedules import MEASURED, NONE, measured_file
 
 UNSEEN_AND_SEEN = (Column("as asked", "unseen"), Column("as asked", "seen"), Column("fid"))
-
-
-class Domain:
-    """What all domains share. Each has: `teacher`; `data`, D (`Samples`); `pool`, C of random conditioning; `w`, the guidance
-    it is drawn with; `asked(count)`, what is asked for, and `conditions(count)`, the same as a network takes it;
-    `real(count)`; `scores(images)`, scores as `rcedu.evaluation.records.scored` takes them; `columns`, those that a table has.
-    """
-
-    ships = Shipped  # what it is opened from
-    absent: int | str | None = None  # the digit or the word that no picture of the data shows
-    measured_on: str | None = None  # whose p(t) `rcedu.training.swap_schedules.measured_file` has: its teacher's
-
-    @cached_property
-    def shipped(self) -> Shipped:
-        return self.ships()
-
-    @cached_property
-    def teacher(self) -> DiffusionModel:
-        return self.shipped.teacher
-
-    @cached_property
-    def data(self) -> Samples:
-        """What the teacher drew, as the students of notebooks 02, 05 and 06 get it; some domains have something else."""
-        return self.shipped.cache
-
-    def fingerprints(self, p: str = NONE, *, data: Samples | None = None, pool=None) -> dict[str, str]:
-        """Of all that decides a result beside its run's settings: teacher, data, judge, and p(t) where it was measured.
-
-        data  the run's, where it has others than the domain;  pool  where it has its own
-        """
-        data = self.data if data is None else data
-        found = {"teacher": self.teacher.fingerprint(), "data": data.fingerprint()}
-        found["judge"] = hash_tensors(self.shipped.judge.state_dict())
-        found |= {} if pool is None else {"pool": pool.fingerprint()}
-        return found | ({"measured p(t)": sha256(measured_file(self.measured_on))} if p in MEASURED else {})
-
-    def __getstate__(self) -> dict:
-        """For a worker, which opens anew what it needs: none of what is open here."""
-        return {key: x for key, x in vars(self).items() if not isinstance(getattr(type(self), key, None), cached_property)}
-
-    def draw(
-        self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str = "deterministic", seed: int = 10_000
-    ) -> Tensor:
-        """Pictures of what is `asked`, the same noise for every model. Moves the model to the GPU where there is one."""
-        noise, c = model.to(place_among_ranks().device).noise(count, seed), self.conditions(count)
-        return model.sample(noise, c, w=w, steps=steps, **sampler_settings(sampler, seed))
 
 
 class DrawnDigits(Domain):

@@ -11,42 +11,62 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from rcedu.equations.sampling import time_grid
-from rcedu.evaluation.records import Record, scored
-from rcedu.experiments.domains import Domain
+from rcedu.evaluation.records import Column, Record, scored, title
+from rcedu.experiments.domain import Domain
 from rcedu.experiments.few_steps import APART, STAGE_1, FewStepsRun, Stage, few_step_identity, stages
 from rcedu.experiments.runner import finished
 from rcedu.models.diffusion import DiffusionModel, with_unet
 from rcedu.models.editing import encode
-from rcedu.models.saved import ENCODER, file_of, load_student, read_facts, save_8_bits, save_student
+from rcedu.models.saved import ENCODER, file_of, read_facts, save_8_bits
 from rcedu.system.files import write_json
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import load_tensors
 from rcedu.training.batches import Swap
+from rcedu.training.draws import Draw
 from rcedu.training.fit import StepFunction, StepRecord, fit_to_the_end
 from rcedu.training.guided_steps import consistency_step, guidance_step, guidance_student, halving_step
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
-from rcedu.training.swap_schedules import NONE, measured_file, schedule
+from rcedu.training.swap_schedules import NONE, schedule
 
 
 def train_stage(
-    run: FewStepsRun, stage: Stage, domain: Domain, before: DiffusionModel | None = None, *, config: dict | None = None, **kept
-) -> tuple[DiffusionModel, list[float]]:
+    run: FewStepsRun, stage: Stage, domain: Domain, before: DiffusionModel | None = None, *, config: dict | None = None,
+    gradient_checkpointing: bool = False, **kept,
+) -> tuple[DiffusionModel, list[float]]:  # fmt: skip
     """One stage: (student, loss of every step).
 
     before  the student of `stage.before`; None where the domain's teacher teaches
     config  what a checkpoint must agree on; default the run's settings
-    kept    further settings of `fit_to_the_end`: folder of checkpoints, watch, progress
+    kept    further settings of `fit_to_the_end`: folder of checkpoints, watch, progress, mixed_precision (then the teacher
+            computes in fewer bits as well) ...
     """
+    if stage.kind == "guidance" and stage.before is None and domain.stage_1 is not None:
+        return domain.stage_1, []
     trainee, student, step, settings = _task(run, stage, domain, before or domain.teacher)
+    if gradient_checkpointing:
+        student.unet.enable_gradient_checkpointing()
+    if bits := {"bf16": torch.bfloat16, "fp16": torch.float16}.get(kept.get("mixed_precision")):
+        step = _in_fewer_bits(step, bits)
     losses = fit_to_the_end(
         step, trainee, steps=stage.training_steps, batch_size=run.batch_size, seed=run.seed, warmup=20, **settings,
         config={**(config or asdict(run)), "stage": stage.name}, **kept,
     )  # fmt: skip
     return student, [sum(parts) for parts in zip(*losses.values(), strict=True)]
+
+
+def _in_fewer_bits(step: StepFunction, dtype: torch.dtype) -> StepFunction:
+    """The same step, whose teacher computes as its student does; weights, targets and losses stay in 32 bits."""
+
+    def cast(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
+        with torch.autocast(torch.device(draw.device).type, dtype):
+            return step(trainee, draw)
+
+    return cast
 
 
 def _task(
@@ -63,8 +83,7 @@ def _task(
         return trainee, student, step, {"lr": run.student_lr, "decay": "cosine", "ema_decay": 0.99}
     swap = None
     if run.p != NONE:
-        path = domain.measured_on and measured_file(domain.measured_on)
-        swap = Swap(domain.pool, schedule(run.p, T=teacher.T, path=path, absent=domain.absent))
+        swap = Swap(domain.pool, schedule(run.p, T=teacher.T, path=domain.measured, absent=domain.absent))
     if stage.kind == "guidance":
         student = guidance_student(teacher, prediction_type="v_prediction")
         step = guidance_step(teacher, student, domain.data, w, swap=swap)
@@ -92,23 +111,28 @@ def climb(
     *,
     watch: Callable[[StepRecord], None] | None = None,
     progress: bool = False,
+    **how,
 ) -> Iterator[Rung]:
     """All stages of a run, each yielded when it is trained and scored; what is in `folder` already is read.
 
     watch  called with each training step's record, counted through all stages;  progress  whether bars are shown
+    how    further settings of `train_stage` that decide no stage: gradient_checkpointing, accumulate ...
 
     A way's halvings end early where one has lost more than `run.allowed`: `rung.result["stopped"]` says so.
     Each `folder/<stage>` keeps checkpoints, unet/ and result.json. UsageError where it holds another run's, or was made from
     another teacher, other data ...; runs that differ in their samplers, their student or their last number of steps share the
-    stages that they have in common.
+    stages that they have in common. On several ranks all train and draw, and the first one writes.
     """
+    ranks = place_among_ranks()
     done, stopped, behind, given = {}, set(), 0, few_step_identity(run, domain)
     config = {key: value for key, value in asdict(run).items() if key not in APART} | given
 
     def counted(record: StepRecord) -> None:
         watch(record._replace(step=behind + record.step))
 
-    for stage in stages(run):
+    left = stages(run)
+    while left:
+        stage = left.pop(0)
         if stage.way in stopped or (stage.before and stage.before not in done):
             continue
         here = Path(folder) / folder_of(stage)
@@ -118,10 +142,12 @@ def climb(
             start = time.perf_counter()
             student, losses = train_stage(
                 run, stage, domain, before and before.student, folder=here, config=config, watch=watch and counted,
-                progress=stage.name if progress else None,
+                progress=stage.name if progress else None, **how,
             )  # fmt: skip
             trained = time.perf_counter()
-            save_student(student, here / "unet", steps=None if stage.takes_any else stage.steps, sampler=stage.sampler)
+            if ranks.is_main_process:
+                any_steps = {"steps": None if stage.takes_any else stage.steps}
+                domain.keep(student, here, **any_steps, sampler=stage.sampler, w_max=run.w_max)
             shown = partial(tqdm, desc="scores", leave=False) if progress else iter
             result = {
                 "run": asdict(run),
@@ -130,24 +156,28 @@ def climb(
                 "losses": [round(value, 6) for value in losses],
                 "seconds": {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)},
             }
-            write_json(here / "result.json", result)
+            if ranks.is_main_process:
+                write_json(here / "result.json", result)
+            ranks.wait_for_everyone()
         else:
-            student = load_student(domain.teacher, here / "unet")
+            student = domain.kept(here)
             result["records"] = [Record(*line) for line in result["records"]]
         done[stage.name] = Rung(stage, student, result)
         if stage.kind == "halving" and stage.sampler != ENCODER and run.allowed is not None:
-            grown = growth(result["records"], before.result["records"])
+            grown = growth(result["records"], before.result["records"], domain.stops_on)
             if grown > run.allowed:
                 stopped.add(stage.way)
-                said = f"FID is {grown:.2f} times what it was, more than {run.allowed:g}; stopped here"
-                result["stopped"] = f"{stage.name}: {said}"
+                said = f"{title(Column(domain.stops_on), False)} is {grown:.2f} times what it was"
+                result["stopped"] = f"{stage.name}: {said}, more than {run.allowed:g}; stopped here"
         behind += stage.training_steps
         yield done[stage.name]
+        teaching = {later.before for later in left}  # of the others the networks may go: Stable Diffusion's are 3.4 GB each
+        done = {name: rung if name in teaching else rung._replace(student=None) for name, rung in done.items()}
 
 
-def growth(records: Iterable[Record], before: Iterable[Record]) -> float:
-    """By what factor FID has grown, in the geometric mean over w."""
-    now, then = ({record.w: record.value for record in of if record.score == "fid"} for of in (records, before))
+def growth(records: Iterable[Record], before: Iterable[Record], score: str = "fid") -> float:
+    """By what factor a score has grown, in the geometric mean over w."""
+    now, then = ({record.w: record.value for record in of if record.score == score} for of in (records, before))
     return math.exp(sum(math.log(now[w] / then[w]) for w in now) / len(now))
 
 
@@ -160,8 +190,8 @@ def score_stage(run: FewStepsRun, stage: Stage, domain: Domain, model: Diffusion
     if stage.sampler == ENCODER:
         return scored(round_trip(domain, model, run.scored, stage.steps, back=run.first), **of, w=0.0)
     for w in bar(run.scored_w):
-        images = domain.draw(model, run.scored, w=w, steps=stage.steps, sampler=stage.sampler, seed=10_000 + run.seed)
-        found += scored(domain.scores(images), **of, w=w)
+        how = {"w": w, "steps": stage.steps, "sampler": stage.sampler, "seed": 10_000 + run.seed}
+        found += scored(domain.scores_of(model, run.scored, **how), **of, w=w)
     return found
 
 

@@ -9,30 +9,32 @@ from torch import Tensor
 
 from rcedu.equations.progressive import halvings
 from rcedu.evaluation.records import Column, Record, frame, select, table
-from rcedu.experiments.domains import Domain
+from rcedu.experiments.domain import Domain
 from rcedu.experiments.few_step_training import climb, folder_of, score_stage
 from rcedu.experiments.few_steps import APART, FewStepsRun, evaluations, few_step_identity, stages
 from rcedu.experiments.runner import Job, finished
 from rcedu.models.saved import load_student
 from rcedu.system.files import write_json
+from rcedu.system.ranks import place_among_ranks
 
 
 def run_few_steps(
-    run: FewStepsRun, domain: Domain, job: Job, draw: Callable[[pd.DataFrame, Path], None] | None = None
+    run: FewStepsRun, domain: Domain, job: Job, draw: Callable[[pd.DataFrame, Path], None] | None = None, **how
 ) -> tuple[list[Record], dict]:
     """All stages of one run in `job.folder`, and the teacher beside them: its records, and by stage its losses and seconds.
 
     network   "teacher", and the ways of the stages;  stopped  what ended early, in words
 
     draw  called after every stage with the records so far at the domain's w, and the path of their picture, scores.png
+    how   further settings of `climb`
     """
     records, kept = [], {"losses": {}, "seconds": {}, "stopped": []}
 
     def drawn() -> None:
-        if draw:
+        if draw and place_among_ranks().is_main_process:
             draw(select(frame(records), w=domain.w), job.folder / "scores.png")
 
-    for stage, _, result in climb(run, domain, job.folder, watch=job.watch):
+    for stage, _, result in climb(run, domain, job.folder, watch=job.watch, **how):
         kept["losses"][stage.name] = result["losses"][:: max(1, stage.training_steps // 50)]
         kept["seconds"][stage.name] = result["seconds"]
         kept["stopped"] += [result["stopped"]] if "stopped" in result else []
@@ -55,11 +57,12 @@ def with_any_steps(run: FewStepsRun, domain: Domain, folder: Path) -> list[Recor
         path = folder / "any steps" / folder_of(stage)
         stored = finished(path, run, tuple(name for name in APART if name != "last"), given)
         if stored is None:
-            model = domain.teacher if stage is teacher else load_student(domain.teacher, folder / folder_of(stage) / "unet")
+            model = domain.teacher if stage is teacher else domain.kept(folder / folder_of(stage))
             grid = halvings(run.first, run.last)
             records = [record for steps in grid for record in score_stage(run, stage._replace(steps=steps), domain, model)]
             stored = {"run": asdict(run), "given": given, "records": records}
-            write_json(path / "result.json", stored)
+            if place_among_ranks().is_main_process:
+                write_json(path / "result.json", stored)
         found += [Record(*line) for line in stored["records"]]
     return found
 

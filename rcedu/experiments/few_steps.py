@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from rcedu.equations.progressive import halvings
-from rcedu.experiments.domains import Domain
+from rcedu.experiments.domain import Domain
 from rcedu.models.saved import ENCODER, SAMPLERS
 from rcedu.models.surgery import STUDENTS
 from rcedu.system.tensors import hash_tensors
@@ -170,6 +170,12 @@ def budget(domain: str, preset: str, **changes) -> FewStepsRun:
     """A domain's run at a preset's size; `changes` are fields of `FewStepsRun`. UsageError for an unknown domain."""
     check_choice("domain", domain, BUDGETS)
     return FewStepsRun(**(BUDGETS[domain]["always"] | BUDGETS[domain][preset] | changes))
+
+
+def own_budget(preset: str, **changes) -> FewStepsRun:
+    """The run of a text-to-image teacher that is not mini-SD: as its, at learning rates for Stable Diffusion's size."""
+    own = {"guidance_lr": 1e-4, "halving_lr": 5e-5} | ({"scored": 500} if preset == "gpu" else {})
+    return budget("mini-sd", preset, **own | changes)
 
 
 def few_step_identity(run: FewStepsRun, domain: Domain) -> dict[str, str]:

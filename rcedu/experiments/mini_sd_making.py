@@ -13,7 +13,7 @@ from rcedu.experiments.mini_sd import MiniSD, all_scores
 from rcedu.models.anatomies import write_mini_tokenizer
 from rcedu.models.codecs import Autoencoder
 from rcedu.models.conditions import PromptEncoder
-from rcedu.models.diffusion import save_network
+from rcedu.models.saved import save_network
 from rcedu.system.files import atomic_folder
 from rcedu.system.manifests import file_to_write, folder_to_replace
 from rcedu.system.provenance import command_line, write_result

@@ -21,7 +21,8 @@ from rcedu.models.conditions import PromptEncoder
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import AttributeJudge
 from rcedu.system.usage import AtLeast0, AtLeast1, BatchSize, Checked, LearningRate, Seed, Share, Shift
-from rcedu.training.fit import Draw, fit_run
+from rcedu.training.draws import Draw
+from rcedu.training.fit import fit_run
 from rcedu.training.teacher_step import TeacherRun, fit_teacher
 
 

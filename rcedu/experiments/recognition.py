@@ -19,7 +19,8 @@ from rcedu.experiments.domains import DrawnDigits
 from rcedu.experiments.runner import Experiment, Job
 from rcedu.models.judges import DigitClassifier
 from rcedu.system.usage import AtLeast1, BatchSize, Checked, Digit, LearningRate, Positive, Seed
-from rcedu.training.fit import Draw, fit_run
+from rcedu.training.draws import Draw
+from rcedu.training.fit import fit_run
 
 BUDGETS = {"smoke": {"steps": 3}, "cpu": {"steps": 400}, "gpu": {"steps": 1500}}
 

@@ -110,15 +110,16 @@ def run_all(
     preload   the module that workers import before they are many; default the one that `work` is in
     given     name -> fingerprints that a finished result must have, beside its run's settings
     jobs      default: all at once where that is at most two a core, else one a core. Two processes of one thread
-              each train nearly twice as many images a second as one process with two threads
+              each train nearly twice as many images a second as one process with two threads. 0: one after another in this
+              process, as a debugger wants it
     progress  one bar a run
 
-    UsageError where folder/name holds the result of another run, or jobs is below 1; what a worker raises is raised here, at
+    UsageError where folder/name holds the result of another run, or jobs is below 0; what a worker raises is raised here, at
     once, and ChildProcessError, naming the run, for one that is killed: the others are stopped, as they are when this process
     is interrupted or killed (`fit` keeps a checkpoint).
     """
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"at least one job has to run at a time; got jobs = {jobs}")
+    if jobs is not None and jobs < 0:
+        raise UsageError(f"jobs must be 0, in this process, or more; got jobs = {jobs}")
     results = {name: finished(Path(folder) / name, run, given=given and given[name]) for name, run in runs.items()}
     todo = {name: run for name, run in runs.items() if results[name] is None}
     if progress and len(todo) < len(runs):
@@ -126,8 +127,9 @@ def run_all(
     if not todo:
         return results
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    jobs = jobs or (len(todo) if len(todo) <= 2 * cores else cores)
-    threads = max(1, cores // jobs)
+    if jobs is None:
+        jobs = len(todo) if len(todo) <= 2 * cores else cores
+    threads = max(1, cores // max(1, jobs))
     with ExitStack() as stack:
         bars = {
             name: stack.enter_context(tqdm(total=run.steps, desc=name, unit="step", leave=False, disable=not progress))
@@ -135,14 +137,22 @@ def run_all(
         }
         arguments = {name: (work, run, folder, threads) for name, run in todo.items()}
         module = preload or getattr(work, "func", work).__module__
-        for name, told, done in stack.enter_context(closing(side_by_side(_run_and_keep, arguments, jobs, module))):
+
+        def show(name: str, record: StepRecord) -> None:
+            bars[name].n = record.step
+            bars[name].set_postfix({key: f"{value:.4f}" for key, value in record.losses.items()})
+
+        if jobs == 0:
+            told = ((name, _run_and_keep(partial(show, name), name, *those), True) for name, those in arguments.items())
+        else:
+            told = stack.enter_context(closing(side_by_side(_run_and_keep, arguments, jobs, module)))
+        for name, what, done in told:
             if done:
-                results[name] = told
+                results[name] = what
                 bars[name].n = runs[name].steps
                 bars[name].set_postfix_str("done")
             else:
-                bars[name].n = told.step
-                bars[name].set_postfix({key: f"{value:.4f}" for key, value in told.losses.items()})
+                show(name, what)
     return results
 
 

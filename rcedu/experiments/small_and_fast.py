@@ -13,7 +13,7 @@ from rcedu.equations.progressive import halvings
 from rcedu.evaluation.formatting import format_interval
 from rcedu.evaluation.records import Column, Record, Results, over_seeds, select, table
 from rcedu.experiments import few_step_work
-from rcedu.experiments.domains import Domain
+from rcedu.experiments.domain import Domain
 from rcedu.experiments.few_step_training import folder_of, score_stage
 from rcedu.experiments.few_steps import FewStepsRun, budget, stages
 from rcedu.experiments.latency import in_turn

@@ -21,7 +21,7 @@ from rcedu.equations.random_conditioning import drop_condition, p_exponential, r
 from rcedu.models.conditions import PromptEncoder
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.training.batches import Samples
-from rcedu.training.fit import Draw
+from rcedu.training.draws import Draw
 from rcedu.training.random_conditioning_step import DistilledStudent, make_student
 
 Source = Callable[[Tensor], tuple[Tensor, Tensor]]  # rows (B,) -> x0 (B, C, H, W), c (B, L)

@@ -129,8 +129,8 @@ def two_steps_diagram(picture: JumpPicture) -> Figure:
     return figure
 
 
-def draw_scores(records: pd.DataFrame, path: Path) -> None:
-    """The first score, of the first task, and FID against the number of sampling steps, as a picture in a file."""
-    first = Column(records["score"].iloc[0], records["task"].iloc[0])
+def draw_scores(records: pd.DataFrame, path: Path, columns: Sequence[Column] | None = None) -> None:
+    """Scores against the number of sampling steps, as a picture in a file; default the first, of the first task, and FID."""
+    columns = columns or (Column(records["score"].iloc[0], records["task"].iloc[0]), Column("fid"))
     with atomic_path(path) as unfinished:
-        step_curves(records, (first, Column("fid"))).savefig(unfinished, format="png", dpi=120)
+        step_curves(records, columns).savefig(unfinished, format="png", dpi=120)

@@ -79,10 +79,14 @@ class Autoencoder(nn.Module):
         z = (x0 / self.vae.config.scaling_factor).to(self.vae.device, self.vae.dtype)
         return torch.cat([self.vae.decode(part).sample for part in z.split(self.batch_size)]).to(x0.device, torch.float32)
 
+    @property
+    def cell(self) -> int:
+        """Pixels a latent, in each direction."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
     def mask(self, pixels: Tensor) -> Tensor:
         """(H, W) bool pixels -> (1, h, w) floats: 1 for a latent all of whose pixels are True."""
-        cell = 2 ** (len(self.vae.config.block_out_channels) - 1)  # pixels a latent, in each direction
-        return 1 - F.max_pool2d(1 - pixels[None].float(), cell)
+        return 1 - F.max_pool2d(1 - pixels[None].float(), self.cell)
 
     def pack(self, x0: Tensor) -> Tensor:
         """x0 -> what a cache stores: latents as 16-bit floats."""

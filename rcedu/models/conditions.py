@@ -1,8 +1,8 @@
 """How a condition becomes what a UNet2DConditionModel takes, and pools of conditions.
 
-An encoder has `null` (the null condition), `check(c)` and `unet_inputs(c)`: keyword arguments for the
-UNet. A digit enters through the class projection; text through cross-attention. Nothing
-outside this file and the UNet's config knows which of the two a model has.
+An encoder has `null` (the null condition), `check(c)`, `unet_inputs(c)`, keyword arguments for the UNet, and
+`encode(c)`, that part of the work whose result several networks can share. A digit enters through the class
+projection; text through cross-attention. Nothing outside this file and the UNet's config knows which of the two a model has.
 
 A pool is anything with `len(pool)` and a batched `pool[rows]`: for digits, a tensor of labels.
 """
@@ -11,6 +11,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -58,6 +59,10 @@ class LabelTable(nn.Module):
             raise UsageError(f"{wrong[0].item()} is not a digit; labels are 0 to {self.num_labels - 1}")
         return c
 
+    def encode(self, c: Tensor | int) -> Tensor | int:
+        """The labels as they are: every network has a table of its own."""
+        return c
+
     def unet_inputs(self, c: Tensor) -> dict[str, Tensor | None]:
         """c (B,) int labels -> {"class_labels": (B, dim), "encoder_hidden_states": None}."""
         return {"class_labels": self.table[c], "encoder_hidden_states": None}
@@ -88,7 +93,8 @@ class PromptEncoder(nn.Module):
     """A frozen CLIP: sentences -> token ids -> one vector a token, which the UNet attends to.
 
     A condition c is a row of token ids (L,), L = the tokenizer's model_max_length (77 for Stable Diffusion): small,
-    so that a cache can store it and a pool can hand it out; the vectors are 40 times as large.
+    so that a cache can store it and a pool can hand it out; the vectors are 40 times as large. Where several networks are
+    asked about the same sentences, `encode` makes the vectors once, and they stand in the place of the ids.
     """
 
     def __init__(self, tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel):
@@ -108,14 +114,16 @@ class PromptEncoder(nn.Module):
         ids = self.tokenizer(list(texts), padding="max_length", max_length=length, truncation=True).input_ids
         return torch.tensor(ids, dtype=torch.int32).view(-1, length)
 
-    @property
+    @cached_property
     def null(self) -> Tensor:
         """The empty sentence, (L,)."""
         return self.tokenize([""])[0]
 
     def check(self, c: Tensor) -> Tensor:
-        """The token ids as they are, or UsageError."""
+        """The token ids, or vectors (N, L, D) of `encode`, as they are, or UsageError."""
         length, size = self.tokenizer.model_max_length, self.text_encoder.config.vocab_size
+        if c.is_floating_point() and c.shape[1:] == (length, self.text_encoder.config.hidden_size):
+            return c
         if c.ndim != 2 or c.shape[1] != length:
             raise UsageError(f"conditions are token ids (N, {length}); got {tuple(c.shape)}; tokenize the prompts first")
         if len(c) and not (c.min() >= 0 and c.max() < size):
@@ -123,9 +131,15 @@ class PromptEncoder(nn.Module):
         return c
 
     @torch.no_grad()
+    def encode(self, c: Tensor) -> Tensor:
+        """Token ids (..., L) -> vectors (..., L, D), on the text encoder's device; vectors as they are."""
+        if c.is_floating_point():
+            return c
+        return self.text_encoder(c.to(self.text_encoder.device).view(-1, c.shape[-1]))[0].view(*c.shape, -1)
+
     def unet_inputs(self, c: Tensor) -> dict[str, Tensor]:
-        """c (B, L) -> {"encoder_hidden_states": (B, L, D)}."""
-        return {"encoder_hidden_states": self.text_encoder(c.to(self.text_encoder.device))[0]}
+        """c (B, L) ids or (B, L, D) vectors -> {"encoder_hidden_states": (B, L, D)}."""
+        return {"encoder_hidden_states": self.encode(c)}
 
     @property
     def settings(self) -> dict:

@@ -2,21 +2,21 @@
 
 import hashlib
 import json
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from huggingface_hub import snapshot_download
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel
 
 from rcedu.data.mnist import to_uint8
 from rcedu.equations.guidance import guided, w_embedding
 from rcedu.equations.sampling import ddim, finish
 from rcedu.models.codecs import Autoencoder, PixelShuffle
 from rcedu.models.conditions import LabelTable, PromptEncoder
+from rcedu.models.folders import first_line, folder_of_model, read_network, read_tokenizer, require
+from rcedu.models.layouts import check_layout
 from rcedu.system.files import atomic_folder, read_json, write_json
 from rcedu.system.manifests import verified
 from rcedu.system.tensors import hash_tensors, save_pretrained
@@ -81,8 +81,7 @@ class DiffusionModel(nn.Module):
     @property
     def x_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of x_t."""
-        size = self.unet.config.sample_size
-        return (self.unet.config.in_channels, size, size)
+        return (self.unet.config.in_channels, *[self.unet.config.sample_size] * 2)
 
     @property
     def device(self) -> torch.device:
@@ -95,11 +94,11 @@ class DiffusionModel(nn.Module):
     def predictor(self, c: Tensor, w: Tensor | float) -> Callable[[Tensor, Tensor], Tensor]:
         """predict(x_t, t) under guidance w, for a sampler: one evaluation of a network that takes w, else of two (`guided`).
 
-        c (B, ...) conditions;  w one number, or for a network that takes it (B,)
+        c (B, ...) conditions, encoded or not;  w one number, or for a network that takes it (B,)
         """
-        c = self.conditions.check(c).to(self.device)
+        c = self.conditions.encode(self.conditions.check(c).to(self.device))  # once, however many steps follow
         if not self.takes_w:
-            return guided(self, c, self.conditions.null, w)
+            return guided(self, c, self.conditions.encode(self.conditions.null), w)
         w = torch.as_tensor(w, dtype=torch.float32, device=self.device).expand(len(c))
         return lambda x_t, t: self(x_t, t, c, w)
 
@@ -147,8 +146,11 @@ class DiffusionModel(nn.Module):
         """The parts of the scheduler's config that decide what x_t and the output mean, for comparison."""
         return {key: self.scheduler.config.get(key) for key in _SCHEDULE}
 
-    def save(self, folder: Path) -> None:
-        """Write the folder, whole or not at all. A text-to-image model opens in a stock StableDiffusionPipeline."""
+    def save(self, folder: Path, also: Mapping[str, dict] | None = None) -> None:
+        """Write the folder, whole or not at all. A text-to-image model opens in a stock StableDiffusionPipeline.
+
+        also  what else is written there, as JSON: path in the folder -> content
+        """
         with atomic_folder(folder) as temporary:
             save_pretrained(self.unet, temporary / "unet")
             self.scheduler.save_pretrained(temporary / "scheduler")
@@ -156,21 +158,22 @@ class DiffusionModel(nn.Module):
             index = {"unet": "UNet2DConditionModel", "scheduler": type(self.scheduler).__name__}
             if not isinstance(self.conditions, LabelTable):
                 index = _PIPELINE | {part: ["diffusers", name] for part, name in index.items()}
-            write_json(temporary / "model_index.json", index | parts)
+            for name, content in {"model_index.json": index | parts, **(also or {})}.items():
+                write_json(temporary / name, content)
 
     @classmethod
     def load(cls, source: Path | str) -> "DiffusionModel":
-        """Read a folder written by `save`, or any Stable Diffusion folder; safetensors only. UsageError when it is neither.
+        """Read a folder written by `save`, or any of Stable Diffusion 1's or 2's; safetensors only. UsageError for all others.
 
         All weights become 32-bit floats, whatever the files have.
 
-        source  a folder; or, where there is none of that name, a model on the hub, such as "CompVis/stable-diffusion-v1-4"
+        source  as for `folder_of_model`: a folder, or a model on the hub
         """
-        folder = Path(source)
-        if isinstance(source, str) and re.fullmatch(r"[\w-]+/[\w.-]+", source) and not folder.exists():
-            folder = _download(source)
+        folder = folder_of_model(source)
         # asked first, because diffusers would look for a missing runs/unet on the hub, as the repository of that name
-        _require(folder, "model_index.json", "unet/config.json", "scheduler/scheduler_config.json")
+        require(folder, "model_index.json")
+        check_layout(folder)
+        require(folder, "unet/config.json", "scheduler/scheduler_config.json")
         with verified(folder):
             return cls._read(folder)
 
@@ -178,51 +181,20 @@ class DiffusionModel(nn.Module):
     def _read(cls, folder: Path) -> "DiffusionModel":
         index = read_json(folder / "model_index.json", dict)
         try:
-            unet = _read_network(UNet2DConditionModel, folder / "unet")
+            unet = read_network(UNet2DConditionModel, folder / "unet")
             scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
             if "text_encoder" not in index:
                 return cls(unet, scheduler, LabelTable.load(folder), PixelShuffle()).float()
-            _require(folder, "text_encoder/config.json", "tokenizer/vocab.json", "tokenizer/merges.txt", "vae/config.json")
-            tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-            text_encoder = _read_network(CLIPTextModel, folder / "text_encoder")
-            vae = _read_network(AutoencoderKL, folder / "vae")
+            require(folder, "text_encoder/config.json", "tokenizer", "vae/config.json")
+            tokenizer = read_tokenizer(folder / "tokenizer")
+            text_encoder = read_network(CLIPTextModel, folder / "text_encoder")
+            vae = read_network(AutoencoderKL, folder / "vae")
         except UsageError:
             raise
         except Exception as error:  # of damaged configs and tokenizers the libraries make many kinds
-            raise UsageError(f"the model in {folder} cannot be read ({_first_line(error)})") from error
+            raise UsageError(f"the model in {folder} cannot be read ({first_line(error)})") from error
         # 32 bits throughout: some versions of the libraries keep the precision of the file
         return cls(unet, scheduler, PromptEncoder(tokenizer, text_encoder), Autoencoder(vae)).float()
-
-
-def load_network(kind: type[nn.Module], folder: Path) -> nn.Module:
-    """A network of diffusers or transformers, of this class, from the folder that its `save_pretrained` wrote.
-
-    Safetensors only. UsageError where something is missing, torn or of another shape: the libraries themselves leave a
-    missing tensor random (transformers) or without memory (diffusers), and warn.
-    """
-    with verified(folder):
-        return _read_network(kind, folder)
-
-
-def _read_network(kind: type[nn.Module], folder: Path) -> nn.Module:
-    _require(folder, "config.json")
-    try:
-        network, found = kind.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
-    except Exception as error:  # of a damaged config the libraries make many kinds
-        raise UsageError(f"the model in {folder} cannot be read ({_first_line(error)})") from error
-    if missing := sorted(found["missing_keys"]):
-        raise UsageError(f"the model in {folder} lacks {len(missing)} of its tensors, {missing[0]} for one; get it anew")
-    return network
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no more is said'}"
-
-
-def save_network(network: nn.Module, folder: Path) -> None:
-    """Write the folder that `load_network` reads, whole or not at all."""
-    with atomic_folder(folder) as temporary:
-        save_pretrained(network, temporary)
 
 
 # what a stock pipeline wants to read in model_index.json beside the parts that we write
@@ -230,23 +202,6 @@ _PIPELINE = {
     "_class_name": "StableDiffusionPipeline", "safety_checker": [None, None], "feature_extractor": [None, None],
     "image_encoder": [None, None], "requires_safety_checker": False,
 }  # fmt: skip
-
-
-def _require(folder: Path, *parts: str) -> None:
-    for part in parts:
-        if not (folder / part).exists():
-            raise UsageError(f"no model in {folder}: {part} is missing; train one, or check the path")
-
-
-def _download(name: str) -> Path:
-    """The model's folder in the hub's cache, fetched when it is not there. UsageError when it cannot be."""
-    wanted = ["model_index.json", "*/*.json", "*/*.txt", "*/*.safetensors"]
-    try:
-        return Path(snapshot_download(name, allow_patterns=wanted, ignore_patterns=["safety_checker/*", "*fp16*", "*non_ema*"]))
-    except Exception as error:  # no network, no such model, a licence to accept: the hub has many names for it
-        raise UsageError(
-            f"{name} is no folder here and could not be fetched from the hub ({str(error).splitlines()[0]})"
-        ) from error
 
 
 def with_unet(model: DiffusionModel, unet: UNet2DConditionModel, prediction_type: str | None = None) -> DiffusionModel:

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from diffusers import DDIMScheduler
+from torch import Tensor, nn
 
 from rcedu.data.cache import derived_seed
 from rcedu.equations.sampling import consistency, stochastic
-from rcedu.models.diffusion import DiffusionModel, load_network, with_unet
+from rcedu.models.diffusion import DiffusionModel, with_unet
+from rcedu.models.folders import load_network
 from rcedu.models.surgery import with_guidance_input
 from rcedu.system.files import atomic_folder, has_shape, read_json, write_json
 from rcedu.system.tensors import from_8_bits, load_tensors, save_pretrained, save_tensors, to_8_bits
@@ -27,13 +29,53 @@ class Facts(NamedTuple):
     takes_w: bool
     steps: int | None  # of sampling, that it was made for; None: any number
     sampler: str  # that it was made for: deterministic, stochastic, encoder, consistency
+    w_max: float | None = None  # w up to which it was taught; None: it does not say
+
+    def told(self) -> dict:
+        """As it is written; what it does not say is left out."""
+        return {key: value for key, value in self._asdict().items() if key != "w_max" or value is not None}
+
+
+def save_network(network: nn.Module, folder: Path) -> None:
+    """Write the folder that `load_network` reads, whole or not at all."""
+    with atomic_folder(folder) as temporary:
+        save_pretrained(network, temporary)
 
 
 def save_student(student: DiffusionModel, folder: Path, *, steps: int | None = None, sampler: str = "deterministic") -> None:
     """Write the folder that `load_student` reads, whole or not at all: the network alone, and its `Facts`."""
     with atomic_folder(folder) as temporary:
         save_pretrained(student.unet, temporary)
-        write_json(temporary / FACTS, Facts(student.prediction_type, student.takes_w, steps, sampler)._asdict())
+        write_json(temporary / FACTS, Facts(student.prediction_type, student.takes_w, steps, sampler).told())
+
+
+def save_pipeline(
+    student: DiffusionModel, folder: Path, *, steps: int | None = None, sampler: str = SAMPLERS[0], w_max: float | None = None
+) -> None:
+    """Write a text-to-image network of few steps with all that it draws with: a folder that `DiffusionModel.load` reads, and a
+    stock StableDiffusionPipeline, whose guidance_scale is w + 1. Whole or not at all; `pipeline_facts` reads its `Facts`.
+
+    steps    of sampling that it was made for; None: any number
+    w_max    the largest w that it was taught
+
+    The scheduler is its teacher's but for three settings, without which a stock pipeline would not go the way that the network
+    was taught (`rcedu.equations.sampling.time_grid`, and on from the last time to clean data): "trailing" spacing, the last
+    alpha 1, nothing clipped. A stock DDIMScheduler steps by T // steps: in 64, 32 or 16 steps of 1000 it is off by a time.
+    """
+    as_taught = {"timestep_spacing": "trailing", "set_alpha_to_one": True, "clip_sample": False}
+    scheduler = DDIMScheduler.from_config(student.scheduler.config, **as_taught)
+    facts = Facts(student.prediction_type, student.takes_w, steps, sampler, None if w_max is None else float(w_max))
+    whole = DiffusionModel(student.unet, scheduler, student.conditions, student.codec)
+    whole.save(folder, {f"unet/{FACTS}": facts.told()})
+
+
+def pipeline_facts(source: Path | str) -> Facts | None:
+    """What the network in a pipeline's folder says of itself (`save_pipeline`); None where it says nothing, as others do.
+
+    UsageError for a damaged file.
+    """
+    path = Path(source) / "unet" / FACTS
+    return _facts(read_json(path), path, f"get or make {source} anew") if path.exists() else None
 
 
 def load_student(teacher: DiffusionModel, folder: Path) -> DiffusionModel:
@@ -60,7 +102,7 @@ def file_of(stage: str) -> str:
 
 def save_8_bits(path: Path, weights: dict[str, Tensor], facts: Facts, told: dict) -> None:
     """Write a network's weights in a quarter of the bytes, with its facts in the header, and what else is `told` there."""
-    save_tensors(path, to_8_bits(weights), told | {"network": facts._asdict()})
+    save_tensors(path, to_8_bits(weights), told | {"network": facts.told()})
 
 
 def shipped_student(teacher: DiffusionModel, path: Path, what: str = "a few-step student of this teacher") -> DiffusionModel:
@@ -92,6 +134,7 @@ def sampler_settings(sampler: str, seed: int) -> dict:
 
 
 def _facts(told: object, where: Path, again: str) -> Facts:
+    told = {"w_max": None, **told} if isinstance(told, dict) else told  # those of before do not say it
     if not has_shape(told, Facts.__annotations__):
         raise UsageError(f"{where} does not say what its network is ({', '.join(Facts._fields)}); {again}")
     return Facts(*(told[name] for name in Facts._fields))

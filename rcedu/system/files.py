@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from safetensors import SafetensorError
 
 from rcedu.system.manifests import folder_to_replace, write_manifest
+from rcedu.system.settings import cache_folder
 from rcedu.system.usage import UsageError
 
 _UNCHANGED, _NEW = "what was there before is unchanged", "what is there is new and whole"
@@ -27,6 +28,29 @@ def sha256(path: Path) -> str:
     """Hex SHA-256 of a file."""
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+_TICK = 2 * 10**9  # nanoseconds: within a file system's tick, a file written twice may show one time and one size
+
+
+def has_sha256(path: Path, digest: str) -> bool:
+    """Whether a file has this hex SHA-256. That it has is kept in the cache folder, for all processes, until it is touched.
+
+    Touched: its size, or its time of writing or of change, is another. What was written a moment ago is read again each time.
+    """
+    path = Path(path).resolve()
+    state = path.stat()
+    told = f"{path} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {digest}"
+    kept = cache_folder() / "verified" / hashlib.sha256(told.encode()).hexdigest()[:32]
+    if kept.exists():
+        return True
+    if sha256(path) != digest:
+        return False
+    if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) > _TICK:
+        with suppress(OSError):  # a cache that cannot be written is none
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.touch()
+    return True
 
 
 def _fsync(path: Path) -> None:

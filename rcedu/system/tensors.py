@@ -133,6 +133,21 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
 
     UsageError when it is not one, or not as it was written: its header has a checksum, or else a manifest names it.
     """
+    tensors, metadata = map_tensors(path)
+    digest = metadata.pop(CHECKSUM, None)
+    if digest is None:
+        verify_file(Path(path))
+    elif digest != _checksum(tensors, metadata):
+        raise UsageError(f"{path} is damaged: its tensors are not those that were written; get or make it anew")
+    return tensors, metadata
+
+
+def map_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """As `load_tensors`, for who verifies the file in another way: here only its header is read, and its size compared.
+
+    The tensors are the file itself, mapped into memory: pages are read when they are used, and all processes share them (a
+    compressed file is read whole). The metadata still have their CHECKSUM. UsageError when it is no such file.
+    """
     path = Path(path)
     try:
         if path.suffix == ".gz":
@@ -146,13 +161,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
         metadata = json.loads(header.get("json", "{}"))
         if not isinstance(metadata, dict):
             raise ValueError("its metadata are no object")
-        digest = metadata.pop(CHECKSUM, None)
+        return tensors, metadata
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist") from error
     except (SafetensorError, ValueError, AttributeError, OSError, EOFError, zlib.error) as error:
         raise UsageError(f"{path} is not a safetensors file ({error})") from error
-    if digest is None:
-        verify_file(path)
-    elif digest != _checksum(tensors, metadata):
-        raise UsageError(f"{path} is damaged: its tensors are not those that were written; get or make it anew")
-    return tensors, metadata

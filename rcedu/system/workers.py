@@ -32,6 +32,7 @@ def worker_context(module: str | None = None) -> BaseContext:
     from multiprocessing import forkserver, resource_tracker
 
     resource_tracker.ensure_running()  # it changes the signals that are blocked
+    os.environ["RCEDU_FORKS_FOR"] = str(os.getpid())  # for `rcedu.system.fork_server`
     with no_interrupt():
         forkserver.ensure_running()
     return context
@@ -79,8 +80,8 @@ def _told(ours: Connection, name: str, process: BaseProcess) -> tuple[object, bo
         told, done = ours.recv()
     except EOFError:
         process.join()
-        killed = f"was killed ({-process.exitcode}), as the system does when memory runs out: fewer --jobs need less"
-        why = killed if process.exitcode < 0 else f"ended ({process.exitcode})"
+        killed = "was killed (9), as the system does when memory runs out: fewer --jobs need less"
+        why = killed if process.exitcode == -9 else f"ended ({process.exitcode})"
         raise ChildProcessError(f"{name}: its process {why}; run the same command again to go on") from None
     if done and isinstance(told, Exception):
         raise told

@@ -3,6 +3,7 @@
 random_conditioning_step  smaller: distillation with random conditioning
 guided_steps              faster: stage 1, halving, consistency
 teacher_step              plain denoising
+draws                     what is random in a step, whoever computes it
 swap_schedules            p(t) by name: a new one is one more line of FAMILIES
 checkpoints               a run on disk
 """

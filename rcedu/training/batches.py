@@ -8,10 +8,10 @@ from torch import Tensor
 
 from rcedu.data.cache import Samples
 from rcedu.equations.noise import alpha_sigma, q_sample
-from rcedu.equations.random_conditioning import drop_condition, randomize
+from rcedu.equations.random_conditioning import draw_swaps, drop_condition, swapped
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.tensors import hash_tensors
-from rcedu.training.fit import Draw
+from rcedu.training.draws import Draw
 
 
 class Subset(Samples):
@@ -40,7 +40,7 @@ class NoisyBatch(NamedTuple):
 
     x_t: Tensor  # (B, C, H, W) alpha_t x0 + sigma_t eps
     t: Tensor  # (B,)
-    c: Tensor  # (B, ...) after swap and drop
+    c: Tensor  # (B, ...) after swap and drop, as `conditions.encode` gives it
     w: Tensor | None  # (B,)
     x0: Tensor  # (B, C, H, W)
     eps: Tensor  # (B, C, H, W)
@@ -68,21 +68,29 @@ def noisy_batch(
     swap              random conditioning; None: every sample keeps its own condition
     null_probability  of dropping the condition after the swap; None: never, and nothing is drawn for it
 
-    The order of the draws is part of what a seed means: rows, times, eps, w, swap, drop.
+    The order of the draws is part of what a seed means: rows, times, eps, w, swap, drop. They are the global batch's; what
+    costs time, samples and sentences, is fetched for this rank's slice alone.
     """
     times = torch.arange(teacher.T) if times is None else times
-    pick, index, eps = draw.integers(len(data)), draw.integers(len(times)), draw.normal(*teacher.x_shape)
+    rows, index, eps = draw.integers(len(data)), draw.integers(len(times)), draw.noise(*teacher.x_shape)
     w_ = None if w is None else draw.mine(draw.uniform(*w))
-    c, t, replaced = data.c[pick], times[index], torch.zeros(len(pick), dtype=torch.bool)
+    t, here = times[index], draw.here
+    replaced = dropped = torch.zeros(len(rows), dtype=torch.bool)
     if swap is not None:
-        c, replaced = randomize(c, t, swap.pool, swap.p, draw.generator)
+        replaced, strangers = draw_swaps(t, len(swap.pool), swap.p, draw.generator)
     if null_probability is not None:
-        c = drop_condition(c, teacher.conditions.null, null_probability, draw.generator)
+        dropped = drop_condition(dropped, True, null_probability, draw.generator)
     paired = (~replaced).sum().item() / draw.ranks  # so that the mean over ranks is the global mean
 
-    x0, t, c, eps, index, replaced = draw.mine(data.x0(pick), t, c, eps, index, replaced)
+    x0, c = data.x0(rows[here]), data.c[rows[here]]
+    if swap is not None:
+        c = swapped(c, (replaced & ~dropped)[here], swap.pool, strangers[here])
+    c[dropped[here]] = torch.as_tensor(teacher.conditions.null).to(c)
+    x0, c = x0.to(draw.device), c.to(draw.device)
+    t, index, replaced = draw.mine(t, index, replaced)
     if teacher.device != x0.device:
         teacher.to(x0.device)
+    c = teacher.conditions.encode(c)  # once, for all networks that are asked
     alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
     x_t = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
     return NoisyBatch(x_t, t, c, w_, x0, eps, alpha_t, sigma_t, index, replaced, paired)

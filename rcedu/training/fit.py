@@ -1,6 +1,5 @@
 """One trainer for everything: `fit` repeats a step function, and a run that was killed goes on bit for bit."""
 
-import hashlib
 import inspect
 import math
 import signal
@@ -22,38 +21,7 @@ from rcedu.system.locks import alone_in_its_folder
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import UsageError
 from rcedu.training.checkpoints import load_checkpoint, save_checkpoint, stored_losses
-
-
-class Draw:
-    """All randomness of one step: a CPU generator that is a function of (seed, step) and nothing else.
-
-    Draw for the *global* batch (`draw.batch_size` samples, `draw.generator`), then let `mine` take this
-    rank's slice. So the data are the same on one rank or eight, and a resume needs only the step number.
-    """
-
-    def __init__(self, seed: int, step: int, batch_size: int, *, rank: int = 0, ranks: int = 1, device="cpu"):
-        self.step, self.batch_size, self.rank, self.ranks, self.device = step, batch_size, rank, ranks, device
-        # torch's CPU generator uses 32 bits of its seed: hash the seed, count the steps, so no two steps of a run collide
-        base = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4], "big")
-        self.generator = torch.Generator().manual_seed((base + step) % 2**32)
-
-    def integers(self, high: int) -> Tensor:
-        """(batch_size,) integers in [0, high)."""
-        return torch.randint(high, (self.batch_size,), generator=self.generator)
-
-    def uniform(self, low: float, high: float) -> Tensor:
-        """(batch_size,) numbers in [low, high)."""
-        return low + (high - low) * torch.rand(self.batch_size, generator=self.generator)
-
-    def normal(self, *shape: int) -> Tensor:
-        """(batch_size, *shape) standard normal."""
-        return torch.randn(self.batch_size, *shape, generator=self.generator)
-
-    def mine(self, *tensors: Tensor):
-        """This rank's slice of each global-batch tensor, on this rank's device."""
-        share = self.batch_size // self.ranks
-        parts = tuple(x[self.rank * share : (self.rank + 1) * share].to(self.device) for x in tensors)
-        return parts if len(parts) > 1 else parts[0]
+from rcedu.training.draws import Draw
 
 
 class StepRecord(NamedTuple):
@@ -82,6 +50,10 @@ def learning_rate(step: int, *, steps: int, peak: float, warmup: int, decay: str
     if step < warmup:
         return peak * (step + 1) / warmup
     return peak * DECAYS[decay]((step - warmup) / max(1, steps - warmup))
+
+
+# how the same samples are worked off: on another machine this may be another way, and the run goes on
+MAY_CHANGE = {"accumulate", "gradient_checkpointing", "mixed_precision"}
 
 
 @alone_in_its_folder
@@ -120,7 +92,8 @@ def fit(
     optimizer_class   called with (parameters, lr=, weight_decay=); bitsandbytes.optim.AdamW8bit keeps its state in 8 bits
     folder            where checkpoints go, every `checkpoint_every` steps, at the end, and on SIGTERM or Ctrl-C (then
                       SystemExit or KeyboardInterrupt follows). A folder with checkpoints is resumed. None: nothing is written
-    config            what a resumed run must agree on, beside this function's own numbers; JSON values
+    config            what a resumed run must agree on, beside this function's own numbers; JSON values. Not on `MAY_CHANGE`,
+                      nor on the number of ranks; and with a constant rate, not on steps: such a run may grow
     progress          label of a progress bar (loss parts, images/s, time left), or None
 
     Raises FloatingPointError at a NaN or Inf, naming the step and the part, before weights or EMA change (in fp16 an
@@ -130,15 +103,16 @@ def fit(
     AcceleratorState._reset_state()  # it would hold this process to the precision of its first training; ranks stay as they are
     place_among_ranks()  # decides the device, for Accelerator as well
     accelerator = Accelerator(mixed_precision=mixed_precision)
-    ranks = accelerator.num_processes
+    rank, ranks = accelerator.process_index, accelerator.num_processes
     if batch_size % (ranks * accumulate):
         parts = f"the number of ranks, {ranks}" + (f", times accumulate, {accumulate}" if accumulate > 1 else "")
         raise UsageError(f"batch_size {batch_size} is not a multiple of {parts}; choose one that is")
     config = (config or {}) | {
         "steps": steps, "batch_size": batch_size, "seed": seed, "lr": lr, "warmup": warmup, "decay": decay,
-        "weight_decay": weight_decay, "grad_clip": grad_clip, "ema_decay": ema_decay, "mixed_precision": mixed_precision,
-        "optimizer": optimizer_class.__name__,
+        "weight_decay": weight_decay, "grad_clip": grad_clip, "ema_decay": ema_decay, "optimizer": optimizer_class.__name__,
     }  # fmt: skip
+    may_change = MAY_CHANGE | ({"steps"} if decay == "constant" else set())
+    config = {key: value for key, value in config.items() if key not in may_change}
     trainee.to(accelerator.device)
     parameters = [p for p in trainee.parameters() if p.requires_grad]
     # all weights in one kernel: nine times as fast as torch's default on a CPU
@@ -148,6 +122,8 @@ def fit(
     if ema is not None:
         ema.to(accelerator.device)
     start, history = load_checkpoint(folder, trainee, optimizer, ema, config, accelerator.scaler) if folder else (0, {})
+    if start > steps:
+        raise UsageError(f"{folder} holds a training of {start} steps already; {steps} are fewer: choose another folder")
     wrapped, optimizer = accelerator.prepare(trainee, optimizer)
 
     def checkpoint(step: int) -> None:
@@ -168,10 +144,8 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
-            sums = 0
-            for part in range(accumulate):  # each part of a rank's share is drawn as if it were a rank of its own
-                rank = accelerator.process_index * accumulate + part
-                draw = Draw(seed, step, batch_size, rank=rank, ranks=ranks * accumulate, device=accelerator.device)
+            sums, share = 0, Draw(seed, step, batch_size, rank=rank, ranks=ranks, device=accelerator.device)
+            for part, draw in enumerate(share.parts(accumulate)):
                 with nullcontext() if part == accumulate - 1 else accelerator.no_sync(wrapped):
                     losses = step_fn(wrapped, draw)
                     accelerator.backward(sum(losses.values()) / accumulate)

@@ -16,7 +16,8 @@ from rcedu.equations.sampling import ddim_step, time_grid
 from rcedu.models.diffusion import DiffusionModel, with_unet
 from rcedu.models.surgery import with_guidance_input
 from rcedu.training.batches import NoisyBatch, Swap, noisy_batch
-from rcedu.training.fit import Draw, StepFunction
+from rcedu.training.draws import Draw
+from rcedu.training.fit import StepFunction
 
 
 def guidance_student(teacher: DiffusionModel, dim: int = 256, prediction_type: str | None = None) -> DiffusionModel:
@@ -53,12 +54,13 @@ def guidance_step(
     space  omega: "v_prediction" (SNR + 1) or "truncated SNR"
     """
     teacher.eval().requires_grad_(False)
+    null = teacher.conditions.encode(teacher.conditions.null)  # always the same
 
     def step(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
         batch = noisy_batch(teacher, data, draw, w=w, swap=swap)
         x_t, t, c, w_ = batch[:4]
         with torch.no_grad():
-            out_T = guided(teacher, c, teacher.conditions.null, w_)(x_t, t)
+            out_T = guided(teacher, c, null, w_)(x_t, t)
             x0_T, _ = x0_and_eps(x_t, out_T, teacher.prediction_type, alpha_t=batch.alpha_t, sigma_t=batch.sigma_t)
         return {"guidance": _distance(trainee(x_t, t, c, w_), batch, x0_T, student, space)}
 

@@ -12,7 +12,8 @@ from rcedu.models.diffusion import DiffusionModel, with_unet
 from rcedu.models.features import feature_pairs, feature_widths
 from rcedu.models.surgery import cut_student, init_from_teacher
 from rcedu.training.batches import Swap, noisy_batch
-from rcedu.training.fit import Draw, StepFunction
+from rcedu.training.draws import Draw
+from rcedu.training.fit import StepFunction
 
 
 def make_student(teacher: DiffusionModel, student: str, teacher_init: bool, seed: int) -> DiffusionModel:

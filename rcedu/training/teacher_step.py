@@ -11,7 +11,8 @@ from rcedu.equations.noise import alpha_sigma, q_sample, training_target
 from rcedu.equations.random_conditioning import drop_condition
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.usage import AtLeast0, AtLeast1, BatchSize, Checked, LearningRate, Seed, Share
-from rcedu.training.fit import Draw, fit_run
+from rcedu.training.draws import Draw
+from rcedu.training.fit import fit_run
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from small import small_digit_model, small_text_model
 
+from rcedu.data.cache import Cache, draw
 from rcedu.experiments.digits import Shipped
 from rcedu.experiments.mini_sd import MiniSD
 from rcedu.experiments.strokes import load_strokes
@@ -63,6 +64,13 @@ def small_text(folder: Path) -> None:
     small_text_model(folder.parent / "tokenizer").save(folder)
 
 
+def latents(to: Path) -> Prepared:
+    """A cache of a text-to-image teacher's, all of which is used."""
+    teacher = small_text_model(to / "tokenizer")
+    draw(teacher, teacher.conditions.tokenize(["a white one on a navy background"] * 5), to / "made", steps=1, shard_size=2)
+    return to / "made", lambda: Cache(to / "made", teacher).images()
+
+
 CHECKED = {  # of files with a checksum, in their header or in a manifest
     "the digits' teacher": shipped("digits/teacher", DiffusionModel.load),
     "the classifier": shipped("digits/classifier.safetensors", lambda path: Shipped(path.parent).judge),
@@ -81,6 +89,7 @@ CHECKED = {  # of files with a checksum, in their header or in a manifest
         "made.safetensors",
     ),
     "a checkpoint of a training": made(load_steps, save_steps),
+    "a cache of latents": latents,
     "compressed tensors": made(
         load_tensors, lambda path: save_tensors(path, {"x": torch.arange(5000)}, {"seed": 0}), "made.safetensors.gz"
     ),

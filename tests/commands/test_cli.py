@@ -68,7 +68,7 @@ def test_overview_and_version(capsys):
         (["unseen", "--seeds", "0", "0"], "--seeds must be one or more different numbers; got 0 0"),
         (["unseen", "--seeds"], "got none"),
         (["students", "--seeds", "-1"], "got -1"),
-        (["students", "--jobs", "0"], "--jobs must be at least 1; got 0"),
+        (["students", "--jobs=-1"], "--jobs must be at least 0; got -1"),
         (["few-steps", "--seeds"], "got none"),
         (["few-steps", "--samplers", "encoder"], "unknown sampler 'encoder'; choose from deterministic, stochastic"),
         (["editing", "--seeds", "1", "1"], "got 1 1"),

@@ -172,10 +172,10 @@ def test_tables_share_their_trainings(tmp_path, monkeypatch, capsys):
     """A row that stands in two tables is trained once; each table has its scores and, where D lacks a word, its pictures."""
     monkeypatch.setenv("RCEDU_HOME", str(tmp_path))
     monkeypatch.setenv("RCEDU_PRESET", "smoke")
-    main(["students", "prompts", "--seeds", "0", "--only", "no random conditioning"])
+    main(["students", "prompts", "--seeds", "0", "--jobs", "0", "--only", "no random conditioning"])
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
     assert len(written) == 2  # of the student, and of its teacher
-    main(["students", "schedules", "--seeds", "0", "--only", "none"])
+    main(["students", "schedules", "--seeds", "0", "--jobs", "0", "--only", "none"])
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")} == written
     one, other = (load_results(tmp_path / "runs" / "students" / f"{name}.json") for name in ("prompts", "schedules"))
     assert one.runs["no random conditioning/seed-0"] == other.runs["none/seed-0"]
@@ -200,10 +200,8 @@ def test_p_measured_on_a_teacher_of_ones_own(tmp_path, capsys):
     found = json.loads(table.read_text())
     assert found["times"] == [0, 499, 999] and found["absent"] == "" and found["pairs"] == 6
     assert found["overlap"][-1] > found["overlap"][0] and len(found["teacher"]) == 64
-    settings, student = "--student tiny --steps 1 --batch-size 2 --p overlap", tmp_path / "s"
-    main(
-        f"distil --teacher {teacher} --samples {samples} --pool {prompts} --measured {table} {settings} --out {student}".split()
-    )
+    settings = f"--student tiny --steps 1 --batch-size 2 --p overlap --measured {table} --out {tmp_path / 'student'}"
+    main(f"distil --teacher {teacher} --samples {samples} --pool {prompts} {settings}".split())
     assert "student in" in capsys.readouterr().out
     for arguments, says in (
         (f"--teacher {teacher}", "another teacher needs its own --samples"),

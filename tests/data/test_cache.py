@@ -2,15 +2,19 @@
 
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 import torch
-from processes import draw_and_stall, wait, wait_until
-from small import seeded, small_digit_model
+from processes import draw_and_stall, draw_beside_another, free_port, go, one_rank_of, wait, wait_until
+from small import seeded, small_digit_model, small_text_model
 
 from rcedu.data.cache import MANIFEST, Cache, draw, origin
 from rcedu.models.anatomies import digit_scheduler
 from rcedu.models.diffusion import DiffusionModel
+from rcedu.system import files as system_files
+from rcedu.system.tensors import load_tensors, save_tensors
 from rcedu.system.usage import UsageError
 
 SETTINGS = {"steps": 2, "w": 1.0, "shard_size": 4}
@@ -215,23 +219,151 @@ def test_origin_names_all_that_decides_the_pictures(small_model):
     assert origin(other_scheduler(), steps=2, w=1.0, seed=0)["schedule"] != small_model.schedule()
 
 
+# --- latents, which are mapped --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def text_model(tmp_path_factory):
+    return small_text_model(tmp_path_factory.mktemp("tokenizer"))
+
+
+@pytest.fixture(scope="module")
+def latents_folder(text_model, tmp_path_factory):
+    """Five samples in three shards; read-only."""
+    folder = tmp_path_factory.mktemp("latents") / "cache"
+    c = text_model.conditions.tokenize(["a white one on a navy background", "an orange two on a teal background"] * 3)[:5]
+    draw(text_model, c, folder, steps=1, shard_size=2)
+    return folder
+
+
+@pytest.fixture
+def hashed(monkeypatch, tmp_path):
+    """The names of all files whose SHA-256 is computed; what was verified is kept for this test alone, and at once."""
+    monkeypatch.setenv("RCEDU_CACHE", str(tmp_path / "kept"))
+    monkeypatch.setattr(system_files, "_TICK", 0)
+    seen, real = [], system_files.sha256
+    monkeypatch.setattr(system_files, "sha256", lambda path: seen.append(path.name) or real(path))
+    return seen
+
+
+def flip(path, offset: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1
+    path.write_bytes(content)
+
+
+def test_latents_are_what_was_drawn_in_any_order(text_model, latents_folder):
+    cache = Cache(latents_folder, text_model)
+    pieces = [load_tensors(path)[0]["x0"] for path in sorted(latents_folder.glob("shard-*"))]
+    assert [len(piece) for piece in pieces] == [2, 2, 1]
+    rows = torch.tensor([4, 0, 3, 3])
+    assert torch.equal(cache.images(), torch.cat(pieces)) and torch.equal(cache.stored[1:4], torch.cat(pieces)[1:4])
+    assert torch.equal(cache.x0(rows), torch.cat(pieces)[rows].float())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what is mapped")
+def test_latents_stay_in_their_files(text_model, latents_folder):
+    """Mapped from each shard, and not the process's own memory."""
+    cache = Cache(latents_folder, text_model)
+    cache.images()
+    ranges = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
+    for index, piece in enumerate(cache.stored.pieces):
+        at = [
+            line[-1] for line in ranges if int(line[0].split("-")[0], 16) <= piece.data_ptr() < int(line[0].split("-")[1], 16)
+        ]
+        assert at == [str(latents_folder / f"shard-{index:05d}.safetensors")]
+
+
+def test_a_shard_is_verified_before_its_first_use_and_once(text_model, latents_folder, hashed):
+    cache = Cache(latents_folder, text_model)
+    assert hashed == []
+    cache.x0(torch.tensor([3, 2, 3]))
+    cache.x0(torch.tensor([2]))
+    assert hashed == ["shard-00001.safetensors"]
+    Cache(latents_folder, text_model).images()  # another process, say
+    assert sorted(hashed) == [f"shard-{i:05d}.safetensors" for i in range(3)]
+
+
+def test_damage_to_a_verified_shard_is_seen_by_the_next_who_opens_it(text_model, latents_folder, hashed, tmp_path):
+    folder = shutil.copytree(latents_folder, tmp_path / "cache")
+    Cache(folder, text_model).images()
+    shard = folder / "shard-00002.safetensors"
+    flip(shard, shard.stat().st_size - 1)
+    cache = Cache(folder, text_model)
+    cache.x0(torch.arange(4))
+    with pytest.raises(UsageError, match=r"shard-00002.* has changed since it was drawn") as raised:
+        cache.x0(torch.tensor([0, 4]))
+    assert "\n" not in str(raised.value)
+
+
+def test_what_was_written_a_moment_ago_is_not_taken_for_verified(text_model, latents_folder, hashed, monkeypatch, tmp_path):
+    """Two writes within a tick of the file system's clock cannot be told apart."""
+    folder = shutil.copytree(latents_folder, tmp_path / "cache")
+    monkeypatch.setattr(system_files, "_TICK", 10**18)
+    for _ in range(2):
+        Cache(folder, text_model).x0(torch.tensor([0]))
+    assert hashed == ["shard-00000.safetensors"] * 2
+
+
+def test_conditions_of_another_drawing_are_refused_at_once(text_model, latents_folder, tmp_path):
+    """The same teacher, seed and settings, other sentences: a shard's header does not tell."""
+    folder, other = shutil.copytree(latents_folder, tmp_path / "cache"), tmp_path / "other"
+    draw(text_model, text_model.conditions.tokenize(["a pink six on a gray background"] * 5), other, steps=1, shard_size=2)
+    shutil.copy(other / "shard-00001.safetensors", folder)
+    assert "its conditions are not those" in refused(folder, text_model, naming=str(folder))
+
+
 # --- kill and resume ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("where", ["between shards", "before manifest"])
-def test_kill_and_resume(small_model, small_cache_folder, launcher, tmp_path, where):
-    """SIGKILL after the first shard, or with a shard on disk that no manifest knows: the rest is drawn, the same bytes."""
+@pytest.mark.parametrize("where, left", [("between shards", [1, 2]), ("before manifest", [])])
+def test_kill_and_resume(small_model, small_cache_folder, launcher, tmp_path, where, left):
+    """SIGKILL after the first shard, or with shards on disk that no manifest knows: what lacks is drawn, the same bytes."""
     folder, marker = tmp_path / "cache", tmp_path / "marker"
     process = launcher.start(draw_and_stall, folder, marker, where=where)
     wait_until(marker.exists, process)
     process.kill()
     assert wait(process) != 0
-    assert (folder / SHARDS[0]).exists() and not (folder / SHARDS[2]).exists()
-    assert (folder / SHARDS[1]).exists() == (where == "before manifest")
-    with pytest.raises(UsageError, match=r"unfinished: 1 of 3 shards; .*goes on where it stopped"):
+    assert [(folder / shard).exists() for shard in SHARDS] == [index not in left for index in range(3)]
+    with pytest.raises(UsageError, match=rf"unfinished: {3 - len(left)} of 3 shards; .*goes on where it stopped"):
         Cache(folder, small_model)
     drawn = []
     draw(small_model, torch.arange(10), folder, **SETTINGS, bar=lambda shards: drawn.extend(shards) or shards)
-    assert drawn == [1, 2]
+    assert drawn == left
     after = {name: content for name, content in files(folder).items() if not name.endswith(".tmp")}
     assert after == files(small_cache_folder)
+
+
+@pytest.mark.parametrize("wrong", ["damaged", "another's"])
+def test_a_shard_of_before_that_is_not_the_right_one_is_drawn_again(small_model, small_cache_folder, foreign, tmp_path, wrong):
+    folder = tmp_path / "cache"
+
+    def killed(shards):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        draw(small_model, torch.arange(10), folder, **SETTINGS, bar=killed)
+    for shard in SHARDS:
+        shutil.copy(small_cache_folder / shard, folder)
+    if wrong == "damaged":
+        tensors, header = load_tensors(folder / SHARDS[1])
+        save_tensors(folder / SHARDS[1], tensors | {"c": tensors["c"] + 1}, header)
+    else:
+        shutil.copy(foreign[3] / SHARDS[1], folder / SHARDS[1])
+    drawn = []
+    draw(small_model, torch.arange(10), folder, **SETTINGS, bar=lambda shards: drawn.extend(shards) or shards)
+    assert drawn == [1] and files(folder) == files(small_cache_folder)
+
+
+# --- several ranks --------------------------------------------------------------------------------
+
+
+def test_a_rank_that_is_done_waits_for_no_other(small_cache_folder, launcher, tmp_path):
+    """Three shards for two ranks: while the first still draws the third, the second ends; the first completes the manifest."""
+    folder, marker, port = tmp_path / "cache", tmp_path / "marker", free_port()
+    first, second = (launcher.start(one_rank_of, 2, rank, port, folder, marker, do=draw_beside_another) for rank in (0, 1))
+    wait_until(marker.exists, first)
+    assert wait(second) == 0 and first.is_alive()
+    go(marker).touch()
+    assert wait(first) == 0
+    assert files(folder) == files(small_cache_folder)

@@ -10,9 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
+from small import max_error, small_text_model
 from torch.nn.functional import interpolate
 
-from rcedu.data.pictures import CaptionedSource, fitted
+from rcedu.data.cache import Cache
+from rcedu.data.pictures import CaptionedSource, encode_pictures, fitted
 from rcedu.system.usage import UsageError
 
 TEXTS = ["a red one", "a wider red one", "a third, with a comma"]
@@ -128,3 +130,32 @@ def test_a_table_without_pictures(tmp_path):
         CaptionedSource(tmp_path / "table.parquet", 4)
     with pytest.raises(UsageError, match="unknown fit 'stretch'; choose from crop, squash"):
         CaptionedSource(tmp_path / "table.parquet", 4, fit="stretch")
+
+
+def test_encoded_they_are_the_teachers_latents(sources, tmp_path):
+    """As its autoencoder has them, under their captions; stopped between shards it goes on; another source is refused."""
+    teacher = small_text_model(tmp_path / "tokenizer")
+    images = CaptionedSource(sources / "folder", 32, mirrored=True)
+
+    class Stopped(Exception):
+        pass
+
+    def stop_after_one(shards):
+        yield shards[0]
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        encode_pictures(teacher, images, tmp_path / "latents", shard_size=4, bar=stop_after_one)
+    left = []
+    cache = encode_pictures(
+        teacher, images, tmp_path / "latents", shard_size=4, batch_size=2, bar=lambda x: left.extend(x) or x
+    )
+    assert left == [1] and len(cache) == 6
+    pixels = torch.stack([images[i] for i in range(6)]).float() / 127.5 - 1
+    expected = teacher.codec.vae.encode(pixels).latent_dist.mean * 0.5
+    assert max_error(cache.x0(torch.arange(6)), expected) < 2e-3 * expected.abs().max().item()  # 16 bits
+    assert torch.equal(cache.c, teacher.conditions.tokenize(TEXTS * 2))
+    other = CaptionedSource(sources / "folder", 32, fit="squash", mirrored=True)
+    with pytest.raises(UsageError, match="is of another images"):
+        encode_pictures(teacher, other, tmp_path / "latents", shard_size=4)
+    assert torch.equal(Cache(tmp_path / "latents", teacher).x0(torch.arange(6)), cache.x0(torch.arange(6)))

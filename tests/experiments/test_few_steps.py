@@ -462,7 +462,7 @@ def test_the_command_writes_the_table_and_the_networks(tmp_path, monkeypatch, ca
     monkeypatch.setenv("RCEDU_PRESET", "smoke")
     monkeypatch.setenv("RCEDU_HOME", str(tmp_path / "runs"))
     out = tmp_path / "few-steps.json"
-    main(f"few-steps digits --seeds 0 --samplers deterministic --ship {tmp_path / 'ship'} --out {out}".split())
+    main(f"few-steps digits --seeds 0 --jobs 0 --samplers deterministic --ship {tmp_path / 'ship'} --out {out}".split())
     stored = load_results(out)
     assert (
         stored.told["provenance"]["command"] == "RCEDU_PRESET=smoke rcedu few-steps digits --seeds 0 --samplers deterministic"

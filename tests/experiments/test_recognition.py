@@ -57,7 +57,7 @@ def test_no_picture_of_the_digit_teaches(monkeypatch):
 
 def test_the_command_writes_its_table(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("RCEDU_HOME", str(tmp_path))
-    main(["recognition", "--seeds", "0", "--steps", "2", "--jobs", "2"])
+    main(["recognition", "--seeds", "0", "--steps", "2", "--jobs", "0"])
     found = load_results(tmp_path / "runs" / "recognition-smoke-digit-3" / "table.json")
     printed = capsys.readouterr().out
     assert list(found.records["row"].unique()) == list(ROWS) and all(name in printed for name in ROWS)

@@ -95,6 +95,12 @@ def test_an_experiment_gathers_its_records_and_says_what_they_were_made_from(fin
     assert run_experiment(TOY, DOMAIN, RUNS, folder, progress=False) == done
 
 
+def test_in_this_process_it_is_the_same(finished_runs, tmp_path, monkeypatch):
+    """jobs = 0, for a debugger: no other process is started."""
+    monkeypatch.setattr("rcedu.experiments.runner.side_by_side", lambda *_: pytest.fail("a process was started"))
+    assert run_experiment(TOY, DOMAIN, RUNS, tmp_path, jobs=0, progress=False) == finished_runs[1]
+
+
 @pytest.mark.parametrize("what", DOMAIN)
 def test_a_result_of_another_teacher_data_or_measured_p_is_refused_and_left(finished_runs, what):
     folder, _ = finished_runs

@@ -82,7 +82,7 @@ def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("RCEDU_PRESET", "smoke")
     monkeypatch.setenv("RCEDU_HOME", str(tmp_path / "runs"))
     out = tmp_path / "small-and-fast.json"
-    main(f"small-and-fast digits --seeds 0 --rounds 2 --out {out} --ship {tmp_path / 'networks'}".split())
+    main(f"small-and-fast digits --seeds 0 --jobs 0 --rounds 2 --out {out} --ship {tmp_path / 'networks'}".split())
     records, _, shown, told = load_results(out)
     assert told["provenance"]["command"] == "RCEDU_PRESET=smoke rcedu small-and-fast digits --seeds 0 --rounds 2"
     assert list(records["row"].unique()) == ["no random conditioning inside", "random conditioning inside"]

@@ -89,8 +89,8 @@ def test_side_by_side_is_one_after_the_other(shipped, runs, tmp_path):
     assert (tmp_path / "A/seed-0/result.json").stat().st_mtime_ns == written
     with pytest.raises(UsageError, match="another run called seed-0"):
         run_experiment(EXPERIMENTS["arms"], DrawnDigits(), {"A/seed-0": replace(runs["A/seed-0"], steps=7)}, tmp_path)
-    with pytest.raises(UsageError, match="at least one job has to run at a time; got jobs = 0"):
-        run_experiment(EXPERIMENTS["arms"], DrawnDigits(), runs, tmp_path / "other", jobs=0, progress=False)
+    with pytest.raises(UsageError, match="jobs must be 0, in this process, or more; got jobs = -1"):
+        run_experiment(EXPERIMENTS["arms"], DrawnDigits(), runs, tmp_path / "other", jobs=-1, progress=False)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 from small import max_error, seeded, small_digit_model, small_text_model
 
 from rcedu.data.mnist import to_pixels
-from rcedu.models.diffusion import DiffusionModel, PixelShuffle, load_network, save_network, with_unet
-from rcedu.models.saved import FACTS, Facts, load_student, read_facts, save_student
+from rcedu.models.diffusion import DiffusionModel, PixelShuffle, with_unet
+from rcedu.models.folders import load_network
+from rcedu.models.saved import FACTS, Facts, load_student, read_facts, save_network, save_student
 from rcedu.models.surgery import remove_blocks, with_guidance_input
 from rcedu.system.manifests import MANIFEST
 from rcedu.system.usage import UsageError

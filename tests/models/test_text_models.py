@@ -144,6 +144,56 @@ def test_tokenizer_files_are_those_old_versions_read(folder):
     assert CLIPTextModel.from_pretrained(folder / "text_encoder").config.hidden_size == 16
 
 
+def test_a_folder_whose_tokenizer_is_one_file(model, folder, tmp_path):
+    """transformers 5 writes tokenizer.json and neither vocab.json nor merges.txt."""
+    other = shutil.copytree(folder, tmp_path / "other")
+    shutil.rmtree(other / "tokenizer")
+    CLIPTokenizer.from_pretrained(folder / "tokenizer").save_pretrained(other / "tokenizer")
+    if not (other / "tokenizer" / "tokenizer.json").exists():
+        pytest.skip("this version of transformers writes vocab.json")
+    for name in ("vocab.json", "merges.txt"):
+        (other / "tokenizer" / name).unlink(missing_ok=True)
+    (other / MANIFEST).unlink()
+    assert DiffusionModel.load(other).fingerprint() == model.fingerprint()
+    DiffusionModel.load(other).save(tmp_path / "again")
+    assert (tmp_path / "again" / "tokenizer" / "vocab.json").exists()
+    assert DiffusionModel.load(tmp_path / "again").fingerprint() == model.fingerprint()
+
+
+def test_a_folder_of_halves_only(model, folder, tmp_path):
+    """Weights in 16 bits, as the variant "fp16" of the hub's folders has them, and nothing else."""
+    halves = tmp_path / "halves"
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None).to(torch.float16)
+    pipeline.save_pretrained(halves, variant="fp16")
+    assert all(".fp16." in path.name for path in halves.rglob("*.safetensors"))
+    loaded, whole = DiffusionModel.load(halves).state_dict(), model.state_dict()
+    assert loaded.keys() == whole.keys()
+    assert all(torch.equal(loaded[name], x.half().float()) for name, x in whole.items() if x.is_floating_point())
+
+
+@pytest.mark.parametrize("has", ["whole", "halves"])
+def test_what_is_fetched_from_the_hub(folder, tmp_path, monkeypatch, has):
+    """The revision that is named; weights in 16 bits only where there are no others."""
+    asked = []
+
+    def fetch(name, **settings):
+        asked.append((name, settings["revision"]))
+        chosen = "*fp16*" in settings["allow_patterns"]
+        fetched = shutil.copytree(folder, tmp_path / f"fetched-{len(asked)}")
+        if has == "halves" and not chosen:
+            for path in fetched.rglob("*.safetensors"):
+                path.unlink()
+        return str(fetched)
+
+    monkeypatch.setattr("rcedu.models.folders.snapshot_download", fetch)
+    DiffusionModel.load("owner/some-model.v1@refs/pr/3")
+    assert asked == [("owner/some-model.v1", "refs/pr/3")] * (1 if has == "whole" else 2)
+    asked.clear()
+    monkeypatch.setattr("rcedu.models.folders.snapshot_download", lambda *_, **__: 1 / 0)
+    with pytest.raises(UsageError, match="owner/name is no folder here and could not be fetched from the hub"):
+        DiffusionModel.load("owner/name")
+
+
 @pytest.mark.parametrize("part", ["unet/config.json", "tokenizer/vocab.json", "text_encoder/config.json", "vae/config.json"])
 def test_a_folder_that_misses_a_part(folder, tmp_path, part):
     broken = shutil.copytree(folder, tmp_path / "broken")

@@ -33,7 +33,8 @@ from rcedu.models.diffusion import with_unet
 from rcedu.models.editing import complete, encode, image_to_image
 from rcedu.models.judges import AttributeJudge, DigitClassifier
 from rcedu.training.batches import Swap
-from rcedu.training.fit import Draw, fit
+from rcedu.training.draws import Draw
+from rcedu.training.fit import fit
 from rcedu.training.guided_steps import consistency_step, guidance_step, guidance_student, halving_step
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 

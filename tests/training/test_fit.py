@@ -1,4 +1,4 @@
-"""The trainer: draws, schedules, the average, stops at NaN, and runs that are killed, stopped or split over ranks."""
+"""The trainer: schedules, the average, stops at NaN, and runs that are killed, stopped or split over ranks."""
 
 import json
 import math
@@ -21,36 +21,8 @@ from rcedu.system.tensors import load_tensors
 from rcedu.system.usage import UsageError
 from rcedu.training import fit as training
 from rcedu.training.checkpoints import checkpoints
-from rcedu.training.fit import Draw, fit, learning_rate
-
-# --- draws ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("ranks", [1, 2, 3, 6])
-def test_slices_of_the_ranks_are_the_global_batch(ranks):
-    draws = [Draw(seed=3, step=5, batch_size=6, rank=rank, ranks=ranks) for rank in range(ranks)]
-    whole = Draw(seed=3, step=5, batch_size=6)
-    expected = whole.integers(1000), whole.normal(2, 3)
-    slices = [draw.mine(draw.integers(1000), draw.normal(2, 3)) for draw in draws]
-    for parts, tensor in zip(zip(*slices, strict=True), expected, strict=True):
-        assert torch.equal(torch.cat(parts), tensor)
-
-
-def test_one_tensor_comes_back_alone():
-    draw = Draw(seed=0, step=0, batch_size=4, rank=1, ranks=2)
-    assert draw.mine(torch.arange(4)).tolist() == [2, 3]
-
-
-def test_no_two_steps_share_a_draw():
-    draws = {tuple(Draw(seed, step, 4).normal().tolist()) for seed in range(5) for step in range(400)}
-    assert len(draws) == 5 * 400
-    assert torch.equal(Draw(1, 2, 4).normal(), Draw(1, 2, 4).normal())
-
-
-def test_integers_are_in_range_and_reach_both_ends():
-    drawn = torch.cat([Draw(0, step, 64).integers(10) for step in range(20)])
-    assert torch.unique(drawn).tolist() == list(range(10))
-
+from rcedu.training.draws import Draw
+from rcedu.training.fit import fit, learning_rate
 
 # --- learning rate --------------------------------------------------------------------------------
 
@@ -311,11 +283,34 @@ def test_a_finished_run_is_not_run_again(tmp_path):
     "change", [{"steps": 7}, {"lr": 0.1}, {"batch_size": 4}, {"seed": 2}, {"ema_decay": 0.8}, {"config": {"student": "small"}}]
 )
 def test_another_config_is_refused(tmp_path, change):
-    settings = SETTINGS | {"steps": 4, "ema_decay": 0.9, "config": {"student": "tiny"}, "folder": tmp_path}
+    settings = SETTINGS | {"steps": 4, "decay": "cosine", "ema_decay": 0.9, "config": {"student": "tiny"}, "folder": tmp_path}
     list(fit(toy_step, toy(), **settings))
     key = next(iter(change.get("config", change)))
     with pytest.raises(UsageError, match=f"another run .*{key}"):
         next(fit(toy_step, toy(), **settings | change))
+
+
+@pytest.mark.parametrize(
+    "change", [{"accumulate": 2}, {"mixed_precision": "bf16"}, {"config": {"gradient_checkpointing": True}}]
+)
+def test_how_samples_are_worked_off_may_change_at_a_stop(tmp_path, change):
+    settings = SETTINGS | {"steps": 4, "decay": "cosine", "config": {"gradient_checkpointing": False}, "folder": tmp_path}
+    for record in fit(toy_step, toy(), **settings, checkpoint_every=1):
+        if record.step == 2:
+            break
+    assert [record.step for record in fit(toy_step, toy(9), **settings | change)] == [3, 4]
+
+
+def test_a_run_with_a_constant_rate_may_grow(tmp_path):
+    """To the same bits as if it had been as long from the beginning; it does not shrink."""
+    whole, grown = toy(), toy(9)
+    settings = SETTINGS | {"ema_decay": 0.9, "warmup": 2}
+    expected = list(fit(toy_step, whole, steps=7, **settings))
+    list(fit(toy_step, toy(), steps=3, folder=tmp_path, config={"steps": 3}, **settings))
+    assert list(fit(toy_step, grown, steps=7, folder=tmp_path, config={"steps": 7}, **settings)) == expected[3:]
+    assert torch.equal(flat(grown), flat(whole))
+    with pytest.raises(UsageError, match="holds a training of 7 steps already; 5 are fewer: choose another folder"):
+        next(fit(toy_step, toy(), steps=5, folder=tmp_path, **settings))
 
 
 # --- other processes ------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ from rcedu.models.diffusion import with_unet
 from rcedu.models.surgery import narrow_channels, remove_blocks
 from rcedu.system.usage import UsageError
 from rcedu.training.batches import Subset, Swap
-from rcedu.training.fit import Draw, fit
+from rcedu.training.draws import Draw
+from rcedu.training.fit import fit
 from rcedu.training.guided_steps import guidance_student
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 

@@ -1,0 +1,219 @@
+"""Faster, by command: a text-to-image teacher of one's own through stage 1 and every halving of guided distillation."""
+
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from rcedu.commands.given import MINI_SD, eight_bit_adamw, open_model, samples_of
+from rcedu.models.saved import SAMPLERS, pipeline_facts
+from rcedu.system.files import write_json
+from rcedu.system.locks import alone_in
+from rcedu.system.manifests import folder_to_fill
+from rcedu.system.provenance import command_line, provenance
+from rcedu.system.ranks import place_among_ranks
+from rcedu.system.settings import preset, runs_folder
+from rcedu.system.usage import (
+    AtLeast1,
+    BatchSize,
+    Checked,
+    Factor,
+    Guidance,
+    LearningRate,
+    SamplingSteps,
+    Seed,
+    UsageError,
+    check_choice,
+)
+from rcedu.training.swap_schedules import measured_file, schedule
+
+if TYPE_CHECKING:
+    from rcedu.experiments.few_steps import FewStepsRun
+    from rcedu.models.saved import Facts
+
+PATHS = ("teacher", "samples", "drawn_by", "images", "from_stage_1", "prompts", "pool", "column", "measured", "out")
+MARKER = "faster.json"  # in the folder that a run fills: which it is
+INT, FLOAT, STR, INTS = (tyro.conf.arg(metavar=of, help_behavior_hint="") for of in ("INT", "FLOAT", "STR", "[FLOAT ...]"))
+
+
+@dataclass(frozen=True)
+class FasterRun(Checked):
+    """What is trained and scored; what is not said has the size of the preset (RCEDU_PRESET)."""
+
+    # stage 2 once for each: deterministic, stochastic; default deterministic
+    samplers: Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="[STR ...]", help_behavior_hint="")] = None
+    first: Annotated[SamplingSteps | None, INT] = None  # sampling steps before the first halving; default 32
+    last: Annotated[SamplingSteps | None, INT] = None  # after the last; default 1
+    # w = guidance_scale - 1 is drawn from 0 to this; default 13, with --from-stage-1 what that network was taught
+    w_max: Annotated[Guidance | None, FLOAT] = None
+    # p(t) of random conditioning inside: none, or a family of rcedu.training.swap_schedules; default exponential with --pool
+    p: Annotated[str | None, STR] = None
+    guidance_steps: Annotated[AtLeast1 | None, INT] = None  # of training, in stage 1
+    halving_steps: Annotated[AtLeast1 | None, INT] = None  # of training, in each halving; twice as many in those to 2 and 1
+    batch_size: Annotated[BatchSize | None, INT] = None  # global, over all ranks and accumulated parts
+    # of stage 1, annealed to 0 in a straight line; default 2e-3 for mini-SD, 1e-4 for others
+    guidance_lr: Annotated[LearningRate | None, FLOAT] = None
+    halving_lr: Annotated[LearningRate | None, FLOAT] = None  # of each halving, likewise; default 5e-4 for mini-SD, else 5e-5
+    scored: Annotated[AtLeast1 | None, INT] = None  # pictures, at each w and after each stage
+    scored_w: Annotated[tuple[Guidance, ...] | None, INTS] = None  # default 0 2 6.5 13, as far as the network is taught
+    # end a sampler's halvings when one of them has let its score (mini-SD: FID, else the error) grow by more than this factor
+    allowed: Annotated[Factor | None, FLOAT] = None
+    seed: Seed = 0  # of the training, and of the noise of what is scored
+
+    def few_steps(self, told: "Facts | None", where: Path | None, mini_sd: bool = False) -> "FewStepsRun":
+        """The run, at the preset's size.
+
+        told  what a finished stage 1 says of itself, and `where` it is;  mini_sd  whether the teacher is mini-SD
+
+        UsageError where numbers of steps are no halvings of each other, and for a w above what is taught.
+        """
+        from rcedu.experiments.few_steps import budget, own_budget
+
+        sized = partial(budget, "mini-sd") if mini_sd else own_budget
+        said = {key: value for key, value in asdict(self).items() if value is not None}
+        for sampler in self.samplers or ():
+            check_choice("sampler", sampler, SAMPLERS)
+        if self.samplers:
+            said["samplers"] = tuple(dict.fromkeys(self.samplers))
+        if told and told.w_max is not None and said.setdefault("w_max", told.w_max) > told.w_max:
+            raise UsageError(f"--w-max {self.w_max:g} is above what {where} was taught: w up to {told.w_max:g}")
+        if told and told.steps:
+            raise UsageError(f"{where} is halved already, to {told.steps} steps; give the stage 1 that it was made of")
+        run = sized(preset(), **said)
+        if self.scored_w and max(self.scored_w) > run.w_max:
+            raise UsageError(f"--scored-w {max(self.scored_w):g} is above what the network is taught: w up to {run.w_max:g}")
+        within = tuple(w for w in run.scored_w if w <= run.w_max) or (run.w_max,)
+        return sized(preset(), **said | {"scored_w": within})
+
+
+@dataclass(frozen=True)
+class Machine(Checked):
+    """How the work is fitted to a machine; of all these only the precision changes what is learned by more than rounding."""
+
+    accumulate: AtLeast1 = 1  # parts a rank's share of the batch is worked off in
+    mixed_precision: str = "no"  # no, bf16, fp16
+    gradient_checkpointing: bool = False  # less memory, a quarter more work
+    eight_bit: bool = False  # optimizer state in 8 bits (bitsandbytes)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("precision", self.mixed_precision, ("no", "bf16", "fp16"))
+
+    def settings(self) -> dict:
+        """As `climb` takes them."""
+        found = {key: value for key, value in asdict(self).items() if key != "eight_bit"}
+        return found | ({"optimizer_class": eight_bit_adamw()} if self.eight_bit else {})
+
+
+def faster(
+    run: tyro.conf.OmitArgPrefixes[FasterRun] = FasterRun(),
+    machine: tyro.conf.OmitArgPrefixes[Machine] = Machine(),
+    teacher: str = MINI_SD,
+    samples: Path | None = None,
+    drawn_by: str | None = None,
+    images: Path | None = None,
+    skip_bad: bool = False,
+    from_stage_1: Path | None = None,
+    prompts: Path | None = None,
+    pool: Path | None = None,
+    column: str | None = None,
+    measured: Path | None = None,
+    out: Path | None = None,
+) -> None:
+    """Distil a teacher into networks of few steps: stage 1, then half the steps again and again; scored after each. Resumes.
+
+    Every network is a folder of its own, `OUT/stage-1`, `OUT/deterministic-4-steps` ..., which a stock StableDiffusionPipeline
+    opens (guidance_scale is w + 1), which `rcedu generate` draws with, and `rcedu distil` makes smaller. OUT/scores.json and
+    scores.png have the scores: for mini-SD those of its judge; for any teacher the relative error of the latents against its
+    own guided ones from the same noise.
+
+    Args:
+        run: what is trained.
+        machine: how it fits a machine.
+        teacher: mini-sd, a folder (a student of `rcedu distil`, say), or a name on the hub.
+        samples: what `rcedu draw` wrote with this teacher; default mini-SD's.
+        drawn_by: the model that drew the samples, where it is not the teacher: the teacher of a student.
+        images: real pictures instead: a folder with metadata.csv or .jsonl (file_name, text), of .tar or of .parquet files.
+        skip_bad: leave out pictures that cannot be read.
+        from_stage_1: a folder with stage 1 of this teacher, which is not trained again.
+        prompts: to score by (.txt, .csv, .parquet, or a folder); default mini-SD's unseen ones.
+        pool: prompts that strangers are drawn from, of the same kinds: random conditioning inside all stages.
+        column: of a table of prompts; default text, prompt or caption.
+        measured: the table of p(t) overlap and indifference, measured on this teacher; default mini-SD's.
+        out: the folder; default runs/faster.
+    """
+    from rcedu.data.captioned_digits import prompts as grammar
+    from rcedu.data.pictures import CaptionedSource, encode_pictures
+    from rcedu.data.pools import PromptPool, read_prompts_from
+    from rcedu.evaluation.formatting import plain_table
+    from rcedu.evaluation.records import frame, save_results
+    from rcedu.experiments.few_step_work import few_steps_table, run_few_steps
+    from rcedu.experiments.few_steps import few_step_identity
+    from rcedu.experiments.mini_sd import held_out_prompts
+    from rcedu.experiments.own_teacher import OwnTeacher, is_mini_sd, usual_guidance
+    from rcedu.experiments.runner import Job
+    from rcedu.figures.few_step_figures import draw_scores
+
+    folder = folder_to_fill(out or runs_folder() / "faster", MARKER)
+    if samples is not None and images is not None:
+        raise UsageError("learn from --samples or from --images, not from both")
+    if images is not None and drawn_by is not None:
+        raise UsageError("--drawn-by says who drew --samples; pictures of --images were drawn by nobody")
+    if teacher != MINI_SD and ((samples or images) is None or prompts is None):
+        raise UsageError("another teacher needs its own --samples (or --images) and --prompts")
+    if run.p not in (None, "none") and pool is None and teacher != MINI_SD:
+        raise UsageError(f"--p {run.p} draws strangers from a pool; give one: --pool")
+    if run.p == "none" and pool is not None:
+        raise UsageError("--p none draws nothing from a pool; leave --pool away, or choose another p(t)")
+    if run.p is None:
+        run = replace(run, p="none" if pool is None else "exponential")
+    how = machine.settings()
+    told = from_stage_1 and pipeline_facts(from_stage_1)
+    few = run.few_steps(told, from_stage_1)  # what is wrong with the run is said before a model is read
+    texts = held_out_prompts(108) if prompts is None else read_prompts_from(prompts, column)["text"]
+    strangers = read_prompts_from(pool, column) if pool else grammar() if run.p != "none" else None
+    model = open_model(teacher)
+    if model.takes_w:
+        raise UsageError(f"{teacher} takes w already: it is --from-stage-1, and --teacher the model it was taught by")
+    stage_1 = None if from_stage_1 is None else open_model(str(from_stage_1))
+    if is_mini_sd(model):
+        few = run.few_steps(told, from_stage_1, mini_sd=True)
+    measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)
+    schedule(few.p, T=model.T, path=measured, on="absent")  # a table that is none is refused now, not after hours
+    w, command = usual_guidance(model), _as_typed(run, machine, locals())
+    first = place_among_ranks().is_main_process
+    with alone_in(folder):
+        if first and not (folder / MARKER).exists():
+            write_json(folder / MARKER, {"provenance": provenance(command), "run": asdict(few)})
+        if images is not None:
+            source = CaptionedSource(images, model.x_shape[-1] * model.codec.cell, column=column, skip_bad=skip_bad)
+            samples = folder / f"latents-{source.fingerprint()[:8]}"  # a picture that was repaired makes others
+            encode_pictures(model, source, samples)
+            place_among_ranks().wait_for_everyone()
+        data = samples_of(model, samples, drawn_by)
+        domain = OwnTeacher(
+            model, data, texts, folder, steps=few.first, w=w if w in few.scored_w else few.scored_w[-1],
+            pool=None if strangers is None else PromptPool(strangers, model.conditions), stage_1=stage_1, measured=measured,
+        )  # fmt: skip
+        given = few_step_identity(few, domain)
+        records, kept = run_few_steps(
+            few, domain, Job("faster", folder / "training", {}, None), progress=first, **how,
+            draw=lambda found, _: draw_scores(found, folder / "scores.png", domain.columns),
+        )  # fmt: skip
+        if first:
+            runs = {f"faster/seed-{few.seed}": {"run": asdict(few), "given": given, **kept}}
+            save_results(folder / "scores.json", command, records, runs, domain.columns)
+            print(plain_table(few_steps_table(frame(records), domain.columns, domain.w)))
+            print("\n".join([*kept["stopped"], f"networks in {folder}"]))
+
+
+def _as_typed(run: FasterRun, machine: Machine, given: dict) -> str:
+    """The command, with what was said and not what is usual."""
+    paths = {name: given[name] for name in PATHS}
+    fitted = {key: value for key, value in asdict(machine).items() if value != getattr(Machine(), key)}
+    switches = [f"--{key.replace('_', '-')}" for key, value in fitted.items() if value is True]
+    return command_line(
+        "faster", *switches, **paths, **asdict(run), **{key: value for key, value in fitted.items() if value is not True}
+    )

@@ -1,0 +1,77 @@
+"""What the commands of the pipeline are given: a model by its name, samples, what a teacher of few steps was taught."""
+
+import math
+from pathlib import Path
+
+from rcedu.equations.sampling import time_grid
+from rcedu.models.saved import pipeline_facts
+from rcedu.system.settings import data_folder
+from rcedu.system.usage import UsageError
+
+MINI_SD = "mini-sd"  # stands for data/mini-sd/pipeline wherever a model is asked for
+
+
+def open_model(source: str):
+    """The text-to-image model that a command names: mini-sd, a folder, or a name on the hub. UsageError for one of digits."""
+    from rcedu.models.conditions import LabelTable
+    from rcedu.models.diffusion import DiffusionModel
+
+    model = DiffusionModel.load(data_folder() / "mini-sd" / "pipeline" if source == MINI_SD else source)
+    if isinstance(model.conditions, LabelTable):
+        raise UsageError(f"the model in {source} draws digits by their label, not sentences; give a text-to-image model")
+    return model
+
+
+def samples_of(model, samples: Path | None, drawn_by: str | None):
+    """The cache in a folder, default mini-SD's, for a student to learn from.
+
+    drawn_by  names the model that drew it, where that is not this one: UsageError unless they work in the same space
+    """
+    from rcedu.data.cache import Cache
+    from rcedu.models.layouts import check_same_space
+
+    drawer = model if drawn_by is None else open_model(drawn_by)
+    check_same_space(drawer, model)
+    return Cache(samples or data_folder() / "mini-sd" / "cache", drawer)
+
+
+def taught_few_steps(model, source: str, task: bool, w_max: float | None) -> dict:
+    """What `save_pipeline` is told of a student of a teacher that takes w; {} for another. UsageError for what cannot be."""
+    told = pipeline_facts(source)
+    if not model.takes_w:
+        if w_max is not None:
+            raise UsageError(f"--w-max is of a teacher that takes w, and {source} does not")
+        return {}
+    if task:
+        raise UsageError(f"--task learns from real noise, and what {source} predicts is guided; leave it away")
+    if w_max is None and (told is None or told.w_max is None):
+        raise UsageError(f"{source} does not say up to which w it was taught; say it: --w-max")
+    if w_max is not None and told and told.w_max is not None and w_max > told.w_max:
+        raise UsageError(f"--w-max {w_max:g} is above what {source} was taught: w up to {told.w_max:g}")
+    facts = {"steps": told.steps, "sampler": told.sampler} if told else {}
+    return {"steps": None, **facts, "w_max": told.w_max if w_max is None else w_max}
+
+
+def in_few_steps(few: dict, T: int) -> dict:
+    """How `distillation_step` asks a teacher of few steps (`taught_few_steps`): guided, and at the times of its own steps."""
+    return {"null_probability": 0.0, "w": (0.0, few["w_max"]), "times": few["steps"] and time_grid(few["steps"], T)}
+
+
+def guidance_for(model, source: str, w: float | None) -> float:
+    """w, or where none is said the usual one for a model, as far as it was taught. UsageError for one above that."""
+    from rcedu.experiments.own_teacher import usual_guidance
+
+    told = pipeline_facts(source)
+    most = math.inf if told is None or told.w_max is None else told.w_max
+    if w is not None and w > most:
+        raise UsageError(f"--w {w:g} is above what {source} was taught: w up to {most:g}")
+    return min(usual_guidance(model), most) if w is None else w
+
+
+def eight_bit_adamw():
+    """AdamW whose state has 8 bits. UsageError where bitsandbytes is not installed."""
+    try:
+        from bitsandbytes.optim import AdamW8bit
+    except ImportError as error:
+        raise UsageError("--eight-bit needs bitsandbytes and a GPU: pip install bitsandbytes") from error
+    return AdamW8bit

@@ -1,0 +1,80 @@
+"""What a run is asked of: a teacher, the data that its students learn from, what they are asked for, and how that is scored."""
+
+from functools import cached_property
+from pathlib import Path
+
+from torch import Tensor
+
+from rcedu.data.cache import Samples
+from rcedu.experiments.digits import Shipped
+from rcedu.models.diffusion import DiffusionModel
+from rcedu.models.saved import load_student, sampler_settings, save_student
+from rcedu.system.files import sha256
+from rcedu.system.ranks import place_among_ranks
+from rcedu.system.tensors import hash_tensors
+from rcedu.training.swap_schedules import MEASURED, NONE, measured_file
+
+
+class Domain:
+    """What all domains share. Each has: `teacher`; `data`, D (`Samples`); `pool`, C of random conditioning; `w`, the guidance
+    it is drawn with; `asked(count)`, what is asked for, and `conditions(count)`, the same as a network takes it;
+    `real(count)`; `scores(images)`, scores as `rcedu.evaluation.records.scored` takes them; `columns`, those that a table has.
+    """
+
+    ships = Shipped  # what it is opened from
+    absent: int | str | None = None  # the digit or the word that no picture of the data shows
+    measured_on: str | None = None  # whose p(t) `rcedu.training.swap_schedules.measured_file` has: its teacher's
+    stops_on = "fid"  # the score that halvings stop on when it has grown too much
+    stage_1: DiffusionModel | None = None  # a network that takes w, where stage 1 was done elsewhere
+
+    @cached_property
+    def shipped(self) -> Shipped:
+        return self.ships()
+
+    @cached_property
+    def teacher(self) -> DiffusionModel:
+        return self.shipped.teacher
+
+    @cached_property
+    def data(self) -> Samples:
+        """What the teacher drew, as the students of notebooks 02, 05 and 06 get it; some domains have something else."""
+        return self.shipped.cache
+
+    def fingerprints(self, p: str = NONE, *, data: Samples | None = None, pool=None) -> dict[str, str]:
+        """Of all that decides a result beside its run's settings: teacher, data, judge, and p(t) where it was measured.
+
+        data  the run's, where it has others than the domain;  pool  where it has its own
+        """
+        data = self.data if data is None else data
+        found = {"teacher": self.teacher.fingerprint(), "data": data.fingerprint()}
+        found["judge"] = hash_tensors(self.shipped.judge.state_dict())
+        found |= {} if pool is None else {"pool": pool.fingerprint()}
+        return found | ({"measured p(t)": sha256(self.measured)} if p in MEASURED else {})
+
+    @property
+    def measured(self) -> Path | None:
+        """The table of its teacher's p(t), if there is one."""
+        return self.measured_on and measured_file(self.measured_on)
+
+    def keep(self, student: DiffusionModel, folder: Path, *, steps: int | None, sampler: str, w_max: float) -> None:
+        """Write a stage's network, whole or not at all; `kept` reads it. What the stage has else is in the same `folder`."""
+        save_student(student, folder / "unet", steps=steps, sampler=sampler)
+
+    def kept(self, folder: Path) -> DiffusionModel:
+        """The network that `keep` wrote. UsageError where it is not whole."""
+        return load_student(self.teacher, folder / "unet")
+
+    def __getstate__(self) -> dict:
+        """For a worker, which opens anew what it needs: none of what is open here."""
+        return {key: x for key, x in vars(self).items() if not isinstance(getattr(type(self), key, None), cached_property)}
+
+    def draw(
+        self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str = "deterministic", seed: int = 10_000
+    ) -> Tensor:
+        """Pictures of what is `asked`, the same noise for every model. Moves the model to the GPU where there is one."""
+        noise, c = model.to(place_among_ranks().device).noise(count, seed), self.conditions(count)
+        return model.sample(noise, c, w=w, steps=steps, **sampler_settings(sampler, seed))
+
+    def scores_of(self, model: DiffusionModel, count: int, **how) -> dict:
+        """The `scores` of what it draws; `how` as for `draw`."""
+        return self.scores(self.draw(model, count, **how))

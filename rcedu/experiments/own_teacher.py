@@ -1,0 +1,127 @@
+"""A text-to-image teacher of one's own as a domain: any Stable Diffusion folder, its samples, and the prompts one scores by."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from accelerate.utils import gather_object
+from torch import Tensor
+
+from rcedu.data.cache import Samples, derived_seed
+from rcedu.data.mnist import to_uint8
+from rcedu.evaluation.records import Column
+from rcedu.experiments.domain import Domain
+from rcedu.experiments.mini_sd import GUIDANCE, MiniSD
+from rcedu.models.diffusion import DiffusionModel, with_unet
+from rcedu.models.layouts import check_same_space
+from rcedu.models.saved import load_student, sampler_settings, save_pipeline
+from rcedu.system.files import sha256
+from rcedu.system.ranks import place_among_ranks
+from rcedu.system.tensors import hash_tensors
+from rcedu.system.usage import UsageError
+from rcedu.training.swap_schedules import MEASURED, NONE
+
+SD_GUIDANCE = 6.5  # w of the papers' guidance_scale 7.5
+BATCH = 250  # pictures drawn at a time, fewer where they are large: 32 of 512 pixels
+
+
+def is_mini_sd(model: DiffusionModel) -> bool:
+    """Whether it is mini-SD or a student of it: then its judge can read what is drawn."""
+    mini = MiniSD().teacher
+    return model.conditions.settings == mini.conditions.settings and model.codec.settings == mini.codec.settings
+
+
+def usual_guidance(model: DiffusionModel) -> float:
+    """w where none is said: mini-SD's best for it and its students, for others the papers'."""
+    return GUIDANCE if is_mini_sd(model) else SD_GUIDANCE
+
+
+class OwnTeacher(Domain):
+    """Its networks are pipelines in folders of their own, which a stock StableDiffusionPipeline opens.
+
+    teacher    the model that is distilled, without an input for w
+    data       clean latents and their conditions (`rcedu.data.cache.Samples`): drawn by it, or of real pictures
+    texts      the prompts that are scored by, each in turn
+    networks   the folder where each stage's network gets a folder
+    steps      DDIM steps of the teacher's guided pictures that the others are compared with
+    pool       C of random conditioning; None: none is drawn from
+    stage_1    a network of this teacher that takes w, where stage 1 is done
+    measured   the table of this teacher's p(t)
+
+    UsageError where `stage_1` takes no w or works in another space than the teacher.
+    """
+
+    ships = MiniSD  # whose judge reads mini-SD's pictures
+
+    def __init__(
+        self, teacher: DiffusionModel, data: Samples, texts: Sequence[str], networks: Path, *,
+        steps: int, w: float | None = None, pool=None, stage_1: DiffusionModel | None = None, measured: Path | None = None,
+    ):  # fmt: skip
+        self.teacher, self.data, self.texts, self.networks, self.steps = teacher, data, list(texts), Path(networks), steps
+        self.judged = is_mini_sd(teacher)
+        self.w = usual_guidance(teacher) if w is None else w
+        self.pool = teacher.conditions.tokenize(self.texts) if pool is None else pool
+        self.columns = (*((Column("all"), Column("fid")) if self.judged else ()), Column("error"))
+        self.stops_on = "fid" if self.judged else "error"
+        self.table, self.guided = measured, {}
+        if stage_1 is not None:
+            check_same_space(stage_1, teacher)
+            if not stage_1.takes_w:
+                raise UsageError("the network of stage 1 has no input for w; give one that stage 1 has taught")
+            self.stage_1 = with_unet(teacher, stage_1.unet, stage_1.prediction_type)
+
+    @property
+    def measured(self) -> Path | None:
+        return self.table
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """Fingerprints of all but the pool and p(t); hashing a teacher takes a while."""
+        found = {"teacher": self.teacher.fingerprint(), "data": self.data.fingerprint()}
+        found["prompts"] = hash_tensors({"c": self.teacher.conditions.tokenize(self.texts)})
+        if self.stage_1 is not None:
+            found["stage 1"] = self.stage_1.fingerprint()
+        return found | ({"judge": hash_tensors(self.shipped.judge.state_dict())} if self.judged else {})
+
+    def fingerprints(self, p: str = NONE, **others) -> dict[str, str]:
+        return self.identity | ({"measured p(t)": sha256(self.measured)} if p in MEASURED and self.measured else {})
+
+    def asked(self, count: int) -> list[str]:
+        return [self.texts[i % len(self.texts)] for i in range(count)]
+
+    def conditions(self, count: int) -> Tensor:
+        return self.teacher.conditions.tokenize(self.asked(count))
+
+    def keep(self, student: DiffusionModel, folder: Path, *, steps: int | None, sampler: str, w_max: float) -> None:
+        save_pipeline(student, self.networks / folder.name, steps=steps, sampler=sampler, w_max=w_max)
+
+    def kept(self, folder: Path) -> DiffusionModel:
+        return load_student(self.teacher, self.networks / folder.name / "unet")
+
+    def latents(self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str, seed: int) -> Tensor:
+        """x0 (count, C, H, W) of what is `asked`, on the CPU: the same on any number of ranks, which share the work.
+
+        The noise is that of `Domain.draw`; what a sampler adds on its way is a function of (seed, batch).
+        """
+        ranks, batch = place_among_ranks(), max(1, min(BATCH, 2**19 // torch.Size(model.x_shape).numel()))
+        noise, c = model.to(ranks.device).noise(count, seed).split(batch), self.conditions(count).split(batch)
+        mine = []
+        for k in range(ranks.process_index, len(noise), ranks.num_processes):
+            how = {"w": w, "steps": steps, "batch_size": batch, **sampler_settings(sampler, derived_seed(seed, k))}
+            mine.append((k, model.sample_x0(noise[k], c[k], **how)))
+        return torch.cat([x0 for _, x0 in sorted(gather_object(mine), key=lambda part: part[0])])
+
+    def scores_of(self, model: DiffusionModel, count: int, **how) -> dict:
+        """error  of the latents, || x0 - x0_T || / || x0_T ||, x0_T the teacher's guided ones from the same noise at this w,
+        by DDIM in `steps` steps; what a stochastic sampler adds is in it. Of mini-SD, before it, the scores of `MiniSD.scores`.
+        """
+        which = how["w"], how["seed"], count
+        if which not in self.guided:  # latents, not pictures: a fiftieth of the memory
+            plain = {"steps": self.steps, "sampler": "deterministic"}
+            self.guided[which] = self.latents(self.teacher, count, **{**how, **plain})
+        x0, x0_T = self.latents(model, count, **how), self.guided[which]
+        found = {"error": ((x0 - x0_T).norm() / x0_T.norm()).item()}
+        if not self.judged:
+            return found
+        return self.shipped.scores(to_uint8(self.teacher.codec.decode(x0)), self.asked(count)) | found

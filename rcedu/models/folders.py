@@ -1,0 +1,86 @@
+"""Model folders of diffusers' layout, here or on the hub: where they are, and how their parts are read."""
+
+import re
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from torch import nn
+from transformers import CLIPTokenizer
+
+from rcedu.system.manifests import verified
+from rcedu.system.usage import UsageError
+
+ON_THE_HUB = re.compile(r"([\w-]+/[\w.-]+)(?:@([\w./-]+))?")
+
+
+def folder_of_model(source: Path | str) -> Path:
+    """The folder of a model: as given; or, where there is none of that name, fetched from the hub when it is not here yet.
+
+    source  a folder; or a model on the hub such as "CompVis/stable-diffusion-v1-4", or "owner/name@revision"
+
+    UsageError where it cannot be fetched.
+    """
+    name = ON_THE_HUB.fullmatch(source) if isinstance(source, str) and not Path(source).exists() else None
+    return _download(*name.groups()) if name else Path(source)
+
+
+def _download(name: str, revision: str | None) -> Path:
+    texts, halves, apart = ["model_index.json", "*/*.json", "*/*.txt"], ["*fp16*"], ["safety_checker/*", "*non_ema*"]
+    try:
+        whole = {"allow_patterns": [*texts, "*/*.safetensors"], "ignore_patterns": apart + halves}
+        folder = Path(snapshot_download(name, revision=revision, **whole))
+        if not any((folder / "unet").glob("*.safetensors")):
+            folder = Path(snapshot_download(name, revision=revision, allow_patterns=texts + halves, ignore_patterns=apart))
+        return folder
+    except Exception as error:  # no network, no such model, a licence to accept: the hub has many names for it
+        raise UsageError(
+            f"{name} is no folder here and could not be fetched from the hub ({str(error).splitlines()[0]})"
+        ) from error
+
+
+def load_network(kind: type[nn.Module], folder: Path) -> nn.Module:
+    """A network of diffusers or transformers, of this class, from the folder that its `save_pretrained` wrote.
+
+    Safetensors only; those in 16 bits (the variant "fp16") where there are no others. UsageError where something is missing,
+    torn or of another shape: the libraries themselves leave a missing tensor random (transformers) or without memory
+    (diffusers), and warn.
+    """
+    with verified(folder):
+        return read_network(kind, folder)
+
+
+def read_network(kind: type[nn.Module], folder: Path) -> nn.Module:
+    """As `load_network`, for who verifies the folder around it."""
+    require(folder, "config.json")
+    files = [path.name for path in folder.glob("*.safetensors")]
+    halves = bool(files) and all(".fp16" in name for name in files)
+    settings = {"use_safetensors": True, "output_loading_info": True} | ({"variant": "fp16"} if halves else {})
+    try:
+        network, found = kind.from_pretrained(folder, **settings)
+    except Exception as error:  # of a damaged config the libraries make many kinds
+        raise UsageError(f"the model in {folder} cannot be read ({first_line(error)})") from error
+    if missing := sorted(found["missing_keys"]):
+        raise UsageError(f"the model in {folder} lacks {len(missing)} of its tensors, {missing[0]} for one; get it anew")
+    return network
+
+
+def read_tokenizer(folder: Path) -> CLIPTokenizer:
+    """A CLIP tokenizer from vocab.json and merges.txt, or from the tokenizer.json that transformers 5 writes instead."""
+    if (folder / "tokenizer.json").exists() and not (folder / "vocab.json").exists():
+        from transformers import CLIPTokenizerFast  # of transformers 4 the one that reads it; of 5 another name for the same
+
+        return CLIPTokenizerFast.from_pretrained(folder)
+    require(folder.parent, f"{folder.name}/vocab.json", f"{folder.name}/merges.txt")
+    return CLIPTokenizer.from_pretrained(folder)
+
+
+def require(folder: Path, *parts: str) -> None:
+    """UsageError, naming it, for the first part that a folder does not have."""
+    for part in parts:
+        if not (folder / part).exists():
+            raise UsageError(f"no model in {folder}: {part} is missing; train one, or check the path")
+
+
+def first_line(error: Exception) -> str:
+    """The kind of an error of the libraries, and the first line of what it says."""
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no more is said'}"

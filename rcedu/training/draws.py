@@ -1,0 +1,89 @@
+"""What is random in a step of training: the same on one rank or on many, in one part or in several."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+_TOGETHER = 16  # torch's CPU generator makes this many normal numbers out of as many of its own, each block by itself
+
+
+class Draw:
+    """All randomness of one step: a CPU generator that is a function of (seed, step) and nothing else.
+
+    Draw for the *global* batch (`draw.batch_size` samples, `draw.generator`), then let `mine` take this
+    rank's slice. So the data are the same on one rank or eight, and a resume needs only the step number.
+    What is large, `noise`, is made for the slice alone, and the rest of the batch's is passed over.
+    """
+
+    def __init__(self, seed: int, step: int, batch_size: int, *, rank: int = 0, ranks: int = 1, device="cpu"):
+        self.seed, self.step, self.batch_size, self.device = seed, step, batch_size, device
+        self.rank, self.ranks = rank, ranks
+        self._whole, self._asked = self, 0
+        self._noises: list[tuple[Tensor, Tensor]] = []  # made so far, each with the generator's state after it
+        # torch's CPU generator uses 32 bits of its seed: hash the seed, count the steps, so no two steps of a run collide
+        base = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4], "big")
+        self.generator = torch.Generator().manual_seed((base + step) % 2**32)
+
+    def parts(self, count: int) -> Iterator["Draw"]:
+        """This rank's slice in `count` equal parts, each as if drawn by a rank of its own; `noise` is made once for all."""
+        for part in range(count):
+            place = {"rank": self.rank * count + part, "ranks": self.ranks * count, "device": self.device}
+            draw = Draw(self.seed, self.step, self.batch_size, **place)
+            draw._whole = self
+            yield draw
+
+    @property
+    def here(self) -> slice:
+        """Which samples of the global batch are this rank's."""
+        share = self.batch_size // self.ranks
+        return slice(self.rank * share, (self.rank + 1) * share)
+
+    def integers(self, high: int) -> Tensor:
+        """(batch_size,) integers in [0, high)."""
+        return torch.randint(high, (self.batch_size,), generator=self.generator)
+
+    def uniform(self, low: float, high: float) -> Tensor:
+        """(batch_size,) numbers in [low, high)."""
+        return low + (high - low) * torch.rand(self.batch_size, generator=self.generator)
+
+    def normal(self, *shape: int) -> Tensor:
+        """(batch_size, *shape) standard normal."""
+        return torch.randn(self.batch_size, *shape, generator=self.generator)
+
+    def noise(self, *shape: int) -> Tensor:
+        """`mine(normal(*shape))`, to the last bit and with the generator left as that leaves it, for a fraction of the work."""
+        whole, asked = self._whole, self._asked
+        self._asked += 1
+        if asked == len(whole._noises):
+            made = _normal_slice(whole.here, self.batch_size, shape, self.generator)
+            whole._noises.append((made, self.generator.get_state()))
+        made, after = whole._noises[asked]
+        self.generator.set_state(after)
+        first = whole.here.start
+        return made[self.here.start - first : self.here.stop - first].to(self.device)
+
+    def mine(self, *tensors: Tensor):
+        """This rank's slice of each global-batch tensor, on this rank's device."""
+        parts = tuple(x[self.here].to(self.device) for x in tensors)
+        return parts if len(parts) > 1 else parts[0]
+
+
+def _normal_slice(here: slice, count: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """torch.randn(count, *shape, generator=generator)[here]."""
+    size = math.prod(shape)
+    if (here.stop - here.start) * size % _TOGETHER:
+        return torch.randn(count, *shape, generator=generator)[here]
+    _pass_over(here.start * size, generator)
+    made = torch.randn(here.stop - here.start, *shape, generator=generator)
+    _pass_over((count - here.stop) * size, generator)
+    return made
+
+
+def _pass_over(numbers: int, generator: torch.Generator) -> None:
+    """Leave out so many numbers of 32 bits, an even count: drawn as half as many of 64, which costs least."""
+    scratch = torch.empty(min(numbers // 2, 2**15), dtype=torch.int64)
+    for first in range(0, numbers // 2, 2**15):
+        scratch[: numbers // 2 - first].random_(generator=generator)

@@ -1,0 +1,309 @@
+"""Faster by command: teachers of one's own through stage 1 and the halvings, and what stock diffusers makes of the networks."""
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from PIL import Image
+from small import LAYOUTS, max_error, stock_folder
+
+from rcedu.commands.cli import main
+from rcedu.data.cache import Cache
+from rcedu.data.captioned_digits import prompts
+from rcedu.evaluation.records import load_results
+from rcedu.experiments import few_step_training, own_teacher
+from rcedu.models.diffusion import DiffusionModel
+from rcedu.models.saved import FACTS, Facts, pipeline_facts
+from rcedu.system.manifests import MANIFEST
+from rcedu.system.settings import data_folder
+from rcedu.system.tensors import load_tensors
+
+TEXTS = list(prompts()[:5])
+NETWORKS = ["deterministic-1-step", "deterministic-2-steps", "stage-1"]
+STOCHASTIC = ["stochastic-1-step", "stochastic-2-steps"]  # of SD v1.4's layout only
+
+
+def rcedu(*words) -> None:
+    main([str(word) for word in words])
+
+
+def refused(capsys, *words) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        rcedu(*words)
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("rcedu:")]
+    assert stop.value.code == 2 and len(error) == 1, error
+    return error[0]
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """layout -> (folder of its teacher, prompts, samples and networks; what `rcedu faster` is given). Read-only; made once."""
+    made = {}
+
+    def make(layout: str):
+        if layout not in made:
+            folder = tmp_path_factory.mktemp("own")
+            (folder / "prompts.txt").write_text("\n".join(TEXTS))
+            given = ["--prompts", folder / "prompts.txt", "--pool", folder / "prompts.txt", "--first", 4]
+            if layout != "mini-sd":
+                teacher = stock_folder(folder / "teacher", layout)
+                rcedu("draw", "--teacher", teacher, *given[:2], "--steps", 1, "--out", folder / "samples")
+                given += ["--teacher", teacher, "--samples", folder / "samples"]
+            samplers = ["deterministic", "stochastic"][: 2 if layout == "SD v1.4" else 1]
+            rcedu("faster", *given, "--samplers", *samplers, "--out", folder / "fast")
+            made[layout] = folder, given
+        return made[layout]
+
+    return make
+
+
+def gaps(folder, *asked: tuple[int, float]) -> list[float]:
+    """Largest errors between the latents of a stock pipeline and ours by DDIM, from the same noise, in (steps, w)."""
+    pipeline, model = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None), DiffusionModel.load(folder)
+    pipeline.set_progress_bar_config(disable=True)
+    noise, c, found = model.noise(2, seed=0), model.conditions.tokenize(TEXTS[:2]), []
+    for steps, w in asked:
+        how = {"num_inference_steps": steps, "guidance_scale": w + 1, "output_type": "latent"}
+        stock = pipeline(TEXTS[:2], latents=noise, **how).images
+        found.append(max_error(stock, model.sample_x0(noise, c, w=w, steps=steps)))
+    return found
+
+
+@pytest.mark.parametrize("layout", [*LAYOUTS, "mini-sd"])
+def test_every_network_is_a_folder_that_a_stock_pipeline_opens_and_draws_the_same_with(layout, own):
+    """In 4, 2 and 1 steps, guidance_scale = w + 1; its scheduler is the teacher's but for what few steps need."""
+    folder, _ = own(layout)
+    fast, teacher = folder / "fast", data_folder() / "mini-sd/pipeline" if layout == "mini-sd" else folder / "teacher"
+    networks = NETWORKS + (STOCHASTIC if layout == "SD v1.4" else [])
+    assert sorted(path.parent.name for path in fast.glob("*/model_index.json")) == networks
+    config = "scheduler/scheduler_config.json"
+    before = json.loads((teacher / config).read_text())
+    for name in networks:
+        way, number = name.split("-")[:2]
+        made_for = (None, "deterministic") if way == "stage" else (int(number), way)
+        assert pipeline_facts(fast / name) == Facts("v_prediction", True, *made_for, 13.0)
+        after = json.loads((fast / name / config).read_text())
+        new = {"timestep_spacing": "trailing", "set_alpha_to_one": True, "clip_sample": False}
+        expected = {**before, **new, "prediction_type": "v_prediction", "_class_name": "DDIMScheduler"}
+        assert [key for key, value in expected.items() if after[key] != value] in ([], ["_diffusers_version"])
+        assert max(gaps(fast / name, (4, 2.0), (2, 2.0), (1, 2.0))) < 1e-4
+
+
+def test_a_network_listens_to_w_in_a_stock_pipeline_as_well(own, tmp_path):
+    """Three steps of training teach next to nothing of w, so its weights are made large."""
+    folder, _ = own("SD v1.4")
+    model = DiffusionModel.load(folder / "fast" / "deterministic-2-steps")
+    torch.nn.init.normal_(model.unet.time_embedding.cond_proj.weight, generator=torch.Generator().manual_seed(0))
+    model.save(tmp_path / "deaf-no-more")
+    assert max(gaps(tmp_path / "deaf-no-more", (2, 0.0), (2, 6.5), (1, 13.0))) < 1e-4
+    noise, c = model.noise(2, seed=0), model.conditions.tokenize(TEXTS[:2])
+    assert max_error(*(model.sample_x0(noise, c, w=w, steps=2) for w in (0.0, 6.5))) > 1e-2
+
+
+@pytest.mark.parametrize("layout", [*LAYOUTS, "mini-sd"])
+def test_every_stage_is_scored_and_the_teacher_beside_them(layout, own):
+    folder, _ = own(layout)
+    found = load_results(folder / "fast" / "scores.json")
+    rows = {(of["network"], of["steps"]) for of in found.records.to_dict("records")}
+    samplers = ("deterministic", "stochastic") if layout == "SD v1.4" else ("deterministic",)
+    any_steps = {(name, steps) for name in ("teacher", "stage 1") for steps in (4, 2, 1)}
+    assert rows == any_steps | {(name, steps) for name in samplers for steps in (2, 1)}
+    error = found.records[found.records["score"] == "error"]
+    assert error[(error["network"] == "teacher") & (error["steps"] == 4)]["value"].tolist() == [0.0]
+    assert (error[error["steps"] < 4]["value"] > 0).all()
+    assert ("fid" in set(found.records["score"])) == (layout == "mini-sd") and (folder / "fast" / "scores.png").exists()
+
+
+def weights(folder) -> dict[str, torch.Tensor]:
+    return load_tensors(folder / "unet" / "diffusion_pytorch_model.safetensors")[0]
+
+
+def same_bits(a, b) -> bool:
+    a, b = weights(a), weights(b)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_killed_within_a_halving_it_goes_on_to_the_same_networks(own, tmp_path, monkeypatch):
+    _, given = own("SD v1.4")
+    command = ["faster", *given, "--last", 2, "--halving-steps", 2, "--out"]
+    rcedu(*command, tmp_path / "whole")
+    fit, trained = few_step_training.fit_to_the_end, []
+
+    def killed(*args, config, **settings):
+        def watch(record):
+            trained.append((config["stage"], record.step))
+            if trained[-1] == ("deterministic, 2 steps", 1):
+                raise KeyboardInterrupt
+
+        return fit(*args, config=config, **settings | {"watch": watch, "checkpoint_every": 1})
+
+    monkeypatch.setattr(few_step_training, "fit_to_the_end", killed)
+    with pytest.raises(KeyboardInterrupt):
+        rcedu(*command, tmp_path / "pieces")
+    assert not (tmp_path / "pieces" / "deterministic-2-steps").exists()
+    before = len(trained)
+    rcedu(*command, tmp_path / "pieces")
+    assert [stage for stage, _ in trained[before:]] == ["deterministic, 2 steps"] * (4 - 1)  # to 2 steps: twice as long
+    for name in ("stage-1", "deterministic-2-steps"):
+        assert same_bits(tmp_path / "pieces" / name, tmp_path / "whole" / name)
+
+
+def test_from_a_finished_stage_1_the_same_halvings(own, tmp_path, capsys):
+    """Which is not trained again; and what does not fit it is refused."""
+    folder, given = own("SD v1.4")
+    start = ["faster", *given, "--from-stage-1", folder / "fast" / "stage-1", "--out", tmp_path / "fast"]
+    for more, says in (
+        (["--w-max", 20], "--w-max 20 is above what"),
+        (["--scored-w", 0, 14], "--scored-w 14 is above what the network is taught: w up to 13"),
+        (["--from-stage-1", folder / "fast" / "deterministic-2-steps"], "is halved already, to 2 steps"),
+        (["--from-stage-1", folder / "teacher"], "has no input for w"),
+        (["--from-stage-1", data_folder() / "mini-sd" / "pipeline"], "do not belong together"),
+        (["--teacher", folder / "fast" / "stage-1"], "takes w already"),
+    ):
+        assert says in refused(capsys, *start, *more)
+        shutil.rmtree(tmp_path / "fast", ignore_errors=True)
+    rcedu(*start)
+    assert all(same_bits(tmp_path / "fast" / name, folder / "fast" / name) for name in NETWORKS)
+    assert json.loads((tmp_path / "fast" / "training" / "stage-1" / "result.json").read_text())["losses"] == []
+
+
+def test_generate_draws_as_the_network_was_made_for(own, tmp_path, capsys):
+    folder, _ = own("SD v1.4")
+    fast, asked = folder / "fast", ["--prompts", folder / "prompts.txt"]
+    made_for = {"deterministic-2-steps": (2, None), "stochastic-2-steps": (2, "stochastic"), "stage-1": (25, None)}
+    for name, (steps, sampler) in made_for.items():
+        rcedu("generate", *asked, "--model", fast / name, "--count", 2, "--out", tmp_path / name)
+        told = json.loads((tmp_path / name / "prompts.json").read_text())
+        assert (told["steps"], told.get("sampler"), told["w"]) == (steps, sampler, 6.5)
+    says = refused(capsys, "generate", *asked, "--model", fast / "stage-1", "--w", 14, "--out", tmp_path / "a")
+    assert "--w 14 is above what" in says and "was taught: w up to 13" in says
+    says = refused(capsys, "draw", *asked, "--teacher", fast / "stochastic-2-steps", "--out", tmp_path / "a")
+    assert "was made for the stochastic sampler" in says and not (tmp_path / "a").exists()
+
+
+def test_smaller_after_faster_and_faster_after_smaller(own, tmp_path, capsys):
+    """A student of a network that takes w takes it too; a student of `distil` is a teacher like any other."""
+    folder, given = own("SD v2")
+    paths = ["--samples", folder / "samples", "--drawn-by", folder / "teacher", "--pool", folder / "prompts.txt"]
+    distil = ["distil", *paths, "--student", "tiny", "--steps", 1, "--batch-size", 2]
+    halved = folder / "fast" / "deterministic-2-steps"
+    for more, says in ((["--w-max", 20], "--w-max 20 is above"), (["--task"], "--task learns from real noise")):
+        assert says in refused(capsys, *distil, "--teacher", halved, *more, "--out", tmp_path / "small")
+    rcedu(*distil, "--teacher", halved, "--out", tmp_path / "small")
+    assert pipeline_facts(tmp_path / "small") == Facts("v_prediction", True, 2, "deterministic", 13.0)
+    assert gaps(tmp_path / "small", (2, 3.0))[0] < 1e-4
+    rcedu(*distil, "--teacher", folder / "teacher", "--out", tmp_path / "plain")
+    assert pipeline_facts(tmp_path / "plain") is None
+    rcedu("faster", *given, "--teacher", tmp_path / "plain", *paths[2:4], "--first", 2, "--out", tmp_path / "both")
+    assert gaps(tmp_path / "both" / "deterministic-1-step", (1, 3.0))[0] < 1e-4
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Three with captions in a table: upright, lying and standing."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i, size in enumerate([(64, 64), (100, 70), (40, 90)]):
+        Image.new("RGB", size, (60 * i, 10, 200)).save(folder / f"{i}.png")
+    lines = [json.dumps({"file_name": f"{i}.png", "text": TEXTS[i]}) for i in range(3)]
+    (folder / "metadata.jsonl").write_text("\n".join(lines))
+    return folder
+
+
+def test_from_real_pictures(own, pictures, tmp_path, capsys):
+    folder, given = own("SD v1.4")
+    command = [
+        "faster",
+        *given[:-2],
+        "--images",
+        pictures,
+        "--last",
+        2,
+        "--mixed-precision",
+        "bf16",
+        "--out",
+        tmp_path / "fast",
+    ]
+    (pictures / "1.png").rename(tmp_path / "1.png")
+    (pictures / "1.png").write_text("junk")
+    assert "1.png" in refused(capsys, *command)
+    (tmp_path / "1.png").replace(pictures / "1.png")
+    rcedu(*command)
+    model, (shard,) = DiffusionModel.load(folder / "teacher"), (tmp_path / "fast").glob("latents-*/shard-00000.*")
+    pixels = torch.tensor([60.0, 10.0, 200.0]).view(1, 3, 1, 1).expand(1, 3, 64, 64) / 127.5 - 1
+    assert max_error(Cache(shard.parent, model).x0(torch.tensor([1])), model.codec.encode(pixels)) < 1e-2  # kept in 16 bits
+    assert (tmp_path / "fast" / "deterministic-2-steps" / "model_index.json").exists()
+
+
+@pytest.mark.parametrize(
+    "more, says",
+    [
+        ("--first 6", "6 halved again and again never is 1; take 4"),
+        ("--first 8 --last 3", "8 halved again and again never is 3; take 12"),
+        ("--samplers consistency", "unknown sampler 'consistency'; choose from deterministic, stochastic"),
+        ("--samples {tmp}/a --images {tmp}/b", "not from both"),
+        ("--teacher {tmp}/nowhere", "another teacher needs its own --samples (or --images) and --prompts"),
+        ("--p never", "unknown p(t) 'never'"),
+        ("--p none --pool {pool}", "--p none draws nothing from a pool"),
+        ("--pool {bad}", "is not UTF-8"),
+        ("--prompts {bad}", "is not UTF-8"),
+        ("--mixed-precision fp32", "unknown precision 'fp32'"),
+        ("--scored-w 14", "--scored-w 14 is above what the network is taught: w up to 13"),
+        ("--eight-bit", "bitsandbytes"),
+        ("--samples {tmp}/none", "no cache in"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_made(more, says, tmp_path, capsys):
+    (tmp_path / "pool.txt").write_text("\n".join(TEXTS))
+    (tmp_path / "bad.txt").write_bytes("a sl\xe4nted one".encode("latin-1"))
+    words = more.format(tmp=tmp_path, pool=tmp_path / "pool.txt", bad=tmp_path / "bad.txt").split()
+    assert says in refused(capsys, "faster", *words, "--out", tmp_path / "fast")
+    assert {path.name for path in (tmp_path / "fast").rglob("*")} <= {"faster.json"}
+
+
+CHANGES = {  # file of a folder -> its entries changed -> what is said
+    "model_index.json": ({"transformer": ["diffusers", "SD3Transformer2DModel"]}, "its denoiser is a transformer"),
+    "unet/config.json": ({"addition_embed_type": "text_time"}, "as SDXL does"),
+    "text_encoder/config.json": ({"model_type": "t5"}, "its text encoder is t5, not CLIP"),
+    "vae/config.json": ({"latent_channels": 16}, "its UNet takes 4 channels, and its autoencoder's latents have 16"),
+    "scheduler/scheduler_config.json": ({"_class_name": "FlowMatchEulerDiscreteScheduler"}, "flow matching"),
+}
+
+
+@pytest.mark.parametrize("file", CHANGES)
+def test_a_folder_of_another_architecture_is_refused_in_a_line(file, own, tmp_path, capsys):
+    folder, given = own("SD v1.4")
+    other = shutil.copytree(folder / "teacher", tmp_path / "other")
+    (other / MANIFEST).unlink(missing_ok=True)
+    changes, says = CHANGES[file]
+    (other / file).write_text(json.dumps(json.loads((other / file).read_text()) | changes))
+    error = refused(capsys, "faster", *given, "--teacher", other, "--out", tmp_path / "fast")
+    assert f"{other} is of another architecture: " in error and says in error and not (tmp_path / "fast").exists()
+
+
+def test_what_a_network_says_is_read_or_refused(own, tmp_path, capsys):
+    folder, _ = own("SD v1.4")
+    copy = shutil.copytree(folder / "fast" / "stage-1", tmp_path / "copy")
+    (copy / "unet" / FACTS).write_text("{}")
+    says = refused(capsys, "generate", "--prompts", folder / "prompts.txt", "--model", copy, "--out", tmp_path / "a")
+    assert FACTS in says or "is damaged" in says
+
+
+def test_two_ranks_draw_what_one_draws(own, monkeypatch):
+    """Each its share of the batches; the sampler's own noise, too."""
+    folder, _ = own("SD v1.4")
+    teacher = DiffusionModel.load(folder / "teacher")
+    domain = own_teacher.OwnTeacher(teacher, SimpleNamespace(), TEXTS, folder, steps=2)
+    how = {"w": 1.0, "steps": 2, "sampler": "stochastic", "seed": 3}
+    monkeypatch.setattr(own_teacher, "BATCH", 2)
+    whole, parts = domain.latents(teacher, 5, **how), []
+    monkeypatch.setattr(own_teacher, "gather_object", lambda mine: parts.extend(mine) or mine)
+    for rank in (1, 0):
+        place = SimpleNamespace(process_index=rank, num_processes=2, device=torch.device("cpu"))
+        monkeypatch.setattr(own_teacher, "place_among_ranks", lambda place=place: place)
+        domain.latents(teacher, 5, **how)
+    assert torch.equal(torch.cat([x0 for _, x0 in sorted(parts, key=lambda part: part[0])]), whole)

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 
 from safetensors import SafetensorError
 
-from rcedu.system.manifests import folder_to_replace, write_manifest
+from rcedu.system.manifests import TEMPORARY, folder_to_replace, write_manifest
 from rcedu.system.settings import cache_folder
 from rcedu.system.usage import UsageError
 
@@ -127,14 +127,13 @@ def what_and_what_to_do(error: Exception) -> str:
 
 
 def sweep(folder: Path, older_than: float = 60.0) -> None:
-    """Remove what killed writes left under hidden names in a folder and beside it; for who is `alone_in` it.
+    """Remove what killed writes left under hidden names in a folder and beside it, or beside a file; for who is `alone_in` it.
 
     older_than  seconds; younger ones may be another rank's that is writing
     """
-    folder, ours = Path(folder), re.compile(r"\.(.+)\.[0-9a-f]{8}\.rcedu\.tmp")
-    left = [path for path in folder.glob(".*.rcedu.tmp") if ours.fullmatch(path.name)]
-    left += [path for path in folder.parent.glob(".*.rcedu.tmp") if (m := ours.fullmatch(path.name)) and m[1] == folder.name]
-    for path in left:
+    folder = Path(folder)
+    found = [(path, TEMPORARY.fullmatch(path.name)) for at in (folder, folder.parent) for path in at.glob(".*.rcedu.tmp")]
+    for path in [path for path, ours in found if ours and (path.parent == folder or ours[1] == folder.name)]:
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > older_than:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 import sys
 import zlib
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from rcedu.system.usage import UsageError
 
 MANIFEST = "rcedu-manifest.json"  # {"files": {path in its folder: checksum}}
+TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.rcedu\.tmp")  # the hidden name beside [1] under which a file of ours is written
 _BROKEN = (OSError, ValueError, AttributeError, KeyError, TypeError)  # what reading a damaged manifest may end in
 
 
@@ -157,7 +159,11 @@ def folder_to_fill(folder: Path, marker: str) -> Path:
     folder = check_path(folder)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; name a folder")
-    if folder.is_dir() and not (folder / marker).is_file() and (there := next(folder.iterdir(), None)) is not None:
+    if not folder.is_dir() or (folder / marker).is_file():
+        return folder
+    for there in folder.iterdir():
+        if (ours := TEMPORARY.fullmatch(there.name)) and ours[1] == marker:  # of one that was killed while it wrote the first
+            continue
         raise UsageError(f"{folder} holds other files, {there.name} for one, and no {marker} of ours; name another folder")
     return folder
 

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rcedu.system.files import write_json
+from rcedu.system.files import sweep, write_json
 from rcedu.system.manifests import file_to_write
 from rcedu.system.settings import preset
 
@@ -66,8 +66,10 @@ def write_result(
     from rcedu.system.tensors import save_tensors
 
     file_to_write(path)
+    sweep(path)
     if pictures is not None:
-        save_tensors(beside(path, "-pictures.safetensors.gz"), pictures, {"command": command, "seed": seed})
+        sweep(drawn := beside(path, "-pictures.safetensors.gz"))
+        save_tensors(drawn, pictures, {"command": command, "seed": seed})
     write_json(path, {"provenance": provenance(command), **result})
 
 

@@ -129,7 +129,7 @@ ENDINGS = {"prompts": ".txt", "pool": ".csv", "measured": ".json", "also": ".jso
 OUTPUTS = {"out", "ship"}
 # Those that put files into a folder by name, beside whatever else is there: an unrelated file is none of their business.
 BESIDE = {("mini-sd", "out"), ("few-steps", "ship"), ("editing", "ship"), ("small-and-fast", "ship")}
-READS = {"teacher", "model", "clip"}  # texts that name a folder
+READS = {"teacher", "model", "clip", "drawn-by", "from-stage-1"}  # texts that name a folder
 PLACE = {"archive": 0, "handed-in": 1}  # what is no flag: which word
 SMALLEST = {  # otherwise whole command lines that would work, if {bad} did
     "draw": "--prompts {inputs}/prompts.txt --teacher {inputs}/teacher --steps 1 --out new",
@@ -137,6 +137,7 @@ SMALLEST = {  # otherwise whole command lines that would work, if {bad} did
     " --batch-size 2 --p overlap --measured {inputs}/measured.json --out new",
     "generate": "--prompts {inputs}/prompts.txt --model {inputs}/teacher --steps 1 --out new",
     "score": "--images {inputs}/pictures --real {inputs}/pictures --out new.json",
+    "faster": "--teacher {inputs}/teacher --samples {inputs}/samples --prompts {inputs}/prompts.txt --out new",
     "text-conditioning": "--teacher {inputs}/teacher --samples {inputs}/samples --pairs 6 --every 500 --out new.json",
 }  # fmt: skip
 

@@ -73,6 +73,13 @@ def small_text(folder: Path) -> None:
     small_text_model(folder.parent / "tokenizer").save(folder)
 
 
+def latents(to: Path) -> Prepared:
+    """A cache of a text-to-image teacher's, all of which is used."""
+    teacher = small_text_model(to / "tokenizer")
+    draw(teacher, teacher.conditions.tokenize(["a white one on a navy background"] * 5), to / "made", steps=1, shard_size=2)
+    return to / "made", lambda: Cache(to / "made", teacher).images()
+
+
 CHECKED = {  # of files with a checksum, in their header or in a manifest
     "the digits' teacher": shipped("digits/teacher", DiffusionModel.load),
     "the classifier": shipped("digits/classifier.safetensors", lambda path: Shipped(path.parent).judge),

@@ -73,8 +73,8 @@ def kinds(inputs: Path) -> dict[str, Callable[[Path], Prepared]]:
     teacher, x = inputs / "teacher", torch.arange(5000.0)
     result = {"run": asdict(StudentRun()), "records": [["B", 0, "student", 25, 1.0, "", "fid", 7.5]], "losses": {"out": [0.5]}}
     return CHECKED | {
-        "a cache": of_inputs(inputs, "samples", lambda path: Cache(path, DiffusionModel.load(teacher))),
-        "the digits' cache": shipped("digits/cache", lambda path: Cache(path, Shipped(DIGITS).teacher)),
+        "a cache": of_inputs(inputs, "samples", lambda path: _all_of(Cache(path, DiffusionModel.load(teacher)))),
+        "the digits' cache": shipped("digits/cache", lambda path: _all_of(Cache(path, Shipped(DIGITS).teacher))),
         "a student of distil": of_inputs(inputs, "student", DiffusionModel.load),
         "pictures": of_inputs(inputs, "pictures", _pictures),
         "a table of results": shipped("digits/results/unseen-arms.json", load_results),
@@ -89,6 +89,10 @@ def kinds(inputs: Path) -> dict[str, Callable[[Path], Prepared]]:
         f"{CACHED}MNIST": in_the_cache("MNIST", lambda: mnist(train=False)),
         f"{CACHED}features": in_the_cache("remembered", lambda: remembered("x", {"x": x}, lambda: {"y": x + 1})),
     }
+
+
+def _all_of(cache: Cache) -> tuple:
+    return cache.fingerprint(), cache.images(), cache.c
 
 
 def _pictures(folder: Path) -> tuple[torch.Tensor, list[str]]:
@@ -108,8 +112,6 @@ def value(found: object) -> object:
         return hash_tensors(found.state_dict())
     if isinstance(found, torch.Tensor):
         return hash_tensors({"": found})
-    if isinstance(found, Cache):
-        return found.fingerprint(), value(found.stored), value(found.c)
     if isinstance(found, pd.DataFrame):
         return found.to_csv()
     if isinstance(found, (tuple, list)):

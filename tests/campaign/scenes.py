@@ -41,7 +41,7 @@ SCENES = {
         " --batch-size 2 --out {out}"
     ),
     "measure": Scene(
-        "text-conditioning --teacher {inputs}/teacher --samples {inputs}/samples --pairs 6 --every 500 --out {out}"
+        "text-conditioning --teacher {inputs}/teacher --samples {inputs}/samples --pairs 6 --every 500 --out {out}.json"
     ),
     "unseen": Scene("unseen arms --only B --seeds 0 1", workers=True),
     "few-steps": Scene("few-steps --seeds 0 --samplers deterministic", workers=True),

@@ -129,6 +129,7 @@ def complaints(text: str) -> list[str]:
     if "Traceback (most recent call last)" in text:
         last = [line for line in text.splitlines() if line.strip()][-1]
         raise Failed(f"a traceback: {last[:300]}")
+    text = text.replace("\x1b[A", "\n")  # a second bar's way back up
     return [line for line in re.split(r"[\r\n]+", text) if line.strip() and not BAR.search(line)]
 
 

@@ -140,6 +140,17 @@ def test_parts_that_were_written_apart_make_a_folder_of_ours(tmp_path):
         folder_to_replace(tmp_path / "pipeline")
 
 
+def test_a_folder_is_filled_though_its_first_file_was_cut_short(tmp_path):
+    """By a kill: what is left of that file is ours. Of another name, or beside something else, it is not."""
+    (tmp_path / ".prompts.json.0a1b2c3d.rcedu.tmp").touch()
+    assert folder_to_fill(tmp_path, "prompts.json") == tmp_path
+    for name in (".thesis.json.0a1b2c3d.rcedu.tmp", "thesis.tex"):
+        (tmp_path / name).touch()
+        with pytest.raises(UsageError, match="thesis"):
+            folder_to_fill(tmp_path, "prompts.json")
+        (tmp_path / name).unlink()
+
+
 def test_something_that_comes_while_we_write_is_kept(tmp_path):
     with pytest.raises(UsageError, match=r"holds thesis\.tex"), atomic_folder(tmp_path / "out") as temporary:
         (temporary / "a").write_text("ours")

@@ -1,5 +1,6 @@
 """A result file says how it was made: the command, as a shell takes it, comes back word by word."""
 
+import os
 import shlex
 from pathlib import Path
 
@@ -37,6 +38,10 @@ def test_a_machine_with_a_gpu_is_named_with_its_cpu_on_which_latencies_are_timed
 
 
 def test_a_result_and_its_pictures(tmp_path):
+    """And what killed ones left beside them is swept."""
+    for name in (".table.json.0a1b2c3d.rcedu.tmp", ".table-pictures.safetensors.gz.0a1b2c3d.rcedu.tmp"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
     drawn = {"teacher": torch.arange(4, dtype=torch.uint8)}
     write_result(tmp_path / "table.json", "a command", {"rows": {"A": 1}}, pictures=drawn, seed=5)
     stored = read_json(tmp_path / "table.json")

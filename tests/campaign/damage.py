@@ -23,13 +23,6 @@ from rcedu.training.checkpoints import load_checkpoint, save_checkpoint
 DIGITS, MINI_SD = data_folder() / "digits", data_folder() / "mini-sd"
 
 
-def latents(to: Path):
-    """A cache of a text-to-image teacher's, all of which is used."""
-    teacher = small_text_model(to / "tokenizer")
-    draw(teacher, teacher.conditions.tokenize(["a white one on a navy background"] * 5), to / "made", steps=1, shard_size=2)
-    return to / "made", lambda: Cache(to / "made", teacher).images()
-
-
 FACTS_OF_8_BITS = Facts("v_prediction", False, None, "deterministic")
 Prepared = tuple[Path, Callable[[], object]]  # what is damaged, a file or a folder, and how it is read
 

@@ -50,6 +50,32 @@ class Drawing(Checked):
         return {"w": w, "steps": self.steps or (told and told.steps) or 25, "seed": self.seed} | other
 
 
+@dataclass(frozen=True)
+class Watching(Checked):
+    """What one sees of a long training. All its steps stand in OUT-training/steps.csv."""
+
+    plan: bool = False  # only say what it will take, in time, memory and disk
+    checkpoint_every: AtLeast1 = 500  # steps
+    # steps between two rows of OUT-training/pictures.png: the first eight prompts of the pool, always from the same noise
+    pictures_every: Annotated[AtLeast1 | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    # tensorboard, wandb, or another of accelerate's, where it is installed
+    tracker: Annotated[str | None, tyro.conf.arg(metavar="STR", help_behavior_hint="")] = None
+
+    def watch(self, folder: Path, model, c, config: dict, *, batch_size: int, **sampling):
+        """What `fit_to_the_end` calls with each step's record. UsageError for a tracker that is not there.
+
+        folder  of the training;  c (N, ...) what pictures are drawn of, by `model` with these settings;  config  of the run
+        """
+        from rcedu.training.logs import ContactSheet, StepTable, all_of, tracker
+
+        watchers = [StepTable(folder / "steps.csv", batch_size)]
+        if self.pictures_every is not None:
+            watchers.append(ContactSheet(model, c, folder / "pictures.png", self.pictures_every, **sampling))
+        if self.tracker is not None:
+            watchers.append(tracker(self.tracker, folder, config))
+        return all_of(watchers)
+
+
 def open_model(source: str):
     """The text-to-image model that a command names: mini-sd, a folder, or a name on the hub. UsageError for one of digits."""
     from rcedu.models.conditions import LabelTable

@@ -9,7 +9,17 @@ import torch
 import tyro
 from tqdm.auto import tqdm
 
-from rcedu.commands.given import MINI_SD, Drawing, eight_bit_adamw, in_few_steps, open_model, samples_of, taught_few_steps
+from rcedu.commands.given import (
+    MINI_SD,
+    Drawing,
+    Watching,
+    eight_bit_adamw,
+    guidance_for,
+    in_few_steps,
+    open_model,
+    samples_of,
+    taught_few_steps,
+)
 from rcedu.models.saved import SAMPLERS
 from rcedu.models.solvers import solver
 from rcedu.models.surgery import STUDENTS
@@ -19,12 +29,14 @@ from rcedu.system.manifests import folder_to_fill, folder_to_replace
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import data_folder, runs_folder
 from rcedu.system.usage import (
+    AtLeast0,
     AtLeast1,
     BatchSize,
     Checked,
     Guidance,
     LearningRate,
     NotNegative,
+    Positive,
     Seed,
     Share,
     UsageError,
@@ -88,9 +100,15 @@ class DistilRun(Checked):
     null_probability: Share = 0.1  # of dropping the condition, so that guidance works
     steps: AtLeast1 = 400
     batch_size: BatchSize = 32  # global, over all ranks and accumulated parts
-    lr: LearningRate = 1e-3  # the papers take 5e-5 for Stable Diffusion
+    # default 1e-3 for mini-SD, and as the papers for Stable Diffusion 5e-5
+    lr: Annotated[LearningRate | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
+    warmup: AtLeast0 = 20  # steps
     decay: str = "cosine"  # of the learning rate: constant, linear, cosine
-    ema_decay: Share = 0.99
+    weight_decay: Share = 0.01
+    grad_clip: Positive = 1.0  # of the gradient's norm
+    feature_weight: NotNegative = 1.0  # of L_feat
+    task_weight: NotNegative = 1.0  # of L_task
+    ema_decay: Share = 0.99  # of the average that is kept; 0: the weights of the last step
     accumulate: AtLeast1 = 1  # parts a rank's share is worked off in
     mixed_precision: str = "no"  # no, bf16, fp16
     gradient_checkpointing: bool = False  # less memory, a quarter more work
@@ -105,8 +123,14 @@ class DistilRun(Checked):
         check_choice("precision", self.mixed_precision, ("no", "bf16", "fp16"))
 
 
+OF_FIT = (
+    "batch_size", "seed", "warmup", "decay", "weight_decay", "grad_clip", "ema_decay", "accumulate", "mixed_precision",
+)  # fmt: skip
+
+
 def distil(
     run: tyro.conf.OmitArgPrefixes[DistilRun] = DistilRun(),
+    watching: tyro.conf.OmitArgPrefixes[Watching] = Watching(),  # noqa: B008 (frozen)
     teacher: str = MINI_SD,
     samples: Path | None = None,
     pool: Path | None = None,
@@ -114,6 +138,7 @@ def distil(
     measured: Path | None = None,
     drawn_by: str | None = None,
     w_max: Guidance | None = None,
+    raw: bool = False,
     out: Path | None = None,
 ) -> None:
     """Distil a student from cached samples with random conditioning; a folder that a stock pipeline opens. Resumes.
@@ -125,6 +150,7 @@ def distil(
 
     Args:
         run: the training.
+        watching: what one sees of it.
         teacher: mini-sd, a folder, or a name on the hub.
         samples: what `rcedu draw` wrote with this teacher; default mini-SD's.
         pool: prompts that strangers are drawn from (.txt, .csv, .parquet, or a folder); default all of mini-SD's grammar.
@@ -132,17 +158,24 @@ def distil(
         measured: the table of p(t) overlap and indifference, measured on this teacher; default mini-SD's.
         drawn_by: the model that drew the samples, where it is not the teacher: that of a teacher of few steps, say.
         w_max: of a teacher that takes w: the largest w that is learned; default all that it was taught.
+        raw: keep the weights of the last step too, in OUT-raw, beside their average.
         out: the student's folder; default runs/distil-<student>.
     """
     from rcedu.data.captioned_digits import prompts
     from rcedu.data.pools import PromptPool, read_prompts_from
+    from rcedu.experiments.own_teacher import is_mini_sd
     from rcedu.models.saved import save_pipeline
     from rcedu.training.batches import Swap
+    from rcedu.training.checkpoints import stored_weights
+    from rcedu.training.plan import plan
     from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 
     if teacher != MINI_SD and (samples is None or pool is None):
         raise UsageError("another teacher needs its own --samples and --pool")
     folder = folder_to_replace(out or runs_folder() / f"distil-{run.student}")
+    of_last_step, training = (folder.with_name(folder.name + suffix) for suffix in ("-raw", "-training"))
+    if raw:
+        folder_to_replace(of_last_step)
     measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)
     model = open_model(teacher)
     p = schedule(run.p, run.p_parameter, T=model.T, path=measured, on="absent")
@@ -163,16 +196,31 @@ def distil(
         "measured": sha256(measured) if run.p in MEASURED else None,
     }
     asked = {"null_probability": run.null_probability, "task": run.task}
+    weights = {"feat": run.feature_weight, "task": run.task_weight}
     if few:
         given["w_max"], asked = few["w_max"], in_few_steps(few, model.T)
-    step = distillation_step(model, trainee, cache, Swap(strangers, p), **asked)
+    step = distillation_step(model, trainee, cache, Swap(strangers, p), weights=weights, **asked)
+    settings = {key: getattr(run, key) for key in OF_FIT} | {
+        "lr": run.lr or (1e-3 if is_mini_sd(model) else 5e-5),
+        "optimizer_class": eight_bit_adamw() if run.eight_bit else torch.optim.AdamW,
+    }
+    if watching.plan:
+        print("\n".join(plan(step, trainee, steps=run.steps, **settings).told(folder)))
+        return
+    config = asdict(run) | given
+    seen = strangers[torch.arange(min(8, len(strangers)))]
+    sampling = {"w": guidance_for(model, teacher, None), "steps": few.get("steps") or 25}
+    watch = watching.watch(training, student, seen, config, batch_size=run.batch_size, **sampling)
     with alone_in(folder):
+        every = watching.checkpoint_every
         fit_to_the_end(
-            step, trainee, steps=run.steps, batch_size=run.batch_size, seed=run.seed, lr=run.lr, warmup=20, decay=run.decay,
-            ema_decay=run.ema_decay, accumulate=run.accumulate, mixed_precision=run.mixed_precision,
-            optimizer_class=eight_bit_adamw() if run.eight_bit else torch.optim.AdamW,
-            folder=folder.with_name(folder.name + "-training"), config=asdict(run) | given, progress=run.student,
+            step, trainee, steps=run.steps, folder=training, config=config, checkpoint_every=every, watch=watch,
+            progress=run.student, **settings,
         )  # fmt: skip
         if place_among_ranks().is_main_process:
             save_pipeline(student, folder, **few) if few else student.save(folder)
             print(f"student in {folder}")
+            if raw:
+                trainee.load_state_dict(stored_weights(training), strict=False)
+                save_pipeline(student, of_last_step, **few) if few else student.save(of_last_step)
+                print(f"and as it was after the last step in {of_last_step}")

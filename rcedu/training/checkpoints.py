@@ -109,6 +109,11 @@ def stored_losses(folder: Path) -> dict[str, list[float]]:
     return _losses(load_tensors(found[-1])[0]) if found else {}
 
 
+def stored_weights(folder: Path) -> dict[str, Tensor]:
+    """The trained weights of the newest checkpoint in a folder, as that step left them: not their average."""
+    return _part(load_tensors(checkpoints(folder)[-1])[0], "trainee.")
+
+
 def _losses(tensors: dict[str, Tensor]) -> dict[str, list[float]]:
     return {name: value.tolist() for name, value in _part(tensors, "loss.").items()}
 

@@ -1,6 +1,6 @@
 """The distillation step of random conditioning: what `fit` repeats."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,7 @@ def distillation_step(
     task: bool = False,
     w: tuple[float, float] | None = None,
     times: Sequence[int] | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> StepFunction:
     """The step function of distillation with random conditioning (L_out + L_feat, CVPR 2025), for `rcedu.training.fit`.
 
@@ -72,6 +73,7 @@ def distillation_step(
     task              add L_task, on the samples that kept their own condition
     w                 for a teacher that takes w (and a student of it): drawn uniformly from this range, one a sample
     times             t is one of these: those at which a teacher of few steps is asked. None: any of [0, T)
+    weights           of the losses by name; None, as in the paper: all 1
     """
     teacher.eval().requires_grad_(False)
     layers_T = [pair.teacher for pair in student.pairs]
@@ -93,6 +95,6 @@ def distillation_step(
         if task:
             target = training_target(batch.x0, batch.eps, predicts, **at)
             losses["task"] = task_loss(out_S, target, batch.replaced, batch.paired)
-        return losses
+        return {name: loss * weights.get(name, 1.0) for name, loss in losses.items()} if weights else losses
 
     return step

@@ -1,5 +1,6 @@
 """The pipeline from end to end by its commands, on what ships; and what each says to bad input."""
 
+import csv
 import json
 import os
 import sys
@@ -18,9 +19,10 @@ from rcedu.evaluation.images import read_images
 from rcedu.evaluation.records import load_results
 from rcedu.experiments.mini_sd import MiniSD
 from rcedu.experiments.text_data import sentences
+from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.settings import data_folder
 from rcedu.system.tensors import load_tensors
-from rcedu.training.checkpoints import stored_losses
+from rcedu.training.checkpoints import stored_losses, stored_weights
 from rcedu.training.swap_schedules import measured_file
 
 
@@ -218,6 +220,31 @@ def test_real_images(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(f"{encode} --skip-bad --fit squash --out {tmp_path / 'whole'}".split())
     assert "is of another images" in capsys.readouterr().err
+
+
+def test_what_is_seen_of_a_training(tmp_path, capsys):
+    """A plan that leaves nothing; a line a step; a row of pictures; the weights of the last step beside their average."""
+    out = tmp_path / "student"
+    command = f"distil --student tiny --steps 4 --batch-size 2 --ema-decay 0.9 --feature-weight 0 --out {out}"
+    main(f"{command} --plan".split())
+    said = capsys.readouterr().out
+    assert [line.split()[0] for line in said.splitlines()] == ["time", "work", "memory", "disk"] and "4 steps of" in said
+    assert not list(tmp_path.iterdir())
+    main(f"{command} --pictures-every 2 --raw".split())
+    training = tmp_path / "student-training"
+    with open(training / "steps.csv", newline="") as file:
+        rows = [*csv.DictReader(file)]
+    assert [row["step"] for row in rows] == ["1", "2", "3", "4"] and {row["feat"] for row in rows} == {"0"}
+    assert all(float(row["lr"]) <= 1e-3 for row in rows)  # mini-SD's, and warming up
+    with Image.open(training / "pictures.png") as sheet:
+        assert sheet.size == (8 * 34 + 2, 2 * (36 + 14))
+    average, last = (DiffusionModel.load(folder).unet.state_dict() for folder in (out, tmp_path / "student-raw"))
+    told = {name.removeprefix("student.unet."): x for name, x in stored_weights(training).items() if "student.unet." in name}
+    assert told.keys() == last.keys() and all(torch.equal(x, last[name]) for name, x in told.items())
+    assert not torch.equal(average["conv_out.weight"], last["conv_out.weight"])
+    with pytest.raises(SystemExit):
+        main(f"{command} --tracker paper".split())
+    assert "unknown tracker 'paper'" in capsys.readouterr().err
 
 
 def test_samplers_of_diffusers(tmp_path, capsys):

@@ -301,6 +301,14 @@ def test_how_samples_are_worked_off_may_change_at_a_stop(tmp_path, change):
     assert [record.step for record in fit(toy_step, toy(9), **settings | change)] == [3, 4]
 
 
+def test_an_average_of_nothing_but_the_last_step():
+    """ema_decay 0: the weights that the last step left."""
+    plain, averaged = toy(), toy()
+    list(fit(toy_step, plain, steps=5, **SETTINGS))
+    list(fit(toy_step, averaged, steps=5, ema_decay=0.0, **SETTINGS))
+    assert torch.equal(flat(plain), flat(averaged))
+
+
 def test_a_run_with_a_constant_rate_may_grow(tmp_path):
     """To the same bits as if it had been as long from the beginning; it does not shrink."""
     whole, grown = toy(), toy(9)

@@ -33,14 +33,14 @@ GROUPS = {  # what a person wants -> command -> the room of this folder that has
     },
     "your own prompts and teachers": {
         "draw": "pipeline", "encode": "drawing", "distil": "pipeline", "faster": "faster", "generate": "drawing",
-        "score": "drawing",
+        "score": "drawing", "text-conditioning": "shipped",
     },
     "course and notebooks": {
         "notebooks": "teaching", "times": "teaching", "assignments": "teaching", "grade": "teaching", "stamp": "teaching",
     },
     "remake what ships": {
         "classifier": "shipped", "teacher": "shipped", "cache": "shipped", "strokes": "shipped", "judge": "shipped",
-        "conditioning": "shipped", "mini-sd": "shipped", "text-conditioning": "shipped",
+        "conditioning": "shipped", "mini-sd": "shipped",
     },
     "speed": {"bench": "speed", "latency": "speed", "anatomy": "speed", "sliders": "speed"},
 }  # fmt: skip

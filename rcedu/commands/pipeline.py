@@ -152,7 +152,7 @@ def distil(
         run: the training.
         watching: what one sees of it.
         teacher: mini-sd, a folder, or a name on the hub.
-        samples: what `rcedu draw` wrote with this teacher; default mini-SD's.
+        samples: what `rcedu draw`, or of real pictures `rcedu encode`, wrote with this teacher; default mini-SD's.
         pool: prompts that strangers are drawn from (.txt, .csv, .parquet, or a folder); default all of mini-SD's grammar.
         column: of a table of prompts; default text, prompt or caption.
         measured: the table of p(t) overlap and indifference, measured on this teacher; default mini-SD's.

@@ -29,7 +29,7 @@ NEEDED = {  # what a command cannot be parsed without
 }
 NO_NUMBERS = ["", "three", "1\n2", "\x1b[31m1", "nan\r", "0x1f", "1e400" + "0" * 300]
 TRIED = ["-1", "0", "-0.0", "nan", "-nan", "inf", "-inf", "1e308", "1e400", "1e-320", "-1e-9", "1.5", "1_000", " 7", "٣", "--"]
-TRIED += [str(10**30), str(-(10**30)), str(2**63 - 1), str(2**63), str(2**64), "9" * 5000, *NO_NUMBERS]
+TRIED += [*map(str, (10**30, -(10**30), 2**63 - 1, 2**63, 2**64)), "9" * 5000, *NO_NUMBERS]
 
 
 def leaves(annotation: object) -> set:
@@ -126,26 +126,26 @@ PLACES = {  # what a path may lead to that no input is: how it is made
 NAMES = ["a\0b.txt", "x" * 300 + ".txt", "/dev/null", "/dev/null/x", "", "."]  # as they are, of nothing that is there
 STRANGE = ["a\nb\x1b[31m.txt", "~nobody-here/x.txt", "-", "a\udce4.txt", "--"]  # for something new, these are names
 ENDINGS = {"prompts": ".txt", "pool": ".csv", "measured": ".json", "also": ".json", "archive": ".zip"}
-OUTPUTS = {"out", "ship"}
 # Those that put files into a folder by name, beside whatever else is there: an unrelated file is none of their business.
 BESIDE = {("mini-sd", "out"), ("few-steps", "ship"), ("editing", "ship"), ("small-and-fast", "ship")}
+OUTPUTS = {"out", "ship"}
 READS = {"teacher", "model", "clip", "drawn-by", "from-stage-1"}  # texts that name a folder
 PLACE = {"archive": 0, "handed-in": 1}  # what is no flag: which word
-SMALLEST = {  # otherwise whole command lines that would work, if {bad} did
+SMALLEST = {  # otherwise whole command lines that would work
     "draw": "--prompts {inputs}/prompts.txt --teacher {inputs}/teacher --steps 1 --out new",
     "distil": "--teacher {inputs}/teacher --samples {inputs}/samples --pool {inputs}/prompts.txt --student tiny --steps 1"
     " --batch-size 2 --p overlap --measured {inputs}/measured.json --out new",
     "generate": "--prompts {inputs}/prompts.txt --model {inputs}/teacher --steps 1 --out new",
     "score": "--images {inputs}/pictures --real {inputs}/pictures --out new.json",
-    "faster": "--teacher {inputs}/teacher --samples {inputs}/samples --prompts {inputs}/prompts.txt --out new",
+    "faster": "--teacher {inputs}/teacher --samples {inputs}/samples --prompts {inputs}/prompts.txt --pool {inputs}/prompts.txt"
+    " --p overlap --measured {inputs}/measured.json --out new",
     "text-conditioning": "--teacher {inputs}/teacher --samples {inputs}/samples --pairs 6 --every 500 --out new.json",
 }  # fmt: skip
 
 
 def path(name: str, flag: str, bad: str, inputs: Path, folder: Path, _: random.Random) -> None:
     """A command whose options are right but for one path: a name that is none, or what is there, of PLACES."""
-    key = flag.removeprefix("--")
-    where = bad
+    key, where = flag.removeprefix("--"), bad
     if bad in PLACES:
         where = f"bad{ENDINGS.get(key, '')}"
         (folder / "work").mkdir()

@@ -20,6 +20,14 @@ from rcedu.training.checkpoints import checkpoints
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups with signals")
 
 
+@pytest.fixture(autouse=True)
+def heeds_ctrl_c():
+    """Also where the shell that started the tests in the background lets them ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def left_of(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
     """Those that have not ended after so long."""
     deadline = time.monotonic() + seconds

@@ -1,1 +1,1 @@
-"""What is learned from: MNIST, digits with captions, prompts, and what a teacher drew."""
+"""What is learned from: MNIST, digits with captions, prompts, real pictures, and what a teacher drew."""

@@ -27,7 +27,7 @@ from rcedu.system.usage import (
     UsageError,
     check_choice,
 )
-from rcedu.training.swap_schedules import measured_file, schedule
+from rcedu.training.swap_schedules import MEASURED, measured_file, schedule
 
 if TYPE_CHECKING:
     from rcedu.experiments.few_steps import FewStepsRun
@@ -180,19 +180,23 @@ def faster(
     stage_1 = None if from_stage_1 is None else open_model(str(from_stage_1))
     if is_mini_sd(model):
         few = run.few_steps(told, from_stage_1, mini_sd=True)
+    if measured is not None and few.p not in MEASURED:
+        raise UsageError(f"--p {few.p} is not measured; leave --measured away, or choose --p {' or '.join(MEASURED)}")
     measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)
     schedule(few.p, T=model.T, path=measured, on="absent")  # a table that is none is refused now, not after hours
     w, command = usual_guidance(model), _as_typed(run, machine, locals())
     first = place_among_ranks().is_main_process
+    # opened before a folder is made, in which there would be nothing if they cannot be
+    source = None if images is None else CaptionedSource(images, model.pixels, column=column, skip_bad=skip_bad)
+    data = samples_of(model, samples, drawn_by) if images is None else None
     with alone_in(folder):
         if first and not (folder / MARKER).exists():
             write_json(folder / MARKER, {"provenance": provenance(command), "run": asdict(few)})
-        if images is not None:
-            source = CaptionedSource(images, model.pixels, column=column, skip_bad=skip_bad)
+        if source is not None:
             samples = folder / f"latents-{source.fingerprint()[:8]}"  # a picture that was repaired makes others
             encode_pictures(model, source, samples)
             place_among_ranks().wait_for_everyone()
-        data = samples_of(model, samples, drawn_by)
+            data = samples_of(model, samples, drawn_by)
         domain = OwnTeacher(
             model, data, texts, folder, steps=few.first, w=w if w in few.scored_w else few.scored_w[-1],
             pool=None if strangers is None else PromptPool(strangers, model.conditions), stage_1=stage_1, measured=measured,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from rcedu.commands.given import MINI_SD, eight_bit_adamw, open_model, samples_of
+from rcedu.commands.given import MINI_SD, check_measured, eight_bit_adamw, open_model, samples_of
 from rcedu.models.saved import SAMPLERS, pipeline_facts
 from rcedu.system.files import write_json
 from rcedu.system.locks import alone_in
@@ -184,6 +184,7 @@ def faster(
         raise UsageError(f"--p {few.p} is not measured; leave --measured away, or choose --p {' or '.join(MEASURED)}")
     measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)
     schedule(few.p, T=model.T, path=measured, on="absent")  # a table that is none is refused now, not after hours
+    check_measured(few.p, measured, model, drawn_by)
     w, command = usual_guidance(model), _as_typed(run, machine, locals())
     first = place_among_ranks().is_main_process
     # opened before a folder is made, in which there would be nothing if they cannot be

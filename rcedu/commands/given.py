@@ -10,8 +10,10 @@ import tyro
 from rcedu.equations.sampling import time_grid
 from rcedu.models.saved import SAMPLERS, pipeline_facts
 from rcedu.models.solvers import SOLVERS
+from rcedu.system.files import read_json
 from rcedu.system.settings import data_folder
 from rcedu.system.usage import AtLeast1, Checked, Guidance, SamplingSteps, Seed, UsageError, check_choice
+from rcedu.training.swap_schedules import MEASURED
 
 MINI_SD = "mini-sd"  # stands for data/mini-sd/pipeline wherever a model is asked for
 DDIM = "ddim"
@@ -98,6 +100,15 @@ def samples_of(model, samples: Path | None, drawn_by: str | None):
     drawer = model if drawn_by is None else open_model(drawn_by)
     check_same_space(drawer, model)
     return Cache(samples or data_folder() / "mini-sd" / "cache", drawer)
+
+
+def check_measured(p: str, path: Path | None, model, drawn_by: str | None = None) -> None:
+    """UsageError where a measured p(t) is taken from a table of another teacher: neither of this one, nor of who drew."""
+    if p not in MEASURED or path is None:
+        return
+    of = read_json(path).get("teacher")  # mini-SD's own table does not say
+    if of is not None and of not in [x.fingerprint() for x in (model, *([] if drawn_by is None else [open_model(drawn_by)]))]:
+        raise UsageError(f"{path} was measured on another teacher; measure this one: rcedu text-conditioning")
 
 
 def taught_few_steps(model, source: str, task: bool, w_max: float | None) -> dict:

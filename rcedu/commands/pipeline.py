@@ -13,6 +13,7 @@ from rcedu.commands.given import (
     MINI_SD,
     Drawing,
     Watching,
+    check_measured,
     eight_bit_adamw,
     guidance_for,
     in_few_steps,
@@ -43,7 +44,7 @@ from rcedu.system.usage import (
     check_choice,
 )
 from rcedu.training.fit import DECAYS, fit_to_the_end
-from rcedu.training.swap_schedules import MEASURED, check_family, measured_file, schedule
+from rcedu.training.swap_schedules import MEASURED, NONE, check_family, measured_file, schedule
 
 
 def draw(
@@ -170,8 +171,8 @@ def distil(
     from rcedu.training.plan import plan
     from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 
-    if teacher != MINI_SD and (samples is None or pool is None):
-        raise UsageError("another teacher needs its own --samples and --pool")
+    if teacher != MINI_SD and (samples is None or (pool is None and run.p != NONE)):
+        raise UsageError("another teacher needs its own --samples, and a --pool unless --p none")
     folder = folder_to_replace(out or runs_folder() / f"distil-{run.student}")
     of_last_step, training = (folder.with_name(folder.name + suffix) for suffix in ("-raw", "-training"))
     if raw:
@@ -179,9 +180,11 @@ def distil(
     measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)
     model = open_model(teacher)
     p = schedule(run.p, run.p_parameter, T=model.T, path=measured, on="absent")
+    check_measured(run.p, measured, model, drawn_by)
     few = taught_few_steps(model, teacher, run.task, w_max)
     cache = samples_of(model, samples, drawn_by)
-    strangers = PromptPool(prompts() if pool is None else read_prompts_from(pool, column), model.conditions)
+    without = prompts() if teacher == MINI_SD else ["nothing"]  # from which none draws
+    strangers = PromptPool(without if pool is None else read_prompts_from(pool, column), model.conditions)
     student = make_student(model, run.student, run.teacher_init, run.seed)
     if run.gradient_checkpointing:
         student.unet.enable_gradient_checkpointing()

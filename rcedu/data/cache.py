@@ -95,15 +95,17 @@ def fill(
         folder, c = Path(folder), teacher.conditions.check(c)
         manifest = {"origin": made_from, "conditions": _hash_conditions(c), "count": len(c), "shard_size": shard_size}
         ranks = place_among_ranks()
-        if (folder / MANIFEST).exists():
-            found = _read_manifest(folder)
+        begun = (folder / MANIFEST).exists()
+        found = _read_manifest(folder) if begun else None
+        if begun and any(folder.glob(f"*{teacher.codec.suffix}")):
             _check_origin(found, dict.fromkeys(found["origin"]) | made_from, folder)
             for key in ("conditions", "count", "shard_size"):
                 if found[key] != manifest[key]:
                     raise UsageError(f"{folder} holds samples of other {key}; choose another folder or delete it")
             manifest = found
         elif ranks.is_main_process:
-            folder_to_fill(folder, MANIFEST)
+            if not begun:  # else it is ours, and nothing has been drawn into it yet
+                folder_to_fill(folder, MANIFEST)
             _write_manifest(folder, manifest | {"shards": []})  # first: from now on the folder is ours
         ranks.wait_for_everyone()
         parts = c.split(shard_size)
@@ -150,7 +152,7 @@ def _check_origin(manifest: dict, expected: dict, where: Path) -> None:
         if (there := manifest["origin"].get(key)) != value:
             raise UsageError(
                 f"{where} is of another {key} ({_short(there)} there, {_short(value)} here); "
-                "draw it again, or load the model that drew it"
+                "choose another folder, or delete it; or load the model that drew it"
             )
 
 

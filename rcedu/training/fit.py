@@ -169,6 +169,7 @@ def fit(
             bar.set_postfix({name: f"{value:.4f}" for name, value in losses.items()}, refresh=False)
             if done % checkpoint_every == 0 or done == steps or asked:
                 checkpoint(done)
+            yield StepRecord(done, losses, rate, grad_norm)
             if asked:
                 where = f"; run again to go on from {folder}" if folder else ""
                 if signals and signals.pop(0) == signal.SIGINT:
@@ -176,7 +177,6 @@ def fit(
                 if accelerator.is_main_process:
                     tqdm.write(f"stopped by SIGTERM after step {done}{where}")
                 raise SystemExit(128 + signal.SIGTERM)
-            yield StepRecord(done, losses, rate, grad_norm)
     if ema is not None:
         ema.copy_to(parameters)
     trainee.eval()

@@ -84,4 +84,5 @@ def _size(count: float) -> str:
 
 
 def _hours(hours: float) -> str:
-    return f"{hours:.3g} h" if hours >= 1 else f"{60 * hours:.3g} min"
+    units = (("h", 1), ("min", 60), ("s", 3600))
+    return next((f"{hours * per:.3g} {unit}" for unit, per in units if hours * per >= 1), f"{3600 * hours:.2g} s")

@@ -84,7 +84,10 @@ def schedule(
     p, knob = Family(partial(p_constant, p=0.0)) if family == NONE else FAMILIES[family]
     if p is None:
         if path is None:
-            raise UsageError(f"p(t) {family!r} is measured on a teacher, and there is no table of this one")
+            raise UsageError(
+                f"p(t) {family!r} is measured on a teacher, and there is no table of this one; "
+                "rcedu text-conditioning makes one, and --measured names it"
+            )
         tables, without = _measured_table(path, T, on)
         if absent is not None and absent != without:
             raise UsageError(f"{path} was measured without {without!r}, and so with {absent!r}, which no picture may show")

@@ -209,6 +209,8 @@ def test_real_images(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(encode.split())
     assert "3.png, picture 4, is damaged" in capsys.readouterr().err
+    main(f"{encode} --skip-bad".split())  # into the same folder, which has nothing yet
+    assert "6 samples in" in capsys.readouterr().out
     for _ in range(2):
         main(f"{encode} --skip-bad --out {tmp_path / 'whole'}".split())
     said = capsys.readouterr().out
@@ -281,6 +283,13 @@ def test_p_measured_on_a_teacher_of_ones_own(tmp_path, capsys):
     settings = f"--student tiny --steps 1 --batch-size 2 --p overlap --measured {table} --out {tmp_path / 'student'}"
     main(f"distil --teacher {teacher} --samples {samples} --pool {prompts} {settings}".split())
     assert "student in" in capsys.readouterr().out
+    table.write_text(json.dumps(found | {"teacher": "another"}))
+    with pytest.raises(SystemExit):
+        main(f"distil --teacher {teacher} --samples {samples} --pool {prompts} {settings}-2".split())
+    assert "p.json was measured on another teacher; measure this one: rcedu text-conditioning" in capsys.readouterr().err
+    settings = f"--student tiny --steps 1 --batch-size 2 --p none --out {tmp_path / 'plain'}"
+    main(f"distil --teacher {teacher} --samples {samples} {settings}".split())  # draws no strangers, and needs no pool
+    capsys.readouterr()
     for arguments, says in (
         (f"--teacher {teacher}", "another teacher needs its own --samples"),
         (f"--samples {samples} --absent three", "--absent goes with mini-SD's own samples"),

@@ -32,6 +32,7 @@ def test_what_a_person_is_told(tmp_path, monkeypatch):
     small = Plan(3600, 2.0, 0.3 * 312e12, host=3_000_000_000, gpu=0, disk=1_500_000_000)
     lines = small.told(tmp_path / "not" / "yet")
     assert lines[0] == "time    3,600 steps of 2 s here: 2 h" and "A100 1 h, H100 18.9 min" in lines[1]
+    assert small._replace(steps=4, seconds=0.5).told(tmp_path)[0].endswith("here: 2 s")
     assert lines[2] == "memory  3 GB of this process" and lines[3].endswith("where 2 GB are free")
     with pytest.raises(UsageError, match="needs 3 GB and has 2 GB free"):
         small._replace(disk=3_000_000_000).told(tmp_path)

@@ -8,15 +8,19 @@ from pathlib import Path
 
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
+from rcedu.data.pictures import opened
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.files import atomic_path, write_text
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import UsageError, check_choice
 from rcedu.training.fit import StepRecord
+
+OURS, _AWAY = "rcedu", "move it away"  # a PNG's own text says that we wrote it
 
 
 class StepTable:
@@ -50,7 +54,7 @@ class StepTable:
             with open(self.path, encoding="utf-8", newline="") as file:
                 found, *rows = [*csv.reader(file)] or [[]]
             if found != header:
-                raise UsageError(f"{self.path} is not the table of this training; move it away")
+                raise UsageError(f"{self.path} is not the table of this training; {_AWAY}")
         kept = [row for row in rows if row[:1] and row[0].isdigit() and int(row[0]) < step]
         return "".join(map(_csv_line, [header, *kept]))
 
@@ -69,11 +73,15 @@ class ContactSheet:
     path      a PNG in the training's own folder; a resumed training drops the rows of steps that it does again
     every     steps of training between two rows
     settings  of `DiffusionModel.sample`: w, steps
+
+    UsageError, before any step, where the file is there and no such picture.
     """
 
     def __init__(self, model: DiffusionModel, c: Tensor, path: Path, every: int, *, seed: int = 0, **settings):
         self.model, self.c, self.path, self.every, self.settings = model, c, Path(path), every, settings
         self.noise = model.noise(len(c), seed)
+        if self.path.exists() and opened(self.path, lambda image: image.info.get(OURS), _AWAY) is None:
+            raise UsageError(f"{self.path} is not a picture of this training; {_AWAY}")
 
     def __call__(self, record: StepRecord) -> None:
         if record.step % self.every or not place_among_ranks().is_main_process:
@@ -89,8 +97,10 @@ class ContactSheet:
                 sheet.paste(found.crop((0, 0, row.width, min(found.height, height * before))), (0, 0))
         ImageDraw.Draw(sheet).text((2, height * before + 1), f"step {record.step:,}", fill="black")
         sheet.paste(row, (0, height * before + 14))
+        told = PngInfo()
+        told.add_text(OURS, "the pictures of a training, a row every so many steps")
         with atomic_path(self.path) as temporary:
-            sheet.save(temporary, format="PNG")
+            sheet.save(temporary, format="PNG", pnginfo=told)
 
 
 def tracker(kind: str, folder: Path, config: dict) -> Callable[[StepRecord], None]:

@@ -46,6 +46,16 @@ def test_another_file_is_left_as_it_is(tmp_path, text):
     assert path.read_text() == text
 
 
+@pytest.mark.parametrize("what", ["a photograph", "no picture"])
+def test_another_picture_is_left_as_it_is(tmp_path, what):
+    path = tmp_path / "pictures.png"
+    Image.new("RGB", (8, 8)).save(path) if what == "a photograph" else path.write_text("a thesis")
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match=r"pictures\.png is .*; move it away"):
+        ContactSheet(small_digit_model(), torch.arange(3), path, every=2, w=1.0, steps=1)
+    assert path.read_bytes() == before
+
+
 def test_a_row_of_pictures_every_so_many_steps(tmp_path):
     """Nothing of the training changes: not its mode, not torch's random numbers; a stop makes no difference."""
     model, c = small_digit_model().train(), torch.arange(3)

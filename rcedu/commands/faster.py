@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from rcedu.commands.given import MINI_SD, check_measured, eight_bit_adamw, open_model, samples_of
+from rcedu.commands.given import MINI_SD, Machine, check_measured, open_model, samples_of
 from rcedu.models.saved import SAMPLERS, pipeline_facts
 from rcedu.system.files import write_json
 from rcedu.system.locks import alone_in
@@ -88,28 +88,9 @@ class FasterRun(Checked):
         return sized(preset(), **said | {"scored_w": within})
 
 
-@dataclass(frozen=True)
-class Machine(Checked):
-    """How the work is fitted to a machine; of all these only the precision changes what is learned by more than rounding."""
-
-    accumulate: AtLeast1 = 1  # parts a rank's share of the batch is worked off in
-    mixed_precision: str = "no"  # no, bf16, fp16
-    gradient_checkpointing: bool = False  # less memory, a quarter more work
-    eight_bit: bool = False  # optimizer state in 8 bits (bitsandbytes)
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_choice("precision", self.mixed_precision, ("no", "bf16", "fp16"))
-
-    def settings(self) -> dict:
-        """As `climb` takes them."""
-        found = {key: value for key, value in asdict(self).items() if key != "eight_bit"}
-        return found | ({"optimizer_class": eight_bit_adamw()} if self.eight_bit else {})
-
-
 def faster(
     run: tyro.conf.OmitArgPrefixes[FasterRun] = FasterRun(),
-    machine: tyro.conf.OmitArgPrefixes[Machine] = Machine(),
+    machine: tyro.conf.OmitArgPrefixes[Machine] = Machine(),  # noqa: B008 (frozen)
     teacher: str = MINI_SD,
     samples: Path | None = None,
     drawn_by: str | None = None,

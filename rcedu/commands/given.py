@@ -1,7 +1,7 @@
 """What the commands of the pipeline are given: a model by its name, samples, what a teacher of few steps was taught."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -50,6 +50,25 @@ class Drawing(Checked):
             sampler = self.sampler
         other = {"sampler": sampler} if sampler != SAMPLERS[0] else {}
         return {"w": w, "steps": self.steps or (told and told.steps) or 25, "seed": self.seed} | other
+
+
+@dataclass(frozen=True)
+class Machine(Checked):
+    """How the work is fitted to a machine; of all these only the precision changes what is learned by more than rounding."""
+
+    accumulate: AtLeast1 = 1  # parts a rank's share of the batch is worked off in
+    mixed_precision: str = "no"  # no, bf16, fp16
+    gradient_checkpointing: bool = False  # less memory, a quarter more work
+    eight_bit: bool = False  # optimizer state in 8 bits (bitsandbytes)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("precision", self.mixed_precision, ("no", "bf16", "fp16"))
+
+    def settings(self) -> dict:
+        """As `fit` takes them, and beside them gradient_checkpointing."""
+        found = {key: value for key, value in asdict(self).items() if key != "eight_bit"}
+        return found | ({"optimizer_class": eight_bit_adamw()} if self.eight_bit else {})
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from tqdm.auto import tqdm
 from rcedu.commands.given import (
     MINI_SD,
     Drawing,
+    Machine,
     Watching,
     check_measured,
-    eight_bit_adamw,
     guidance_for,
     in_few_steps,
     open_model,
@@ -110,10 +110,6 @@ class DistilRun(Checked):
     feature_weight: NotNegative = 1.0  # of L_feat
     task_weight: NotNegative = 1.0  # of L_task
     ema_decay: Share = 0.99  # of the average that is kept; 0: the weights of the last step
-    accumulate: AtLeast1 = 1  # parts a rank's share is worked off in
-    mixed_precision: str = "no"  # no, bf16, fp16
-    gradient_checkpointing: bool = False  # less memory, a quarter more work
-    eight_bit: bool = False  # optimizer state in 8 bits (bitsandbytes)
     seed: Seed = 0
 
     def __post_init__(self):
@@ -121,17 +117,17 @@ class DistilRun(Checked):
         check_choice("student", self.student, STUDENTS)
         check_family(self.p, self.p_parameter)
         check_choice("learning-rate decay", self.decay, DECAYS)
-        check_choice("precision", self.mixed_precision, ("no", "bf16", "fp16"))
 
 
 OF_FIT = (
-    "batch_size", "seed", "warmup", "decay", "weight_decay", "grad_clip", "ema_decay", "accumulate", "mixed_precision",
+    "batch_size", "seed", "warmup", "decay", "weight_decay", "grad_clip", "ema_decay",
 )  # fmt: skip
 
 
 def distil(
     run: tyro.conf.OmitArgPrefixes[DistilRun] = DistilRun(),
-    watching: tyro.conf.OmitArgPrefixes[Watching] = Watching(),  # noqa: B008 (frozen)
+    machine: tyro.conf.OmitArgPrefixes[Machine] = Machine(),  # noqa: B008 (frozen)
+    watching: tyro.conf.OmitArgPrefixes[Watching] = Watching(),  # noqa: B008
     teacher: str = MINI_SD,
     samples: Path | None = None,
     pool: Path | None = None,
@@ -151,6 +147,7 @@ def distil(
 
     Args:
         run: the training.
+        machine: how it fits a machine.
         watching: what one sees of it.
         teacher: mini-sd, a folder, or a name on the hub.
         samples: what `rcedu draw`, or of real pictures `rcedu encode`, wrote with this teacher; default mini-SD's.
@@ -186,11 +183,12 @@ def distil(
     without = prompts() if teacher == MINI_SD else ["nothing"]  # from which none draws
     strangers = PromptPool(without if pool is None else read_prompts_from(pool, column), model.conditions)
     student = make_student(model, run.student, run.teacher_init, run.seed)
-    if run.gradient_checkpointing:
+    how = machine.settings()
+    if how.pop("gradient_checkpointing"):
         student.unet.enable_gradient_checkpointing()
-    if run.mixed_precision != "no" and place_among_ranks().device.type == "cuda":
+    if machine.mixed_precision != "no" and place_among_ranks().device.type == "cuda":
         # the student was cut in 32 bits above; the text encoder and the codec, which it shares, stay in 32 as well
-        model.unet.to(torch.bfloat16 if run.mixed_precision == "bf16" else torch.float16)
+        model.unet.to(torch.bfloat16 if machine.mixed_precision == "bf16" else torch.float16)
     trainee = DistilledStudent(student, model)
     given = {  # what the run's own settings do not show: another one of these is another run
         "teacher": cache.manifest["origin"]["teacher"] if drawn_by is None else model.fingerprint(),
@@ -203,10 +201,8 @@ def distil(
     if few:
         given["w_max"], asked = few["w_max"], in_few_steps(few, model.T)
     step = distillation_step(model, trainee, cache, Swap(strangers, p), weights=weights, **asked)
-    settings = {key: getattr(run, key) for key in OF_FIT} | {
-        "lr": run.lr or (1e-3 if is_mini_sd(model) else 5e-5),
-        "optimizer_class": eight_bit_adamw() if run.eight_bit else torch.optim.AdamW,
-    }
+    lr = run.lr or (1e-3 if is_mini_sd(model) else 5e-5)
+    settings = {key: getattr(run, key) for key in OF_FIT} | how | {"lr": lr}
     if watching.plan:
         print("\n".join(plan(step, trainee, steps=run.steps, **settings).told(folder)))
         return

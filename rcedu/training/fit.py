@@ -77,6 +77,7 @@ def fit(
     checkpoint_every: int = 500,
     config: dict | None = None,
     progress: str | None = None,
+    watch: Callable[[StepRecord], None] | None = None,
 ) -> Iterator[StepRecord]:
     """Train with AdamW, yielding a Record *after* each optimizer step (a `break` loses nothing).
 
@@ -95,6 +96,8 @@ def fit(
     config            what a resumed run must agree on, beside this function's own numbers; JSON values. Not on `MAY_CHANGE`,
                       nor on the number of ranks; and with a constant rate, not on steps: such a run may grow
     progress          label of a progress bar (loss parts, images/s, time left), or None
+    watch             called with each Record before the checkpoint of its step: a killed run tells a step again, and leaves
+                      none out
 
     Raises FloatingPointError at a NaN or Inf, naming the step and the part, before weights or EMA change (in fp16 an
     infinite *gradient* is expected now and then: that step is skipped and the loss scale halved);
@@ -167,9 +170,12 @@ def fit(
                 history.setdefault(name, []).append(value)
             bar.update(batch_size)
             bar.set_postfix({name: f"{value:.4f}" for name, value in losses.items()}, refresh=False)
+            record = StepRecord(done, losses, rate, grad_norm)
+            if watch:
+                watch(record)
             if done % checkpoint_every == 0 or done == steps or asked:
                 checkpoint(done)
-            yield StepRecord(done, losses, rate, grad_norm)
+            yield record
             if asked:
                 where = f"; run again to go on from {folder}" if folder else ""
                 if signals and signals.pop(0) == signal.SIGINT:
@@ -182,17 +188,13 @@ def fit(
     trainee.eval()
 
 
-def fit_to_the_end(
-    step_fn: StepFunction, trainee: nn.Module, *, watch: Callable[[StepRecord], None] | None = None, **settings
-) -> dict[str, list[float]]:
-    """All of `fit`: every loss part, step by step, with the steps before a resume. `watch` is called with each Record."""
+def fit_to_the_end(step_fn: StepFunction, trainee: nn.Module, **settings) -> dict[str, list[float]]:
+    """All of `fit`: every loss part, step by step, with the steps before a resume."""
     folder = settings.get("folder")
     losses = stored_losses(folder) if folder else {}
     for record in fit(step_fn, trainee, **settings):
         for name, value in record.losses.items():
             losses.setdefault(name, []).append(value)
-        if watch:
-            watch(record)
     return losses
 
 
@@ -202,8 +204,7 @@ def fit_run(
     """`fit_to_the_end` with the settings of a run, a dataclass: those of its fields that are called as one of `fit`'s.
 
     config    what a checkpoint must agree on; default the run's settings
-    settings  the others of `fit_to_the_end`, whose decay is a cosine here: folder of checkpoints, None for none; watch, called
-              with each step's StepRecord; progress, label of a progress bar, or None
+    settings  the others of `fit`, whose decay is a cosine here
     """
     names = inspect.signature(fit).parameters
     own = {name: value for name, value in asdict(run).items() if name in names}

@@ -55,7 +55,7 @@ class StepTable:
                 found, *rows = [*csv.reader(file)] or [[]]
             if found != header:
                 raise UsageError(f"{self.path} is not the table of this training; {_AWAY}")
-        kept = [row for row in rows if row[:1] and row[0].isdigit() and int(row[0]) < step]
+        kept = [row for row in rows if len(row) == len(header) and row[0].isdigit() and int(row[0]) < step]  # none cut short
         return "".join(map(_csv_line, [header, *kept]))
 
 

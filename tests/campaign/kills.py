@@ -64,7 +64,7 @@ def full_disk(name: str, inputs: Path, folder: Path, dice: random.Random, *, sha
     k, how = 1 + int(share * alone.operations), dice.choice(("from there on", "once", "size"))
     fault = partial(full_from, k, folder, how == "once")
     if how == "size":
-        fault = partial(no_file_longer_than, dice.choice((1000, 2000, 10_000, 100_000, 1_000_000)))
+        fault = partial(no_file_longer_than, dice.choice((4000, 10_000, 100_000, 1_000_000)))  # all it says fits
     code = wait(begin(name, folder, inputs, before=fault))
     if code:
         line = refused_in_one_line(code, said(folder))

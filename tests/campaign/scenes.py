@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
 from filelock import FileLock
 from small import small_text_model
 
@@ -23,7 +24,7 @@ PROMPTS = (
     "a white one on a navy background", "an upright cyan two on a gray background", "a white three on a navy background",
     "a cyan four on a gray background", "a white five on a navy background", "an upright red two on a gray background",
 )  # fmt: skip
-UNTIMED = {"seconds", "provenance"}  # of a result in JSON: what may differ from one run to the next
+UNTIMED = {"seconds", "provenance", "images_per_s"}  # of JSON and tables: what may differ from one run to the next
 
 
 class Scene(NamedTuple):
@@ -93,7 +94,7 @@ def compare(found: dict[str, str], expected: dict[str, str]) -> None:
 
 
 def bits(folder: Path) -> dict[str, str]:
-    """path -> what is in it, of all that a command wrote. Of a training's checkpoints the last, of JSON all but the times."""
+    """path -> what is in it, of all that a command wrote. Of a training's checkpoints the last, and all but the times."""
     found, newest = {}, {}
     for path in sorted(path for path in (folder / "work").rglob("*") if path.is_file() or path.is_symlink()):
         if re.fullmatch(r"step-\d+\.safetensors", path.name):
@@ -109,6 +110,8 @@ def _digest(path: Path) -> str:
     content = path.read_bytes()
     if path.suffix == ".json":
         content = json.dumps(_timeless(json.loads(content)), sort_keys=True).encode()
+    if path.suffix == ".csv":
+        content = pd.read_csv(path).drop(columns=UNTIMED, errors="ignore").to_csv(index=False).encode()
     return hashlib.sha256(content).hexdigest()[:24]
 
 

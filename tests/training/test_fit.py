@@ -248,6 +248,25 @@ def test_a_break_and_a_resume_are_bitwise(tmp_path):
     assert_same_checkpoint(tmp_path / "run", tmp_path / "whole")
 
 
+@pytest.mark.parametrize("step", [2, 4])
+def test_a_step_is_told_before_its_checkpoint(tmp_path, monkeypatch, step):
+    """Stopped right before or after a checkpoint, no step is missing from what a run and its resume tell."""
+    told, settings = [], SETTINGS | {"steps": 5, "checkpoint_every": 2, "folder": tmp_path}
+    save = training.save_checkpoint
+
+    def stop_here(folder, now, *given):
+        save(folder, now, *given)
+        if now == step:
+            raise OSError("stopped")
+
+    monkeypatch.setattr(training, "save_checkpoint", stop_here)
+    with pytest.raises(OSError, match="stopped"):
+        list(fit(toy_step, toy(), **settings, watch=told.append))
+    monkeypatch.setattr(training, "save_checkpoint", save)
+    list(fit(toy_step, toy(), **settings, watch=told.append))
+    assert [record.step for record in told] == [1, 2, 3, 4, 5]
+
+
 def test_a_resume_goes_on_with_the_loss_scale(tmp_path, monkeypatch):
     """As in fp16, which needs a GPU: the scale begins so high that the first steps are skipped; a resume skips none again."""
 

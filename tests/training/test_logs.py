@@ -27,7 +27,9 @@ def test_a_line_a_step_and_none_twice_after_a_stop(tmp_path):
     one = StepTable(path, batch_size=8)
     for step in range(1, 6):
         one(record(step))
-    again = StepTable(path, batch_size=8)  # killed after step 5, with a checkpoint of step 3
+    with open(path, "a") as file:
+        file.write("1")  # of step 10: cut short
+    again = StepTable(path, batch_size=8)  # killed in step 10, with a checkpoint of step 3
     for step in range(4, 8):
         again(record(step))
     found = lines(path)

@@ -32,6 +32,7 @@ from rcedu.system.usage import UsageError
 from rcedu.training.swap_schedules import schedule
 
 CACHED = "cache folder: "
+NAMELESS = {"compressed tensors"}  # what it should be is not written in it, and only who asked for it knows
 PLAIN = {"a foreign model", "a table of results", "a table of p(t)", "the result of a run"}  # no checksum: one cannot tell
 
 
@@ -126,6 +127,8 @@ def damaged(title: str, inputs: Path, folder: Path, dice: random.Random) -> None
     where, read = kinds(inputs)[title](folder / "work")
     before = value(read())
     path, way = some_file(where, dice), dice.choice((damage, damage, damage, damage, cut_off, cut_off, another, remove))
+    if way is another and title in NAMELESS:
+        way = damage
     content = path.read_bytes()
     done = way(path, dice).replace(f"{folder}{os.sep}", "")
     if path.exists() and path.read_bytes() == content:

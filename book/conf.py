@@ -19,7 +19,7 @@ project = "rcedu"
 html_title = "rcedu · diffusion distillation"
 extensions = ["myst_nb"]
 root_doc = "README"
-include_patterns = ["README.md", "notebooks/*.ipynb", "RESULTS.md"]
+include_patterns = ["README.md", "notebooks/*.ipynb", "RESULTS.md", "notebooks/evidence/*.md"]
 include_patterns += ["notebooks/glossary.md", "notebooks/promises.md", "notebooks/assignments/README.md", "data/README.md"]
 
 html_theme = "furo"
@@ -49,6 +49,21 @@ CONTENTS = """
 :glob:
 
 notebooks/*
+```
+
+```{toctree}
+:hidden:
+:caption: Results
+
+Verdicts <RESULTS>
+The digit that no picture shows <notebooks/evidence/unseen-digit>
+Which p(t) <notebooks/evidence/schedules>
+Concepts and pools <notebooks/evidence/concepts>
+Smaller students <notebooks/evidence/students>
+Two stages, few steps <notebooks/evidence/few-steps>
+Editing <notebooks/evidence/editing>
+Smaller and faster <notebooks/evidence/small-and-fast>
+Cost <notebooks/evidence/speed>
 ```
 
 ```{toctree}

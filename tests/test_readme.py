@@ -13,6 +13,7 @@ from rcedu.system.usage import UsageError
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = ["README.md", "RESULTS.md", "data/README.md", "notebooks/assignments/README.md", "notebooks/promises.md"]
+PAGES += [f"notebooks/evidence/{path.name}" for path in sorted((ROOT / "notebooks" / "evidence").glob("*.md"))]
 
 
 def test_make_targets_exist():

@@ -208,3 +208,30 @@ def students(
     absent = any(run.absent for run in first.values())
     pictures = (lambda: examples_of_words(first, domain.teacher, folder)) if absent else None
     series.table(EXPERIMENTS[table], domain, runs, folder, path, command, pictures=pictures)
+
+
+def evidence() -> None:
+    """Make every table and verdict of RESULTS.md and notebooks/evidence anew, from the records in data/*/results.
+
+    What stands between the markers of a page is replaced, the prose around it is kept; beside the pages, a picture of each
+    one's claims, and claims.json.
+    """
+    import matplotlib
+
+    from rcedu.experiments.claims import CLAIMS
+    from rcedu.experiments.evidence import claims_told, filled, verdicts
+    from rcedu.figures.forests import forest
+    from rcedu.system.files import atomic_path, write_json, write_text
+
+    root = data_folder().parent
+    pages = [root / "RESULTS.md", *sorted((root / "notebooks" / "evidence").glob("*.md"))]
+    made = {page: filled(page.read_text(encoding="utf-8")) for page in pages}  # all of them, before any is written
+    plain = {"svg.fonttype": "none", "svg.hashsalt": "rcedu", "font.family": ["DejaVu Sans", "sans-serif"]}
+    for page, text in made.items():
+        write_text(page, text)
+    for name in ("headlines", *CLAIMS):
+        with matplotlib.rc_context(plain), atomic_path(root / "notebooks" / "evidence" / f"{name}.svg") as temporary:
+            forest(verdicts(name)).savefig(temporary, format="svg", metadata={"Date": None})
+    write_json(root / "notebooks" / "evidence" / "claims.json", claims_told())
+    held = {verdict: sum(of.verdict == verdict for of in verdicts("headlines")) for verdict in ("held", "did not hold", "open")}
+    print(f"{len(pages)} pages; headline claims: " + ", ".join(f"{number} {verdict}" for verdict, number in held.items()))

@@ -1,0 +1,91 @@
+"""Claims and their verdicts: held, did not hold, open, as the records' intervals have it and no stronger."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+from scipy import stats
+
+from rcedu.evaluation.intervals import Interval
+from rcedu.evaluation.records import Column, difference, over_seeds, select
+
+HELD, FAILED, OPEN = "held", "did not hold", "open"
+
+
+class Claim(NamedTuple):
+    """What somebody says of a score, so that records can decide it: it lies above, or below, a bound.
+
+    The score is one network's mean over trainings or, with `other`, the mean difference of two, paired by seed.
+    """
+
+    says: str  # in a dozen words
+    paper: str  # what the paper has for it
+    tables: tuple[str, ...]  # of records, "digits/unseen-arms"
+    column: Column
+    one: Mapping  # {column of the records: value}
+    other: Mapping | None = None  # what is subtracted, beside what it shares with `one`
+    above: float | None = None  # as the records have it: shares from 0 to 1
+    below: float | None = None
+    headline: bool = False
+
+    @property
+    def bound(self) -> float:
+        return self.below if self.above is None else self.above
+
+
+class Verdict(NamedTuple):
+    """What the records say of a claim."""
+
+    claim: Claim
+    interval: Interval  # 95%, over trainings
+    seeds: int
+    p: float  # two-sided, of Student's t against the claim's bound; NaN of fewer than two trainings
+    verdict: str
+
+
+def judged(claim: Claim, records: pd.DataFrame) -> Verdict:
+    """The verdict on a claim by its interval alone: all of it on the claimed side of the bound, all on the other, or neither.
+
+    KeyError where the records lack what it is about; ValueError where the two do not have the same seeds.
+    """
+    of, one = claim.column._asdict(), dict(claim.one)
+    if claim.other is None:
+        interval = over_seeds(records, **of, **one)
+    else:
+        interval = difference(records, one, {**one, **claim.other}, **of)
+    seeds = len(select(records, **of, **one))
+    p = _p_value(interval, seeds, claim.bound) if seeds > 1 else float("nan")
+    return Verdict(claim, interval, seeds, p, _verdict(interval, claim))
+
+
+def _verdict(interval: Interval, claim: Claim) -> str:
+    low, high = (interval.value, interval.value) if math.isnan(interval.low) else (interval.low, interval.high)
+    over, under = low > claim.bound, high < claim.bound
+    if not over and not under:
+        return OPEN
+    return HELD if over == (claim.above is not None) else FAILED
+
+
+def _p_value(interval: Interval, seeds: int, bound: float) -> float:
+    """Of a mean over trainings: t(0.975) standard errors are half the interval, where it was not cut off at 0 or 1."""
+    half = max(interval.high - interval.value, interval.value - interval.low)
+    if half == 0:
+        return float(interval.value == bound)
+    error = half / stats.t.ppf(0.975, seeds - 1)
+    return float(2 * stats.t.sf(abs(interval.value - bound) / error, seeds - 1))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p-values corrected for their number, as Holm (1979): one of all that are then below 0.05 is wrong in 5% of such sets."""
+    order, corrected, worst = sorted(range(len(p)), key=lambda i: p[i]), [0.0] * len(p), 0.0
+    for rank, i in enumerate(order):
+        worst = max(worst, min(1.0, (len(p) - rank) * p[i]))
+        corrected[i] = worst
+    return corrected
+
+
+def corrected(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The same verdicts with `holm`'s p-values: what is no longer below 0.05 is open."""
+    p = holm([verdict.p for verdict in verdicts])
+    return [of._replace(p=x, verdict=of.verdict if x < 0.05 else OPEN) for of, x in zip(verdicts, p, strict=True)]

@@ -1,0 +1,45 @@
+"""Claims as a picture: each one's value, its interval, the bound it is held against, and the verdict."""
+
+import textwrap
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.markers import CARETLEFTBASE, CARETRIGHTBASE
+
+from rcedu.evaluation.verdicts import FAILED, HELD, OPEN, Verdict
+from rcedu.figures.plots import BLUE, GREY, VERMILLION, plain_axes
+
+_DOT = {"markersize": 7, "markeredgewidth": 1.5}
+LOOKS = {  # verdict -> marker; a second cue beside colour
+    HELD: {"marker": "o", "color": BLUE, **_DOT},
+    FAILED: {"marker": "X", "color": VERMILLION, **_DOT},
+    OPEN: {"marker": "o", "color": GREY, "markerfacecolor": "white", **_DOT},
+}
+LINE = {"marker": "|", "color": "black", "markersize": 12, "markeredgewidth": 1.2}
+
+
+def forest(verdicts: Sequence[Verdict], width: int = 46) -> Figure:
+    """A line a claim, in percentage points: a dot with its 95% interval, and a mark where the claim draws the line.
+
+    width  characters of a claim in one line
+    """
+    names = [textwrap.fill(of.claim.says, width) for of in verdicts]
+    figure = Figure(figsize=(9, 0.7 + 0.42 * len(names)), layout="constrained")
+    axes = plain_axes(figure, xlabel="percentage points, with 95% interval", ylabel="")
+    axes.grid(visible=False, axis="y")
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    for row, of in enumerate(verdicts):
+        value, low, high = (100 * x for x in of.interval)
+        axes.plot([low, high], [row, row], color=LOOKS[of.verdict]["color"], linewidth=2, solid_capstyle="butt")
+        axes.plot(value, row, **LOOKS[of.verdict])
+        bound, towards = 100 * of.claim.bound, CARETRIGHTBASE if of.claim.above is not None else CARETLEFTBASE
+        axes.plot(bound, row, **LINE)
+        axes.plot(bound, row, marker=towards, color="black", markersize=5, markeredgewidth=0)
+    axes.set_yticks(range(len(names)), names, fontsize=9)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    there = {of.verdict for of in verdicts}
+    handles = [Line2D([], [], linewidth=2, label=name, **look) for name, look in LOOKS.items() if name in there]
+    handles.append(Line2D([], [], linestyle="", label="the claim: past this line, the arrow's way", **LINE))
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9)
+    return figure

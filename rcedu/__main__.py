@@ -25,9 +25,11 @@ def main() -> None:
 
 
 def _main() -> None:
-    if sys.argv[1:2] in (["demo"], ["unseen"]) and not {"--help", "-h"} & set(sys.argv):
-        from rcedu.system.workers import worker_context
+    from rcedu.system.interrupts import note_interrupts
+    from rcedu.system.workers import worker_context
 
+    note_interrupts()
+    if sys.argv[1:2] in (["demo"], ["unseen"]) and not {"--help", "-h"} & set(sys.argv):
         worker_context("rcedu.experiments.unseen_digit")  # takes seconds: the workers and this process import it side by side
     from rcedu.commands.cli import main as command_line
 

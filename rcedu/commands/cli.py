@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Annotated, get_args, get_type_hints
 
 import rcedu
+from rcedu.system.interrupts import was_interrupted
 from rcedu.system.usage import UsageError, check_ranges, out_of_memory
 
 GROUPS = {  # what a person wants -> command -> the room of this folder that has it
@@ -40,7 +41,7 @@ GROUPS = {  # what a person wants -> command -> the room of this folder that has
     },
     "remake what ships": {
         "classifier": "shipped", "teacher": "shipped", "cache": "shipped", "strokes": "shipped", "judge": "shipped",
-        "conditioning": "shipped", "mini-sd": "shipped",
+        "conditioning": "shipped", "mini-sd": "shipped", "evidence": "tables",
     },
     "speed": {"bench": "speed", "latency": "speed", "anatomy": "speed", "sliders": "speed"},
 }  # fmt: skip
@@ -185,5 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         says = f"out of memory ({(str(error).strip() or 'Python').splitlines()[0]}); {_needs_less(arguments)}"
     else:
         return
+    if was_interrupted():
+        raise KeyboardInterrupt
     print(f"rcedu: {_visible(says)}", file=sys.stderr)
     raise SystemExit(2)

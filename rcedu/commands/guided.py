@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 
 from rcedu.commands.tables import File, Series
-from rcedu.system.manifests import file_to_write
+from rcedu.system.manifests import check_path, file_to_write
 from rcedu.system.provenance import beside, command_line
 from rcedu.system.settings import preset, runs_folder
 from rcedu.system.usage import AtLeast2, Factor, SamplingSteps, UsageError, check_choice
@@ -27,7 +27,7 @@ class LongSeries(Series):
         from rcedu.evaluation.records import load_results
 
         name, run = next(iter(runs.items()))
-        if ship is not None and ship.exists() and not ship.is_dir():
+        if ship is not None and check_path(ship).exists() and not ship.is_dir():
             raise UsageError(f"{ship} is a file; name a folder")
         for path in () if ship is None else ship.glob("*.safetensors"):
             file_to_write(path)

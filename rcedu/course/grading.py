@@ -35,7 +35,7 @@ def grade(
 
     UsageError where one of them is missing, or a folder in `out` is not as this wrote it: before any work.
     """
-    solved, notebooks = archive.with_suffix(".ipynb"), sorted(handed_in.glob("*.ipynb"))
+    solved, notebooks = archive.parent / f"{archive.stem}.ipynb", sorted(handed_in.glob("*.ipynb"))
     for needed in (archive, solved):
         if not needed.is_file():
             raise UsageError(f"{needed} does not exist; `rcedu assignments` makes it")

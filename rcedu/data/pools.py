@@ -65,9 +65,9 @@ def _open(path: Path, column: str | None) -> "Dataset":
         raise _unreadable(path, error) from error
     arrow = cache_folder() / "prompts" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.arrow"
     digest = arrow.with_suffix(".xxh3")  # a damaged conversion may crash the process, or read as a shorter pool
+    sweep(arrow.parent)  # always: what was killed here may not have been the last to convert
     try:
         if not (arrow.exists() and digest.exists() and digest.read_text(encoding="utf-8", errors="replace") == checksum(arrow)):
-            sweep(arrow.parent)
             with atomic_path(arrow) as temporary, pa.OSFile(str(temporary), "wb") as file:
                 _convert(path, column, file)
             write_text(digest, checksum(arrow))

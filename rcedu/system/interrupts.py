@@ -5,6 +5,24 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_came = []
+
+
+def note_interrupts() -> None:
+    """From now on, a Ctrl-C that comes as KeyboardInterrupt is remembered as well (`was_interrupted`)."""
+
+    def interrupt(*_: object) -> None:
+        _came.append(True)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+
+
+def was_interrupted() -> bool:
+    """Whether one came: a library may take it for an error of its own, a file that it could not read, say."""
+    return bool(_came)
+
 
 @contextmanager
 def asked_to_stop() -> Iterator[list[int]]:

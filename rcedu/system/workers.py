@@ -94,6 +94,7 @@ def _work_and_tell(parent: Connection, work: Callable, name: str, arguments: tup
             parent.send((told, done))
 
     stop_with_parent()
+    bars_of_this_process()
     try:
         told = work(tell, name, *arguments)
     except Exception as error:
@@ -107,6 +108,15 @@ def _that_can_be_sent(error: Exception) -> Exception:
         return pickle.loads(pickle.dumps(error))
     except Exception:  # of libraries, some can be pickled and not read again
         return RuntimeError(f"{type(error).__name__}: {error}")
+
+
+def bars_of_this_process() -> None:
+    """Progress bars that wait for no other process: tqdm's own lock is a semaphore of the system, which a killed process leaves
+    behind, and Python warns of it.
+    """
+    from tqdm import tqdm
+
+    tqdm.set_lock(threading.RLock())
 
 
 def stop_with_parent() -> None:

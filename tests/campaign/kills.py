@@ -17,8 +17,6 @@ from campaign.trials import Trial
 SMALL = [name for name, scene in SCENES.items() if not scene.workers]
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT")
 SURROUNDINGS = {
-    "one thread": {"OMP_NUM_THREADS": "1"},
-    "two threads": {"OMP_NUM_THREADS": "2"},
     "another folder": {},  # see `elsewhere`
     "locale C": {"LC_ALL": "C", "LANG": "C"},
     "locale POSIX": {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},

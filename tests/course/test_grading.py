@@ -202,8 +202,9 @@ def test_what_is_missing_is_told_before_any_work(course, tmp_path):
     (tmp_path / "anna.ipynb").write_text("{}")
     with pytest.raises(UsageError, match=r"anna\.ipynb is a file"):
         grade(archive, tmp_path, tmp_path / "anna.ipynb")
-    with pytest.raises(UsageError, match="does not exist; `rcedu assignments` makes it"):
-        grade(tmp_path / "no.zip", tmp_path, tmp_path / "graded")
+    for no_archive in (tmp_path / "no.zip", Path(".")):
+        with pytest.raises(UsageError, match="does not exist; `rcedu assignments` makes it"):
+            grade(no_archive, tmp_path, tmp_path / "graded")
     (tmp_path / "graded" / "anna").mkdir(parents=True)
     (tmp_path / "graded" / "anna" / "thesis.tex").touch()
     with pytest.raises(UsageError, match=r"holds thesis\.tex, which is not as rcedu wrote it"):

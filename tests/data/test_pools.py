@@ -194,6 +194,16 @@ def test_a_damaged_conversion_is_made_anew(tmp_path, cache, place):
         assert read_prompts_from(path)["text"][:] == [f"cat {i}" for i in range(3000)]
 
 
+def test_what_a_killed_conversion_left_is_swept_by_a_later_reader(tmp_path, cache):
+    """Another one may have finished the conversion since."""
+    path = file_of(tmp_path, "a.txt", "a cat\n")
+    read_prompts_from(path)
+    (left := cache / f".{'0' * 32}.arrow.0a1b2c3d.rcedu.tmp").write_text("half")
+    os.utime(left, (0, 0))
+    read_prompts_from(path)
+    assert not left.exists()
+
+
 def test_text_that_is_none_is_refused_with_its_row(tmp_path, cache):
     """NUL and control characters, ten megabytes in a line; lines that end in CR alone, as old Macs wrote them, are lines."""
     for text, says in (

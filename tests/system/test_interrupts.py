@@ -161,6 +161,46 @@ def test_what_counts_as_out_of_memory():
 # --- at the command line --------------------------------------------------------------------------
 
 
+def test_what_a_library_makes_an_error_of_is_still_an_interruption():
+    """As diffusers does with one that comes while it reads weights."""
+    code = """
+import os, signal, sys
+from rcedu.commands import cli
+from rcedu.system.usage import UsageError
+def reads():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
+    except KeyboardInterrupt:
+        raise UsageError("the weights cannot be read")
+cli.parse = lambda _: reads
+import rcedu.__main__
+rcedu.__main__.main()
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (130, "rcedu: interrupted; run the same command again to go on\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other semaphores")
+def test_bars_leave_no_semaphore_behind():
+    """Python warns of them at the end of a killed process's parent."""
+    code = """
+import multiprocessing, os, signal
+from rcedu.system.workers import bars_of_this_process
+from tqdm.auto import tqdm
+multiprocessing.set_start_method("forkserver")  # as it is in a worker
+{}
+for i in tqdm(range(2)):
+    pass
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    warns = [
+        "leaked semaphore" in subprocess.run([sys.executable, "-c", code.format(call)], capture_output=True, text=True).stderr
+        for call in ("", "bars_of_this_process()")
+    ]
+    assert warns == [True, False]
+
+
 @pytest.mark.parametrize("module", ["rcedu.commands.cli", "tyro", "rcedu.commands.pipeline"])
 def test_while_it_imports(module):
     code = f"""

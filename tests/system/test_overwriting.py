@@ -54,15 +54,17 @@ def test_every_place_that_is_written_to_is_walked():
 
 
 @pytest.mark.parametrize("command, option", WRITES)
-@pytest.mark.parametrize("what", ["a folder of the user's", "a file of the user's", "here", "the root", "a link", "a NUL"])
+@pytest.mark.parametrize(
+    "what", ["a folder of the user's", "a file of the user's", "here", "the root", "a link", "a NUL", "below a file"]
+)
 def test_what_is_not_ours_is_refused_before_any_work(command, option, what, home, capsys):
     """In one line, and every file is as it was. (A command that began its work would take minutes here.)"""
     where = {
         "a folder of the user's": home, "a file of the user's": home / "thesis.tex", "here": Path("."), "the root": Path("/"),
-        "a link": home.parent / "link", "a NUL": "a\0b",
+        "a link": home.parent / "link", "a NUL": "a\0b", "below a file": home / "thesis.tex" / "x",
     }[what]  # fmt: skip
     (home.parent / "link").symlink_to(home)
-    if (command, option) in BESIDE and what != "a file of the user's":
+    if (command, option) in BESIDE and what not in ("a file of the user's", "a NUL", "below a file"):
         for name in ("judge", "stage-1"):  # what they would write, by name
             (home / f"{name}.safetensors").write_text("not tensors")
         where = home

@@ -178,6 +178,7 @@ def demo(jobs: Jobs | None = None) -> None:
 def students(
     table: tyro.conf.Positional[str] = "table-1",
     steps: AtLeast1 | None = None,
+    scored: AtLeast1 | None = None,
     only: tuple[str, ...] = (),
     series: tyro.conf.OmitArgPrefixes[Series] = Series(),
 ) -> None:
@@ -191,6 +192,8 @@ def students(
             (which word, and whether the pool names it), prompts (who wrote the pool), images (how many pictures D has),
             pool-sizes (how many sentences the pool has), schedules (which p(t)). A training that two tables share is done once.
         steps: of each training, instead of the preset's.
+        scored: pictures a run (where D lacks a word, with it and without it each), instead of the preset's. Of 1,000 and more
+            there is also FID at infinity, precision and recall. Nothing is trained again for another number.
         only: these rows of the table; default all.
     """
     from rcedu.experiments.domains import DrawnPictures
@@ -198,12 +201,12 @@ def students(
     from rcedu.experiments.text_tables import EXPERIMENTS
 
     check_choice("table", table, EXPERIMENTS)
-    changes = {"steps": steps} if steps is not None else {}
+    changes = {key: value for key, value in (("steps", steps), ("scored", scored)) if value is not None}
     runs = EXPERIMENTS[table].runs(series.seeds, preset(), only=only, **changes)
     domain, folder = DrawnPictures(), runs_folder() / "students"
     path = series.file(folder / f"{table}.json")
     first = {name.rpartition("/seed-")[0]: run for name, run in runs.items() if run.seed == series.seeds[0]}
-    command = command_line("students", table, seeds=series.seeds, steps=steps, only=only)
+    command = command_line("students", table, seeds=series.seeds, steps=steps, scored=scored, only=only)
     runs = teachers(runs.values()) | runs
     absent = any(run.absent for run in first.values())
     pictures = (lambda: examples_of_words(first, domain.teacher, folder)) if absent else None

@@ -1,5 +1,6 @@
 """Scores of pictures: read as asked, FID, spread, inception and CLIP score. Intervals over seeds are made of records."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class _Features(torch.nn.Module):
         return self.judge.features(images.to(next(self.judge.parameters()).device)).cpu()
 
 
+ENOUGH = 1000  # pictures, below which a Frechet distance says more about their number than about the network
 REAL_SUMS = ("real_features_sum", "real_features_cov_sum", "real_features_num_samples")  # torchmetrics' names
 
 
@@ -78,16 +80,31 @@ class FeatureFID:
         return float(self.fid.compute())
 
     @torch.no_grad()
-    def at_infinity(self, images: Tensor) -> float:
+    def features(self, images: Tensor) -> Tensor:
+        """The judge's, (N, d), in 64 bits."""
+        return torch.cat([self.fid.inception(part) for part in images.split(self.batch_size)]).double()
+
+    def at_infinity(self, features: Tensor) -> float:
         """The same of infinitely many pictures, which does not depend on their number (`frechet_at_infinity`).
 
-        images (N, C, H, W) uint8, N >= 1,000
+        features (N, d), N >= 1,000
         """
-        features = torch.cat([self.fid.inception(part) for part in images.split(self.batch_size)]).double()
         n = self.fid.real_features_num_samples
         mean = (self.fid.real_features_sum / n).double()
         cov = (self.fid.real_features_cov_sum - n * torch.outer(mean, mean)) / (n - 1)
         return frechet_at_infinity(features, mean, cov)
+
+    def scores(self, images: Tensor, real: Callable[[], Tensor]) -> dict[str, float]:
+        """fid, and of ENOUGH pictures or more what does not depend so much on their number: fid at infinity, precision, recall.
+
+        images (N, C, H, W) uint8;  real  makes as many real ones of what was asked for
+        """
+        found = {"fid": self(images)}
+        if len(images) >= ENOUGH:
+            features = self.features(images)
+            found["fid at infinity"] = self.at_infinity(features)
+            found["precision"], found["recall"] = precision_and_recall(features, self.features(real()))
+        return found
 
 
 def frechet(features: Tensor, mean: Tensor, cov: Tensor) -> float:
@@ -104,8 +121,8 @@ def frechet_at_infinity(features: Tensor, mean: Tensor, cov: Tensor, sizes: int 
 
     sizes  random subsets, from a fifth of the N features to all of them.  ValueError for fewer than 1,000
     """
-    if len(features) < 1000:
-        raise ValueError(f"{len(features)} samples are too few to extrapolate from; draw at least 1,000")
+    if len(features) < ENOUGH:
+        raise ValueError(f"{len(features)} samples are too few to extrapolate from; draw at least {ENOUGH:,}")
     generator, count = torch.Generator().manual_seed(seed), torch.linspace(len(features) / 5, len(features), sizes).long()
     some = [features[torch.randperm(len(features), generator=generator)[:n]] for n in count.tolist()]
     values = torch.tensor([frechet(of, mean, cov) for of in some], dtype=torch.float64)

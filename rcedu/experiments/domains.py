@@ -78,7 +78,11 @@ class DrawnDigits(Domain):
         asked, judge = self.asked(len(images)), self.shipped.judge
         right = judge.probabilities(images).argmax(dim=1) == asked
         diversity = spread(judge, images, asked) / self.real_spread
-        return {"as asked": counts(right), "fid": self.fid(images), "diversity": diversity}
+        return {"as asked": counts(right), "diversity": diversity} | self.likeness(images)
+
+    def likeness(self, images: Tensor) -> dict[str, float]:
+        """`FeatureFID.scores` of pictures of what is `asked`."""
+        return self.fid.scores(images, lambda: self.real(len(images)))
 
 
 class Digits(DrawnDigits):
@@ -108,7 +112,7 @@ class Strokes(Digits):
         digit = self.shipped.judge.probabilities(images).argmax(dim=1) == asked % 10
         stroke = thickness(images) == asked // 10
         hits = {"digit": digit, "stroke": stroke, "all": digit & stroke}
-        return {name: counts(right) for name, right in hits.items()} | {"fid": self.fid(images)}
+        return {name: counts(right) for name, right in hits.items()} | self.likeness(images)
 
 
 class DrawnPictures(Domain):
@@ -176,7 +180,7 @@ class DigitsWithout3(DrawnDigits):
         right, three = self.shipped.judge.probabilities(images).argmax(dim=1) == asked, asked == self.absent
         others = images[~three]
         balanced = torch.cat([others, images[three][: max(1, len(others) // 9)]])
-        return unseen_and_seen(right, three) | {"fid": self.fid(balanced)}
+        return unseen_and_seen(right, three) | self.fid.scores(balanced, lambda: DrawnDigits().real(len(balanced)))
 
 
 class PicturesWithoutThree(DrawnPictures):
@@ -202,8 +206,8 @@ class PicturesWithoutThree(DrawnPictures):
         right = self.shipped.as_asked(images, texts)
         with_word = torch.tensor([text_data.has_words(text, self.absent) for text in texts])
         word = {("unseen", "word"): counts(right[with_word, 0])}
-        fid = text_data.fid_of_sentences(self.shipped.judge, images, texts)
-        return unseen_and_seen(right.all(dim=1), with_word) | word | {"fid": fid}
+        likeness = text_data.likeness_of_sentences(self.shipped.judge, images, texts)
+        return unseen_and_seen(right.all(dim=1), with_word) | word | likeness
 
 
 DOMAINS = {  # whose students become faster, by their names on the command line; notebooks 02, 05 and 06 have the drawn ones

@@ -19,6 +19,7 @@ import pandas as pd
 from rcedu.evaluation.formatting import format_interval, markdown
 from rcedu.evaluation.intervals import proportion
 from rcedu.evaluation.records import Column, Results, is_share, load_results, select, table
+from rcedu.evaluation.scores import ENOUGH
 from rcedu.evaluation.verdicts import FAILED, HELD, OPEN, Verdict, corrected, judged
 from rcedu.experiments.benchmark import steps_table
 from rcedu.experiments.claims import CLAIMS
@@ -31,7 +32,6 @@ from rcedu.system.settings import data_folder
 from rcedu.system.usage import UsageError
 
 BLOCK = re.compile(r"<!-- rcedu: (?P<asks>.+?) -->\n(?P<says>.*?)<!-- end -->", re.DOTALL)
-ENOUGH = 1000  # pictures, below which Fréchet and inception scores say more about their number than about the network
 NEEDS_MANY = {"fid", "is"}
 BY = {"row": "model", "task": "task", "network": "drawn by", "steps": "steps", "w": "w"}
 

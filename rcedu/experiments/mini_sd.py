@@ -38,12 +38,13 @@ class MiniSD(Shipped):
 
         digit, ink, background, slant, all   [read as asked, asked]; slant over the sentences that say one
         fid, is, clip                        Frechet distance and inception score in the judge's eyes; mean CLIP score
+        fid at infinity, precision, recall   of many pictures (`FeatureFID.scores`)
         """
         right, spoken = self.as_asked(images, texts), read_prompts(texts)[:, 3] != UNSAID
         return {name: counts(right[:, i]) for i, name in enumerate(ATTRIBUTES[:3])} | {
             "slant": counts(right[spoken, 3]),
             "all": counts(right.all(dim=1)),
-            "fid": self.fid(images),
+            **self.fid.scores(images, lambda: real_images(len(images), train=False)),
             "is": inception_score(self.judge, images),
             "clip": clip_score(self.folder / "clip", images, texts),
         }

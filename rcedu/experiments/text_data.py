@@ -61,9 +61,10 @@ def pictures_each(absent: str = "", samples: int | None = None) -> int:
     return EACH if samples is None else max(EACH, -(-samples // own))
 
 
-def fid_of_sentences(judge: AttributeJudge, images: Tensor, texts: list[str]) -> float:
-    """FID of pictures against real ones of the same sentences, ten for each."""
-    return FeatureFID(judge, real_pictures(read_prompts(texts * 10)))(images)
+def likeness_of_sentences(judge: AttributeJudge, images: Tensor, texts: list[str]) -> dict[str, float]:
+    """`FeatureFID.scores` of pictures against real ones of the same sentences, ten for each."""
+    fid = FeatureFID(judge, real_pictures(read_prompts(texts * 10)))
+    return fid.scores(images, lambda: real_pictures(read_prompts(texts), train=False))
 
 
 def real_samples(attributes: Tensor, teacher: DiffusionModel) -> Samples:

@@ -7,7 +7,7 @@ several seeds. D, the students' data, is what the teacher drew for *some* prompt
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated
@@ -75,6 +75,11 @@ def run_name(run: TextStudentRun) -> str:
     return ",".join(f"{name}={value}" for name, value in (changed | {"seed": run.seed}).items()).replace(" ", "_")
 
 
+def network_folder(run: TextStudentRun, folder: Path) -> Path:
+    """Where a run's student is trained and kept, among the results in `folder`, however many pictures it is scored on."""
+    return Path(folder) / run_name(replace(run, scored=TextStudentRun.scored))
+
+
 def teachers(runs: Iterable[TextStudentRun]) -> dict[str, TextStudentRun]:
     """The teacher, asked for what these runs' students are: a row for each choice of absent words, of one seed."""
     asked = {run.absent: TextStudentRun(student=TEACHER, absent=run.absent, steps=0, scored=run.scored) for run in runs}
@@ -122,12 +127,14 @@ def train_student(run: TextStudentRun, shipped: MiniSD, **settings) -> tuple[Dif
 
 
 def run_text_student(run: TextStudentRun, domain: DrawnPictures, job: Job) -> tuple[list[Record], dict]:
-    """Train and score one run in `job.folder`, where checkpoints and unet/ are left: its records, losses and seconds."""
+    """Train one run in its `network_folder`, where checkpoints and unet/ are left, and score it: records, losses, seconds."""
     shipped, start = domain.shipped, time.perf_counter()
     model, losses = shipped.teacher, {}
     if run.student != TEACHER:
-        model, losses = train_student(run, shipped, folder=job.folder, config=job.config, watch=job.watch)
-        save_student(model, job.folder / "unet")
+        here = network_folder(run, job.folder.parent)
+        config = {key: value for key, value in job.config.items() if key not in ("scored", "judge")}  # they teach nothing
+        model, losses = train_student(run, shipped, folder=here, config=config, watch=job.watch)
+        save_student(model, here / "unet")
     trained = time.perf_counter()
     scores = {"parameters": parameter_count(model.unet)} | scores_of_words(shipped, model, run)
     network = TEACHER if run.student == TEACHER else "student"
@@ -149,7 +156,7 @@ def scores_of_words(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun)
     """Scores (for `scored`) of `run.scored` pictures of combinations that D never shows: see `MiniSD.scores`.
 
     Where words are absent from D: of so many with them, "unseen", and of as many without, "seen", and the FID over both. "word"
-    counts the pictures in which what the absent words name is as asked, whatever else is; FID is `fid_of_sentences` here.
+    counts the pictures in which what the absent words name is as asked, whatever else is; FID is `likeness_of_sentences` here.
     """
     if not run.absent:
         texts = held_out_prompts(run.scored)
@@ -158,14 +165,14 @@ def scores_of_words(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun)
     for task in ("unseen", "seen"):
         texts = text_data.sentences(run.absent, task == "unseen", run.scored)
         images = pictures_of(model, texts, steps=STEPS)
-        scores = shipped.scores(images, texts) | {"fid": text_data.fid_of_sentences(shipped.judge, images, texts)}
+        scores = shipped.scores(images, texts) | text_data.likeness_of_sentences(shipped.judge, images, texts)
         if task == "unseen":
             kinds = [i for i, kind in enumerate((DIGITS, INKS, BACKGROUNDS, SLANTS)) if set(run.absent.split()) & set(kind)]
             scores["word"] = counts(shipped.as_asked(images, texts)[:, kinds].all(dim=1))
         found |= {(task, score): value for score, value in scores.items()}
         drawn.append(images)
         asked += texts
-    return found | {"fid": text_data.fid_of_sentences(shipped.judge, torch.cat(drawn), asked)}
+    return found | text_data.likeness_of_sentences(shipped.judge, torch.cat(drawn), asked)
 
 
 def examples_of_words(
@@ -173,7 +180,7 @@ def examples_of_words(
 ) -> dict[str, Tensor]:
     """What finished runs draw of their absent words, beside the teacher: row -> (count, 3, 32, 32) uint8.
 
-    runs    row -> run, each with absent words, trained in folder/`run_name`(run); the pictures are the first "unseen" ones
+    runs    row -> run, each with absent words, trained in its `network_folder`; the pictures are the first "unseen" ones
             that are scored, from the same noise for all
     """
     drawn = {}
@@ -181,5 +188,5 @@ def examples_of_words(
         texts = text_data.sentences(run.absent, True, count)
         if teacher_row(run.absent) not in drawn:
             drawn[teacher_row(run.absent)] = pictures_of(teacher, texts)
-        drawn[row] = pictures_of(load_student(teacher, Path(folder) / run_name(run) / "unet"), texts)
+        drawn[row] = pictures_of(load_student(teacher, network_folder(run, folder) / "unet"), texts)
     return drawn

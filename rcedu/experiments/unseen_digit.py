@@ -158,7 +158,7 @@ def score_student(student: DiffusionModel, run: StudentRun, judge: DigitClassifi
     return {
         **unseen_and_seen(read == asked, is_digit),
         **{("unseen", f"read as {k}"): [count, run.scored_digit] for k, count in enumerate(read_as) if count},
-        "fid": fid(balanced),
+        **fid.scores(balanced, lambda: DrawnDigits().real(len(balanced))),
     }
 
 

@@ -176,7 +176,7 @@ def test_extrapolation_takes_the_bias_away(shift):
 
 
 def test_a_judges_fid_at_infinity_is_below_its_fid(judge, fid, digits):
-    assert fid.at_infinity(digits[:1000]) < fid(digits[:1000])
+    assert fid.at_infinity(fid.features(digits[:1000])) < fid(digits[:1000])
 
 
 def test_precision_and_recall_know_what_is_missing_and_what_is_odd():

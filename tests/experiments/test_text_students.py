@@ -35,6 +35,7 @@ from rcedu.experiments.text_data import (
 from rcedu.experiments.text_students import (
     TextStudentRun,
     ingredients,
+    network_folder,
     run_name,
     run_text_student,
     teachers,
@@ -280,6 +281,11 @@ def test_runs_side_by_side(tmp_path):
     before = path.stat().st_mtime_ns
     assert run_experiment(EXPERIMENTS["table-1"], domain, runs, tmp_path, progress=False) == done
     assert path.stat().st_mtime_ns == before
+    name, run = next(iter(runs.items()))
+    trained = {file: file.stat().st_mtime_ns for file in network_folder(run, tmp_path).glob("step-*")}
+    more = run_experiment(EXPERIMENTS["table-1"], domain, {name: replace(run, scored=24)}, tmp_path, jobs=0, progress=False)
+    assert trained == {file: file.stat().st_mtime_ns for file in network_folder(run, tmp_path).glob("step-*")} != {}
+    assert {record.asked for record in more.records if record.score == "digit"} == {24}
     result = read_json(path)
     for given, complaint in (
         ({}, "older rcedu and does not say from which teacher"),

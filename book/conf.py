@@ -19,8 +19,8 @@ project = "rcedu"
 html_title = "rcedu · diffusion distillation"
 extensions = ["myst_nb"]
 root_doc = "README"
-include_patterns = ["README.md", "notebooks/*.ipynb", "RESULTS.md", "notebooks/evidence/*.md"]
-include_patterns += ["notebooks/glossary.md", "notebooks/promises.md", "notebooks/assignments/README.md", "data/README.md"]
+include_patterns = ["README.md", "RESULTS.md", "data/README.md", "notebooks/*.ipynb", "notebooks/*.md"]
+include_patterns += ["notebooks/evidence/*.md", "notebooks/assignments/README.md"]
 
 html_theme = "furo"
 html_static_path = ["book.css"]
@@ -48,7 +48,9 @@ CONTENTS = """
 :caption: The walk
 :glob:
 
-notebooks/*
+notebooks/[01]*
+notebooks/answers
+notebooks/glossary
 ```
 
 ```{toctree}
@@ -70,8 +72,11 @@ Cost <notebooks/evidence/speed>
 :hidden:
 :caption: Behind the walk
 
-RESULTS
+Ways in <notebooks/install>
+notebooks/own_teacher
 The assignments <notebooks/assignments/README>
+notebooks/package
+notebooks/promises
 The data <data/README>
 ```
 """

@@ -1,19 +1,25 @@
 """The README's commands exist, its links lead somewhere, and the top level holds what it should."""
 
+import json
 import re
 import shlex
 import subprocess
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
 
 from rcedu.commands.cli import ROOMS, parse
+from rcedu.evaluation.records import difference, over_seeds
+from rcedu.experiments.evidence import shipped_results
 from rcedu.system.usage import UsageError
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = ["README.md", "RESULTS.md", "data/README.md", "notebooks/assignments/README.md", "notebooks/promises.md"]
-PAGES += [f"notebooks/evidence/{path.name}" for path in sorted((ROOT / "notebooks" / "evidence").glob("*.md"))]
+PAGES = ["README.md", "RESULTS.md", "data/README.md", "notebooks/assignments/README.md"]
+PAGES += [
+    path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "notebooks").glob("**/*.md")) if path.name != "README.md"
+]
 
 
 def test_make_targets_exist():
@@ -26,7 +32,7 @@ def test_make_targets_exist():
 def test_commands_exist(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     named = set(re.findall(r"(?:`|python -m |PRESET=\w+ )rcedu ([a-z]+(?:-[a-z]+)*)", text))
-    assert named and named <= ROOMS.keys()
+    assert named <= ROOMS.keys()
 
 
 def command_lines(page: Path) -> list[list[str]]:
@@ -82,10 +88,43 @@ def test_ci_calls_the_readmes_test_command():
     assert "make test" in README
 
 
-def test_every_folder_and_every_equation_is_in_the_readme():
+def test_the_front_page_is_short_and_shows_what_notebook_02_draws():
+    """The strip is that notebook's own picture, as committed; the minutes are those that were measured."""
+    assert len(README.splitlines()) <= 120
+    strip = (ROOT / "book" / "strip.png").read_bytes()
+    cells = json.loads((ROOT / "notebooks" / "02_unseen_digit.ipynb").read_text(encoding="utf-8"))["cells"]
+    pictures = [of.get("data", {}).get("image/png") for cell in cells for of in cell.get("outputs", [])]
+    assert b64encode(strip).decode() in [picture.replace("\n", "") for picture in pictures if picture]
+    times = json.loads((ROOT / "notebooks" / "times.json").read_text(encoding="utf-8"))
+    told = dict(re.findall(r"\(notebooks/(\d\d_\w+)\.ipynb\) \| ([\d.]+) \|", README))
+    assert told == {name: f"{max(0.1, of['cpu']['seconds'] / 60):.1f}" for name, of in times.items() if name in told}
+    assert len(told) == 11
+
+
+def test_the_front_pages_numbers_are_the_records():
+    arms, words, steps = (
+        shipped_results(name).records for name in ("digits/unseen-arms", "mini-sd/concepts", "digits/few-steps")
+    )
+    threes = {row: over_seeds(arms, row=row, score="as asked", task="unseen") for row in "BA"}
+    row = "without three: {}".format
+    gap = difference(
+        words, {"row": row("its sentences in the pool")}, {"row": row("no random conditioning")}, score="word", task="unseen"
+    )
+    one_step = over_seeds(steps, network="deterministic", steps=1, w=1.0, score="as asked")
+    for number in (
+        f"**{100 * threes['B'].value:.1f}%** [{100 * threes['B'].low:.1f}, {100 * threes['B'].high:.1f}]",
+        f"{100 * threes['A'].value:.1f}% [{100 * threes['A'].low:.1f}, {100 * threes['A'].high:.1f}]",
+        f"**+{100 * gap.value:.0f} points** [{100 * gap.low:.0f}, {100 * gap.high:.0f}]",
+        f"**{100 * one_step.value:.1f}%**",
+    ):
+        assert number in README
+
+
+def test_every_folder_and_every_equation_has_its_place():
+    page = (ROOT / "notebooks" / "package.md").read_text(encoding="utf-8")
     folders = [f"{path.parent.name}/" for path in sorted((ROOT / "rcedu").glob("*/__init__.py"))]
     equations = [path.name for path in (ROOT / "rcedu" / "equations").glob("*.py") if path.stem != "__init__"]
-    assert set(folders + equations) <= set(re.findall(r"`([\w.]+/?)`", README)) and len(equations) == 6
+    assert set(folders + equations) <= set(re.findall(r"`([\w.]+/?)`", page)) and len(equations) == 6
 
 
 def test_top_level():

@@ -21,8 +21,10 @@ from rcedu.course.notebooks import without_badge
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 EACH = [pytest.param(path, id=path.stem) for path in NOTEBOOKS]
-PAGES = ["notebooks/glossary.html", "notebooks/promises.html", "RESULTS.html"]
-PAGES += ["notebooks/assignments/README.html", "data/README.html"]
+EVIDENCE = ["unseen-digit", "schedules", "concepts", "students", "few-steps", "editing", "small-and-fast", "speed"]
+PAGES = ["notebooks/glossary.html", "RESULTS.html", *(f"notebooks/evidence/{name}.html" for name in EVIDENCE)]
+PAGES += ["notebooks/install.html", "notebooks/own_teacher.html", "notebooks/assignments/README.html"]
+PAGES += ["notebooks/package.html", "notebooks/promises.html", "data/README.html"]
 ORDER = ["README.html", *(f"notebooks/{path.stem}.html" for path in NOTEBOOKS), *PAGES]
 
 
@@ -179,10 +181,11 @@ def test_search_knows_every_word_of_the_prose(site, notebook):
     assert not missing and len(words) > 100
 
 
-def test_front_page_says_what_the_readme_says(site):
-    """Its tables and the modules' formulas too: the README is a page like the others."""
-    article = Page(site / "README.html").article
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["README", "notebooks/package"])
+def test_a_page_says_what_its_file_says(site, name):
+    """Its tables and the modules' formulas too."""
+    article = Page(site / f"{name}.html").article
+    readme = (ROOT / f"{name}.md").read_text(encoding="utf-8")
     assert article.count("<tr") == len(re.findall(r"^\|(?!--)", readme, flags=re.MULTILINE))
     assert article.count("<math") == len(re.findall(r"\$[^$\n]+\$", re.sub(r"```.*?```|`[^`]*`", "", readme, flags=re.DOTALL)))
 

@@ -183,10 +183,12 @@ class PromptEncoder(nn.Module):
         return {f"{part}{number}": ["transformers", kind] for part, kind in kinds.items()}
 
     @classmethod
-    def load(cls, folder: Path, kind: type[nn.Module] = CLIPTextModel, number: str = "") -> "PromptEncoder":
+    def load(
+        cls, folder: Path, kind: type[nn.Module] = CLIPTextModel, number: str = "", variant: str | None = None
+    ) -> "PromptEncoder":
         """What `save` wrote, or diffusers. UsageError where a part is missing, torn or of another shape."""
         require(folder, f"text_encoder{number}/config.json", f"tokenizer{number}")
-        return cls(read_tokenizer(folder / f"tokenizer{number}"), read_network(kind, folder / f"text_encoder{number}"))
+        return cls(read_tokenizer(folder / f"tokenizer{number}"), read_network(kind, folder / f"text_encoder{number}", variant))
 
 
 _END = "<|endoftext|>"

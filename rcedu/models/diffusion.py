@@ -177,19 +177,19 @@ class DiffusionModel(nn.Module):
 
         source  as for `folder_of_model`: a folder, or a model on the hub
         """
-        folder = folder_of_model(source)
+        folder, variant = folder_of_model(source)
         # asked first, because diffusers would look for a missing runs/unet on the hub, as the repository of that name
         require(folder, "model_index.json")
         check_layout(folder)
         require(folder, "unet/config.json", "scheduler/scheduler_config.json")
         with verified(folder):
-            return cls._read(folder)
+            return cls._read(folder, variant)
 
     @classmethod
-    def _read(cls, folder: Path) -> "DiffusionModel":
+    def _read(cls, folder: Path, variant: str | None) -> "DiffusionModel":
         index = read_json(folder / "model_index.json", dict)
         try:
-            unet = read_network(UNet2DConditionModel, folder / "unet")
+            unet = read_network(UNet2DConditionModel, folder / "unet", variant)
             told = read_json(folder / "scheduler" / "scheduler_config.json", dict)
             # a DDIMScheduler clips where nothing is said of it; those that never clip (Euler's, PNDM's) say nothing of it
             never = {} if "clip_sample" in told else {"clip_sample": False}
@@ -197,8 +197,8 @@ class DiffusionModel(nn.Module):
             if "text_encoder" not in index:
                 return cls(unet, scheduler, LabelTable.load(folder), PixelShuffle()).float()
             require(folder, "vae/config.json")
-            codec = Autoencoder(read_network(AutoencoderKL, folder / "vae"))
-            conditions = read_prompt_encoder(folder, index, unet.config.sample_size * codec.factor)
+            codec = Autoencoder(read_network(AutoencoderKL, folder / "vae", variant))
+            conditions = read_prompt_encoder(folder, index, unet.config.sample_size * codec.factor, variant)
         except UsageError:
             raise
         except Exception as error:  # of damaged configs and tokenizers the libraries make many kinds

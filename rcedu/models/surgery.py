@@ -57,7 +57,8 @@ def remove_blocks(unet: UNet2DConditionModel, size: str) -> UNet2DConditionModel
     if size in KOALA_STUDENTS:
         size, depths = KOALA_STUDENTS[size]
         before = config.transformer_layers_per_block
-        if isinstance(before, int) or len(before) != 3 or any(new > old for new, old in zip(depths, before, strict=True)):
+        same = not isinstance(before, int) and all(isinstance(n, int) for n in before)  # number of layers throughout a level
+        if not same or len(before) != 3 or any(new > old for new, old in zip(depths, before, strict=True)):
             raise UsageError(f"KOALA cuts SDXL's three levels of transformers; this UNet has {before} layers")
         return remove_blocks(_fresh(unet, transformer_layers_per_block=depths), size)
     layers = config.layers_per_block  # one number, or a list of one a level
@@ -65,6 +66,13 @@ def remove_blocks(unet: UNet2DConditionModel, size: str) -> UNet2DConditionModel
     if fewest < 2:
         raise UsageError(f"nothing to remove: this UNet has {fewest} layer a block, and a student keeps one")
     changes = {"layers_per_block": layers - 1 if isinstance(layers, int) else [n - 1 for n in layers]}
+    # of a level whose attentions differ in depth (SSD-1B's, say) those that stay: the first, and of an up stage the last too
+    for key, stay in (
+        ("transformer_layers_per_block", lambda deep: deep[:-1]),
+        ("reverse_transformer_layers_per_block", lambda deep: [*deep[:-2], deep[-1]]),
+    ):
+        if isinstance(config.get(key), list | tuple):
+            changes[key] = [stay(deep) if isinstance(deep, list | tuple) else deep for deep in config[key]]
     if size in ("small", "tiny"):
         changes["mid_block_type"] = None
     if size == "tiny":
@@ -76,6 +84,8 @@ def remove_blocks(unet: UNet2DConditionModel, size: str) -> UNet2DConditionModel
             if isinstance(current.get(key), list | tuple) and len(current[key]) == levels:
                 changes[key] = tuple(current[key][:-1])
         changes["up_block_types"] = tuple(config.up_block_types[1:])
+        if backwards := changes.get("reverse_transformer_layers_per_block"):
+            changes["reverse_transformer_layers_per_block"] = backwards[1:]
     return _fresh(unet, **changes)
 
 

@@ -97,10 +97,12 @@ class TwoPromptEncoders(nn.Module):
         return self.first.save(folder) | self.second.save(folder, "_2")
 
 
-def read_prompt_encoder(folder: Path, index: dict, pixels: int) -> PromptEncoder | TwoPromptEncoders:
+def read_prompt_encoder(
+    folder: Path, index: dict, pixels: int, variant: str | None = None
+) -> PromptEncoder | TwoPromptEncoders:
     """The encoder of a text-to-image model's folder, by its model_index.json. UsageError as for `PromptEncoder.load`."""
-    first = PromptEncoder.load(folder)
+    first = PromptEncoder.load(folder, variant=variant)
     if index.get("text_encoder_2") in NOTHING:
         return first
-    second = PromptEncoder.load(folder, CLIPTextModelWithProjection, "_2")
+    second = PromptEncoder.load(folder, CLIPTextModelWithProjection, "_2", variant)
     return TwoPromptEncoders(first, second, pixels, index.get("force_zeros_for_empty_prompt", True))

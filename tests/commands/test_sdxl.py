@@ -55,9 +55,11 @@ def weights(folder) -> dict[str, torch.Tensor]:
     return load_tensors(folder / "unet" / "diffusion_pytorch_model.safetensors")[0]
 
 
-def test_koalas_student_killed_and_gone_on_with_draws_in_a_stock_pipeline(own, tmp_path, monkeypatch):
-    """The same weights as of one that was not killed; its pictures can be scored."""
+def test_koalas_student_killed_and_gone_on_with_draws_in_a_stock_pipeline(own, tmp_path, monkeypatch, capsys):
+    """The same weights as of one that was not killed; its work is counted, and its pictures can be scored."""
     command = ["distil", *given(own), "--student", "KOALA-700M", "--steps", 2, "--batch-size", 2, "--out"]
+    rcedu(*command, tmp_path / "whole", "--plan")
+    assert "TFLOP a step" in capsys.readouterr().out
     rcedu(*command, tmp_path / "whole")
     fit, trained = pipeline_commands.fit_to_the_end, []
 
@@ -78,8 +80,8 @@ def test_koalas_student_killed_and_gone_on_with_draws_in_a_stock_pipeline(own, t
     pieces, whole = weights(tmp_path / "pieces"), weights(tmp_path / "whole")
     assert pieces.keys() == whole.keys() and all(torch.equal(pieces[name], x) for name, x in whole.items())
     config = json.loads((tmp_path / "whole" / "unet" / "config.json").read_text())
-    assert (config["transformer_layers_per_block"], config["layers_per_block"], config["mid_block_type"]) == ([1, 2, 5], 1, None)
-    assert gap(tmp_path / "whole", steps=3, w=6.5) < 1e-4 and gap(tmp_path / "whole", steps=3, w=2.0, sampler="euler") < 1e-4
+    assert (config["transformer_layers_per_block"], config["mid_block_type"]) == ([1, 2, 5], None)
+    assert gap(tmp_path / "whole", steps=4, w=6.5) < 1e-4 and gap(tmp_path / "whole", steps=4, w=2.0, sampler="euler") < 1e-4
     asked = ["--prompts", own / "prompts.txt", "--count", 2, "--steps", 1, "--size", 32]
     rcedu("generate", *asked, "--model", tmp_path / "whole", "--out", tmp_path / "pictures")
     rcedu("score", "--images", tmp_path / "pictures")

@@ -1,5 +1,6 @@
 """SDXL's two text encoders, pooled vector and sizes: against a stock pipeline, and what is refused."""
 
+import copy
 import json
 import shutil
 
@@ -55,10 +56,10 @@ def trailing(pipeline) -> StableDiffusionXLPipeline:
 @pytest.mark.parametrize("zero_null", [True, False])
 def test_a_stock_pipeline_draws_the_same(folder, tmp_path, zero_null):
     """With its own Euler and with DDIM, with guidance and without; whatever the empty sentence is."""
-    copy = shutil.copytree(folder, tmp_path / "copy")
-    index = json.loads((copy / "model_index.json").read_text())
-    (copy / "model_index.json").write_text(json.dumps(index | {"force_zeros_for_empty_prompt": zero_null}))
-    model, pipeline = DiffusionModel.load(copy), stock(copy)
+    other = shutil.copytree(folder, tmp_path / "other")
+    index = json.loads((other / "model_index.json").read_text())
+    (other / "model_index.json").write_text(json.dumps(index | {"force_zeros_for_empty_prompt": zero_null}))
+    model, pipeline = DiffusionModel.load(other), stock(other)
     assert model.conditions.zero_null == zero_null
     assert max(gaps(pipeline, model, (4, 0.0), (4, 6.5), sampler=solver("euler"))) < 1e-4
     assert max(gaps(trailing(pipeline), model, (4, 0.0), (4, 6.5), (1, 2.0))) < 1e-4
@@ -71,6 +72,15 @@ def test_what_is_saved_is_read_again_by_both(model, tmp_path):
     assert isinstance(pipeline.scheduler, DDIMScheduler) and not pipeline.scheduler.config.clip_sample
     pipeline.scheduler = EulerDiscreteScheduler.from_config(pipeline.scheduler.config)
     assert max(gaps(pipeline, model, (4, 3.0), sampler=solver("euler"))) < 1e-4
+
+
+def test_whole_weights_stay_whole(folder, model, tmp_path):
+    """SDXL's text encoders have 32 bits in their files, and "float16" in their configs."""
+    other = shutil.copytree(folder, tmp_path / "other")
+    for name in ("text_encoder", "text_encoder_2"):
+        config = json.loads((other / name / "config.json").read_text()) | {"dtype": "float16", "torch_dtype": "float16"}
+        (other / name / "config.json").write_text(json.dumps(config))
+    assert DiffusionModel.load(other).fingerprint() == model.fingerprint()
 
 
 def test_a_network_that_takes_w_takes_it_beside_the_sizes(model, tmp_path):
@@ -109,6 +119,15 @@ def test_a_swap_and_a_drop_take_vectors_and_pooled_one_together(model):
     assert 0 < (c == 0).all(dim=1).sum() < 16
 
 
+def test_a_network_in_16_bits_is_told_the_same(model):
+    """Its conditions come from encoders in 32."""
+    halves = with_unet(model, copy.deepcopy(model.unet).to(torch.bfloat16))
+    asked = model.noise(3, seed=0), torch.tensor([0, 500, 999]), model.conditions.tokenize(TEXTS)
+    with torch.no_grad():
+        out, whole = halves(*asked), model(*asked)
+    assert out.dtype == torch.float32 and max_error(out, whole) < 0.03 * whole.abs().max()
+
+
 def test_wrong_conditions_are_named(model):
     check, c = model.conditions.check, model.conditions.tokenize(TEXTS)
     for wrong, says in ((c[:, :16], r"\(N, 32\), of two tokenizers; got \(3, 16\)"), (c + 5000, "for another text encoder")):
@@ -135,25 +154,25 @@ REFUSED = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_cannot_be_is_refused_in_a_line(what, folder, tmp_path):
     file, changes, says = REFUSED[what]
-    copy = shutil.copytree(folder, tmp_path / "copy")
-    (copy / file).write_text(json.dumps(json.loads((copy / file).read_text()) | changes))
+    other = shutil.copytree(folder, tmp_path / "other")
+    (other / file).write_text(json.dumps(json.loads((other / file).read_text()) | changes))
     with pytest.raises(UsageError) as error:
-        DiffusionModel.load(copy)
-    assert f"{copy} is of another architecture: " in str(error.value) and says in str(error.value)
+        DiffusionModel.load(other)
+    assert f"{other} is of another architecture: " in str(error.value) and says in str(error.value)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("part", ["text_encoder_2/config.json", "text_encoder_2/model.safetensors", "tokenizer_2"])
 def test_a_folder_without_a_part_of_the_second_encoder(part, folder, tmp_path):
-    copy = shutil.copytree(folder, tmp_path / "copy")
-    (shutil.rmtree if (copy / part).is_dir() else type(copy).unlink)(copy / part)
+    other = shutil.copytree(folder, tmp_path / "other")
+    (shutil.rmtree if (other / part).is_dir() else type(other).unlink)(other / part)
     with pytest.raises(UsageError, match=r"text_encoder_2|tokenizer_2"):
-        DiffusionModel.load(copy)
+        DiffusionModel.load(other)
 
 
 def test_tokenizers_that_cut_at_different_lengths(folder, tmp_path):
-    copy = shutil.copytree(folder, tmp_path / "copy")
-    config = copy / "tokenizer_2" / "tokenizer_config.json"
+    other = shutil.copytree(folder, tmp_path / "other")
+    config = other / "tokenizer_2" / "tokenizer_config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"model_max_length": 12}))
     with pytest.raises(UsageError, match="one tokenizer cuts at 16 tokens, the other at 12"):
-        DiffusionModel.load(copy)
+        DiffusionModel.load(other)

@@ -35,7 +35,7 @@ def check_layout(folder: Path) -> None:
         if kind not in (None, "clip_text_model", "clip"):
             _refuse(folder, f"its text encoder is {kind}, not CLIP")
     attends, made = unet.get("cross_attention_dim"), [config.get("hidden_size") for config in texts]
-    if attends and _numbers(*made) and {sum(made)} != set(attends if isinstance(attends, list) else [attends]):
+    if attends and _all_ints(*made) and {sum(made)} != set(attends if isinstance(attends, list) else [attends]):
         makes = " and ".join(map(str, made))
         _refuse(folder, f"its UNet attends to vectors of {attends}, and its text encoder makes some of {makes}")
     channels = unet.get("in_channels"), vae.get("latent_channels")
@@ -61,7 +61,7 @@ def _check_xl(folder: Path, index: dict, unet: dict, text_2: dict) -> None:
         _refuse(folder, "its UNet takes two text encoders' vectors, as SDXL's does, and there is no second one")
     takes, of_a_size = unet.get("projection_class_embeddings_input_dim"), unet.get("addition_time_embed_dim")
     pooled = text_2.get("projection_dim")
-    if _numbers(takes, of_a_size, pooled) and takes != pooled + 6 * of_a_size:
+    if _all_ints(takes, of_a_size, pooled) and takes != pooled + 6 * of_a_size:
         beside = f"a pooled vector of {pooled} and six sizes of {of_a_size} make {pooled + 6 * of_a_size}"
         _refuse(folder, f"its UNet takes {takes} numbers beside the text, and {beside}")
 
@@ -81,7 +81,7 @@ def _refuse(folder: Path, why: str) -> None:
     raise UsageError(f"{folder} is of another architecture: {why}; Stable Diffusion 1's, 2's and XL's can be opened here")
 
 
-def _numbers(*values) -> bool:
+def _all_ints(*values) -> bool:
     return all(isinstance(value, int) for value in values)
 
 

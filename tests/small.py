@@ -4,9 +4,17 @@ import copy
 import json
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    EulerDiscreteScheduler,
+    PNDMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
 from torch import nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from rcedu.models.anatomies import digit_model, mini_scheduler, write_mini_tokenizer
 from rcedu.models.codecs import Autoencoder
@@ -116,27 +124,65 @@ def stock_folder(folder, layout: str, seed: int = 0):
     write_mini_tokenizer(folder / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     torch.manual_seed(seed)
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-        max_position_embeddings=16, hidden_act=activation, bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+    text = _text_config(tokenizer, hidden_size=16, num_hidden_layers=1, hidden_act=activation)
     unet = UNet2DConditionModel(
         sample_size=8, block_out_channels=(8, 8, 16, 16), norm_num_groups=4, cross_attention_dim=16, **anatomy
     )
-    vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, block_out_channels=(8, 8, 8, 8),
-        norm_num_groups=4, sample_size=64,
-    )  # fmt: skip
-    scheduler = kind(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", set_alpha_to_one=False, steps_offset=1, **schedule
-    )
+    vae = _autoencoder()
+    scheduler = kind(**_BETAS, set_alpha_to_one=False, **schedule)
     parts = {"unet": unet, "vae": vae, "text_encoder": CLIPTextModel(text), "tokenizer": tokenizer, "scheduler": scheduler}
     pipeline = StableDiffusionPipeline(
         **parts, safety_checker=None, feature_extractor=None, image_encoder=None, requires_safety_checker=False
     )
     pipeline.save_pretrained(folder)
-    write_mini_tokenizer(folder / "tokenizer")  # with the files that transformers 4 writes, as those on the hub have them
-    for path in (folder / "tokenizer" / name for name in ("special_tokens_map.json", "tokenizer_config.json")):
-        path.write_text(json.dumps(json.loads(path.read_text()) | ({"pad_token": padding} if padding else {})))
+    _write_tokenizer(folder / "tokenizer", padding)
     return folder
+
+
+def stock_xl_folder(folder, seed: int = 0):
+    """SDXL's layout, as stock diffusers and transformers write it: encoders of unlike widths and padding, Euler's scheduler."""
+    paddings = {"tokenizer": None, "tokenizer_2": "!"}
+    for name, padding in paddings.items():
+        _write_tokenizer(folder / name, padding)
+    tokenizers = [CLIPTokenizer.from_pretrained(folder / name) for name in paddings]
+    torch.manual_seed(seed)
+    first = _text_config(tokenizers[0], hidden_size=16, num_hidden_layers=2, hidden_act="quick_gelu")
+    second = _text_config(tokenizers[1], hidden_size=24, num_hidden_layers=2, hidden_act="gelu", projection_dim=12)
+    unet = UNet2DConditionModel(
+        sample_size=8, block_out_channels=(8, 8, 16), norm_num_groups=4, cross_attention_dim=16 + 24,
+        attention_head_dim=[1, 1, 2], use_linear_projection=True, transformer_layers_per_block=[1, 2, 6],
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        addition_embed_type="text_time", addition_time_embed_dim=8, projection_class_embeddings_input_dim=12 + 6 * 8,
+    )  # fmt: skip
+    parts = {"unet": unet, "vae": _autoencoder(), "scheduler": EulerDiscreteScheduler(**_BETAS, timestep_spacing="leading")}
+    parts |= {"text_encoder": CLIPTextModel(first), "text_encoder_2": CLIPTextModelWithProjection(second)}
+    pipeline = StableDiffusionXLPipeline(**parts, tokenizer=tokenizers[0], tokenizer_2=tokenizers[1])
+    pipeline.save_pretrained(folder)
+    for name, padding in paddings.items():
+        _write_tokenizer(folder / name, padding)
+    return folder
+
+
+_BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
+
+
+def _text_config(tokenizer, **settings) -> CLIPTextConfig:
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer), intermediate_size=16, num_attention_heads=2, max_position_embeddings=16, **settings,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+
+
+def _autoencoder() -> AutoencoderKL:
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, block_out_channels=(8, 8, 8, 8),
+        norm_num_groups=4, sample_size=64,
+    )  # fmt: skip
+
+
+def _write_tokenizer(folder, padding: str | None) -> None:
+    """With the files that transformers 4 writes, as the folders on the hub have them."""
+    write_mini_tokenizer(folder)
+    for path in (folder / name for name in ("special_tokens_map.json", "tokenizer_config.json")):
+        path.write_text(json.dumps(json.loads(path.read_text()) | ({"pad_token": padding} if padding else {})))

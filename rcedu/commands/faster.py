@@ -105,7 +105,7 @@ def faster(
 ) -> None:
     """Distil a teacher into networks of few steps: stage 1, then half the steps again and again; scored after each. Resumes.
 
-    Every network is a folder of its own, `OUT/stage-1`, `OUT/deterministic-4-steps` ..., which a stock StableDiffusionPipeline
+    Every network is a folder of its own, `OUT/stage-1`, `OUT/deterministic-4-steps` ..., which a stock pipeline of diffusers
     opens (guidance_scale is w + 1), which `rcedu generate` draws with, and `rcedu distil` makes smaller. OUT/scores.json and
     scores.png have the scores: for mini-SD those of its judge; for any teacher the relative error of the latents against its
     own guided ones from the same noise.

@@ -23,7 +23,7 @@ from rcedu.commands.given import (
 )
 from rcedu.models.saved import SAMPLERS
 from rcedu.models.solvers import solver
-from rcedu.models.surgery import STUDENTS
+from rcedu.models.surgery import STUDENTS_AND_KOALA
 from rcedu.system.files import sha256
 from rcedu.system.locks import alone_in
 from rcedu.system.manifests import folder_to_fill, folder_to_replace
@@ -92,7 +92,7 @@ def draw(
 class DistilRun(Checked):
     """Distil a text-to-image teacher into a smaller student, from samples that `rcedu draw` kept."""
 
-    student: str = "base"  # base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro
+    student: str = "base"  # base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro; of SDXL also KOALA-1B, KOALA-700M
     p: str = "exponential"  # p(t): none, or a family of rcedu.training.swap_schedules
     # of the family; default its own
     p_parameter: Annotated[NotNegative | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
@@ -114,7 +114,7 @@ class DistilRun(Checked):
 
     def __post_init__(self):
         super().__post_init__()
-        check_choice("student", self.student, STUDENTS)
+        check_choice("student", self.student, STUDENTS_AND_KOALA)
         check_family(self.p, self.p_parameter)
         check_choice("learning-rate decay", self.decay, DECAYS)
 

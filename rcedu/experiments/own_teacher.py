@@ -38,7 +38,7 @@ def usual_guidance(model: DiffusionModel) -> float:
 
 
 class OwnTeacher(Domain):
-    """Its networks are pipelines in folders of their own, which a stock StableDiffusionPipeline opens.
+    """Its networks are pipelines in folders of their own, which a stock pipeline of diffusers opens.
 
     teacher    the model that is distilled, without an input for w
     data       clean latents and their conditions (`rcedu.data.cache.Samples`): drawn by it, or of real pictures

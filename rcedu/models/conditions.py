@@ -2,7 +2,9 @@
 
 An encoder has `null` (the null condition), `check(c)`, `unet_inputs(c)`, keyword arguments for the UNet, and
 `encode(c)`, that part of the work whose result several networks can share. A digit enters through the class
-projection; text through cross-attention. Nothing outside this file and the UNet's config knows which of the two a model has.
+projection; text through cross-attention, and of SDXL beside the timestep as well. Nothing outside this file and the UNet's
+config knows which of the three a model has: whatever replaces, drops or stores a condition has one row of numbers in hand.
+(SDXL's encoder is in `rcedu.models.two_encoders`.)
 
 A pool is anything with `len(pool)` and a batched `pool[rows]`: for digits, a tensor of labels.
 """
@@ -19,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from rcedu.models.folders import read_network, read_tokenizer, require
 from rcedu.system.files import write_json, write_text
 from rcedu.system.tensors import load_tensors, save_tensors
 from rcedu.system.usage import UsageError
@@ -68,6 +71,7 @@ class LabelTable(nn.Module):
         return {"class_labels": self.table[c], "encoder_hidden_states": None}
 
     settings: ClassVar[dict] = {}  # the table shows everything
+    pipeline: ClassVar[dict] = {}  # diffusers has none that draws digits
 
     def copy(self) -> "LabelTable":
         """A table of its own for a student: it may be replaced or trained."""
@@ -96,6 +100,12 @@ class PromptEncoder(nn.Module):
     so that a cache can store it and a pool can hand it out; the vectors are 40 times as large. Where several networks are
     asked about the same sentences, `encode` makes the vectors once, and they stand in the place of the ids.
     """
+
+    # what a stock pipeline wants to read in model_index.json beside the parts that we write
+    pipeline: ClassVar[dict] = {
+        "_class_name": "StableDiffusionPipeline", "safety_checker": [None, None], "feature_extractor": [None, None],
+        "image_encoder": [None, None], "requires_safety_checker": False,
+    }  # fmt: skip
 
     def __init__(self, tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel):
         super().__init__()
@@ -158,17 +168,27 @@ class PromptEncoder(nn.Module):
         """Itself: frozen, so teacher and students share it."""
         return self
 
-    def save(self, folder: Path) -> dict[str, list[str]]:
-        """Write folder/tokenizer and folder/text_encoder; returns the entries of model_index.json."""
-        self.text_encoder.save_pretrained(Path(folder) / "text_encoder", safe_serialization=True)
+    def save(self, folder: Path, number: str = "") -> dict[str, list[str]]:
+        """Write folder/tokenizer and folder/text_encoder, `number` after both names; the entries of model_index.json."""
+        self.text_encoder.save_pretrained(Path(folder) / f"text_encoder{number}", safe_serialization=True)
         tokenizer = self.tokenizer
         if hasattr(tokenizer, "bpe_ranks"):  # transformers 4
             merges = [" ".join(pair) for pair in tokenizer.bpe_ranks]
         else:
             merges = [" ".join(pair) for pair in json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]]
         special = {name: getattr(tokenizer, name) for name in SPECIAL_TOKENS}
-        write_clip_tokenizer(Path(folder) / "tokenizer", tokenizer.get_vocab(), merges, tokenizer.model_max_length, special)
-        return {"text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"]}
+        where = Path(folder) / f"tokenizer{number}"
+        write_clip_tokenizer(where, tokenizer.get_vocab(), merges, tokenizer.model_max_length, special)
+        kinds = {"text_encoder": type(self.text_encoder).__name__, "tokenizer": "CLIPTokenizer"}
+        return {f"{part}{number}": ["transformers", kind] for part, kind in kinds.items()}
+
+    @classmethod
+    def load(
+        cls, folder: Path, kind: type[nn.Module] = CLIPTextModel, number: str = "", variant: str | None = None
+    ) -> "PromptEncoder":
+        """What `save` wrote, or diffusers. UsageError where a part is missing, torn or of another shape."""
+        require(folder, f"text_encoder{number}/config.json", f"tokenizer{number}")
+        return cls(read_tokenizer(folder / f"tokenizer{number}"), read_network(kind, folder / f"text_encoder{number}", variant))
 
 
 _END = "<|endoftext|>"

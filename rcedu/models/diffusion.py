@@ -8,15 +8,15 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
-from transformers import CLIPTextModel
 
 from rcedu.data.mnist import to_uint8
 from rcedu.equations.guidance import guided, w_embedding
 from rcedu.equations.sampling import ddim, finish
 from rcedu.models.codecs import Autoencoder, PixelShuffle
 from rcedu.models.conditions import LabelTable, PromptEncoder
-from rcedu.models.folders import first_line, folder_of_model, read_network, read_tokenizer, require
+from rcedu.models.folders import first_line, folder_of_model, read_network, require
 from rcedu.models.layouts import check_layout
+from rcedu.models.two_encoders import TwoPromptEncoders, read_prompt_encoder
 from rcedu.system.files import atomic_folder, read_json, write_json
 from rcedu.system.manifests import verified
 from rcedu.system.tensors import hash_tensors, save_pretrained
@@ -46,8 +46,9 @@ class DiffusionModel(nn.Module):
     """
 
     def __init__(
-        self, unet: UNet2DConditionModel, scheduler, conditions: LabelTable | PromptEncoder, codec: PixelShuffle | Autoencoder
-    ):
+        self, unet: UNet2DConditionModel, scheduler, conditions: LabelTable | PromptEncoder | TwoPromptEncoders,
+        codec: PixelShuffle | Autoencoder,
+    ):  # fmt: skip
         super().__init__()
         self.unet, self.scheduler, self.conditions, self.codec = unet, scheduler, conditions, codec
 
@@ -65,7 +66,7 @@ class DiffusionModel(nn.Module):
             raise ValueError("this network wants w, the guidance" if self.takes_w else "this network has no input for w")
         # a text encoder is shared with models that may be elsewhere, or in fewer bits
         at = {"device": x_t.device, "dtype": self.unet.dtype}
-        condition = {key: None if x is None else x.to(**at) for key, x in self.conditions.unet_inputs(c).items()}
+        condition = _moved(self.conditions.unet_inputs(c), at)
         if w is not None:
             condition["timestep_cond"] = w_embedding(w, self.unet.config.time_cond_proj_dim).to(self.unet.dtype)
         return self.unet(x_t.to(self.unet.dtype), t, **condition).sample.to(x_t.dtype)
@@ -152,7 +153,8 @@ class DiffusionModel(nn.Module):
         return {key: self.scheduler.config.get(key) for key in _SCHEDULE}
 
     def save(self, folder: Path, also: Mapping[str, dict] | None = None) -> None:
-        """Write the folder, whole or not at all. A text-to-image model opens in a stock StableDiffusionPipeline.
+        """Write the folder, whole or not at all. A text-to-image model opens in a stock StableDiffusionPipeline
+        (of SDXL's kind StableDiffusionXLPipeline).
 
         also  what else is written there, as JSON: path in the folder -> content
         """
@@ -161,52 +163,55 @@ class DiffusionModel(nn.Module):
             self.scheduler.save_pretrained(temporary / "scheduler")
             parts = self.conditions.save(temporary) | self.codec.save(temporary)
             index = {"unet": "UNet2DConditionModel", "scheduler": type(self.scheduler).__name__}
-            if not isinstance(self.conditions, LabelTable):
-                index = _PIPELINE | {part: ["diffusers", name] for part, name in index.items()}
+            if self.conditions.pipeline:
+                index = self.conditions.pipeline | {part: ["diffusers", name] for part, name in index.items()}
             for name, content in {"model_index.json": index | parts, **(also or {})}.items():
                 write_json(temporary / name, content)
 
     @classmethod
     def load(cls, source: Path | str) -> "DiffusionModel":
-        """Read a folder written by `save`, or any of Stable Diffusion 1's or 2's; safetensors only. UsageError for all others.
+        """Read a folder written by `save`, or any of Stable Diffusion 1's, 2's or XL's; safetensors only. UsageError for all
+        others.
 
         All weights become 32-bit floats, whatever the files have.
 
         source  as for `folder_of_model`: a folder, or a model on the hub
         """
-        folder = folder_of_model(source)
+        folder, variant = folder_of_model(source)
         # asked first, because diffusers would look for a missing runs/unet on the hub, as the repository of that name
         require(folder, "model_index.json")
         check_layout(folder)
         require(folder, "unet/config.json", "scheduler/scheduler_config.json")
         with verified(folder):
-            return cls._read(folder)
+            return cls._read(folder, variant)
 
     @classmethod
-    def _read(cls, folder: Path) -> "DiffusionModel":
+    def _read(cls, folder: Path, variant: str | None) -> "DiffusionModel":
         index = read_json(folder / "model_index.json", dict)
         try:
-            unet = read_network(UNet2DConditionModel, folder / "unet")
-            scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
+            unet = read_network(UNet2DConditionModel, folder / "unet", variant)
+            told = read_json(folder / "scheduler" / "scheduler_config.json", dict)
+            # a DDIMScheduler clips where nothing is said of it; those that never clip (Euler's, PNDM's) say nothing of it
+            never = {} if "clip_sample" in told else {"clip_sample": False}
+            scheduler = DDIMScheduler.from_pretrained(folder / "scheduler", **never)
             if "text_encoder" not in index:
                 return cls(unet, scheduler, LabelTable.load(folder), PixelShuffle()).float()
-            require(folder, "text_encoder/config.json", "tokenizer", "vae/config.json")
-            tokenizer = read_tokenizer(folder / "tokenizer")
-            text_encoder = read_network(CLIPTextModel, folder / "text_encoder")
-            vae = read_network(AutoencoderKL, folder / "vae")
+            require(folder, "vae/config.json")
+            codec = Autoencoder(read_network(AutoencoderKL, folder / "vae", variant))
+            conditions = read_prompt_encoder(folder, index, unet.config.sample_size * codec.factor, variant)
         except UsageError:
             raise
         except Exception as error:  # of damaged configs and tokenizers the libraries make many kinds
             raise UsageError(f"the model in {folder} cannot be read ({first_line(error)})") from error
         # 32 bits throughout: some versions of the libraries keep the precision of the file
-        return cls(unet, scheduler, PromptEncoder(tokenizer, text_encoder), Autoencoder(vae)).float()
+        return cls(unet, scheduler, conditions, codec).float()
 
 
-# what a stock pipeline wants to read in model_index.json beside the parts that we write
-_PIPELINE = {
-    "_class_name": "StableDiffusionPipeline", "safety_checker": [None, None], "feature_extractor": [None, None],
-    "image_encoder": [None, None], "requires_safety_checker": False,
-}  # fmt: skip
+def _moved(x: Tensor | dict | None, at: dict) -> Tensor | dict | None:
+    """What a UNet is told, and what is inside it, on another device or in another precision."""
+    if isinstance(x, dict):
+        return {key: _moved(value, at) for key, value in x.items()}
+    return None if x is None else x.to(**at)
 
 
 def with_unet(model: DiffusionModel, unet: UNet2DConditionModel, prediction_type: str | None = None) -> DiffusionModel:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import torch
 from huggingface_hub import snapshot_download
 from torch import nn
 from transformers import CLIPTokenizer
@@ -13,25 +14,37 @@ from rcedu.system.usage import UsageError
 ON_THE_HUB = re.compile(r"([\w-]+/[\w.-]+)(?:@([\w./-]+))?")
 
 
-def folder_of_model(source: Path | str) -> Path:
-    """The folder of a model: as given; or, where there is none of that name, fetched from the hub when it is not here yet.
+def folder_of_model(source: Path | str) -> tuple[Path, str | None]:
+    """The folder of a model, and the variant of its weights that is asked for, if one is. The folder is as given; or, where
+    there is none of that name, fetched from the hub when it is not here yet.
 
-    source  a folder; or a model on the hub such as "CompVis/stable-diffusion-v1-4", or "owner/name@revision"
+    source  a folder; or a model on the hub such as "CompVis/stable-diffusion-v1-4", or "owner/name@revision". Either may end in
+            the variant, ":fp16"; without it whole weights are taken, and those in 16 bits where there are no others
 
     UsageError where it cannot be fetched.
     """
-    name = ON_THE_HUB.fullmatch(source) if isinstance(source, str) and not Path(source).exists() else None
-    return _download(*name.groups()) if name else Path(source)
+    variant = None
+    if isinstance(source, str) and not Path(source).exists():
+        if found := re.fullmatch(r"(.+):(\w+)", source):
+            source, variant = found.groups()
+        name = None if Path(source).exists() else ON_THE_HUB.fullmatch(source)
+        if name:
+            return _download(*name.groups(), variant), variant
+    return Path(source), variant
 
 
-def _download(name: str, revision: str | None) -> Path:
-    texts, halves, apart = ["model_index.json", "*/*.json", "*/*.txt"], ["*fp16*"], ["safety_checker/*", "*non_ema*"]
+def _download(name: str, revision: str | None, variant: str | None) -> Path:
+    def fetched(weights: str, *without: str) -> Path:
+        # beside the safety checker, and weights before their averaging, SDXL's older autoencoder
+        apart = ["safety_checker/*", "*non_ema*", "vae_1_0/*", *without]
+        wanted = ["model_index.json", "*/*.json", "*/*.txt", weights]
+        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, ignore_patterns=apart))
+
     try:
-        whole = {"allow_patterns": [*texts, "*/*.safetensors"], "ignore_patterns": apart + halves}
-        folder = Path(snapshot_download(name, revision=revision, **whole))
-        if not any((folder / "unet").glob("*.safetensors")):
-            folder = Path(snapshot_download(name, revision=revision, allow_patterns=texts + halves, ignore_patterns=apart))
-        return folder
+        if variant:
+            return fetched(f"*/*.{variant}*.safetensors")
+        folder = fetched("*/*.safetensors", "*fp16*")
+        return folder if any((folder / "unet").glob("*.safetensors")) else fetched("*/*.fp16*.safetensors")
     except Exception as error:  # no network, no such model, a licence to accept: the hub has many names for it
         raise UsageError(
             f"{name} is no folder here and could not be fetched from the hub ({str(error).splitlines()[0]})"
@@ -49,12 +62,20 @@ def load_network(kind: type[nn.Module], folder: Path) -> nn.Module:
         return read_network(kind, folder)
 
 
-def read_network(kind: type[nn.Module], folder: Path) -> nn.Module:
-    """As `load_network`, for who verifies the folder around it."""
+def read_network(kind: type[nn.Module], folder: Path, variant: str | None = None) -> nn.Module:
+    """As `load_network`, for who verifies the folder around it.
+
+    variant  of the weights, "fp16" for example; UsageError where there are none of it
+    """
     require(folder, "config.json")
     files = [path.name for path in folder.glob("*.safetensors")]
-    halves = bool(files) and all(".fp16" in name for name in files)
-    settings = {"use_safetensors": True, "output_loading_info": True} | ({"variant": "fp16"} if halves else {})
+    if variant and not any(f".{variant}." in name or f".{variant}-" in name for name in files):
+        raise UsageError(f"the model in {folder} has no weights of the variant {variant!r}; leave it away, or get them")
+    if not variant and files and all(".fp16" in name for name in files):
+        variant = "fp16"
+    # or transformers 5 rounds 32-bit weights to what config.json has, 16 bits in SDXL's
+    settings = {"use_safetensors": True, "output_loading_info": True, "torch_dtype": torch.float32}
+    settings |= {"variant": variant} if variant else {}
     try:
         network, found = kind.from_pretrained(folder, **settings)
     except Exception as error:  # of a damaged config the libraries make many kinds

@@ -6,38 +6,64 @@ from rcedu.system.files import read_json
 from rcedu.system.usage import UsageError
 
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
+NOTHING = (None, [None, None])  # a part that a pipeline does without, as model_index.json has it
 
 
 def check_layout(folder: Path) -> None:
-    """UsageError, saying why, where a model's folder is of another architecture than Stable Diffusion 1's and 2's, or ours.
+    """UsageError, saying why, where a model's folder is of another architecture than Stable Diffusion 1's, 2's, XL's, or ours.
 
     What is missing or cannot be read is no business of this: whoever reads it says so.
     """
-    index, unet, text, vae, scheduler = (
+    index, unet, text, text_2, vae, scheduler = (
         _config(Path(folder) / name)
         for name in (
-            "model_index.json", "unet/config.json", "text_encoder/config.json", "vae/config.json",
-            "scheduler/scheduler_config.json",
+            "model_index.json", "unet/config.json", "text_encoder/config.json", "text_encoder_2/config.json",
+            "vae/config.json", "scheduler/scheduler_config.json",
         )
     )  # fmt: skip
     if "transformer" in index:
         _refuse(folder, "its denoiser is a transformer, not a UNet")
-    if unet.get("addition_embed_type") or index.get("text_encoder_2"):
-        _refuse(folder, "it takes more than one text encoder's vectors, as SDXL does")
-    if unet.get("encoder_hid_dim_type") or ("text_encoder" in index and unet.get("class_embed_type")):
+    added, of_label = unet.get("addition_embed_type"), "text_encoder" in index and unet.get("class_embed_type")
+    if added not in (None, "text_time") or of_label or unet.get("encoder_hid_dim_type"):
         _refuse(folder, "its UNet takes another condition than a text")
-    if (kind := text.get("model_type")) not in (None, "clip_text_model", "clip"):
-        _refuse(folder, f"its text encoder is {kind}, not CLIP")
-    widths = unet.get("cross_attention_dim"), text.get("hidden_size")
-    if None not in widths and {widths[1]} != set(widths[0] if isinstance(widths[0], list) else widths[:1]):
-        _refuse(folder, f"its UNet attends to vectors of {widths[0]}, and its text encoder makes some of {widths[1]}")
+    if added:
+        _check_xl(folder, index, unet, text_2)
+    elif index.get("text_encoder_2") not in NOTHING:
+        _refuse(folder, "it has two text encoders, and its UNet has no input for the second one's pooled vector")
+    texts = (text, text_2) if added else (text,)
+    for kind in (config.get("model_type") for config in texts):
+        if kind not in (None, "clip_text_model", "clip"):
+            _refuse(folder, f"its text encoder is {kind}, not CLIP")
+    attends, made = unet.get("cross_attention_dim"), [config.get("hidden_size") for config in texts]
+    if attends and _all_ints(*made) and {sum(made)} != set(attends if isinstance(attends, list) else [attends]):
+        makes = " and ".join(map(str, made))
+        _refuse(folder, f"its UNet attends to vectors of {attends}, and its text encoder makes some of {makes}")
     channels = unet.get("in_channels"), vae.get("latent_channels")
     if None not in channels and channels[0] != channels[1]:
         _refuse(folder, f"its UNet takes {channels[0]} channels, and its autoencoder's latents have {channels[1]}")
-    if str(scheduler.get("_class_name", "")).startswith("FlowMatch"):
-        _refuse(folder, "it was trained by flow matching, without a schedule of alpha and sigma")
+    if vae.get("latents_mean"):
+        _refuse(folder, "its autoencoder's latents are shifted (latents_mean), not only scaled")
+    if (kind := str(scheduler.get("_class_name", ""))).startswith(("FlowMatch", "EDM")):
+        how = "by flow matching" if kind.startswith("FlowMatch") else "on EDM's noise levels"
+        _refuse(folder, f"it was trained {how}, without a schedule of alpha and sigma")
     if (predicts := scheduler.get("prediction_type", PREDICTIONS[0])) not in PREDICTIONS:
         _refuse(folder, f"it predicts {predicts!r}")
+
+
+def _check_xl(folder: Path, index: dict, unet: dict, text_2: dict) -> None:
+    """That SDXL's UNet comes with what a text alone fills: vectors of two encoders, one pooled one, six sizes."""
+    second = index.get("text_encoder_2") not in NOTHING
+    if index.get("requires_aesthetics_score") or (second and index.get("text_encoder") in NOTHING):
+        _refuse(folder, "it is SDXL's refiner, which goes on from another model's picture; give the base model")
+    if "Img2Img" in (kind := str(index.get("_class_name"))) or "Inpaint" in kind:
+        _refuse(folder, f"it draws from a picture ({kind}), not from a text alone; give a StableDiffusionXLPipeline's")
+    if not second:
+        _refuse(folder, "its UNet takes two text encoders' vectors, as SDXL's does, and there is no second one")
+    takes, of_a_size = unet.get("projection_class_embeddings_input_dim"), unet.get("addition_time_embed_dim")
+    pooled = text_2.get("projection_dim")
+    if _all_ints(takes, of_a_size, pooled) and takes != pooled + 6 * of_a_size:
+        beside = f"a pooled vector of {pooled} and six sizes of {of_a_size} make {pooled + 6 * of_a_size}"
+        _refuse(folder, f"its UNet takes {takes} numbers beside the text, and {beside}")
 
 
 def check_same_space(model, other) -> None:
@@ -52,7 +78,11 @@ def check_same_space(model, other) -> None:
 
 
 def _refuse(folder: Path, why: str) -> None:
-    raise UsageError(f"{folder} is of another architecture: {why}; Stable Diffusion 1's and 2's are what can be opened here")
+    raise UsageError(f"{folder} is of another architecture: {why}; Stable Diffusion 1's, 2's and XL's can be opened here")
+
+
+def _all_ints(*values) -> bool:
+    return all(isinstance(value, int) for value in values)
 
 
 def _config(path: Path) -> dict:

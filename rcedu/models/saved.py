@@ -54,7 +54,7 @@ def save_pipeline(
     student: DiffusionModel, folder: Path, *, steps: int | None = None, sampler: str = SAMPLERS[0], w_max: float | None = None
 ) -> None:
     """Write a text-to-image network of few steps with all that it draws with: a folder that `DiffusionModel.load` reads, and a
-    stock StableDiffusionPipeline, whose guidance_scale is w + 1. Whole or not at all; `pipeline_facts` reads its `Facts`.
+    stock pipeline of diffusers, whose guidance_scale is w + 1. Whole or not at all; `pipeline_facts` reads its `Facts`.
 
     steps    of sampling that it was made for; None: any number
     w_max    the largest w that it was taught

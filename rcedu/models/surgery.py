@@ -13,10 +13,12 @@ from diffusers import UNet2DConditionModel
 from rcedu.system.usage import UsageError, check_choice
 
 BLOCK_STUDENTS = ("base", "small", "tiny")  # the papers' B-Base, B-Small, B-Tiny
-# KOALA (Lee et al. 2023) cuts SDXL's blocks like BK-SDM, and its deep transformers: (blocks, transformer layers a level)
+# KOALA (Lee et al. 2023, arXiv:2312.04005) cuts SDXL's blocks like BK-SDM, and its deep transformers: (blocks, transformer
+# layers a level), 45% and 30% of SDXL's parameters
 KOALA_STUDENTS = {"KOALA-1B": ("base", (1, 2, 6)), "KOALA-700M": ("small", (1, 2, 5))}
 CHANNEL_STUDENTS = {"C-Base": 0.8, "C-Small": 0.7, "C-Tiny": 0.6, "C-Micro": 0.5}  # factor on every width
-STUDENTS = (*BLOCK_STUDENTS, *CHANNEL_STUDENTS)
+STUDENTS = (*BLOCK_STUDENTS, *CHANNEL_STUDENTS)  # of any teacher
+STUDENTS_AND_KOALA = (*STUDENTS, *KOALA_STUDENTS)
 
 # config entries that may hold one value a level
 _PER_LEVEL = (
@@ -35,9 +37,9 @@ def _fresh(unet: UNet2DConditionModel, **changes) -> UNet2DConditionModel:
 
 
 def cut_student(unet: UNet2DConditionModel, student: str) -> UNet2DConditionModel:
-    """One of STUDENTS, of either family, with fresh weights; `unet` is not changed. UsageError for another name."""
-    check_choice("student", student, STUDENTS)
-    return remove_blocks(unet, student) if student in BLOCK_STUDENTS else narrow_channels(unet, student)
+    """One of STUDENTS_AND_KOALA, of any family, with fresh weights; `unet` is not changed. UsageError for another name."""
+    check_choice("student", student, STUDENTS_AND_KOALA)
+    return narrow_channels(unet, student) if student in CHANNEL_STUDENTS else remove_blocks(unet, student)
 
 
 def remove_blocks(unet: UNet2DConditionModel, size: str) -> UNet2DConditionModel:
@@ -55,7 +57,8 @@ def remove_blocks(unet: UNet2DConditionModel, size: str) -> UNet2DConditionModel
     if size in KOALA_STUDENTS:
         size, depths = KOALA_STUDENTS[size]
         before = config.transformer_layers_per_block
-        if isinstance(before, int) or len(before) != 3 or any(new > old for new, old in zip(depths, before, strict=True)):
+        same = not isinstance(before, int) and all(isinstance(n, int) for n in before)  # number of layers throughout a level
+        if not same or len(before) != 3 or any(new > old for new, old in zip(depths, before, strict=True)):
             raise UsageError(f"KOALA cuts SDXL's three levels of transformers; this UNet has {before} layers")
         return remove_blocks(_fresh(unet, transformer_layers_per_block=depths), size)
     layers = config.layers_per_block  # one number, or a list of one a level
@@ -63,6 +66,13 @@ def remove_blocks(unet: UNet2DConditionModel, size: str) -> UNet2DConditionModel
     if fewest < 2:
         raise UsageError(f"nothing to remove: this UNet has {fewest} layer a block, and a student keeps one")
     changes = {"layers_per_block": layers - 1 if isinstance(layers, int) else [n - 1 for n in layers]}
+    # of a level whose attentions differ in depth (SSD-1B's, say) those that stay: the first, and of an up stage the last too
+    for key, stay in (
+        ("transformer_layers_per_block", lambda deep: deep[:-1]),
+        ("reverse_transformer_layers_per_block", lambda deep: [*deep[:-2], deep[-1]]),
+    ):
+        if isinstance(config.get(key), list | tuple):
+            changes[key] = [stay(deep) if isinstance(deep, list | tuple) else deep for deep in config[key]]
     if size in ("small", "tiny"):
         changes["mid_block_type"] = None
     if size == "tiny":
@@ -74,6 +84,8 @@ def remove_blocks(unet: UNet2DConditionModel, size: str) -> UNet2DConditionModel
             if isinstance(current.get(key), list | tuple) and len(current[key]) == levels:
                 changes[key] = tuple(current[key][:-1])
         changes["up_block_types"] = tuple(config.up_block_types[1:])
+        if backwards := changes.get("reverse_transformer_layers_per_block"):
+            changes["reverse_transformer_layers_per_block"] = backwards[1:]
     return _fresh(unet, **changes)
 
 

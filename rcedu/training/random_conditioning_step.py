@@ -19,7 +19,7 @@ from rcedu.training.fit import StepFunction
 def make_student(teacher: DiffusionModel, student: str, teacher_init: bool, seed: int) -> DiffusionModel:
     """The untrained student: surgery on the teacher's UNet, then random or inherited weights.
 
-    student  one of `surgery.STUDENTS`; UsageError for another.  Seeds torch's generator with `seed`
+    student  one of `surgery.STUDENTS_AND_KOALA`; UsageError for another.  Seeds torch's generator with `seed`
     """
     torch.manual_seed(seed)
     unet = cut_student(teacher.unet, student)

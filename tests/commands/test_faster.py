@@ -268,7 +268,7 @@ def test_bad_input_is_one_line_and_nothing_is_made(more, says, tmp_path, capsys)
 
 CHANGES = {  # file of a folder -> its entries changed -> what is said
     "model_index.json": ({"transformer": ["diffusers", "SD3Transformer2DModel"]}, "its denoiser is a transformer"),
-    "unet/config.json": ({"addition_embed_type": "text_time"}, "as SDXL does"),
+    "unet/config.json": ({"addition_embed_type": "text_time"}, "as SDXL's does, and there is no second one"),
     "text_encoder/config.json": ({"model_type": "t5"}, "its text encoder is t5, not CLIP"),
     "vae/config.json": ({"latent_channels": 16}, "its UNet takes 4 channels, and its autoencoder's latents have 16"),
     "scheduler/scheduler_config.json": ({"_class_name": "FlowMatchEulerDiscreteScheduler"}, "flow matching"),

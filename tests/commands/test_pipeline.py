@@ -130,6 +130,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(stage, tmp_path, c
         ("draw --prompts {one}", "--out"),
         ("draw --steps 0 --prompts {one} --out {tmp}/a", "--steps must be at least 1"),
         ("distil --student huge --steps 1 --out {tmp}/s", "unknown"),
+        ("distil --student KOALA-1B --steps 1 --out {tmp}/s", "KOALA cuts SDXL's three levels of transformers"),
         ("distil --p never --steps 1 --out {tmp}/s", "unknown"),
         ("distil --samples {tmp}/none --out {tmp}/s", "no cache in"),
         ("distil --pool {none}.csv --out {tmp}/s", "does not exist"),

@@ -9,7 +9,7 @@ from diffusers import UNet2DConditionModel
 from small import max_error, scramble, seeded, small_digit_model, small_text_unet
 
 from rcedu.equations.losses import Projections, capture, feature_kd
-from rcedu.models.anatomies import digit_unet, unet
+from rcedu.models.anatomies import UNETS, digit_unet, unet
 from rcedu.models.features import FeaturePair, feature_pairs, feature_widths
 from rcedu.models.surgery import (
     BLOCK_STUDENTS,
@@ -19,6 +19,7 @@ from rcedu.models.surgery import (
     narrow_channels,
     parameter_count,
     remove_blocks,
+    teacher_name,
     with_guidance_input,
 )
 from rcedu.system.usage import UsageError
@@ -365,6 +366,24 @@ def test_attention_of_a_narrower_student_is_square(name, factor):
             assert ours.heads == theirs.heads
         else:
             assert ours.inner_dim // ours.heads == theirs.inner_dim // theirs.heads
+
+
+@pytest.mark.parametrize("size", BLOCK_STUDENTS)
+def test_attentions_of_unlike_depth_keep_theirs(size):
+    """Down and up differ, and each within a level, as in SSD-1B: every layer of a student has its teacher's."""
+    unlike = {
+        "transformer_layers_per_block": [1, [2, 2], [4, 3]],
+        "reverse_transformer_layers_per_block": [[4, 5, 2], [1, 2, 1], 1],
+    }
+    with torch.device("meta"):
+        teacher = UNet2DConditionModel(**UNETS["SDXL"] | unlike)
+    student = remove_blocks(teacher, size)
+    shapes_T, shapes_S = ({name: x.shape for name, x in net.state_dict().items()} for net in (teacher, student))
+    assert all(shapes_T[teacher_name(name, student, teacher)] == shape for name, shape in shapes_S.items())
+    last = student.up_blocks[0].attentions
+    assert [len(x.transformer_blocks) for x in last] == ([1, 1] if size == "tiny" else [4, 2])
+    with pytest.raises(UsageError, match="KOALA cuts SDXL's three levels"):
+        remove_blocks(teacher, "KOALA-1B")
 
 
 def test_a_tiny_digit_student_keeps_the_skip_apart():

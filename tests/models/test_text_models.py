@@ -171,14 +171,28 @@ def test_a_folder_of_halves_only(model, folder, tmp_path):
     assert all(torch.equal(loaded[name], x.half().float()) for name, x in whole.items() if x.is_floating_point())
 
 
+def test_a_variant_beside_the_whole(model, folder, tmp_path):
+    """It is taken where it is named, and one that is not there is refused."""
+    both = shutil.copytree(folder, tmp_path / "both")
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None).to(torch.float16)
+    pipeline.save_pretrained(both, variant="fp16")
+    shutil.copytree(folder / "tokenizer", both / "tokenizer", dirs_exist_ok=True)
+    (both / MANIFEST).unlink()  # files were added on purpose
+    halves = DiffusionModel.load(f"{both}:fp16").state_dict()
+    assert all(torch.equal(halves[name], x.half().float()) for name, x in model.state_dict().items() if x.is_floating_point())
+    assert DiffusionModel.load(both).fingerprint() == DiffusionModel.load(str(both)).fingerprint() == model.fingerprint()
+    with pytest.raises(UsageError, match="unet has no weights of the variant 'bf16'; leave it away"):
+        DiffusionModel.load(f"{both}:bf16")
+
+
 @pytest.mark.parametrize("has", ["whole", "halves"])
 def test_what_is_fetched_from_the_hub(folder, tmp_path, monkeypatch, has):
-    """The revision that is named; weights in 16 bits only where there are no others."""
+    """The revision and the variant that are named; where none is, weights in 16 bits only where there are no others."""
     asked = []
 
     def fetch(name, **settings):
         asked.append((name, settings["revision"]))
-        chosen = "*fp16*" in settings["allow_patterns"]
+        chosen = "*/*.fp16*.safetensors" in settings["allow_patterns"]
         fetched = shutil.copytree(folder, tmp_path / f"fetched-{len(asked)}")
         if has == "halves" and not chosen:
             for path in fetched.rglob("*.safetensors"):
@@ -189,6 +203,9 @@ def test_what_is_fetched_from_the_hub(folder, tmp_path, monkeypatch, has):
     DiffusionModel.load("owner/some-model.v1@refs/pr/3")
     assert asked == [("owner/some-model.v1", "refs/pr/3")] * (1 if has == "whole" else 2)
     asked.clear()
+    with pytest.raises(UsageError, match="no weights of the variant 'fp16'"):  # the files of this hub have no such names
+        DiffusionModel.load("owner/some-model.v1@v2:fp16")
+    assert asked == [("owner/some-model.v1", "v2")]
     monkeypatch.setattr("rcedu.models.folders.snapshot_download", lambda *_, **__: 1 / 0)
     with pytest.raises(UsageError, match="owner/name is no folder here and could not be fetched from the hub"):
         DiffusionModel.load("owner/name")

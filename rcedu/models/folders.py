@@ -8,6 +8,7 @@ from torch import nn
 from transformers import CLIPTokenizer
 
 from rcedu.system.manifests import verified
+from rcedu.system.tensors import without_bars
 from rcedu.system.usage import UsageError
 
 ON_THE_HUB = re.compile(r"([\w-]+/[\w.-]+)(?:@([\w./-]+))?")
@@ -56,7 +57,8 @@ def read_network(kind: type[nn.Module], folder: Path) -> nn.Module:
     halves = bool(files) and all(".fp16" in name for name in files)
     settings = {"use_safetensors": True, "output_loading_info": True} | ({"variant": "fp16"} if halves else {})
     try:
-        network, found = kind.from_pretrained(folder, **settings)
+        with without_bars():
+            network, found = kind.from_pretrained(folder, **settings)
     except Exception as error:  # of a damaged config the libraries make many kinds
         raise UsageError(f"the model in {folder} cannot be read ({first_line(error)})") from error
     if missing := sorted(found["missing_keys"]):

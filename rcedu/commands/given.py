@@ -90,7 +90,7 @@ class Watching(Checked):
     checkpoint_every: AtLeast1 = 500  # steps
     # of the checkpoints, and of what --export-every keeps: only the newest; default two checkpoints, and all exports
     keep: Annotated[AtLeast1 | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
-    # steps between two rows of pictures.png, beside steps.csv: eight prompts, always from the same noise, the teacher's first
+    # steps between two rows of pictures.png, beside steps.csv: eight prompts, always from the same noise; first the teacher's
     pictures_every: Annotated[AtLeast1 | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     # tensorboard, wandb, or another of accelerate's, where it is installed
     tracker: Annotated[str | None, tyro.conf.arg(metavar="STR", help_behavior_hint="")] = None

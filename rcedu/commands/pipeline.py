@@ -128,9 +128,7 @@ class DistilRun(Checked):
         check_choice("learning-rate decay", self.decay, DECAYS)
 
 
-OF_FIT = (
-    "batch_size", "seed", "warmup", "decay", "weight_decay", "grad_clip", "ema_decay",
-)  # fmt: skip
+OF_FIT = ("batch_size", "seed", "warmup", "decay", "weight_decay", "grad_clip", "ema_decay")
 
 
 def distil(
@@ -177,6 +175,7 @@ def distil(
     from rcedu.models.saved import save_pipeline
     from rcedu.training.batches import Swap
     from rcedu.training.checkpoints import export_folder, exports, stored_weights
+    from rcedu.training.logs import shown_rows
     from rcedu.training.plan import Disk, Plan, bytes_of, drawing_work, rolling, sheet_bytes, training_disk, training_work
     from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 
@@ -217,7 +216,7 @@ def distil(
     pictured = {} if watching.pictures_every is None else {"w of pictures": (w, suits(model))}
     say_defaults(({"--lr": (lr, suits(model))} if run.lr is None else {}) | pictured)
     settings = {key: getattr(run, key) for key in OF_FIT} | how | {"lr": lr}
-    texts = strangers.texts(torch.arange(min(8, len(strangers))))
+    texts = strangers.texts(torch.tensor(shown_rows(len(strangers))))
     drawn = {"w": w, "steps": few.get("steps") or 25, "sampler": few.get("sampler", SAMPLERS[0])}
     if watching.plan:
         work = [training_work("steps", step, trainee, steps=run.steps, **settings)]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from rcedu.system.files import write_json, write_text
-from rcedu.system.tensors import load_tensors, save_tensors
+from rcedu.system.tensors import load_tensors, save_tensors, without_bars
 from rcedu.system.usage import UsageError
 
 
@@ -160,7 +160,8 @@ class PromptEncoder(nn.Module):
 
     def save(self, folder: Path) -> dict[str, list[str]]:
         """Write folder/tokenizer and folder/text_encoder; returns the entries of model_index.json."""
-        self.text_encoder.save_pretrained(Path(folder) / "text_encoder", safe_serialization=True)
+        with without_bars():
+            self.text_encoder.save_pretrained(Path(folder) / "text_encoder", safe_serialization=True)
         tokenizer = self.tokenizer
         if hasattr(tokenizer, "bpe_ranks"):  # transformers 4
             merges = [" ".join(pair) for pair in tokenizer.bpe_ranks]

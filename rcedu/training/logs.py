@@ -72,6 +72,11 @@ FONT, LINE = 12, 15  # pixels: of letters, and from line to line
 TILE = (128, 256)  # pixels: smaller pictures are enlarged to at least the first, larger ones shrunk to the second
 
 
+def shown_rows(count: int) -> list[int]:
+    """Which of so many sentences a sheet shows: eight, spread over all."""
+    return [i * count // 8 for i in range(8)] if count > 8 else [*range(count)]
+
+
 class ContactSheet:
     """Pictures of the same sentences from the same noise, a row a network, in a PNG that grows; the sentences stand above.
 

@@ -26,6 +26,7 @@ from rcedu.training.fit import StepFunction, fit
 PEAK = {"RTX 4090": 165, "A100": 312, "H100": 989}  # 10^12 operations a second in bf16, without sparsity; NVIDIA's data sheets
 SHARE = 0.3  # of the peak that a training of a UNet may hope for
 LINE_OF_STEPS = 90  # bytes a step in steps.csv
+NAME = 110  # bytes a tensor: its name, type and shape in a file's header
 HEADER = 950  # bytes a shard of a cache: what it was drawn from
 
 
@@ -167,9 +168,9 @@ def samples_bytes(teacher: DiffusionModel, c: Tensor) -> int:
 
 
 def bytes_of(network: nn.Module, trained: bool = False) -> int:
-    """Of its tensors; or of those alone that a training changes, and of buffers."""
+    """Of its tensors as a file has them; or of those alone that a training changes, and of buffers."""
     apart = frozen_names(network) if trained else ()
-    return sum(x.numel() * x.element_size() for name, x in network.state_dict().items() if name not in apart)
+    return sum(x.numel() * x.element_size() + NAME for name, x in network.state_dict().items() if name not in apart)
 
 
 def training_disk(weights: int, *, steps: int, checkpoint_every: int, keep: int, average: bool = False) -> Disk:

@@ -14,7 +14,7 @@ from rcedu.figures.plots import save_png
 from rcedu.system.usage import UsageError
 from rcedu.training import logs
 from rcedu.training.fit import StepRecord
-from rcedu.training.logs import ContactSheet, StepTable, tracker
+from rcedu.training.logs import ContactSheet, StepTable, shown_rows, tracker
 
 
 def record(step: int) -> StepRecord:
@@ -99,6 +99,11 @@ def test_rows_of_pictures_that_grow(model, tmp_path):
             assert torch.equal(pil_to_tensor(tile), drawn[i])
         for box in ((130, 0, 258, top), (0, top, 130, top + 20)):  # a sentence, and the name of a row: black on white
             assert one.crop(box).convert("L").getextrema() == (0, 255)
+
+
+def test_eight_sentences_are_shown_from_everywhere():
+    assert shown_rows(3) == [0, 1, 2] and shown_rows(8) == [*range(8)] and shown_rows(80) == [*range(0, 80, 10)]
+    assert len(set(shown_rows(9))) == 8 and shown_rows(20_000_000)[-1] < 20_000_000
 
 
 def test_a_large_picture_is_shown_smaller_and_long_sentences_are_cut_short():

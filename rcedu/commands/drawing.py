@@ -1,21 +1,24 @@
 """Pictures, as commands: real ones as a teacher's latents, a model's own, and how good they are."""
 
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 import tyro
 from tqdm.auto import tqdm
 
-from rcedu.commands.given import MINI_SD, Drawing, open_model
-from rcedu.system.manifests import folder_to_fill
-from rcedu.system.provenance import command_line, result_file, write_result
+from rcedu.commands.given import MINI_SD, Drawing, open_model, say_plan, say_skipped
+from rcedu.system.locks import alone_in
+from rcedu.system.manifests import file_to_write, folder_to_fill
+from rcedu.system.provenance import beside, command_line, result_file, write_result
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import runs_folder
-from rcedu.system.usage import AtLeast1, BatchSize, Pixels, check_choice
+from rcedu.system.usage import AtLeast1, BatchSize, Pixels, UsageError, check_choice
 
 
 def encode(
     images: Path, out: Path, teacher: str = MINI_SD, column: str | None = None, fit: str = "crop", mirrored: bool = False,
-    skip_bad: bool = False, batch_size: BatchSize = 16, shard_size: AtLeast1 = 500,
+    skip_bad: bool = False, batch_size: BatchSize = 16, shard_size: AtLeast1 = 500, plan: bool = False,
 ) -> None:  # fmt: skip
     """Keep real pictures with captions as a teacher's latents: samples for `rcedu distil --task`. Resumes; shares over ranks.
 
@@ -29,16 +32,20 @@ def encode(
         skip_bad: go on without pictures that cannot be read; else the first is named.
         batch_size: pictures at a time.
         shard_size: pictures a file.
+        plan: only say what it will take, in time, memory and disk.
     """
     from rcedu.data.cache import MANIFEST
     from rcedu.data.pictures import FITS, CaptionedSource, encode_pictures
+    from rcedu.training.plan import plan_encoding
 
     check_choice("fit", fit, FITS)
     folder, model = folder_to_fill(out, MANIFEST), open_model(teacher)
     source = CaptionedSource(images, model.pixels, column=column, fit=fit, mirrored=mirrored, skip_bad=skip_bad)
     first = place_among_ranks().is_main_process
-    if first and source.skipped:
-        print(f"{source.skipped} pictures cannot be read and are left out")
+    say_skipped(source.skipped)
+    if plan:
+        say_plan(plan_encoding(model, source)[0], folder)
+        return
     settings = {"batch_size": batch_size, "shard_size": shard_size}
     kept = encode_pictures(model, source, folder, **settings, bar=lambda shards: tqdm(shards, desc="shards", disable=not first))
     if kept is not None:  # of several ranks, the last to end has it
@@ -72,32 +79,111 @@ def generate(
     print(f"{made} pictures in {folder}")
 
 
-def score(images: Path, real: Path | None = None, fit: str = "crop", clip: str | None = None, out: Path | None = None) -> None:
-    """Score the pictures of `rcedu generate`: FID, inception score, CLIP score; for mini-SD's grammar, what the judge reads.
+def score(
+    images: Path | None = None,
+    students: Path | None = None,
+    prompts: Path | None = None,
+    drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),  # noqa: B008 (frozen)
+    size: Pixels | None = None,
+    batch_size: BatchSize = 100,
+    real: Path | None = None,
+    fit: str = "crop",
+    clip: str | None = None,
+    out: Path | None = None,
+) -> None:
+    """Score pictures, or all students that a training kept: FID, inception and CLIP score; of mini-SD, what the judge reads.
 
     Args:
         images: the folder that `rcedu generate` wrote.
+        students: instead, what `rcedu distil --export-every` kept, OUT-training/students: each draws the prompts, as `rcedu
+            generate` does, and is scored. Resumes. Beside --out are a .csv, a line a step, and a .png with the curves.
+        prompts: of --students, a .txt, .csv or .parquet file or a folder of them; default mini-SD's unseen ones.
+        size: of --students: shrink pictures to this many pixels (the papers score 512 shrunk to 256).
+        batch_size: of --students: pictures at a time; the noise of picture i is a function of (seed, batch_size, i).
         real: a folder of real pictures, or an .npz of pytorch-fid, for FID and inception score in Inception's features; it is
             shared out over ranks. With neither --real nor --clip, mini-SD's judge scores.
         fit: how real pictures become as large as those drawn: crop (the middle square) or squash (as the reference does).
         clip: a CLIP's folder or name on the hub, for example openai/clip-vit-large-patch14, for a CLIP score.
-        out: write the scores here; default scores.json beside the pictures.
+        out: write the scores here; default scores.json beside the pictures, or the students.
     """
     from rcedu.data.pictures import FITS
+
+    check_choice("fit", fit, FITS)
+    if (images is None) == (students is None):
+        raise UsageError("score pictures, --images, or the students of a training, --students")
+    said = {key: value for key, value in asdict(drawing).items() if value != getattr(Drawing(), key)}
+    said |= {"images": images, "students": students, "prompts": prompts, "size": size, "real": real, "fit": fit, "clip": clip}
+    typed = command_line("score", **said)
+    if students is not None:
+        _score_students(students, prompts, drawing, {"size": size, "batch_size": batch_size}, (real, fit, clip), out, typed)
+        return
+    if prompts or size or drawing != Drawing():
+        raise UsageError("--prompts, and how they are drawn, go with --students; what --images has is drawn already")
+    path = result_file(out or images / "scores.json")
+    scores = _scores(images, real, fit, clip)
+    if place_among_ranks().is_main_process:
+        write_result(path, typed, scores)
+        for name, value in scores.items():
+            print(f"{name}: {value}")
+
+
+def _scores(folder: Path, real: Path | None, fit: str, clip: str | None) -> dict:
+    """Of the pictures in a folder; on several ranks the first one has them all."""
     from rcedu.evaluation.images import read_images
     from rcedu.evaluation.inception import scores_by_inception
     from rcedu.evaluation.scores import clip_score
-    from rcedu.experiments.mini_sd import MiniSD
 
-    check_choice("fit", fit, FITS)
-    path, ranks = result_file(out or images / "scores.json"), place_among_ranks()
-    pictures, texts = read_images(images)
-    scores = MiniSD().scores(pictures.all(), texts) if real is None and clip is None else {}
+    pictures, texts = read_images(folder)
+    scores, ranks = _mini_sd().scores(pictures.all(), texts) if real is None and clip is None else {}, place_among_ranks()
     if clip is not None and ranks.is_main_process:  # first: its name may be mistyped
         scores |= {"clip": clip_score(clip, pictures, texts, device=ranks.device), "pictures": len(pictures)}
-    if real is not None:
-        scores = scores_by_inception(pictures, real, fit=fit) | scores
-    if ranks.is_main_process:
-        write_result(path, command_line("score", images=images, real=real, fit=fit, clip=clip), scores)
-        for name, value in scores.items():
-            print(f"{name}: {value}")
+    return scores if real is None else scores_by_inception(pictures, real, fit=fit) | scores
+
+
+@cache
+def _mini_sd():
+    from rcedu.experiments.mini_sd import MiniSD
+
+    return MiniSD()
+
+
+def _score_students(
+    folder: Path, prompts: Path | None, drawing: Drawing, how: dict, by: tuple[Path | None, str, str | None],
+    out: Path | None, typed: str,
+) -> None:  # fmt: skip
+    from rcedu.data.pools import PromptPool, read_prompts_from
+    from rcedu.evaluation.formatting import markdown, plain_table
+    from rcedu.evaluation.images import generate_images
+    from rcedu.evaluation.inception import fingerprint_of_real
+    from rcedu.evaluation.over_training import scores_by_step, scores_over_training
+    from rcedu.experiments.mini_sd import held_out_prompts
+    from rcedu.experiments.own_teacher import is_mini_sd
+    from rcedu.figures.plots import save_png, score_curves
+    from rcedu.training.checkpoints import exports
+
+    if not (kept := exports(folder)):
+        raise UsageError(f"no students in {folder}: it has no step-...; keep some with: rcedu distil --export-every")
+    path = result_file(out or folder / "scores.json")
+    picture, drawn = file_to_write(beside(path, ".png")), beside(path, "-pictures")
+    texts = None if prompts is None else read_prompts_from(prompts, drawing.column)["text"][: drawing.count]
+    source = str(next(iter(kept.values())))
+    model, (real, fit, clip) = open_model(source), by
+    if texts is None and not is_mini_sd(model):
+        raise UsageError("students of another teacher than mini-SD need --prompts")
+    texts, how = texts or held_out_prompts(108)[: drawing.count], drawing.settings(model, source) | how
+    size = how["size"] or model.pixels
+    given = how | {"prompts": PromptPool(texts, None).fingerprint(), "fit": fit, "clip": clip}
+    given["real"] = fingerprint_of_real(real, size, fit)
+
+    def score_one(step: int, student: Path) -> dict:
+        generate_images(open_model(str(student)), texts, drawn / student.name, **how)
+        return {name: x for name, x in _scores(drawn / student.name, *by).items() if name != "pictures"}
+
+    with alone_in(path):
+        records = scores_over_training(kept, score_one, path, given=given, command=typed)
+        if place_among_ranks().is_main_process:
+            save_png(score_curves(records, f"{len(texts):,} pictures each, w = {how['w']:g}, {how['steps']} steps"), picture)
+            table = scores_by_step(records)
+            lines = ([f"{step:,}", *(f"{x:.4g}" for x in row)] for step, row in zip(table.index, table.values, strict=True))
+            print(plain_table(markdown(["step", *table.columns], lines)))
+            print(f"scores in {path}, {beside(path, '.csv').name} and {picture.name}")

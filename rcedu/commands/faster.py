@@ -7,12 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from rcedu.commands.given import MINI_SD, Machine, check_measured, open_model, samples_of
+from rcedu.commands.given import (
+    MINI_SD,
+    Machine,
+    Watching,
+    check_measured,
+    open_model,
+    samples_of,
+    say_defaults,
+    say_plan,
+    say_skipped,
+    suits,
+)
 from rcedu.models.saved import SAMPLERS, pipeline_facts
 from rcedu.system.files import write_json
 from rcedu.system.locks import alone_in
-from rcedu.system.manifests import folder_to_fill
-from rcedu.system.provenance import command_line, provenance
+from rcedu.system.manifests import file_to_write, folder_to_fill
+from rcedu.system.provenance import command_line, provenance, result_file
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import preset, runs_folder
 from rcedu.system.usage import (
@@ -30,10 +41,13 @@ from rcedu.system.usage import (
 from rcedu.training.swap_schedules import MEASURED, measured_file, schedule
 
 if TYPE_CHECKING:
-    from rcedu.experiments.few_steps import FewStepsRun
+    from rcedu.data.cache import Samples
+    from rcedu.experiments.few_steps import FewStepsRun, Stage
+    from rcedu.models.diffusion import DiffusionModel
     from rcedu.models.saved import Facts
 
 PATHS = ("teacher", "samples", "drawn_by", "images", "from_stage_1", "prompts", "pool", "column", "measured", "out")
+SIZES = ("guidance_steps", "halving_steps", "batch_size", "scored")  # which the preset decides where they are not said
 MARKER = "faster.json"  # in the folder that a run fills: which it is
 INT, FLOAT, STR, INTS = (tyro.conf.arg(metavar=of, help_behavior_hint="") for of in ("INT", "FLOAT", "STR", "[FLOAT ...]"))
 
@@ -91,6 +105,7 @@ class FasterRun(Checked):
 def faster(
     run: tyro.conf.OmitArgPrefixes[FasterRun] = FasterRun(),
     machine: tyro.conf.OmitArgPrefixes[Machine] = Machine(),  # noqa: B008 (frozen)
+    watching: tyro.conf.OmitArgPrefixes[Watching] = Watching(),  # noqa: B008
     teacher: str = MINI_SD,
     samples: Path | None = None,
     drawn_by: str | None = None,
@@ -108,11 +123,13 @@ def faster(
     Every network is a folder of its own, `OUT/stage-1`, `OUT/deterministic-4-steps` ..., which a stock pipeline of diffusers
     opens (guidance_scale is w + 1), which `rcedu generate` draws with, and `rcedu distil` makes smaller. OUT/scores.json and
     scores.png have the scores: for mini-SD those of its judge; for any teacher the relative error of the latents against its
-    own guided ones from the same noise.
+    own guided ones from the same noise. OUT/pictures.png has what every network draws of eight of the prompts; each stage's own
+    folder is OUT/training/STAGE.
 
     Args:
         run: what is trained.
         machine: how it fits a machine.
+        watching: what one sees of it.
         teacher: mini-sd, a folder (a student of `rcedu distil`, say), or a name on the hub.
         samples: what `rcedu draw` wrote with this teacher; default mini-SD's.
         drawn_by: the model that drew the samples, where it is not the teacher: the teacher of a student.
@@ -130,12 +147,16 @@ def faster(
     from rcedu.data.pools import PromptPool, read_prompts_from
     from rcedu.evaluation.formatting import plain_table
     from rcedu.evaluation.records import frame, save_results
+    from rcedu.experiments.few_step_plan import plan_few_steps
+    from rcedu.experiments.few_step_training import folder_of
     from rcedu.experiments.few_step_work import few_steps_table, run_few_steps
-    from rcedu.experiments.few_steps import few_step_identity
+    from rcedu.experiments.few_steps import few_step_identity, stages
     from rcedu.experiments.mini_sd import held_out_prompts
     from rcedu.experiments.own_teacher import OwnTeacher, is_mini_sd, usual_guidance
     from rcedu.experiments.runner import Job
     from rcedu.figures.few_step_figures import draw_scores
+    from rcedu.training.logs import ContactSheet, shown_rows
+    from rcedu.training.plan import Disk, Plan, plan_encoding
 
     folder = folder_to_fill(out or runs_folder() / "faster", MARKER)
     if samples is not None and images is not None:
@@ -167,10 +188,44 @@ def faster(
     schedule(few.p, T=model.T, path=measured, on="absent")  # a table that is none is refused now, not after hours
     check_measured(few.p, measured, model, drawn_by)
     w, command = usual_guidance(model), _as_typed(run, machine, locals())
-    first = place_among_ranks().is_main_process
+    w = w if w in few.scored_w else few.scored_w[-1]
+    first, trained = place_among_ranks().is_main_process, folder / "training"
+    shown = [texts[row] for row in shown_rows(len(texts))]
     # opened before a folder is made, in which there would be nothing if they cannot be
     source = None if images is None else CaptionedSource(images, model.pixels, column=column, skip_bad=skip_bad)
+    say_skipped(source.skipped if source else ())
     data = samples_of(model, samples, drawn_by) if images is None else None
+    sheet = ContactSheet(folder / "pictures.png", shown)
+    result_file(folder / "scores.json"), file_to_write(folder / "scores.png")
+
+    def opened(data: "Samples") -> OwnTeacher:
+        return OwnTeacher(
+            model, data, texts, folder, steps=few.first, w=w, stage_1=stage_1, measured=measured,
+            pool=None if strangers is None else PromptPool(strangers, model.conditions),
+        )  # fmt: skip
+
+    lrs = {f"{kind}_lr": (getattr(few, f"{kind}_lr"), suits(model)) for kind in ("guidance", "halving")}
+    sizes = {name: (getattr(few, name), f"RCEDU_PRESET={preset()}") for name in SIZES}
+    taught = {"w_max": (few.w_max, "as it was taught" if told and told.w_max else "the papers'")}
+    said = {name: of for name, of in (lrs | taught | sizes).items() if getattr(run, name) is None}
+    say_defaults({f"--{name.replace('_', '-')}": of for name, of in said.items()})
+    if watching.plan:
+        before, data = (Plan([], Disk(0, 0)), data) if source is None else plan_encoding(model, source)
+        of = plan_few_steps(few, opened(data), pictures_every=watching.pictures_every, **watching.checkpoints, **how)
+        say_plan(Plan([*before.work, *of.work], before.disk.then(of.disk)), folder)
+        return
+
+    def drawn(stage: "Stage", network: "DiffusionModel") -> tuple:
+        return network, {"w": w, "steps": stage.steps, "sampler": stage.sampler}
+
+    def seen(stage: "Stage", student: "DiffusionModel", config: dict):
+        plain = drawn(stages(few)[0], model)  # as stage 1 is
+        return watching.watch(trained / folder_of(stage), config, plain, drawn(stage, student), shown, few.batch_size)
+
+    def show(stage: "Stage", network: "DiffusionModel") -> None:
+        sheet.add(0, f"teacher, {few.first} steps", model, w=w, steps=few.first, once=True)
+        sheet.add(1 + stages(few).index(stage), stage.name, network, **drawn(stage, network)[1], once=True)
+
     with alone_in(folder):
         if first and not (folder / MARKER).exists():
             write_json(folder / MARKER, {"provenance": provenance(command), "run": asdict(few)})
@@ -179,19 +234,17 @@ def faster(
             encode_pictures(model, source, samples)
             place_among_ranks().wait_for_everyone()
             data = samples_of(model, samples, drawn_by)
-        domain = OwnTeacher(
-            model, data, texts, folder, steps=few.first, w=w if w in few.scored_w else few.scored_w[-1],
-            pool=None if strangers is None else PromptPool(strangers, model.conditions), stage_1=stage_1, measured=measured,
-        )  # fmt: skip
+        domain = opened(data)
         given = few_step_identity(few, domain)
         records, kept = run_few_steps(
-            few, domain, Job("faster", folder / "training", {}, None), progress=first, **how,
-            draw=lambda found, _: draw_scores(found, folder / "scores.png", domain.columns),
+            few, domain, Job("faster", trained, {}, None), progress=first, seen=seen, show=show, **watching.checkpoints, **how,
+            draw=lambda found, _, scored: draw_scores(found, folder / "scores.png", scored, domain.columns),
         )  # fmt: skip
         if first:
             runs = {f"faster/seed-{few.seed}": {"run": asdict(few), "given": given, **kept}}
             save_results(folder / "scores.json", command, records, runs, domain.columns)
-            print(plain_table(few_steps_table(frame(records), domain.columns, domain.w)))
+            print(f"scores at w = {w:g}, each of {few.scored} pictures; those at other w are in scores.json")
+            print(plain_table(few_steps_table(frame(records), domain.columns, w)))
             print("\n".join([*kept["stopped"], f"networks in {folder}"]))
 
 

@@ -1,9 +1,11 @@
 """What the commands of the pipeline are given: a model by its name, samples, what a teacher of few steps was taught."""
 
 import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -11,9 +13,16 @@ from rcedu.equations.sampling import time_grid
 from rcedu.models.saved import SAMPLERS, pipeline_facts
 from rcedu.models.solvers import SOLVERS
 from rcedu.system.files import read_json
+from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import data_folder
 from rcedu.system.usage import AtLeast1, Checked, Guidance, SamplingSteps, Seed, UsageError, check_choice
+from rcedu.training.checkpoints import KEEP
 from rcedu.training.swap_schedules import MEASURED
+
+if TYPE_CHECKING:
+    from rcedu.models.diffusion import DiffusionModel
+    from rcedu.training.fit import StepRecord
+    from rcedu.training.plan import Plan
 
 MINI_SD = "mini-sd"  # stands for data/mini-sd/pipeline wherever a model is asked for
 DDIM = "ddim"
@@ -43,6 +52,8 @@ class Drawing(Checked):
         that the network of this source was made for. UsageError for a w above what it was taught, and for another sampler.
         """
         w, told = guidance_for(model, source, self.w), pipeline_facts(source)
+        if self.w is None:
+            say_defaults({"--w": (w, suits(model))})
         sampler = told.sampler if told else SAMPLERS[0]
         if self.sampler != DDIM:
             if told and (told.steps is not None or sampler != SAMPLERS[0]):
@@ -73,28 +84,75 @@ class Machine(Checked):
 
 @dataclass(frozen=True)
 class Watching(Checked):
-    """What one sees of a long training. All its steps stand in OUT-training/steps.csv."""
+    """What one sees of a long training. All its steps stand in steps.csv, in the training's own folder."""
 
     plan: bool = False  # only say what it will take, in time, memory and disk
     checkpoint_every: AtLeast1 = 500  # steps
-    # steps between two rows of OUT-training/pictures.png: the first eight prompts of the pool, always from the same noise
+    # of the checkpoints, and of what --export-every keeps: only the newest; default two checkpoints, and all exports
+    keep: Annotated[AtLeast1 | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    # steps between two rows of pictures.png, beside steps.csv: eight prompts, always from the same noise; first the teacher's
     pictures_every: Annotated[AtLeast1 | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     # tensorboard, wandb, or another of accelerate's, where it is installed
     tracker: Annotated[str | None, tyro.conf.arg(metavar="STR", help_behavior_hint="")] = None
 
-    def watch(self, folder: Path, model, c, config: dict, *, batch_size: int, **sampling):
+    @property
+    def checkpoints(self) -> dict:
+        """How `fit` keeps them."""
+        return {"checkpoint_every": self.checkpoint_every, "keep": self.keep or KEEP}
+
+    @contextmanager
+    def watch(
+        self, folder: Path, config: dict, teacher: "Drawn", student: "Drawn", texts: Sequence[str], batch_size: int
+    ) -> "Iterator[Callable[[StepRecord], None]]":
         """What `fit_to_the_end` calls with each step's record. UsageError for a tracker that is not there.
 
-        folder  of the training;  c (N, ...) what pictures are drawn of, by `model` with these settings;  config  of the run
+        folder  of the training;  config  of the run;  texts  of the pictures;  teacher, student  whose they are
         """
         from rcedu.training.logs import ContactSheet, StepTable, all_of, tracker
 
-        watchers = [StepTable(folder / "steps.csv", batch_size)]
-        if self.pictures_every is not None:
-            watchers.append(ContactSheet(model, c, folder / "pictures.png", self.pictures_every, **sampling))
-        if self.tracker is not None:
-            watchers.append(tracker(self.tracker, folder, config))
-        return all_of(watchers)
+        with ExitStack() as stack:
+            watchers: list[Callable[[StepRecord], None]] = [StepTable(folder / "steps.csv", batch_size)]
+            if self.tracker is not None:
+                watchers.append(stack.enter_context(tracker(self.tracker, folder, config, batch_size)))
+            if (every := self.pictures_every) is not None:
+                sheet = ContactSheet(folder / "pictures.png", texts)
+                sheet.add(0, "teacher", teacher[0], **teacher[1], once=True)
+
+                def draw(record: "StepRecord") -> None:
+                    if record.step % every == 0:
+                        sheet.add(record.step, f"step {record.step:,}", student[0], **student[1])
+
+                watchers.append(draw)
+            yield all_of(watchers)
+
+
+Drawn = tuple["DiffusionModel", dict]  # by which network, with which settings of `ContactSheet.add`
+
+
+def say_defaults(chosen: dict[str, tuple[float, str]]) -> None:
+    """One line with the values that were taken because none was said: what it is -> (value, why this one)."""
+    if chosen and place_among_ranks().is_main_process:
+        print(f"by default: {', '.join(f'{name} {x:g} ({why})' for name, (x, why) in chosen.items())}")
+
+
+def suits(model: "DiffusionModel") -> str:
+    """Why a value is the default for a model."""
+    from rcedu.experiments.own_teacher import is_mini_sd
+
+    return "suits mini-SD" if is_mini_sd(model) else "the papers', for Stable Diffusion"
+
+
+def say_skipped(names: Sequence[str], most: int = 10) -> None:
+    """Which pictures could not be read: so many of them by name."""
+    if names and place_among_ranks().is_main_process:
+        more = f" and {len(names) - most} more" if len(names) > most else ""
+        print(f"{len(names)} pictures cannot be read and are left out: {'; '.join(names[:most])}{more}")
+
+
+def say_plan(plan: "Plan", folder: Path, *beside: Path) -> None:
+    """Once, however many ranks measured it. UsageError as for `Plan.told`."""
+    if place_among_ranks().is_main_process:
+        print("\n".join(plan.told(folder, *beside)))
 
 
 def open_model(source: str):

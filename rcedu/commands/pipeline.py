@@ -19,12 +19,15 @@ from rcedu.commands.given import (
     in_few_steps,
     open_model,
     samples_of,
+    say_defaults,
+    say_plan,
+    suits,
     taught_few_steps,
 )
 from rcedu.models.saved import SAMPLERS
 from rcedu.models.solvers import solver
 from rcedu.models.surgery import STUDENTS_AND_KOALA
-from rcedu.system.files import sha256
+from rcedu.system.files import remove_folder, sha256, sweep
 from rcedu.system.locks import alone_in
 from rcedu.system.manifests import folder_to_fill, folder_to_replace
 from rcedu.system.ranks import place_among_ranks
@@ -53,6 +56,7 @@ def draw(
     drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),  # noqa: B008 (frozen)
     batch_size: BatchSize = 250,
     shard_size: AtLeast1 = 500,
+    plan: bool = False,
     out: Path | None = None,
 ) -> None:
     """Let the teacher draw prompts, and keep its latents: the students' data set D. Resumes; shares the work over ranks.
@@ -62,12 +66,14 @@ def draw(
         teacher: mini-sd, a folder, or a name on the hub such as CompVis/stable-diffusion-v1-4.
         batch_size: pictures at a time.
         shard_size: pictures a file.
+        plan: only say what it will take, in time, memory and disk.
         out: default data/mini-sd/cache for mini-sd's own prompts; must be given otherwise.
     """
     from rcedu.data.cache import MANIFEST
     from rcedu.data.cache import draw as draw_cache
     from rcedu.data.pools import read_prompts_from
     from rcedu.experiments.text_data import cache_prompts
+    from rcedu.training.plan import plan_drawing
 
     if out is None and (prompts is not None or teacher != MINI_SD):
         raise UsageError("say where to keep the samples: --out FOLDER")
@@ -83,6 +89,9 @@ def draw(
     if name := settings.pop("sampler", None):
         settings["solver"] = (name, solver(name))
     settings |= {"shard_size": shard_size, "batch_size": batch_size}
+    if plan:
+        say_plan(plan_drawing(model, c, **settings), folder)
+        return
     kept = draw_cache(model, c, folder, **settings, bar=bar)
     if kept is not None:  # of several ranks, the last to end has it
         print(f"{len(kept)} samples in {folder}")
@@ -119,9 +128,7 @@ class DistilRun(Checked):
         check_choice("learning-rate decay", self.decay, DECAYS)
 
 
-OF_FIT = (
-    "batch_size", "seed", "warmup", "decay", "weight_decay", "grad_clip", "ema_decay",
-)  # fmt: skip
+OF_FIT = ("batch_size", "seed", "warmup", "decay", "weight_decay", "grad_clip", "ema_decay")
 
 
 def distil(
@@ -136,6 +143,7 @@ def distil(
     drawn_by: str | None = None,
     w_max: Guidance | None = None,
     raw: bool = False,
+    export_every: AtLeast1 | None = None,
     out: Path | None = None,
 ) -> None:
     """Distil a student from cached samples with random conditioning; a folder that a stock pipeline opens. Resumes.
@@ -157,6 +165,8 @@ def distil(
         drawn_by: the model that drew the samples, where it is not the teacher: that of a teacher of few steps, say.
         w_max: of a teacher that takes w: the largest w that is learned; default all that it was taught.
         raw: keep the weights of the last step too, in OUT-raw, beside their average.
+        export_every: keep the student after every so many steps as well, in OUT-training/students; `rcedu score --students`
+            draws its scores over the steps.
         out: the student's folder; default runs/distil-<student>.
     """
     from rcedu.data.captioned_digits import prompts
@@ -164,8 +174,9 @@ def distil(
     from rcedu.experiments.own_teacher import is_mini_sd
     from rcedu.models.saved import save_pipeline
     from rcedu.training.batches import Swap
-    from rcedu.training.checkpoints import stored_weights
-    from rcedu.training.plan import plan
+    from rcedu.training.checkpoints import export_folder, exports, stored_weights
+    from rcedu.training.logs import shown_rows
+    from rcedu.training.plan import Disk, Plan, bytes_of, drawing_work, rolling, sheet_bytes, training_disk, training_work
     from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 
     if teacher != MINI_SD and (samples is None or (pool is None and run.p != NONE)):
@@ -201,25 +212,48 @@ def distil(
     if few:
         given["w_max"], asked = few["w_max"], in_few_steps(few, model.T)
     step = distillation_step(model, trainee, cache, Swap(strangers, p), weights=weights, **asked)
-    lr = run.lr or (1e-3 if is_mini_sd(model) else 5e-5)
+    lr, w = run.lr or (1e-3 if is_mini_sd(model) else 5e-5), guidance_for(model, teacher, None)
+    pictured = {} if watching.pictures_every is None else {"w of pictures": (w, suits(model))}
+    say_defaults(({"--lr": (lr, suits(model))} if run.lr is None else {}) | pictured)
     settings = {key: getattr(run, key) for key in OF_FIT} | how | {"lr": lr}
+    texts = strangers.texts(torch.tensor(shown_rows(len(strangers))))
+    drawn = {"w": w, "steps": few.get("steps") or 25, "sampler": few.get("sampler", SAMPLERS[0])}
     if watching.plan:
-        print("\n".join(plan(step, trainee, steps=run.steps, **settings).told(folder)))
+        work = [training_work("steps", step, trainee, steps=run.steps, **settings)]
+        weights, last = bytes_of(trainee, trained=True), bytes_of(student)
+        disk = training_disk(weights, steps=run.steps, average=True, **watching.checkpoints)
+        if export_every is not None:
+            disk += rolling(last, -(-run.steps // export_every), watching.keep)
+        if watching.pictures_every is not None:
+            rows, seen = run.steps // watching.pictures_every, model.conditions.tokenize(texts)
+            for name, network, times in (("teacher", model, 1), ("student", student, rows)):
+                at = {"times": times * len(texts), "steps": drawn["steps"], "w": w}
+                work.append(drawing_work(f"pictures by the {name},", network, seen, **at))
+            disk += Disk(sheet := sheet_bytes(model, len(texts), 1 + rows), sheet)
+        say_plan(Plan(work, disk.then(rolling(last, 1 + raw, None))), folder, training, of_last_step)
         return
-    config = asdict(run) | given
-    seen = strangers[torch.arange(min(8, len(strangers)))]
-    sampling = {"w": guidance_for(model, teacher, None), "steps": few.get("steps") or 25}
-    watch = watching.watch(training, student, seen, config, batch_size=run.batch_size, **sampling)
-    with alone_in(folder):
-        every = watching.checkpoint_every
+
+    def save(where: Path) -> None:
+        save_pipeline(student, where, **few) if few else student.save(where)
+
+    def export(done: int) -> None:
+        save(export_folder(students, done))
+        if watching.keep is not None:
+            for old in [*exports(students).values()][: -watching.keep]:
+                remove_folder(old)
+
+    config, students = asdict(run) | given, training / "students"
+    more = {} if export_every is None else {"export": export, "export_every": export_every}
+    with alone_in(folder), watching.watch(training, config, (model, drawn), (student, drawn), texts, run.batch_size) as watch:
+        sweep(students)
         fit_to_the_end(
-            step, trainee, steps=run.steps, folder=training, config=config, checkpoint_every=every, watch=watch,
-            progress=run.student, **settings,
+            step, trainee, steps=run.steps, folder=training, config=config, watch=watch, progress=run.student, **settings,
+            **watching.checkpoints, **more,
         )  # fmt: skip
         if place_among_ranks().is_main_process:
-            save_pipeline(student, folder, **few) if few else student.save(folder)
+            save(folder)
             print(f"student in {folder}")
             if raw:
                 trainee.load_state_dict(stored_weights(training), strict=False)
-                save_pipeline(student, of_last_step, **few) if few else student.save(of_last_step)
+                save(of_last_step)
                 print(f"and as it was after the last step in {of_last_step}")

@@ -29,10 +29,11 @@ def _digits() -> Path:
 def classifier(run: ClassifierRun = ClassifierRun(), out: Path | None = None) -> None:  # noqa: B008 (frozen)
     """Train the classifier that judges. Writes data/digits/classifier.safetensors; resumes a killed run."""
     path = file_to_write(out or _digits() / "classifier.safetensors")
-    judge = train_classifier(run, runs_folder() / "classifier")
-    images, labels = mnist(train=False)
-    print(f"test accuracy {asked_digit_accuracy(judge, images, labels)}")
-    judge.save(path)
+    with alone_in(path):
+        judge = train_classifier(run, runs_folder() / "classifier")
+        images, labels = mnist(train=False)
+        print(f"test accuracy {asked_digit_accuracy(judge, images, labels)}")
+        judge.save(path)
 
 
 def teacher(run: TeacherRun = TeacherRun(), out: Path | None = None) -> None:  # noqa: B008
@@ -50,7 +51,8 @@ def cache(run: CacheRun = CacheRun(), out: Path | None = None) -> None:  # noqa:
 def strokes(run: StrokesRun = StrokesRun(), out: Path | None = None) -> None:  # noqa: B008
     """Teach the digits' teacher thin strokes and thick ones. Writes data/digits/strokes.safetensors; resumes a killed run."""
     path = file_to_write(out or _digits() / "strokes.safetensors")
-    save_strokes(train_strokes(run, Shipped().teacher, runs_folder() / "strokes"), path)
+    with alone_in(path):
+        save_strokes(train_strokes(run, Shipped().teacher, runs_folder() / "strokes"), path)
 
 
 def judge(out: Path | None = None) -> None:

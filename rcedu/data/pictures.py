@@ -67,7 +67,7 @@ class CaptionedSource(Dataset):
     column    of the captions; default text, prompt, caption or txt
     fit       crop or squash: see `fitted`
     mirrored  every picture once more, as in a mirror: images[N + i] is images[i], flipped
-    skip_bad  leave out pictures that cannot be read; `skipped` says how many
+    skip_bad  leave out pictures that cannot be read; `skipped` has their names
 
     UsageError for a source without pictures or captions, an empty caption, and for a damaged picture when it is read.
     """
@@ -82,7 +82,7 @@ class CaptionedSource(Dataset):
         self.table = table
         self.captions = _captions(table, column, self.source)
         self.rows = [row for row in range(len(table)) if not skip_bad or self._is_whole(row)]
-        self.skipped = len(table) - len(self.rows)
+        self.skipped = [self._name(row) for row in sorted({*range(len(table))} - {*self.rows})]
         if not self.rows:
             raise UsageError(f"none of the {len(table)} pictures in {source} can be read; get them anew")
 
@@ -98,12 +98,14 @@ class CaptionedSource(Dataset):
         return image.flip(-1) if i >= len(self.rows) else image
 
     def _picture(self, row: int) -> Tensor:
-        found = self.table[row][self.pictures]
-        where = f"{found['path'] or self.source}, picture {row + 1},"
+        found, where = self.table[row][self.pictures], self._name(row)
         if found["bytes"] is None and found["path"] is None:
-            raise UsageError(f"{where} is missing; --skip-bad goes on without")
+            raise UsageError(f"{where}, is missing; --skip-bad goes on without")
         file = found["path"] if found["bytes"] is None else io.BytesIO(found["bytes"])
-        return opened(file, lambda image: pil_to_tensor(image.convert("RGB")), "repair it, or --skip-bad", where)
+        return opened(file, lambda image: pil_to_tensor(image.convert("RGB")), "repair it, or --skip-bad", f"{where},")
+
+    def _name(self, row: int) -> str:
+        return f"{self.table[row][self.pictures]['path'] or self.source}, picture {row + 1}"
 
     def _is_whole(self, row: int) -> bool:
         try:

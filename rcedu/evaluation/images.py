@@ -19,12 +19,11 @@ from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import sampler_settings
 from rcedu.system.files import atomic_path, read_json, write_json
 from rcedu.system.locks import alone_in
-from rcedu.system.manifests import folder_to_fill
+from rcedu.system.manifests import IN_PNG, folder_to_fill
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import UsageError
 
 LIST = "prompts.json"
-MADE_FROM = "rcedu"  # a PNG's own text: SHA-256 of all that decided it
 _AGAIN = "delete it and draw it again"
 
 
@@ -71,7 +70,7 @@ def generate_images(
         if foreign:
             raise UsageError(f"{foreign[0]} was not drawn with these settings; choose another folder, or move it away")
         told = PngInfo()
-        told.add_text(MADE_FROM, made_from)
+        told.add_text(IN_PNG, made_from)
         starts = range(ranks.process_index * batch_size, len(texts), ranks.num_processes * batch_size)
         for start in tqdm(starts, desc="pictures", unit="batch", disable=not ranks.is_main_process):
             here = slice(start, min(start + batch_size, len(texts)))
@@ -111,22 +110,26 @@ def read_images(folder: Path) -> tuple["Pictures", list[str]]:
     if missing:
         lack = f"{len(missing)} of {len(paths)} pictures are missing"
         raise UsageError(f"{folder} is unfinished: {lack}; run rcedu generate again")
-    pictures, made_from = Pictures(paths), _hash_of_all(told)
-    for path in paths:
-        if opened(path, lambda image: image.info.get(MADE_FROM, made_from), _AGAIN) != made_from:  # others' do not say
-            raise UsageError(f"{path} was not drawn as {LIST} says: one of the two was changed; draw {folder} again")
-    return pictures, texts
+    return Pictures(paths, _hash_of_all(told)), texts
 
 
 class Pictures(Dataset):
-    """PNG files of one size, read one at a time: pictures[i], (3, H, W) uint8. UsageError for two sizes, and damage."""
+    """PNG files of one size, read one at a time: pictures[i], (3, H, W) uint8.
 
-    def __init__(self, paths: Sequence[Path]):
-        self.paths, sizes = list(paths), [opened(path, lambda image: image.size, _AGAIN) for path in paths]
-        self.size = sizes[0]  # (W, H)
-        other = next((path for path, size in zip(self.paths, sizes, strict=True) if size != self.size), None)
-        if other:
-            raise UsageError(f"{other} has another size than {self.paths[0].name}; delete it and draw it again")
+    made_from  what those that say it were made from (`generate_images`)
+
+    UsageError for two sizes, for one that was made from something else, and for damage.
+    """
+
+    def __init__(self, paths: Sequence[Path], made_from: str):
+        self.paths = list(paths)
+        headers = [opened(path, lambda image: (image.size, image.info.get(IN_PNG, made_from)), _AGAIN) for path in paths]
+        self.size = headers[0][0]  # (W, H)
+        for path, (size, says) in zip(paths, headers, strict=True):
+            if size != self.size:
+                raise UsageError(f"{path} has another size than {self.paths[0].name}; {_AGAIN}")
+            if says != made_from:
+                raise UsageError(f"{path} was not drawn as {LIST} says: one of the two was changed; draw {path.parent} again")
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -141,4 +144,4 @@ class Pictures(Dataset):
 
 def _made_from(image: Image.Image) -> str | None:
     image.load()  # what is damaged must not be taken for drawn
-    return image.info.get(MADE_FROM)
+    return image.info.get(IN_PNG)

@@ -16,7 +16,7 @@ from torchmetrics import Metric
 from tqdm.auto import tqdm
 
 from rcedu.data.pictures import FITS, SUFFIXES, fitted, read_picture
-from rcedu.evaluation.scores import REAL_SUMS
+from rcedu.evaluation.scores import REAL_SUMS, expected_warnings
 from rcedu.system.files import sha256
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import remembered
@@ -48,13 +48,21 @@ class RealPictures(Dataset):
         return torch.frombuffer(bytearray(hashlib.sha256(" ".join(of).encode()).digest()), dtype=torch.uint8)
 
 
+def fingerprint_of_real(real: Path | None, size: int, fit: str) -> str | None:
+    """SHA-256 of what pictures are compared with: an .npz file, or a folder of pictures made as large as those."""
+    if real is None:
+        return None
+    return sha256(real) if Path(real).is_file() else bytes(RealPictures(real, size, fit).fingerprint().tolist()).hex()
+
+
 def inception_metrics() -> tuple[Metric, Metric]:
     """torchmetrics' FID and inception score, which fetch Inception's weights when they need them. UsageError if they cannot."""
     from torchmetrics.image.fid import FrechetInceptionDistance
     from torchmetrics.image.inception import InceptionScore
 
     try:
-        return FrechetInceptionDistance(normalize=False), InceptionScore(normalize=False)
+        with expected_warnings():
+            return FrechetInceptionDistance(normalize=False), InceptionScore(normalize=False)
     except ModuleNotFoundError as error:
         raise UsageError('FID in Inception\'s features needs torch-fidelity: pip install -e ".[score]"') from error
     except Exception as error:  # the download has many ways to fail

@@ -1,7 +1,8 @@
 """Scores of pictures: read as asked, FID, spread, inception and CLIP score. Intervals over seeds are made of records."""
 
-from collections.abc import Callable
-from contextlib import nullcontext
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from transformers import CLIPModel, CLIPProcessor
 from rcedu.evaluation.intervals import Interval, proportion
 from rcedu.models.judges import AttributeJudge, DigitClassifier
 from rcedu.system.manifests import verified
-from rcedu.system.tensors import remembered
+from rcedu.system.tensors import remembered, without_bars
 from rcedu.system.usage import UsageError
 
 Judge = DigitClassifier | AttributeJudge
@@ -180,11 +181,22 @@ def inception_score(judge: AttributeJudge, images: Tensor) -> float:
     """
     digits = torch.nn.Module()
     digits.num_features, digits.forward = 10, lambda x: judge(x.to(next(judge.parameters()).device))[0].cpu()
-    score = InceptionScore(feature=digits, splits=1)
-    with torch.no_grad():
+    with torch.no_grad(), expected_warnings():
+        score = InceptionScore(feature=digits, splits=1)
         for part in images.split(1000):
             score.update(part)
-    return float(score.compute()[0])
+        return float(score.compute()[0])
+
+
+@contextmanager
+def expected_warnings() -> Iterator[None]:
+    """Around torchmetrics' InceptionScore, without what it warns of each time: it keeps all features, as it must, and over one
+    split its scores have no spread.
+    """
+    with warnings.catch_warnings():
+        for told in ("Metric `InceptionScore` will save all extracted features", r"std\(\): degrees of freedom is <= 0"):
+            warnings.filterwarnings("ignore", told)
+        yield
 
 
 @torch.no_grad()
@@ -199,7 +211,10 @@ def clip_score(
     Not torchmetrics' CLIPScore: with transformers 5 it fails (version 1.9), and it admits only a few names of models.
     """
     try:
-        with verified(Path(model)) if Path(model).is_dir() else nullcontext():
+        with ExitStack() as stack:
+            if Path(model).is_dir():
+                stack.enter_context(verified(Path(model)))
+                stack.enter_context(without_bars())
             clip = CLIPModel.from_pretrained(model, use_safetensors=True).eval().to(device)
             processor = CLIPProcessor.from_pretrained(model)
     except UsageError:

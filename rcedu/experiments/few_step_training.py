@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -30,33 +30,54 @@ from rcedu.system.tensors import load_tensors
 from rcedu.training.batches import Swap
 from rcedu.training.fit import StepFunction, StepRecord, fit_to_the_end
 from rcedu.training.guided_steps import consistency_step, guidance_step, guidance_student, halving_step
+from rcedu.training.logs import all_of
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 from rcedu.training.swap_schedules import NONE, schedule
 
 
 def train_stage(
     run: FewStepsRun, stage: Stage, domain: Domain, before: DiffusionModel | None = None, *, config: dict | None = None,
-    gradient_checkpointing: bool = False, **kept,
+    watch: Callable[[StepRecord], None] | None = None, seen: "Seen | None" = None, **kept,
 ) -> tuple[DiffusionModel, list[float]]:  # fmt: skip
     """One stage: (student, loss of every step).
 
     before  the student of `stage.before`; None where the domain's teacher teaches
     config  what a checkpoint must agree on; default the run's settings
-    kept    further settings of `fit_to_the_end`: folder of checkpoints, watch, progress, mixed_precision (then the teacher
-            computes in fewer bits as well) ...
+    watch   called with each step's record
+    seen    (stage, student, config) -> around the training, what is called so as well
+    kept    further settings of `stage_task`, and of `fit_to_the_end`: folder of checkpoints, progress ...
     """
     if stage.kind == "guidance" and stage.before is None and domain.stage_1 is not None:
         return domain.stage_1, []
+    config = {**(config or asdict(run)), "stage": stage.name}
+    with ExitStack() as stack:
+        step, trainee, student, settings = stack.enter_context(stage_task(run, stage, domain, before, **kept))
+        watchers = [watch, seen and stack.enter_context(seen(stage, student, config))]
+        watch = all_of([one for one in watchers if one])
+        losses = fit_to_the_end(step, trainee, config=config, watch=watch, **settings)
+    return student, [sum(parts) for parts in zip(*losses.values(), strict=True)]
+
+
+Seen = Callable[[Stage, DiffusionModel, dict], AbstractContextManager[Callable[[StepRecord], None]]]
+
+
+@contextmanager
+def stage_task(
+    run: FewStepsRun, stage: Stage, domain: Domain, before: DiffusionModel | None = None, *,
+    gradient_checkpointing: bool = False, **how,
+) -> Iterator[tuple[StepFunction, nn.Module, DiffusionModel, dict]]:  # fmt: skip
+    """What `fit` is called with for a stage: (step function, trainee, the student in it, settings); for as long as it trains.
+
+    before  as for `train_stage`
+    how     further settings of `fit`; with mixed_precision the teacher computes in fewer bits as well
+    """
     teacher = before or domain.teacher
     trainee, student, step, settings = _task(run, stage, domain, teacher)
     if gradient_checkpointing:
         student.unet.enable_gradient_checkpointing()
-    with _in_fewer_bits(teacher.unet, kept.get("mixed_precision", "no")):
-        losses = fit_to_the_end(
-            step, trainee, steps=stage.training_steps, batch_size=run.batch_size, seed=run.seed, warmup=20, **settings,
-            config={**(config or asdict(run)), "stage": stage.name}, **kept,
-        )  # fmt: skip
-    return student, [sum(parts) for parts in zip(*losses.values(), strict=True)]
+    settings |= {"steps": stage.training_steps, "batch_size": run.batch_size, "seed": run.seed, "warmup": 20}
+    with _in_fewer_bits(teacher.unet, how.get("mixed_precision", "no")):
+        yield step, trainee, student, settings | how
 
 
 @contextmanager
@@ -76,7 +97,7 @@ def _in_fewer_bits(unet: nn.Module, precision: str) -> Iterator[None]:
 def _task(
     run: FewStepsRun, stage: Stage, domain: Domain, teacher: DiffusionModel
 ) -> tuple[nn.Module, DiffusionModel, StepFunction, dict]:
-    """What `fit` is called with for a stage: (trainee, the student in it, the step function, settings)."""
+    """What of `stage_task` the kind of the stage decides: (trainee, the student in it, the step function, settings)."""
     w = (0.0, 0.0 if stage.sampler == ENCODER else run.w_max)  # encoding is never guided
     if stage.kind == "smaller":
         student = make_student(teacher, run.student, run.teacher_init, run.seed)

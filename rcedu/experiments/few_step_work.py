@@ -11,30 +11,36 @@ from rcedu.equations.progressive import halvings
 from rcedu.evaluation.records import Column, Record, frame, select, table
 from rcedu.experiments.domain import Domain
 from rcedu.experiments.few_step_training import climb, folder_of, score_stage
-from rcedu.experiments.few_steps import APART, FewStepsRun, evaluations, few_step_identity, stages
+from rcedu.experiments.few_steps import APART, FewStepsRun, Stage, evaluations, few_step_identity, stages
 from rcedu.experiments.runner import Job, finished
+from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import load_student
 from rcedu.system.files import write_json
 from rcedu.system.ranks import place_among_ranks
 
 
 def run_few_steps(
-    run: FewStepsRun, domain: Domain, job: Job, draw: Callable[[pd.DataFrame, Path], None] | None = None, **how
-) -> tuple[list[Record], dict]:
+    run: FewStepsRun, domain: Domain, job: Job, draw: Callable[[pd.DataFrame, Path, int], None] | None = None,
+    show: Callable[[Stage, DiffusionModel], None] | None = None, **how,
+) -> tuple[list[Record], dict]:  # fmt: skip
     """All stages of one run in `job.folder`, and the teacher beside them: its records, and by stage its losses and seconds.
 
     network   "teacher", and the ways of the stages;  stopped  what ended early, in words
 
-    draw  called after every stage with the records so far at the domain's w, and the path of their picture, scores.png
+    draw  called after every stage with the records so far at the domain's w, the path of their picture, scores.png, and how
+          many pictures were scored
+    show  called after every stage with its network
     how   further settings of `climb`
     """
     records, kept = [], {"losses": {}, "seconds": {}, "stopped": []}
 
     def drawn() -> None:
         if draw and place_among_ranks().is_main_process:
-            draw(select(frame(records), w=domain.w), job.folder / "scores.png")
+            draw(select(frame(records), w=domain.w), job.folder / "scores.png", run.scored)
 
-    for stage, _, result in climb(run, domain, job.folder, watch=job.watch, **how):
+    for stage, student, result in climb(run, domain, job.folder, watch=job.watch, **how):
+        if show:
+            show(stage, student)
         kept["losses"][stage.name] = result["losses"][:: max(1, stage.training_steps // 50)]
         kept["seconds"][stage.name] = result["seconds"]
         kept["stopped"] += [result["stopped"]] if "stopped" in result else []

@@ -9,8 +9,19 @@ from matplotlib.figure import Figure
 from rcedu.equations.sampling import time_grid
 from rcedu.evaluation.records import Column, is_share, over_seeds, select, title
 from rcedu.experiments.few_step_frames import JumpPicture
-from rcedu.figures.plots import BLUE, CYCLE, GREEN, GREY, PURPLE, STYLES, VERMILLION, curve, plain_axes, plain_log_ticks
-from rcedu.system.files import atomic_path
+from rcedu.figures.plots import (
+    BLUE,
+    CYCLE,
+    GREEN,
+    GREY,
+    PURPLE,
+    STYLES,
+    VERMILLION,
+    curve,
+    plain_axes,
+    plain_log_ticks,
+    save_png,
+)
 
 WAYS = {  # how pictures are drawn: title, colour, marker; everywhere the same
     "teacher": ("teacher, two evaluations a step", GREY, "o"),
@@ -129,8 +140,13 @@ def two_steps_diagram(picture: JumpPicture) -> Figure:
     return figure
 
 
-def draw_scores(records: pd.DataFrame, path: Path, columns: Sequence[Column] | None = None) -> None:
-    """Scores against the number of sampling steps, as a picture in a file; default the first, of the first task, and FID."""
+def draw_scores(records: pd.DataFrame, path: Path, scored: int, columns: Sequence[Column] | None = None) -> None:
+    """Scores against the number of sampling steps, as a picture in a file, which is replaced only if it is ours.
+
+    records  of one row and one w;  scored  pictures behind each;  columns  default the first, of the first task, and FID
+    """
     columns = columns or (Column(records["score"].iloc[0], records["task"].iloc[0]), Column("fid"))
-    with atomic_path(path) as unfinished:
-        step_curves(records, columns).savefig(unfinished, format="png", dpi=120)
+    (w,) = records["w"].unique()
+    figure = step_curves(records, columns)
+    figure.supxlabel(f"guidance $w = {w:g}$; each score is of {scored:,} pictures", fontsize=9, color=GREY)
+    save_png(figure, path)

@@ -5,6 +5,7 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart; an arm h
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from rcedu.evaluation.records import Column, is_share, over_seeds
 from rcedu.evaluation.records import title as column_title
+from rcedu.system.files import atomic_path
+from rcedu.system.manifests import IN_PNG, file_to_write
 
 ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, GREY = (
     "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#555555",
@@ -36,6 +39,12 @@ def plain_axes(figure: Figure, *, xlabel: str, ylabel: str, position=(1, 1, 1)):
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     return axes
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure to a file, whole or not at all. UsageError where a file is there that is not ours."""
+    with atomic_path(file_to_write(path)) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=120, metadata={IN_PNG: "a figure"})
 
 
 def plain_log_ticks(axes) -> None:
@@ -176,6 +185,20 @@ def loss_curves(histories: Mapping[str, Sequence[float]], *, ylabel: str = r"$\m
     axes.set_yscale("log")
     plain_log_ticks(axes)
     axes.legend(frameon=False)
+    return figure
+
+
+def score_curves(records: pd.DataFrame, told: str) -> Figure:
+    """Each score against the training step that stands in `row`, a panel a score, shares in per cent; `told` stands below."""
+    names = list(records["score"].unique())
+    down, across = -(-len(names) // 4), min(4, len(names))
+    figure = Figure(figsize=(3 * across, 2.6 * down + 0.3), layout="constrained")
+    for i, of in enumerate(map(Column, names)):
+        share, rows, place = is_share(records, of), records[records["score"] == of.score], (down, across, i + 1)
+        axes = plain_axes(figure, xlabel="training step", ylabel=column_title(of, share), position=place)
+        y = [over_seeds(rows, row=row) for row in rows["row"]]
+        curve(axes, rows["row"].astype(int).tolist(), y, 100 if share else 1, color=BLUE, marker="o", markersize=4)
+    figure.supxlabel(told, fontsize=9, color=GREY)
     return figure
 
 

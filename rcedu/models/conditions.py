@@ -23,7 +23,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from rcedu.models.folders import read_network, read_tokenizer, require
 from rcedu.system.files import write_json, write_text
-from rcedu.system.tensors import load_tensors, save_tensors
+from rcedu.system.tensors import load_tensors, save_tensors, without_bars
 from rcedu.system.usage import UsageError
 
 
@@ -170,7 +170,8 @@ class PromptEncoder(nn.Module):
 
     def save(self, folder: Path, number: str = "") -> dict[str, list[str]]:
         """Write folder/tokenizer and folder/text_encoder, `number` after both names; the entries of model_index.json."""
-        self.text_encoder.save_pretrained(Path(folder) / f"text_encoder{number}", safe_serialization=True)
+        with without_bars():
+            self.text_encoder.save_pretrained(Path(folder) / f"text_encoder{number}", safe_serialization=True)
         tokenizer = self.tokenizer
         if hasattr(tokenizer, "bpe_ranks"):  # transformers 4
             merges = [" ".join(pair) for pair in tokenizer.bpe_ranks]

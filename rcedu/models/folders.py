@@ -9,6 +9,7 @@ from torch import nn
 from transformers import CLIPTokenizer
 
 from rcedu.system.manifests import verified
+from rcedu.system.tensors import without_bars
 from rcedu.system.usage import UsageError
 
 ON_THE_HUB = re.compile(r"([\w-]+/[\w.-]+)(?:@([\w./-]+))?")
@@ -77,7 +78,8 @@ def read_network(kind: type[nn.Module], folder: Path, variant: str | None = None
     settings = {"use_safetensors": True, "output_loading_info": True, "torch_dtype": torch.float32}
     settings |= {"variant": variant} if variant else {}
     try:
-        network, found = kind.from_pretrained(folder, **settings)
+        with without_bars():
+            network, found = kind.from_pretrained(folder, **settings)
     except Exception as error:  # of a damaged config the libraries make many kinds
         raise UsageError(f"the model in {folder} cannot be read ({first_line(error)})") from error
     if missing := sorted(found["missing_keys"]):

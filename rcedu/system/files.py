@@ -53,7 +53,11 @@ def has_sha256(path: Path, digest: str) -> bool:
     return True
 
 
-def _fsync(path: Path) -> None:
+def _settle(path: Path) -> None:
+    """What was written reaches the disk; a file gets the umask's mode: safetensors lets nobody but the owner read its own."""
+    if path.is_file():
+        os.umask(mask := os.umask(0o077))  # it is told only to who sets it
+        path.chmod(0o666 & ~mask)
     try:
         descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     except PermissionError:  # Windows cannot open a folder; the rename itself is still atomic there
@@ -77,10 +81,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     with _temporary(path := _followed(path)) as (temporary, left):
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        _fsync(temporary)
+        _settle(temporary)
         os.replace(temporary, path)
         left.say = _NEW
-        _fsync(path.parent)
+        _settle(path.parent)
 
 
 @contextmanager
@@ -154,7 +158,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         write_manifest(temporary)
         folder_to_replace(folder)  # again: something may have come into it while we wrote
         for path in [*temporary.rglob("*"), temporary]:
-            _fsync(path)
+            _settle(path)
         if folder.exists():
             old = temporary.with_suffix(".old.tmp")
             os.replace(folder, old)
@@ -170,7 +174,14 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         else:
             os.replace(temporary, folder)
         left.say = _NEW
-        _fsync(folder.parent)
+        _settle(folder.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder of ours, at once: what is left of a kill has a hidden name, for `sweep`. UsageError where it is not."""
+    hidden = folder_to_replace(folder).with_name(f".{Path(folder).name}.{secrets.token_hex(4)}.rcedu.tmp")
+    os.replace(folder, hidden)
+    shutil.rmtree(hidden)
 
 
 @contextmanager

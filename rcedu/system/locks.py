@@ -21,7 +21,7 @@ _held: set[Path] = set()  # by this process, which may ask again for what it has
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Inside, no other process of this user that asks for the same folder gets it; it need not exist yet. It is `sweep`-ed.
+    """Inside, no other process of this user that asks for the same folder or file gets it; it need not exist yet. It is swept.
 
     UsageError, naming the holder, when another process has it and keeps it for `PATIENCE` seconds. The locks are files in the
     cache folder; where that cannot be written there are none. Processes on another machine are not seen. Of several ranks

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from rcedu.system.usage import UsageError
 
 MANIFEST = "rcedu-manifest.json"  # {"files": {path in its folder: checksum}}
+IN_PNG = "rcedu"  # the text in a PNG that says that we wrote it
 TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.rcedu\.tmp")  # the hidden name beside [1] under which a file of ours is written
 _BROKEN = (OSError, ValueError, AttributeError, KeyError, TypeError)  # what reading a damaged manifest may end in
 
@@ -169,9 +170,9 @@ def folder_to_fill(folder: Path, marker: str) -> Path:
 
 
 def file_to_write(path: Path) -> Path:
-    """The same path, when a result or a file of tensors may take its place: nothing is there, or one that we wrote.
+    """The same path, when a result, a file of tensors or a picture may take its place: nothing is there, or one that we wrote.
 
-    Ours are JSON with its "provenance" and safetensors with our header. UsageError for anything else.
+    Ours are JSON with its "provenance", safetensors with our header and PNGs with our text. UsageError for anything else.
     """
     path = check_path(path)
     if path.is_dir():
@@ -186,7 +187,16 @@ def _is_our_file(path: Path) -> bool:
         return "json" in _tensors_header(path)
     with suppress(*_BROKEN):
         return "command" in json.loads(path.read_text(encoding="utf-8"))["provenance"]
-    return False
+    return path.suffix == ".png" and _text_in_png(path) is not None
+
+
+def _text_in_png(path: Path) -> str | None:
+    """What we wrote into a picture; None for any other file."""
+    from PIL import Image  # here, so that a command's help does not wait for it
+
+    with suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError), Image.open(path) as image:
+        return image.info.get(IN_PNG)
+    return None
 
 
 def _tensors_header(path: Path) -> dict[str, str]:

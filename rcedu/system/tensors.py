@@ -4,8 +4,8 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -62,10 +62,25 @@ def _this_code() -> str:
 
 def save_pretrained(network, folder: Path) -> None:
     """What diffusers and transformers write of a network, in safetensors; without the path of this machine it was read from."""
-    network.save_pretrained(folder, safe_serialization=True)
+    with without_bars():
+        network.save_pretrained(folder, safe_serialization=True)
     config = read_json(Path(folder) / "config.json", dict)
     if config.pop("_name_or_path", None) is not None:
         write_json(Path(folder) / "config.json", config)
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Around what reads or writes a folder of weights: transformers 5 shows a bar for it, amid those of a training."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 CHECKSUM = "xxh3-128"  # in the metadata of a file of tensors: of all of them, and of the rest of the metadata

@@ -24,8 +24,9 @@ def save_checkpoint(
     losses: dict[str, list[float]],
     config: dict,
     scaler: torch.amp.GradScaler | None = None,
+    keep: int = KEEP,
 ) -> Path:
-    """Write `step-<step>.safetensors`: weights, optimizer, EMA, losses so far, fp16's loss scale; then drop all but two files.
+    """Write `step-<step>.safetensors`: weights, optimizer, EMA, losses so far, fp16's loss scale; then drop all but `keep`.
 
     Everything else a resume needs is the step number, because draws are a function of (seed, step). Frozen weights
     are left out (a student of Stable Diffusion carries its teacher's text encoder and autoencoder along).
@@ -41,7 +42,7 @@ def save_checkpoint(
     path = Path(folder) / f"step-{step:08d}.safetensors"
     scale = {} if scaler is None else {"scaler": scaler.state_dict()}
     save_tensors(path, tensors, {"step": step, "config": config} | scale)
-    for old in checkpoints(folder)[:-KEEP]:
+    for old in checkpoints(folder)[:-keep]:
         file_to_write(old).unlink()  # another's file of such a name is refused, not deleted
     return path
 
@@ -54,6 +55,17 @@ def frozen_names(trainee: nn.Module) -> set[str]:
 def checkpoints(folder: Path) -> list[Path]:
     """The complete checkpoints in a folder, oldest first. (Half-written ones never get such a name.)"""
     return sorted(Path(folder).glob("step-*.safetensors"))
+
+
+def export_folder(folder: Path, step: int) -> Path:
+    """Where in a folder of exports a student of this step is."""
+    return Path(folder) / f"step-{step:08d}"
+
+
+def exports(folder: Path) -> dict[int, Path]:
+    """The students that were kept over a training: step -> folder, in order."""
+    found = (path for path in sorted(Path(folder).glob("step-*")) if path.is_dir() and path.name[5:].isdigit())
+    return {int(path.name[5:]): path for path in found}
 
 
 def load_checkpoint(

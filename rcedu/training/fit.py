@@ -3,6 +3,7 @@
 import inspect
 import math
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
@@ -20,7 +21,7 @@ from rcedu.system.interrupts import asked_to_stop
 from rcedu.system.locks import alone_in_its_folder
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import UsageError
-from rcedu.training.checkpoints import load_checkpoint, save_checkpoint, stored_losses
+from rcedu.training.checkpoints import KEEP, load_checkpoint, save_checkpoint, stored_losses
 from rcedu.training.draws import Draw
 
 
@@ -31,6 +32,7 @@ class StepRecord(NamedTuple):
     losses: dict[str, float]
     lr: float
     grad_norm: float
+    seconds: float  # that it took, without what is done between steps: checkpoints, exports, pictures
 
 
 StepFunction = Callable[[nn.Module, Draw], dict[str, Tensor]]
@@ -75,6 +77,9 @@ def fit(
     optimizer_class: type[torch.optim.Optimizer] = torch.optim.AdamW,
     folder: Path | None = None,
     checkpoint_every: int = 500,
+    keep: int = KEEP,
+    export: Callable[[int], None] | None = None,
+    export_every: int | None = None,
     config: dict | None = None,
     progress: str | None = None,
     watch: Callable[[StepRecord], None] | None = None,
@@ -93,6 +98,9 @@ def fit(
     optimizer_class   called with (parameters, lr=, weight_decay=); bitsandbytes.optim.AdamW8bit keeps its state in 8 bits
     folder            where checkpoints go, every `checkpoint_every` steps, at the end, and on SIGTERM or Ctrl-C (then
                       SystemExit or KeyboardInterrupt follows). A folder with checkpoints is resumed. None: nothing is written
+    keep              how many checkpoints stay there, the newest
+    export            called by the first rank with the number of every `export_every`-th step and of the last, while the
+                      trainee holds what it would if the run ended there; before that step's checkpoint, so that none is missed
     config            what a resumed run must agree on, beside this function's own numbers; JSON values. Not on `MAY_CHANGE`,
                       nor on the number of ranks; and with a constant rate, not on steps: such a run may grow
     progress          label of a progress bar (loss parts, images/s, time left), or None
@@ -131,7 +139,17 @@ def fit(
 
     def checkpoint(step: int) -> None:
         if folder and accelerator.is_main_process:
-            save_checkpoint(folder, step, trainee, optimizer, ema, history, config, accelerator.scaler)
+            save_checkpoint(folder, step, trainee, optimizer, ema, history, config, accelerator.scaler, keep)
+        accelerator.wait_for_everyone()
+
+    def exported(step: int) -> None:
+        if accelerator.is_main_process:
+            if ema is not None:
+                ema.store(parameters)
+                ema.copy_to(parameters)
+            export(step)
+            if ema is not None:
+                ema.restore(parameters)
         accelerator.wait_for_everyone()
 
     bar = tqdm(
@@ -143,6 +161,7 @@ def fit(
         # what mixed precision does to `forward` ends with the training
         afterwards.callback(accelerator.unwrap_model, wrapped, keep_fp32_wrapper=False)
         for step in range(start, steps):
+            since = time.perf_counter()
             rate = learning_rate(step, steps=steps, peak=lr, warmup=warmup, decay=decay)
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -165,14 +184,16 @@ def fit(
             if ema is not None:
                 ema.step(parameters)
 
-            done = step + 1
+            done, seconds = step + 1, time.perf_counter() - since
             for name, value in losses.items():
                 history.setdefault(name, []).append(value)
             bar.update(batch_size)
             bar.set_postfix({name: f"{value:.4f}" for name, value in losses.items()}, refresh=False)
-            record = StepRecord(done, losses, rate, grad_norm)
+            record = StepRecord(done, losses, rate, grad_norm, seconds)
             if watch:
                 watch(record)
+            if export and (done % export_every == 0 or done == steps):
+                exported(done)
             if done % checkpoint_every == 0 or done == steps or asked:
                 checkpoint(done)
             yield record

@@ -2,25 +2,26 @@
 
 import csv
 import io
-import time
-from collections.abc import Callable
+import json
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
-from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
-from torchvision.utils import make_grid
 
-from rcedu.data.pictures import opened
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.system.files import atomic_path, write_text
+from rcedu.models.saved import sampler_settings
+from rcedu.system.files import atomic_path, has_shape, write_text
+from rcedu.system.manifests import IN_PNG, file_to_write
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import UsageError, check_choice
 from rcedu.training.fit import StepRecord
 
-OURS, _AWAY = "rcedu", "move it away"  # a PNG's own text says that we wrote it
+_AWAY = "move it away"
 
 
 class StepTable:
@@ -33,20 +34,17 @@ class StepTable:
     """
 
     def __init__(self, path: Path, batch_size: int):
-        self.path, self.batch_size, self.before = Path(path), batch_size, None
+        self.path, self.batch_size, self.begun = Path(path), batch_size, False
 
     def __call__(self, record: StepRecord) -> None:
         if not place_among_ranks().is_main_process:
             return
-        now = time.perf_counter()
-        speed = "" if self.before is None else f"{self.batch_size / (now - self.before):.4g}"
-        row = {"step": record.step, **{name: f"{x:.6g}" for name, x in record.losses.items()}}
-        row |= {"lr": f"{record.lr:.6g}", "grad_norm": f"{record.grad_norm:.6g}", "images_per_s": speed}
-        if self.before is None:
+        row = {"step": record.step, **{name: f"{x:.6g}" for name, x in _kept_of(record, self.batch_size).items()}}
+        if not self.begun:
             write_text(self.path, self._lines_before(record.step, list(row)))
         with open(self.path, "a", encoding="utf-8", newline="") as file:
             file.write(_csv_line(row.values()))
-        self.before = now
+        self.begun = True
 
     def _lines_before(self, step: int, header: list[str]) -> str:
         rows = []
@@ -59,51 +57,111 @@ class StepTable:
         return "".join(map(_csv_line, [header, *kept]))
 
 
+def _kept_of(record: StepRecord, batch_size: int) -> dict[str, float]:
+    """What is kept of a step."""
+    return record.losses | {"lr": record.lr, "grad_norm": record.grad_norm, "images_per_s": batch_size / record.seconds}
+
+
 def _csv_line(values) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(values)
     return line.getvalue()
 
 
+FONT, LINE = 12, 15  # pixels: of letters, and from line to line
+TILE = (128, 256)  # pixels: smaller pictures are enlarged to at least the first, larger ones shrunk to the second
+
+
+def shown_rows(count: int) -> list[int]:
+    """Which of so many sentences a sheet shows: eight, spread over all."""
+    return [i * count // 8 for i in range(8)] if count > 8 else [*range(count)]
+
+
 class ContactSheet:
-    """Called with each StepRecord, it lets a student draw every so many steps from the same noise: a row more of a picture.
+    """Pictures of the same sentences from the same noise, a row a network, in a PNG that grows; the sentences stand above.
 
-    model     the student as it is trained: its weights of that step, not their average
-    c         (N, ...) conditions of the N pictures of a row
-    path      a PNG in the training's own folder; a resumed training drops the rows of steps that it does again
-    every     steps of training between two rows
-    settings  of `DiffusionModel.sample`: w, steps
+    path   of the PNG
+    texts  the sentences, one a column
 
-    UsageError, before any step, where the file is there and no such picture.
+    UsageError, before any work, where the file is there and no such picture, or one of other sentences.
     """
 
-    def __init__(self, model: DiffusionModel, c: Tensor, path: Path, every: int, *, seed: int = 0, **settings):
-        self.model, self.c, self.path, self.every, self.settings = model, c, Path(path), every, settings
-        self.noise = model.noise(len(c), seed)
-        if self.path.exists() and opened(self.path, lambda image: image.info.get(OURS), _AWAY) is None:
-            raise UsageError(f"{self.path} is not a picture of this training; {_AWAY}")
-
-    def __call__(self, record: StepRecord) -> None:
-        if record.step % self.every or not place_among_ranks().is_main_process:
-            return
-        training = {module: module.training for module in self.model.modules()}
-        row = to_pil_image(make_grid(self.model.sample(self.noise, self.c, **self.settings), nrow=len(self.c), pad_value=255))
-        for module, mode in training.items():
-            module.training = mode
-        before, height = record.step // self.every - 1, row.height + 14
-        sheet = Image.new("RGB", (row.width, height * (before + 1)), "white")
+    def __init__(self, path: Path, texts: Sequence[str], seed: int = 0):
+        self.path, self.texts, self.seed = file_to_write(path), list(texts), seed
+        self.rows: list[int] = []  # what they are called by, in their order
         if self.path.exists():
             with Image.open(self.path) as found:
-                sheet.paste(found.crop((0, 0, row.width, min(found.height, height * before))), (0, 0))
-        ImageDraw.Draw(sheet).text((2, height * before + 1), f"step {record.step:,}", fill="black")
-        sheet.paste(row, (0, height * before + 14))
+                told = _json_or_none(found.info[IN_PNG])
+            if not has_shape(told, {"rows": [int], "texts": [str]}) or told["texts"] != self.texts:
+                raise UsageError(f"{self.path} is not a picture of these sentences as they are learned; {_AWAY}")
+            self.rows = told["rows"]
+
+    def pictures(self, model: DiffusionModel, *, sampler: str = "deterministic", **settings) -> list[Image.Image]:
+        """What a row shows: settings of `DiffusionModel.sample`, and the sampler's name. Leaves the model's mode as it is."""
+        model.to(place_among_ranks().device)
+        modes = {module: module.training for module in model.modules()}
+        noise, c = model.noise(len(self.texts), self.seed), model.conditions.tokenize(self.texts)
+        found = model.sample(noise, c, **settings, **sampler_settings(sampler, self.seed))
+        for module, mode in modes.items():
+            module.training = mode
+        return [to_pil_image(image) for image in found]
+
+    def add(self, row: int, name: str, model: DiffusionModel, once: bool = False, **settings) -> None:
+        """Let a model draw a row more. Rows of the same number or of larger ones are of what is done again: they go.
+
+        once  not where there is a row of this number;  settings  as for `pictures`
+        """
+        if not place_among_ranks().is_main_process or (once and row in self.rows):
+            return
+        pictures = self.pictures(model, **settings)
+        kept = [other for other in self.rows if other < row]
+        tile, top, height = self._sizes(pictures[0].width)
+        sheet = Image.new("RGB", ((len(pictures) + 1) * (tile + 2), top + height * (len(kept) + 1)), "white")
+        for column, text in enumerate(self.texts, 1):
+            _write(sheet, column * (tile + 2), 0, text, tile)
+        if kept:
+            with Image.open(self.path) as found:
+                sheet.paste(found.crop((0, 0, sheet.width, top + height * len(kept))), (0, 0))
+        y = top + height * len(kept)
+        _write(sheet, 2, y, name, tile)
+        for column, picture in enumerate(pictures, 1):
+            how = Image.Resampling.NEAREST if picture.width < tile else Image.Resampling.LANCZOS
+            sheet.paste(picture.resize((tile, tile), how), (column * (tile + 2), y))
         told = PngInfo()
-        told.add_text(OURS, "the pictures of a training, a row every so many steps")
+        told.add_text(IN_PNG, json.dumps({"rows": [*kept, row], "texts": self.texts}))
         with atomic_path(self.path) as temporary:
             sheet.save(temporary, format="PNG", pnginfo=told)
+        self.rows = [*kept, row]
+
+    def _sizes(self, width: int) -> tuple[int, int, int]:
+        """(Width of a picture as it is shown, height of the sentences, height of a row)."""
+        least, most = TILE
+        tile = min(width * -(-least // width), most)
+        return tile, LINE * max(len(_lines(text, tile)) for text in self.texts) + 4, tile + 2
 
 
-def tracker(kind: str, folder: Path, config: dict) -> Callable[[StepRecord], None]:
+def _lines(text: str, width: int) -> list[str]:
+    """A sentence in lines of so many pixels, at most six."""
+    return textwrap.wrap(text, max(8, int(width / (0.56 * FONT))), max_lines=6, placeholder=" ...") or [""]
+
+
+def _write(sheet: Image.Image, x: int, y: int, text: str, width: int) -> None:
+    from matplotlib import get_data_path  # whose font has more alphabets than Pillow's own
+
+    font = ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), FONT)
+    for i, line in enumerate(_lines(text, width)):
+        ImageDraw.Draw(sheet).text((x, y + LINE * i), line, fill="black", font=font)
+
+
+def _json_or_none(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:  # of another of our pictures
+        return None
+
+
+@contextmanager
+def tracker(kind: str, folder: Path, config: dict, batch_size: int) -> Iterator[Callable[[StepRecord], None]]:
     """What tells a tracker of accelerate's each StepRecord: tensorboard, wandb, mlflow, ...; its files go to `folder`.
 
     config  of the run, numbers and texts
@@ -118,7 +176,10 @@ def tracker(kind: str, folder: Path, config: dict) -> Callable[[StepRecord], Non
     if hasattr(found, "start"):  # of newer versions of accelerate
         found.start()
     found.store_init_configuration({key: x if isinstance(x, int | float | str) else str(x) for key, x in config.items()})
-    return lambda record: found.log(record.losses | {"lr": record.lr, "grad_norm": record.grad_norm}, step=record.step)
+    try:
+        yield lambda record: found.log(_kept_of(record, batch_size), step=record.step)
+    finally:
+        found.finish()
 
 
 def all_of(watchers: list[Callable[[StepRecord], None]]) -> Callable[[StepRecord], None]:

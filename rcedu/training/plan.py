@@ -1,74 +1,200 @@
-"""What a training will take, before it starts: its first steps are done, timed and counted, and thrown away."""
+"""What a long command will take, before it starts: a little of each kind of its work is done, timed, counted, thrown away."""
 
 import shutil
 import sys
 import time
-from itertools import islice
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from rcedu.data.cache import Samples
+from rcedu.data.mnist import to_pixels
+from rcedu.data.pictures import CaptionedSource
+from rcedu.equations.sampling import ddim
+from rcedu.models.diffusion import DiffusionModel
+from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import UsageError
-from rcedu.training.checkpoints import KEEP, frozen_names
+from rcedu.training.checkpoints import frozen_names
 from rcedu.training.fit import StepFunction, fit
 
 PEAK = {"RTX 4090": 165, "A100": 312, "H100": 989}  # 10^12 operations a second in bf16, without sparsity; NVIDIA's data sheets
 SHARE = 0.3  # of the peak that a training of a UNet may hope for
+LINE_OF_STEPS = 90  # bytes a step in steps.csv
+NAME = 110  # bytes a tensor: its name, type and shape in a file's header
+HEADER = 950  # bytes a shard of a cache: what it was drawn from
+
+
+class Work(NamedTuple):
+    """One kind of work, done so many times."""
+
+    what: str
+    times: int
+    seconds: float  # each time, here
+    operations: float  # each time, floating-point ones: every product and sum of the networks' layers, backward too
+
+
+class Disk(NamedTuple):
+    """Bytes that are kept, and at most at a time: a new checkpoint is written before an old one goes."""
+
+    kept: int
+    most: int
+
+    def __add__(self, other: "Disk") -> "Disk":
+        """Of two whose most may come at the same time."""
+        return Disk(self.kept + other.kept, self.most + other.most)
+
+    def then(self, other: "Disk") -> "Disk":
+        """Of two of which the other is written when this one is done."""
+        return Disk(self.kept + other.kept, max(self.most, self.kept + other.most))
 
 
 class Plan(NamedTuple):
-    """What was measured of a training."""
+    """What was measured."""
 
-    steps: int
-    seconds: float  # a step, here
-    operations: float  # floating-point operations a step: every product and sum of the networks' layers, backward too
-    host: int  # bytes: the peak of this process; 0 where the system does not tell
-    gpu: int  # bytes: the peak that was allocated; 0 without one
-    disk: int  # bytes of checkpoints and, once it is done, of the student
+    work: Sequence[Work]
+    disk: Disk
 
-    def told(self, folder: Path) -> list[str]:
-        """Lines for a person. UsageError where the disk of `folder` has less room than is wanted."""
-        there = next(path for path in (Path(folder).resolve(), *Path(folder).resolve().parents) if path.exists())
-        free = shutil.disk_usage(there).free
-        if free < self.disk:
-            raise UsageError(f"{folder} needs {_size(self.disk)} and has {_size(free)} free; choose another disk, or free some")
-        hours = self.steps * self.operations / SHARE / 3600 / 1e12
+    def told(self, folder: Path, *beside: Path) -> list[str]:
+        """Lines for a person. UsageError where the disk of `folder` has less room than is wanted.
+
+        beside  other folders that are written to: what is there already needs no room anew
+        """
+        free = shutil.disk_usage(_that_is_there(folder)).free
+        there = sum(path.stat().st_size for of in (folder, *beside) for path in Path(of).rglob("*") if path.is_file())
+        if free + there < self.disk.most:
+            needs = f"needs {_size(self.disk.most)} and has {_size(free)} free"
+            raise UsageError(f"{folder} {needs}; choose another disk, or free some")
+        every = [
+            f"{work.times:,} {work.what} of {work.seconds:.3g} s and {_amount(work.operations / 2)}MACs: "
+            + _hours(work.times * work.seconds / 3600)
+            for work in self.work
+        ]
+        seconds, operations = (sum(work.times * work[i] for work in self.work) for i in (2, 3))
+        hours = operations / SHARE / 3600 / 1e12
+        gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+        host = _peak_of_this_process()
+        most = f" ({_size(self.disk.most)} while it is made)" if self.disk.most > self.disk.kept else ""
         return [
-            f"time    {self.steps:,} steps of {self.seconds:.3g} s here: {_hours(self.steps * self.seconds / 3600)}",
-            f"work    {self.operations / 1e12:.3g} TFLOP a step; at {SHARE:.0%} of their peaks in bf16 (an estimate): "
+            "\n        ".join(["time    " + every[0], *every[1:]]),
+            *([f"all     {_hours(seconds / 3600)} here"] if self.work[1:] else []),
+            f"work    {_amount(operations / 2)}MACs; at {SHARE:.0%} of their peaks in bf16 (an estimate): "
             + ", ".join(f"{name} {_hours(hours / peak)}" for name, peak in PEAK.items()),
-            f"memory  {_size(self.host)} of this process" + (f", {_size(self.gpu)} of the GPU" if self.gpu else ""),
-            f"disk    {_size(self.disk)} in {folder}, where {_size(free)} are free",
+            f"memory  {_size(host)} of this process" + (f", {_size(gpu)} of the GPU" if gpu else ""),
+            f"disk    {_size(self.disk.kept)}{most} in {folder}, where {_size(free)} are free",
         ]
 
 
-def plan(step_fn: StepFunction, trainee: nn.Module, *, steps: int, timed: int = 2, **settings) -> Plan:
-    """Train for a few steps, and say what `steps` of them take. The trainee is not as it was afterwards, nothing is written.
+def measured(work: Callable[[], object], timed: int = 2) -> tuple[float, float]:
+    """(Seconds, floating-point operations) of a piece of work, which is done once to be counted, and so often to be timed."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    start = time.perf_counter()
+    for _ in range(timed):
+        work()
+    return (time.perf_counter() - start) / timed, counter.get_total_flops()
 
-    timed     steps that are timed, after one that is counted
+
+def training_work(what: str, step_fn: StepFunction, trainee: nn.Module, *, steps: int, timed: int = 2, **settings) -> Work:
+    """So many steps of a training, of which a few are done: the trainee is not as it was afterwards, nothing is written.
+
     settings  of `fit`, but for folder and progress
     """
-    cuda = torch.cuda.is_available()
-    with_average = settings.get("ema_decay") is not None
-    run = fit(step_fn, trainee, steps=1 + timed, **settings)
-    with FlopCounterMode(display=False) as counter:
-        next(run)
-    start = time.perf_counter()
-    for _ in islice(run, timed):
-        pass
-    seconds = (time.perf_counter() - start) / timed
-    frozen = frozen_names(trainee)
-    weights = {name: x.numel() * x.element_size() for name, x in trainee.state_dict().items() if name not in frozen}
-    checkpoint = sum(weights.values()) * (3 + with_average)  # and Adam's two moments
-    return Plan(
-        steps, seconds, counter.get_total_flops(),
-        host=_peak_of_this_process(),
-        gpu=torch.cuda.max_memory_allocated() if cuda else 0,
-        disk=(KEEP + 1) * checkpoint + sum(x.numel() * x.element_size() for x in trainee.state_dict().values()),
-    )  # fmt: skip
+    with closing(fit(step_fn, trainee, steps=1 + timed, **settings)) as run:
+        return Work(what, steps, *measured(lambda: next(run), timed))
+
+
+def drawing_work(
+    what: str, model: DiffusionModel, c: Tensor, *, times: int, steps: float, w: float, decoded: bool = True
+) -> Work:
+    """So many pictures drawn, at the pace of these under conditions c (N, ...): one of their steps is done, and a decoding.
+
+    steps  in which the network is asked under guidance w, on average;  decoded  whether latents become pixels
+    """
+    model.eval().to(place_among_ranks().device)
+    x = model.noise(len(c), 0).to(model.device)
+    with torch.no_grad():
+        predict, t = model.predictor(c, w), torch.full((len(c),), model.T - 1, device=model.device)
+        one = measured(lambda: predict(x, t).cpu())
+        last = measured(lambda: model.codec.decode(x).cpu()) if decoded else (0, 0)
+    return Work(what, times, *((steps * each + end) / len(c) for each, end in zip(one, last, strict=True)))
+
+
+def evaluations_in(steps: int, model: DiffusionModel, sampler: Callable = ddim) -> int:
+    """How often a sampler asks its network in so many steps: some ask once more."""
+    asked: list[Tensor] = []
+    way = sampler(lambda x_t, t: asked.append(t) or x_t, model.noise(1, 0), scheduler=model.scheduler, steps=steps)
+    deque(way, maxlen=0)
+    return len(asked)
+
+
+def plan_drawing(
+    teacher: DiffusionModel, c: Tensor, *, w: float, steps: int, batch_size: int, shard_size: int,
+    solver: tuple[str, Callable] | None = None, **_,
+) -> Plan:  # fmt: skip
+    """What `rcedu.data.cache.draw` will take under all conditions c (N, ...), shared out over the ranks."""
+    sampler = {"sampler": solver[1]} if solver else {}
+    some, ranks = c[:batch_size], place_among_ranks().num_processes
+    asked = evaluations_in(steps, teacher, **sampler)
+    work = drawing_work("pictures", teacher, some, times=len(c), steps=asked, w=w, decoded=False)
+    work = work._replace(seconds=work.seconds / ranks)
+    size = samples_bytes(teacher, c) + HEADER * (-(-len(c) // shard_size))
+    return Plan([work], Disk(size, size))
+
+
+def plan_encoding(teacher: DiffusionModel, images: CaptionedSource) -> tuple[Plan, Samples]:
+    """What `rcedu.data.pictures.encode_pictures` will take, and the first few of its samples."""
+    some, c = range(min(8, len(images))), teacher.conditions.tokenize(images.texts)
+
+    def encode() -> Tensor:
+        return teacher.codec.encode(to_pixels(torch.stack([images[i] for i in some])))
+
+    seconds, operations = measured(encode)
+    ranks = place_among_ranks().num_processes  # which share the work
+    work = Work("pictures encoded,", len(images), seconds / len(some) / ranks, operations / len(some))
+    size = samples_bytes(teacher, c)
+    return Plan([work], Disk(size, size)), Samples(teacher.codec.pack(encode()), c[: len(some)], teacher.codec)
+
+
+def samples_bytes(teacher: DiffusionModel, c: Tensor) -> int:
+    """Of a cache's samples under these conditions; at most, where they are compressed."""
+    one = teacher.codec.pack(teacher.noise(1, 0))
+    return len(c) * one.numel() * one.element_size() + c.numel() * c.element_size()
+
+
+def bytes_of(network: nn.Module, trained: bool = False) -> int:
+    """Of its tensors as a file has them; or of those alone that a training changes, and of buffers."""
+    apart = frozen_names(network) if trained else ()
+    return sum(x.numel() * x.element_size() + NAME for name, x in network.state_dict().items() if name not in apart)
+
+
+def training_disk(weights: int, *, steps: int, checkpoint_every: int, keep: int, average: bool = False) -> Disk:
+    """What a training leaves in its folder: checkpoints and the table of its steps.
+
+    weights  bytes of what is trained: a checkpoint has Adam's two moments beside them, and their average, if any
+    """
+    one = weights * (3 + average)
+    return Disk(LINE_OF_STEPS * steps, LINE_OF_STEPS * steps) + rolling(one, -(-steps // checkpoint_every), keep)
+
+
+def rolling(size: int, written: int, keep: int | None) -> Disk:
+    """So many things of a size written one after the other, of which only the newest are kept; None: all."""
+    keep = written if keep is None else keep
+    return Disk(min(written, keep) * size, min(written, keep + 1) * size)
+
+
+def sheet_bytes(model: DiffusionModel, pictures: int, rows: int) -> int:
+    """At most, of a PNG of its pictures; enlarged ones compress to what they were."""
+    return 3 * min(model.pixels, 256) ** 2 * pictures * rows
+
+
+def _that_is_there(folder: Path) -> Path:
+    return next(path for path in (Path(folder).resolve(), *Path(folder).resolve().parents) if path.exists())
 
 
 def _peak_of_this_process() -> int:
@@ -79,8 +205,13 @@ def _peak_of_this_process() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _size(count: float) -> str:
-    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
+def _amount(number: float) -> str:
+    units = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6))
+    return next((f"{number / per:.3g} {unit}" for unit, per in units if number >= per), f"{number:.3g} ")
+
+
+def _size(number: float) -> str:
+    return f"{number / 1e9:.3g} GB" if number >= 1e9 else f"{number / 1e6:.3g} MB"
 
 
 def _hours(hours: float) -> str:

@@ -1,5 +1,6 @@
 """Faster by command: teachers of one's own through stage 1 and the halvings, and what stock diffusers makes of the networks."""
 
+import csv
 import json
 import shutil
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from rcedu.data.cache import Cache
 from rcedu.data.captioned_digits import prompts
 from rcedu.evaluation.records import load_results
 from rcedu.experiments import few_step_training, own_teacher
+from rcedu.figures import few_step_figures
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import FACTS, Facts, pipeline_facts
 from rcedu.system.manifests import MANIFEST
@@ -23,6 +25,7 @@ from rcedu.system.tensors import load_tensors
 
 TEXTS = list(prompts()[:5])
 NETWORKS = ["deterministic-1-step", "deterministic-2-steps", "stage-1"]
+WATCHED = ["--pictures-every", 2, "--checkpoint-every", 1, "--keep", 1]  # the run of SD v2's layout
 STOCHASTIC = ["stochastic-1-step", "stochastic-2-steps"]  # of SD v1.4's layout only
 
 
@@ -54,7 +57,8 @@ def own(tmp_path_factory):
                 rcedu("draw", "--teacher", teacher, *given[:2], "--steps", 1, "--out", folder / "samples")
                 given += ["--teacher", teacher, "--samples", folder / "samples"]
             samplers = ["deterministic", "stochastic"][: 2 if layout == "SD v1.4" else 1]
-            rcedu("faster", *given, "--samplers", *samplers, "--out", folder / "fast")
+            watched = WATCHED if layout == "SD v2" else []
+            rcedu("faster", *given, "--samplers", *samplers, *watched, "--out", folder / "fast")
             made[layout] = folder, given
         return made[layout]
 
@@ -116,6 +120,73 @@ def test_every_stage_is_scored_and_the_teacher_beside_them(layout, own):
     assert error[(error["network"] == "teacher") & (error["steps"] == 4)]["value"].tolist() == [0.0]
     assert (error[error["steps"] < 4]["value"] > 0).all()
     assert ("fid" in set(found.records["score"])) == (layout == "mini-sd") and (folder / "fast" / "scores.png").exists()
+
+
+def test_what_is_seen_of_every_stage(own):
+    """A line a step, pictures as it learns, the checkpoints that were asked for; and of all networks together, a row each."""
+    folder, _ = own("SD v2")
+    for name in NETWORKS:
+        stage = folder / "fast" / "training" / name
+        with open(stage / "steps.csv", newline="") as file:
+            lines = [*csv.DictReader(file)]
+        assert [line["step"] for line in lines] == ["1", "2"] and all(float(line["images_per_s"]) > 0 for line in lines)
+        with Image.open(stage / "pictures.png") as sheet:
+            assert json.loads(sheet.info["rcedu"]) == {"rows": [0, 2], "texts": TEXTS}
+        assert len([*stage.glob("step-*.safetensors")]) == 1
+    with Image.open(folder / "fast" / "pictures.png") as sheet:
+        assert json.loads(sheet.info["rcedu"]) == {"rows": [0, 1, 2, 3], "texts": TEXTS}
+        row = (sheet.height - 4 * 130, 130)
+        teacher, last = (sheet.crop((130, row[0] + row[1] * i, sheet.width, row[0] + row[1] * (i + 1))) for i in (0, 3))
+        assert teacher.tobytes() != last.tobytes()
+
+
+def test_a_plan_says_what_it_took(own, tmp_path, capsys):
+    """Every stage, scores and pictures, and how much lies there afterwards."""
+    folder, given = own("SD v2")
+    capsys.readouterr()
+    rcedu("faster", *given, *WATCHED, "--plan", "--out", tmp_path / "fast")
+    defaults, *said = capsys.readouterr().out.splitlines()
+    assert "--guidance-lr 0.0001 (the papers', for Stable Diffusion)" in defaults and "(RCEDU_PRESET=smoke)" in defaults
+    done = [line.removeprefix("time").strip().split(" of ")[0] for line in said]
+    # 8 pictures at w = 2, in 4 + 2 + 1 steps by the teacher, asked twice, and by stage 1; each stage
+    # as it is made for; the teacher in 4 steps, to compare with. Rows of 5: 1 + 3, and in each stage 1 + 1
+    evaluations = 8 * (2 * 7 + 7 + 4 + 2 + 1 + 2 * 4)
+    assert done[:4] == ["2 steps"] * 3 + [f"{evaluations} evaluations for the scores,"]
+    assert done[4] == "50 pictures to look at,"
+    assert "stage 1" in said[0] and "deterministic, 1 step" in said[2]
+    used = sum(path.stat().st_size for path in (folder / "fast").rglob("*") if path.is_file()) / 1e6
+    kept = float(said[-1].removeprefix("disk    ").split(" MB")[0])
+    assert kept == pytest.approx(used, rel=0.05) and not (tmp_path / "fast").exists()
+
+
+def test_a_plan_from_real_pictures(own, pictures, tmp_path, capsys):
+    """Which are encoded first, and kept."""
+    _, given = own("SD v2")
+    rcedu("faster", *given[:-2], "--images", pictures, "--first", 2, "--plan", "--out", tmp_path / "fast")
+    said = capsys.readouterr().out
+    assert "3 pictures encoded" in said and "2 steps of stage 1" in said and not (tmp_path / "fast").exists()
+
+
+@pytest.mark.parametrize("name", ["scores.png", "pictures.png", "scores.json"])
+def test_what_is_called_as_a_file_of_ours_is_left_as_it_is(name, own, tmp_path, capsys):
+    """Also in a folder of ours: before any work, in one line."""
+    _, given = own("SD v2")
+    shutil.copytree(own("SD v2")[0] / "fast", tmp_path / "fast", ignore=lambda *_: ["training", *NETWORKS])
+    (tmp_path / "fast" / name).unlink()
+    Image.new("RGB", (8, 8)).save(tmp_path / "fast" / name, format="PNG")
+    before = (tmp_path / "fast" / name).read_bytes()
+    assert f"{name} is not a file that rcedu wrote" in refused(capsys, "faster", *given, "--out", tmp_path / "fast")
+    assert (tmp_path / "fast" / name).read_bytes() == before and not (tmp_path / "fast" / "training").exists()
+
+
+def test_table_and_figure_say_of_which_w_and_how_many_pictures(own, tmp_path, capsys, monkeypatch):
+    folder, given = own("SD v2")
+    shutil.copytree(folder / "fast", tmp_path / "fast")
+    figures = []
+    monkeypatch.setattr(few_step_figures, "save_png", lambda figure, path: figures.append(figure))
+    rcedu("faster", *given, "--out", tmp_path / "fast")  # all of it is done
+    assert "scores at w = 2, each of 8 pictures" in capsys.readouterr().out
+    assert {figure.get_supxlabel() for figure in figures} == {"guidance $w = 2$; each score is of 8 pictures"}
 
 
 def weights(folder) -> dict[str, torch.Tensor]:

@@ -13,8 +13,11 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from rcedu.commands import pipeline as pipeline_commands
+from rcedu.commands import shipped
 from rcedu.commands.cli import main
+from rcedu.commands.given import say_skipped
 from rcedu.data.captioned_digits import read_prompts
+from rcedu.evaluation import images
 from rcedu.evaluation.images import read_images
 from rcedu.evaluation.records import load_results
 from rcedu.experiments.mini_sd import MiniSD
@@ -22,6 +25,7 @@ from rcedu.experiments.text_data import sentences
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.settings import data_folder
 from rcedu.system.tensors import load_tensors
+from rcedu.system.usage import UsageError
 from rcedu.training.checkpoints import stored_losses, stored_weights
 from rcedu.training.swap_schedules import measured_file
 
@@ -150,6 +154,10 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(stage, tmp_path, c
         ("distil --eight-bit --out {tmp}/s", "bitsandbytes"),
         ("generate --prompts {one} --w -2 --out {tmp}/i", "--w must be at least 0"),
         ("score --images {tmp}", "rcedu generate"),
+        ("score", "score pictures, --images, or the students of a training, --students"),
+        ("score --images {tmp} --students {tmp}", "score pictures, --images, or"),
+        ("score --images {tmp} --steps 3", "go with --students; what --images has is drawn already"),
+        ("score --students {tmp}", "no students in"),
         ("students table-7", "unknown table"),
         ("students table-1 --only nobody", "no row"),
         ("mini-sd everything", "unknown part"),
@@ -207,6 +215,9 @@ def test_real_images(tmp_path, capsys):
     (images / "metadata.csv").write_text("\n".join(lines) + "\n")
     (images / "3.png").write_bytes(b"no picture")
     encode = f"encode --images {images} --out {samples} --mirrored"
+    main(f"{encode} --skip-bad --plan".split())
+    planned = capsys.readouterr().out
+    assert "6 pictures encoded" in planned and not samples.exists()
     with pytest.raises(SystemExit):
         main(encode.split())
     assert "3.png, picture 4, is damaged" in capsys.readouterr().err
@@ -215,7 +226,8 @@ def test_real_images(tmp_path, capsys):
     for _ in range(2):
         main(f"{encode} --skip-bad --out {tmp_path / 'whole'}".split())
     said = capsys.readouterr().out
-    assert said.count("1 pictures cannot be read and are left out") == said.count("6 samples in") == 2
+    assert said.count(f"1 pictures cannot be read and are left out: {images}/3.png, picture 4\n") == 2
+    assert said.count("6 samples in") == 2
     training = "--student tiny --steps 2 --batch-size 2 --task"
     main(f"distil --samples {tmp_path / 'whole'} {training} --out {tmp_path / 'student'}".split())
     losses = stored_losses(tmp_path / "student-training")
@@ -225,22 +237,86 @@ def test_real_images(tmp_path, capsys):
     assert "is of another images" in capsys.readouterr().err
 
 
+def test_pictures_that_are_left_out_are_named_as_far_as_one_reads(capsys):
+    say_skipped([f"{i}.png" for i in range(12)])
+    assert capsys.readouterr().out.endswith("left out: " + "; ".join(f"{i}.png" for i in range(10)) + " and 2 more\n")
+
+
+@pytest.mark.parametrize("command", ["classifier", "strokes"])
+def test_what_a_killed_write_left_beside_a_file_is_swept_at_the_next_start(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RCEDU_HOME", str(tmp_path))
+    out, names = tmp_path / "x.safetensors", ("x.safetensors", "y.safetensors")
+    left, other = (tmp_path / f".{name}.0a1b2c3d.rcedu.tmp" for name in names)
+    for path in (left, other):
+        path.touch()
+        os.utime(path, (0, 0))
+
+    def trained(*args, **settings):
+        raise UsageError("it begins" if not left.exists() else "it is still there")
+
+    monkeypatch.setattr(shipped, f"train_{command}", trained)
+    with pytest.raises(SystemExit):
+        main([command, "--out", str(out)])
+    assert "it begins" in capsys.readouterr().err and other.exists()
+
+
+def test_scores_over_a_training(tmp_path, capsys, monkeypatch):
+    """Of each student that was kept what `score` says of its pictures; each is drawn from and scored once."""
+    prompts, students = tmp_path / "prompts.txt", tmp_path / "student-training" / "students"
+    prompts.write_text("a white one on a navy background\nan upright cyan two on a gray background\n")
+    main(f"distil --student tiny --steps 2 --batch-size 2 --export-every 1 --out {tmp_path / 'student'}".split())
+    clip = data_folder() / "mini-sd" / "clip"
+    score = f"score --students {students} --prompts {prompts} --steps 1 --clip {clip}"
+    with pytest.raises(SystemExit):
+        main(f"{score} --real {tmp_path / 'student'}".split())
+    assert "no pictures in" in capsys.readouterr().err and not (students / "scores-pictures").exists()
+    drawn, generate = [], images.generate_images
+    monkeypatch.setattr(images, "generate_images", lambda *args, **how: drawn.append(args[2].name) or generate(*args, **how))
+    for _ in range(2):
+        main(score.split())
+    said = capsys.readouterr().out
+    assert drawn == ["step-00000001", "step-00000002"] and "by default: --w 2 (suits mini-SD)" in said
+    with open(students / "scores.csv", newline="") as file:
+        rows = [*csv.DictReader(file)]
+    assert [row["step"] for row in rows] == ["1", "2"]
+    main(f"score --images {students / 'scores-pictures' / 'step-00000002'} --clip {clip}".split())
+    alone = json.loads((students / "scores-pictures" / "step-00000002" / "scores.json").read_text())
+    assert float(rows[1]["clip"]) == pytest.approx(alone["clip"], rel=1e-5)
+    with Image.open(students / "scores.png") as curves:
+        assert curves.info["rcedu"]
+    with pytest.raises(SystemExit):
+        main(f"{score} --w 3".split())
+    assert "scores.json has scores by another w; move it away, or name another --out" in capsys.readouterr().err
+
+
 def test_what_is_seen_of_a_training(tmp_path, capsys):
-    """A plan that leaves nothing; a line a step; a row of pictures; the weights of the last step beside their average."""
+    """A plan that leaves nothing and says how much is left; a line a step; pictures, the teacher's first; the student after
+    every other step, and the weights of the last step beside their average.
+    """
     out = tmp_path / "student"
     command = f"distil --student tiny --steps 4 --batch-size 2 --ema-decay 0.9 --feature-weight 0 --out {out}"
+    command += " --checkpoint-every 1 --keep 2 --pictures-every 4 --export-every 1 --raw"
     main(f"{command} --plan".split())
     said = capsys.readouterr().out
-    assert [line.split()[0] for line in said.splitlines()] == ["time", "work", "memory", "disk"] and "4 steps of" in said
+    assert "by default: --lr 0.001 (suits mini-SD), w of pictures 2 (suits mini-SD)" in said
+    words = [line.split() for line in said.splitlines()[1:]]
+    assert [line[0] for line in words] == ["time", "8", "8", "all", "work", "memory", "disk"] and "4 steps of" in said
     assert not list(tmp_path.iterdir())
-    main(f"{command} --pictures-every 2 --raw".split())
+    main(command.split())
+    used = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) / 1e6
+    kept, most = (float(part.split(" MB")[0]) for part in said.splitlines()[-1].removeprefix("disk    ").split("("))
+    assert kept == pytest.approx(used, rel=0.03) and 1.05 * kept < most < 2 * kept
     training = tmp_path / "student-training"
+    assert sorted(path.name for path in (training / "students").iterdir()) == ["step-00000003", "step-00000004"]
+    third, last = (DiffusionModel.load(training / "students" / f"step-0000000{step}") for step in (3, 4))
+    assert last.fingerprint() == DiffusionModel.load(out).fingerprint() != third.fingerprint()
+    StableDiffusionPipeline.from_pretrained(training / "students" / "step-00000003", safety_checker=None)
     with open(training / "steps.csv", newline="") as file:
         rows = [*csv.DictReader(file)]
     assert [row["step"] for row in rows] == ["1", "2", "3", "4"] and {row["feat"] for row in rows} == {"0"}
     assert all(float(row["lr"]) <= 1e-3 for row in rows)  # mini-SD's, and warming up
     with Image.open(training / "pictures.png") as sheet:
-        assert sheet.size == (8 * 34 + 2, 2 * (36 + 14))
+        assert json.loads(sheet.info["rcedu"])["rows"] == [0, 4]
     average, last = (DiffusionModel.load(folder).unet.state_dict() for folder in (out, tmp_path / "student-raw"))
     told = {name.removeprefix("student.unet."): x for name, x in stored_weights(training).items() if "student.unet." in name}
     assert told.keys() == last.keys() and all(torch.equal(x, last[name]) for name, x in told.items())

@@ -34,6 +34,16 @@ def test_one_picture_a_prompt(drawn):
     assert sorted(path.name for path in folder.iterdir()) == [*(f"{i:06d}.png" for i in range(5)), "prompts.json"]
 
 
+def test_each_picture_is_opened_once(drawn, monkeypatch):
+    """To be looked at; its pixels are read when they are asked for."""
+    folder, images, _ = drawn
+    opened, open_ = [], Image.open
+    monkeypatch.setattr(Image, "open", lambda path: opened.append(path) or open_(path))
+    pictures, _ = read_images(folder)
+    assert opened == [folder / f"{i:06d}.png" for i in range(5)]
+    assert torch.equal(pictures[3], images[3]) and len(opened) == 6
+
+
 def test_resume_draws_only_what_is_missing(model, drawn, tmp_path, monkeypatch):
     _, images, _ = drawn
     generate_images(model, TEXTS, tmp_path, **SETTINGS)

@@ -17,10 +17,11 @@ from rcedu.evaluation.scores import (
     confusion,
     frechet,
     frechet_at_infinity,
+    inception_score,
     nearest_is_training,
     precision_and_recall,
 )  # fmt: skip
-from rcedu.models.judges import DigitClassifier
+from rcedu.models.judges import AttributeJudge, DigitClassifier
 from rcedu.system.tensors import save_tensors
 from rcedu.system.usage import UsageError
 
@@ -119,6 +120,18 @@ def test_fid_does_not_remember(fid, digits):
     first = fid(digits[600:1200])
     fid(255 - digits[:600])
     assert fid(digits[600:1200]) == first
+
+
+def test_what_must_be_so_is_not_warned_of(recwarn):
+    """That an inception score keeps its features, and that one split of them has no spread."""
+    pictures = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8, generator=seeded(0))
+    always = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    try:
+        assert inception_score(AttributeJudge().eval(), pictures) >= 1
+    finally:
+        torch.set_warn_always(always)
+    assert not [str(warning.message) for warning in recwarn]
 
 
 def test_classifier_round_trip(judge, digits, tmp_path):

@@ -9,6 +9,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 from small import max_error, seeded, small_text_model
 from transformers import CLIPTextModel, CLIPTokenizer
+from transformers.utils import logging
 
 from rcedu.data.cache import Cache, draw
 from rcedu.data.captioned_digits import prompts
@@ -131,6 +132,13 @@ def test_a_folder_says_nothing_of_where_it_was_read_from(folder, tmp_path):
     DiffusionModel.load(folder).save(tmp_path / "again")
     texts = {path: path.read_text(encoding="utf-8") for path in (tmp_path / "again").rglob("*.json")}
     assert len(texts) >= 5 and not [path for path, text in texts.items() if str(folder) in text or "_name_or_path" in text]
+
+
+def test_a_folder_is_written_and_read_without_a_bar_of_its_own(model, tmp_path, capfd):
+    """Those of a training are enough. Afterwards transformers shows them as before."""
+    model.save(tmp_path / "model")
+    DiffusionModel.load(tmp_path / "model")
+    assert capfd.readouterr().err == "" and logging.is_progress_bar_enabled()
 
 
 def test_load_gives_the_same_model(model, folder):

@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from rcedu.system import files
-from rcedu.system.files import atomic_folder, atomic_path, read_json, sha256, write_json
+from rcedu.system.files import atomic_folder, atomic_path, read_json, remove_folder, sha256, sweep, write_json
 from rcedu.system.manifests import MANIFEST
 from rcedu.system.tensors import from_8_bits, hash_tensors, load_tensors, save_tensors, to_8_bits
 from rcedu.system.usage import UsageError
@@ -41,6 +42,43 @@ def test_a_written_file_is_there_and_nothing_else(old):
         temporary.write_bytes(b"new")
         assert old.read_bytes() == b"old" and temporary.parent == old.parent  # a rename across disks is a copy
     assert old.read_bytes() == b"new" and os.listdir(old.parent) == ["file.bin"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no umask")
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_files_have_the_mode_that_the_umask_asks_for(tmp_path, mask):
+    """Also those that safetensors writes, for whom others are nobody; and the umask stays."""
+    before = os.umask(mask)
+    try:
+        save_tensors(tmp_path / "x.safetensors", {"x": torch.zeros(1)})
+        with atomic_folder(tmp_path / "model") as temporary:
+            (temporary / "unet").mkdir()
+            safetensors.torch.save_file({"x": torch.zeros(1)}, temporary / "unet" / "x.safetensors")
+    finally:
+        assert os.umask(before) == mask
+    files_ = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files_) == 3 and {stat.S_IMODE(path.stat().st_mode) for path in files_} == {0o666 & ~mask}
+
+
+def test_a_folder_of_ours_goes_at_once_and_no_other(tmp_path, monkeypatch):
+    """Killed half-way, what is left has a name that is swept."""
+    for name in ("ours", "killed"):
+        with atomic_folder(tmp_path / name) as temporary:
+            (temporary / "a").write_text("x")
+    remove_folder(tmp_path / "ours")
+    monkeypatch.setattr(shutil, "rmtree", no_space)
+    with pytest.raises(OSError, match="No space"):
+        remove_folder(tmp_path / "killed")
+    monkeypatch.undo()
+    (left,) = tmp_path.iterdir()
+    assert (left / "a").exists() and left.name.startswith(".killed.")
+    sweep(tmp_path, older_than=0)
+    assert not left.exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("three years")
+    with pytest.raises(UsageError, match="which is not as rcedu wrote it"):
+        remove_folder(tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.tex").exists()
 
 
 def test_folders_on_the_way_are_made(tmp_path):
@@ -206,7 +244,7 @@ def test_a_failure_after_the_name_was_taken_does_not_say_that_all_is_as_before(t
         if path == tmp_path:
             no_space()
 
-    monkeypatch.setattr(files, "_fsync", fails_for_the_parent)
+    monkeypatch.setattr(files, "_settle", fails_for_the_parent)
     with pytest.raises(OSError, match=r"No space left.*; what is there is new and whole$"), atomic(tmp_path / "a") as at:
         at.write_text("new") if atomic is atomic_path else (at / "b").write_text("new")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]

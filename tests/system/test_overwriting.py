@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from campaign.bad_input import BESIDE, NEEDED, snapshot
+from matplotlib.figure import Figure
 
 from rcedu.commands.cli import ROOMS, command, main
+from rcedu.figures.plots import save_png
 from rcedu.system import files
 from rcedu.system.files import atomic_folder
-from rcedu.system.manifests import MANIFEST, file_to_write, folder_to_fill, folder_to_replace
+from rcedu.system.manifests import IN_PNG, MANIFEST, file_to_write, folder_to_fill, folder_to_replace
 from rcedu.system.provenance import write_result
 from rcedu.system.tensors import load_tensors, save_tensors
 from rcedu.system.usage import UsageError
@@ -113,6 +115,18 @@ def test_a_mount_point_and_a_path_with_a_nul_are_refused(tmp_path, monkeypatch):
     for check in (folder_to_replace, file_to_write, lambda path: folder_to_fill(path, "m.json")):
         with pytest.raises(UsageError, match="NUL"):
             check(Path("a\0b"))
+
+
+def test_a_picture_of_ours_is_replaced_and_no_other(tmp_path):
+    for path, text in ((tmp_path / "ours.png", {IN_PNG: "a figure"}), (tmp_path / "mine.png", {"Title": "a figure"})):
+        Figure().savefig(path, metadata=text)
+    assert file_to_write(tmp_path / "ours.png") and save_png(Figure(), tmp_path / "ours.png") is None
+    (tmp_path / "no.png").write_text("a thesis")
+    for name in ("mine.png", "no.png"):
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(UsageError, match="is not a file that rcedu wrote"):
+            save_png(Figure(), tmp_path / name)
+        assert (tmp_path / name).read_bytes() == before
 
 
 def test_an_empty_folder_and_one_of_ours_are_replaced_and_a_link_stays_a_link(tmp_path):

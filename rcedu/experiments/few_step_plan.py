@@ -1,0 +1,78 @@
+"""What all stages of a `FewStepsRun` will take: a step of each kind is timed, and what is scored and drawn is counted."""
+
+import torch
+
+from rcedu.data.mnist import to_uint8
+from rcedu.equations.progressive import halvings
+from rcedu.experiments.few_step_training import stage_task
+from rcedu.experiments.few_steps import STAGE_1, FewStepsRun, evaluations, stages
+from rcedu.experiments.own_teacher import OwnTeacher
+from rcedu.training.logs import shown_rows
+from rcedu.training.plan import (
+    Disk,
+    Plan,
+    Work,
+    bytes_of,
+    drawing_work,
+    measured,
+    rolling,
+    sheet_bytes,
+    training_disk,
+    training_work,
+)
+
+TOGETHER = 32  # pictures drawn at a time to see how fast they are
+
+
+def plan_few_steps(
+    run: FewStepsRun, domain: OwnTeacher, *, pictures_every: int | None = None, checkpoint_every: int, keep: int, **how
+) -> Plan:
+    """What `run_few_steps` will take from its beginning; nothing is written.
+
+    pictures_every          steps between rows of pictures within a stage, None for none; a row more is drawn after each
+    checkpoint_every, keep  as for `rcedu.training.fit.fit`;  how  further settings of `train_stage`
+    """
+    work, timed, before = [], {}, domain.stage_1
+    disk = rolling(bytes_of(before), 1, None) if before else Disk(0, 0)  # it is kept with the others
+    trained = [stage for stage in stages(run) if stage.kind != "guidance" or domain.stage_1 is None]
+    for stage in trained:
+        kind = stage.kind, stage.sampler
+        if kind not in timed:
+            teacher = before if stage.before else None
+            with stage_task(run, stage, domain, teacher, **how) as (step, trainee, student, settings):
+                one = training_work("", step, trainee, **settings)
+                timed[kind] = one, bytes_of(trainee, trained=True), bytes_of(student)
+            before = before or student
+        one, weights, network = timed[kind]
+        work.append(one._replace(what=f"steps of {stage.name},", times=stage.training_steps))
+        leaves = training_disk(weights, steps=stage.training_steps, checkpoint_every=checkpoint_every, keep=keep)
+        disk = disk.then(leaves).then(rolling(network, 1, None))
+    work += _scores(run, domain)
+    rows = [("teacher", run.first), *((stage.way, stage.steps) for stage in stages(run))]
+    for stage in trained if pictures_every else ():
+        rows += [("teacher", run.first)] + [(stage.way, stage.steps)] * (stage.training_steps // pictures_every)
+    asked = sum(evaluations(network, steps, domain.w) for network, steps in rows) / len(rows)
+    c = domain.conditions(len(shown_rows(len(domain.texts))))
+    work.append(drawing_work("pictures to look at,", domain.teacher, c, times=len(rows) * len(c), steps=asked, w=0.0))
+    sheets = sheet_bytes(domain.teacher, len(c), len(rows))
+    return Plan(work, disk + Disk(sheets, sheets))
+
+
+def _scores(run: FewStepsRun, domain: OwnTeacher) -> list[Work]:
+    """Every stage as it is made for, the teacher and stage 1 in every number of steps, and what all are compared with."""
+    grid = halvings(run.first, run.last)
+    each: list[tuple[str, int]] = [(name, steps) for name in ("teacher", STAGE_1) for steps in grid]
+    each += [(stage.way, stage.steps) for stage in stages(run)]
+    asked = [evaluations(*of, w) for w in run.scored_w for of in [*each, ("teacher", run.first)]]
+    c = domain.conditions(min(TOGETHER, run.scored))
+    times = run.scored * sum(asked)
+    work = [drawing_work("evaluations for the scores,", domain.teacher, c, times=times, steps=1, w=0.0, decoded=False)]
+    if domain.judged:
+        noise, texts = domain.teacher.noise(run.scored, 0), domain.asked(run.scored)
+
+        def judge() -> None:
+            domain.shipped.scores(to_uint8(domain.teacher.codec.decode(noise.to(domain.teacher.device)).cpu()), texts)
+
+        with torch.no_grad():
+            work.append(Work("scores by the judge,", len(each) * len(run.scored_w), *measured(judge, timed=1)))
+    return work

@@ -135,12 +135,10 @@ def _differences(name: str, *words: str) -> str:
     return f"Minus *{against}*, paired by seed:\n\n{made}"
 
 
-def _bench(name: str, *path: str) -> str:
-    """Times: of a training step ("steps"), or of drawing."""
-    told, rows = read_json(result_path(name), dict), read_json(result_path(name), dict)
-    for key in path:
-        rows = rows[key]
-    made = (steps_table if path[0] == "steps" else sampling_table)(rows)
+def _bench(name: str, of: str) -> str:
+    """Times: of a training step ("steps"), or of drawing ("sampling")."""
+    told = read_json(result_path(name), dict)
+    made = {"steps": steps_table, "sampling": sampling_table}[of](told[of])
     return f"{made}\n\n{_origin(name, told['provenance'])}"
 
 

@@ -50,7 +50,7 @@ class Launcher:
         before = os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, [before])])
         if self.context.get_start_method() == "forkserver":
-            self.context.set_forkserver_preload(["processes"])
+            self.context.set_forkserver_preload(["processes", "notebook_kernels"])
         self.start(time.sleep, 0).join(PATIENCE)  # the server inherits the path now
         if before is None:
             del os.environ["PYTHONPATH"]

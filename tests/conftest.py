@@ -1,10 +1,19 @@
-"""Small shared things. Fixtures of session scope are read-only: a test that changes one takes a copy."""
+"""Small shared things. Fixtures of session scope are read-only: a test that changes one takes a copy.
+
+Nothing heavy is imported but where it is used: the process that only hands out the tests reads this as well.
+"""
 
 import copy
 import os
 import shutil
+import sys
 import tempfile
-from functools import partial
+from contextlib import ExitStack
+from functools import cache, partial
+
+import pytest
+from nbclient import NotebookClient
+from nbmake import nb_run
 
 RUNS = tempfile.mkdtemp(prefix="rcedu-test-")
 os.environ["HF_HUB_OFFLINE"] = "1"  # a test that would ask the network fails instead; read when its library is imported
@@ -12,18 +21,6 @@ os.environ["RCEDU_HOME"] = RUNS  # the notebooks' kernels write here, not beside
 os.environ.setdefault("RCEDU_PRESET", "smoke")
 if "PYTEST_XDIST_WORKER" in os.environ:  # every core has its process: let none of them, or of their kernels, want two
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-import pytest
-import torch
-from diffusers import UNet2DConditionModel
-from nbclient import NotebookClient
-from nbmake import nb_run
-from processes import Launcher
-from small import small_digit_model, small_text_unet
-
-from rcedu.course.notebooks import Kernels
-from rcedu.data.cache import draw
-from rcedu.models.judges import DigitClassifier
 
 
 def pytest_collection_modifyitems(items):
@@ -35,8 +32,14 @@ def pytest_collection_modifyitems(items):
 def _run_twice(run):
     """nbmake's run of a notebook, and then all of its cells once more in the same kernel, as people do.
 
-    Its kernels are talked to by files (`Kernels`): of two that start at once by ports, both may get the same.
+    Its kernels are talked to by files (`Kernels`): of two that start at once by ports, both may get the same. On Linux they
+    are forked (`notebook_kernels`), which spares each of them seconds of imports.
     """
+    from jupyter_client.provisioning import local_provisioner
+    from notebook_kernels import ForkedKernel
+
+    from rcedu.course.notebooks import Kernels
+
     read = nb_run.nbformat.read
 
     def twice(*path_and_version):
@@ -47,38 +50,64 @@ def _run_twice(run):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nb_run.nbformat, "read", twice)
         patch.setattr(nb_run, "NotebookClient", partial(NotebookClient, kernel_manager_class=Kernels))
+        if sys.platform == "linux":
+            patch.setattr(local_provisioner, "launch_kernel", partial(ForkedKernel, started_launcher()))
         run()
 
 
+OPEN = ExitStack()  # closed with the session
+
+
+@cache
+def started_launcher():
+    from processes import Launcher
+
+    return OPEN.enter_context(Launcher())
+
+
 def pytest_unconfigure():
+    OPEN.close()
     shutil.rmtree(RUNS, ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """Small tensors: a second thread costs more than it brings, and bitwise comparisons want one number of threads."""
+    import torch
+
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def small_model():
+    from small import small_digit_model
+
     return small_digit_model()
 
 
 @pytest.fixture(scope="session")
 def text_unet():
+    from small import small_text_unet
+
     return small_text_unet()
 
 
 @pytest.fixture(scope="session")
 def sd14():
     """Stable Diffusion v1.4's UNet on the meta device: its names and shapes without its 3.4 GB."""
+    import torch
+    from diffusers import UNet2DConditionModel
+
     with torch.device("meta"):
         return UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8)
 
 
 @pytest.fixture(scope="session")
 def judge():
+    import torch
+
+    from rcedu.models.judges import DigitClassifier
+
     torch.manual_seed(0)
     return DigitClassifier().eval()
 
@@ -86,6 +115,10 @@ def judge():
 @pytest.fixture(scope="session")
 def small_cache_folder(small_model, tmp_path_factory):
     """Ten samples of the small model in three shards. Read-only; `test_cache.py` breaks copies."""
+    import torch
+
+    from rcedu.data.cache import draw
+
     folder = tmp_path_factory.mktemp("cache") / "small"
     draw(small_model, torch.arange(10), folder, steps=2, w=1.0, shard_size=4)
     return folder
@@ -109,5 +142,4 @@ def browser():
 @pytest.fixture(scope="session")
 def launcher():
     """Starts functions of processes.py in processes of their own, real ones that can really be killed."""
-    with Launcher() as launcher:
-        yield launcher
+    return started_launcher()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import accelerate
 import safetensors.torch
 import torch
 from small import small_digit_model
@@ -31,6 +32,7 @@ from rcedu.models.surgery import narrow_channels
 from rcedu.system.files import what_failed, write_json
 from rcedu.system.locks import alone_in
 from rcedu.system.provenance import write_result
+from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import save_tensors
 from rcedu.training.batches import Swap
 from rcedu.training.fit import fit
@@ -50,7 +52,7 @@ class Launcher:
         before = os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, [before])])
         if self.context.get_start_method() == "forkserver":
-            self.context.set_forkserver_preload(["processes"])
+            self.context.set_forkserver_preload(["processes", "notebook_kernels"])
         self.start(time.sleep, 0).join(PATIENCE)  # the server inherits the path now
         if before is None:
             del os.environ["PYTHONPATH"]
@@ -179,6 +181,15 @@ def one_rank_of(ranks: int, rank: int, port: int, *args, do=None, **kwargs) -> N
     }  # fmt: skip
     (do or train)(*args, **kwargs)
     torch.distributed.destroy_process_group()
+
+
+def where_apple_silicon_computes(said: Path, chosen: dict[str, str]) -> None:
+    """Our device and accelerate's, on a machine that has an MPS and no GPU; `chosen` in its environment, and nothing else."""
+    for key in [key for key in os.environ if key.startswith("ACCELERATE")]:
+        del os.environ[key]
+    os.environ |= chosen
+    accelerate.state.is_mps_available = lambda *args, **settings: True
+    said.write_text(f"{place_among_ranks().device} {accelerate.Accelerator().device}")
 
 
 # --- scores ---------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def stroke_width(images: Tensor) -> Tensor:
 
 def thickness(images: Tensor) -> Tensor:
     """(N, 1, H, W) uint8 -> (N,): 0 thin, 1 thick, -1 neither."""
-    width = torch.cat([stroke_width(part) for part in images.split(5000)])
+    width = torch.cat([stroke_width(part) for part in images.split(200)])
     return torch.where(width < THIN_BELOW, 0, torch.where(width > THICK_ABOVE, 1, -1))
 
 

@@ -2,15 +2,21 @@
 
 import contextlib
 import importlib
+import inspect
 import io
 import re
+import runpy
+import sys
 import types
 import zipfile
+from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 
 import nbformat
 import pytest
 import torch
+from notebook_kernels import look_up
 
 pytest.importorskip("otter", reason='assignments are made by Otter: pip install -e ".[course]"')
 
@@ -66,6 +72,10 @@ def answered(path: Path) -> dict:
     return space
 
 
+answered_once = cache(answered)  # for who puts back what was changed
+
+
+@cache
 def hidden_tests(archive: Path) -> dict[str, list]:
     """question -> its hidden tests, as Otter runs them: functions of what stands in the notebook."""
     found = {}
@@ -78,10 +88,15 @@ def hidden_tests(archive: Path) -> dict[str, list]:
     return found
 
 
-def lost(space: dict, archive: Path, module) -> dict[str, list[str]]:
-    """question -> what the checks in the notebook and the hidden tests complain of."""
+def lost(space: dict, archive: Path, module, asked: Collection[str] | None = None) -> dict[str, list[str]]:
+    """question -> what the checks in the notebook and the hidden tests complain of.
+
+    asked  of which questions; None: of all
+    """
     complaints = {}
     for name, hidden in hidden_tests(archive).items():
+        if asked is not None and name not in asked:
+            continue
         public = [lambda name=name: getattr(module, name)(space[name], variant=space["STUDENT"])]
         for test in [
             *public,
@@ -108,15 +123,30 @@ def wrong_answers() -> list:
     return found
 
 
-def one_wrong(built: Path, source: str, name: str) -> tuple[dict, str, str]:
-    """The names of a solved notebook in which one answer is a wrong one; whose question that is; and what has to be said."""
+def wrong_one(space: dict, source: str, name: str) -> tuple[str, str]:
+    """Put a wrong answer among the names of a solved notebook; whose question that is, and what has to be said."""
     answers = importlib.import_module(f"wrong_answers.{MODULES[source]}")
     wrong, question = getattr(answers, name), name.split("__")[0]
-    space = answered(built / "autograder" / f"{source}.ipynb")
     for needed, value in vars(answers).items():  # what the wrong one imports
         space.setdefault(needed, value)
     space[question] = types.FunctionType(wrong.__code__, space, question, wrong.__defaults__)
-    return space, question, wrong.__doc__
+    return question, wrong.__doc__
+
+
+def reached_by(question: str, space: dict) -> set[str]:
+    """The names of a notebook whose code mentions an answer, or what mentions it; and the answer itself."""
+
+    def mentions(code: types.CodeType) -> set[str]:
+        inner = (part for part in code.co_consts if isinstance(part, types.CodeType))
+        return {*code.co_names, *code.co_freevars}.union(*map(mentions, inner))
+
+    bare = {name: inspect.unwrap(x) for name, x in space.items() if callable(x)}
+    functions = {name: mentions(x.__code__) for name, x in bare.items() if getattr(x, "__globals__", None) is space}
+    reached, more = set(), {question}
+    while more:
+        reached |= more
+        more = {name for name, of in functions.items() if of & reached} - reached
+    return reached
 
 
 def test_every_assignment_is_graded_here():
@@ -137,13 +167,21 @@ def test_right_answers_earn_full_marks(built, source):
 
 @pytest.mark.parametrize("source, name", wrong_answers())
 def test_a_wrong_answer_loses_its_question_and_is_told_why(built, source, name):
-    """No other question is lost with it, though others use it; and other numbers find it too."""
-    space, question, said = one_wrong(built, source, name)
-    complaints = lost(
-        space, built / "autograder" / f"{source}.zip", importlib.import_module(f"rcedu.course.checks.{MODULES[source]}")
-    )
+    """No other question is lost with it, though others use it; and other numbers find it too.
+
+    Questions whose answers do not even mention it are as right as in the test above.
+    """
+    space, archive = answered_once(built / "autograder" / f"{source}.ipynb"), built / "autograder" / f"{source}.zip"
+    before = dict(space)
+    try:
+        question, said = wrong_one(space, source, name)
+        module = importlib.import_module(f"rcedu.course.checks.{MODULES[source]}")
+        complaints = lost(space, archive, module, reached_by(question, space))
+    finally:
+        space.clear()
+        space.update(before)
     assert list(complaints) == [question]
-    assert len(complaints[question]) == 1 + len(hidden_tests(built / "autograder" / f"{source}.zip")[question])
+    assert len(complaints[question]) == 1 + len(hidden_tests(archive)[question])
     assert said in complaints[question][0]
 
 
@@ -177,6 +215,7 @@ def test_nothing_leaks(built, source):
 def test_the_solution_runs_from_top_to_bottom(built, source, monkeypatch, drawn_quickly, capsys):
     """Trainings, figures and all, in smoke mode, and then once more; every check says that its answer is right, both times."""
     monkeypatch.setenv("RCEDU_PRESET", "smoke")
+    look_up(monkeypatch.setattr)
     code = [cell.source for cell in cells(built / "autograder" / f"{source}.ipynb") if cell.cell_type == "code"]
     space = {"__name__": "__main__"}
     for part in [*code, *code]:
@@ -307,7 +346,8 @@ def test_who_is_stuck_goes_on_with_given_answers_and_keeps_own_ones(built, sourc
 @pytest.mark.parametrize("source, name", {param.values[0]: param for param in wrong_answers()}.values())
 def test_given_answers_save_no_point_of_a_wrong_one(built, source, name, monkeypatch, drawn_quickly):
     """One mistake, in the last question that tests grade, which all figures need: there is a figure, and the point is lost."""
-    space, question, said = one_wrong(built, source, name)
+    space = answered(built / "autograder" / f"{source}.ipynb")
+    question, said = wrong_one(space, source, name)
     assert len(with_given_answers(built / "autograder" / f"{source}.ipynb", space, monkeypatch, re.escape(said))) == 1
     complaints = lost(
         space, built / "autograder" / f"{source}.zip", importlib.import_module(f"rcedu.course.checks.{MODULES[source]}")
@@ -372,11 +412,22 @@ def test_an_otter_with_other_files_in_its_archives_is_told_so(tmp_path):
         _for_gradescope(tmp_path / "old.zip", tmp_path / "new.zip", release())
 
 
-def test_what_was_graded_as_a_table(tmp_path):
+def by_command(monkeypatch, capsys, *folders: Path) -> tuple[str, str]:
+    """What `python -m rcedu.course.assignments` prints, and the line with which it ends, if it ends with one."""
+    monkeypatch.setattr(sys, "argv", ["assignments", *map(str, folders)])
+    monkeypatch.delitem(sys.modules, "rcedu.course.assignments", raising=False)
+    try:
+        runpy.run_module("rcedu.course.assignments", run_name="__main__")
+        line = ""
+    except SystemExit as stop:
+        line = stop.code
+    return capsys.readouterr().out, line
+
+
+def test_what_was_graded_as_a_table(tmp_path, monkeypatch, capsys):
     """By the command, too; and one line where there is nothing."""
     import json
     import subprocess
-    import sys
 
     from rcedu.course.assignments import collect
 
@@ -396,17 +447,18 @@ def test_what_was_graded_as_a_table(tmp_path):
         "c\tNOT GRADED\t\t\nd\tNOT GRADED\t\t"
     )
     assert collect(tmp_path / "graded") == table
-    for folder, code, said in (("graded", 0, table), ("graded/c", 1, "holds no folders"), ("nowhere", 1, "holds no folders")):
-        command = [sys.executable, "-m", "rcedu.course.assignments", str(tmp_path / folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == code and said in done.stdout + done.stderr and "Traceback" not in done.stderr
+    for folder in ("graded/c", "nowhere"):
+        assert by_command(monkeypatch, capsys, tmp_path / folder) == (
+            "",
+            f"{tmp_path / folder} holds no folders of graded notebooks",
+        )
+    command = [sys.executable, "-m", "rcedu.course.assignments", str(tmp_path / "graded")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{table}\n", "")
 
 
-def test_whose_number_a_notebook_has(built, tmp_path):
+def test_whose_number_a_notebook_has(built, tmp_path, monkeypatch, capsys):
     """Read out of the notebook, whatever else is in it, and told where it is the default or somebody else's."""
-    import subprocess
-    import sys
-
     from rcedu.course.assignments import collect
 
     graded, handed_in = tmp_path / "graded", tmp_path / "handed_in"
@@ -442,15 +494,11 @@ def test_whose_number_a_notebook_has(built, tmp_path):
     assert {name: number for name, _, _, number, _ in lines} == said
 
     (tmp_path / "empty").mkdir()
-    for folder, code, told in (
-        ("handed_in", 0, table),
-        ("empty", 1, f"{tmp_path / 'empty'} holds none of the notebooks that were graded in {graded}, such as anna.ipynb"),
-        ("nowhere", 1, "holds none of the notebooks"),
-    ):
-        command = [sys.executable, "-m", "rcedu.course.assignments", str(graded), str(tmp_path / folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-        assert done.returncode == code and told in done.stdout + done.stderr and "Traceback" not in done.stderr
-        assert code == 0 or done.stderr.count("\n") == 1
+    monkeypatch.chdir(tmp_path)
+    assert by_command(monkeypatch, capsys, graded, handed_in) == (f"{table}\n", "")
+    for folder in (tmp_path / "empty", tmp_path / "nowhere"):
+        line = f"{folder} holds none of the notebooks that were graded in {graded}, such as anna.ipynb"
+        assert by_command(monkeypatch, capsys, graded, folder) == ("", line)
     assert not (tmp_path / "ran").exists()
 
 

@@ -1,5 +1,6 @@
 """The notebooks as they are committed. (That they run, and that all cells can be run again, is nbmake's part: conftest.py.)"""
 
+import copy
 import os
 import re
 import signal
@@ -10,6 +11,9 @@ import jupytext
 import nbformat
 import psutil
 import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from notebook_kernels import look_up
 from processes import as_command, wait, wait_until
 
 from rcedu.course.notebooks import clean, execute, write_html
@@ -127,6 +131,23 @@ def test_what_ends_a_notebook_early_is_one_line(code, says, tmp_path):
     with pytest.raises(UsageError, match=says) as raised:
         execute(tmp_path / "a.py")
     assert str(raised.value).isprintable()
+
+
+@torch.no_grad()
+def test_in_the_second_run_of_a_notebook_a_network_computes_what_it_did_not_before(small_model, monkeypatch):
+    """Only what it said to the very same input and weights is looked up; and a cell may do with it what it likes."""
+    asked, forward = [], UNet2DConditionModel.forward
+    monkeypatch.setattr(UNet2DConditionModel, "forward", lambda *given, **named: asked.append(1) or forward(*given, **named))
+    look_up(monkeypatch.setattr)
+    model, x, t, c = copy.deepcopy(small_model), small_model.noise(2, seed=0), torch.tensor([1, 2]), torch.tensor([3, 4])
+    said = model(x, t, c).clone()
+    model(x, t, c).zero_()
+    assert torch.equal(model(x, t, c), said) and len(asked) == 1
+    changes = [lambda: x.add_(1), lambda: model.unet.conv_out.bias.add_(1), model.train]
+    for number, change in enumerate([*changes, lambda: model.eval().unet.conv_in.register_forward_hook(print)], start=2):
+        change()
+        model(x, t, c)
+        assert len(asked) == number
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")

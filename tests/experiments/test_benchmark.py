@@ -2,6 +2,7 @@
 
 import copy
 import os
+from functools import partial
 from itertools import count, pairwise
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from rcedu.commands.cli import main
 from rcedu.evaluation.race import race, ranks, ratio
-from rcedu.experiments import benchmark
+from rcedu.experiments import benchmark, latency
 from rcedu.experiments.benchmark import ladder, mini_sd_task, ours, stable_diffusion_task, usual
 from rcedu.experiments.text_tables import SIZES
 from rcedu.experiments.usual_loop import Way
@@ -49,8 +50,9 @@ def test_fit_sees_the_same_losses(task, expected):
     assert same([next(steps) for _ in range(3)], expected)
 
 
-def test_bench_races_every_way_and_writes_what_it_saw(tmp_path, capsys):
+def test_bench_races_every_way_and_writes_what_it_saw(tmp_path, monkeypatch, capsys):
     """Two ranks among them; whatever the times, all saw the same losses."""
+    monkeypatch.setattr(latency, "latencies", partial(latency.latencies, steps=2))
     main(["bench", "--rounds", "2", "--batch-size", "4", "--out", str(tmp_path / "bench.json")])
     found = read_json(tmp_path / "bench.json")
     ranks = [name for name in found["steps"] if "ranks" in name]

@@ -1,6 +1,8 @@
 """All of guided distillation, on a tiny domain: what is trained from what, resumed where it was killed, stopped in time."""
 
+import shutil
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -130,13 +132,26 @@ def test_what_cannot_be_run_is_said_in_a_line(changes, complaint):
     assert str(error.value) == complaint
 
 
+@pytest.fixture(scope="module")
+def climbed(tmp_path_factory):
+    """Where a run has trained all of its stages, and their weights. Read-only."""
+    folder = tmp_path_factory.mktemp("climbed")
+    return folder, weights(climb(RUN, TinyDigits(), folder))
+
+
+@pytest.fixture
+def done(climbed, tmp_path):
+    """A folder of one's own in which `RUN` is done."""
+    return Path(shutil.copytree(climbed[0], tmp_path / "done"))
+
+
 def weights(rungs) -> dict:
     return {rung.stage.name: torch.cat([x.flatten() for x in rung.student.unet.state_dict().values()]) for rung in rungs}
 
 
-def test_killed_anywhere_it_goes_on_to_the_same_networks(tmp_path):
+def test_killed_anywhere_it_goes_on_to_the_same_networks(climbed, tmp_path):
     """Killed inside stage 1, between stages, and inside a halving: bit for bit what one go trains."""
-    whole = weights(climb(RUN, TinyDigits(), tmp_path / "whole"))
+    _, whole = climbed
     assert len(whole) == 5
 
     class Killed(Exception):
@@ -163,25 +178,23 @@ def test_killed_anywhere_it_goes_on_to_the_same_networks(tmp_path):
     assert not trained  # what is done is read
 
 
-def test_another_run_is_not_mixed_in(tmp_path):
-    list(climb(RUN, TinyDigits(), tmp_path))
+def test_another_run_is_not_mixed_in(done):
     with pytest.raises(UsageError, match="result of another run"):
-        list(climb(replace(RUN, seed=1), TinyDigits(), tmp_path))
+        list(climb(replace(RUN, seed=1), TinyDigits(), done))
 
 
-def test_of_another_teacher_nothing_is_mixed_in(tmp_path):
+def test_of_another_teacher_nothing_is_mixed_in(done):
     """Neither what is done nor a checkpoint; and of what an older rcedu left, it is said what to do."""
-    list(climb(RUN, TinyDigits(), tmp_path))
     other = TinyDigits()
     other.teacher = small_digit_model(seed=1)
     with pytest.raises(UsageError, match="was made from another teacher than what is there now; move it away"):
-        list(climb(RUN, other, tmp_path))
-    (tmp_path / "stage-1" / "result.json").unlink()
+        list(climb(RUN, other, done))
+    (done / "stage-1" / "result.json").unlink()
     with pytest.raises(UsageError, match="teacher"):
-        list(climb(RUN, other, tmp_path))
-    write_json(tmp_path / "stage-1" / "result.json", {"run": asdict(RUN) | {"domain": "digits"}, "marks": {}})
+        list(climb(RUN, other, done))
+    write_json(done / "stage-1" / "result.json", {"run": asdict(RUN) | {"domain": "digits"}, "marks": {}})
     with pytest.raises(UsageError, match=r"is of an older rcedu and does not say from which teacher; move it away, it is made"):
-        list(climb(RUN, TinyDigits(), tmp_path))
+        list(climb(RUN, TinyDigits(), done))
 
 
 def test_what_a_run_may_learn_from_is_part_of_its_identity():
@@ -302,7 +315,8 @@ def test_evaluations_are_counted_as_they_are_made(tmp_path, monkeypatch):
     assert drawn[10:] == counted_by_hand(["teacher", STAGE_1])
 
 
-def test_the_table_is_the_mean_over_seeds(tmp_path):
+def test_the_table_is_the_mean_over_seeds(climbed, tmp_path):
+    shutil.copytree(climbed[0], tmp_path / "0")
     done = [worked_off(replace(RUN, seed=seed), tmp_path / str(seed))[0] for seed in (0, 1)]
     runs = {f"a/seed-{seed}": {"run": asdict(replace(RUN, seed=seed))} for seed in (0, 1)}
     columns = [Column("as asked"), Column("fid")]
@@ -399,10 +413,10 @@ def test_real_digits_in_another_order_are_as_asked():
         assert [digits.scores(images)[task, "as asked"] for task in ("unseen", "seen")] == [[30, 30]] * 2
 
 
-def test_what_ships_draws_nearly_the_same(tmp_path):
+def test_what_ships_draws_nearly_the_same(done, tmp_path):
     domain = TinyDigits()
-    rungs = {rung.stage.name: rung.student for rung in climb(RUN, TinyDigits(), tmp_path / "run")}
-    paths = ship(RUN, tmp_path / "run", tmp_path / "out", command="rcedu few-steps")
+    rungs = {rung.stage.name: rung.student for rung in climb(RUN, TinyDigits(), done)}
+    paths = ship(RUN, done, tmp_path / "out", command="rcedu few-steps")
     assert [path.stem for path in paths] == ["stage-1", "deterministic-2-steps", "deterministic-1-step"]
     noise, c = domain.teacher.noise(4, seed=0), torch.arange(4)
     again = shipped_student(domain.teacher, paths[1])
@@ -436,24 +450,22 @@ def test_what_is_saved_says_what_it_is(tmp_path):
     assert others == {"stochastic, 1 step": "stochastic", f"{ENCODER}, 1 step": ENCODER, CONSISTENCY: CONSISTENCY}
 
 
-def test_a_network_of_before_is_not_guessed_at(tmp_path):
+def test_a_network_of_before_is_not_guessed_at(climbed, done):
     """One line, nothing deleted; and doing what it says brings back the same network without a step of training."""
-    first = {rung.stage.name: rung.student for rung in climb(RUN, TinyDigits(), tmp_path)}
-    unet = tmp_path / "deterministic-2-steps" / "unet"
+    unet = done / "deterministic-2-steps" / "unet"
     (unet / FACTS).unlink()
     (unet / MANIFEST).unlink()
-    before = sorted(tmp_path.rglob("*"))
+    before = sorted(done.rglob("*"))
     with pytest.raises(
         UsageError, match=r"rcedu-network\.json does not say what its network is .*; move .*unet and the result"
     ) as raised:
-        list(climb(RUN, TinyDigits(), tmp_path))
-    assert "\n" not in str(raised.value) and sorted(tmp_path.rglob("*")) == before
-    unet.rename(tmp_path / "old unet")
-    unet.with_name("result.json").rename(tmp_path / "old result")
+        list(climb(RUN, TinyDigits(), done))
+    assert "\n" not in str(raised.value) and sorted(done.rglob("*")) == before
+    unet.rename(done / "old unet")
+    unet.with_name("result.json").rename(done / "old result")
     trained = []
-    again = {rung.stage.name: rung.student for rung in climb(RUN, TinyDigits(), tmp_path, watch=trained.append)}
-    a, b = (rungs["deterministic, 2 steps"].unet.state_dict() for rungs in (first, again))
-    assert not trained and all(torch.equal(a[name], b[name]) for name in a)
+    again = weights(climb(RUN, TinyDigits(), done, watch=trained.append))
+    assert not trained and all(torch.equal(again[name], x) for name, x in climbed[1].items())
 
 
 def test_the_command_writes_the_table_and_the_networks(tmp_path, monkeypatch, capsys):

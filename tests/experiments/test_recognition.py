@@ -57,10 +57,12 @@ def test_no_picture_of_the_digit_teaches(monkeypatch):
 
 def test_the_command_writes_its_table(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("RCEDU_HOME", str(tmp_path))
+    for temperature in (1, 4):  # of labels and three temperatures
+        monkeypatch.delitem(ROWS, f"soft targets, τ = {temperature}")
     main(["recognition", "--seeds", "0", "--steps", "2", "--jobs", "0"])
     found = load_results(tmp_path / "runs" / "recognition-smoke-digit-3" / "table.json")
     printed = capsys.readouterr().out
     assert list(found.records["row"].unique()) == list(ROWS) and all(name in printed for name in ROWS)
     asked = found.records.groupby("task")["asked"].unique()
     assert asked["unseen"].tolist() == [1010] and asked["seen"].tolist() == [8990]  # MNIST's test set
-    assert len(found.records) == 4 * len(COLUMNS) and (found.records["hits"] <= found.records["asked"]).all()
+    assert len(found.records) == 2 * len(COLUMNS) and (found.records["hits"] <= found.records["asked"]).all()

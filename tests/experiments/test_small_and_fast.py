@@ -7,6 +7,7 @@ import torch
 
 from rcedu.commands.cli import main
 from rcedu.evaluation.records import Column, difference, frame, load_results, over_seeds, pairs_table, scored, select
+from rcedu.experiments import small_and_fast
 from rcedu.experiments.domains import DigitsWithout3
 from rcedu.experiments.few_step_work import examples_of_stages
 from rcedu.experiments.small_and_fast import (
@@ -80,18 +81,19 @@ def test_costs_are_counted_and_timed():
 
 def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("RCEDU_PRESET", "smoke")
+    monkeypatch.setattr(small_and_fast, "REFERENCE_STEPS", 10)  # of 50
     monkeypatch.setenv("RCEDU_HOME", str(tmp_path / "runs"))
     out = tmp_path / "small-and-fast.json"
     main(f"small-and-fast digits --seeds 0 --jobs 0 --rounds 2 --out {out} --ship {tmp_path / 'networks'}".split())
     records, _, shown, told = load_results(out)
     assert told["provenance"]["command"] == "RCEDU_PRESET=smoke rcedu small-and-fast digits --seeds 0 --rounds 2"
     assert list(records["row"].unique()) == ["no random conditioning inside", "random conditioning inside"]
-    assert list(select(records, row="random conditioning inside", network="tiny")["steps"].unique()) == [50, 8, 4, 2, 1]
+    assert list(select(records, row="random conditioning inside", network="tiny")["steps"].unique()) == [10, 8, 4, 2, 1]
     table = small_and_fast_table(records, shown, told).splitlines()
-    # once: teacher and small one in 50, 8, 4, 2, 1 steps; twice: stage 1, consistency, small stage 1; halved, both; cut at 4, 1
+    # once: teacher and small one in 10, 8, 4, 2, 1 steps; twice: stage 1, consistency, small stage 1; halved, both; cut at 4, 1
     assert len(table) == 2 + 2 * 5 + 2 * (3 * 4 + 2 * 3 + 2) and len({line.count("|") for line in table}) == 1
     assert "first faster, then smaller" in capsys.readouterr().out
-    few = small_and_fast_table(select(records, steps=[50, 4]), shown, told).splitlines()
+    few = small_and_fast_table(select(records, steps=[10, 4]), shown, told).splitlines()
     assert few == [line for line in table if line.split("|")[3].strip() not in ("8", "2", "1")]
     one = select(records, row="random conditioning inside")
     assert small_and_fast_table(one, shown, told).startswith("| drawn by |")

@@ -7,7 +7,6 @@ import base64
 import io
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from PIL import Image
@@ -35,9 +35,11 @@ def page(browser):
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """JupyterLab on a copy of the notebook; yields its address."""
-    folder = tmp_path_factory.mktemp("lab")
-    shutil.copy(NOTEBOOK, folder)
+    """JupyterLab on a copy of the notebook, whose code is only what the laboratory needs; yields its address."""
+    folder, notebook = tmp_path_factory.mktemp("lab"), nbformat.read(NOTEBOOK, as_version=4)
+    needed = re.compile(r"^(shipped = Shipped|batch = example_batch|laboratory = ScheduleLaboratory)\(", flags=re.M)
+    notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "markdown" or needed.search(cell.source)]
+    nbformat.write(notebook, folder / NOTEBOOK.name)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

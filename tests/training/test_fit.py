@@ -2,10 +2,8 @@
 
 import json
 import math
-import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
-from processes import free_port, go, one_rank_of, small_distillation, train, wait, wait_until
+from processes import free_port, go, one_rank_of, small_distillation, train, wait, wait_until, where_apple_silicon_computes
 from small import max_error
 from torch import nn
 
@@ -500,16 +498,9 @@ def test_sigterm_to_one_rank_stops_all_at_the_same_step(launcher, small_cache_fo
     assert [path.name for path in checkpoints(folder)] == ["step-00000004.safetensors"]
 
 
-def test_without_a_gpu_it_computes_on_the_cpu_though_there_be_another_accelerator(tmp_path):
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("chosen, device", [({}, "cpu"), ({"ACCELERATE_USE_CPU": "false"}, "mps")])
+def test_without_a_gpu_it_computes_on_the_cpu_though_there_be_another_accelerator(launcher, chosen, device, tmp_path):
     """On Apple silicon, which accelerate would take, and which has no 64-bit numbers; in a process that has no state yet."""
-    code = (
-        "import accelerate.state, torch; accelerate.state.is_mps_available = lambda *args, **settings: True;"
-        "from accelerate import Accelerator; from rcedu.system.ranks import place_among_ranks;"
-        "torch.cuda.is_available() or print(place_among_ranks().device, Accelerator().device)"
-    )
-    ours = {key: value for key, value in os.environ.items() if not key.startswith("ACCELERATE")}
-    said = [
-        subprocess.run([sys.executable, "-c", code], env=ours | chosen, capture_output=True, text=True, check=True).stdout
-        for chosen in ({}, {"ACCELERATE_USE_CPU": "false"})
-    ]
-    assert said == ["cpu cpu\n", "mps mps\n"] or torch.cuda.is_available()
+    assert launcher.run(where_apple_silicon_computes, tmp_path / "said", chosen) == 0
+    assert (tmp_path / "said").read_text() == f"{device} {device}"

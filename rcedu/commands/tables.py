@@ -214,7 +214,7 @@ def students(
 
 
 def evidence() -> None:
-    """Make every table and verdict of RESULTS.md and notebooks/evidence anew, from the records in data/*/results.
+    """Fill RESULTS.md and the pages of evidence from the records in data/*/results.
 
     What stands between the markers of a page is replaced, the prose around it is kept; beside the pages, a picture of each
     one's claims, and claims.json.

@@ -20,7 +20,8 @@ html_title = "rcedu · diffusion distillation"
 extensions = ["myst_nb"]
 root_doc = "README"
 include_patterns = ["README.md", "notebooks/*.ipynb", "RESULTS.md"]
-include_patterns += ["notebooks/glossary.md", "notebooks/promises.md", "notebooks/assignments/README.md", "data/README.md"]
+include_patterns += ["notebooks/glossary.md", "notebooks/promises.md", "notebooks/scale.md"]
+include_patterns += ["notebooks/assignments/README.md", "data/README.md"]
 
 html_theme = "furo"
 html_static_path = ["book.css"]

@@ -21,7 +21,7 @@ from rcedu.course.notebooks import without_badge
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 EACH = [pytest.param(path, id=path.stem) for path in NOTEBOOKS]
-PAGES = ["notebooks/glossary.html", "notebooks/promises.html", "RESULTS.html"]
+PAGES = ["notebooks/glossary.html", "notebooks/promises.html", "notebooks/scale.html", "RESULTS.html"]
 PAGES += ["notebooks/assignments/README.html", "data/README.html"]
 ORDER = ["README.html", *(f"notebooks/{path.stem}.html" for path in NOTEBOOKS), *PAGES]
 

@@ -6,13 +6,11 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -21,6 +19,7 @@ from rcedu.evaluation.records import Column, Record, scored, title
 from rcedu.experiments.domain import Domain
 from rcedu.experiments.few_steps import APART, STAGE_1, FewStepsRun, Stage, few_step_identity, stages
 from rcedu.experiments.runner import finished
+from rcedu.models.arithmetic import compile_blocks, in_fewer_bits
 from rcedu.models.diffusion import DiffusionModel, with_unet
 from rcedu.models.editing import encode
 from rcedu.models.saved import ENCODER, file_of, read_facts, save_8_bits
@@ -36,12 +35,13 @@ from rcedu.training.swap_schedules import NONE, schedule
 
 def train_stage(
     run: FewStepsRun, stage: Stage, domain: Domain, before: DiffusionModel | None = None, *, config: dict | None = None,
-    gradient_checkpointing: bool = False, **kept,
+    gradient_checkpointing: bool = False, compile: bool = False, **kept,
 ) -> tuple[DiffusionModel, list[float]]:  # fmt: skip
     """One stage: (student, loss of every step).
 
     before  the student of `stage.before`; None where the domain's teacher teaches
     config  what a checkpoint must agree on; default the run's settings
+    compile whether the blocks of teacher and student are (`compile_blocks`)
     kept    further settings of `fit_to_the_end`: folder of checkpoints, watch, progress, mixed_precision (then the teacher
             computes in fewer bits as well) ...
     """
@@ -51,26 +51,16 @@ def train_stage(
     trainee, student, step, settings = _task(run, stage, domain, teacher)
     if gradient_checkpointing:
         student.unet.enable_gradient_checkpointing()
-    with _in_fewer_bits(teacher.unet, kept.get("mixed_precision", "no")):
+    if compile:
+        pairs = getattr(trainee, "pairs", ())  # of a student that is made smaller
+        compile_blocks(teacher.unet, [pair.teacher for pair in pairs])
+        compile_blocks(student.unet, [pair.student for pair in pairs])
+    with in_fewer_bits(teacher.unet, kept.get("mixed_precision", "no")):
         losses = fit_to_the_end(
             step, trainee, steps=stage.training_steps, batch_size=run.batch_size, seed=run.seed, warmup=20, **settings,
             config={**(config or asdict(run)), "stage": stage.name}, **kept,
         )  # fmt: skip
     return student, [sum(parts) for parts in zip(*losses.values(), strict=True)]
-
-
-@contextmanager
-def _in_fewer_bits(unet: nn.Module, precision: str) -> Iterator[None]:
-    """Inside, a teacher computes by autocast, as `fit` lets its student; its weights stay as they are."""
-    if precision == "no":
-        yield
-        return
-    autocast = torch.autocast(place_among_ranks().device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
-    unet.forward = autocast(unet.forward)
-    try:
-        yield
-    finally:
-        del unet.forward  # of this one network; its class has the other
 
 
 def _task(

@@ -48,14 +48,15 @@ class Plan(NamedTuple):
 def plan(step_fn: StepFunction, trainee: nn.Module, *, steps: int, timed: int = 2, **settings) -> Plan:
     """Train for a few steps, and say what `steps` of them take. The trainee is not as it was afterwards, nothing is written.
 
-    timed     steps that are timed, after one that is counted
+    timed     steps that are timed, after one that is counted and one in which a network may be compiled
     settings  of `fit`, but for folder and progress
     """
     cuda = torch.cuda.is_available()
     with_average = settings.get("ema_decay") is not None
-    run = fit(step_fn, trainee, steps=1 + timed, **settings)
+    run = fit(step_fn, trainee, steps=2 + timed, **settings)
     with FlopCounterMode(display=False) as counter:
         next(run)
+    next(run)
     start = time.perf_counter()
     for _ in islice(run, timed):
         pass

@@ -74,6 +74,7 @@ Cost <notebooks/evidence/speed>
 
 Ways in <notebooks/install>
 notebooks/own_teacher
+notebooks/scale
 The assignments <notebooks/assignments/README>
 notebooks/package
 notebooks/promises

@@ -31,7 +31,7 @@ def test_make_targets_exist():
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_exist(page):
     text = (ROOT / page).read_text(encoding="utf-8")
-    named = set(re.findall(r"(?:`|python -m |PRESET=\w+ )rcedu ([a-z]+(?:-[a-z]+)*)", text))
+    named = set(re.findall(r"(?:^|`|-m |PRESET=\w+ )rcedu ([a-z]+(?:-[a-z]+)*)", text, flags=re.MULTILINE))
     assert named <= ROOMS.keys()
 
 
@@ -46,7 +46,7 @@ def command_lines(page: Path) -> list[list[str]]:
             block = block.replace(f"${name}", value)
         fenced += block.splitlines()
     inline = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
-    called = r"^(?:accelerate launch [\w -]*-m )?(?:\w+=\S+ )*(?:python -m )?rcedu +(.+)"
+    called = r"^(?:(?:accelerate launch|torchrun) .*-m )?(?:\w+=\S+ )*(?:python -m )?rcedu +(.+)"
     found = [match[1] for line in fenced + inline if (match := re.match(called, line.strip())) and "..." not in line]
     return [shlex.split(arguments, comments=True) for arguments in found]
 
@@ -66,6 +66,13 @@ def test_every_command_that_is_shown_is_understood():
     assert len(lines) > 100
     with pytest.raises(UsageError):
         parse(["few-steps", "digits", "--seed", "0"])
+
+
+def test_every_line_of_the_page_for_many_gpus_is_one_of_these_commands():
+    page = ROOT / "notebooks" / "scale.md"
+    blocks = re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if not re.match("#|[A-Z]+=", line)]
+    assert len(lines) == len(command_lines(page)) > 20
 
 
 @pytest.mark.parametrize("page", PAGES)

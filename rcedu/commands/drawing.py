@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 from tqdm.auto import tqdm
 
-from rcedu.commands.given import MINI_SD, Drawing, open_model, say_plan, say_skipped
+from rcedu.commands.given import MINI_SD, Arithmetic, Drawing, open_model, say_plan, say_skipped
 from rcedu.system.locks import alone_in
 from rcedu.system.manifests import file_to_write, folder_to_fill
 from rcedu.system.provenance import beside, command_line, result_file, write_result
@@ -56,6 +56,7 @@ def generate(
     prompts: Path,
     model: str = MINI_SD,
     drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),  # noqa: B008 (frozen)
+    arithmetic: tyro.conf.OmitArgPrefixes[Arithmetic] = Arithmetic(),  # noqa: B008
     size: Pixels | None = None,
     batch_size: BatchSize = 100,
     out: Path | None = None,
@@ -65,6 +66,8 @@ def generate(
     Args:
         prompts: a .txt, .csv or .parquet file or a folder of them.
         model: mini-sd, a folder (a student's, say), or a name on the hub.
+        drawing: which prompts, and how.
+        arithmetic: how it computes.
         size: shrink to this many pixels (the papers score 512 shrunk to 256).
         batch_size: pictures at a time; the noise of picture i is a function of (seed, batch_size, i).
         out: the folder; default runs/images.
@@ -75,8 +78,11 @@ def generate(
     folder = folder_to_fill(out or runs_folder() / "images", LIST)
     texts = read_prompts_from(prompts, drawing.column)["text"][: drawing.count]
     drawn_by = open_model(model)
-    made = generate_images(drawn_by, texts, folder, **drawing.settings(drawn_by, model), size=size, batch_size=batch_size)
-    print(f"{made} pictures in {folder}")
+    how = drawing.settings(drawn_by, model) | {"size": size, "batch_size": batch_size, "told": arithmetic.told()}
+    with arithmetic.of(drawn_by.unet):
+        made = generate_images(drawn_by, texts, folder, **how)
+    if made is not None:  # of several ranks, the last to end has them
+        print(f"{made} pictures in {folder}")
 
 
 def score(
@@ -86,58 +92,96 @@ def score(
     drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),  # noqa: B008 (frozen)
     size: Pixels | None = None,
     batch_size: BatchSize = 100,
-    real: Path | None = None,
+    real: tuple[Path, ...] = (),
     fit: str = "crop",
     clip: str | None = None,
+    groups: tuple[Path, ...] = (),
     out: Path | None = None,
 ) -> None:
     """Score pictures, or all students that a training kept: FID, inception and CLIP score; of mini-SD, what the judge reads.
+
+    Several ranks share the pictures, but for the judge.
 
     Args:
         images: the folder that `rcedu generate` wrote.
         students: instead, what `rcedu distil --export-every` kept, OUT-training/students: each draws the prompts, as `rcedu
             generate` does, and is scored. Resumes. Beside --out are a .csv, a line a step, and a .png with the curves.
         prompts: of --students, a .txt, .csv or .parquet file or a folder of them; default mini-SD's unseen ones.
+        drawing: of --students, which prompts, and how they are drawn; --column is that of --groups as well.
         size: of --students: shrink pictures to this many pixels (the papers score 512 shrunk to 256).
         batch_size: of --students: pictures at a time; the noise of picture i is a function of (seed, batch_size, i).
-        real: a folder of real pictures, or an .npz of pytorch-fid, for FID and inception score in Inception's features; it is
-            shared out over ranks. With neither --real nor --clip, mini-SD's judge scores.
+        real: a folder of real pictures, or an .npz of pytorch-fid, for FID and inception score in Inception's features. With
+            --groups, one for all rows; or one for all pictures and then one for each group. With neither --real nor --clip,
+            mini-SD's judge scores.
         fit: how real pictures become as large as those drawn: crop (the middle square) or squash (as the reference does).
-        clip: a CLIP's folder or name on the hub, for example openai/clip-vit-large-patch14, for a CLIP score.
+        clip: a CLIP's folder or name on the hub, for example openai/clip-vit-large-patch14, for a CLIP score; or one of
+            open_clip's, as open_clip:ViT-g-14/laion2b_s34b_b88k (the reference's).
+        groups: prompt files (.txt, .csv, .parquet), seen.csv unseen.csv for example: the pictures of each one's sentences are
+            scored apart as well.
         out: write the scores here; default scores.json beside the pictures, or the students.
     """
     from rcedu.data.pictures import FITS
+    from rcedu.evaluation.formatting import markdown, plain_table
 
     check_choice("fit", fit, FITS)
     if (images is None) == (students is None):
         raise UsageError("score pictures, --images, or the students of a training, --students")
+    if len(real) not in (0, 1, 1 + len(groups)):
+        raise UsageError(f"--real wants one for all, or one and then one for each of the {len(groups)} groups; got {len(real)}")
     said = {key: value for key, value in asdict(drawing).items() if value != getattr(Drawing(), key)}
     said |= {"images": images, "students": students, "prompts": prompts, "size": size, "real": real, "fit": fit, "clip": clip}
-    typed = command_line("score", **said)
+    typed = command_line("score", **said, groups=groups)
     if students is not None:
-        _score_students(students, prompts, drawing, {"size": size, "batch_size": batch_size}, (real, fit, clip), out, typed)
+        if groups:
+            raise UsageError("--groups goes with --images")
+        how = {"size": size, "batch_size": batch_size}
+        _score_students(students, prompts, drawing, how, (real, fit, clip), out, typed)
         return
-    if prompts or size or drawing != Drawing():
+    if prompts or size or drawing != Drawing(column=drawing.column):
         raise UsageError("--prompts, and how they are drawn, go with --students; what --images has is drawn already")
     path = result_file(out or images / "scores.json")
-    scores = _scores(images, real, fit, clip)
-    if place_among_ranks().is_main_process:
-        write_result(path, typed, scores)
-        for name, value in scores.items():
+    scores = _scores(images, real, fit, clip, groups, drawing.column)
+    if not place_among_ranks().is_main_process:
+        return
+    whole = scores.pop("all")
+    write_result(path, typed, whole | ({"groups": scores} if groups else {}))
+    if groups:
+        lines = [[name, *map(str, of.values())] for name, of in ({"all": whole} | scores).items()]
+        print(plain_table(markdown(["", *whole], lines)))
+    else:
+        for name, value in whole.items():
             print(f"{name}: {value}")
 
 
-def _scores(folder: Path, real: Path | None, fit: str, clip: str | None) -> dict:
-    """Of the pictures in a folder; on several ranks the first one has them all."""
+def _scores(
+    folder: Path, real: tuple[Path, ...], fit: str, clip: str | None, groups: tuple[Path, ...] = (), column: str | None = None
+) -> dict[str, dict]:
+    """Of the pictures in a folder, "all" and each group's; on several ranks the first one has them all."""
     from rcedu.evaluation.images import read_images
-    from rcedu.evaluation.inception import scores_by_inception
-    from rcedu.evaluation.scores import clip_score
+    from rcedu.evaluation.inception import published_scores
 
     pictures, texts = read_images(folder)
-    scores, ranks = _mini_sd().scores(pictures.all(), texts) if real is None and clip is None else {}, place_among_ranks()
-    if clip is not None and ranks.is_main_process:  # first: its name may be mistyped
-        scores |= {"clip": clip_score(clip, pictures, texts, device=ranks.device), "pictures": len(pictures)}
-    return scores if real is None else scores_by_inception(pictures, real, fit=fit) | scores
+    rows = {"all": range(len(texts))} | _rows(texts, groups, column)
+    if real or clip:
+        compared = dict(zip(rows, real * (1 if len(real) > 1 else len(rows)), strict=True)) if real else None
+        return published_scores(pictures, texts, rows, real=compared, fit=fit, clip=clip)
+    drawn = pictures.all()
+    return {name: _mini_sd().scores(drawn[list(of)], [texts[i] for i in of]) for name, of in rows.items()}
+
+
+def _rows(texts: list[str], groups: tuple[Path, ...], column: str | None) -> dict[str, list[int]]:
+    """A file's name without its ending -> which pictures are of its sentences. UsageError where those are fewer than two."""
+    from rcedu.data.pools import read_prompts_from
+
+    rows: dict[str, list[int]] = {}
+    for path in groups:
+        if path.stem in ("all", *rows):
+            raise UsageError(f"two rows of scores would be called {path.stem}; give {path} another name")
+        said = set(read_prompts_from(path, column)["text"])
+        rows[path.stem] = [i for i, text in enumerate(texts) if text in said]
+        if len(rows[path.stem]) < 2:
+            raise UsageError(f"{len(rows[path.stem])} pictures are of sentences in {path}; a score wants two or more")
+    return rows
 
 
 @cache
@@ -148,7 +192,7 @@ def _mini_sd():
 
 
 def _score_students(
-    folder: Path, prompts: Path | None, drawing: Drawing, how: dict, by: tuple[Path | None, str, str | None],
+    folder: Path, prompts: Path | None, drawing: Drawing, how: dict, by: tuple[tuple[Path, ...], str, str | None],
     out: Path | None, typed: str,
 ) -> None:  # fmt: skip
     from rcedu.data.pools import PromptPool, read_prompts_from
@@ -173,11 +217,11 @@ def _score_students(
     texts, how = texts or held_out_prompts(108)[: drawing.count], drawing.settings(model, source) | how
     size = how["size"] or model.pixels
     given = how | {"prompts": PromptPool(texts, None).fingerprint(), "fit": fit, "clip": clip}
-    given["real"] = fingerprint_of_real(real, size, fit)
+    given["real"] = fingerprint_of_real(next(iter(real), None), size, fit)
 
     def score_one(step: int, student: Path) -> dict:
         generate_images(open_model(str(student)), texts, drawn / student.name, **how)
-        return {name: x for name, x in _scores(drawn / student.name, *by).items() if name != "pictures"}
+        return {name: x for name, x in _scores(drawn / student.name, *by)["all"].items() if name != "pictures"}
 
     with alone_in(path):
         records = scores_over_training(kept, score_one, path, given=given, command=typed)

@@ -1,15 +1,19 @@
 """What the commands of the pipeline are given: a model by its name, samples, what a teacher of few steps was taught."""
 
 import math
+import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import torch
 import tyro
 
 from rcedu.equations.sampling import time_grid
+from rcedu.models.arithmetic import PRECISIONS, compile_blocks, in_fewer_bits
 from rcedu.models.saved import SAMPLERS, pipeline_facts
 from rcedu.models.solvers import SOLVERS
 from rcedu.system.files import read_json
@@ -64,21 +68,49 @@ class Drawing(Checked):
 
 
 @dataclass(frozen=True)
-class Machine(Checked):
-    """How the work is fitted to a machine; of all these only the precision changes what is learned by more than rounding."""
+class Arithmetic(Checked):
+    """How networks compute: but for the precision, to rounding the same."""
 
-    accumulate: AtLeast1 = 1  # parts a rank's share of the batch is worked off in
-    mixed_precision: str = "no"  # no, bf16, fp16
-    gradient_checkpointing: bool = False  # less memory, a quarter more work
-    eight_bit: bool = False  # optimizer state in 8 bits (bitsandbytes)
+    mixed_precision: str = "no"  # no, bf16, fp16: by autocast, weights stay in 32 bits
+    tf32: bool = False  # on a GPU of NVIDIA's, products of matrices in TF32, as its convolutions are anyhow
+    # the UNet's blocks by torch.compile, which wants a C++ compiler and minutes at first; what it gains is not measured yet
+    compile: bool = False
 
     def __post_init__(self):
         super().__post_init__()
-        check_choice("precision", self.mixed_precision, ("no", "bf16", "fp16"))
+        check_choice("precision", self.mixed_precision, PRECISIONS)
+
+    def begin(self) -> None:
+        """What is set for the whole process. UsageError where nothing can be compiled."""
+        if self.tf32:
+            torch.set_float32_matmul_precision("high")
+        if self.compile and not any(map(shutil.which, [os.environ.get("CXX", "c++"), "g++", "clang++", "cl"])):
+            raise UsageError("--compile needs a C++ compiler (Debian: apt install g++); leave it away")
+
+    def of(self, unet) -> AbstractContextManager:
+        """Inside, a UNet that draws computes like this."""
+        self.begin()
+        if self.compile:
+            compile_blocks(unet)
+        return in_fewer_bits(unet, self.mixed_precision)
+
+    def told(self) -> dict:
+        """What decides pictures by more than rounding, where it is not usual: precision."""
+        return {} if self.mixed_precision == PRECISIONS[0] else {"precision": self.mixed_precision}
+
+
+@dataclass(frozen=True)
+class Machine(Arithmetic):
+    """How the work is fitted to a machine; of all these only the precision changes what is learned by more than rounding."""
+
+    accumulate: AtLeast1 = 1  # parts a rank's share of the batch is worked off in
+    gradient_checkpointing: bool = False  # less memory, a quarter more work
+    eight_bit: bool = False  # optimizer state in 8 bits (bitsandbytes)
 
     def settings(self) -> dict:
-        """As `fit` takes them, and beside them gradient_checkpointing."""
-        found = {key: value for key, value in asdict(self).items() if key != "eight_bit"}
+        """As `fit` takes them, and beside them gradient_checkpointing and compile; what is set for all of the process is."""
+        self.begin()
+        found = {key: value for key, value in asdict(self).items() if key not in ("eight_bit", "tf32")}
         return found | ({"optimizer_class": eight_bit_adamw()} if self.eight_bit else {})
 
 

@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from rcedu.commands.given import (
     MINI_SD,
+    Arithmetic,
     Drawing,
     Machine,
     Watching,
@@ -24,6 +25,7 @@ from rcedu.commands.given import (
     suits,
     taught_few_steps,
 )
+from rcedu.models.arithmetic import compile_blocks
 from rcedu.models.saved import SAMPLERS
 from rcedu.models.solvers import solver
 from rcedu.models.surgery import STUDENTS_AND_KOALA
@@ -54,6 +56,7 @@ def draw(
     prompts: Path | None = None,
     teacher: str = MINI_SD,
     drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),  # noqa: B008 (frozen)
+    arithmetic: tyro.conf.OmitArgPrefixes[Arithmetic] = Arithmetic(),  # noqa: B008
     batch_size: BatchSize = 250,
     shard_size: AtLeast1 = 500,
     plan: bool = False,
@@ -64,6 +67,8 @@ def draw(
     Args:
         prompts: a .txt, .csv or .parquet file or a folder of them; default: notebook 05's prompts for mini-SD.
         teacher: mini-sd, a folder, or a name on the hub such as CompVis/stable-diffusion-v1-4.
+        drawing: which prompts, and how.
+        arithmetic: how it computes.
         batch_size: pictures at a time.
         shard_size: pictures a file.
         plan: only say what it will take, in time, memory and disk.
@@ -89,10 +94,11 @@ def draw(
     if name := settings.pop("sampler", None):
         settings["solver"] = (name, solver(name))
     settings |= {"shard_size": shard_size, "batch_size": batch_size}
-    if plan:
-        say_plan(plan_drawing(model, c, **settings), folder)
-        return
-    kept = draw_cache(model, c, folder, **settings, bar=bar)
+    with arithmetic.of(model.unet):
+        if plan:
+            say_plan(plan_drawing(model, c, **settings), folder)
+            return
+        kept = draw_cache(model, c, folder, **settings, told=arithmetic.told(), bar=bar)
     if kept is not None:  # of several ranks, the last to end has it
         print(f"{len(kept)} samples in {folder}")
 
@@ -201,6 +207,9 @@ def distil(
         # the student was cut in 32 bits above; the text encoder and the codec, which it shares, stay in 32 as well
         model.unet.to(torch.bfloat16 if machine.mixed_precision == "bf16" else torch.float16)
     trainee = DistilledStudent(student, model)
+    if how.pop("compile"):
+        compile_blocks(model.unet, [pair.teacher for pair in trainee.pairs])
+        compile_blocks(student.unet, [pair.student for pair in trainee.pairs])
     given = {  # what the run's own settings do not show: another one of these is another run
         "teacher": cache.manifest["origin"]["teacher"] if drawn_by is None else model.fingerprint(),
         "samples": cache.fingerprint(),

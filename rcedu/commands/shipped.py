@@ -1,5 +1,6 @@
 """Remaking what ships in data/: the digits' models, data and scores, mini-SD; and p(t) as it is measured on a teacher."""
 
+import functools
 import math
 from pathlib import Path
 
@@ -127,6 +128,8 @@ def text_conditioning(
 ) -> None:  # fmt: skip
     """Measure how much the sentence matters at every t, and p(t) from it: on mini-SD, or on a teacher of your own.
 
+    Several ranks share the times.
+
     `rcedu distil --p overlap --measured FILE` reads what this writes.
 
     Args:
@@ -151,12 +154,15 @@ def text_conditioning(
     if every > model.T:
         raise UsageError(f"there are {model.T} times; one in {every} was asked for")
     times = [0, *range(every - 1, model.T, every)]
-    found = measure_schedules(model.to(place_among_ranks().device), x0, c, sentences, times, each=1, pairs=pairs, bar=tqdm)
+    ranks = place_among_ranks()
+    bar = functools.partial(tqdm, disable=not ranks.is_main_process)
+    found = measure_schedules(model.to(ranks.device), x0, c, sentences, times, each=1, pairs=pairs, bar=bar)
     result = {"absent": absent, "pairs": pairs, **found.as_result()}
     given = {"teacher": teacher, "samples": samples} if samples is not None else {}
     command = command_line("text-conditioning", **given, absent=absent or None, pairs=pairs, every=every)
-    write_result(path, command, result | ({"teacher": model.fingerprint()} if given else {}))
-    print(found.in_words(model.T))
+    if ranks.is_main_process:
+        write_result(path, command, result | ({"teacher": model.fingerprint()} if given else {}))
+        print(found.in_words(model.T))
 
 
 def _some_samples(teacher: str, samples: Path | None, absent: str | None, pairs: int):

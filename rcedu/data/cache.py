@@ -18,7 +18,7 @@ from rcedu.data.shards import Shards
 from rcedu.system.files import has_sha256, read_json, sha256, write_json
 from rcedu.system.locks import alone_in
 from rcedu.system.manifests import folder_to_fill
-from rcedu.system.ranks import place_among_ranks
+from rcedu.system.ranks import place_among_ranks, share_of_the_rest
 from rcedu.system.tensors import hash_tensors, load_tensors, map_tensors, save_tensors
 from rcedu.system.usage import UsageError
 
@@ -58,6 +58,7 @@ def draw(
     shard_size: int = 1000,
     batch_size: int = 250,
     solver: tuple[str, Callable] | None = None,
+    told: dict | None = None,
     bar=iter,
 ) -> "Cache | None":
     """Let the teacher draw one sample for each condition in c (N, ...), and store them; returns the opened Cache.
@@ -66,13 +67,13 @@ def draw(
     seed        sample i of shard k is a function of (seed, k, i) only
     shard_size  samples a file
     batch_size  samples at a time, as memory allows
-    solver      another deterministic sampler than DDIM, with its name (`rcedu.models.solvers`)
+    solver      another deterministic sampler than DDIM, with its name (`rcedu.models.solvers`);  told  what else decides them
     bar         wraps the list of shards still to do, for instance tqdm
 
-    On several ranks (torchrun, accelerate launch) each draws its share of the shards and waits for nobody: the last to end
-    finds all of them, and writes them into the manifest; the others get None. Killed half-way, the same call goes on
-    where it stopped, on as many ranks as there now are. UsageError when the folder holds another
-    teacher's, schedule's, steps', w's, seed's or conditions' samples, or files that are not of a cache.
+    On several ranks (torchrun, accelerate launch) each draws its share of the shards that are not there, and waits for nobody:
+    the last to end finds all of them, and writes them into the manifest; the others get None. Killed half-way, the same call
+    goes on where it stopped, on as many ranks as there now are. UsageError when the folder holds samples of another teacher,
+    schedule, steps, w, seed or conditions, or files that are not of a cache.
     """
 
     def made(rows: range) -> Tensor:
@@ -80,7 +81,7 @@ def draw(
         return teacher.sample_x0(noise, c[rows.start : rows.stop], w=w, steps=steps, batch_size=batch_size, **how)
 
     how, named = ({"sampler": solver[1]}, {"sampler": solver[0]}) if solver else ({}, {})
-    made_from = origin(teacher, steps=steps, w=w, seed=seed) | named
+    made_from = origin(teacher, steps=steps, w=w, seed=seed) | named | (told or {})
     return fill(folder, teacher, c, made_from, made, shard_size=shard_size, bar=bar)
 
 
@@ -111,9 +112,9 @@ def fill(
         parts = c.split(shard_size)
         paths = [folder / _shard_name(index, teacher.codec) for index in range(len(parts))]
         if len(manifest.get("shards", [])) < len(parts):
-            own = range(ranks.process_index, len(parts), ranks.num_processes)
+            mine = share_of_the_rest(range(len(parts)), lambda index: _is_drawn(paths[index], index, parts[index], made_from))
             teacher.to(ranks.device)
-            for index in bar([index for index in own if not _is_drawn(paths[index], index, parts[index], made_from)]):
+            for index in bar(mine):
                 x0 = made(range(index * shard_size, index * shard_size + len(parts[index])))
                 tensors = {"x0": teacher.codec.pack(x0), "c": parts[index]}
                 save_tensors(paths[index], tensors, {"index": index, "origin": made_from})

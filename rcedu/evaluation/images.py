@@ -20,7 +20,7 @@ from rcedu.models.saved import sampler_settings
 from rcedu.system.files import atomic_path, read_json, write_json
 from rcedu.system.locks import alone_in
 from rcedu.system.manifests import IN_PNG, folder_to_fill
-from rcedu.system.ranks import place_among_ranks
+from rcedu.system.ranks import place_among_ranks, share_of_the_rest
 from rcedu.system.usage import UsageError
 
 LIST = "prompts.json"
@@ -38,7 +38,8 @@ def generate_images(
     seed: int = 0,
     batch_size: int = 100,
     sampler: str = "deterministic",
-) -> int:
+    told: dict | None = None,
+) -> int | None:
     """Draw one picture for each sentence: folder/000000.png ..., and prompts.json. Returns how many there are.
 
     w, steps    guidance and DDIM steps
@@ -46,14 +47,16 @@ def generate_images(
     seed        batch k's noise is a function of (seed, k)
     batch_size  pictures at a time
     sampler     deterministic (DDIM), stochastic or consistency: what the network was made for
+    told        what else decides the pictures, by name
 
-    Pictures that are there are kept: a killed call goes on where it stopped; on several ranks each draws its share.
+    Pictures that are there are kept: a killed call goes on where it stopped. On several ranks each draws its share of those
+    that are not, and waits for nobody: the last to end finds all of them; the others may get None.
     UsageError when the folder holds the pictures of other settings, or other files and no pictures of ours.
     """
     with alone_in(folder):
         folder, ranks = Path(folder), place_among_ranks()
         wanted = {"model": model.fingerprint(), "w": w, "steps": steps, "size": size, "seed": seed, "batch_size": batch_size}
-        wanted |= {"prompts": list(texts)} | ({} if sampler == "deterministic" else {"sampler": sampler})
+        wanted |= {"prompts": list(texts)} | ({} if sampler == "deterministic" else {"sampler": sampler}) | (told or {})
         folder_to_fill(folder, LIST)
         if (folder / LIST).exists():
             found = read_json(folder / LIST, {"model": str}, "it is not of rcedu generate: choose another folder")
@@ -71,11 +74,13 @@ def generate_images(
             raise UsageError(f"{foreign[0]} was not drawn with these settings; choose another folder, or move it away")
         told = PngInfo()
         told.add_text(IN_PNG, made_from)
-        starts = range(ranks.process_index * batch_size, len(texts), ranks.num_processes * batch_size)
+
+        def there(start: int) -> bool:
+            return all(path.exists() for path in paths[start : start + batch_size])
+
+        starts = share_of_the_rest(range(0, len(texts), batch_size), there)
         for start in tqdm(starts, desc="pictures", unit="batch", disable=not ranks.is_main_process):
             here = slice(start, min(start + batch_size, len(texts)))
-            if all(path.exists() for path in paths[here]):
-                continue
             noise = model.noise(here.stop - here.start, derived_seed(seed, start // batch_size))
             how = {"w": w, "steps": steps, "batch_size": batch_size}
             how |= sampler_settings(sampler, derived_seed(seed, start // batch_size))
@@ -85,8 +90,7 @@ def generate_images(
             for image, path in zip(images, paths[here], strict=True):
                 with atomic_path(path) as temporary:
                     Image.fromarray(image.permute(1, 2, 0).numpy()).save(temporary, format="PNG", pnginfo=told)
-        ranks.wait_for_everyone()
-        return len(paths)
+        return len(paths) if all(path.exists() for path in paths) else None
 
 
 def _hash_of_all(told: dict) -> str:

@@ -1,26 +1,29 @@
-"""Scores as the papers give them: FID and inception score in Inception's features, on any number of ranks, a batch in memory.
+"""Scores as the papers give them: FID, inception and CLIP score, in one pass over the pictures, on any number of ranks.
 
 Both papers score 30,000 captions of COCO, drawn at 512 and shrunk to 256. Random conditioning's reference compares them with
-val2014 squashed to 256 by Pillow, as statistics in an .npz file.
+val2014 squashed to 256 by Pillow, as statistics in an .npz file. Everything is a sum over pictures: a batch is in memory.
 """
 
 import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate.utils import reduce
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
-from torchmetrics import Metric
+from torch import Tensor, nn
+from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from rcedu.data.pictures import FITS, SUFFIXES, fitted, read_picture
-from rcedu.evaluation.scores import REAL_SUMS, expected_warnings
+from rcedu.evaluation.scores import REAL_SUMS, clip_scores, expected_warnings
 from rcedu.system.files import sha256
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import remembered
 from rcedu.system.usage import UsageError, check_choice
+
+PARTS, SHUFFLED = 10, 2020  # torch-fidelity's for the inception score: so many parts, after a shuffle with this seed
+Sums = dict[str, Tensor]
 
 
 class RealPictures(Dataset):
@@ -55,65 +58,149 @@ def fingerprint_of_real(real: Path | None, size: int, fit: str) -> str | None:
     return sha256(real) if Path(real).is_file() else bytes(RealPictures(real, size, fit).fingerprint().tolist()).hex()
 
 
-def inception_metrics() -> tuple[Metric, Metric]:
-    """torchmetrics' FID and inception score, which fetch Inception's weights when they need them. UsageError if they cannot."""
+def inception_networks() -> tuple[nn.Module, nn.Module]:
+    """Inception twice, as FID wants it and as the inception score does: (B, 3, H, W) uint8 -> (B, 2048) features; (B, 1008)
+    logits. torchmetrics fetches the weights when it needs them. UsageError if it cannot.
+    """
     from torchmetrics.image.fid import FrechetInceptionDistance
     from torchmetrics.image.inception import InceptionScore
 
     try:
         with expected_warnings():
-            return FrechetInceptionDistance(normalize=False), InceptionScore(normalize=False)
+            return FrechetInceptionDistance(normalize=False).inception, InceptionScore(normalize=False).inception
     except ModuleNotFoundError as error:
         raise UsageError('FID in Inception\'s features needs torch-fidelity: pip install -e ".[score]"') from error
     except Exception as error:  # the download has many ways to fail
         raise UsageError(f"Inception's weights could not be fetched ({str(error).splitlines()[0]})") from error
 
 
-def scores_by_inception(images: Dataset, real: Path, *, fit: str = "crop", batch_size: int = 50) -> dict:
-    """{"fid", "is", "pictures"} of pictures, images[i] (3, H, H) uint8; shared out over the ranks.
+@torch.no_grad()
+def published_scores(
+    images: Dataset, texts: Sequence[str], rows: Mapping[str, Sequence[int]], *, real: Mapping[str, Path] | None = None,
+    fit: str = "crop", clip: str | None = None, batch_size: int = 50,
+) -> dict[str, dict]:  # fmt: skip
+    """Scores of each of some sets of pictures, from one pass over all of them, which the ranks share:
 
-    real  a folder of pictures, fitted as `RealPictures` says; their statistics are kept in the cache folder, by content. Or an
-          .npz file of Inception's mean `mu` (2048,) and covariance `sigma` (2048, 2048), as pytorch-fid writes them
+    fid, is    where there are `real` ones: the Frechet distance in Inception's features (Heusel et al. 2017); the inception
+               score (Salimans et al. 2016), the mean over ten parts of the set, shuffled as torch-fidelity does
+    clip       where a CLIP is named: the mean of its `clip_scores`
+    pictures   how many there are
+
+    images  images[i] (3, H, H) uint8, of the sentence texts[i]
+    rows    name of a set -> which pictures are in it; one may be in several
+    real    name of a set -> what it is compared with. A folder of pictures, fitted as `RealPictures` says; their statistics are
+            kept in the cache folder, by content. Or an .npz file of Inception's mean `mu` (2048,) and covariance `sigma`
+            (2048, 2048), as pytorch-fid writes them. None: no Inception
+    clip    as for `clip_scores`
+
+    UsageError for what is missing or cannot be read, before the first picture is looked at.
     """
     ranks = place_among_ranks()
-    fid, inception = (metric.to(ranks.device) for metric in inception_metrics())
-    if Path(real).suffix == ".npz":
-        sums = _sums_of_file(Path(real), len(fid.real_features_sum))
-    else:
-        sums = _sums_of_pictures(RealPictures(real, images[0].shape[-1], fit), fid, batch_size)
-    if ranks.is_main_process:  # torchmetrics adds up those of all ranks
-        for name, value in sums.items():
-            setattr(fid, name, value.to(ranks.device))
-    for part in _batches(images, batch_size, "pictures"):
-        fid.update(part, real=False)
-        inception.update(part)
-    return {"fid": float(fid.compute()), "is": float(inception.compute()[0]), "pictures": len(images)}
+    asked = clip_scores(clip, ranks.device) if clip else None
+    features, logits = (network.to(ranks.device) for network in inception_networks()) if real else (None, None)
+    theirs = {}
+    for path in dict.fromkeys((real or {}).values()):
+        theirs[path] = _real_sums(path, images[0].shape[-1], fit, features, batch_size)
+    here = {name: torch.zeros(len(images), dtype=torch.bool) for name in rows}
+    part = {name: torch.zeros(len(images), dtype=torch.long) for name in rows}
+    for name, of in rows.items():
+        here[name][list(of)], part[name][list(of)] = True, _in_tenths(len(of))
+
+    found: dict[str, Sums] = {name: {} for name in rows}
+    for numbers, pictures in _batches(images, batch_size, "pictures"):
+        seen = {"features": features(pictures).double(), "logits": logits(pictures).double()} if real else {}
+        if asked:
+            seen["clip"] = asked(pictures, [texts[i] for i in numbers]).double()
+        for name in rows:
+            chosen = here[name][numbers].to(ranks.device)
+            mine = {key: value[chosen] for key, value in seen.items()}
+            sums = {"clip": mine["clip"].sum()} if asked else {}
+            if real:
+                sums |= _moments(mine["features"]) | _entropies(mine["logits"], part[name][numbers].to(ranks.device)[chosen])
+            found[name] = {key: found[name].get(key, 0) + value for key, value in sums.items()}
+
+    scores = {}
+    for name, of in rows.items():
+        sums = {key: reduce(value, "sum").cpu() for key, value in found[name].items()}
+        scores[name] = {"fid": frechet_distance(sums, theirs[real[name]]), "is": _inception_score(sums)} if real else {}
+        scores[name] |= {"clip": (sums["clip"] / len(of)).item()} if asked else {}
+        scores[name]["pictures"] = len(of)
+    return scores
 
 
-def _batches(images: Dataset, batch_size: int, title: str):
-    """This rank's share, on its device."""
+def _batches(images: Dataset, batch_size: int, title: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """This rank's share: (their numbers, pictures on its device). UsageError where there are fewer pictures than ranks."""
     ranks = place_among_ranks()
-    mine = Subset(images, range(ranks.process_index, len(images), ranks.num_processes))
-    for part in tqdm(DataLoader(mine, batch_size=batch_size), desc=title, disable=not ranks.is_main_process):
-        yield part.to(ranks.device)
+    if len(images) < ranks.num_processes:
+        raise UsageError(f"{len(images)} {title} cannot be shared out over {ranks.num_processes} ranks; start fewer")
+    mine = torch.arange(ranks.process_index, len(images), ranks.num_processes)
+    for numbers in tqdm(mine.split(batch_size), desc=title, disable=not ranks.is_main_process):
+        yield numbers, torch.stack([images[i] for i in numbers.tolist()]).to(ranks.device)
 
 
-def _sums_of_pictures(real: RealPictures, fid: Metric, batch_size: int) -> dict[str, Tensor]:
-    """Of real pictures' features on all ranks, as torchmetrics adds them up; `fid` has none of them afterwards."""
+def _moments(features: Tensor) -> Sums:
+    """What a mean and a covariance are made of, by torchmetrics' names; features (B, F)."""
+    count = torch.tensor(len(features)).to(features)
+    return dict(zip(REAL_SUMS, (features.sum(dim=0), features.T @ features, count), strict=True))
 
-    def make() -> dict[str, Tensor]:
-        for part in _batches(real, batch_size, "real pictures"):
-            fid.update(part, real=True)
-        found = {name: reduce(getattr(fid, name), "sum").cpu() for name in REAL_SUMS}
-        fid.reset()
-        return found
+
+def _in_tenths(count: int) -> Tensor:
+    """(count,) which of PARTS each picture of a set is in."""
+    order, part = torch.from_numpy(np.random.RandomState(SHUFFLED).permutation(count)), torch.empty(count, dtype=torch.long)
+    for k in range(PARTS):
+        part[order[k * count // PARTS : (k + 1) * count // PARTS]] = k
+    return part
+
+
+def _entropies(logits: Tensor, part: Tensor) -> Sums:
+    """What the inception score of each part is made of: sums of p and of p log p, counts; logits (B, K), part (B,)."""
+    log_p = logits.log_softmax(dim=1)
+    p, empty = log_p.exp(), torch.zeros(PARTS, logits.shape[1]).to(logits)
+    return {
+        "p": empty.index_add(0, part, p),
+        "p log p": empty.index_add(0, part, p * log_p),
+        "in part": torch.bincount(part, minlength=PARTS).to(logits),
+    }
+
+
+def _inception_score(sums: Sums) -> float:
+    """exp E KL(p(y | x) || p(y)), the mean over the parts that are not empty.   E KL = E sum p log p - sum q log q, q = E p"""
+    there = sums["in part"] > 0
+    q, entropy = (sums[name][there] / sums["in part"][there, None] for name in ("p", "p log p"))
+    return (entropy - torch.xlogy(q, q)).sum(dim=1).exp().mean().item()
+
+
+def frechet_distance(one: Sums, other: Sums) -> float:
+    """|mu_1 - mu_2|^2 + tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2))   (Dowson & Landau 1982), of two sets' moments in float64."""
+
+    def gaussian(total: Tensor, squares: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+        mu = total / count
+        return mu, (squares - count * torch.outer(mu, mu)) / (count - 1)
+
+    (mu_1, S_1), (mu_2, S_2) = (gaussian(*(sums[name] for name in REAL_SUMS)) for sums in (one, other))
+    root = torch.linalg.eigvals(S_1 @ S_2).sqrt().real.sum()
+    return ((mu_1 - mu_2).square().sum() + S_1.trace() + S_2.trace() - 2 * root).item()
+
+
+def _real_sums(path: Path, size: int, fit: str, network: Callable[[Tensor], Tensor], batch_size: int) -> Sums:
+    """The moments of what is at a path."""
+    if Path(path).suffix == ".npz":
+        blank = torch.zeros(1, 3, size, size, dtype=torch.uint8, device=place_among_ranks().device)
+        return _sums_of_file(Path(path), network(blank).shape[1])
+    real = RealPictures(path, size, fit)
+
+    def make() -> Sums:
+        sums: Sums = {}
+        for _, pictures in _batches(real, batch_size, "real pictures"):
+            sums = {key: sums.get(key, 0) + value for key, value in _moments(network(pictures).double()).items()}
+        return {name: reduce(value, "sum").cpu() for name, value in sums.items()}
 
     if place_among_ranks().num_processes > 1:  # on another machine they may not be remembered, and ranks add up together
         return make()
     return remembered("real", {"fingerprint": real.fingerprint()}, make)
 
 
-def _sums_of_file(path: Path, features: int, count: int = 10_000) -> dict[str, Tensor]:
+def _sums_of_file(path: Path, features: int, count: int = 10_000) -> Sums:
     """As many pictures of this mean and covariance would add up to; how many does not matter."""
     try:
         with np.load(path, allow_pickle=False) as found:
@@ -123,4 +210,4 @@ def _sums_of_file(path: Path, features: int, count: int = 10_000) -> dict[str, T
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} does not hold pytorch-fid's statistics ({error}); give a folder of pictures") from error
     total = (count - 1) * sigma + count * torch.outer(mu, mu)
-    return dict(zip(REAL_SUMS, (count * mu, total, torch.tensor(count)), strict=True))
+    return dict(zip(REAL_SUMS, (count * mu, total, torch.tensor(count).double()), strict=True))

@@ -1,15 +1,15 @@
 """Scores of pictures: read as asked, FID, spread, inception and CLIP score. Intervals over seeds are made of records."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
+from torchvision.transforms.v2.functional import to_pil_image
 from transformers import CLIPModel, CLIPProcessor
 
 from rcedu.evaluation.intervals import Interval, proportion
@@ -199,34 +199,82 @@ def expected_warnings() -> Iterator[None]:
         yield
 
 
-@torch.no_grad()
 def clip_score(
-    model: Path | str, images: Tensor | Dataset, texts: list[str], batch_size: int = 100, device: torch.device | str = "cpu"
+    model: Path | str, images: Tensor, texts: list[str], batch_size: int = 100, device: torch.device | str = "cpu"
 ) -> float:
-    """Mean of 100 cos(picture, its sentence), negative ones as 0 (Hessel et al. 2021).
+    """Mean of the `clip_scores` of pictures (N, 3, H, W) uint8 and their sentences."""
+    scores, parts = clip_scores(model, device), range(0, len(images), batch_size)
+    return torch.cat([scores(images[i : i + batch_size], texts[i : i + batch_size]) for i in parts]).mean().item()
 
-    model  a CLIP's folder, or its name on the hub; safetensors only. UsageError when it cannot be read
-    images (N, 3, H, W) uint8, or a data set of N (3, H, W), which is read a batch at a time
 
-    Not torchmetrics' CLIPScore: with transformers 5 it fails (version 1.9), and it admits only a few names of models.
+OPEN_CLIP = "open_clip:"
+
+
+def clip_scores(model: Path | str, device: torch.device | str = "cpu") -> Callable[[Tensor, Sequence[str]], Tensor]:
+    """(pictures (B, 3, H, W) uint8, their sentences) -> (B,) 100 cos(picture, sentence), negative ones 0 (Hessel et al. 2021).
+
+    model  a CLIP's folder, or its name on the hub, in transformers' form and safetensors only; or one of the library
+           open_clip: open_clip:NAME/WEIGHTS, its own names or a file of weights, or open_clip:FOLDER. (BK-SDM's and random
+           conditioning's figures are the cosine itself, of open_clip:ViT-g-14/laion2b_s34b_b88k)
+
+    UsageError where it cannot be read. Not torchmetrics' CLIPScore: with transformers 5 it fails (version 1.9), and it admits
+    only a few names of models.
     """
+    named = str(model)
     try:
-        with ExitStack() as stack:
-            if Path(model).is_dir():
-                stack.enter_context(verified(Path(model)))
-                stack.enter_context(without_bars())
-            clip = CLIPModel.from_pretrained(model, use_safetensors=True).eval().to(device)
-            processor = CLIPProcessor.from_pretrained(model)
+        if named.startswith(OPEN_CLIP):
+            embed = _open_clip(named.removeprefix(OPEN_CLIP), device)
+        else:
+            with ExitStack() as stack:
+                if Path(model).is_dir():
+                    stack.enter_context(verified(Path(model)))
+                    stack.enter_context(without_bars())
+                embed = _transformers_clip(model, device)
     except UsageError:
         raise
     except Exception as error:  # no such model, no network, only a pickle of weights, a damaged config
         raise UsageError(f"no CLIP could be read from {model} ({' '.join(str(error).split())[:200]})") from error
-    scores = []
-    for start in range(0, len(images), batch_size):
-        rows = range(start, min(start + batch_size, len(images)))
-        some, said = [images[i] for i in rows], texts[rows.start : rows.stop]
-        inputs = processor(text=said, images=some, return_tensors="pt", padding=True, truncation=True)
+
+    @torch.no_grad()
+    def scores(images: Tensor, texts: Sequence[str]) -> Tensor:
+        return (100 * torch.cosine_similarity(*embed(images.cpu(), list(texts)))).clamp(min=0)
+
+    return scores
+
+
+Embed = Callable[[Tensor, list[str]], tuple[Tensor, Tensor]]
+
+
+def _transformers_clip(model: Path | str, device: torch.device | str) -> Embed:
+    clip = CLIPModel.from_pretrained(model, use_safetensors=True).eval().to(device)
+    processor = CLIPProcessor.from_pretrained(model)
+
+    def embed(images: Tensor, texts: list[str]) -> tuple[Tensor, Tensor]:
+        inputs = processor(text=texts, images=list(images), return_tensors="pt", padding=True, truncation=True)
         out = clip(**inputs.to(device))
-        cosine = torch.cosine_similarity(out.image_embeds, out.text_embeds)
-        scores.append((100 * cosine).clamp(min=0))
-    return torch.cat(scores).mean().item()
+        return out.image_embeds, out.text_embeds
+
+    return embed
+
+
+def _open_clip(name: str, device: torch.device | str) -> Embed:
+    """name  NAME/WEIGHTS or a folder with an open_clip_config.json"""
+    try:
+        import open_clip
+    except ImportError as error:
+        raise UsageError(f'{OPEN_CLIP}{name} needs open_clip: pip install -e ".[score]"') from error
+    if Path(name).is_dir():
+        name, weights = f"local-dir:{name}", None
+    else:
+        name, _, weights = name.partition("/")
+        if not weights:
+            raise UsageError(f"{OPEN_CLIP}{name} says no weights; {OPEN_CLIP}ViT-g-14/laion2b_s34b_b88k does, for example")
+    clip, prepare = open_clip.create_model_from_pretrained(name, weights, device=device)
+    tokenize = open_clip.get_tokenizer(name)
+    clip.eval()
+
+    def embed(images: Tensor, texts: list[str]) -> tuple[Tensor, Tensor]:
+        pictures = torch.stack([prepare(to_pil_image(image)) for image in images])
+        return clip.encode_image(pictures.to(device)), clip.encode_text(tokenize(texts).to(device))
+
+    return embed

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from rcedu.data.mnist import to_pixels
@@ -15,6 +16,7 @@ from rcedu.equations.random_conditioning import indifference, kl_from_sensitivit
 from rcedu.evaluation.intervals import Interval, mean_interval
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import DigitClassifier, conv_stage
+from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import UsageError
 from rcedu.training.draws import Draw
 from rcedu.training.fit import fit_to_the_end
@@ -99,19 +101,21 @@ def sensitivity(
 ) -> Tensor:
     """|| out(x_t, t, c) - out(x_t, t, c') ||^2, in what the model predicts, as a mean over pixels and channels: (K, N).
 
-    x0 (N, C, H, W) with conditions c (N,), and others c_other (N,); times: K. Without guidance.
+    x0 (N, C, H, W) with conditions c (N,), and others c_other (N,); times: K. Without guidance. Several ranks share the times.
     """
     model.eval()
-    table = []
-    for k, t in enumerate(bar(times)):
+    ranks, mine = place_among_ranks(), []
+    for k in bar(range(ranks.process_index, len(times), ranks.num_processes)):
+        t = times[k]
         x_t = noised(model, x0, t, seed + k)
         parts = []
         for batch in zip(*(y.split(250) for y in (x_t, c, c_other)), strict=True):
             x, a, b = (y.to(model.device) for y in batch)
             at = torch.full((len(x),), t, device=model.device)
             parts.append(((model(x, at, a) - model(x, at, b)) ** 2).flatten(1).mean(dim=1).cpu())
-        table.append(torch.cat(parts))
-    return torch.stack(table)
+        mine.append((k, torch.cat(parts)))
+    table = dict(gather_object(mine))
+    return torch.stack([table[k] for k in range(len(times))])
 
 
 class MeasuredSchedules(NamedTuple):

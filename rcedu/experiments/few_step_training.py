@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -21,6 +20,7 @@ from rcedu.evaluation.records import Column, Record, scored, title
 from rcedu.experiments.domain import Domain
 from rcedu.experiments.few_steps import APART, STAGE_1, FewStepsRun, Stage, few_step_identity, stages
 from rcedu.experiments.runner import finished
+from rcedu.models.arithmetic import compile_blocks, in_fewer_bits
 from rcedu.models.diffusion import DiffusionModel, with_unet
 from rcedu.models.editing import encode
 from rcedu.models.saved import ENCODER, file_of, read_facts, save_8_bits
@@ -64,34 +64,25 @@ Seen = Callable[[Stage, DiffusionModel, dict], AbstractContextManager[Callable[[
 @contextmanager
 def stage_task(
     run: FewStepsRun, stage: Stage, domain: Domain, before: DiffusionModel | None = None, *,
-    gradient_checkpointing: bool = False, **how,
+    gradient_checkpointing: bool = False, compile: bool = False, **how,
 ) -> Iterator[tuple[StepFunction, nn.Module, DiffusionModel, dict]]:  # fmt: skip
     """What `fit` is called with for a stage: (step function, trainee, the student in it, settings); for as long as it trains.
 
-    before  as for `train_stage`
-    how     further settings of `fit`; with mixed_precision the teacher computes in fewer bits as well
+    before   as for `train_stage`
+    compile  whether the blocks of teacher and student are (`compile_blocks`)
+    how      further settings of `fit`; with mixed_precision the teacher computes in fewer bits as well
     """
     teacher = before or domain.teacher
     trainee, student, step, settings = _task(run, stage, domain, teacher)
     if gradient_checkpointing:
         student.unet.enable_gradient_checkpointing()
+    if compile:
+        pairs = getattr(trainee, "pairs", ())  # of a student that is made smaller
+        compile_blocks(teacher.unet, [pair.teacher for pair in pairs])
+        compile_blocks(student.unet, [pair.student for pair in pairs])
     settings |= {"steps": stage.training_steps, "batch_size": run.batch_size, "seed": run.seed, "warmup": 20}
-    with _in_fewer_bits(teacher.unet, how.get("mixed_precision", "no")):
+    with in_fewer_bits(teacher.unet, how.get("mixed_precision", "no")):
         yield step, trainee, student, settings | how
-
-
-@contextmanager
-def _in_fewer_bits(unet: nn.Module, precision: str) -> Iterator[None]:
-    """Inside, a teacher computes by autocast, as `fit` lets its student; its weights stay as they are."""
-    if precision == "no":
-        yield
-        return
-    autocast = torch.autocast(place_among_ranks().device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
-    unet.forward = autocast(unet.forward)
-    try:
-        yield
-    finally:
-        del unet.forward  # of this one network; its class has the other
 
 
 def _task(

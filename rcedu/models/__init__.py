@@ -6,4 +6,5 @@ conditions  how a label or a sentence enters;  two_encoders  how one enters SDXL
 surgery     students cut out of a teacher. A new student gets its name and its cut here;  features  what L_feat compares
 anatomies   the UNets themselves: the digits', mini-SD's, Stable Diffusion's
 judges      who reads pictures;  cost  what a network costs, counted;  editing  edits by sampling
+arithmetic  in which numbers a network computes, and whether compiled
 """

@@ -90,9 +90,14 @@ class Plan(NamedTuple):
         ]
 
 
-def measured(work: Callable[[], object], timed: int = 2) -> tuple[float, float]:
-    """(Seconds, floating-point operations) of a piece of work, which is done once to be counted, and so often to be timed."""
+def measured(work: Callable[[], object], timed: int = 2, untimed: int = 0) -> tuple[float, float]:
+    """(Seconds, floating-point operations) of a piece of work, which is done once to be counted, and so often to be timed.
+
+    untimed  times between: in the first after what is counted, a network may be compiled
+    """
     with FlopCounterMode(display=False) as counter:
+        work()
+    for _ in range(untimed):
         work()
     start = time.perf_counter()
     for _ in range(timed):
@@ -105,8 +110,8 @@ def training_work(what: str, step_fn: StepFunction, trainee: nn.Module, *, steps
 
     settings  of `fit`, but for folder and progress
     """
-    with closing(fit(step_fn, trainee, steps=1 + timed, **settings)) as run:
-        return Work(what, steps, *measured(lambda: next(run), timed))
+    with closing(fit(step_fn, trainee, steps=2 + timed, **settings)) as run:
+        return Work(what, steps, *measured(lambda: next(run), timed, untimed=1))
 
 
 def drawing_work(

@@ -125,7 +125,7 @@ PLACES = {  # what a path may lead to that no input is: how it is made
 }
 NAMES = ["a\0b.txt", "x" * 300 + ".txt", "/dev/null", "/dev/null/x", "", "."]  # as they are, of nothing that is there
 STRANGE = ["a\nb\x1b[31m.txt", "~nobody-here/x.txt", "-", "a\udce4.txt", "--"]  # for something new, these are names
-ENDINGS = {"prompts": ".txt", "pool": ".csv", "measured": ".json", "also": ".json", "archive": ".zip"}
+ENDINGS = {"prompts": ".txt", "groups": ".txt", "pool": ".csv", "measured": ".json", "also": ".json", "archive": ".zip"}
 # Those that put files into a folder by name, beside whatever else is there: an unrelated file is none of their business.
 BESIDE = {("mini-sd", "out"), ("few-steps", "ship"), ("editing", "ship"), ("small-and-fast", "ship")}
 OUTPUTS = {"out", "ship"}

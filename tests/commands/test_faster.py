@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +14,7 @@ from rcedu.commands.cli import main
 from rcedu.data.cache import Cache
 from rcedu.data.captioned_digits import prompts
 from rcedu.evaluation.records import load_results
-from rcedu.experiments import few_step_training, own_teacher
+from rcedu.experiments import few_step_training
 from rcedu.figures import few_step_figures
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import FACTS, Facts, pipeline_facts
@@ -365,17 +364,35 @@ def test_what_a_network_says_is_read_or_refused(own, tmp_path, capsys):
     assert FACTS in says or "is damaged" in says
 
 
-def test_two_ranks_draw_what_one_draws(own, monkeypatch):
-    """Each its share of the batches; the sampler's own noise, too."""
-    folder, _ = own("SD v1.4")
-    teacher = DiffusionModel.load(folder / "teacher")
-    domain = own_teacher.OwnTeacher(teacher, SimpleNamespace(), TEXTS, folder, steps=2)
-    how = {"w": 1.0, "steps": 2, "sampler": "stochastic", "seed": 3}
-    monkeypatch.setattr(own_teacher, "BATCH", 2)
-    whole, parts = domain.latents(teacher, 5, **how), []
-    monkeypatch.setattr(own_teacher, "gather_object", lambda mine: parts.extend(mine) or mine)
-    for rank in (1, 0):
-        place = SimpleNamespace(process_index=rank, num_processes=2, device=torch.device("cpu"))
-        monkeypatch.setattr(own_teacher, "place_among_ranks", lambda place=place: place)
-        domain.latents(teacher, 5, **how)
-    assert torch.equal(torch.cat([x0 for _, x0 in sorted(parts, key=lambda part: part[0])]), whole)
+def test_every_command_compiles_and_what_it_writes_is_as_without(own, tmp_path, monkeypatch, capsys):
+    """Both networks of a training; torch's compiler itself is tried in tests/models/test_arithmetic.py."""
+    folder, given = own("SD v1.4")
+    compiled = []
+
+    def as_it_is(block):
+        compiled.append(block)
+        block._compiled_call_impl = block._call_impl
+
+    monkeypatch.setattr(torch.nn.Module, "compile", as_it_is)
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", lambda how: compiled.append(how))
+    teacher, prompts_ = ["--teacher", folder / "teacher"], ["--prompts", folder / "prompts.txt"]
+    blocks = 22 + 16  # of SD v1.4's anatomy: residual, attention
+    rcedu("draw", *teacher, *prompts_, "--steps", 1, "--compile", "--tf32", "--out", tmp_path / "samples")
+    assert len(compiled) == 1 + blocks and compiled[0] == "high"
+    assert all((tmp_path / "samples" / x.name).read_bytes() == x.read_bytes() for x in (folder / "samples").iterdir())
+    assert "is of another precision (None there, bf16 here)" in refused(
+        capsys, "draw", *teacher, *prompts_, "--steps", 1, "--mixed-precision", "bf16", "--out", tmp_path / "samples"
+    )
+    compiled.clear()
+    asked = ["generate", "--model", folder / "teacher", *prompts_, "--count", 2, "--steps", 1]
+    rcedu(*asked, "--mixed-precision", "bf16", "--compile", "--out", tmp_path / "images")
+    assert len(compiled) == blocks and json.loads((tmp_path / "images/prompts.json").read_text())["precision"] == "bf16"
+    compiled.clear()
+    learn = ["distil", *teacher, "--samples", folder / "samples", "--pool", folder / "prompts.txt", "--student", "C-Micro"]
+    for more in ([], ["--compile"]):
+        rcedu(*learn, "--steps", 1, "--batch-size", 2, *more, "--out", tmp_path / f"small{len(more)}")
+    assert len(compiled) == 2 * (blocks - 1) and same_bits(tmp_path / "small0", tmp_path / "small1")  # one has a tap inside
+    compiled.clear()
+    rcedu("faster", *given, "--last", 2, "--compile", "--out", tmp_path / "fast")
+    assert len(compiled) == 2 * 2 * blocks  # teacher and student, of stage 1 and of a halving
+    assert all(same_bits(tmp_path / "fast" / name, folder / "fast" / name) for name in ("stage-1", "deterministic-2-steps"))

@@ -1,23 +1,31 @@
-"""FID against real pictures and from statistics, a batch in memory, on one rank and on two; a toy in Inception's place."""
+"""Scores of sets of pictures in one pass: FID against real pictures and from statistics, inception and CLIP score; toys."""
+
+import json
+import sys
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from processes import free_port, one_rank_of, score_with_the_toy, toy_metrics, wait
+from processes import ToyInception, toy_networks
+from safetensors.torch import save_file
 from small import seeded
+from torchmetrics.image.fid import FrechetInceptionDistance
 
 from rcedu.commands.cli import main
 from rcedu.evaluation import inception
-from rcedu.evaluation.inception import RealPictures, inception_metrics, scores_by_inception
+from rcedu.evaluation.inception import RealPictures, inception_networks, published_scores
+from rcedu.evaluation.scores import clip_scores
 from rcedu.system.files import read_json
 from rcedu.system.settings import data_folder
 from rcedu.system.usage import UsageError
 
+CLIP = str(data_folder() / "mini-sd" / "clip")
+
 
 @pytest.fixture(autouse=True)
 def a_toy(monkeypatch, tmp_path):
-    monkeypatch.setattr(inception, "inception_metrics", toy_metrics)
+    monkeypatch.setattr(inception, "inception_networks", toy_networks)
     monkeypatch.setenv("RCEDU_CACHE", str(tmp_path / "cache"))
 
 
@@ -36,29 +44,48 @@ def drawn():
     return torch.randint(0, 256, (9, 3, 8, 8), generator=seeded(1), dtype=torch.uint8)
 
 
-def by_hand(real, drawn) -> float:
-    """Dowson & Landau 1982: |mu_1 - mu_2|^2 + tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2))."""
-    fid, _ = toy_metrics()
-    pictures = RealPictures(real, 8)
-    of = [fid.inception(x).double() for x in (torch.stack([pictures[i] for i in range(len(pictures))]), drawn)]
-    (mu_1, S_1), (mu_2, S_2) = ((x.mean(dim=0), x.T.cov()) for x in of)
-    return float((mu_1 - mu_2).square().sum() + (S_1 + S_2).trace() - 2 * torch.linalg.eigvals(S_1 @ S_2).real.sqrt().sum())
+def scored(drawn, real, **how) -> dict:
+    return published_scores(drawn, [""] * len(drawn), {"all": range(len(drawn))}, real={"all": real}, **how)["all"]
 
 
-def test_fid_by_hand_and_again_from_what_is_kept(real, drawn, monkeypatch):
-    found = scores_by_inception(drawn, real, batch_size=2)
-    assert found["fid"] == pytest.approx(by_hand(real, drawn), rel=1e-4) and found["pictures"] == 9
+def test_fid_is_torchmetrics_and_comes_again_from_what_is_kept(real, drawn, monkeypatch):
+    fid, pictures = FrechetInceptionDistance(feature=ToyInception()), RealPictures(real, 8)
+    fid.update(torch.stack([pictures[i] for i in range(7)]), real=True)
+    fid.update(drawn, real=False)
+    found = scored(drawn, real, batch_size=2)
+    assert found["fid"] == pytest.approx(fid.compute().item(), rel=1e-4) and found["pictures"] == 9
     monkeypatch.setattr(RealPictures, "__getitem__", lambda *_: pytest.fail("the real pictures were read again"))
-    assert scores_by_inception(drawn, real, batch_size=4) == pytest.approx(found, rel=1e-4)
+    assert scored(drawn, real, batch_size=4) == pytest.approx(found, rel=1e-4)
+
+
+def test_inception_score_as_torch_fidelity_defines_it(real):
+    """Ten parts after a shuffle with its seed; of each exp E KL(p(y | x) || p(y)); also where the pictures come in batches."""
+    drawn = torch.randint(0, 256, (43, 3, 8, 8), generator=seeded(2), dtype=torch.uint8)
+    drawn[::2, 0] = drawn[::2, 0] // 9  # less red: logits that differ
+    p = ToyInception()(drawn).double()[np.random.RandomState(2020).permutation(43)].softmax(dim=1)
+    parts = [p[k * 43 // 10 : (k + 1) * 43 // 10] for k in range(10)]
+    expected = [(part * (part / part.mean(dim=0)).log()).sum(dim=1).mean().exp().item() for part in parts]
+    assert scored(drawn, real, batch_size=5)["is"] == pytest.approx(sum(expected) / 10, rel=1e-6) and max(expected) > 1.001
+
+
+def test_a_set_scored_beside_others_has_the_scores_that_it_has_alone(real, drawn, tmp_path):
+    """Each compared with its own real pictures, and asked for its own sentences."""
+    np.savez(tmp_path / "other.npz", mu=np.zeros(4), sigma=np.eye(4))
+    texts = ["a white one on a navy background", "an upright cyan two"] * 4 + ["a pink six"]
+    rows = {"all": range(9), "seen": [0, 3, 4, 8], "unseen": [1, 2]}
+    real_of = {"all": real, "seen": tmp_path / "other.npz", "unseen": real}
+    together = published_scores(drawn, texts, rows, real=real_of, clip=CLIP, batch_size=4)
+    assert list(together) == list(rows) and together["seen"]["fid"] != pytest.approx(together["all"]["fid"], rel=1e-2)
+    for name, of in rows.items():
+        alone = (drawn[list(of)], [texts[i] for i in of], {name: range(len(of))})
+        assert published_scores(*alone, real=real_of, clip=CLIP) == {name: pytest.approx(together[name], rel=1e-4)}
 
 
 def test_fid_from_statistics_as_pytorch_fid_writes_them(real, drawn, tmp_path):
-    fid, _ = toy_metrics()
     pictures = RealPictures(real, 8)
-    features = fid.inception(torch.stack([pictures[i] for i in range(7)])).double().numpy()
+    features = ToyInception()(torch.stack([pictures[i] for i in range(7)])).double().numpy()
     np.savez(tmp_path / "real.npz", mu=features.mean(axis=0), sigma=np.cov(features, rowvar=False))
-    found = scores_by_inception(drawn, tmp_path / "real.npz")
-    assert found["fid"] == pytest.approx(by_hand(real, drawn), rel=1e-4)
+    assert scored(drawn, tmp_path / "real.npz") == pytest.approx(scored(drawn, real), rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -67,18 +94,8 @@ def test_fid_from_statistics_as_pytorch_fid_writes_them(real, drawn, tmp_path):
 def test_statistics_of_something_else_are_refused(arrays, drawn, tmp_path):
     np.savez(tmp_path / "real.npz", **arrays)
     with pytest.raises(UsageError, match="does not hold pytorch-fid's statistics") as refused:
-        scores_by_inception(drawn, tmp_path / "real.npz")
+        scored(drawn, tmp_path / "real.npz")
     assert "\n" not in str(refused.value)
-
-
-def test_two_ranks_score_as_one(real, drawn, tmp_path, launcher):
-    one, port = scores_by_inception(drawn, real), free_port()
-    for process in [
-        launcher.start(one_rank_of, 2, rank, port, drawn, real, tmp_path / f"{rank}.json", do=score_with_the_toy)
-        for rank in (0, 1)
-    ]:
-        assert wait(process) == 0
-    assert read_json(tmp_path / "0.json") == pytest.approx(one, rel=1e-4)
 
 
 def test_real_pictures_that_there_are_not(tmp_path):
@@ -92,14 +109,82 @@ def test_real_pictures_that_there_are_not(tmp_path):
 def test_without_torch_fidelity_it_is_said_how_to_get_it(monkeypatch):
     monkeypatch.setattr("torchmetrics.image.fid._TORCH_FIDELITY_AVAILABLE", False)
     with pytest.raises(UsageError, match=r"needs torch-fidelity: pip install -e \"\.\[score\]\"") as refused:
-        inception_metrics()
+        inception_networks()
     assert "\n" not in str(refused.value)
 
 
-def test_a_clip_alone_scores(tmp_path, capsys):
-    (tmp_path / "prompts.txt").write_text("a white one on a navy background\nan upright cyan two on a gray background\n")
-    images = tmp_path / "images"
-    main(f"generate --prompts {tmp_path / 'prompts.txt'} --steps 1 --out {images}".split())
-    main(f"score --images {images} --clip {data_folder() / 'mini-sd' / 'clip'}".split())
-    scores = read_json(images / "scores.json")
-    assert set(scores) == {"clip", "pictures", "provenance"} and scores["pictures"] == 2
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """A folder of prompts, seen.txt and unseen.txt, and in `drawn` what mini-SD draws of them in a step."""
+    folder = tmp_path_factory.mktemp("asked")
+    (folder / "seen.txt").write_text("a white one on a navy background\nan upright cyan two on a gray background\n")
+    unseen = [f"a {ink} three on a navy background" for ink in ("pink", "cyan", "white")]
+    (folder / "unseen.txt").write_text("\n".join(unseen))
+    main(f"generate --prompts {folder} --steps 1 --out {folder / 'drawn'}".split())
+    return folder
+
+
+def test_a_clip_alone_scores(asked, tmp_path):
+    main(f"score --images {asked / 'drawn'} --clip {CLIP} --out {tmp_path / 'scores.json'}".split())
+    scores = read_json(tmp_path / "scores.json")
+    assert set(scores) == {"clip", "pictures", "provenance"} and scores["pictures"] == 5
+
+
+@pytest.mark.parametrize("how", [f"--clip {CLIP}", ""])
+def test_a_row_for_each_group_and_one_for_all(how, asked, tmp_path, capsys, monkeypatch):
+    """By a CLIP, and by mini-SD's judge."""
+    monkeypatch.undo()  # the judge's features of 10,000 pictures are remembered where other tests have put them
+    out = tmp_path / "scores.json"
+    main(f"score --images {asked / 'drawn'} {how} --groups {asked / 'seen.txt'} {asked / 'unseen.txt'} --out {out}".split())
+    scores = read_json(out)
+    lines = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert list(scores["groups"]) == ["seen", "unseen"] and lines == ["all", "seen", "unseen"]
+    if how:
+        assert [row["pictures"] for row in (scores, *scores["groups"].values())] == [5, 2, 3]
+        mean = (2 * scores["groups"]["seen"]["clip"] + 3 * scores["groups"]["unseen"]["clip"]) / 5
+        assert scores["clip"] == pytest.approx(mean, rel=1e-6)
+    else:
+        read = [row["digit"] for row in (scores, *scores["groups"].values())]
+        assert read[0] == [read[1][0] + read[2][0], 5]
+
+
+@pytest.mark.parametrize(
+    "more, says",
+    [
+        ("--groups {asked}/seen.txt {asked}/seen.txt", "two rows of scores would be called seen"),
+        ("--groups {tmp}/one.txt", "1 pictures are of sentences in"),
+        ("--real a b", "--real wants one for all, or one and then one for each of the 0 groups; got 2"),
+        ("--clip open_clip:ViT-g-14", "needs open_clip: pip install -e"),
+        ("--clip {tmp}/no-clip", "no CLIP could be read from"),
+    ],
+)
+def test_what_cannot_be_scored_apart_is_said_in_a_line(more, says, asked, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "open_clip", None)  # as if it were not installed
+    (tmp_path / "one.txt").write_text("a cyan three on a navy background\na blue four\n")
+    with pytest.raises(SystemExit) as stop:
+        main(f"score --images {asked / 'drawn'} --out {tmp_path}/a.json {more}".format(asked=asked, tmp=tmp_path).split())
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("rcedu:")]
+    assert stop.value.code == 2 and len(error) == 1 and says in error[0] and not (tmp_path / "a.json").exists()
+
+
+def test_a_network_of_open_clip(drawn, tmp_path):
+    """One of its own anatomy, small, from a folder: the cosine of what its two towers give; and weights that are not there."""
+    open_clip = pytest.importorskip("open_clip", reason='needs the extra for scores (pip install -e ".[score]")')
+    vision = {"image_size": 32, "layers": 1, "width": 64, "head_width": 32, "patch_size": 16}
+    text = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+    torch.manual_seed(0)
+    network = open_clip.CLIP(8, vision, text).eval()
+    (tmp_path / "open_clip_config.json").write_text(
+        json.dumps({"model_cfg": {"embed_dim": 8, "vision_cfg": vision, "text_cfg": text}, "preprocess_cfg": {"size": 32}})
+    )
+    save_file(network.state_dict(), tmp_path / "open_clip_model.safetensors")
+    texts = ["a white one", "a pink six"]
+    found = clip_scores(f"open_clip:{tmp_path}")(drawn[:2], texts)
+    _, prepare = open_clip.create_model_from_pretrained(f"local-dir:{tmp_path}")
+    pictures = torch.stack([prepare(Image.fromarray(x.permute(1, 2, 0).numpy())) for x in drawn[:2]])
+    with torch.no_grad():
+        a, b = network.encode_image(pictures), network.encode_text(open_clip.get_tokenizer("ViT-B-32")(texts, 16))
+    assert found == pytest.approx((100 * (a * b).sum(dim=1) / a.norm(dim=1) / b.norm(dim=1)).clamp(min=0), abs=1e-4)
+    for name, says in (("ViT-g-14", "says no weights"), ("ViT-g-14/laion2b_s34b_b88k", "no CLIP could be read from")):
+        with pytest.raises(UsageError, match=says):
+            clip_scores(f"open_clip:{name}")

@@ -35,7 +35,8 @@ def check_layout(folder: Path) -> None:
         if kind not in (None, "clip_text_model", "clip"):
             _refuse(folder, f"its text encoder is {kind}, not CLIP")
     attends, made = unet.get("cross_attention_dim"), [config.get("hidden_size") for config in texts]
-    if attends and _all_ints(*made) and {sum(made)} != set(attends if isinstance(attends, list) else [attends]):
+    each = attends if isinstance(attends, list) else [attends]  # level
+    if attends and _all_ints(*made) and any(width != sum(made) for width in each):
         makes = " and ".join(map(str, made))
         _refuse(folder, f"its UNet attends to vectors of {attends}, and its text encoder makes some of {makes}")
     channels = unet.get("in_channels"), vae.get("latent_channels")

@@ -1,5 +1,6 @@
 """SDXL's two text encoders, pooled vector and sizes: against a stock pipeline, and what is refused."""
 
+import contextlib
 import copy
 import json
 import shutil
@@ -7,11 +8,12 @@ import shutil
 import pytest
 import torch
 from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionXLPipeline
-from small import Made, max_error, seeded, stock_xl_folder
+from small import Made, max_error, misshapen, seeded, stock_xl_folder
 
 from rcedu.data.captioned_digits import prompts
 from rcedu.data.pools import PromptPool
 from rcedu.models.diffusion import DiffusionModel, with_unet
+from rcedu.models.layouts import check_layout
 from rcedu.models.solvers import solver
 from rcedu.models.surgery import with_guidance_input
 from rcedu.system.usage import UsageError
@@ -160,6 +162,15 @@ def test_what_cannot_be_is_refused_in_a_line(what, folder, tmp_path):
         DiffusionModel.load(other)
     assert f"{other} is of another architecture: " in str(error.value) and says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", [INDEX, UNET, "text_encoder_2/config.json"])
+def test_configs_of_another_shape_are_refused_or_left_to_who_reads_them(name, folder, tmp_path):
+    other = shutil.copytree(folder, tmp_path / "other", ignore=shutil.ignore_patterns("*.safetensors"))
+    for value in misshapen(json.loads((other / name).read_text())):
+        (other / name).write_text(json.dumps(value))
+        with contextlib.suppress(UsageError):
+            check_layout(other)
 
 
 @pytest.mark.parametrize("part", ["text_encoder_2/config.json", "text_encoder_2/model.safetensors", "tokenizer_2"])

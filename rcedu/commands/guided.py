@@ -90,7 +90,7 @@ def editing(
     ship: Path | None = None,
     series: tyro.conf.OmitArgPrefixes[LongSeries] = LongSeries(),
 ) -> None:
-    """Style transfer, image to image and inpainting by networks of 2, 4 and 8 steps and by their teacher, over several seeds.
+    """Style transfer, image to image and inpainting in few steps, over several seeds.
 
     Trains what `rcedu few-steps` has not trained yet, the encoders above all, and goes on where it was stopped. Beside the
     table, runs/editing/<domain>.json, <table>-pictures.safetensors.gz has what the first seed edits, and

@@ -80,7 +80,7 @@ def judge(out: Path | None = None) -> None:
 
 
 def conditioning(digit: Digit = 3, each: AtLeast1 = 20, pairs: AtLeast1 = 500, out: Path | None = None) -> None:
-    """Measure on the teacher how much the condition matters at every t, and p(t) from it. Writes a table.
+    """Measure how much the digit asked for matters at every t, and p(t) from it. Writes a table.
 
     Args:
         digit: held out: the measured p(t) come from the other nine, as a student of rcedu unseen sees them.

@@ -83,7 +83,7 @@ APART = [
     Column("fid"),
 ]
 BUDGETS = {  # smoke: does it run? cpu: minutes a run on one core; gpu: the full one
-    "smoke": {"steps": 3, "batch_size": 8, "scored": 16},
+    "smoke": {"steps": 3, "batch_size": 8, "scored": 8},
     "cpu": {"steps": 300, "batch_size": 32, "scored": 216},
     "gpu": {"steps": 10_000, "batch_size": 128, "scored": 5000},
 }

@@ -274,7 +274,7 @@ def test_runs_side_by_side(tmp_path):
     for name, kept in done.runs.items():
         found = {record.score: record for record in done.records if f"{record.row}/seed-0" == name}
         assert set(found) == {"parameters", "digit", "ink", "background", "slant", "all", "fid", "is", "clip"}
-        assert {record.network for record in found.values()} == {"student"} and found["digit"].asked == 16
+        assert {record.network for record in found.values()} == {"student"} and found["digit"].asked == 8
         assert set(kept["losses"]) == ({"out", "feat", "task"} if runs[name].real_images else {"out", "feat"})
         assert kept["run"] == asdict(runs[name])
     path = tmp_path / run_name(next(iter(runs.values()))) / "result.json"

@@ -128,11 +128,14 @@ def test_every_formula_is_drawn(site, notebook):
 
 @pytest.mark.parametrize("notebook", EACH)
 def test_every_picture_is_there_and_described(site, notebook):
-    """The notebook's PNGs to the byte, in its order, each with its caption as alt text and a link to itself in full."""
+    """The notebook's PNGs to the byte, in its order, each with its caption as alt text and a link to itself in full.
+
+    (Those with their data inside are explorers at rest.)
+    """
     path = site / "notebooks" / f"{notebook.stem}.html"
     page = Page(path)
     expected = [picture for cell in code_cells(notebook) for picture in pictures(cell)]
-    shown = [found for name, found in page.tags if name == "img" and not found["src"].startswith("data:")]  # no explorer at rest
+    shown = [found for name, found in page.tags if name == "img" and not found["src"].startswith("data:")]
     assert [(path.parent / found["src"]).read_bytes() for found in shown] == [png for png, _ in expected]
     assert all(found["alt"] == alt if alt else len(found["alt"]) >= 20 for found, (_, alt) in zip(shown, expected, strict=True))
     linked = set(page.values("href"))

@@ -50,6 +50,7 @@ CONTENTS = """
 
 notebooks/[01]*
 notebooks/answers
+notebooks/explorers
 notebooks/glossary
 ```
 
@@ -82,8 +83,6 @@ The data <data/README>
 ```
 """
 
-AT_REST = "*In JupyterLab an explorer with sliders appears here; on this page it is at rest: its panel follows.*"
-
 
 def _prepare(app, docname: str, source: list[str]) -> None:
     """What the files do not say to Sphinx: the contents, for the front page; of a notebook, what its outputs leave open."""
@@ -100,9 +99,7 @@ def _prepare(app, docname: str, source: list[str]) -> None:
 
 
 def _prepare_outputs(cell: dict) -> None:
-    """Pictures get their alt text and, having a width, a link to themselves in full; an explorer gets a word in its place."""
-    if "".join(cell["source"]).endswith(".box"):
-        cell["outputs"].append({"output_type": "display_data", "metadata": {}, "data": {"text/markdown": AT_REST}})
+    """Pictures get their alt text and, having a width, a link to themselves in full."""
     for output in cell["outputs"]:
         if png := output.get("data", {}).get("image/png"):
             about = output["metadata"].setdefault("image/png", {})

@@ -106,6 +106,8 @@ plots.digit_grid(drawn.view(2, 10, 1, 28, 28), col_labels=[str(digit) for digit 
 # | **09 · editing in a few steps** | what do few steps do to a picture that is there already? |
 # | **10 · smaller and faster** | what is left when a network has lost most of its blocks and most of its steps, and in which order should it lose them? |
 #
+# All that moves in them stands together in [explorers](explorers.ipynb): sliders over $p(t)$, guidance, steps and edits, which need no kernel.
+#
 # They build on one another. Most sections have a motivation, an equation, the code that
 # is the equation, an `assert` that the package agrees, a picture, and a question (**Think.**). Each notebook ends with three larger ones.
 #

@@ -128,31 +128,18 @@ plots.lines(
 # *Figure: the judge's mean probability of the source's digit and of the asked digit against the $t$ where denoising starts, with 95% intervals over the pictures. Shaded: the band where neither reaches 90%.
 # (The judge was trained with smoothed labels: on real test digits it gives the right digit 94% in the mean. So the curves level off about there, not at 100%.) Left of the band the source wins, right of it the condition; inside it neither does on average, though single pictures may.*
 #
-# The same to hold in your hand: every picture below was computed beforehand, so that the slider answers at once.
+# The same to hold in your hand: drag $t$, choose a source and what is asked. Every picture was drawn beforehand (`rcedu frames`).
 
 # %%
-from rcedu.experiments.conditioning import denoising_frames
+from rcedu.experiments.conditioning import DenoisingFrames
+from rcedu.experiments.frames import load_frames
+from rcedu.figures import explorers
+from rcedu.system.settings import data_folder
 
-sources = [7, 2] if preset() == "smoke" else list(range(10))
-picked = torch.tensor([int((labels == digit).nonzero()[0]) for digit in sources])
-times = [199, 699, 999] if preset() == "smoke" else [99, 199, 299, 399, 499, 549, 599, 649, 699, 749, 799, 849, 899, 999]
-frames = denoising_frames(teacher, judge, images[picked], labels[picked], times, bar=tqdm)
-
-# %%
-from rcedu.figures.explorers import DenoisingExplorer
-
-explorer = DenoisingExplorer(frames)
-explorer.box
-
-# %%
-panel = panels.DenoisingPanel(frames, rows=3)
-for row, t in enumerate((199, 699, 999)):
-    panel.update(times.index(t), source=sources.index(7), asked=8, row=row)
-    print(panel.sentence(times.index(t), sources.index(7), 8))
-panel.figure
+explorers.denoising(load_frames(data_folder() / "digits" / "results" / "denoising-frames.safetensors.gz", DenoisingFrames))
 
 # %% [markdown]
-# *Figure: three settings of the explorer for readers on paper: a 7 noised to a small, a middle and a large $t$ and denoised as an 8, with the judge's probability of every digit (orange: the source's, blue: the asked one).*
+# *Figure (an explorer; it moves where scripts run): a real digit, the same noised to $t$, and what the teacher denoises it to under another condition, with the judge's probability of the source's digit, of the asked one and of all others together.*
 #
 # **Think.** A swap at $t = 199$ gives teacher and student a 7 labelled 8. What does the teacher answer there, and what could the student learn from it about 8s?
 
@@ -191,6 +178,14 @@ panels.density_strip(
 
 # %% [markdown]
 # *Figure: two one-dimensional mixtures (solid: pictures of $c$; dashed: of $\tilde c$) noised to five times, in closed form; shaded, the area they share, the overlap: from 0.13 at $t = 0$ to 1 at $t = T$, where both are the same standard normal.*
+#
+# Drag $t$ and watch two such mixtures merge, of two modes each. On the right, the mean of $x_0$ given $x_t$: the best answer a network can give, under $c$ and under $\hat c$. Below, what samplers make of it: DDIM in $N$ steps, and over it a student of half the steps (notebook 08) or consistency steps (notebook 10).
+
+# %%
+explorers.mixture()
+
+# %% [markdown]
+# *Figure (an explorer): everything in closed form. Three things to try: at which $t$ do the two means part? With how few steps does DDIM still reach the right mode? And where do two steps of DDIM and one of the student's meet?*
 #
 # The same on a plane, as time runs:
 
@@ -363,31 +358,16 @@ plots.p_curves({name: schedule(name, T=T, path=measured_file("digits")) for name
 # of *training* with the nearest schedule that we did train (section 5). The distance to it, the mean of $|\Delta p|$ over $t$, is given, so that you know how far to trust it.
 
 # %%
-from rcedu.system.settings import data_folder
 from rcedu.evaluation.records import load_results
-from rcedu.experiments.swap_frames import example_batch, outcomes, view_schedule
+from rcedu.experiments.swap_frames import example_batch, outcomes
 
 ablation = load_results(data_folder() / "digits" / "results" / "unseen-schedules.json")
 trained = outcomes(ablation)
 batch = example_batch(teacher, cache)  # twelve noisy samples
-
-# %%
-from rcedu.figures.explorers import ScheduleLaboratory
-
-laboratory = ScheduleLaboratory(batch, trained)
-laboratory.box
-
-# %%
-panel = panels.SchedulePanel(batch, rows=3)
-settings = [("exponential", 5.0), ("two-sided", 8.0), ("indifference", None)]
-for row, (family, parameter) in enumerate(settings):
-    view = view_schedule(family, parameter, batch, trained)
-    panel.update(view, row)
-    print(view.sentence())
-panel.figure
+explorers.schedule_laboratory(batch, trained)
 
 # %% [markdown]
-# *Figure: three settings of the laboratory for readers on paper. Left: $p(t)$ (solid), the share of foreign conditions (dashed) and the nearest schedule that was trained (dotted; hidden where it is the same). Right: twelve noisy samples with their $t$ above and their label below, in orange where it was swapped (own → given); under them, what training with the nearest schedule led to.*
+# *Figure (an explorer): $p(t)$, the share of foreign conditions (dashed) and the nearest schedule that was trained (dotted; hidden where it is the same). Below it twelve noisy samples with their $t$ and their label, boxed where it was swapped (own → given), and what training with the nearest schedule led to. **Keep this one** holds a setting while you try another.*
 
 # %% [markdown]
 # ## 5 · Does it matter? The ablation

@@ -52,7 +52,7 @@ from IPython.display import Markdown, display
 from rcedu.figures import plots
 from rcedu.system.settings import data_folder
 from rcedu.experiments.domains import Digits
-from rcedu.experiments.few_step_frames import few_step_frames, jump_picture
+from rcedu.experiments.few_step_frames import jump_picture
 from rcedu.figures.few_step_figures import nested_grids, quality_diversity, step_curves, two_steps_diagram
 from rcedu.experiments.few_step_training import folder_of, train_stage
 from rcedu.models.saved import shipped_student
@@ -328,23 +328,14 @@ quality_diversity(select(stored.records, network="deterministic"), [32, 4, 2, 1]
 # **What it says.** The choice survives. One step at $w = 0$ draws digits spread as far as real ones (1.03 times [0.91, 1.15]; that they are spread over the *same* digits it does not say), 96% of them as asked; at $w = 4$ all of them as asked, at a third of the spread. The four curves nearly coincide: the number of steps hardly moves the trade-off.
 
 # %%
-from rcedu.figures.explorers import FewStepsExplorer
+from rcedu.experiments.few_step_frames import FewStepFrames
+from rcedu.experiments.frames import load_frames
+from rcedu.figures import explorers
 
-values = [0.0, 1.0] if smoke else [0.0, 0.5, 1.0, 2.0, 4.0]
-frames = few_step_frames(teacher, students, digits.shipped.judge, noise, c, values)
-explorer = FewStepsExplorer(frames)
-explorer.box
-
-# %% [markdown]
-# (When the notebook runs, two sliders appear here, $w$ and $N$: above in their picture the teacher with 64 steps, below the student, at the same $w$.) The same frames on paper, at the largest $w$:
-
-# %%
-plots.digit_grid(
-    torch.stack([frames.teacher[-1], *frames.drawn[-1]]), row_labels=["teacher, N = 64", *(f"student, N = {N}" for N in frames.steps)]
-)
+explorers.few_steps(load_frames(data_folder() / "digits" / "results" / "few-steps-frames.safetensors.gz", FewStepFrames))
 
 # %% [markdown]
-# *Figure: strong guidance, $w = 4$, at every number of steps.*
+# *Figure (an explorer; it moves where scripts run): the teacher with 64 steps, below it a student with $N$, at the same $w$ and from the same noise. At rest: strong guidance, $w = 4$, at every number of steps. (Drawn beforehand by `rcedu frames`.)*
 #
 # The paper warns that one or two steps at high $w$ still degrade. Here they do not: at $w = 4$, FID is 18.3 with 64 steps and 17.5 with one. It is the *low* end that suffers: at $w = 0$, 5.5 and 8.2 (stage 1 with 64 steps, and one step). Strong guidance leaves so little choice that a single step can make it; without guidance the network has to decide among many ways of writing the digit at once. That is a reading, not a measurement, and whether it carries over to large models is not said: what high guidance does to photographs, colours that saturate, black and white digits cannot show.
 #

@@ -381,28 +381,14 @@ for name, stroke in (("thin made thick", 0), ("thick made thin", 1)):
 # Six real digits, twenty things they may become, four strengths, three networks: drawn beforehand by `rcedu editing strokes`, so that the sliders answer at once. (Image to image; a strength is rounded to whole steps of the network's grid.)
 
 # %%
-from rcedu.experiments.edit_frames import load_frames
-from rcedu.figures.explorers import EditExplorer
+from rcedu.experiments.edit_frames import EditFrames
+from rcedu.experiments.frames import load_frames
+from rcedu.figures import explorers
 
-frames = load_frames(data_folder() / "digits" / "results" / "editing-frames.safetensors.gz")
-explorer = EditExplorer(frames)
-explorer.box
-
-# %% [markdown]
-# (When the notebook runs, two menus and two sliders appear here.) On paper, one source and all strengths:
-
-# %%
-source, label = 2, frames.labels.index("thick 7")
-sources = frames.source[source].expand(len(frames.steps), 1, -1, -1, -1)  # once a row
-plots.digit_grid(
-    torch.cat([sources, frames.drawn[source, label].transpose(0, 1)], dim=1),
-    row_labels=[f"N = {N}" for N in frames.steps],
-    col_labels=["source", *(f"{strength:g}" for strength in frames.strengths)],
-    title=f"A {frames.shows[source]}, asked for a {frames.labels[label]}",
-)
+explorers.edits(load_frames(data_folder() / "digits" / "results" / "editing-frames.safetensors.gz", EditFrames))
 
 # %% [markdown]
-# *Figure: what the explorer shows for one source and one target: strength to the right, steps downwards. Two steps have two strengths only: there 0.25 is 0.5, and 0.75 is 1.*
+# *Figure (an explorer; it moves where scripts run): a source and what became of it. At rest: one source and one target, strength to the right, steps downwards. Two steps have two strengths only: there 0.25 is 0.5, and 0.75 is 1.*
 #
 # ## 9 · On latents: another ink
 #

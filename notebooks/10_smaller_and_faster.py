@@ -395,20 +395,12 @@ display(Markdown(pairs_table(records, pairs, stored.shown)))
 # All that was drawn, to look at:
 
 # %%
-from rcedu.figures.explorers import SmallAndFastExplorer
+from rcedu.figures import explorers
 
-explorer = SmallAndFastExplorer(stored, pictures)
-explorer.box
-
-# %% [markdown]
-# (When the notebook runs, two menus and a slider appear here: what is inside, the way of drawing and $N$; above in their picture the teacher in 32 guided steps, below what was chosen, and its costs and scores in a sentence. Every other digit was asked to be a 3.) Its first picture on paper:
-
-# %%
-rest = {"teacher, N = 32": f"{inside}, teacher, 32", "first smaller, then faster, N = 4": f"{inside}, {small}, deterministic, 4"}
-plots.digit_grid(torch.stack([pictures[key][:10] for key in rest.values()]), row_labels=[*rest])
+explorers.small_and_fast(stored, pictures)
 
 # %% [markdown]
-# *Figure: the same noise; above two guided evaluations a step, 64 in all, of the teacher, below four of a network with less than a sixth of its weights.*
+# *Figure (an explorer; it moves where scripts run): above, the teacher in 32 guided steps, two evaluations each; below, what you choose, from the same noise, with its costs and scores. Every other digit was asked to be a 3. At rest: four evaluations of a network with less than a sixth of the teacher's weights.*
 #
 # ## 7 · On latents, with sentences
 #

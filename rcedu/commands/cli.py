@@ -41,9 +41,9 @@ GROUPS = {  # what a person wants -> command -> the room of this folder that has
     },
     "remake what ships": {
         "classifier": "shipped", "teacher": "shipped", "cache": "shipped", "strokes": "shipped", "judge": "shipped",
-        "conditioning": "shipped", "mini-sd": "shipped", "evidence": "tables",
+        "conditioning": "shipped", "frames": "shipped", "mini-sd": "shipped", "evidence": "tables",
     },
-    "speed": {"bench": "speed", "latency": "speed", "anatomy": "speed", "sliders": "speed"},
+    "speed": {"bench": "speed", "latency": "speed", "anatomy": "speed"},
 }  # fmt: skip
 ROOMS = {name: room for group in GROUPS.values() for name, room in group.items()}
 

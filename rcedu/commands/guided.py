@@ -100,10 +100,10 @@ def editing(
         domain: strokes (thin digits made thick, and thick ones thin) or mini-sd (the ink exchanged).
         ship: write the first seed's networks of 4 steps here, in 8 bits: of the sampler and of the encoder.
     """
-    from rcedu.experiments.edit_frames import save_frames
     from rcedu.experiments.edit_tables import EDITING, editing_budget, explorer_frames, gallery
     from rcedu.experiments.edits import EDITS
     from rcedu.experiments.few_step_training import ship as ship_networks
+    from rcedu.experiments.frames import save_frames
 
     folder = runs_folder() / "editing"
     path = series.file(folder / f"{domain}.json")

@@ -107,6 +107,26 @@ def conditioning(digit: Digit = 3, each: AtLeast1 = 20, pairs: AtLeast1 = 500, o
     print(found.in_words(shipped.teacher.T))
 
 
+def frames(out: Path | None = None) -> None:
+    """Draw what the explorers of notebooks 03 and 08 show, with the networks that ship. Writes three files of frames.
+
+    Args:
+        out: a folder for them, not runs/frames; data/digits/results has those that ship.
+    """
+    from rcedu.experiments.conditioning import shipped_denoising
+    from rcedu.experiments.few_step_frames import shipped_few_steps
+    from rcedu.experiments.frames import save_frames
+    from rcedu.experiments.swap_frames import example_batch
+
+    folder, told = out or runs_folder() / "frames", {"command": command_line("frames")}
+    names = ("batch", "denoising", "few-steps")
+    batch, denoised, in_few_steps = (file_to_write(folder / f"{name}-frames.safetensors.gz") for name in names)
+    shipped = Shipped()
+    save_frames(batch, example_batch(shipped.teacher, shipped.cache), told, exact=("x_t",))
+    save_frames(denoised, shipped_denoising(shipped, bar=tqdm), told, exact=("noise",))
+    save_frames(in_few_steps, shipped_few_steps(shipped), told)
+
+
 def mini_sd(part: tyro.conf.Positional[str] = "all", out: Path | None = None) -> None:
     """Remake mini-SD: autoencoder, CLIP, judge, UNet, each resumed where it stopped; then its scores. Writes data/mini-sd.
 

@@ -1,7 +1,5 @@
-"""The commands that time: how fast steps, samplers and sliders are. Speeds are ratios within one run."""
+"""The commands that time: how fast steps and samplers are. Speeds are ratios within one run."""
 
-import itertools
-import timeit
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +7,7 @@ from tqdm.auto import tqdm
 
 from rcedu.evaluation.formatting import plain_table
 from rcedu.system.provenance import command_line, result_file, write_result
-from rcedu.system.settings import data_folder, runs_folder
+from rcedu.system.settings import runs_folder
 from rcedu.system.usage import AtLeast2, BatchSize, Threads, check_choice
 
 
@@ -70,28 +68,3 @@ def anatomy(threads: Threads = 1, batch_size: BatchSize = 64) -> None:
     from rcedu.experiments.step_times import step_times_table
 
     print(plain_table(step_times_table(threads=threads, batch_size=batch_size)))
-
-
-def sliders() -> None:
-    """Time how long the explorers of notebook 03 take to answer: milliseconds from a changed control to the new picture."""
-    from rcedu.data.mnist import mnist
-    from rcedu.evaluation.records import load_results
-    from rcedu.experiments.conditioning import denoising_frames
-    from rcedu.experiments.digits import Shipped
-    from rcedu.experiments.swap_frames import example_batch, outcomes
-    from rcedu.figures.explorers import DenoisingExplorer, ScheduleLaboratory
-
-    shipped = Shipped()
-    trained = outcomes(load_results(data_folder() / "digits" / "results" / "unseen-schedules.json"))
-    laboratory = ScheduleLaboratory(example_batch(shipped.teacher, shipped.cache), trained)
-    images, labels = (x[:2] for x in mnist(train=False))
-    explorer = DenoisingExplorer(denoising_frames(shipped.teacher, shipped.judge, images, labels, [99, 499, 699, 899], steps=2))
-    families = laboratory.family.options
-    for name, change in {
-        "laboratory, parameter": lambda i: setattr(laboratory.parameter, "value", 1 + i % 40 / 4),
-        "laboratory, family": lambda i: setattr(laboratory.family, "value", families[(i + 1) % len(families)]),
-        "explorer, t": lambda i: setattr(explorer.time, "index", i % 4),
-    }.items():
-        changes = map(change, itertools.count())
-        times = sorted(1000 * seconds for seconds in timeit.repeat(partial(next, changes), number=1, repeat=42))
-        print(f"{name}: median {times[21]:.0f} ms, slowest {times[-1]:.0f} ms")

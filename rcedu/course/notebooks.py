@@ -152,7 +152,8 @@ def write_html(notebook: nbformat.NotebookNode, target: Path) -> Path:
     captions = iter(output.metadata.get("image/png", {}).get("alt", "a figure of this notebook") for output in pictures)
     # nbconvert's template does not read the pictures' alt texts; its newer versions say so in each picture
     html = re.sub('<img alt="No description[^"]*"', "<img", html)
-    html = re.sub('<img(?=[^>]*src="data:image/png)', lambda _: f'<img alt="{escape(next(captions), quote=True)}"', html)
+    bare = r'<img(?![^>]*\balt=)(?=[^>]*src="data:image/png)'  # an explorer at rest has its own
+    html = re.sub(bare, lambda _: f'<img alt="{escape(next(captions), quote=True)}"', html)
     # a heading's formula stands in its id and its link as well
     html = re.sub(r"<[^>]*>", lambda tag: re.sub(r"formula-\d+-here", "", tag[0]), html)
     html = re.sub(r"formula-(\d+)-here", lambda match: formulas[int(match[1])], html)

@@ -1,7 +1,6 @@
-"""Edits in frames, drawn beforehand and kept in a file: what an `EditExplorer` shows."""
+"""Edits in frames, drawn beforehand: what the explorer of notebook 09 shows."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -10,12 +9,10 @@ from torch import Tensor
 from rcedu.experiments.edits import Edits
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.editing import image_to_image
-from rcedu.system.tensors import load_tensors, save_tensors
-from rcedu.system.usage import UsageError
 
 
 class EditFrames(NamedTuple):
-    """Pictures of one sketch each, under every label, for every strength and number of steps: what an `EditExplorer` shows."""
+    """Pictures of one sketch each, under every label, for every strength and number of steps."""
 
     source: Tensor  # (S, channels, H, W) uint8
     shows: list[str]  # what is on each source
@@ -60,19 +57,3 @@ def edit_frames(
         images, domain.names(old), domain.names(asked), list(strengths), list(models), drawn, read.view(drawn.shape[:4]),
         domain.names(kinds),
     )  # fmt: skip
-
-
-def save_frames(path: Path, frames: EditFrames, told: Mapping) -> None:
-    """Write frames; told: what else shall stand in the file, such as the command."""
-    fields = frames._asdict()
-    tensors = {name: fields.pop(name) for name in ("source", "drawn", "read")}
-    save_tensors(path, tensors | {"read": tensors["read"].short()}, {**told, "frames": fields})
-
-
-def load_frames(path: Path) -> EditFrames:
-    """What `save_frames` wrote."""
-    tensors, told = load_tensors(path)
-    try:
-        return EditFrames(**tensors | {"read": tensors["read"].long()}, **told["frames"])
-    except (KeyError, TypeError):
-        raise UsageError(f"{path} holds no frames; remake it with rcedu editing") from None

@@ -135,7 +135,7 @@ def gallery(run: EditingRun, domain: Edits, folder: Path, count: int = 8) -> dic
 
 
 def explorer_frames(run: EditingRun, domain: Edits, folder: Path) -> EditFrames:
-    """Image to image by a finished run's students, for an `EditExplorer`: six pictures, each to become any of twenty things."""
+    """Image to image by a finished run's students, for an explorer: six pictures, each to become any of twenty things."""
     found, _ = networks(run, domain, folder)
     images, old = domain.real(20), domain.attributes(20)
     models = {steps: model for (who, steps), (_, model) in found.items() if who == "student"}

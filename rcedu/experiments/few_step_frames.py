@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 
 from rcedu.equations.noise import alpha_sigma, eps_from_x0
-from rcedu.equations.progressive import Jump, one_step_target, two_steps
+from rcedu.equations.progressive import Jump, halvings, one_step_target, two_steps
 from rcedu.equations.sampling import ddim_step
+from rcedu.experiments.digits import Shipped
 from rcedu.models.diffusion import DiffusionModel
+from rcedu.models.saved import shipped_student
 
 
 class FewStepFrames(NamedTuple):
-    """The same digits from the same noise, for every w and every number of steps: the frames of a `FewStepsExplorer`."""
+    """The same digits from the same noise, for every w and every number of steps: what the explorer of notebook 08 shows."""
 
     w: list[float]
     steps: list[int]
@@ -44,6 +46,15 @@ def few_step_frames(
     drawn = torch.stack(drawn).unflatten(0, (len(w), len(students)))
     read = judge.probabilities(drawn.flatten(0, 2)).argmax(dim=1).view(drawn.shape[:3])
     return FewStepFrames(list(w), list(students), c, above, drawn, read)
+
+
+def shipped_few_steps(shipped: Shipped) -> FewStepFrames:
+    """Those of the teacher and the students that ship, for the explorer: the digits 0 to 9, at five w."""
+    names = {64: "stage-1"} | {N: f"deterministic-{N}-step{'s' * (N > 1)}" for N in halvings(32)}
+    folder, teacher = shipped.folder / "few-steps", shipped.teacher
+    students = {N: shipped_student(teacher, folder / f"{name}.safetensors") for N, name in names.items()}
+    noise = teacher.noise(10, seed=4)
+    return few_step_frames(teacher, students, shipped.judge, noise, torch.arange(10), [0.0, 0.5, 1.0, 2.0, 4.0])
 
 
 class JumpPicture(NamedTuple):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rcedu.data.cache import Cache
-from rcedu.equations.random_conditioning import randomize
+from rcedu.equations.random_conditioning import draw_swaps, randomize
 from rcedu.evaluation.formatting import format_interval
 from rcedu.evaluation.records import Results, over_seeds
 from rcedu.experiments.conditioning import noised
@@ -35,6 +35,15 @@ def example_batch(model: DiffusionModel, samples: Cache) -> Batch:
     rows = [int((samples.c == digit).nonzero()[i]) for i, digit in enumerate(c)]
     x_t = [noised(model, samples.x0(torch.tensor([row])), int(time), seed=row) for row, time in zip(rows, t, strict=True)]
     return Batch(model.codec.pack(torch.cat(x_t) / 2), t, c, pool=torch.arange(model.conditions.num_labels), T=model.T)
+
+
+def swap_chances(batch: Batch, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """What `randomize` draws of a seed for a batch, whatever p is: (chances (N,), conditions (N,)).
+
+    A condition is swapped where its chance is below p(t), and then for this one.
+    """
+    _, rows = draw_swaps(batch.t, len(batch.pool), 1.0, torch.Generator().manual_seed(seed))
+    return torch.rand(len(batch.t), generator=torch.Generator().manual_seed(seed)), batch.pool[rows]
 
 
 class Outcome(NamedTuple):

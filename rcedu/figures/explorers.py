@@ -1,206 +1,252 @@
-"""The explorers of notebooks 03, 08, 09 and 10, on ipywidgets (7.7, which Colab has, or 8).
+"""The explorers: pictures with sliders that need no kernel. explorers.js, beside this file, is what they do.
 
-The pictures are PNGs inside an HTML widget, because its <img> can carry alt text, and because it needs no extension.
+Each function here gathers what one of them shows, and returns an `Explorer`, which a notebook displays: a page of its own
+inside the output, with a still picture for whoever runs no scripts (GitHub, a printout, a notebook that is not trusted).
 """
 
 import base64
+import gzip
+import hashlib
 import html
 import io
-import math
-from abc import ABC, abstractmethod
+import json
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
 
-import ipywidgets
 import torch
-from torchvision.transforms.functional import to_pil_image
-from torchvision.utils import make_grid
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
 
+from rcedu.evaluation.formatting import format_interval
 from rcedu.evaluation.records import Results
 from rcedu.experiments.conditioning import DenoisingFrames
 from rcedu.experiments.edit_frames import EditFrames
 from rcedu.experiments.few_step_frames import FewStepFrames
+from rcedu.experiments.frames import GREYS, in_few_greys
 from rcedu.experiments.small_and_fast import in_words, titles
-from rcedu.experiments.swap_frames import Batch, Outcome, view_schedule
-from rcedu.figures.panels import DenoisingPanel, SchedulePanel
-from rcedu.training.swap_schedules import FAMILIES
+from rcedu.experiments.swap_frames import DIGIT, Batch, Outcome, swap_chances
+from rcedu.figures.panels import denoising_rows, mixture_rows, schedule_rows
+from rcedu.figures.plots import digit_grid
+from rcedu.system.files import read_json
+from rcedu.training.swap_schedules import FAMILIES, MEASURED, measured_file
+
+COLUMNS = 40  # of a sprite
 
 
-def img(png: bytes, alt: str) -> str:
-    """An HTML picture of a PNG, with its alt text."""
-    data = base64.b64encode(png).decode()
-    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt, quote=True)}" style="max-width: 100%">'
+@dataclass(frozen=True)
+class Explorer:
+    """What is displayed. kind: a key of EXPLORERS in explorers.js; data, sprite: as it wants them.
+
+    still     a PNG for whoever runs no scripts
+    sentence  that picture in words
+    """
+
+    kind: str
+    data: dict
+    still: bytes
+    sentence: str
+    sprite: str = ""
+
+    def __repr__(self) -> str:
+        return f"an explorer: {self.kind}"
+
+    def _repr_html_(self) -> str:
+        """The still picture, and a script that puts the explorer into its place."""
+        traits = json.dumps({"kind": self.kind, "data": self.data, "module": module(self.kind)}, separators=(",", ":"))
+        named = hashlib.sha256((traits + self.sprite).encode()).hexdigest()[:8]  # the same whenever it is made
+        return STANDING.format(
+            name=f"rcedu-{self.kind}-{named}", picture=base64.b64encode(self.still).decode(), sprite=self.sprite,
+            packed=base64.b64encode(gzip.compress(traits.encode(), mtime=0)).decode(),
+            alt=html.escape(self.sentence, quote=True), words=html.escape(self.sentence, quote=False),
+        )  # fmt: skip
 
 
-def enlarged(images: torch.Tensor, columns: int, times: int) -> bytes:
-    """A PNG of pictures (N, channels, H, W) uint8 in rows of `columns`, every pixel so many times as wide."""
-    image = to_pil_image(make_grid(images, nrow=columns, padding=2, pad_value=96))
+# A host without a kernel: explorers.js comes packed, and the model that its render asks for is one line.
+STANDING = """<div id="{name}">
+<figure style="margin: 0"><img src="data:image/png;base64,{picture}" alt="{alt}" style="max-width: 100%">
+<figcaption>{words}
+<em>(An explorer at rest: it moves where scripts run, in a notebook that is trusted or on the website.)</em></figcaption>
+</figure></div>
+<script type="module">
+const packed = Uint8Array.from(atob("{packed}"), (letter) => letter.charCodeAt(0));
+const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+const traits = {{ ...(await new Response(unpacked).json()), sprite: "{sprite}" }};
+const source = new Blob([traits.module], {{ type: "text/javascript" }}); // rcedu/figures/explorers.js
+const {{ default: explorer }} = await import(URL.createObjectURL(source));
+const model = {{ get: (name) => traits[name], set: (name, value) => (traits[name] = value), on() {{}}, save_changes() {{}} }};
+for (const el of document.querySelectorAll("#{name}:not(.alive)")) {{
+  el.classList.add("alive");
+  explorer.render({{ model, el }});
+}}
+</script>
+"""
+
+
+def module(kind: str) -> str:
+    """explorers.js for a page that shows one explorer: without the others, comments and indents."""
+    text = files("rcedu.figures").joinpath("explorers.js").read_text(encoding="utf-8")
+    part = r"^// begin ([\w-]+)\n.*?^// end \1\n"
+    text = re.sub(part, lambda found: found[0] if found[1] == kind else "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^[ \t]*(//.*)?\n?", "", text, flags=re.MULTILINE)
+
+
+def sprite(*images: Tensor, greys: int = GREYS) -> dict:
+    """Pictures (..., 1, N, N) uint8 one after the other as one WebP in few greys: what an `Explorer` needs of them."""
+    every = in_few_greys(torch.cat([part.flatten(0, -4) for part in images]), greys).squeeze(1)  # (count, N, N)
+    flat, places = every.unique(dim=0, return_inverse=True)  # none twice; and neighbours are alike, which packs well
+    side, rows = flat.shape[-1], -(-len(flat) // COLUMNS)
+    whole = torch.zeros(rows * COLUMNS, side, side, dtype=torch.uint8)
+    whole[: len(flat)] = flat
+    whole = whole.unflatten(0, (rows, COLUMNS)).transpose(1, 2).reshape(rows * side, COLUMNS * side)
     buffer = io.BytesIO()
-    image.resize((times * image.width, times * image.height), resample=0).save(buffer, format="png")
+    Image.fromarray(whole.numpy()).convert("RGB").save(buffer, format="WEBP", lossless=True, quality=100, method=4)
+    return {
+        "address": f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}",
+        "side": side,
+        "places": places.tolist(),
+    }
+
+
+def _explorer(kind: str, data: dict, pictures: dict | None, still: Figure, sentence: str) -> Explorer:
+    shown = {"columns": COLUMNS, "side": pictures["side"], "places": pictures["places"]} if pictures else {}
+    return Explorer(kind, data | shown, _packed(still), sentence, pictures["address"] if pictures else "")
+
+
+def _packed(figure: Figure, dpi: int = 62) -> bytes:
+    """A figure as a small PNG."""
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    buffer = io.BytesIO()
+    image = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")
+    image.quantize(16, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 
-def slider(name: str, values: Sequence[float]) -> ipywidgets.SelectionSlider:
-    """A slider over values that stand in frames, whose `value` is the place in them; it begins in the middle."""
-    options = [(f"{value:g}", i) for i, value in enumerate(values)]
-    return ipywidgets.SelectionSlider(options=options, index=len(values) // 2, description=name, continuous_update=False)
+def schedule_laboratory(batch: Batch, trained: Sequence[Outcome]) -> Explorer:
+    """Choose a p(t) and see the curve, a swapped batch, and what the nearest schedule that was trained led to.
 
-
-def menu(name: str, words: Sequence, first: int = 0) -> ipywidgets.Dropdown:
-    """A dropdown of words, whose `value` is the place in them."""
-    return ipywidgets.Dropdown(options=[(str(word), i) for i, word in enumerate(words)], index=first, description=name)
-
-
-class Explorer(ABC):
-    """Rows of controls over a `picture` and a `sentence`, both redrawn at every change. Display `box`."""
-
-    def __init__(self, *rows: Sequence[ipywidgets.Widget]):
-        self.picture, self.sentence = ipywidgets.HTML(), ipywidgets.HTML()
-        self.box = ipywidgets.VBox([*map(ipywidgets.HBox, rows), self.picture, self.sentence])
-        for row in rows:
-            for control in row:
-                control.observe(self._changed, "value")
-        self._redraw()
-
-    @abstractmethod
-    def shown(self) -> tuple[bytes, str]:
-        """What the controls say: the PNG, and the picture in words."""
-
-    def _changed(self, change) -> None:
-        self._redraw()
-
-    def _redraw(self) -> None:
-        png, sentence = self.shown()
-        self.picture.value = img(png, sentence)
-        self.sentence.value = html.escape(sentence, quote=False)
-
-
-class ScheduleLaboratory(Explorer):
-    """Choose a p(t) and see the curve, a swapped batch, and what the nearest trained schedule led to.
-
-    batch    the pictures whose conditions are swapped;  trained  the ablation's outcomes
-    Controls: `family` (a dropdown) and `parameter` (a slider, hidden where the family has none).
+    batch  the pictures whose conditions are swapped;  trained  the ablation's outcomes
     """
-
-    def __init__(self, batch: Batch, trained: list[Outcome]):
-        self.batch, self.trained, self.panel = batch, trained, SchedulePanel(batch)
-        self.family = ipywidgets.Dropdown(options=list(FAMILIES), value="exponential", description="p(t)")
-        self.parameter = ipywidgets.FloatSlider(continuous_update=False, readout_format=".2f", step=0.05)
-        self._set_range()
-        super().__init__([self.family, self.parameter])
-
-    def _set_range(self) -> None:
-        knob = FAMILIES[self.family.value].parameter
-        self.parameter.layout.visibility = "visible" if knob else "hidden"
-        if knob:
-            self.parameter.min = min(self.parameter.min, knob.low)
-            self.parameter.max = knob.high
-            self.parameter.min = knob.low
-            self.parameter.value, self.parameter.description = knob.default, knob.symbol
-
-    def _changed(self, change) -> None:
-        if change["owner"] is self.family:
-            self.parameter.unobserve(self._changed, "value")  # one redraw, when the range is whole again
-            self._set_range()
-            self.parameter.observe(self._changed, "value")
-        self._redraw()
-
-    def shown(self) -> tuple[bytes, str]:
-        parameter = self.parameter.value if FAMILIES[self.family.value].parameter else None
-        view = view_schedule(self.family.value, parameter, self.batch, self.trained)
-        self.panel.update(view)
-        return self.panel.png(), view.sentence()
+    chances, strangers = swap_chances(batch)
+    tables = read_json(measured_file("digits"))
+    knobs = {name: family.parameter for name, family in FAMILIES.items()}
+    of_outcome = ("unseen", "seen")
+    data = {
+        "T": batch.T,
+        "unseen": DIGIT,
+        "families": {
+            name: {key: getattr(knob, key) for key in ("symbol", "default", "low", "high")} if knob else {}
+            for name, knob in knobs.items()
+        },
+        "measured": {key: tables[key] for key in ("times", *MEASURED)},
+        "batch": {"t": batch.t.tolist(), "c": batch.c.tolist(), "chance": chances.tolist(), "stranger": strangers.tolist()},
+        "foreign": float((batch.pool[:, None] != batch.pool).float().mean()),  # the pool holds the own condition too
+        "trained": [
+            {
+                "family": one.family,
+                "parameter": knobs[one.family].default if knobs[one.family] and one.parameter is None else one.parameter,
+                "fid": format_interval(one.fid, scale=1),
+                **{key: format_interval(getattr(one, key)) for key in of_outcome},
+            }
+            for one in trained
+        ],
+    }
+    still, sentence = schedule_rows(batch, trained)
+    return _explorer("schedule", data, sprite(batch.x_t, greys=8), still, sentence)
 
 
-class DenoisingExplorer(Explorer):
-    """Drag t, choose a source and a condition, and see the denoised result, from frames computed beforehand.
-
-    Controls: `time` (a slider over the frames' times), `source` and `asked` (dropdowns).
-    """
-
-    def __init__(self, frames: DenoisingFrames):
-        self.panel = DenoisingPanel(frames)
-        self.time, self.source = slider("t", frames.times), menu("source", frames.c.tolist())
-        self.asked = menu("asked for", range(10), first=3 if frames.c[0] == 8 else 8)
-        super().__init__([self.time, self.source, self.asked])
-
-    def shown(self) -> tuple[bytes, str]:
-        setting = (self.time.value, self.source.value, self.asked.value)
-        self.panel.update(*setting)
-        return self.panel.png(), self.panel.sentence(*setting)
-
-
-class FewStepsExplorer(Explorer):
-    """Slide w and the number of steps, and see what the students draw below what the teacher drew, from computed frames.
-
-    Controls: `w` and `steps` (sliders over the frames' values).
-    """
-
-    def __init__(self, frames: FewStepFrames):
-        self.frames, self.w, self.steps = frames, slider("w", frames.w), slider("N", frames.steps)
-        super().__init__([self.w, self.steps])
-
-    def shown(self) -> tuple[bytes, str]:
-        i, j = self.w.value, self.steps.value
-        rows = torch.cat([self.frames.teacher[i], self.frames.drawn[i, j]])
-        return enlarged(rows, columns=len(self.frames.asked), times=3), self.frames.sentence(i, j)
+def denoising(frames: DenoisingFrames) -> Explorer:
+    """Drag t, choose a source and a condition, and see what comes out, and what the judge reads."""
+    own = frames.probabilities.gather(3, frames.c.view(1, -1, 1, 1).expand(*frames.probabilities.shape[:3], 1))
+    asked = frames.probabilities.diagonal(dim1=2, dim2=3).unsqueeze(3)
+    percent = (100 * torch.cat([own, asked], dim=3)).round().long()
+    data = {
+        "times": frames.times,
+        "alphas": [round(alpha, 6) for alpha in frames.alphas],
+        "c": frames.c.tolist(),
+        "noise": base64.b64encode(frames.noise.numpy().tobytes()).decode(),
+        "shares": torch.cat([percent, frames.probabilities.argmax(dim=3, keepdim=True)], dim=3).flatten().tolist(),
+    }
+    source, target = _first(frames.c.tolist(), 7), 3 if frames.c[0] == 8 else 8
+    shown = [(time, source, target) for time in (1, len(frames.times) // 2, -1)]
+    sentence = " ".join(frames.sentence(*place) for place in shown)
+    return _explorer("denoising", data, sprite(frames.source, frames.drawn), denoising_rows(frames, shown), sentence)
 
 
-class EditExplorer(Explorer):
-    """Choose a picture, what it shall become, how strongly and in how many steps, from computed frames.
-
-    Controls: `source` and `label` (dropdowns), `strength` and `steps` (sliders over the frames' values).
-    """
-
-    def __init__(self, frames: EditFrames):
-        self.frames = frames
-        self.source, self.label = menu("source", frames.shows), menu("target", frames.labels, first=1)
-        self.strength, self.steps = slider("strength", frames.strengths), slider("N", frames.steps)
-        super().__init__([self.source, self.label], [self.strength, self.steps])
-
-    def shown(self) -> tuple[bytes, str]:
-        place = (self.source.value, self.label.value, self.strength.value, self.steps.value)
-        both = torch.stack([self.frames.source[place[0]], self.frames.drawn[place]])
-        return enlarged(both, columns=2, times=5), self.frames.sentence(*place)
+def _first(things: Sequence, wanted) -> int:
+    """Where it stands, or 0."""
+    return things.index(wanted) if wanted in things else 0
 
 
-class SmallAndFastExplorer(Explorer):
+def few_steps(frames: FewStepFrames) -> Explorer:
+    """Slide w and the number of steps, and see what the students draw below what the teacher drew."""
+    right = (frames.read == frames.asked).sum(dim=2)
+    data = {"w": frames.w, "steps": frames.steps, "asked": frames.asked.tolist(), "right": right.tolist()}
+    names = [f"teacher, N = {max(frames.steps)}", *(f"student, N = {N}" for N in frames.steps)]
+    still = digit_grid(torch.stack([frames.teacher[-1], *frames.drawn[-1]]), row_labels=names, size=0.5)
+    sentence = f"At w = {frames.w[-1]:g}: the teacher, and below it students of {frames.steps[0]} to {frames.steps[-1]} steps."
+    return _explorer("few-steps", data, sprite(frames.teacher, frames.drawn), still, sentence)
+
+
+def edits(frames: EditFrames, w: float = 1.0) -> Explorer:
+    """Choose a picture, what it shall become, how strongly and in how many steps. w: the guidance they were drawn with."""
+    data = {key: getattr(frames, key) for key in ("shows", "labels", "strengths", "steps", "names")}
+    data |= {"read": frames.read.flatten().tolist(), "w": w}
+    source, label = _first(frames.shows, "thin 7"), _first(frames.labels, "thick 7")
+    sources = frames.source[source].expand(len(frames.steps), 1, -1, -1, -1)
+    still = digit_grid(
+        torch.cat([sources, frames.drawn[source, label].transpose(0, 1)], dim=1),
+        row_labels=[f"N = {N}" for N in frames.steps],
+        col_labels=["source", *(f"{strength:g}" for strength in frames.strengths)],
+    )
+    sentence = f"A {frames.shows[source]}, asked for a {frames.labels[label]}: strength to the right, steps downwards."
+    return _explorer("edits", data, sprite(frames.source, frames.drawn), still, sentence)
+
+
+def small_and_fast(results: Results, pictures: Mapping[str, Tensor], count: int = 10) -> Explorer:
     """Choose what is inside, a way of drawing and its number of steps; see what it draws, what it costs and how good it is.
 
-    Controls: `inside` and `way` (dropdowns), `steps` (a slider over those that this way has).
-
     results   of `rcedu small-and-fast`
-    pictures  those beside it: "inside, way, steps" -> (B, channels, H, W) uint8; the teacher's most steps stand above, and
-              below them as many
+    pictures  those beside it: "inside, way, steps" -> (B, channels, H, W) uint8, of which `count` are shown
     """
+    student, insides = results.told["student"], list(results.records["row"].unique())
+    ways = {title: way for way, title in titles(student).items() if way != "teacher"}
+    most = max(int(key.rsplit(", ", 1)[1]) for key in pictures if ", teacher, " in key)
+    teachers = [f"{inside}, teacher, {most}" for inside in insides]
+    found = [
+        (inside, way, int(rest))
+        for inside in insides
+        for way in ways.values()
+        for key in pictures
+        if (rest := key.removeprefix(f"{inside}, {way}, ")) != key and rest.isdigit()
+    ]
+    rows = [*teachers, *(f"{inside}, {way}, {steps}" for inside, way, steps in found)]
+    drawn = {key: {"row": i} for i, key in enumerate(rows)}
+    for inside, way, steps in found:
+        drawn[f"{inside}, {way}, {steps}"]["says"] = in_words(results, inside, way, steps).split(": ", 1)[1]
+    first = {"inside": insides[1], "way": titles(student)[f"{student}, deterministic"], "N": 4}
+    count = min(count, *(len(pictures[key]) for key in rows))
+    data = {"insides": insides, "ways": ways, "drawn": drawn, "count": count, "first": first}
+    shown = sprite(torch.cat([pictures[key][:count] for key in rows]))
+    here = (insides[1], f"{student}, deterministic", 4)
+    two = torch.stack([pictures[teachers[1]][:count], pictures["{}, {}, {}".format(*here)][:count]])
+    still = digit_grid(two, row_labels=[f"teacher, N = {most}", f"{first['way']}, N = 4"])
+    return _explorer("small-and-fast", data, shown, still, in_words(results, *here))
 
-    def __init__(self, results: Results, pictures: Mapping[str, torch.Tensor]):
-        self.results, self.pictures, student = results, pictures, results.told["student"]
-        ways = [(title, way) for way, title in titles(student).items() if way != "teacher"]
-        self.inside = ipywidgets.Dropdown(options=list(results.records["row"].unique()), index=1, description="inside")
-        self.way = ipywidgets.Dropdown(options=ways, value=f"{student}, deterministic", description="drawn by")
-        self.steps = ipywidgets.SelectionSlider(options=[4], description="N", continuous_update=False)
-        self._set_steps()
-        super().__init__([self.inside, self.way], [self.steps])
 
-    def _drawn(self, way: str) -> dict[int, torch.Tensor]:
-        """What a way drew: steps -> pictures, the most steps first."""
-        before = f"{self.inside.value}, {way}, "
-        found = {key.removeprefix(before): images for key, images in self.pictures.items() if key.startswith(before)}
-        return {int(steps): found[steps] for steps in sorted(filter(str.isdigit, found), key=int, reverse=True)}
+def mixture(
+    own: Sequence[float] = (-1.8, 0.2), stranger: Sequence[float] = (1.2, 2.2), spread: float = 0.25, T: int = 1000
+) -> Explorer:
+    """Pictures of c and of a stranger's condition on a line, noised: densities, the mean of x0, and ways down in few steps.
 
-    def _set_steps(self) -> None:
-        """The steps that the way has, and as near as can be to those that were chosen."""
-        now, options = self.steps.value, list(self._drawn(self.way.value))
-        self.steps.options = options  # the slider goes to the first
-        self.steps.value = min(options, key=lambda steps: abs(math.log(steps / now)))
-
-    def _changed(self, change) -> None:
-        if change["owner"] is self.way:
-            self._set_steps()
-        self._redraw()
-
-    def shown(self) -> tuple[bytes, str]:
-        above, *_ = self._drawn("teacher").values()
-        rows = torch.cat([above, self._drawn(self.way.value)[self.steps.value][: len(above)]])
-        sentence = in_words(self.results, self.inside.value, self.way.value, self.steps.value)
-        return enlarged(rows, columns=len(above), times=3), sentence
+    own, stranger  where the pictures of either sit: equal Gaussians of this spread
+    T              timesteps of the cosine schedule (diffusers' squaredcos_cap_v2), which the teacher of digits has
+    """
+    data = {"own": list(own), "stranger": list(stranger), "spread": spread, "T": T, "x0": own[0], "eps": 0.6}
+    still, sentence = mixture_rows(own, stranger, spread, T)
+    return _explorer("mixture", data, None, still, sentence)

@@ -1,9 +1,7 @@
-"""Figures with moving parts: what the widgets of notebook 03 redraw, and the same pictures in rows, for paper.
-
-A panel draws its axes once; `update` changes what moves and nothing else, so that a slider answers at once.
-"""
+"""Explorers at rest, as rows of settings, for paper and for pages that run no scripts; and a picture that moves."""
 
 import io
+import math
 from collections.abc import Iterable, Sequence
 from itertools import product
 
@@ -16,7 +14,7 @@ from torch import Tensor
 
 from rcedu.evaluation.formatting import format_interval
 from rcedu.experiments.conditioning import DenoisingFrames
-from rcedu.experiments.swap_frames import DIGIT, Batch, ScheduleView
+from rcedu.experiments.swap_frames import DIGIT, Batch, Outcome, ScheduleView, view_schedule
 from rcedu.figures.plots import BLUE, GREEN, GREY, ORANGE, VERMILLION, plain_axes, tiles
 from rcedu.training.swap_schedules import label
 
@@ -34,138 +32,88 @@ def animation(frames: Iterable[Figure], *, milliseconds: int = 400, dpi: int = 6
     return buffer.getvalue()
 
 
-class _Panel:
-    """A figure of rows, one a setting, whose `moving` artists are drawn over a background that is drawn once."""
-
-    def __init__(self, rows: int, *, size: tuple[float, float], dpi: int, top: float, bottom: float, **columns):
-        """size  inches of a row, of which `top` and `bottom` are its titles' and labels';  columns  as for `add_gridspec`"""
-        width, height = size[0], size[1] * rows
-        self.figure, self.moving, self._still = Figure(figsize=(width, height), dpi=dpi), [], None
-        self._canvas = FigureCanvasAgg(self.figure)
-        count = len(columns["width_ratios"])
-        grid = self.figure.add_gridspec(rows, count, top=1 - top / height, bottom=bottom / height, **columns)
-        self.rows = [self._draw_row([grid[row, column] for column in range(count)]) for row in range(rows)]
-
-    def _move(self, *artists):
-        for artist in artists:
-            artist.set_animated(True)  # left out of the background; savefig draws it all the same
-        self.moving += artists
-
-    def png(self) -> bytes:
-        """The panel as it is now, packed lightly: a slider waits for it."""
-        if self._still is None:
-            self._canvas.draw()
-            self._still = self._canvas.copy_from_bbox(self.figure.bbox)
-        self._canvas.restore_region(self._still)
-        for artist in self.moving:
-            self.figure.draw_artist(artist)
-        buffer = io.BytesIO()
-        Image.fromarray(np.asarray(self._canvas.buffer_rgba())).convert("RGB").save(buffer, format="PNG", compress_level=1)
-        return buffer.getvalue()
+def _grid(rows: int, *, size: tuple[float, float], top: float, bottom: float, **columns):
+    """A figure of rows and its grid. size: inches of a row, of which `top` and `bottom` are its titles' and labels'."""
+    width, height = size[0], size[1] * rows
+    figure = Figure(figsize=(width, height))
+    count = len(columns["width_ratios"])
+    return figure, figure.add_gridspec(rows, count, top=1 - top / height, bottom=bottom / height, **columns)
 
 
-class SchedulePanel(_Panel):
-    """p(t), the swapped batch, and what training with it led to: one row a setting."""
-
-    def __init__(self, batch: Batch, rows: int = 1):
-        self.batch = batch
-        own_or_not = batch.pool[:, None] != batch.pool
-        self.share_foreign = own_or_not.float().mean().item()  # of the swaps: the pool holds the own condition too
-        columns = {"width_ratios": [1, 1.25], "left": 0.065, "right": 0.995, "wspace": 0.1, "hspace": 0.5}
-        super().__init__(rows, size=(10, 3.3), dpi=80, top=0.3, bottom=0.62, **columns)
-
-    def _draw_row(self, places) -> tuple:
-        batch, every = self.batch, np.arange(self.batch.T)
-        axes = plain_axes(self.figure, xlabel="timestep $t$", ylabel="probability", position=places[:1])
+def schedule_rows(batch: Batch, trained: Sequence[Outcome], settings=(("exponential", 5.0),)) -> tuple[Figure, str]:
+    """p(t), the swapped batch, and what training with it led to, one row a setting; and the same in words."""
+    views = [view_schedule(*setting, batch, trained) for setting in settings]
+    foreign = float((batch.pool[:, None] != batch.pool).float().mean())  # of the swaps: the pool holds the own condition too
+    columns = {"width_ratios": [1, 1.25], "left": 0.065, "right": 0.995, "wspace": 0.1, "hspace": 0.5}
+    figure, grid = _grid(len(views), size=(10, 3.3), top=0.3, bottom=0.62, **columns)
+    for row, view in enumerate(views):
+        axes = plain_axes(figure, xlabel="timestep $t$", ylabel="probability", position=[grid[row, 0]])
         axes.set(xlim=(0, batch.T), ylim=(0, 1.2), yticks=(0, 0.25, 0.5, 0.75, 1))
-        (nearest,) = axes.plot(every, every * 0, color=GREY, linestyle=":", linewidth=2, label="nearest trained")
-        (swap,) = axes.plot(every, every * 0, color=BLUE, linewidth=2, label="swap: $p(t)$")
-        (foreign,) = axes.plot(every, every * 0, color=ORANGE, linestyle="--", label=r"foreign: $\hat{c}\neq c$")
+        axes.set_title(f"{view.name}: mean p = {view.p_t.mean():.3f}", fontsize=10)
+        axes.plot(view.nearest_p, color=GREY, linestyle=":", linewidth=2, label="nearest trained")
+        axes.plot(view.p_t, color=BLUE, linewidth=2, label="swap: $p(t)$")
+        axes.plot(view.p_t * foreign, color=ORANGE, linestyle="--", label=r"foreign: $\hat{c}\neq c$")
         axes.legend(loc="upper center", fontsize=8, frameon=False, ncols=3, handlelength=1.6, columnspacing=1)
-        title = axes.set_title("", fontsize=10)
-        axes = self.figure.add_subplot(places[1])
-        columns, rows = tiles(axes, batch.x_t.unflatten(0, (2, -1)), gap=(3, 11))  # room for a line of text above and below
-        labels, half = [], batch.x_t.shape[-1] / 2
-        for t, (y, x) in zip(batch.t, product(rows, columns), strict=True):
-            axes.text(x, y - half - 0.5, f"t = {int(t)}", ha="center", va="bottom", fontsize=8)
-            box = {"facecolor": "none", "edgecolor": "none", "pad": 1.2}
-            labels.append(axes.text(x, y + half + 2.5, "", ha="center", va="top", fontsize=9, bbox=box))
-        heading = axes.set_title("", fontsize=10)
-        footer = axes.text(0.5, 0, "", transform=axes.transAxes, ha="center", va="top", fontsize=9)
-        self._move(nearest, swap, foreign, title, heading, footer, *labels)
-        return nearest, swap, foreign, title, heading, footer, labels
-
-    def update(self, view: ScheduleView, row: int = 0) -> None:
-        """Draw one setting into one row."""
-        nearest, swap, foreign, title, heading, footer, labels = self.rows[row]
-        nearest.set_ydata(view.nearest_p.numpy())
-        swap.set_ydata(view.p_t.numpy())
-        foreign.set_ydata(view.p_t.numpy() * self.share_foreign)
-        title.set_text(f"{view.name}: mean p = {view.p_t.mean():.3f}")
-        for text, c, c_hat, replaced in zip(labels, self.batch.c, view.c_hat, view.replaced, strict=True):
-            text.set_text(f"{int(c)} → {int(c_hat)}" if replaced else f"{int(c)}")
-            text.get_bbox_patch().set_facecolor(ORANGE if replaced else "none")
-        heading.set_text(f"{int(view.replaced.sum())} of {len(labels)} conditions swapped (orange: own → given)")
-        near = view.nearest
-        footer.set_text(
-            f"nearest that was trained: {label(near.family, near.parameter)} (mean |Δp| = {view.distance:.3f})\n"
-            f"asked {DIGIT}: {format_interval(near.unseen)} %, others: {format_interval(near.seen)} %\n"
-            f"digit-FID {format_interval(near.fid, scale=1)}"
-        )
+        _draw_batch(figure.add_subplot(grid[row, 1]), batch, view)
+    return figure, " ".join(view.sentence() for view in views)
 
 
-def _a(digit: int) -> str:
-    """'a 7', 'an 8'."""
-    return f"{'an' if digit == 8 else 'a'} {digit}"
+def _draw_batch(axes, batch: Batch, view: ScheduleView) -> None:
+    columns, rows = tiles(axes, batch.x_t.unflatten(0, (2, -1)), gap=(3, 11))  # room for a line of text above and below
+    half = batch.x_t.shape[-1] / 2
+    each = zip(batch.t, batch.c, view.c_hat, view.replaced, product(rows, columns), strict=True)
+    for t, c, c_hat, replaced, (y, x) in each:
+        axes.text(x, y - half - 0.5, f"t = {int(t)}", ha="center", va="bottom", fontsize=8)
+        box = {"facecolor": ORANGE if replaced else "none", "edgecolor": "none", "pad": 1.2}
+        words = f"{int(c)} → {int(c_hat)}" if replaced else f"{int(c)}"
+        axes.text(x, y + half + 2.5, words, ha="center", va="top", fontsize=9, bbox=box)
+    axes.set_title(f"{int(view.replaced.sum())} of {len(batch.t)} conditions swapped (orange: own → given)", fontsize=10)
+    near = view.nearest
+    found = (
+        f"nearest that was trained: {label(near.family, near.parameter)} (mean |Δp| = {view.distance:.3f})\n"
+        f"asked {DIGIT}: {format_interval(near.unseen)} %, others: {format_interval(near.seen)} %\n"
+        f"digit-FID {format_interval(near.fid, scale=1)}"
+    )
+    axes.text(0.5, 0, found, transform=axes.transAxes, ha="center", va="top", fontsize=9)
 
 
-class DenoisingPanel(_Panel):
-    """Source, noisy picture and what it was denoised to, with the judge's reading: one row a setting."""
-
-    def __init__(self, frames: DenoisingFrames, rows: int = 1):
-        self.frames = frames
-        columns = {"width_ratios": [1, 1, 1, 1.9], "left": 0.01, "right": 0.99, "wspace": 0.2, "hspace": 0.55}
-        super().__init__(rows, size=(9.6, 2.5), dpi=90, top=0.34, bottom=0.5, **columns)
-
-    def _draw_row(self, places) -> tuple:
-        pictures, titles = [], []
-        for place in places[:3]:
-            axes = self.figure.add_subplot(place)
-            blank = np.zeros(self.frames.source.shape[-2:])
-            pictures.append(axes.imshow(blank, cmap="gray", vmin=0, vmax=255, interpolation="nearest"))
+def denoising_rows(frames: DenoisingFrames, settings: Sequence[tuple[int, int, int]]) -> Figure:
+    """Source, noisy picture and what it was denoised to, with the judge's reading: a row a (time, source, asked digit)."""
+    columns = {"width_ratios": [1, 1, 1, 1.9], "left": 0.01, "right": 0.99, "wspace": 0.2, "hspace": 0.55}
+    figure, grid = _grid(len(settings), size=(9.6, 2.5), top=0.34, bottom=0.5, **columns)
+    for row, (time, source, asked) in enumerate(settings):
+        c = int(frames.c[source])
+        shown = {
+            f"source: {c}": frames.source[source],
+            f"noised to t = {frames.times[time]}": frames.x_t(time, source),
+            f"denoised as {asked}": frames.drawn[time, source, asked],
+        }
+        for column, (title, image) in enumerate(shown.items()):
+            axes = figure.add_subplot(grid[row, column], title=title)
+            axes.title.set_fontsize(10)
+            axes.imshow(image[0].numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axes.set_axis_off()
-            titles.append(axes.set_title("", fontsize=10))
-        axes = self.figure.add_subplot(places[3])
+        axes = figure.add_subplot(grid[row, 3], ylim=(0, 1), xlim=(-0.6, 9.6), xlabel="digit", xticks=range(10))
         axes.spines[["top", "right"]].set_visible(False)
-        axes.set(ylim=(0, 1), xlim=(-0.6, 9.6), xlabel="digit", xticks=range(10))
-        axes.set_title("judge (orange: source)", fontsize=10)
-        bars = axes.bar(range(10), [0] * 10)
-        self._move(*pictures, *titles, *bars)
-        return pictures, titles, bars
+        axes.set_title("judge (orange: source, blue: asked)", fontsize=10)
+        colours = [VERMILLION if digit == c else BLUE if digit == asked else GREY for digit in range(10)]
+        axes.bar(range(10), frames.probabilities[time, source, asked].tolist(), color=colours)
+    return figure
 
-    def update(self, time: int, source: int, asked: int, row: int = 0) -> None:
-        """time, source: indices of the frames' times and sources; asked: the digit."""
-        frames, (pictures, titles, bars) = self.frames, self.rows[row]
-        images = (frames.source[source], frames.x_t[time, source], frames.drawn[time, source, asked])
-        for picture, image in zip(pictures, images, strict=True):
-            picture.set_data(image[0].numpy())
-        c = int(frames.c[source])
-        texts = (f"source: {_a(c)}", f"noised to t = {frames.times[time]}", f"denoised as {_a(asked)}")
-        for title, text in zip(titles, texts, strict=True):
-            title.set_text(text)
-        for digit, bar in enumerate(bars):
-            bar.set_height(float(frames.probabilities[time, source, asked, digit]))
-            bar.set_color(VERMILLION if digit == c else BLUE if digit == asked else GREY)
 
-    def sentence(self, time: int, source: int, asked: int) -> str:
-        """The picture in words."""
-        frames = self.frames
-        probabilities = frames.probabilities[time, source, asked]
-        c = int(frames.c[source])
-        return (
-            f"{_a(c).capitalize()}, noised to t = {frames.times[time]} and denoised as {_a(asked)}: the judge gives {c} "
-            f"{probabilities[c]:.0%} and {asked} {probabilities[asked]:.0%}, and reads {_a(int(probabilities.argmax()))}."
-        )
+def mixture_rows(own: Sequence[float], stranger: Sequence[float], spread: float, T: int) -> tuple[Figure, str]:
+    """Two mixtures on a line, noised to four times in closed form, and the same in words. Arguments: `explorers.mixture`."""
+    x, times = torch.linspace(-4, 4, 801, dtype=torch.float64), [0, 400, 600, 800]
+    cosines = [math.cos((share + 0.008) / 1.008 * math.pi / 2) for share in (0, *((t + 1) / T for t in times))]
+    pairs, titles = [], []
+    for t, cosine in zip(times, cosines[1:], strict=True):
+        alpha = cosine / cosines[0]
+        width = math.sqrt(1 - alpha**2 + (alpha * spread) ** 2)
+        noisy = [torch.distributions.Normal(alpha * torch.tensor(means).double(), width) for means in (own, stranger)]
+        pairs.append(tuple(density.log_prob(x[:, None]).exp().mean(dim=1) for density in noisy))
+        titles.append(f"t = {t}: overlap {float(torch.minimum(*pairs[-1]).sum()) / 100:.2f}")
+    names = [r"$p(x_t \mid c)$", r"$p(x_t \mid \hat{c})$"]
+    return density_strip(x, pairs, titles, names), "Two densities that merge as noise grows; " + "; ".join(titles) + "."
 
 
 def mixture_frame(x: Tensor, y: Tensor, densities: Sequence[Tensor], names: Sequence[str], title: str) -> Figure:

@@ -127,7 +127,7 @@ NAMES = ["a\0b.txt", "x" * 300 + ".txt", "/dev/null", "/dev/null/x", "", "."]  #
 STRANGE = ["a\nb\x1b[31m.txt", "~nobody-here/x.txt", "-", "a\udce4.txt", "--"]  # for something new, these are names
 ENDINGS = {"prompts": ".txt", "groups": ".txt", "pool": ".csv", "measured": ".json", "also": ".json", "archive": ".zip"}
 # Those that put files into a folder by name, beside whatever else is there: an unrelated file is none of their business.
-BESIDE = {("mini-sd", "out"), ("few-steps", "ship"), ("editing", "ship"), ("small-and-fast", "ship")}
+BESIDE = {("mini-sd", "out"), ("frames", "out"), ("few-steps", "ship"), ("editing", "ship"), ("small-and-fast", "ship")}
 OUTPUTS = {"out", "ship"}
 READS = {"teacher", "model", "clip", "drawn-by", "from-stage-1"}  # texts that name a folder
 PLACE = {"archive": 0, "handed-in": 1}  # what is no flag: which word

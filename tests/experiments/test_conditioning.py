@@ -152,7 +152,10 @@ def test_torn_band():
 def test_frames_hold_every_setting(shipped):
     images, labels = mnist(train=False)
     frames = denoising_frames(shipped.teacher, shipped.judge, images[:2], labels[:2], [99, 999], steps=5)
-    assert frames.x_t.shape == (2, 2, 1, 28, 28) and frames.drawn.shape == (2, 2, 10, 1, 28, 28)
+    assert frames.noise.shape == (2, 1, 28, 28) and frames.drawn.shape == (2, 2, 10, 1, 28, 28)
+    own = noised(shipped.teacher, shipped.teacher.codec.encode(to_pixels(images[:2])), 99, seed=0)
+    off = (frames.x_t(0, 1).int() - shipped.teacher.codec.pack(own / 2)[1].int()).abs()
+    assert off.max() <= 30 and off.float().mean() < 1  # the eps of its file ends at two sigmas
     assert torch.allclose(frames.probabilities.sum(dim=-1), torch.ones(2, 2, 10), atol=1e-5)
     read = frames.probabilities.argmax(dim=-1)  # (time, source, asked)
     assert (read[0] == labels[:2, None]).float().mean() > 0.9  # nearly clean: the source, whatever is asked

@@ -14,7 +14,8 @@ from rcedu.course.times import measured_where, read_times
 from rcedu.data.cache import MANIFEST as CACHE
 from rcedu.data.cache import Cache
 from rcedu.evaluation.images import LIST, generate_images, read_images
-from rcedu.experiments.edit_frames import load_frames
+from rcedu.experiments.edit_frames import EditFrames
+from rcedu.experiments.frames import load_frames
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import FACTS, load_student, save_student
 from rcedu.system.files import has_shape, read_json, write_json
@@ -118,5 +119,5 @@ def test_metadata_of_another_shape(metadata, tmp_path):
 @pytest.mark.parametrize("told", [{}, {"frames": None}, {"frames": {"x": 1}}])
 def test_frames_of_another_shape(told, tmp_path):
     save_tensors(tmp_path / "frames.safetensors", {"read": torch.zeros(1)}, told)
-    with pytest.raises(UsageError, match="holds no frames; remake it"):
-        load_frames(tmp_path / "frames.safetensors")
+    with pytest.raises(UsageError, match="holds no EditFrames"):
+        load_frames(tmp_path / "frames.safetensors", EditFrames)

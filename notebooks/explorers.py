@@ -1,0 +1,97 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Explorers
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/explorers.ipynb)
+#
+# Everything of these notebooks that moves, on one page. Nothing is computed: closed forms live in the page, pictures were drawn beforehand. On the website, and in a notebook that you trust, they move without a kernel; *Run all* takes seconds.
+# Drag a slider, or press the arrow keys on it. **Keep this one** holds a setting beside the next, with their difference; **Copy the Python line** gives the line that makes the same setting.
+#
+# The preset (`RCEDU_PRESET`) changes nothing here. Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
+
+# %% tags=["colab", "remove-cell"]
+# On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
+import os, subprocess, sys
+
+if "google.colab" in sys.modules:
+    if not os.path.isdir("rcedu"):
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+    sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
+    from rcedu.colab import set_up
+
+    set_up(drive=False)  # True: checkpoints and results are kept in your Google Drive
+
+# %%
+from rcedu.evaluation.records import load_results
+from rcedu.experiments.conditioning import DenoisingFrames
+from rcedu.experiments.edit_frames import EditFrames
+from rcedu.experiments.few_step_frames import FewStepFrames
+from rcedu.experiments.frames import load_frames
+from rcedu.experiments.swap_frames import Batch, outcomes
+from rcedu.figures import explorers
+from rcedu.system.settings import data_folder
+from rcedu.system.tensors import load_tensors
+
+results = data_folder() / "digits" / "results"
+
+# %% [markdown]
+# ## Hold $p(t)$ in your hand
+#
+# Random conditioning swaps a condition with probability $p(t)$. What swaps does a $p(t)$ make, and what came out of training with one like it? ([03](03_why_it_works.ipynb), section 4)
+
+# %%
+batch = load_frames(results / "batch-frames.safetensors.gz", Batch)
+explorers.schedule_laboratory(batch, outcomes(load_results(results / "unseen-schedules.json")))
+
+# %% [markdown]
+# ## Why it works, on a line
+#
+# Two conditions whose pictures are far apart: noise makes them one. Then the condition says nothing about $x_t$, and a swap does no harm. Below, ways from noise to data in few steps. ([03](03_why_it_works.ipynb), section 2; [08](08_half_the_steps.ipynb), [10](10_smaller_and_faster.ipynb))
+
+# %%
+explorers.mixture()
+
+# %% [markdown]
+# ## Which wins, the picture or the condition?
+#
+# A real digit, noised to $t$, and denoised as another one. ([03](03_why_it_works.ipynb), section 1)
+
+# %%
+explorers.denoising(load_frames(results / "denoising-frames.safetensors.gz", DenoisingFrames))
+
+# %% [markdown]
+# ## Guidance and steps
+#
+# One network takes every $w$; students of it draw in 64 steps down to one. ([08](08_half_the_steps.ipynb), section 9)
+
+# %%
+explorers.few_steps(load_frames(results / "few-steps-frames.safetensors.gz", FewStepFrames))
+
+# %% [markdown]
+# ## Edits in a few steps
+#
+# A digit becomes another one, thin or thick, in two to eight steps. ([09](09_editing.ipynb), section 8)
+
+# %%
+explorers.edits(load_frames(results / "editing-frames.safetensors.gz", EditFrames))
+
+# %% [markdown]
+# ## Smaller and faster
+#
+# Both papers together, in both orders: what each way draws, what it costs, and how good it is. No picture of a 3 was shown. ([10](10_smaller_and_faster.ipynb), section 6)
+
+# %%
+pictures, _ = load_tensors(results / "small-and-fast-pictures.safetensors.gz")
+explorers.small_and_fast(load_results(results / "small-and-fast.json"), pictures)

@@ -207,5 +207,5 @@ def test_in_a_browser_from_a_plain_folder(site, browser):
     page.keyboard.press("Enter")
     page.locator(".search a", has_text="03 · Why it works").click()
     page.wait_for_url("**/notebooks/03_why_it_works.html*")
-    assert asked and all(address.startswith(("file:", "data:")) for address in asked)
+    assert asked and all(address.startswith(("file:", "data:", "blob:")) for address in asked)
     page.close()

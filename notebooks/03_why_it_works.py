@@ -25,11 +25,11 @@
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
-# | `smoke` | a few samples, to see that everything runs | 19 s |
-# | `cpu` | measures live on the teacher that ships; the trainings of section 5 are read from a table | 61 s |
+# | `smoke` | a few samples, to see that everything runs | 28 s |
+# | `cpu` | measures live on the teacher that ships; the trainings of section 5 are read from a table | 97 s |
 # | `gpu` | the same with ten times the samples | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
+# Times: `cpu` and `smoke` on Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores (AVX512), Linux, 2026-11-30 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebooks 01 and 02: $x_t$, guidance, the swap $c \to \hat c$.
 #

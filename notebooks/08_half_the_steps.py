@@ -22,11 +22,11 @@
 #
 # | preset (`RCEDU_PRESET`) | what it does | time |
 # |---|---|---|
-# | `smoke` | everything, three steps of training | 20 s |
-# | `cpu` | everything, one halving trained live for 60 steps; the finished students come from files | 34 s |
+# | `smoke` | everything, three steps of training | 28 s |
+# | `cpu` | everything, one halving trained live for 60 steps; the finished students come from files | 50 s |
 # | `gpu` | the same, 2,000 steps | not measured |
 #
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-26 (measured by `rcedu times`, which runs everything again).
+# Times: `cpu` and `smoke` on Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores (AVX512), Linux, 2026-11-30 (measured by `rcedu times`, which runs everything again).
 #
 # You need notebooks 01 (DDIM) and 07 (the network that takes $w$).
 #

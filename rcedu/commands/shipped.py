@@ -108,7 +108,7 @@ def conditioning(digit: Digit = 3, each: AtLeast1 = 20, pairs: AtLeast1 = 500, o
 
 
 def frames(out: Path | None = None) -> None:
-    """Draw what the explorers of notebooks 03 and 08 show, with the networks that ship. Writes three files of frames.
+    """Draw what the explorers of notebooks 03 and 08 show. Writes three files of frames.
 
     Args:
         out: a folder for them, not runs/frames; data/digits/results has those that ship.

@@ -20,7 +20,7 @@ def notebooks(names: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
 
 
 def times(names: tyro.conf.Positional[tuple[str, ...]] = (), measure: bool = True) -> None:
-    """Run notebooks and solved assignments (or those named) in this preset, and write how long each took into its table.
+    """Run notebooks and solved assignments in this preset, and write how long each took.
 
     Nothing else should be running. What was measured, where and when is kept in notebooks/times.json.
 

@@ -18,8 +18,8 @@ import pandas as pd
 
 from rcedu.evaluation.formatting import format_interval, markdown
 from rcedu.evaluation.intervals import proportion
+from rcedu.evaluation.likeness import ENOUGH
 from rcedu.evaluation.records import Column, Results, is_share, load_results, select, table
-from rcedu.evaluation.scores import ENOUGH
 from rcedu.evaluation.verdicts import FAILED, HELD, OPEN, Verdict, corrected, judged
 from rcedu.experiments.benchmark import steps_table
 from rcedu.experiments.claims import CLAIMS

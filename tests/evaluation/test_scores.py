@@ -11,16 +11,7 @@ from small import seeded
 from rcedu.data.mnist import mnist
 from rcedu.evaluation.formatting import plain_table
 from rcedu.evaluation.intervals import mean_interval, proportion
-from rcedu.evaluation.scores import (
-    FeatureFID,
-    asked_digit_accuracy,
-    confusion,
-    frechet,
-    frechet_at_infinity,
-    inception_score,
-    nearest_is_training,
-    precision_and_recall,
-)  # fmt: skip
+from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy, confusion, inception_score
 from rcedu.models.judges import AttributeJudge, DigitClassifier
 from rcedu.system.tensors import save_tensors
 from rcedu.system.usage import UsageError
@@ -155,55 +146,5 @@ def test_a_plain_table_has_no_line_of_hyphens():
         assert plain_table(f"| name | % |\n{line}\n| A, long | 9 |") == "name     %\nA, long  9"
 
 
-# --- what does not depend on the number of pictures ------------------------------------------------
-
-
-def gaussian(count: int, d: int = 16, shift: float = 0.0, seed: int = 0) -> torch.Tensor:
-    x = torch.randn(count, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return x + shift
-
-
-def test_frechet_is_the_closed_form():
-    """Of Gaussians: |m - m'|^2 + sum (s - s')^2, where they have the same axes."""
-    x = gaussian(4000)
-    x = (x - x.mean(dim=0)) @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(x.T))).T  # exactly N(0, 1)
-    mean, cov = torch.full((16,), 0.5, dtype=torch.float64), 4 * torch.eye(16, dtype=torch.float64)
-    assert frechet(x, mean, cov) == pytest.approx(16 * 0.25 + 16 * (1 - 2) ** 2, rel=1e-9)
-    other = gaussian(500, shift=0.1, seed=1)
-    assert frechet(x, other.mean(dim=0), torch.cov(other.T)) == pytest.approx(by_hand(x, other), rel=1e-6)
-
-
-@pytest.mark.parametrize("shift", [0.0, 0.3])
-def test_extrapolation_takes_the_bias_away(shift):
-    """Of samples of N(shift, 1) against N(0, 1) itself, whose distance is known: 16 shift^2."""
-    mean, cov, true = torch.zeros(16, dtype=torch.float64), torch.eye(16, dtype=torch.float64), 16 * shift**2
-    raw, free = [], []
-    for seed in range(20):
-        x = gaussian(1000, shift=shift, seed=seed)
-        raw.append(frechet(x, mean, cov) - true)
-        free.append(frechet_at_infinity(x, mean, cov) - true)
-    bias = sum(raw) / 20
-    assert bias > 0.02 and abs(sum(free) / 20) < bias / 4
-    with pytest.raises(ValueError, match="999 samples are too few"):
-        frechet_at_infinity(gaussian(999), mean, cov)
-
-
 def test_a_judges_fid_at_infinity_is_below_its_fid(judge, fid, digits):
     assert fid.at_infinity(fid.features(digits[:1000])) < fid(digits[:1000])
-
-
-def test_precision_and_recall_know_what_is_missing_and_what_is_odd():
-    real = torch.cat([gaussian(300), gaussian(300, shift=20, seed=1)])
-    assert precision_and_recall(real, real) == (1.0, 1.0)
-    half = gaussian(600, seed=2)  # one of two modes
-    precision, recall = precision_and_recall(half, real)
-    assert precision > 0.8 and 0.3 < recall <= 0.5
-    assert precision_and_recall(gaussian(600, shift=-20), real) == (0.0, 0.0)
-
-
-def test_copies_are_nearer_to_what_they_were_copied_from():
-    training, fresh = gaussian(200), gaussian(200, seed=1)
-    assert nearest_is_training(training + 1e-3, training, fresh) == 1.0
-    assert nearest_is_training(gaussian(2000, seed=2), training, fresh) == pytest.approx(0.5, abs=0.12)
-    with pytest.raises(ValueError, match="take as many of each"):
-        nearest_is_training(training, training, fresh[:100])

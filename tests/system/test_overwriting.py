@@ -67,8 +67,8 @@ def test_what_is_not_ours_is_refused_before_any_work(command, option, what, home
     }[what]  # fmt: skip
     (home.parent / "link").symlink_to(home)
     if (command, option) in BESIDE and what not in ("a file of the user's", "a NUL", "below a file"):
-        for name in ("judge", "stage-1"):  # what they would write, by name
-            (home / f"{name}.safetensors").write_text("not tensors")
+        for name in ("judge.safetensors", "stage-1.safetensors", "batch-frames.safetensors.gz"):  # what they would write
+            (home / name).write_text("not tensors")
         where = home
     before = snapshot(home.parent)
     refused(capsys, command, *NEEDED.get(command, []), f"--{option}", where)

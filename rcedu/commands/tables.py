@@ -216,8 +216,8 @@ def students(
 def evidence() -> None:
     """Fill RESULTS.md and the pages of evidence from the records.
 
-    Those are in data/*/results. What stands between the markers of a page is replaced, the prose around it is kept; beside the pages, a picture of each
-    one's claims, and claims.json.
+    Those are in data/*/results. What stands between the markers of a page is replaced, the prose around it is kept; beside the
+    pages, a picture of each one's claims, and claims.json.
     """
     import matplotlib
 

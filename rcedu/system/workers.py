@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +32,7 @@ def worker_context(module: str | None = None) -> BaseContext:
         context.set_forkserver_preload(["rcedu.system.fork_server", module])
     from multiprocessing import forkserver, resource_tracker
 
+    sys.warnoptions.append("ignore:resource_tracker")  # it takes away what killed workers leave, and need not tell
     resource_tracker.ensure_running()  # it changes the signals that are blocked
     os.environ["RCEDU_FORKS_FOR"] = str(os.getpid())  # for `rcedu.system.fork_server`
     with no_interrupt():
@@ -94,7 +96,6 @@ def _work_and_tell(parent: Connection, work: Callable, name: str, arguments: tup
             parent.send((told, done))
 
     stop_with_parent()
-    bars_of_this_process()
     try:
         told = work(tell, name, *arguments)
     except Exception as error:
@@ -108,15 +109,6 @@ def _that_can_be_sent(error: Exception) -> Exception:
         return pickle.loads(pickle.dumps(error))
     except Exception:  # of libraries, some can be pickled and not read again
         return RuntimeError(f"{type(error).__name__}: {error}")
-
-
-def bars_of_this_process() -> None:
-    """Progress bars that wait for no other process: tqdm's own lock is a semaphore of the system, which a killed process leaves
-    behind, and Python warns of it.
-    """
-    from tqdm import tqdm
-
-    tqdm.set_lock(threading.RLock())
 
 
 def stop_with_parent() -> None:

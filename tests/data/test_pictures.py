@@ -102,7 +102,7 @@ def test_a_damaged_picture_is_named_or_left_out(sources, tmp_path):
         CaptionedSource(broken, 4)[2]
     (tmp_path / "2.png").rename(broken / "more" / "2.png")
     images = CaptionedSource(broken, 4, skip_bad=True)
-    assert images.texts == [TEXTS[0], TEXTS[2]] and images.skipped == 1
+    assert images.texts == [TEXTS[0], TEXTS[2]] and images.skipped == [f"{broken / '1.png'}, picture 2"]
     assert torch.equal(images[1], CaptionedSource(sources / "folder", 4)[2])
 
 

@@ -15,7 +15,7 @@ import xxhash
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from rcedu.system.files import atomic_path, read_json, sha256, sweep, write_json
+from rcedu.system.files import atomic_path, read_json, sha256, sweep, write_text
 from rcedu.system.manifests import file_to_write, verify_file
 from rcedu.system.settings import cache_folder
 from rcedu.system.usage import UsageError
@@ -66,7 +66,8 @@ def save_pretrained(network, folder: Path) -> None:
         network.save_pretrained(folder, safe_serialization=True)
     config = read_json(Path(folder) / "config.json", dict)
     if config.pop("_name_or_path", None) is not None:
-        write_json(Path(folder) / "config.json", config)
+        # as both libraries write it, so that one that was read is written like one that was made
+        write_text(Path(folder) / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 @contextmanager

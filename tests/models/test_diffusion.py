@@ -307,3 +307,11 @@ def test_a_tokenizer_comes_back_as_it_pads(tmp_path):
     assert torch.equal(loaded.conditions.tokenize(texts), model.conditions.tokenize(texts))
     assert loaded.conditions.tokenize([""])[0, -1] == 0
     assert loaded.fingerprint() == model.fingerprint() != before
+
+
+def test_a_student_that_was_read_is_written_as_it_was(tmp_path):
+    """To the byte, config and checksums too: who goes on from a stage on the disk leaves what an undisturbed training does."""
+    save_student(small_digit_model(), tmp_path / "made")
+    save_student(load_student(small_digit_model(), tmp_path / "made"), tmp_path / "read")
+    for name in ("config.json", MANIFEST, "diffusion_pytorch_model.safetensors"):
+        assert (tmp_path / "made" / name).read_bytes() == (tmp_path / "read" / name).read_bytes(), name

@@ -131,7 +131,7 @@ plots.lines(
 # The same to hold in your hand: drag $t$, choose a source and what is asked. Every picture was drawn beforehand (`rcedu frames`).
 
 # %%
-from rcedu.experiments.conditioning import DenoisingFrames
+from rcedu.experiments.denoising_frames import DenoisingFrames
 from rcedu.experiments.frames import load_frames
 from rcedu.figures import explorers
 from rcedu.system.settings import data_folder

@@ -43,7 +43,7 @@ if "google.colab" in sys.modules:
 
 # %%
 from rcedu.evaluation.records import load_results
-from rcedu.experiments.conditioning import DenoisingFrames
+from rcedu.experiments.denoising_frames import DenoisingFrames
 from rcedu.experiments.edit_frames import EditFrames
 from rcedu.experiments.few_step_frames import FewStepFrames
 from rcedu.experiments.frames import load_frames

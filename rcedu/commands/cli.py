@@ -33,8 +33,8 @@ GROUPS = {  # what a person wants -> command -> the room of this folder that has
         "small-and-fast": "guided", "compare": "tables",
     },
     "your own prompts and teachers": {
-        "draw": "pipeline", "encode": "drawing", "distil": "pipeline", "faster": "faster", "generate": "drawing",
-        "score": "drawing", "text-conditioning": "shipped",
+        "draw": "drawing", "encode": "drawing", "distil": "pipeline", "faster": "faster", "generate": "drawing",
+        "score": "scoring", "text-conditioning": "shipped",
     },
     "course and notebooks": {
         "notebooks": "teaching", "times": "teaching", "assignments": "teaching", "grade": "teaching", "stamp": "teaching",

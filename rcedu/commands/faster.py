@@ -7,18 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from rcedu.commands.given import (
-    MINI_SD,
-    Machine,
-    Watching,
-    check_measured,
-    open_model,
-    samples_of,
-    say_defaults,
-    say_plan,
-    say_skipped,
-    suits,
-)
+from rcedu.commands.given import MINI_SD, check_measured, open_model, samples_of, say_defaults, say_plan, say_skipped, suits
+from rcedu.commands.options import Machine, Watching
 from rcedu.models.saved import SAMPLERS, pipeline_facts
 from rcedu.system.files import write_json
 from rcedu.system.locks import alone_in

@@ -1,20 +1,14 @@
-"""Smaller, as commands, on mini-SD or on any Stable Diffusion: `draw`, what a student learns from, and `distil`."""
+"""Smaller, as a command, on mini-SD or on any Stable Diffusion: `distil`."""
 
-import functools
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import tyro
-from tqdm.auto import tqdm
 
 from rcedu.commands.given import (
     MINI_SD,
-    Arithmetic,
-    Drawing,
-    Machine,
-    Watching,
     check_measured,
     guidance_for,
     in_few_steps,
@@ -25,15 +19,15 @@ from rcedu.commands.given import (
     suits,
     taught_few_steps,
 )
+from rcedu.commands.options import Machine, Watching
 from rcedu.models.arithmetic import compile_blocks
 from rcedu.models.saved import SAMPLERS
-from rcedu.models.solvers import solver
 from rcedu.models.surgery import STUDENTS_AND_KOALA
 from rcedu.system.files import remove_folder, sha256, sweep
 from rcedu.system.locks import alone_in
-from rcedu.system.manifests import folder_to_fill, folder_to_replace
+from rcedu.system.manifests import folder_to_replace
 from rcedu.system.ranks import place_among_ranks
-from rcedu.system.settings import data_folder, runs_folder
+from rcedu.system.settings import runs_folder
 from rcedu.system.usage import (
     AtLeast0,
     AtLeast1,
@@ -50,57 +44,6 @@ from rcedu.system.usage import (
 )
 from rcedu.training.fit import DECAYS, fit_to_the_end
 from rcedu.training.swap_schedules import MEASURED, NONE, check_family, measured_file, schedule
-
-
-def draw(
-    prompts: Path | None = None,
-    teacher: str = MINI_SD,
-    drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),  # noqa: B008 (frozen)
-    arithmetic: tyro.conf.OmitArgPrefixes[Arithmetic] = Arithmetic(),  # noqa: B008
-    batch_size: BatchSize = 250,
-    shard_size: AtLeast1 = 500,
-    plan: bool = False,
-    out: Path | None = None,
-) -> None:
-    """Let the teacher draw prompts, and keep its latents: the students' data set D. Resumes; shares the work over ranks.
-
-    Args:
-        prompts: a .txt, .csv or .parquet file or a folder of them; default: notebook 05's prompts for mini-SD.
-        teacher: mini-sd, a folder, or a name on the hub such as CompVis/stable-diffusion-v1-4.
-        drawing: which prompts, and how.
-        arithmetic: how it computes.
-        batch_size: pictures at a time.
-        shard_size: pictures a file.
-        plan: only say what it will take, in time, memory and disk.
-        out: default data/mini-sd/cache for mini-sd's own prompts; must be given otherwise.
-    """
-    from rcedu.data.cache import MANIFEST
-    from rcedu.data.cache import draw as draw_cache
-    from rcedu.data.pools import read_prompts_from
-    from rcedu.experiments.text_data import cache_prompts
-    from rcedu.training.plan import plan_drawing
-
-    if out is None and (prompts is not None or teacher != MINI_SD):
-        raise UsageError("say where to keep the samples: --out FOLDER")
-    folder = folder_to_fill(out or data_folder() / "mini-sd" / "cache", MANIFEST)
-    texts = cache_prompts() if prompts is None else read_prompts_from(prompts, drawing.column)["text"]
-    model = open_model(teacher)
-    c = model.conditions.tokenize(texts[: drawing.count])
-    first = place_among_ranks().is_main_process
-    bar = functools.partial(tqdm, desc="shards", disable=not first)
-    settings = drawing.settings(model, teacher)
-    if settings.get("sampler") in SAMPLERS:
-        raise UsageError(f"{teacher} was made for the {settings['sampler']} sampler; samples are kept of deterministic ones")
-    if name := settings.pop("sampler", None):
-        settings["solver"] = (name, solver(name))
-    settings |= {"shard_size": shard_size, "batch_size": batch_size}
-    with arithmetic.of(model.unet):
-        if plan:
-            say_plan(plan_drawing(model, c, **settings), folder)
-            return
-        kept = draw_cache(model, c, folder, **settings, told=arithmetic.told(), bar=bar)
-    if kept is not None:  # of several ranks, the last to end has it
-        print(f"{len(kept)} samples in {folder}")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 import tyro
 from tqdm.auto import tqdm
 
-from rcedu.commands.pipeline import MINI_SD, open_model
+from rcedu.commands.given import MINI_SD, open_model
 from rcedu.data.mnist import mnist
 from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy
 from rcedu.experiments.digits import CacheRun, ClassifierRun, Shipped, draw_cache, train_classifier, train_teacher
@@ -113,7 +113,7 @@ def frames(out: Path | None = None) -> None:
     Args:
         out: a folder for them, not runs/frames; data/digits/results has those that ship.
     """
-    from rcedu.experiments.conditioning import shipped_denoising
+    from rcedu.experiments.denoising_frames import shipped_denoising
     from rcedu.experiments.few_step_frames import shipped_few_steps
     from rcedu.experiments.frames import save_frames
     from rcedu.experiments.swap_frames import example_batch

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from rcedu.data.pictures import FITS, SUFFIXES, fitted, read_picture
+from rcedu.evaluation.likeness import frechet, gaussian
 from rcedu.evaluation.scores import REAL_SUMS, clip_scores, expected_warnings
 from rcedu.system.files import sha256
 from rcedu.system.ranks import place_among_ranks
@@ -122,7 +123,10 @@ def published_scores(
     scores = {}
     for name, of in rows.items():
         sums = {key: reduce(value, "sum").cpu() for key, value in found[name].items()}
-        scores[name] = {"fid": frechet_distance(sums, theirs[real[name]]), "is": _inception_score(sums)} if real else {}
+        scores[name] = {}
+        if real:
+            fid = frechet(*_gaussian(sums), *_gaussian(theirs[real[name]]))
+            scores[name] = {"fid": fid, "is": _inception_score(sums)}
         scores[name] |= {"clip": (sums["clip"] / len(of)).item()} if asked else {}
         scores[name]["pictures"] = len(of)
     return scores
@@ -142,6 +146,10 @@ def _moments(features: Tensor) -> Sums:
     """What a mean and a covariance are made of, by torchmetrics' names; features (B, F)."""
     count = torch.tensor(len(features)).to(features)
     return dict(zip(REAL_SUMS, (features.sum(dim=0), features.T @ features, count), strict=True))
+
+
+def _gaussian(sums: Sums) -> tuple[Tensor, Tensor]:
+    return gaussian(*(sums[name] for name in REAL_SUMS))
 
 
 def _in_tenths(count: int) -> Tensor:
@@ -168,18 +176,6 @@ def _inception_score(sums: Sums) -> float:
     there = sums["in part"] > 0
     q, entropy = (sums[name][there] / sums["in part"][there, None] for name in ("p", "p log p"))
     return (entropy - torch.xlogy(q, q)).sum(dim=1).exp().mean().item()
-
-
-def frechet_distance(one: Sums, other: Sums) -> float:
-    """|mu_1 - mu_2|^2 + tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2))   (Dowson & Landau 1982), of two sets' moments in float64."""
-
-    def gaussian(total: Tensor, squares: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-        mu = total / count
-        return mu, (squares - count * torch.outer(mu, mu)) / (count - 1)
-
-    (mu_1, S_1), (mu_2, S_2) = (gaussian(*(sums[name] for name in REAL_SUMS)) for sums in (one, other))
-    root = torch.linalg.eigvals(S_1 @ S_2).sqrt().real.sum()
-    return ((mu_1 - mu_2).square().sum() + S_1.trace() + S_2.trace() - 2 * root).item()
 
 
 def _real_sums(path: Path, size: int, fit: str, network: Callable[[Tensor], Tensor], batch_size: int) -> Sums:

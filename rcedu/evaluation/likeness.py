@@ -6,11 +6,16 @@ from torch import Tensor
 ENOUGH = 1000  # pictures, below which a Frechet distance says more about their number than about the network
 
 
-def frechet(features: Tensor, mean: Tensor, cov: Tensor) -> float:
-    """|m - m'|^2 + tr(S + S' - 2 (S S')^(1/2)), of features (N, d) against a mean (d,) and covariance (d, d); in 64 bits."""
-    own, other = features.mean(dim=0), torch.cov(features.T)
-    root = torch.linalg.eigvals(other @ cov).real.clamp(min=0).sqrt().sum()  # of the product's root, the trace
-    return float((own - mean).square().sum() + other.trace() + cov.trace() - 2 * root)
+def gaussian(total: Tensor, squares: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (d,) and covariance (d, d) of features, of their sum (d,), the sum of f f^T (d, d) and their number."""
+    mean = total / count
+    return mean, (squares - count * torch.outer(mean, mean)) / (count - 1)
+
+
+def frechet(mean: Tensor, cov: Tensor, other_mean: Tensor, other_cov: Tensor) -> float:
+    """|m - m'|^2 + tr(S + S' - 2 (S S')^(1/2))   (Dowson & Landau 1982), of means (d,) and covariances (d, d) in float64."""
+    root = torch.linalg.eigvals(cov @ other_cov).sqrt().real.sum()  # of the product's root, the trace
+    return ((mean - other_mean).square().sum() + cov.trace() + other_cov.trace() - 2 * root).item()
 
 
 def frechet_at_infinity(features: Tensor, mean: Tensor, cov: Tensor, sizes: int = 15, seed: int = 0) -> float:
@@ -24,7 +29,7 @@ def frechet_at_infinity(features: Tensor, mean: Tensor, cov: Tensor, sizes: int 
         raise ValueError(f"{len(features)} samples are too few to extrapolate from; draw at least {ENOUGH:,}")
     generator, count = torch.Generator().manual_seed(seed), torch.linspace(len(features) / 5, len(features), sizes).long()
     some = [features[torch.randperm(len(features), generator=generator)[:n]] for n in count.tolist()]
-    values = torch.tensor([frechet(of, mean, cov) for of in some], dtype=torch.float64)
+    values = torch.tensor([frechet(of.mean(dim=0), torch.cov(of.T), mean, cov) for of in some], dtype=torch.float64)
     line = torch.stack([torch.ones_like(values), 1 / count.double()], dim=1)
     return float(torch.linalg.lstsq(line, values[:, None]).solution[0])
 

@@ -13,7 +13,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from transformers import CLIPModel, CLIPProcessor
 
 from rcedu.evaluation.intervals import Interval, proportion
-from rcedu.evaluation.likeness import ENOUGH, frechet_at_infinity, precision_and_recall
+from rcedu.evaluation.likeness import ENOUGH, frechet_at_infinity, gaussian, precision_and_recall
 from rcedu.models.judges import AttributeJudge, DigitClassifier
 from rcedu.system.manifests import verified
 from rcedu.system.tensors import remembered, without_bars
@@ -90,9 +90,7 @@ class FeatureFID:
 
         features (N, d), N >= 1,000
         """
-        n = self.fid.real_features_num_samples
-        mean = (self.fid.real_features_sum / n).double()
-        cov = (self.fid.real_features_cov_sum - n * torch.outer(mean, mean)) / (n - 1)
+        mean, cov = gaussian(*(getattr(self.fid, name).double() for name in REAL_SUMS))
         return frechet_at_infinity(features, mean, cov)
 
     def scores(self, images: Tensor, real: Callable[[], Tensor]) -> dict[str, float]:

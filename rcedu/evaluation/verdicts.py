@@ -43,6 +43,13 @@ class Verdict(NamedTuple):
     p: float  # two-sided, of Student's t against the claim's bound; NaN of fewer than two trainings
     verdict: str
 
+    @property
+    def in_points(self) -> str:
+        """The number as tables have it: "+83.3 points [71.2, 95.5]"."""
+        value, low, high = (100 * x for x in self.interval)
+        sign, unit = ("+", " points") if self.claim.other is not None else ("", "%")
+        return f"{value:{sign}.1f}{unit} [{low:.1f}, {high:.1f}]".replace("-", "−")
+
 
 def judged(claim: Claim, records: pd.DataFrame) -> Verdict:
     """The verdict on a claim by its interval alone: all of it on the claimed side of the bound, all on the other, or neither.

@@ -63,13 +63,6 @@ def verdicts(page: str) -> list[Verdict]:
     return [headlines.get(of.claim.says, of) for of in found]
 
 
-def in_points(verdict: Verdict) -> str:
-    """A claim's number as the tables have it: "+83.3 points [71.2, 95.5]"."""
-    claim, (value, low, high) = verdict.claim, (100 * x for x in verdict.interval)
-    sign, unit = ("+", " points") if claim.other is not None else ("", "%")
-    return f"{value:{sign}.1f}{unit} [{low:.1f}, {high:.1f}]".replace("-", "−")
-
-
 def filled(text: str) -> str:
     """A page with all of its blocks made anew. UsageError, naming the block, for one that asks for what there is not."""
 
@@ -89,7 +82,7 @@ def filled(text: str) -> str:
 
 def _claims(page: str) -> str:
     found = verdicts(page)
-    lines = [[f"**{of.verdict}**", of.claim.says, in_points(of), of.claim.paper, str(of.seeds)] for of in found]
+    lines = [[f"**{of.verdict}**", of.claim.says, of.in_points, of.claim.paper, str(of.seeds)] for of in found]
     count = {verdict: sum(of.verdict == verdict for of in found) for verdict in (HELD, FAILED, OPEN)}
     told = ", ".join(f"{number} {verdict}" for verdict, number in count.items() if number)
     if page == "headlines":

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from rcedu.evaluation.formatting import format_interval
 from rcedu.evaluation.records import Results
-from rcedu.experiments.conditioning import DenoisingFrames
+from rcedu.experiments.denoising_frames import DenoisingFrames
 from rcedu.experiments.edit_frames import EditFrames
 from rcedu.experiments.few_step_frames import FewStepFrames
 from rcedu.experiments.frames import GREYS, in_few_greys

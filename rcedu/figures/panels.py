@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from rcedu.evaluation.formatting import format_interval
-from rcedu.experiments.conditioning import DenoisingFrames
+from rcedu.experiments.denoising_frames import DenoisingFrames
 from rcedu.experiments.swap_frames import DIGIT, Batch, Outcome, ScheduleView, view_schedule
 from rcedu.figures.plots import BLUE, GREEN, GREY, ORANGE, VERMILLION, plain_axes, tiles
 from rcedu.training.swap_schedules import label

@@ -36,9 +36,8 @@ def compile_blocks(network: nn.Module, tapped: Iterable[str] = ()) -> None:
 
     Blocks and not all of it: they are compiled in a fraction of the time, and work with taps and gradient checkpointing.
     """
-    torch._dynamo.config.cache_size_limit = max(
-        torch._dynamo.config.cache_size_limit, 256
-    )  # for every size of a block, and every mode, once
+    limit = torch._dynamo.config.cache_size_limit
+    torch._dynamo.config.cache_size_limit = max(limit, 256)  # for every size of a block, and every mode, once
     for name, block in network.named_modules():
         if isinstance(block, ResnetBlock2D | BasicTransformerBlock) and not any(x.startswith(f"{name}.") for x in tapped):
             block.compile()

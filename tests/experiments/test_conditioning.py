@@ -11,7 +11,6 @@ from rcedu.evaluation.intervals import Interval
 from rcedu.experiments.conditioning import (
     Contest,
     NoiseAwareClassifier,
-    denoising_frames,
     measure_schedules,
     noised,
     pairwise_overlap,
@@ -20,6 +19,7 @@ from rcedu.experiments.conditioning import (
     torn_band,
     who_wins,
 )
+from rcedu.experiments.denoising_frames import denoising_frames
 from rcedu.experiments.digits import Shipped
 from rcedu.models.anatomies import digit_model
 from rcedu.models.diffusion import DiffusionModel

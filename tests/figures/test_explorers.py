@@ -25,7 +25,7 @@ from nbformat.sign import NotebookNotary
 
 from rcedu.equations.sampling import ddim, time_grid
 from rcedu.evaluation.records import Results, frame, load_results, over_seeds, scored
-from rcedu.experiments.conditioning import DenoisingFrames
+from rcedu.experiments.denoising_frames import DenoisingFrames
 from rcedu.experiments.edit_frames import EditFrames, edit_frames
 from rcedu.experiments.edits import StrokeEdits
 from rcedu.experiments.few_step_frames import FewStepFrames

@@ -1,0 +1,163 @@
+"""How good pictures are, as a command: those in a folder, or those of all students that a training kept."""
+
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+
+import tyro
+
+from rcedu.commands.given import open_model
+from rcedu.commands.options import Drawing
+from rcedu.system.locks import alone_in
+from rcedu.system.manifests import file_to_write
+from rcedu.system.provenance import beside, command_line, result_file, write_result
+from rcedu.system.ranks import place_among_ranks
+from rcedu.system.usage import BatchSize, Pixels, UsageError, check_choice
+
+
+def score(
+    images: Path | None = None,
+    students: Path | None = None,
+    prompts: Path | None = None,
+    drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),  # noqa: B008 (frozen)
+    size: Pixels | None = None,
+    batch_size: BatchSize = 100,
+    real: tuple[Path, ...] = (),
+    fit: str = "crop",
+    clip: str | None = None,
+    groups: tuple[Path, ...] = (),
+    out: Path | None = None,
+) -> None:
+    """Score pictures, or all students that a training kept: FID, inception and CLIP score; of mini-SD, what the judge reads.
+
+    Several ranks share the pictures, but for the judge.
+
+    Args:
+        images: the folder that `rcedu generate` wrote.
+        students: instead, what `rcedu distil --export-every` kept, OUT-training/students: each draws the prompts, as `rcedu
+            generate` does, and is scored. Resumes. Beside --out are a .csv, a line a step, and a .png with the curves.
+        prompts: of --students, a .txt, .csv or .parquet file or a folder of them; default mini-SD's unseen ones.
+        drawing: of --students, which prompts, and how they are drawn; --column is that of --groups as well.
+        size: of --students: shrink pictures to this many pixels (the papers score 512 shrunk to 256).
+        batch_size: of --students: pictures at a time; the noise of picture i is a function of (seed, batch_size, i).
+        real: a folder of real pictures, or an .npz of pytorch-fid, for FID and inception score in Inception's features. With
+            --groups, one for all rows; or one for all pictures and then one for each group. With neither --real nor --clip,
+            mini-SD's judge scores.
+        fit: how real pictures become as large as those drawn: crop (the middle square) or squash (as the reference does).
+        clip: a CLIP's folder or name on the hub, for example openai/clip-vit-large-patch14, for a CLIP score; or one of
+            open_clip's, as open_clip:ViT-g-14/laion2b_s34b_b88k (the reference's).
+        groups: prompt files (.txt, .csv, .parquet), seen.csv unseen.csv for example: the pictures of each one's sentences are
+            scored apart as well.
+        out: write the scores here; default scores.json beside the pictures, or the students.
+    """
+    from rcedu.data.pictures import FITS
+    from rcedu.evaluation.formatting import markdown, plain_table
+
+    check_choice("fit", fit, FITS)
+    if (images is None) == (students is None):
+        raise UsageError("score pictures, --images, or the students of a training, --students")
+    if len(real) not in (0, 1, 1 + len(groups)):
+        raise UsageError(f"--real wants one for all, or one and then one for each of the {len(groups)} groups; got {len(real)}")
+    said = {key: value for key, value in asdict(drawing).items() if value != getattr(Drawing(), key)}
+    said |= {"images": images, "students": students, "prompts": prompts, "size": size, "real": real, "fit": fit, "clip": clip}
+    typed = command_line("score", **said, groups=groups)
+    if students is not None:
+        if groups:
+            raise UsageError("--groups goes with --images")
+        how = {"size": size, "batch_size": batch_size}
+        _score_students(students, prompts, drawing, how, (real, fit, clip), out, typed)
+        return
+    if prompts or size or drawing != Drawing(column=drawing.column):
+        raise UsageError("--prompts, and how they are drawn, go with --students; what --images has is drawn already")
+    path = result_file(out or images / "scores.json")
+    scores = _scores(images, real, fit, clip, groups, drawing.column)
+    if not place_among_ranks().is_main_process:
+        return
+    whole = scores.pop("all")
+    write_result(path, typed, whole | ({"groups": scores} if groups else {}))
+    if groups:
+        lines = [[name, *map(str, of.values())] for name, of in ({"all": whole} | scores).items()]
+        print(plain_table(markdown(["", *whole], lines)))
+    else:
+        for name, value in whole.items():
+            print(f"{name}: {value}")
+
+
+def _scores(
+    folder: Path, real: tuple[Path, ...], fit: str, clip: str | None, groups: tuple[Path, ...] = (), column: str | None = None
+) -> dict[str, dict]:
+    """Of the pictures in a folder, "all" and each group's; on several ranks the first one has them all."""
+    from rcedu.evaluation.images import read_images
+    from rcedu.evaluation.inception import published_scores
+
+    pictures, texts = read_images(folder)
+    rows = {"all": range(len(texts))} | _rows(texts, groups, column)
+    if real or clip:
+        compared = dict(zip(rows, real * (1 if len(real) > 1 else len(rows)), strict=True)) if real else None
+        return published_scores(pictures, texts, rows, real=compared, fit=fit, clip=clip)
+    drawn = pictures.all()
+    return {name: _mini_sd().scores(drawn[list(of)], [texts[i] for i in of]) for name, of in rows.items()}
+
+
+def _rows(texts: list[str], groups: tuple[Path, ...], column: str | None) -> dict[str, list[int]]:
+    """A file's name without its ending -> which pictures are of its sentences. UsageError where those are fewer than two."""
+    from rcedu.data.pools import read_prompts_from
+
+    rows: dict[str, list[int]] = {}
+    for path in groups:
+        if path.stem in ("all", *rows):
+            raise UsageError(f"two rows of scores would be called {path.stem}; give {path} another name")
+        said = set(read_prompts_from(path, column)["text"])
+        rows[path.stem] = [i for i, text in enumerate(texts) if text in said]
+        if len(rows[path.stem]) < 2:
+            raise UsageError(f"{len(rows[path.stem])} pictures are of sentences in {path}; a score wants two or more")
+    return rows
+
+
+@cache
+def _mini_sd():
+    from rcedu.experiments.mini_sd import MiniSD
+
+    return MiniSD()
+
+
+def _score_students(
+    folder: Path, prompts: Path | None, drawing: Drawing, how: dict, by: tuple[tuple[Path, ...], str, str | None],
+    out: Path | None, typed: str,
+) -> None:  # fmt: skip
+    from rcedu.data.pools import PromptPool, read_prompts_from
+    from rcedu.evaluation.formatting import markdown, plain_table
+    from rcedu.evaluation.images import generate_images
+    from rcedu.evaluation.inception import fingerprint_of_real
+    from rcedu.evaluation.over_training import scores_by_step, scores_over_training
+    from rcedu.experiments.mini_sd import held_out_prompts
+    from rcedu.experiments.own_teacher import is_mini_sd
+    from rcedu.figures.plots import save_png, score_curves
+    from rcedu.training.checkpoints import exports
+
+    if not (kept := exports(folder)):
+        raise UsageError(f"no students in {folder}: it has no step-...; keep some with: rcedu distil --export-every")
+    path = result_file(out or folder / "scores.json")
+    picture, drawn = file_to_write(beside(path, ".png")), beside(path, "-pictures")
+    texts = None if prompts is None else read_prompts_from(prompts, drawing.column)["text"][: drawing.count]
+    source = str(next(iter(kept.values())))
+    model, (real, fit, clip) = open_model(source), by
+    if texts is None and not is_mini_sd(model):
+        raise UsageError("students of another teacher than mini-SD need --prompts")
+    texts, how = texts or held_out_prompts(108)[: drawing.count], drawing.settings(model, source) | how
+    size = how["size"] or model.pixels
+    given = how | {"prompts": PromptPool(texts, None).fingerprint(), "fit": fit, "clip": clip}
+    given["real"] = fingerprint_of_real(next(iter(real), None), size, fit)
+
+    def score_one(step: int, student: Path) -> dict:
+        generate_images(open_model(str(student)), texts, drawn / student.name, **how)
+        return {name: x for name, x in _scores(drawn / student.name, *by)["all"].items() if name != "pictures"}
+
+    with alone_in(path):
+        records = scores_over_training(kept, score_one, path, given=given, command=typed)
+        if place_among_ranks().is_main_process:
+            save_png(score_curves(records, f"{len(texts):,} pictures each, w = {how['w']:g}, {how['steps']} steps"), picture)
+            table = scores_by_step(records)
+            lines = ([f"{step:,}", *(f"{x:.4g}" for x in row)] for step, row in zip(table.index, table.values, strict=True))
+            print(plain_table(markdown(["step", *table.columns], lines)))
+            print(f"scores in {path}, {beside(path, '.csv').name} and {picture.name}")

@@ -133,6 +133,7 @@ def faster(
         out: the folder; default runs/faster.
     """
     from rcedu.data.captioned_digits import prompts as grammar
+    from rcedu.data.captioned_digits import read_prompts
     from rcedu.data.pictures import CaptionedSource, encode_pictures
     from rcedu.data.pools import PromptPool, read_prompts_from
     from rcedu.evaluation.formatting import plain_table
@@ -172,6 +173,7 @@ def faster(
     stage_1 = None if from_stage_1 is None else open_model(str(from_stage_1))
     if is_mini_sd(model):
         few = run.few_steps(told, from_stage_1, mini_sd=True)
+        read_prompts(texts)  # its judge has to understand them, which it says now and not after stage 1
     if measured is not None and few.p not in MEASURED:
         raise UsageError(f"--p {few.p} is not measured; leave --measured away, or choose --p {' or '.join(MEASURED)}")
     measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)

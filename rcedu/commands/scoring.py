@@ -125,6 +125,7 @@ def _score_students(
     folder: Path, prompts: Path | None, drawing: Drawing, how: dict, by: tuple[tuple[Path, ...], str, str | None],
     out: Path | None, typed: str,
 ) -> None:  # fmt: skip
+    from rcedu.data.captioned_digits import read_prompts
     from rcedu.data.pools import PromptPool, read_prompts_from
     from rcedu.evaluation.formatting import markdown, plain_table
     from rcedu.evaluation.images import generate_images
@@ -145,6 +146,8 @@ def _score_students(
     if texts is None and not is_mini_sd(model):
         raise UsageError("students of another teacher than mini-SD need --prompts")
     texts, how = texts or held_out_prompts(108)[: drawing.count], drawing.settings(model, source) | how
+    if not (real or clip):
+        read_prompts(texts)  # mini-SD's judge has to understand them: before they are drawn
     size = how["size"] or model.pixels
     given = how | {"prompts": PromptPool(texts, None).fingerprint(), "fit": fit, "clip": clip}
     given["real"] = fingerprint_of_real(next(iter(real), None), size, fit)

@@ -25,7 +25,8 @@ def forest(verdicts: Sequence[Verdict], width: int = 46) -> Figure:
     width  characters of a claim in one line
     """
     names = [textwrap.fill(of.claim.says, width) for of in verdicts]
-    figure = Figure(figsize=(9, 0.7 + 0.42 * len(names)), layout="constrained")
+    tallest = 1 + max(name.count("\n") for name in names)  # lines of a claim
+    figure = Figure(figsize=(9, 1.0 + (0.1 + 0.16 * tallest) * len(names)), layout="constrained")
     axes = plain_axes(figure, xlabel="percentage points, with 95% interval", ylabel="")
     axes.grid(visible=False, axis="y")
     axes.axvline(0, color=GREY, linewidth=0.8)

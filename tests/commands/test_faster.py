@@ -321,6 +321,7 @@ def test_from_real_pictures(own, pictures, tmp_path, capsys):
         ("--p none --pool {pool}", "--p none draws nothing from a pool"),
         ("--pool {bad}", "is not UTF-8"),
         ("--prompts {bad}", "is not UTF-8"),
+        ("--prompts {strange}", "'a cat' is not a caption of ours"),  # which mini-SD's judge could not judge
         ("--mixed-precision fp32", "unknown precision 'fp32'"),
         ("--scored-w 14", "--scored-w 14 is above what the network is taught: w up to 13"),
         ("--eight-bit", "bitsandbytes"),
@@ -331,7 +332,9 @@ def test_from_real_pictures(own, pictures, tmp_path, capsys):
 def test_bad_input_is_one_line_and_nothing_is_made(more, says, tmp_path, capsys):
     (tmp_path / "pool.txt").write_text("\n".join(TEXTS))
     (tmp_path / "bad.txt").write_bytes("a sl\xe4nted one".encode("latin-1"))
-    words = more.format(tmp=tmp_path, pool=tmp_path / "pool.txt", bad=tmp_path / "bad.txt").split()
+    (tmp_path / "strange.txt").write_text("a cat")
+    paths = {name: tmp_path / f"{name}.txt" for name in ("pool", "bad", "strange")}
+    words = more.format(tmp=tmp_path, **paths).split()
     assert says in refused(capsys, "faster", *words, "--out", tmp_path / "fast")
     assert not (tmp_path / "fast").exists()
 

@@ -22,15 +22,8 @@
 #
 # **Afterwards you will be able to** tell whether your machine is ready; find any equation of the walk in the package; and read the notation that all notebooks share.
 #
-# | preset (`RCEDU_PRESET`) | what it does | time |
-# |---|---|---|
-# | `smoke` | everything | 7 s |
-# | `cpu` | everything | 8 s |
-# | `gpu` | everything | not measured |
-#
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
-#
-# Words of the field: [glossary](glossary.md).
+# > Symbols and words: [glossary](glossary.md).
+# > Time: 8 s (`cpu`), 7 s (`smoke`), `gpu` not measured; AMD EPYC, 2 cores, 2026-11-25.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
@@ -138,39 +131,6 @@ from rcedu.equations.random_conditioning import p_exponential
 print(inspect.getsource(p_exponential))
 
 # %% [markdown]
-# ## 4 · Notation
-#
-# The same symbols in prose, code and figures.
-#
-# | symbol | code | meaning |
-# |---|---|---|
-# | $B$ | `B` | the number of pictures in a batch |
-# | $x_0$ | `x0` | a clean picture; for digits $(B, 4, 14, 14)$, each 2x2 patch of pixels a position of four channels; pixels in $[-1, 1]$ |
-# | $t$, $T$ | `t`, `T` | time, an integer $0 \le t < T = 1000$; $t = 0$ nearly clean, $t = T-1$ noise; $-1$ stands for clean |
-# | $\varepsilon$ | `eps` | standard normal noise, of $x_0$'s shape |
-# | $\alpha_t$, $\sigma_t$ | `alpha_t`, `sigma_t` | weights of signal and noise, $\alpha_t^2 + \sigma_t^2 = 1$; shape $(B, 1, 1, 1)$ |
-# | $\bar\alpha_t$ | `alphas_cumprod` | $\alpha_t^2$, what a diffusers scheduler stores; $\mathrm{SNR}_t = \alpha_t^2/\sigma_t^2$ |
-# | $x_t$, $x_T$ | `x_t`, `x_T` | the noisy picture, $\alpha_t x_0 + \sigma_t \varepsilon$; the pure noise that sampling starts from |
-# | $\hat x_0$, $\hat\varepsilon$, $\hat v$ | `x0_hat`, ... | what a network predicts of them |
-# | $v$ | `v` | $\alpha_t \varepsilon - \sigma_t x_0$, what our networks predict |
-# | $c$ | `c` | the condition: a digit's label, or a prompt |
-# | $\varnothing$ | `null` | the null condition: "anything"; $v_c$, $v_\varnothing$: the prediction under $c$, under null |
-# | $\mathcal D$ | `cache` | pairs $(x_0, c)$ the teacher drew: the students' data set |
-# | $\mathcal C$ | `pool` | conditions, with or without pictures; in the paper about a hundred times as many as in $\mathcal D$ |
-# | $\hat c$, $\tilde c$ | `c_hat`, `strangers` | the condition a noisy picture is paired with in training: its own $c$, or a stranger $\tilde c$ drawn from $\mathcal C$ |
-# | $p(t)$, $\lambda$ | `p_t`, `lam` | the probability of that swap; the one parameter of the exponential $p(t)$ |
-# | $N$ | `steps` | the number of sampling steps |
-# | $w$ | `w` | guidance; $w = 0$ none. diffusers' `guidance_scale` is $w + 1$ |
-# | $\mathcal T$, $\mathcal S$ | `teacher`, `student` | the two networks; $\mathcal T(x_t, t, c)$ is the teacher's output. In code a suffix: `out_T`, `f_S` |
-# | $f^l_{\mathcal T}$ | `f_T` | the output of layer $l$ of the teacher |
-# | $\mathcal L$ | `loss` | a loss; $\lVert\cdot\rVert^2$ is a mean over pixels and channels, unless said otherwise |
-# | $\tau$, $\Delta(t)$ | `sensitivity` | in 03: a time that an integral runs over; how far the prediction of $\varepsilon$ moves, in the mean, when $c$ is replaced by a stranger |
-# | $\mu$, $\varsigma$ | `mu`, `spread` | in 03 and 08: mean and standard deviation of Gaussian data, where everything is known (03's code: `means`) |
-# | $\lambda_t$, $\omega$ | `space` | in 07 and 08: $\log(\alpha_t^2/\sigma_t^2)$, and a weight that depends on it |
-# | $z_t$, $\tilde x$, $\rho$ | `z_t`, `one_step_target` | in 08 and 09: $x_t$ as papers on distillation write it; the prediction that takes one step where two of the teacher end; $\alpha/\sigma$ |
-# | $s$, $k$ | `one_step_target` | in 08: the noise level $\sigma/\alpha$; in $\tilde x$ the share of the teacher's second prediction (the paper's $s$ and $k$ are two times of the grid) |
-# | $t_0$, $m$ | `start`, `mask` | in 09: where image to image begins; 1 where a picture is known, 0 elsewhere |
-#
 # ## Three questions
 #
 # 1. A teacher with 0.8 million parameters evaluates its network 50 times a picture. Which of the two, parameters or evaluations, would you attack first, and on what machine?

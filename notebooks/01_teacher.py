@@ -23,15 +23,8 @@
 # write the training loss; strengthen a condition with classifier-free guidance; and draw samples with DDIM. Every formula is explained, written as code, asserted
 # against the package, then imported, so that nothing later is magic.
 #
-# | preset (`RCEDU_PRESET`) | what it does | time |
-# |---|---|---|
-# | `smoke` | a few steps, to see that everything runs | 15 s |
-# | `cpu` | trains a fresh model for half a minute, then studies the trained one | 33 s |
-# | `gpu` | the same with more samples | not measured |
-#
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
-#
-# Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
+# > Before: notebook 00. Symbols and words: [glossary](glossary.md).
+# > Time: 33 s (`cpu`), 15 s (`smoke`), `gpu` not measured; AMD EPYC, 2 cores, 2026-11-25.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.

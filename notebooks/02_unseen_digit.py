@@ -24,17 +24,8 @@
 # swap $\hat c$ yourself; train a student in a minute of one core; tell, with intervals, what the swap buys;
 # and name three things that decide how much a naive student already knows.
 #
-# | preset (`RCEDU_PRESET`) | what it does | time |
-# |---|---|---|
-# | `smoke` | a few steps, to see that everything runs | 36 s |
-# | `cpu` | trains two classifiers, then students A, B and C, side by side | 96 s |
-# | `gpu` | the full budget, 3,000 steps of batch 64 (7 to 26 minutes of one core a student, without a GPU) | not measured |
-#
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-26 (measured by `rcedu times`, which runs everything again).
-#
-# You need notebook 01: $x_t$, $v$-prediction, guidance, DDIM.
-#
-# Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
+# > Before: notebook 01. Symbols and words: [glossary](glossary.md).
+# > Time: 96 s (`cpu`), 36 s (`smoke`), `gpu` not measured; AMD EPYC, 2 cores, 2026-11-26.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.

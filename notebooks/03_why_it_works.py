@@ -23,17 +23,8 @@
 # **Afterwards you will be able to** say at which $t$ the picture decides, at which the condition decides, and where neither does; compute how fast two noised
 # distributions merge, exactly for Gaussian mixtures and by measurement for digits; derive $p(t)$ from a teacher alone; and tell, with intervals, which choices of $p(t)$ matter.
 #
-# | preset (`RCEDU_PRESET`) | what it does | time |
-# |---|---|---|
-# | `smoke` | a few samples, to see that everything runs | 28 s |
-# | `cpu` | measures live on the teacher that ships; the trainings of section 5 are read from a table | 97 s |
-# | `gpu` | the same with ten times the samples | not measured |
-#
-# Times: `cpu` and `smoke` on Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores (AVX512), Linux, 2026-11-30 (measured by `rcedu times`, which runs everything again).
-#
-# You need notebooks 01 and 02: $x_t$, guidance, the swap $c \to \hat c$.
-#
-# Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
+# > Before: notebooks 01 and 02. Symbols and words: [glossary](glossary.md).
+# > Time: 97 s (`cpu`), 28 s (`smoke`), `gpu` not measured; Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores, 2026-11-30.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.

@@ -22,17 +22,8 @@
 # **Afterwards you will be able to** read a diffusion UNet as a diagram; cut SD v1.4 to BK-SDM's Base, Small and Tiny, or narrow it; count multiply-accumulates, and parameters to the published digit; say which blocks were
 # removed, and test on a small teacher whether they were the right ones.
 #
-# | preset (`RCEDU_PRESET`) | what it does | time |
-# |---|---|---|
-# | `smoke` | everything, with few pictures in section 6 | 13 s |
-# | `cpu` | everything | 17 s |
-# | `gpu` | the same | not measured |
-#
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-26 (measured by `rcedu times`, which runs everything again).
-#
-# You need notebook 02: $\mathcal L_\mathrm{feat}$, teacher init.
-#
-# Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
+# > Before: notebook 02. Symbols and words: [glossary](glossary.md).
+# > Time: 17 s (`cpu`), 13 s (`smoke`), `gpu` not measured; AMD EPYC, 2 cores, 2026-11-26.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.

@@ -21,17 +21,8 @@
 #
 # **Afterwards you will be able to** set up an unseen-concept experiment that is fair; say what a noisy picture of a seven can teach about threes; read the paper's table 2 beside ours, and say where they agree; write a pool of prompts with a generator or a language model, and filter it.
 #
-# | preset (`RCEDU_PRESET`) | what it does | time |
-# |---|---|---|
-# | `smoke` | everything, three steps of training | 12 s |
-# | `cpu` | everything, 40 steps of training; results of longer trainings come from files | 18 s |
-# | `gpu` | the same, 2,000 steps | not measured |
-#
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
-#
-# You need notebooks 02 (the swap) and 05 (mini-SD, its sentences, $\mathcal D$ and $\mathcal C$); section 9 goes on where 03 (measured $p(t)$) stopped, section 10 where 04 (students cut from a teacher) did.
-#
-# Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
+# > Before: notebooks 02 and 05. Symbols and words: [glossary](glossary.md).
+# > Time: 18 s (`cpu`), 12 s (`smoke`), `gpu` not measured; AMD EPYC, 2 cores, 2026-11-25.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.

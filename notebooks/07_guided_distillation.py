@@ -20,17 +20,8 @@
 #
 # **Afterwards you will be able to** give a network an input for the guidance $w$ without changing what it does; write stage 1's target and loss, and say what each weighting does at which $t$; check whether the student is as good as two evaluations, for every $w$ at once; and open it in a stock diffusers pipeline.
 #
-# | preset (`RCEDU_PRESET`) | what it does | time |
-# |---|---|---|
-# | `smoke` | everything, three steps of training | 21 s |
-# | `cpu` | everything, 60 steps of training; the finished student comes from a file | 29 s |
-# | `gpu` | the same, 2,000 steps | not measured |
-#
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
-#
-# You need notebook 01 (guidance, $v$, DDIM). Notation as there; $w$ = guidance_scale − 1, so that $w = 0$ is no guidance.
-#
-# Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
+# > Before: notebook 01. Symbols and words: [glossary](glossary.md).
+# > Time: 29 s (`cpu`), 21 s (`smoke`), `gpu` not measured; AMD EPYC, 2 cores, 2026-11-25.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.

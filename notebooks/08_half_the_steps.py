@@ -20,17 +20,8 @@
 #
 # **Afterwards you will be able to** say why DDIM fails with few steps, and what a network would have to predict so that it does not; derive the target $\tilde x$ and recognise it as an average of two predictions; build a time grid that nests, and say what goes wrong with one that does not; run one halving; and read a table of quality against evaluations.
 #
-# | preset (`RCEDU_PRESET`) | what it does | time |
-# |---|---|---|
-# | `smoke` | everything, three steps of training | 28 s |
-# | `cpu` | everything, one halving trained live for 60 steps; the finished students come from files | 50 s |
-# | `gpu` | the same, 2,000 steps | not measured |
-#
-# Times: `cpu` and `smoke` on Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores (AVX512), Linux, 2026-11-30 (measured by `rcedu times`, which runs everything again).
-#
-# You need notebooks 01 (DDIM) and 07 (the network that takes $w$).
-#
-# Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
+# > Before: notebooks 01 and 07. Symbols and words: [glossary](glossary.md).
+# > Time: 50 s (`cpu`), 28 s (`smoke`), `gpu` not measured; Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores, 2026-11-30.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.

@@ -20,17 +20,8 @@
 #
 # **Afterwards you will be able to** start sampling from a picture and choose how much of it survives; run DDIM upwards, from a picture to the noise that belongs to it, say why the way home misses, and distil that way as well; make up one part of a picture around another; and judge an edit by three numbers: did it happen, did the rest stay, what did it cost.
 #
-# | preset (`RCEDU_PRESET`) | what it does | time |
-# |---|---|---|
-# | `smoke` | everything, few pictures, three steps of training | 21 s |
-# | `cpu` | everything, 40 steps of training; the finished networks come from files | 34 s |
-# | `gpu` | the same, 2,000 steps | not measured |
-#
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-25 (measured by `rcedu times`, which runs everything again).
-#
-# You need notebooks 01 (DDIM), 07 (the network that takes $w$) and 08 (halving).
-#
-# Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
+# > Before: notebooks 01, 07 and 08. Symbols and words: [glossary](glossary.md).
+# > Time: 34 s (`cpu`), 21 s (`smoke`), `gpu` not measured; AMD EPYC, 2 cores, 2026-11-25.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.

@@ -20,17 +20,8 @@
 #
 # **Afterwards you will be able to** say in which two orders a network is made both smaller and faster, and put a block student through a halving; say why the pictures that stages 1 and 2 learn from matter, and swap conditions inside them; write down consistency distillation and compare it with stage 2; and read a Pareto front.
 #
-# | preset (`RCEDU_PRESET`) | what it does | time |
-# |---|---|---|
-# | `smoke` | everything, three steps of training | 16 s |
-# | `cpu` | everything, one halving trained live for 60 steps; the tables and the finished networks come from files | 19 s |
-# | `gpu` | the same, 2,000 steps | not measured |
-#
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-26 (measured by `rcedu times`, which runs everything again).
-#
-# You need notebooks 02 (the unseen digit), 04 (block students, MACs), 07 (stage 1) and 08 (stage 2), for section 7 also 05 and 06 (mini-SD, and words that no picture shows).
-#
-# Symbols: [notebook 00](00_tour.ipynb), section 4. Words of the field: [glossary](glossary.md).
+# > Before: notebooks 02, 04, 07 and 08. Symbols and words: [glossary](glossary.md).
+# > Time: 19 s (`cpu`), 16 s (`smoke`), `gpu` not measured; AMD EPYC, 2 cores, 2026-11-26.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.

@@ -20,15 +20,8 @@
 #
 # Numbers without a remark are a notebook's or a shipped result's (`data/*/results`). *Tried*: the cell below the answer computes it, from the networks that ship; one network, one seed of noise, so such a number has no interval over trainings. (In the text it is what the preset `cpu` gives.) *(not run)*: an expectation that nobody has tested. *Open*: the notebooks do not decide it, and the answer says what would. Where a question asks for a judgement, another answer with a reason is as good.
 #
-# | preset (`RCEDU_PRESET`) | what it does | time |
-# |---|---|---|
-# | `smoke` | a few pictures and steps, to see that everything runs | 29 s |
-# | `cpu` | what the text tells | 3.8 min |
-# | `gpu` | the same with more pictures | not measured |
-#
-# Times: `cpu` and `smoke` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-26 (measured by `rcedu times`, which runs everything again).
-#
-# Times: `cpu` on AMD EPYC, 2 cores (AVX512), Linux, 2026-11-26 (measured by `rcedu times`, which runs everything again).
+# > Symbols and words: [glossary](glossary.md).
+# > Time: 3.8 min (`cpu`), 29 s (`smoke`), `gpu` not measured; AMD EPYC, 2 cores, 2026-11-26.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.

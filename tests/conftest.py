@@ -3,7 +3,6 @@
 Nothing heavy is imported but where it is used: the process that only hands out the tests reads this as well.
 """
 
-import copy
 import os
 import shutil
 import sys
@@ -29,8 +28,18 @@ def pytest_collection_modifyitems(items):
             item.runtest = partial(_run_twice, item.runtest)
 
 
+STRICT = """
+def _fail(says):
+    raise AssertionError(says)
+
+import rcedu.course.checks
+rcedu.course.checks._not_yet = _fail
+"""
+
+
 def _run_twice(run):
-    """nbmake's run of a notebook, and then all of its cells once more in the same kernel, as people do.
+    """nbmake's run of a notebook, and then all of its cells once more in the same kernel, as people do, with its own solutions
+    where readers are to write theirs; a check that is not content with one of them fails then.
 
     Its kernels are talked to by files (`Kernels`): of two that start at once by ports, both may get the same. On Linux they
     are forked (`notebook_kernels`), which spares each of them seconds of imports.
@@ -38,13 +47,14 @@ def _run_twice(run):
     from jupyter_client.provisioning import local_provisioner
     from notebook_kernels import ForkedKernel
 
-    from rcedu.course.notebooks import Kernels
+    from rcedu.course.notebooks import Kernels, with_solutions
 
     read = nb_run.nbformat.read
 
     def twice(*path_and_version):
         notebook = read(*path_and_version)
-        notebook.cells += copy.deepcopy([cell for cell in notebook.cells if cell.cell_type == "code"])
+        notebook.cells += [nb_run.nbformat.v4.new_code_cell(STRICT)]
+        notebook.cells += [cell for cell in with_solutions(notebook).cells if cell.cell_type == "code"]
         return notebook
 
     with pytest.MonkeyPatch.context() as patch:

@@ -1,6 +1,6 @@
 """How long each notebook takes: measured, kept in notebooks/times.json, and written where readers look for it.
 
-That is the table at the top of each notebook, the time that an assignment promises, and the table on the teacher's page.
+That is the box at the top of each notebook, the time that an assignment promises, and the table on the teacher's page.
 """
 
 import re
@@ -70,19 +70,32 @@ def measured_where(of: Mapping[str, Mapping]) -> str:
     return f"Times: {'; '.join(parts)} (measured by `rcedu times`, which runs everything again)."
 
 
-_ROW = re.compile(r"^(# \| `(\w+)` \| .* \| )[^|\n]* \|$", flags=re.MULTILINE)
-_WHERE = re.compile(r"(?<=\n#\n)# Times: .*\n#\n")
+_TIME = re.compile(r"^# > Time: .*$", flags=re.MULTILINE)
 
 
-def write_table(source: Path, times: Times) -> bool:
-    """A notebook's table of presets, in the .py and the .ipynb; whether anything changed. ValueError where it has none."""
-    text = _WHERE.sub("", source.read_text(encoding="utf-8"))
-    text = _ROW.sub(lambda row: f"{row[1]}{cell(times, source.stem, row[2])} |", text)
-    ends = [row.end() for row in _ROW.finditer(text)]
-    if not ends:
-        raise ValueError(f"{source} has no table of presets, '| `smoke` | ... |', to write times into")
-    if source.stem in times:
-        text = f"{text[: ends[-1]]}\n#\n# {measured_where(times[source.stem])}{text[ends[-1] :]}"
+def time_of(of: Mapping[str, Mapping]) -> str:
+    """What a notebook's box says: how long each preset takes, and on what machine; the same one is named once."""
+    parts = []
+    for preset in ("cpu", "smoke", "gpu"):
+        if one := of.get(preset):
+            where = f"{one['machine'].removesuffix(' (AVX512), Linux')}, {one['date']}"
+            parts.append((f"{duration(one['seconds'])} (`{preset}`)", where))
+        else:
+            parts.append((f"`{preset}` not measured", ""))
+    wheres = list(dict.fromkeys(where for _, where in parts if where))
+    if len(wheres) == 1:
+        return f"Time: {', '.join(said for said, _ in parts)}; {wheres[0]}."
+    return f"Time: {', '.join(f'{said}, {where}' if where else said for said, where in parts)}."
+
+
+def write_time(source: Path, times: Times) -> bool:
+    """The box that ends a notebook's introduction, in the .py and the .ipynb; whether anything changed.
+
+    ValueError where there is no line '> Time: ...'.
+    """
+    text, count = _TIME.subn(lambda _: f"# > {time_of(times.get(source.stem, {}))}", source.read_text(encoding="utf-8"))
+    if count != 1:
+        raise ValueError(f"{source} has no line '> Time: ...' at the end of its introduction, to write times into")
     return rewrite_notebook(source, text)
 
 
@@ -115,7 +128,7 @@ def write_all() -> list[str]:
     """Every place that says a time, from notebooks/times.json; names of what changed."""
     times = read_times()
     page = NOTEBOOKS / "assignments" / "README.md"
-    changed = [path.name for path in walk() if write_table(path, times)]
+    changed = [path.name for path in walk() if write_time(path, times)]
     changed += [path.name for path in assignments() if write_promise(path, times)]
     return changed + [page.name] * write_teachers_table(page, times)
 

@@ -17,10 +17,11 @@ from rcedu.course.times import (
     find,
     measured_where,
     record,
+    time_of,
     walk,
     write_promise,
-    write_table,
     write_teachers_table,
+    write_time,
 )
 from rcedu.system.files import read_json
 from rcedu.system.usage import UsageError
@@ -29,18 +30,23 @@ HERE = {"seconds": 75, "machine": "an abacus", "date": "2026-01-02"}
 
 
 @pytest.mark.parametrize("source", [pytest.param(path, id=path.stem) for path in walk()])
-def test_tables_say_what_was_measured(source, tmp_path):
+def test_boxes_say_what_was_measured(source, tmp_path):
     """If this fails: rcedu times --no-measure."""
     copy = shutil.copy(source, tmp_path / source.name)
     shutil.copy(source.with_suffix(".ipynb"), copy.with_suffix(".ipynb"))
     assert {"smoke", "cpu"} <= set(read_json(FILE)[source.stem])
-    assert not write_table(copy, read_json(FILE))
-    assert write_table(copy, {source.stem: {"cpu": HERE}})
-    text = copy.read_text(encoding="utf-8")
-    assert "| 75 s |\n# | `gpu`" in text and text.count("| not measured |") == 2
-    assert "# Times: `cpu` on an abacus, 2026-01-02 (measured by `rcedu times`, which runs everything again)." in text
-    assert "Times: `cpu` on an abacus" in copy.with_suffix(".ipynb").read_text(encoding="utf-8")
-    assert write_table(copy, read_json(FILE)) and copy.read_bytes() == source.read_bytes()
+    assert not write_time(copy, read_json(FILE))
+    assert write_time(copy, {source.stem: {"cpu": HERE}})
+    said = "> Time: 75 s (`cpu`), `smoke` not measured, `gpu` not measured; an abacus, 2026-01-02."
+    assert all(path.read_text(encoding="utf-8").count(said) == 1 for path in (copy, copy.with_suffix(".ipynb")))
+    assert write_time(copy, read_json(FILE)) and copy.read_bytes() == source.read_bytes()
+
+
+def test_two_machines_are_told_apart():
+    other = HERE | {"machine": "two fingers", "seconds": 200}
+    assert time_of({"cpu": HERE, "smoke": other}) == (
+        "Time: 75 s (`cpu`), an abacus, 2026-01-02, 3.3 min (`smoke`), two fingers, 2026-01-02, `gpu` not measured."
+    )
 
 
 def test_the_teachers_page_and_the_assignments_as_well(tmp_path):
@@ -55,11 +61,11 @@ def test_the_teachers_page_and_the_assignments_as_well(tmp_path):
     assert all("yours, 3 minutes of two cores" in path.read_text(encoding="utf-8") for path in copies) and page
 
 
-@pytest.mark.parametrize("write", [write_table, write_promise, write_teachers_table, stamp, stamp_page])
+@pytest.mark.parametrize("write", [write_time, write_promise, write_teachers_table, stamp, stamp_page])
 def test_a_source_that_cannot_be_written_stays_whole(write, tmp_path, monkeypatch):
     """A notebook or page is somebody's work: a full disk must not leave half of it."""
     other = release()._replace(owner="somebody-else") if write in (stamp, stamp_page) else None
-    source = {write_table: walk()[0], stamp: walk()[0], write_promise: sources()[0]}.get(
+    source = {write_time: walk()[0], stamp: walk()[0], write_promise: sources()[0]}.get(
         write, NOTEBOOKS / "assignments" / "README.md"
     )
     copy = Path(shutil.copy(source, tmp_path))
@@ -83,10 +89,10 @@ def test_a_measurement_is_kept_beside_the_others(tmp_path):
     assert measured_where(times["b"]).count("`cpu` and `smoke` on ") == 1
 
 
-def test_a_notebook_without_a_table_is_told_so(tmp_path):
+def test_a_notebook_without_a_box_is_told_so(tmp_path):
     (tmp_path / "a.py").write_text("# %% [markdown]\n# # A title\n")
-    with pytest.raises(ValueError, match=r"a\.py has no table of presets"):
-        write_table(tmp_path / "a.py", {})
+    with pytest.raises(ValueError, match=r"a\.py has no line '> Time: ...'"):
+        write_time(tmp_path / "a.py", {})
 
 
 def test_words():

@@ -1,8 +1,10 @@
-"""Checks of the assignments (notebooks/assignments): they say what is off and by how much, and not how to mend it.
+"""Checks of what readers write: they say what is off and by how much, and not how to mend it.
 
 A room per assignment (1 noise, 2 random_conditioning, 3 surgery, 4 stage_1, 5 stage_2), a function per question. Each takes
 what a student wrote, and a number `variant` that decides with which schedule, shapes and pictures it is tried. A new question
 is its cells in notebooks/assignments, a check here with the right answer in REFERENCE, and tests/wrong_answers.
+
+A room per notebook of the walk as well (notebook_01, ...), a function per cell that is to be filled in: an `exercise`.
 """
 
 import functools
@@ -47,7 +49,7 @@ def question(
 
         @functools.wraps(check)
         def checked(answer, *others, variant: int = 0) -> None:
-            fail_if(answer is ..., f"{name} is still to be written: replace the dots")
+            _fail_if_dots(name, answer)
             names = getattr(answer, "__globals__", {})
             right_ones = {key: right for key, right in reference.items() if key != name and key in names}
 
@@ -71,6 +73,35 @@ def question(
         return checked
 
     return as_check
+
+
+def exercise(check: Callable[..., None]) -> Callable[..., None]:
+    """Make a check of a function that raises CheckFailed, for a notebook of the walk: it says what is off, and stops nobody.
+
+    A check's first argument is what the reader wrote, a function or a value. Cells that follow do not need it.
+    """
+    name = check.__name__
+
+    @functools.wraps(check)
+    def told(answer, *others) -> None:
+        try:
+            _fail_if_dots(name, answer)
+            check(_watched(name, answer, returns=True) if callable(answer) else answer, *others)
+        except CheckFailed as error:
+            _not_yet(f"Not yet: {error}")
+        except Exception as error:
+            _not_yet(f"Not yet: {name} stopped with {type(error).__name__}: {error}{_line_of(answer, error)}")
+        else:
+            print(f"{name}: right")
+
+    return told
+
+
+_not_yet = print  # the tests, which fill in the solutions, take it for a failure
+
+
+def _fail_if_dots(name: str, answer: object) -> None:
+    fail_if(answer is ..., f"{name} is still to be written: replace the dots")
 
 
 def _watched(name: str, answer: Callable, returns: bool) -> Callable:

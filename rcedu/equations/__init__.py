@@ -6,4 +6,5 @@ losses               L_out, L_feat, L_task, and the features they compare
 guidance             classifier-free guidance, and how a network is told w
 sampling             DDIM down, up and around a known part; the stochastic sampler; consistency's
 progressive          halving: the grids, and two steps of a teacher as one target
+mixtures             a toy on a line, in which all of this is known in closed form
 """

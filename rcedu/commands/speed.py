@@ -11,13 +11,17 @@ from rcedu.system.settings import runs_folder
 from rcedu.system.usage import AtLeast2, BatchSize, Threads, check_choice
 
 
-def bench(size: str = "mini-sd", rounds: AtLeast2 = 20, batch_size: BatchSize | None = None, out: Path | None = None) -> None:
+def bench(
+    size: str = "mini-sd", rounds: AtLeast2 = 20, batch_size: BatchSize | None = None, compile: bool = False,
+    out: Path | None = None,
+) -> None:  # fmt: skip
     """Race our distillation step against one written the usual way, rung by rung; and time the students' sampling.
 
     Args:
         size: mini-sd, or sd-v1.4: random weights of Stable Diffusion's size, on a GPU.
         rounds: steps of each way that are timed.
         batch_size: pictures a step; default 32 for mini-sd, 64 for sd-v1.4.
+        compile: race our step with torch.compile as well, which takes minutes first.
         out: write the figures here; default runs/bench-SIZE.json. data/mini-sd/results/bench.json is the one that ships.
     """
     from rcedu.experiments import benchmark
@@ -26,8 +30,8 @@ def bench(size: str = "mini-sd", rounds: AtLeast2 = 20, batch_size: BatchSize | 
     check_choice("size", size, benchmark.TASKS)
     path = result_file(out or runs_folder() / f"bench-{size}.json")
     make_task = benchmark.TASKS[size] if batch_size is None else partial(benchmark.TASKS[size], batch_size)
-    found = {"steps": benchmark.against_the_usual_way(make_task, rounds, bar=partial(tqdm, desc="races"))}
-    command = command_line("bench", size=size, rounds=rounds, batch_size=batch_size)
+    found = {"steps": benchmark.against_the_usual_way(make_task, rounds, compiled=compile, bar=partial(tqdm, desc="races"))}
+    command = command_line("bench", *["--compile"] * compile, size=size, rounds=rounds, batch_size=batch_size)
     write_result(path, command, found)  # the races took longest: whatever fails below, they are kept
     if size == "sd-v1.4":
         found["gpu"] = benchmark.gpu_figures(make_task())

@@ -3,6 +3,7 @@
 All ways train the same student on the same draws, in a race (`rcedu.evaluation.race`). `rcedu bench`.
 """
 
+import copy
 import os
 import statistics
 import tempfile
@@ -26,15 +27,17 @@ from rcedu.experiments.mini_sd import MiniSD
 from rcedu.experiments.text_data import cache_prompts
 from rcedu.experiments.usual_loop import PandasPool, SampleFiles, Way, Workload, usual_loop
 from rcedu.models.anatomies import unet
+from rcedu.models.arithmetic import compile_blocks
 from rcedu.models.codecs import Autoencoder
 from rcedu.models.conditions import PromptEncoder
 from rcedu.models.cost import step_flops
-from rcedu.models.diffusion import DiffusionModel
+from rcedu.models.diffusion import DiffusionModel, with_unet
 from rcedu.system.usage import UsageError
 from rcedu.training.batches import Swap
 from rcedu.training.fit import fit
 from rcedu.training.random_conditioning_step import distillation_step
 
+COMPILED = "rcedu, compiled"
 MANY = 10**9  # steps: a race stops when it has seen enough
 
 
@@ -98,10 +101,14 @@ def ladder(on_gpu: bool) -> dict[str, Way]:
     return rungs
 
 
-def ours(task: Workload, lr: float) -> Iterator[dict[str, float]]:
-    """`fit` of `distillation_step`: the losses after each step."""
-    trainee, pool = task.trainee(), PromptPool(task.pool, task.teacher.conditions)
-    step = distillation_step(task.teacher, trainee, task.samples, Swap(pool, partial(p_exponential, T=task.teacher.T)))
+def ours(task: Workload, lr: float, *, compiled: bool = False) -> Iterator[dict[str, float]]:
+    """`fit` of `distillation_step`: the losses after each step. Compiled are the blocks of a copy of the teacher, as well."""
+    trainee, pool, teacher = task.trainee(), PromptPool(task.pool, task.teacher.conditions), task.teacher
+    if compiled:
+        teacher = with_unet(teacher, copy.deepcopy(teacher.unet))
+        compile_blocks(teacher.unet, [pair.teacher for pair in trainee.pairs])
+        compile_blocks(trainee.student.unet, [pair.student for pair in trainee.pairs])
+    step = distillation_step(teacher, trainee, task.samples, Swap(pool, partial(p_exponential, T=teacher.T)))
     for record in fit(
         step, trainee, steps=MANY, batch_size=task.batch_size, lr=lr, ema_decay=0.99, mixed_precision=task.mixed_precision
     ):
@@ -127,8 +134,11 @@ def usual(way: Way, task: Workload, lr: float, folder: Path) -> Iterator[dict[st
 # --- the figures -----------------------------------------------------------------------------------
 
 
-def against_the_usual_way(make_task: Callable[[], Workload], rounds: int, *, lr: float = 1e-3, bar=iter) -> dict[str, dict]:
-    """Every rung of the ladder, `rcedu` and, on a CPU, `rcedu` on several ranks, raced against the usual way.
+def against_the_usual_way(
+    make_task: Callable[[], Workload], rounds: int, *, compiled: bool = False, lr: float = 1e-3, bar=iter
+) -> dict[str, dict]:
+    """Every rung of the ladder, `rcedu` and, on a CPU, `rcedu` on several ranks, raced against the usual way; if it is
+    asked for, `rcedu` with compiled blocks as well.
 
     {name: {"ms": median milliseconds a step, "images_per_second": ..., "times_as_fast": [value, low, high],
     "loss_difference": the largest relative difference to the usual way's losses}}. On a CPU all are in one race; a GPU
@@ -138,13 +148,12 @@ def against_the_usual_way(make_task: Callable[[], Workload], rounds: int, *, lr:
     task, on_gpu, cores = make_task(), torch.cuda.is_available(), min(os.cpu_count() or 1, 4)
     count = max(n for n in range(1, cores + 1) if task.batch_size % n == 0)
     rungs, several = ladder(on_gpu), f"rcedu, {count} ranks"
-    first, *others = [*rungs, "rcedu"] + ([several] if not on_gpu and count > 1 else [])
+    first, *others = [*rungs, "rcedu"] + [COMPILED] * compiled + ([several] if not on_gpu and count > 1 else [])
     found = {}
     for group in bar([[name] for name in others] if on_gpu else [others]):
         with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
             ways = {name: usual(rungs[name], task, lr, Path(folder)) for name in (first, *group) if name in rungs}
-            if "rcedu" in group:
-                ways["rcedu"] = ours(task, lr)
+            ways |= {name: ours(task, lr, compiled=name == COMPILED) for name in group if name in ("rcedu", COMPILED)}
             if several in group:
                 ways[several] = stack.enter_context(ranks(partial(ours_on_a_rank, make_task, lr), count))
             seen = race(ways, rounds)

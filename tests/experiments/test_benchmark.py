@@ -2,7 +2,7 @@
 
 import copy
 import os
-from functools import partial
+from functools import partial, partialmethod
 from itertools import count, pairwise
 
 import pytest
@@ -48,6 +48,13 @@ def test_every_way_sees_the_same_losses(name, task, expected, tmp_path):
 def test_fit_sees_the_same_losses(task, expected):
     steps = ours(task, LR)
     assert same([next(steps) for _ in range(3)], expected)
+
+
+def test_compiled_it_sees_the_same_losses_and_the_teacher_stays_as_it_was(task, expected, monkeypatch):
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="eager"))  # no compiler
+    steps = ours(task, LR, compiled=True)
+    assert same([next(steps) for _ in range(3)], expected)
+    assert all(part._compiled_call_impl is None for part in task.teacher.unet.modules())
 
 
 def test_bench_races_every_way_and_writes_what_it_saw(tmp_path, monkeypatch, capsys):

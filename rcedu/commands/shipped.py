@@ -28,10 +28,11 @@ def _digits() -> Path:
 
 
 def classifier(run: ClassifierRun = ClassifierRun(), out: Path | None = None) -> None:  # noqa: B008 (frozen)
-    """Train the classifier that judges. Writes data/digits/classifier.safetensors; resumes a killed run."""
-    path = file_to_write(out or _digits() / "classifier.safetensors")
+    """Train the classifier that judges, or the second (attention). Writes data/digits/...classifier.safetensors; resumes."""
+    name = "classifier" if run.architecture == ClassifierRun.architecture else "second-classifier"
+    path = file_to_write(out or _digits() / f"{name}.safetensors")
     with alone_in(path):
-        judge = train_classifier(run, runs_folder() / "classifier")
+        judge = train_classifier(run, runs_folder() / name)
         images, labels = mnist(train=False)
         print(f"test accuracy {asked_digit_accuracy(judge, images, labels)}")
         judge.save(path)
@@ -133,7 +134,7 @@ def mini_sd(part: tyro.conf.Positional[str] = "all", out: Path | None = None) ->
     Two cores do best as two processes: torchrun --nproc_per_node 2 -m rcedu mini-sd
 
     Args:
-        part: autoencoder, clip, judge, unet, marks, or all of them in this order.
+        part: autoencoder, clip, judge, second-judge, unet, marks, or all of them in this order.
         out: write here, not to data/mini-sd.
     """
     from rcedu.experiments.mini_sd_making import PARTS, make

@@ -13,10 +13,22 @@ from rcedu.data.cache import Cache, draw
 from rcedu.data.mnist import mnist
 from rcedu.models.anatomies import digit_model
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.models.judges import AttributeJudge, DigitClassifier
+from rcedu.models.judges import ARCHITECTURES, AttributeJudge, DigitClassifier
 from rcedu.system.settings import data_folder
 from rcedu.system.tensors import remembered
-from rcedu.system.usage import AtLeast1, BatchSize, Checked, Guidance, LearningRate, Range, SamplingSteps, Seed, Share, Shift
+from rcedu.system.usage import (
+    AtLeast1,
+    BatchSize,
+    Checked,
+    Guidance,
+    LearningRate,
+    Range,
+    SamplingSteps,
+    Seed,
+    Share,
+    Shift,
+    check_choice,
+)  # fmt: skip
 from rcedu.training.draws import Draw
 from rcedu.training.fit import fit_run
 from rcedu.training.teacher_step import TeacherRun, fit_teacher, labelled
@@ -41,6 +53,11 @@ class Shipped:
         return self.judged_by.load(self.folder / self.judge_file)
 
     @cached_property
+    def second_judge(self) -> DigitClassifier | AttributeJudge:
+        """Of another architecture and seed: for scores only, nothing is chosen by it."""
+        return self.judged_by.load(self.folder / f"second-{self.judge_file}")
+
+    @cached_property
     def cache(self) -> Cache:
         return Cache(self.folder / "cache", self.teacher)
 
@@ -54,7 +71,12 @@ class ClassifierRun(Checked):
     lr: LearningRate = 2e-3
     weight_decay: Share = 0.05
     shift: Shift = 2  # pixels; each image is moved by up to this much
+    architecture: str = ARCHITECTURES[0]  # attention: the second judge's
     seed: Seed = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("architecture", self.architecture, ARCHITECTURES)
 
 
 def train_classifier(run: ClassifierRun, folder: Path | None = None, progress: str | None = "classifier") -> DigitClassifier:
@@ -72,7 +94,7 @@ def train_classifier(run: ClassifierRun, folder: Path | None = None, progress: s
         return {"cross entropy": F.cross_entropy(classifier(batch), c, label_smoothing=0.05)}
 
     torch.manual_seed(run.seed)
-    classifier = DigitClassifier()
+    classifier = DigitClassifier(run.architecture)
     fit_run(run, step, classifier, warmup=100, folder=folder, progress=progress)
     return classifier
 

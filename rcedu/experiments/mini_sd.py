@@ -37,6 +37,7 @@ class MiniSD(Shipped):
         """images (N, 3, 32, 32) uint8 of these sentences ->
 
         digit, ink, background, slant, all   [read as asked, asked]; slant over the sentences that say one
+        all, second judge                    the same in the eyes of another
         fid, is, clip                        Frechet distance and inception score in the judge's eyes; mean CLIP score
         fid at infinity, precision, recall   of many pictures (`FeatureFID.scores`)
         """
@@ -44,15 +45,16 @@ class MiniSD(Shipped):
         return {name: counts(right[:, i]) for i, name in enumerate(ATTRIBUTES[:3])} | {
             "slant": counts(right[spoken, 3]),
             "all": counts(right.all(dim=1)),
+            "all, second judge": counts(self.as_asked(images, texts, self.second_judge).all(dim=1)),
             **self.fid.scores(images, lambda: real_images(len(images), train=False)),
             "is": inception_score(self.judge, images),
             "clip": clip_score(self.folder / "clip", images, texts),
         }
 
-    def as_asked(self, images: Tensor, texts: list[str]) -> Tensor:
+    def as_asked(self, images: Tensor, texts: list[str], judge: AttributeJudge | None = None) -> Tensor:
         """(N, 4) bool: which attributes of each picture are read as its sentence says them, or are left open by it."""
         asked = read_prompts(texts)
-        return (self.judge.read(images) == asked) | (asked == torch.tensor([-1, -1, -1, UNSAID]))
+        return ((judge or self.judge).read(images) == asked) | (asked == torch.tensor([-1, -1, -1, UNSAID]))
 
 
 def pictures_of(model: DiffusionModel, texts: list[str], *, w: float = GUIDANCE, steps: int = 25, bar=iter) -> Tensor:

@@ -28,8 +28,8 @@ def make(parts: tuple[str, ...], out: Path, runs: Path) -> None:
     """
     for name in ("pipeline", "clip"):
         folder_to_replace(out / name)
-    file_to_write(out / "judge.safetensors")
-    file_to_write(out / "results" / "marks.json")
+    for name in ("judge.safetensors", "second-judge.safetensors", "results/marks.json"):
+        file_to_write(out / name)
     for part in parts:
         write = PARTS[part](Path(out), Path(runs))
         if place_among_ranks().is_main_process:
@@ -70,6 +70,11 @@ def _judge(out: Path, runs: Path) -> Callable:
     return partial(judge.save, out / "judge.safetensors")
 
 
+def _second_judge(out: Path, runs: Path) -> Callable:
+    run = training.AttributeJudgeRun(architecture="attention", seed=1, steps=4000, lr=1e-3)
+    return partial(training.train_attribute_judge(run, runs / "second-judge").save, out / "second-judge.safetensors")
+
+
 def _unet(out: Path, runs: Path) -> Callable:
     pipeline = out / "pipeline"
     conditions = PromptEncoder(
@@ -89,4 +94,11 @@ def _marks(out: Path, runs: Path) -> Callable:
     return lambda: write_result(path, command, all_scores(MiniSD(out), SCORED[preset()]))
 
 
-PARTS = {"autoencoder": _autoencoder, "clip": _clip, "judge": _judge, "unet": _unet, "marks": _marks}
+PARTS = {
+    "autoencoder": _autoencoder,
+    "clip": _clip,
+    "judge": _judge,
+    "second-judge": _second_judge,
+    "unet": _unet,
+    "marks": _marks,
+}

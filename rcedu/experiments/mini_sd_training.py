@@ -19,8 +19,8 @@ from rcedu.models.anatomies import LATENT_CHANNELS, mini_autoencoder, mini_clip,
 from rcedu.models.codecs import Autoencoder
 from rcedu.models.conditions import PromptEncoder
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.models.judges import AttributeJudge
-from rcedu.system.usage import AtLeast0, AtLeast1, BatchSize, Checked, LearningRate, Seed, Share, Shift
+from rcedu.models.judges import ARCHITECTURES, AttributeJudge
+from rcedu.system.usage import AtLeast0, AtLeast1, BatchSize, Checked, LearningRate, Seed, Share, Shift, check_choice
 from rcedu.training.draws import Draw
 from rcedu.training.fit import fit_run
 from rcedu.training.teacher_step import TeacherRun, fit_teacher
@@ -147,7 +147,12 @@ class AttributeJudgeRun(Checked):
     batch_size: BatchSize = 128
     lr: LearningRate = 2e-3
     shift: Shift = 2  # pixels; each picture is moved by up to this much
+    architecture: str = ARCHITECTURES[0]  # attention: the second judge's
     seed: Seed = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("architecture", self.architecture, ARCHITECTURES)
 
 
 def train_attribute_judge(run: AttributeJudgeRun, folder: Path) -> AttributeJudge:
@@ -167,7 +172,7 @@ def train_attribute_judge(run: AttributeJudgeRun, folder: Path) -> AttributeJudg
         return dict(zip(ATTRIBUTES, losses, strict=True))
 
     torch.manual_seed(run.seed)
-    judge = AttributeJudge()
+    judge = AttributeJudge(run.architecture)
     fit_run(run, step, judge, warmup=100, weight_decay=0.05, folder=folder, progress="judge")
     return judge.eval()
 

@@ -19,7 +19,6 @@ from rcedu.experiments.domains import DrawnDigits
 from rcedu.experiments.runner import Experiment, Job
 from rcedu.models.conditions import LabelTable, labels_without
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.models.judges import DigitClassifier
 from rcedu.models.surgery import STUDENTS, parameter_count
 from rcedu.system.usage import AtLeast1, BatchSize, Checked, Digit, LearningRate, NotNegative, Seed, Share, check_choice
 from rcedu.training.batches import Subset, Swap
@@ -142,21 +141,22 @@ def train_arm(run: StudentRun, shipped: Shipped, **settings) -> tuple[DiffusionM
 W, STEPS = 1.0, 25  # guidance and DDIM steps that students are scored with
 
 
-def score_student(student: DiffusionModel, run: StudentRun, judge: DigitClassifier, fid: FeatureFID) -> dict:
+def score_student(student: DiffusionModel, run: StudentRun, shipped: Shipped, fid: FeatureFID) -> dict:
     """Sample the student (the same noise for every student) and let the judge read: scores for `scored`.
 
     "unseen" is the digit in question, "seen" are the others: [read as asked, samples]; and of the unseen [read as k, samples]
-    for every digit k. fid is over `scored_each` samples of every digit.
+    for every digit k; as the second judge reads them, too. fid is over `scored_each` samples of every digit.
     """
     others = labels_without(run.digit)
     asked = torch.cat([torch.full((run.scored_digit,), run.digit), others.repeat_interleave(run.scored_each)])
     images = student.sample(student.noise(len(asked), seed=10_000), asked, w=W, steps=STEPS)
-    read = judge.probabilities(images).argmax(dim=1)
+    read, again = (judge.probabilities(images).argmax(dim=1) for judge in (shipped.judge, shipped.second_judge))
     is_digit = asked == run.digit
     balanced = torch.cat([images[is_digit][: run.scored_each], images[~is_digit]])
     read_as = torch.bincount(read[is_digit], minlength=10).tolist()
     return {
         **unseen_and_seen(read == asked, is_digit),
+        **unseen_and_seen(again == asked, is_digit, "as asked, second judge"),
         **{("unseen", f"read as {k}"): [count, run.scored_digit] for k, count in enumerate(read_as) if count},
         **fid.scores(balanced, lambda: DrawnDigits().real(len(balanced))),
     }
@@ -168,7 +168,7 @@ def run_unseen(run: StudentRun, domain: DrawnDigits, job: Job) -> tuple[list[Rec
     student, losses = train_arm(run, shipped, folder=job.folder, config=job.config, watch=job.watch)
     trained = time.perf_counter()
     student.save(job.folder / "student")
-    scores = score_student(student, run, shipped.judge, domain.fid) | {"parameters": parameter_count(student.unet)}
+    scores = score_student(student, run, shipped, domain.fid) | {"parameters": parameter_count(student.unet)}
     seconds = {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)}
     kept = {"losses": {key: [round(value, 5) for value in values] for key, values in losses.items()}, "seconds": seconds}
     return scored(scores, row=job.row, seed=run.seed, steps=STEPS, w=W), kept

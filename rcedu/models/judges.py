@@ -1,4 +1,7 @@
-"""Who reads pictures: the digit classifier, which judges samples and lends its features to FID, and the judge of mini-SD."""
+"""Who reads pictures: the digit classifier, which judges samples and lends its features to FID, and the judge of mini-SD.
+
+There are two of each: the second has another architecture and another seed, and nothing is ever chosen by its scores.
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -7,11 +10,14 @@ from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torchvision.models import VisionTransformer
 
 from rcedu.data.captioned_digits import IMAGE_SIZE, SIZES, SLANTS
 from rcedu.data.mnist import to_pixels
 from rcedu.system.tensors import load_tensors, save_tensors
-from rcedu.system.usage import UsageError
+from rcedu.system.usage import UsageError, check_choice
+
+ARCHITECTURES = ("convolutions", "attention")
 
 
 def conv_stage(c_in: int, c_out: int) -> list[nn.Module]:
@@ -22,17 +28,33 @@ def conv_stage(c_in: int, c_out: int) -> list[nn.Module]:
     return [*layers, nn.MaxPool2d(2)]
 
 
-class Judge(nn.Module):
-    """A small convolutional network: 128 features, which a subclass reads.
+class _Patches(VisionTransformer):
+    """A small one (Dosovitskiy et al. 2021), over patches of 4x4 pixels; of a grey picture it sees three alike."""
 
-    channels  of a picture, and after each stage;  size  of a picture, in pixels
+    def __init__(self, size: int, num_features: int):
+        super().__init__(size, patch_size=4, num_layers=4, num_heads=4, hidden_dim=64, mlp_dim=128, num_classes=num_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.expand(-1, 3, -1, -1))
+
+
+class Judge(nn.Module):
+    """A small network: 128 features, which a subclass reads.
+
+    channels      of a picture, and after each stage of convolutions;  size  of a picture, in pixels
+    architecture  convolutions, or attention: the second judge's
     """
 
     num_features = 128  # what torchmetrics asks a feature extractor
     title: ClassVar[str]  # what its file holds
 
-    def __init__(self, channels: Sequence[int], size: int):
+    def __init__(self, channels: Sequence[int], size: int, architecture: str):
         super().__init__()
+        check_choice("architecture", architecture, ARCHITECTURES)
+        self.architecture = architecture
+        if architecture == "attention":
+            self.body = nn.Sequential(_Patches(size, self.num_features), nn.ReLU())
+            return
         stages = [layer for c_in, c_out in pairwise(channels) for layer in conv_stage(c_in, c_out)]
         flat = channels[-1] * (size >> (len(channels) - 1)) ** 2
         self.body = nn.Sequential(*stages, nn.Flatten(), nn.Linear(flat, self.num_features), nn.ReLU())
@@ -42,15 +64,17 @@ class Judge(nn.Module):
         return self.body(to_pixels(images))
 
     def save(self, path: Path) -> None:
-        save_tensors(path, self.state_dict())
+        usual = self.architecture == ARCHITECTURES[0]
+        save_tensors(path, self.state_dict(), {} if usual else {"architecture": self.architecture})
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """UsageError when the file is missing or holds something else."""
-        self = cls()
+        weights, told = load_tensors(path)
         try:
-            self.load_state_dict(load_tensors(path)[0])
-        except RuntimeError as error:
+            self = cls(**told)
+            self.load_state_dict(weights)
+        except (RuntimeError, TypeError) as error:
             raise UsageError(f"{path} is not {cls.title}'s checkpoint") from error
         return self.eval()
 
@@ -60,8 +84,8 @@ class DigitClassifier(Judge):
 
     title = "a digit classifier"
 
-    def __init__(self):
-        super().__init__((1, 16, 32), size=28)
+    def __init__(self, architecture: str = ARCHITECTURES[0]):
+        super().__init__((1, 16, 32), 28, architecture)
         self.head = nn.Linear(self.num_features, 10)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -83,8 +107,8 @@ class AttributeJudge(Judge):
 
     title = "an attribute judge"
 
-    def __init__(self):
-        super().__init__((3, 24, 48, 64), IMAGE_SIZE)
+    def __init__(self, architecture: str = ARCHITECTURES[0]):
+        super().__init__((3, 24, 48, 64), IMAGE_SIZE, architecture)
         self.heads = nn.ModuleList(nn.Linear(self.num_features, n) for n in CLASSES)
 
     def forward(self, images: Tensor) -> list[Tensor]:

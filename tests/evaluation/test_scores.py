@@ -148,3 +148,16 @@ def test_a_plain_table_has_no_line_of_hyphens():
 
 def test_a_judges_fid_at_infinity_is_below_its_fid(judge, fid, digits):
     assert fid.at_infinity(fid.features(digits[:1000])) < fid(digits[:1000])
+
+
+@pytest.mark.parametrize("kind", [DigitClassifier, AttributeJudge])
+def test_a_second_judge_is_read_as_what_it_is(kind, tmp_path):
+    torch.manual_seed(0)
+    second = kind("attention").eval()
+    second.save(tmp_path / "second.safetensors")
+    images = torch.randint(0, 256, (3, 1, 28, 28) if kind is DigitClassifier else (3, 3, 32, 32), dtype=torch.uint8)
+    loaded = kind.load(tmp_path / "second.safetensors")
+    assert torch.equal(loaded.features(images), second.features(images)) and loaded.features(images).shape == (3, 128)
+    assert not any(isinstance(part, torch.nn.Conv2d) and part.kernel_size == (3, 3) for part in loaded.modules())
+    with pytest.raises(UsageError, match="architecture 'recurrence'"):
+        kind("recurrence")

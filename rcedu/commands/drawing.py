@@ -110,6 +110,7 @@ def generate(
     arithmetic: tyro.conf.OmitArgPrefixes[Arithmetic] = Arithmetic(),  # noqa: B008
     size: Pixels | None = None,
     batch_size: BatchSize = 100,
+    plan: bool = False,
     out: Path | None = None,
 ) -> None:
     """Draw a picture for every prompt, as PNG files 000000.png ... that are kept. Resumes; shares the work over ranks.
@@ -121,16 +122,21 @@ def generate(
         arithmetic: how it computes.
         size: shrink to this many pixels (the papers score 512 shrunk to 256).
         batch_size: pictures at a time; the noise of picture i is a function of (seed, batch_size, i).
+        plan: only say what it will take, in time, memory and disk.
         out: the folder; default runs/images.
     """
     from rcedu.data.pools import read_prompts_from
     from rcedu.evaluation.images import LIST, generate_images
+    from rcedu.training.plan import plan_generating
 
     folder = folder_to_fill(out or runs_folder() / "images", LIST)
     texts = read_prompts_from(prompts, drawing.column)["text"][: drawing.count]
     drawn_by = open_model(model)
-    how = drawing.settings(drawn_by, model) | {"size": size, "batch_size": batch_size, "told": arithmetic.told()}
+    how = drawing.settings(drawn_by, model) | {"size": size, "batch_size": batch_size}
     with arithmetic.of(drawn_by.unet):
-        made = generate_images(drawn_by, texts, folder, **how)
+        if plan:
+            say_plan(plan_generating(drawn_by, texts, **how), folder)
+            return
+        made = generate_images(drawn_by, texts, folder, **how, told=arithmetic.told())
     if made is not None:  # of several ranks, the last to end has them
         print(f"{made} pictures in {folder}")

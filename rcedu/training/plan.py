@@ -18,6 +18,7 @@ from rcedu.data.mnist import to_pixels
 from rcedu.data.pictures import CaptionedSource
 from rcedu.equations.sampling import ddim
 from rcedu.models.diffusion import DiffusionModel
+from rcedu.models.saved import sampler_settings
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import UsageError
 from rcedu.training.checkpoints import frozen_names
@@ -27,6 +28,7 @@ PEAK = {"RTX 4090": 165, "A100": 312, "H100": 989}  # 10^12 operations a second 
 SHARE = 0.3  # of the peak that a training of a UNet may hope for
 LINE_OF_STEPS = 90  # bytes a step in steps.csv
 NAME = 110  # bytes a tensor: its name, type and shape in a file's header
+PNG_HEADER = 250  # bytes a picture
 HEADER = 950  # bytes a shard of a cache: what it was drawn from
 
 
@@ -130,10 +132,11 @@ def drawing_work(
     return Work(what, times, *((steps * each + end) / len(c) for each, end in zip(one, last, strict=True)))
 
 
-def evaluations_in(steps: int, model: DiffusionModel, sampler: Callable = ddim) -> int:
+def evaluations_in(steps: int, model: DiffusionModel, sampler: Callable = ddim, **settings) -> int:
     """How often a sampler asks its network in so many steps: some ask once more."""
     asked: list[Tensor] = []
-    way = sampler(lambda x_t, t: asked.append(t) or x_t, model.noise(1, 0), scheduler=model.scheduler, steps=steps)
+    x_T, count = model.noise(1, 0), lambda x_t, t: asked.append(t) or x_t
+    way = sampler(count, x_T, scheduler=model.scheduler, steps=steps, **settings)
     deque(way, maxlen=0)
     return len(asked)
 
@@ -150,6 +153,18 @@ def plan_drawing(
     work = work._replace(seconds=work.seconds / ranks)
     size = samples_bytes(teacher, c) + HEADER * (-(-len(c) // shard_size))
     return Plan([work], Disk(size, size))
+
+
+def plan_generating(
+    model: DiffusionModel, texts: Sequence[str], *, w: float, steps: int, size: int | None, batch_size: int,
+    sampler: str = "deterministic", **_,
+) -> Plan:  # fmt: skip
+    """What `rcedu.evaluation.images.generate_images` will take; its PNGs are at most as large as the pixels."""
+    asked = evaluations_in(steps, model, **sampler_settings(sampler, 0))
+    c, ranks = model.conditions.tokenize(texts[:batch_size]), place_among_ranks().num_processes
+    work = drawing_work("pictures", model, c, times=len(texts), steps=asked, w=w)
+    most = len(texts) * (3 * (size or model.pixels) ** 2 + PNG_HEADER)
+    return Plan([work._replace(seconds=work.seconds / ranks)], Disk(most, most))
 
 
 def plan_encoding(teacher: DiffusionModel, images: CaptionedSource) -> tuple[Plan, Samples]:

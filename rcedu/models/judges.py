@@ -33,6 +33,7 @@ class _Patches(VisionTransformer):
 
     def __init__(self, size: int, num_features: int):
         super().__init__(size, patch_size=4, num_layers=4, num_heads=4, hidden_dim=64, mlp_dim=128, num_classes=num_features)
+        self.heads.head.reset_parameters()  # zeros, as torchvision has them, would never leave the ReLU that follows
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.expand(-1, 3, -1, -1))

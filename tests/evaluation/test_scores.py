@@ -157,7 +157,8 @@ def test_a_second_judge_is_read_as_what_it_is(kind, tmp_path):
     second.save(tmp_path / "second.safetensors")
     images = torch.randint(0, 256, (3, 1, 28, 28) if kind is DigitClassifier else (3, 3, 32, 32), dtype=torch.uint8)
     loaded = kind.load(tmp_path / "second.safetensors")
-    assert torch.equal(loaded.features(images), second.features(images)) and loaded.features(images).shape == (3, 128)
+    features = loaded.features(images)
+    assert torch.equal(features, second.features(images)) and features.shape == (3, 128) and features.any()
     assert not any(isinstance(part, torch.nn.Conv2d) and part.kernel_size == (3, 3) for part in loaded.modules())
     with pytest.raises(UsageError, match="architecture 'recurrence'"):
         kind("recurrence")

@@ -138,7 +138,7 @@ def guided_v(x_t, t, w):  # the same as v, which our sampler asks for
 
 
 # %%
-from rcedu.figures.few_step_figures import side_by_side
+from rcedu.figures.few_step_figures import line_panels
 
 t, x = 400, torch.linspace(-3.5, 3, 261)
 x_T = torch.special.ndtri(torch.linspace(0.0002, 0.9998, 4000)).view(-1, 1, 1, 1)
@@ -152,7 +152,7 @@ for w in w_shown:
     answers[f"w = {w:g}"] = guided_x0(x, t, w)
     way = ddim(lambda x_t, t, w=w: guided_v(x_t, t, w), x_T, scheduler=teacher.scheduler, steps=64)
     ends[f"w = {w:g}"] = torch.histc(finish(way), bins=261, min=-3.5, max=3) / (x[1] - x[0]) / 4000
-side_by_side([
+line_panels([
     ("$x_t$", f"$p_w(x_t \\mid c)$ at $t = {t}$", x, p_w),
     ("$x_t$", "guided answer $\\hat x_0^{\\,w}$", x, answers),
     ("$x_0$", "density of what is drawn", x, ends),
@@ -220,7 +220,7 @@ print(f"equal at w = 0, 1, 4; {layer.numel():,} parameters more, the largest {la
 #
 # ## 3 · Target and loss
 #
-# The student shall say in one evaluation what the teacher says in two, at every noise level and for every $w$. So draw $t$, draw $w$ uniformly from $[0, w_\max]$ (here $w_\max = 4$, as for the paper's pixel models), and regress:
+# The student should say in one evaluation what the teacher says in two, at every noise level and for every $w$. So draw $t$, draw $w$ uniformly from $[0, w_\max]$ (here $w_\max = 4$, as for the paper's pixel models), and regress:
 #
 # $$\mathcal L_1 = \mathbb E\;\omega(\lambda_t)\,\bigl\|\hat x_0^S(x_t, t, c, w) - \hat x_0^{\,w}(x_t, t, c)\bigr\|^2,\qquad \lambda_t = \log \alpha_t^2/\sigma_t^2 .$$
 #
@@ -288,10 +288,10 @@ optimizer = torch.optim.AdamW(mine.parameters(), lr=1e-3)
 length, losses = {"smoke": 3, "cpu": 60, "gpu": 2000}[preset()], []
 for k in range(length):
     draw = Draw(seed=0, step=k, batch_size=64, device=teacher.device)
-    x_t, t, c_16, w = noisy_batch(teacher, digits.data, draw, w=(0.0, 4.0))[:4]
+    x_t, t, label, w = noisy_batch(teacher, digits.data, draw, w=(0.0, 4.0))[:4]
     with torch.no_grad():
-        target = guided(teacher, c_16, teacher.conditions.null, w)(x_t, t)
-    loss = (mine(x_t, t, c_16, w) - target).square().mean()
+        target = guided(teacher, label, teacher.conditions.null, w)(x_t, t)
+    loss = (mine(x_t, t, label, w) - target).square().mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()

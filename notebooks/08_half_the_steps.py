@@ -204,7 +204,7 @@ def ends(predict, N):
 
 
 # %%
-from rcedu.figures.few_step_figures import side_by_side
+from rcedu.figures.few_step_figures import line_panels
 
 top, N = 64, 64
 x_T = torch.special.ndtri(torch.linspace(0.001, 0.999, 999).double()).view(-1, 1, 1, 1)
@@ -216,14 +216,14 @@ while N >= 1:
 assert (exact["N = 1"] - plain[f"N = {top}"]).abs().max() < 1e-9
 x, shown = x_T.flatten(), [f"N = {N}" for N in (64, 8, 4, 2, 1) if N <= top]
 between = {name: ((y + 0.8).abs() < 0.25).double().mean().item() for name, y in plain.items()}
-print("of plain DDIM between the modes:", {name: f"{between[name]:.0%}" for name in shown})
-side_by_side([
+print("plain DDIM between the modes:", *(f"{name}: {between[name]:.0%};" for name in shown))
+line_panels([
     ("noise $x_T$", "plain DDIM lands at", x, {name: plain[name] for name in shown}),
     ("noise $x_T$", "halved, it lands at", x, {name: exact[name] for name in shown}),
 ])  # fmt: skip
 
 # %% [markdown]
-# *Figure: from each noise, where $N$ steps land. Left, a perfect network in fewer and fewer steps of DDIM: one step always lands at the average, two smear what lies between the modes. Right, halved without an error: all curves are the same, and one step ends where 64 do.*
+# *Figure: from each noise, where $N$ steps land. Left, a perfect network in fewer and fewer steps of DDIM: one step always lands at the average, and two often land between the modes. Right, halved without an error: all curves are the same, and one step ends where 64 do.*
 #
 # So halving by itself loses nothing. Only the first network predicts averages; the last one predicts *one* picture for each noise. The price is the steep place in the middle: a real network smooths it, and pictures between the modes come back. What is lost on real data is what each student fails to learn.
 #
@@ -263,7 +263,7 @@ nested_grids(list(students), T)
 # %% [markdown]
 # *Figure: the times at which $N$ steps evaluate the network. Each row is every second dot of the row above.*
 #
-# Common code gets this wrong. With `timestep_spacing="leading"`, diffusers' default, four steps begin at $t = 750$ while they are fed pure noise; and its `DDIMScheduler.step` goes down by $T/\!/N$, whatever the grid.
+# Common code gets this wrong. With `timestep_spacing="leading"`, diffusers' default, four steps begin at $t = 750$ while they are fed pure noise; and its `DDIMScheduler.step` goes down by `T // N`, whatever the grid.
 #
 # ## 5 · One halving, live
 #
@@ -293,14 +293,14 @@ from rcedu.training.batches import noisy_batch
 for i in range(length):
     draw = Draw(seed=0, step=i, batch_size=64, device=teacher.device)
     batch = noisy_batch(of_4, digits.data, draw, times=every.t, w=(0.0, 4.0))
-    z_t, t, c_64, w = batch[:4]
+    z_t, t, label, w = batch[:4]
     at = {"alpha_t": batch.alpha_t, "sigma_t": batch.sigma_t}
     jump = Jump(*(times.to(t.device)[batch.index] for times in every))
     with torch.no_grad():
-        _, predicted = two_steps(of_4.predictor(c_64, w), z_t, jump, teacher.scheduler)
+        _, predicted = two_steps(of_4.predictor(label, w), z_t, jump, teacher.scheduler)
         target = one_step_target(*predicted, jump, teacher.scheduler)
     omega = (batch.alpha_t / batch.sigma_t).square().clamp(min=1)
-    loss = (omega * (x0_from_v(z_t, mine(z_t, t, c_64, w), **at) - target).square()).mean()
+    loss = (omega * (x0_from_v(z_t, mine(z_t, t, label, w), **at) - target).square()).mean()
     optimizer.param_groups[0]["lr"] = 5e-4 * (1 - i / length)
     optimizer.zero_grad()
     loss.backward()
@@ -455,7 +455,7 @@ plots.digit_grid(drawn, row_labels=list(rows.values()), size=0.8)
 # %% [markdown]
 # *Figure: the first training's networks and their teacher, $w = 2$; the same noise and sentences in every column, of combinations that no training picture shows.*
 #
-# Two distilled steps draw all four attributes as asked far more often than two plain ones (+75 points [67, 83]). At four, plain DDIM is about as good here: small latents with little guidance are easy. At $w = 13$ few steps do degrade, as the paper warns. ([evidence](evidence/few-steps.md))
+# Two distilled steps draw all four attributes as asked far more often than two plain ones (+75 points [67, 83]). At four, plain DDIM is about as good here: small latents with little guidance are easy. At $w = 13$ few steps do degrade, as the paper warns; yet one step is better there than four, and nobody knows why. ([evidence](evidence/few-steps.md))
 #
 # ## 11 · What it saves
 #

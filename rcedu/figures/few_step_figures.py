@@ -152,7 +152,7 @@ def draw_scores(records: pd.DataFrame, path: Path, scored: int, columns: Sequenc
     save_png(figure, path)
 
 
-def side_by_side(panels: Sequence[tuple[str, str, Sequence[float], Mapping[str, Sequence[float]]]]) -> Figure:
+def line_panels(panels: Sequence[tuple[str, str, Sequence[float], Mapping[str, Sequence[float]]]]) -> Figure:
     """Panels of named curves, (xlabel, ylabel, x, name -> y) each. A name looks the same in all of them."""
     figure, looks = Figure(figsize=(3.6 * len(panels), 3.2), layout="constrained"), {}
     for place, (xlabel, ylabel, x, curves) in enumerate(panels, start=1):

@@ -9,7 +9,7 @@ from small import small_digit_model
 from rcedu.equations.progressive import jumps
 from rcedu.evaluation.records import Column, Record, frame, select
 from rcedu.experiments.few_step_frames import jump_picture
-from rcedu.figures.few_step_figures import nested_grids, quality_diversity, side_by_side, step_curves, two_steps_diagram
+from rcedu.figures.few_step_figures import line_panels, nested_grids, quality_diversity, step_curves, two_steps_diagram
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])  # from T - 1 (3), alpha is so small that float32 shows
@@ -62,7 +62,7 @@ def test_curves_are_where_the_numbers_are(seeds):
 
 
 def test_a_name_looks_the_same_in_every_panel():
-    figure = side_by_side([("x", "y", [0, 1], {"a": [0, 1], "b": [1, 2]}), ("x", "z", [0, 1], {"b": [3, 4], "c": [4, 5]})])
+    figure = line_panels([("x", "y", [0, 1], {"a": [0, 1], "b": [1, 2]}), ("x", "z", [0, 1], {"b": [3, 4], "c": [4, 5]})])
     (a, b), (again, c) = (axes.lines for axes in figure.axes)
     assert list(again.get_ydata()) == [3, 4] and again.get_color() == b.get_color() and len({a.get_color(), c.get_color()}) == 2
     assert [text.get_text() for text in figure.legends[0].texts] == ["a", "b", "c"]

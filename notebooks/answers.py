@@ -46,7 +46,6 @@ from rcedu.system.settings import data_folder
 from rcedu.data.mnist import mnist, to_pixels
 from rcedu.experiments.domains import Digits, DigitsWithout3
 from rcedu.models.saved import shipped_student
-from rcedu.evaluation.records import load_results
 from rcedu.equations.noise import alpha_sigma, q_sample, x0_and_eps
 from rcedu.system.settings import preset
 
@@ -232,50 +231,9 @@ for sentence in ("a red seven on a navy background", "a seven on a navy backgrou
 #
 # **Question 3: which table would you show to whom?** To who answers for the users' prompts, section 6's: written sentences in the place of collected ones, −0.9 points of the word [−17.0, 15.2] here, and a better FID in the paper (14.98 against 15.76). To who writes them, section 8's and the row with half nonsense: what counts is the share that names what is missing. To who pays for the teacher's drawings, section 7's: 100 pictures did as well as 10,000, in a short training. And to all of them the caution that our generator speaks the very grammar on which it is judged.
 #
-# ## 07 · One network, any guidance
-#
-# **Think, section 2: zero weights pass no gradient on to their input. Why do they learn all the same?** The gradient of $y = W e(w)$ with respect to $W$ is $\delta\, e(w)^\top$, with $\delta$ the gradient that arrives at $y$: $W$ is not in it, and neither factor is zero (the layers behind are trained ones). What $W = 0$ makes zero is the gradient with respect to $e(w)$, $W^\top\delta$, and before $e(w)$ there is nothing to learn. After the first step $W$ is not zero any more.
-#
-# **Exercise 1: extrapolate to $w = 6$.** Beyond 4 the slow sines go on smoothly while the fast ones form combinations never seen, so nothing says "more". *Tried*, `student.sample(noise, c, w=6.0, steps=25)` with the network that ships, 200 digits: all are read as asked, but strokes are *thinner* than at $w = 4$ (mean grey 41.4 against 44.8; the teacher's go from 44.6 to 47.5). On 256 noisy digits its $\hat v - v_c$, measured along the teacher's $v_c - v_\varnothing$, is 3.0 times as long at $w = 4$, 2.3 at 6 and 2.0 at 10, and its mean square error against the teacher's $\hat v$ rises from 0.05 to 0.22 and 0.93: asked for more, it guides less.
-
-# %%
-student = shipped_student(teacher, FEW / "stage-1.safetensors")
-number = min(count, 200)
-for w in (4.0, 6.0):
-    by = {name: digits.draw(model, number, w=w, steps=steps_25) for name, model in (("student", student), ("teacher", teacher))}
-    right = digits.scores(by["student"])["as asked"][0]
-    print(f"w = {w:g}: mean grey {by['student'].float().mean():.1f}, teacher {by['teacher'].float().mean():.1f}; student: {right} of {number} read as asked")
-
-number, generator = 256, torch.Generator().manual_seed(0)
-x0, c, t = digits.data.x0(torch.arange(number)), digits.data.c[:number], torch.randint(T, (number,), generator=generator)
-alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
-x_t = q_sample(x0, torch.randn(x0.shape, generator=generator), alpha_t=alpha_t, sigma_t=sigma_t)
-x_t, t, c = (x.to(student.device) for x in (x_t, t, c))  # where drawing has moved both networks
-with torch.no_grad():
-    v_c, v_null = teacher(x_t, t, c), teacher(x_t, t, torch.full_like(c, teacher.conditions.null))
-    direction = v_c - v_null
-    for w in (1.0, 4.0, 6.0, 10.0):
-        v_hat = student(x_t, t, c, torch.full_like(t, w, dtype=torch.float32))
-        along = ((v_hat - v_c) * direction).sum() / direction.square().sum()
-        error = (v_hat - (v_c + w * direction)).square().mean()
-        print(f"asked for w = {w:g}: guides as w = {along:.1f}; mean square error of v {error:.3f}")
-
-# %% [markdown]
-# **Exercise 2: $w$ itself in the place of the sines.** In `DiffusionModel.forward`: `condition["timestep_cond"] = w.to(self.unet.dtype)[:, None].expand(-1, self.unet.config.time_cond_proj_dim)`. The 256 equal inputs make one direction, scaled by $w$; as the target is linear in $w$, that may well suffice, and beyond $w = 4$ it does say "more". All 256 weights of an output get the same gradient and move together, so that one step of AdamW moves the output by up to 256 times the learning rate, times $w$: a smaller learning rate may be needed. The network no longer opens in a stock pipeline. (not run)
-#
-# **Exercise 3: the two weights.** `step = guidance_step(teacher, student, digits.data, (0.0, 4.0), space="truncated SNR")`, once with it and once without, then `fit` with the settings of `train_stage`, and scores at 64 and 4 steps. $\mathrm{SNR} + 1$ and $\max(\mathrm{SNR}, 1)$ differ by a factor of 2 where SNR is 1 and by none at both ends, so no difference should be resolved by three seeds, at either number of steps. Plain SNR, which gives the first of four steps next to no weight, would differ. (not run)
-#
-# **Question 1: why does the space of guidance not matter, and when does it?** $\varepsilon$, $v$ and $\hat x_0$ are each a multiple of $x_t$ plus a multiple of any other, $x_t$ is the same in both answers, and the weights $1 + w$ and $-w$ sum to one, so that the multiple of $x_t$ comes out as it was. It matters as soon as something that is not affine stands between: $\hat x_0$ clipped to $[-1, 1]$, or a conversion that divides by $\alpha = 0$.
-#
-# **Question 2: where does the time of the other half go when one picture is drawn?** It was never spent: the teacher's two answers go through as one batch of two, which takes 1.3 times as long as a batch of one, because for so small a batch most of the time is the calls themselves (starting operations, reading weights), which cost the same for one and for two. With fifty pictures arithmetic is what takes time, and half of it is half (2.1 times).
-#
-# **Question 3: a student that predicts $v$ of a teacher that predicts $\varepsilon$ cannot be the teacher at the start. What is gained?** Its errors stay small where few steps need it: an error $\delta$ of $v$ is one of $\sigma_t\delta$ in $\hat x_0$, of $\varepsilon$ one of $(\sigma_t/\alpha_t)\,\delta$, 14.6 times $\delta$ at Stable Diffusion's $t = 999$, where the first of few steps is taken. (One could convert, $v = (\varepsilon - \sigma_t x_t)/\alpha_t$, and begin as the teacher exactly; but then the division by $\alpha_t$ is in the network for good.)
-#
 # ## 08 · Half the steps, again and again
 #
-# **Think, section 2: when is $\tilde x = \hat x_1$?** When $\hat x_2 = \hat x_1$ ($k$ is never 0 for a stop between the ends): the prediction did not change on the way, so in the plane of $x/\alpha$ over $\sigma/\alpha$ the way from $z_t$ is straight as far as the teacher walks it. Then one step already lands where two do, and there is nothing to distil.
-#
-# **Exercise 1: skip a rung.** For $n$ teacher steps $\tilde x = \sum_i (\rho_{i+1} - \rho_i)\,\hat x_i \,/\, (\rho_\mathrm{next} - \rho_t)$, the same telescope (at the clean end: the last $\hat x_i$). It costs four evaluations of the teacher a sample in the place of two, and no error of the network of four steps is inherited; but the student begins further from its target. *Tried*, one training of 700 steps, where the ladder spent 700 and 1,400 on its two rungs, 300 digits: not worse, rather better. Digit-FID is 7.3, 8.6 and 19.0 at $w$ = 0, 1 and 4, by way of four steps 9.0, 9.3 and 18.9 (the network of eight: 5.8, 8.5 and 19.4). One network of each and no interval, so take it as a hint: this rung was not needed. That many cannot be skipped is not said with it: longer jumps cost more evaluations and are harder (question 3).
+# **Exercise 1: skip a rung.** For $n$ teacher steps $\tilde x = \sum_i (\rho_{i+1} - \rho_i)\,\hat x_i \,/\, (\rho_\mathrm{next} - \rho_t)$, the same telescope (at the clean end: the last $\hat x_i$). It costs four evaluations of the teacher a sample instead of two, and no error of the network of four steps is inherited; but the student begins further from its target. *Tried*, one training of 700 steps, where the ladder spent 700 and 1,400 on its two rungs, 300 digits: not worse, rather better. Digit-FID is 7.3, 8.6 and 19.0 at $w$ = 0, 1 and 4, by way of four steps 9.0, 9.3 and 18.9 (the network of eight: 5.8, 8.5 and 19.4). One network of each and no interval, so take it as a hint: this rung was not needed. That many cannot be skipped is not said with it: longer jumps cost more evaluations and are harder (question 3).
 
 # %%
 from rcedu.equations.losses import distance_weight, output_kd
@@ -321,23 +279,6 @@ plots.digit_grid(
 
 # %% [markdown]
 # *Figure: the same noise and the same conditions, $w = 1$. Above, the network of eight steps that taught; below, two networks of two steps.*
-#
-# **Exercise 2: as noisy as it has to be.** $\varepsilon$ is independent of $z_\mathrm{after}$, so (n: next, a: after) the variance is $\frac{\alpha_n^2}{\alpha_a^2}(\alpha_a^2\varsigma^2 + \sigma_a^2) + (1 - e^{\lambda_n - \lambda_a})\,\sigma_n^2$. As $e^{\lambda_n - \lambda_a}\sigma_n^2 = \frac{\alpha_n^2}{\sigma_n^2}\frac{\sigma_a^2}{\alpha_a^2}\,\sigma_n^2 = \frac{\alpha_n^2}{\alpha_a^2}\sigma_a^2$, the terms with $\sigma_a^2$ cancel, and $\alpha_n^2\varsigma^2 + \sigma_n^2$ is left.
-#
-# **Exercise 3: longer where it is harder.** Over the three seeds, in thousandths: 0.13, 0.24, 0.59, 1.2, 2.1, 5.7 for the deterministic halvings to 32, 16, 8, 4, 2 and 1 step, 0.29, 0.54, 1.1, 2.1, 5.1 and 0.06 for the stochastic ones. So the last ones, which have twice the steps already; but the losses belong to different targets, so scores should decide. The stochastic halving to one step has nothing to learn because the network of two was trained, at $t = T - 1$, on a jump of two points, to clean data: just what one step has to do, and the student begins as its copy.
-
-# %%
-runs = [kept["losses"] for kept in load_results(SHIPPED / "results" / "few-steps.json").runs.values()]
-for stage in list(runs[0])[1:]:  # without stage 1, which halves nothing
-    ends = [sum(losses[stage][-5:]) / 5 for losses in runs]
-    print(f"{stage:24} {1000 * sum(ends) / len(ends):5.2f} thousandths")
-
-# %% [markdown]
-# **Question 1: where has the averaging gone, and what must the stochastic sampler's network of two steps predict at $t = T - 1$?** Into the walk. An average over pictures is taken only by the first network, each time over those that its $z$ leaves possible, and those become fewer on the way; for one step over the whole way $k = 1$ in every last rung, so without errors $\tilde x$ is the *last* prediction of 64, at $t = 15$, where hardly more than one picture is left. That picture is a function of $x_T$, $c$ and $w$, without dice, so the mean that a squared loss learns is the function itself. The stochastic network of two steps has to predict the finished picture at $t = T - 1$ as well; its noise is added afterwards.
-#
-# **Question 2: how many networks inherit an error of the halving to 32, and of that to 1? Which would you train longest?** Five (16, 8, 4, 2, 1), and none. That speaks for the first halvings, the size of the errors for the last: a small jump is nearly straight and its loss at the end 40 times smaller (exercise 3), and FID at $w = 1$ does not move down to four steps (6.7 to 6.8). So the last, as was done here and by Salimans & Ho, with twice the steps in the last two; other divisions were not tried.
-#
-# **Question 3: 16 steps at once, from 64 to four: what would it cost and save?** It saves three of four trainings, three inheritances of errors, and the networks in between, if nobody wants them. A training step costs 16 evaluations of the teacher, one after another, in the place of 2. Counting the student's forward and backward pass as 3, four halvings of 700 steps cost $4 \cdot 700 \cdot 5 = 14{,}000$ evaluations a sample of the batch, one training of 700 steps $700 \cdot 19 = 13{,}300$: as much, if 700 are enough for so long a way; with 2,800 steps 3.8 times as much (not run).
 #
 # ## 09 · Editing in a few steps
 #

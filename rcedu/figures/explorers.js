@@ -298,13 +298,13 @@ EXPLORERS["few-steps"] = ({ w, steps, asked, right }, sprite) => {
   const B = asked.length;
   const row = (i) => range(B).map((b) => sprite(i * B + b));
   const most = Math.max(...steps);
-  const upwards = steps.toSorted((a, b) => a - b);
+  const downwards = steps.toSorted((a, b) => b - a); // as in the tables: most steps first
   const teacher = (setting) => row(w.indexOf(setting.w));
   const student = (setting) => row(w.length + w.indexOf(setting.w) * steps.length + steps.indexOf(setting.N));
 
   const controls = [
     { name: "w", label: "w, guidance", values: () => w, first: middle(w), say: (value) => `w = ${general(value)}` },
-    { name: "N", label: "N, steps", values: () => upwards, first: middle(upwards), say: (N) => plural(N, "step") },
+    { name: "N", label: "N, steps", values: () => downwards, first: middle(downwards), say: (N) => plural(N, "step") },
   ];
   const sentence = (setting) =>
     `w = ${general(setting.w)}, N = ${setting.N}: ${plural(setting.N, "evaluation")} a digit (above, the teacher: ` +

@@ -1,4 +1,4 @@
-"""Figures of notebooks 07 and 08: two steps in one, nested grids, scores against steps, quality against diversity."""
+"""Figures of notebooks 07 and 08: two steps in one, nested grids, scores against steps, quality against diversity, panels."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -150,3 +150,15 @@ def draw_scores(records: pd.DataFrame, path: Path, scored: int, columns: Sequenc
     figure = step_curves(records, columns)
     figure.supxlabel(f"guidance $w = {w:g}$; each score is of {scored:,} pictures", fontsize=9, color=GREY)
     save_png(figure, path)
+
+
+def line_panels(panels: Sequence[tuple[str, str, Sequence[float], Mapping[str, Sequence[float]]]]) -> Figure:
+    """Panels of named curves, (xlabel, ylabel, x, name -> y) each. A name looks the same in all of them."""
+    figure, looks = Figure(figsize=(3.6 * len(panels), 3.2), layout="constrained"), {}
+    for place, (xlabel, ylabel, x, curves) in enumerate(panels, start=1):
+        axes = plain_axes(figure, xlabel=xlabel, ylabel=ylabel, position=(1, len(panels), place))
+        for name, y in curves.items():
+            i = list(looks).index(name) if name in looks else len(looks)
+            (looks[name],) = axes.plot(x, y, color=CYCLE[i % len(CYCLE)], linestyle=STYLES[i % len(STYLES)])
+    figure.legend(looks.values(), looks, loc="outside upper center", ncols=len(looks), frameon=False)
+    return figure

@@ -107,6 +107,13 @@ def test_web_page_needs_no_network(source, tmp_path):
     assert all(re.search(r'alt="[^"]{20,}"', picture) and "No description" not in picture for picture in pictures)
 
 
+def test_what_folds_out_is_folded_on_the_web_page(tmp_path):
+    text = "# A\n\n<details><summary>Why $x$?</summary>\n\nBecause.\n\n</details>\n\nAfter."
+    page = write_html(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)]), tmp_path / "page.html")
+    (folded,) = re.findall("<details><summary>Why <math.*?</summary>(.*?)</details>", page.read_text("utf-8"), flags=re.DOTALL)
+    assert "Because" in folded and "After" not in folded
+
+
 @pytest.mark.parametrize("source", WALK)
 def test_notebook_opens_and_ends_as_promised(source):
     text = source.read_text(encoding="utf-8")

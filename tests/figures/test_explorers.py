@@ -235,10 +235,10 @@ def test_denoising_shows_its_frames(page, shown):
 
 
 def test_few_steps_show_their_frames(page, shown):
-    """And the steps go upwards, from left to right."""
+    """And the steps go down, from left to right."""
     frames, explorer = shown["few-steps"], Alive(page, "few-steps")
     for i, j in itertools.product(range(2), range(3)):
-        explorer.set(w=i, N=2 - j)
+        explorer.set(w=i, N=j)
         assert explorer.says == frames.sentence(i, j)
         above, below = explorer.strips().items()
         assert above[0].startswith("teacher, N = 8") and below[0].startswith(f"student, N = {frames.steps[j]}")
@@ -310,9 +310,9 @@ def test_halved_steps_meet_every_second_point_and_consistency_ends_on_the_way(pa
 
 
 def test_keep_this_one_holds_a_setting_and_shows_the_difference(page, shown):
-    frames, explorer = shown["few-steps"], Alive(page, "few-steps").set(w=0, N=2)
+    frames, explorer = shown["few-steps"], Alive(page, "few-steps").set(w=0, N=0)
     explorer.root.get_by_role("button", name="Keep this one").click()
-    explorer.set(w=1, N=0)
+    explorer.set(w=1, N=2)
     *kept, _, now, difference = explorer.strips().items()
     assert [name for name, _ in kept] == ["kept: teacher, N = 8, w = 0", "kept: student, N = 8, w = 0"]
     assert np.array_equal(kept[1][1], frames.drawn[0, 0, :, 0])

@@ -9,7 +9,7 @@ from small import small_digit_model
 from rcedu.equations.progressive import jumps
 from rcedu.evaluation.records import Column, Record, frame, select
 from rcedu.experiments.few_step_frames import jump_picture
-from rcedu.figures.few_step_figures import nested_grids, quality_diversity, step_curves, two_steps_diagram
+from rcedu.figures.few_step_figures import line_panels, nested_grids, quality_diversity, step_curves, two_steps_diagram
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])  # from T - 1 (3), alpha is so small that float32 shows
@@ -59,3 +59,10 @@ def test_curves_are_where_the_numbers_are(seeds):
     assert [tick.get_text() for tick in fid.get_xticklabels()] == ["1", "2", "4"]
     curve, *_ = quality_diversity(select(records(seeds), network="deterministic"), [4, 1]).axes[0].lines
     assert curve.get_xdata().tolist() == [0.7] * 2 and curve.get_ydata().tolist() == [90] * 2
+
+
+def test_a_name_looks_the_same_in_every_panel():
+    figure = line_panels([("x", "y", [0, 1], {"a": [0, 1], "b": [1, 2]}), ("x", "z", [0, 1], {"b": [3, 4], "c": [4, 5]})])
+    (a, b), (again, c) = (axes.lines for axes in figure.axes)
+    assert list(again.get_ydata()) == [3, 4] and again.get_color() == b.get_color() and len({a.get_color(), c.get_color()}) == 2
+    assert [text.get_text() for text in figure.legends[0].texts] == ["a", "b", "c"]

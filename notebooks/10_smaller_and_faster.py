@@ -43,18 +43,16 @@ from rcedu.models.saved import shipped_student
 from rcedu.system.settings import data_folder
 from rcedu.training.random_conditioning_step import make_student
 
-digits, DATA = DigitsWithout3(), data_folder() / "digits"  # pictures that the teacher drew, no 3 among them
+digits, DATA = DigitsWithout3(), data_folder() / "digits"  # what the teacher drew, without a 3
 teacher, T = digits.teacher, digits.teacher.T
-bare = make_student(teacher, "tiny", teacher_init=False, seed=0)  # notebook 04's smallest, untrained
-first_smaller, first_faster = (
-    shipped_student(bare, DATA / "small-and-fast" / f"{name}-4-steps.safetensors")
-    for name in ("tiny-deterministic", "deterministic-tiny")
-)
+bare = make_student(teacher, "tiny", teacher_init=False, seed=0)  # notebook 04's smallest
+SHIPPED = DATA / "small-and-fast"
+first_smaller = shipped_student(bare, SHIPPED / "tiny-deterministic-4-steps.safetensors")
+first_faster = shipped_student(bare, SHIPPED / "deterministic-tiny-4-steps.safetensors")
 noise, c = teacher.noise(10, seed=4), torch.arange(10)
 drawn = [teacher.sample(noise, c, w=1.0, steps=50)]
 drawn += [network.sample(noise, c, w=1.0, steps=4) for network in (first_smaller, first_faster)]
-names = ["teacher, 100 evaluations", "first smaller, 4 evaluations", "first faster, 4 evaluations"]
-plots.digit_grid(torch.stack(drawn), row_labels=names)
+plots.digit_grid(torch.stack(drawn), row_labels=["teacher", "first smaller", "first faster"])
 
 # %% [markdown]
 # *Figure: ten digits from the same noise. Below the teacher stand two networks with less than a sixth of its weights, asked four times a digit instead of a hundred. Neither was trained on a picture of a 3.*
@@ -124,7 +122,7 @@ for name, network, N in (("teacher", teacher, 50), ("small", first_smaller, 4)):
     print(f"{name:8} {1000 * (perf_counter() - start):5.0f} ms for ten digits")
 
 # %% [markdown]
-# The clock says less than the count: in a careful race 40 times as fast. Small layers keep a processor less busy, and the teacher's two answers go through it as one batch ([evidence](evidence/small-and-fast.md)).
+# In a careful race the small network is 40 times as fast, less than the count promises: small layers keep a processor less busy, and the teacher's two answers go through it as one batch ([evidence](evidence/small-and-fast.md)).
 #
 # ## 2 · The swap, in both stages
 #
@@ -143,10 +141,11 @@ from rcedu.training.guided_steps import guidance_step, guidance_student
 from rcedu.training.swap_schedules import schedule
 
 student, exponential = guidance_student(teacher), schedule("exponential", T=T)
-swaps = {"without": None, "p(t) = 0": Swap(digits.pool, 0.0), "with": Swap(digits.pool, exponential)}
+swaps = {"without": None, "p(t) = 0": Swap(digits.pool, 0.0)}
+swaps["with"] = Swap(digits.pool, exponential)
 losses = {}
 for name, swap in swaps.items():
-    step = guidance_step(teacher, student, digits.data, (0.0, 4.0), swap=swap)  # stage 1, w in [0, 4]
+    step = guidance_step(teacher, student, digits.data, (0.0, 4.0), swap=swap)  # stage 1
     with torch.no_grad():
         losses[name] = float(step(student, Draw(seed=0, step=0, batch_size=64))["guidance"])
 assert losses["without"] == losses["p(t) = 0"]
@@ -158,7 +157,7 @@ print(f"with the swap a 3 is asked for in {share:.1%} of stage 1's questions, wi
 #
 # <details><summary>Nearly all</summary>
 #
-# It began as a copy of a teacher who draws them, and only its habits were to change. But a network has no drawer for threes that training leaves shut: the weights are shared.
+# It began as a copy of a teacher who draws them, and only its habits were to change. But all digits share the same weights, and training moves those.
 #
 # </details>
 #
@@ -186,7 +185,7 @@ survival_dots({"digits: a 3": stored, "mini-SD: sentences with three": latents})
 # %% [markdown]
 # *Figure: how often what no picture shows is drawn as asked, by networks of four steps, with the swap inside stages 1 and 2 and without it; means and 95% intervals over three trainings. "Faster only" is stage 2 of the large network. Dotted: the teacher.*
 #
-# Without the swap half of the threes are gone, and it is stage 1 that loses them. With it, nothing is lost on digits that three seeds could show: 99% are left after stage 2. On mini-SD, where a condition is a sentence and the word *three* stands in no caption of a picture, the swap brings 62 points ([evidence](evidence/small-and-fast.md)).
+# Without the swap half of the threes are gone, and it is stage 1 that loses them. With it, nothing is lost on digits that three seeds could show: 99% are left after stage 2. On mini-SD, where a condition is a sentence and no picture's caption has the word *three*, the swap brings stage 2 62 points more ([evidence](evidence/small-and-fast.md)).
 #
 # **Think.** The cut of "first faster, then smaller" is trained with random conditioning in any case. Why does it not bring the lost threes back?
 #
@@ -198,36 +197,36 @@ survival_dots({"digits: a 3": stored, "mini-SD: sentences with three": latents})
 #
 # ## 4 · Which order?
 #
-# On digits, with the swap inside, three seeds cannot tell the two orders apart in four steps. On mini-SD they can: first faster, then smaller keeps 12 points more of the sentences that were seen. There the cut that comes last costs nothing that shows, while the small network, sent up the whole ladder in short trainings, loses a little on every rung.
+# On digits, with the swap inside, three seeds cannot tell the two orders apart in four steps. On mini-SD they can: first faster, then smaller keeps 12 points more of the sentences that were seen. Perhaps a small network bears a ladder of short trainings worse than a large one; nobody has tested it.
 
 # %%
 from rcedu.experiments.domains import PicturesWithoutThree
 from rcedu.system.tensors import load_tensors
 
-mini_sd, pictures = PicturesWithoutThree(), load_tensors(MINI_SD / "small-and-fast-pictures.safetensors.gz")[0]
-sentences, row = mini_sd.asked(20)[:8], "random conditioning inside"
-ways = {"teacher": "teacher", "first smaller": "base, deterministic", "first faster": "deterministic, base"}
+pictures, _ = load_tensors(MINI_SD / "small-and-fast-pictures.safetensors.gz")
+row = "random conditioning inside"
+ways = {"teacher": "teacher", "first smaller": "base, deterministic"}
+ways["first faster"] = "deterministic, base"
 drawn = {name: pictures[f"{row}, {way}, 4"][:8] for name, way in ways.items()}
-right = [mini_sd.shipped.as_asked(images, sentences).all(dim=1) for images in drawn.values()]
-borders = [[None if good else plots.VERMILLION for good in of.tolist()] for of in right]
-print(*(f"{i + 1}  {sentence}" for i, sentence in enumerate(sentences)), sep="\n")
+for i, sentence in enumerate(PicturesWithoutThree().asked(20)[:8]):
+    print(f"{i + 1}  {sentence}")
 labels = {"row_labels": [*drawn], "col_labels": [str(i + 1) for i in range(8)]}
-plots.digit_grid(torch.stack([*drawn.values()]), **labels, borders=borders, size=0.7)
+plots.digit_grid(torch.stack([*drawn.values()]), **labels, size=0.7)
 
 # %% [markdown]
-# *Figure: mini-SD in four steps, with the swap inside, the same noise in every row; the sentences are printed above. Framed: something is not as the sentence says.*
+# *Figure: mini-SD in four steps, with the swap inside, the same noise in every row; the sentences are printed above. Of such sentences, first smaller draws 79% with all they ask for, first faster 89%.*
 #
-# So: is the fast ladder there already, or is the teacher dear to forget? Then cut last; it is one training more. Otherwise, if training time is what you lack, cut first: on digits that takes six minutes of one core where the other order takes eleven ([evidence](evidence/small-and-fast.md)).
+# So if you have a ladder of fast networks already, cut last: it is one training more. If training time is what you lack, cut first: on digits that took about six minutes of one core, and the other order eleven ([evidence](evidence/small-and-fast.md)).
 #
 # ## 5 · The rival: consistency distillation
 #
 # Halving needs a ladder, a training for every rung. Many take another way today (consistency models: Song et al. 2023; with guidance and on latents, "LCM": Luo et al. 2023). Its idea fits on a line. DDIM draws a path from each noise to one picture. Let a network learn to say, from *any* point of a path, **where that path ends**. Then one evaluation is enough.
 #
-# Nobody can look up the end. But two neighbours on a path have the same one, and that can be trained:
+# Looking up that end would take all of the steps. But two neighbours on a path have the same end, and that can be trained:
 #
 # $$f(x_t, t) \;\overset{!}{=}\; \mathrm{sg}\,f(x_\mathrm{next}, t_\mathrm{next}),\qquad f(x, -1) = x,$$
 #
-# where $x_\mathrm{next}$ is where one DDIM step of the teacher from $x_t$ ends, and "sg" lets no gradient through: of two neighbours the one nearer to the picture is right. At clean data ($t = -1$) the answer is known. From there it spreads upwards, time by time, until pure noise knows its picture.
+# (with $c$ and $w$ left out). Here $x_\mathrm{next}$ is where one DDIM step of the teacher from $x_t$ ends, and "sg" lets no gradient through: of two neighbours the one nearer to the picture is right. At clean data ($t = -1$) the answer is known. From there it spreads upwards, time by time, until pure noise knows its picture.
 #
 # Watch it spread where everything is known: our mixture of two modes, whose perfect network is `mixture_x0` (notebook 01).
 
@@ -295,11 +294,11 @@ consistency_picture(times.tolist(), torch.stack(paths), x_T, answers)
 # %% [markdown]
 # *Figure: left, the paths of DDIM, and three points of one path that must all answer with its end. Right, what the network answers to pure noise. At first it knows only the mean, between the modes, where no data lie; after fifty sweeps each noise has its own end, in one mode or the other.*
 #
-# **Change this.** Put the two modes closer, `means = torch.tensor([-1.0, -0.6], ...)`. What becomes of the cliff in the middle, and why would a network rather learn that one?
+# **Change this.** Put the two modes closer, `means = torch.tensor([-1.0, -0.6], ...)`. What becomes of the cliff in the middle? (Left and right of it, nearly equal noises have quite different answers, which is what a network finds hard.)
 #
 # The package's `consistency_step` is this with networks, for random times. To draw in several steps, take the answer, noise it anew to the next time, and ask again: each time a fresh chance to mend the picture, or to lose what was decided.
 #
-# On digits that is a close race. Halving has the lower FID in one step and two; from four steps on three seeds cannot tell. But consistency loses threes as steps are added, from 98% in one step to 82% in 32: every fresh noise asks again what a 3 is ([evidence](evidence/small-and-fast.md)).
+# On digits that is a close race. Halving has the lower FID in one step and two; from four steps on three seeds cannot tell. But consistency loses threes as steps are added, from 98% in one step to 82% in 32: perhaps because every fresh noise asks again what a 3 is ([evidence](evidence/small-and-fast.md)).
 #
 # ## 6 · What is it worth?
 #
@@ -307,7 +306,7 @@ consistency_picture(times.tolist(), torch.stack(paths), x_T, answers)
 
 # %% tags=["fill-in"]
 def front(points):
-    """points: a list of (cost, loss). For each, True unless another is as good or better in both."""
+    """Of a list of (cost, loss), for each: True unless another is as good or better in both."""
     ...
 
 
@@ -338,9 +337,9 @@ axis = "billions of multiply-accumulates a digit"
 pareto_picture({axis: points}, "tiny", ylabel="digit-FID, lower is better", top=30)
 
 # %% [markdown]
-# *Figure: quality against cost for four ways, with the swap inside; a line joins the numbers of steps of one way. Filled, with their steps: the front. Points of plain DDIM in one or two steps lie above the picture.*
+# *Figure: quality against cost for four ways, with the swap inside; a line joins the numbers of steps of one way. Filled, with their steps: the front. A single step of plain DDIM lies above the picture.*
 #
-# Read it from the right. The first ninety-nine evaluations are cheap to give up: from the teacher down to a single step of the *large* network the front falls gently. Blocks cost more, and they come last: the small network is on the front only at its very end, where nothing else is as cheap. And the small network *without* few steps, what notebook 02 made, is nowhere on it.
+# Read it from the right. The first ninety-nine evaluations are cheap to give up: from the teacher down to a single step of the *large* network FID rises only gently. Blocks cost more, and they come last: the small network is on the front only at its very end, where nothing else is as cheap. And the small network *without* few steps, what notebook 02 made, is nowhere on it.
 #
 # Now choose yourself. What would you take for a twentieth of the teacher's cost, and what if every 3 counts?
 
@@ -355,7 +354,7 @@ explorers.small_and_fast(stored, drawn)
 #
 # ## 7 · What is left
 #
-# A network that has lost six sevenths of its weights and twenty-four of twenty-five evaluations still draws what it was asked for, even what no picture ever showed it. The order matters less than two habits: give up steps before blocks, and keep asking for everything you want to keep.
+# A network that has lost more than five sixths of its weights and twenty-four of twenty-five evaluations still draws what it was asked for, even what no picture ever showed it. The order matters less than two habits: give up steps before blocks, and keep asking for everything you want to keep.
 #
 # On mini-SD the price is higher, and its front is another one: its trainings were shorter, and few steps have to be paid for in training. That is the honest limit of everything here. Minutes on two cores show *that* it works; how well it works on your model, only your model can say: [bring your own](own_teacher.md).
 #

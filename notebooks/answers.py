@@ -282,8 +282,6 @@ plots.digit_grid(
 #
 # ## 09 · Editing in a few steps
 #
-# **Think, section 2: which strengths of four steps does notebook 03 leave for an edit?** Four steps start at $t$ = 249, 499, 749 and 999. At 249 the picture decides, at 999 the condition, so a half and three quarters are left. Measured (section 7), a half does not change the stroke either, and at three quarters a third of the strokes change; for mini-SD's inks a quarter is enough already.
-#
 # **Exercise 1: keep the left half.** *Tried*, 200 digits, asked for the digit five further on, by the teacher in 50 steps (by the distilled network in four): with the left half kept 35.0% (32.5%) become what is asked, with the upper half 52.5% (48.5%), with the right half 49.5% (46.0%). So the left half binds most. It binds where the kept side excludes the other digit: by the teacher, of twenty 3s none becomes an 8, whose left side is closed, and of twenty 8s none a 3; with the *right* half kept all of both do. It binds least from 9 to 4 (18 of 20) and from 1 to 6 (15).
 
 # %%
@@ -305,7 +303,7 @@ for half, known in (("left", left), ("upper", upper), ("right", ~left)):
         print(f"{half} half kept, {name}: {becomes.float().mean():.1%} become what is asked   ({of_each})")
 
 # %% [markdown]
-# **Exercise 2: guided upwards.** Worse, as expected. *Tried*, the teacher, 50 steps each way, 200 digits: 0.058 of the scale with $w = 1$ both ways, 0.021 without guidance. In infinitely small steps either way could be walked back exactly; but the guided prediction, $(1 + w)\,v_c - w\,v_\varnothing$, changes faster along the way, and what a step misses, asked at the wrong one of its two ends, is larger. (The stroke, as the ruler has it, is kept a little more often, 99% against 96.5%: guidance pulls towards the label.)
+# **Exercise 2: guided upwards.** Worse. *Tried*, the teacher, 50 steps each way, 200 digits: 0.058 of the scale with $w = 1$ both ways, 0.021 without guidance. In infinitely small steps either way could be walked back exactly; but the guided prediction, $(1 + w)\,v_c - w\,v_\varnothing$, changes faster along the way, and what a step misses, asked at the wrong one of its two ends, is larger. (The stroke, as the ruler has it, is kept a little more often, 99% against 96.5%: guidance pulls towards the label.)
 
 # %%
 c = strokes.condition(old)
@@ -316,33 +314,7 @@ for w in (0.0, 1.0):
     print(f"w = {w:g} both ways: an error of {error:.3f} of the scale; {kept:.1%} keep their stroke")
 
 # %% [markdown]
-# **Exercise 3: the noise, mended?** No. *Tried*, 200 digits, guided in 50 steps: divided as it is, thick is reached in 16% in the place of 98%, thin in 99% in the place of 85%; home again under their own condition 30% of thick digits stay thick, in the place of all. But look at the pictures before you believe the ruler. The background's noise has a *mean* that is not 0 and a deviation of about 0.3, so dividing triples it, and bright dots come of it at the border. The ruler divides the area of the ink by the length of its edges, and dots have many edges: with three pixels of border cut off, 65% become thick and 81% stay so; divided about its mean, 92% and 97%. So thick ones become worse, thin ones better, and the background worse; and when the deviation alone is changed, the noise carries the stroke nearly as well as before.
-
-# %%
-x_T = encode(of_20, images, c, steps=steps_50)
-divided = x_T / x_T.std(dim=0)
-some, rows = torch.tensor([0, 2, 3, 5, 7, 8, 10, 12, 13, 14, 16, 19]), {}
-about_the_mean = x_T.mean(dim=0) + (x_T - x_T.mean(dim=0)) / x_T.std(dim=0)
-inner = torch.zeros(28, 28, dtype=torch.bool)
-inner[3:-3, 3:-3] = True
-for name, noise in (("as found", x_T), ("divided", divided), ("divided about its mean", about_the_mean)):
-    for goal, attributes in (("the other stroke", strokes.restyle(old)), ("home again", old)):
-        drawn = of_20.sample(noise, strokes.condition(attributes), w=1.0, steps=steps_50)
-        for seen, pictures in (("", drawn), ("  (three pixels of border cut off)", drawn * inner)):
-            right = strokes.right(pictures, attributes)[:, 1].float()
-            thin, thick = (right[attributes[:, 1] == stroke].mean() for stroke in (0, 1))
-            print(f"{name}, {goal}: as asked are {thick:.0%} of the thick, {thin:.0%} of the thin ones{seen}")
-        rows[f"{name}, {goal}"] = drawn[some]
-plots.digit_grid(torch.stack([images[some], *rows.values()]), row_labels=["source", *rows])
-
-# %% [markdown]
-# *Figure: six thin and six thick digits, and what becomes of them with the noise as it was found and changed in two ways; under the other stroke and under their own.*
-#
-# **Question 1: what does a network of one step know about the half that is kept?** Nothing but what the condition says. It is asked once, at $t = T - 1$, of noise alone ($\alpha = 5 \cdot 10^{-5}$: even if the known half were put in first, nothing of it would be left), and the known half is put back only at the end. The halves fit where the condition makes them fit. From the second step on the network sees it.
-#
-# **Question 2: could one network be both encoder and sampler?** Yes, if it is told where it is going: up or down, as a bit or as $t_\mathrm{next}$, embedded as $w$ is. At a time that both are asked (249, 499 and 749 for four steps) there are two targets $\tilde x$, one for each direction, and they become equal only as steps become infinitely small, where both are $\hat x_0$. Besides, it has to take $w$ on the way down and be used with $w = 0$ on the way up. What it costs in quality is *open* (not run).
-#
-# **Question 3: what if a thin 3 is encoded as a thick 5?** The noise has to carry what the condition denies, and takes it along into the edit. *Tried*, 100 thin digits encoded as a thick digit two further on, the teacher in 50 steps: home under the same wrong condition with an error of 0.089 (right condition: 0.024), 88% still read as what they were; decoded as thick digits of their *own* kind, all 100 have the right digit, but only 76 are thick, where after the right condition 98 are.
+# **Question 3: what if a thin 3 is encoded as a thick 5?** The noise has to carry what the condition denies, and takes it along into the edit. *Tried*, 100 thin digits encoded as a thick digit two further on, the teacher in 50 steps: back under the same wrong condition with an error of 0.089 (right condition: 0.024), 88% still read as what they were; decoded as thick digits of their *own* kind, all 100 have the right digit, but only 76 are thick, where after the right condition 98 are.
 
 # %%
 thin = old[:, 1] == 0
@@ -356,14 +328,12 @@ for name, attributes in (("right", right_old), ("wrong", wrong_old)):
     still = strokes.right(home, right_old)[:, 0].sum()
     digit, stroke = strokes.right(of_20.sample(found, strokes.condition(thick), w=1.0, steps=steps_50), thick).T
     print(
-        f"encoded under the {name} condition: home with an error of {error:.3f}, {still} of {len(source)} still read as what they were;"
+        f"encoded under the {name} condition: back with an error of {error:.3f}, {still} of {len(source)} still read as what they were;"
         f" made thick: {digit.sum()} with the right digit, {stroke.sum()} thick"
     )
 
 # %% [markdown]
 # ## 10 · Smaller and faster
-#
-# **Think, section 1: which order would you bet on, with four steps, and with one?** For first faster: the small network is trained once, at one or four times only, by a good teacher. For first smaller: it is trained six times more, though each halving hands on the errors of the last one. Measured, with random conditioning inside, neither wins but for FID with one step, where first faster is lower by 0.7 [0.6, 0.9]; without it first smaller keeps 36 points [17, 54] more threes with four steps, which few would have bet on.
 #
 # **Exercise 1: only one of the two.**
 #
@@ -385,21 +355,9 @@ for name, attributes in (("right", right_old), ("wrong", wrong_old)):
 #         print(score_stage(then, stage, without_3, network))
 # ```
 #
-# In stage 1 only: 99.3% of threes in 32 steps, 98.7, 98.3 and 98.0% in 16, 8 and 4 (of 300), FID 8.5 in four; with the swap in both, the stored run of this seed has 99.0% and 8.2 there. In stage 2 only: 46.0% after stage 1, then 49.3, 47.3 and 47.3%, FID 12.9 (in neither: 50.7% and 12.7): what stage 1 forgot does not come back, since stage 2's teacher is that very network, and its answers about a 3 are all there is to learn. So the swap belongs into stage 1; the halvings keep what they are given, with it or without. (On digits: on mini-SD, without it, they lose 18 points more.)
+# In stage 1 only: 99.3% of threes in 32 steps, 98.7, 98.3 and 98.0% in 16, 8 and 4 (of 300), FID 8.5 in four; with the swap in both, the stored run of this seed has 99.0% and 8.2 there. In stage 2 only: 46.0% after stage 1, then 49.3, 47.3 and 47.3%, FID 12.9 (in neither: 50.7% and 12.7): what stage 1 forgot does not come back, since stage 2's teacher is that very network, and its answers about a 3 are all there is to learn. So the swap belongs in stage 1; the halvings keep what they are given, with it or without. (On digits: on mini-SD, without it, they lose 18 points more.)
 #
-# **Exercise 2: `student="base"`.** `run = budget("digits-without-3", preset(), p="exponential", student="base")`. Base has 548,564 parameters and 0.018 GMACs an evaluation (teacher 0.026, tiny 0.010), so each of its points lies between the two networks' at the same number of steps. Its FID should lie between theirs as well; in one step it is on the front if it is below that of "first faster, then smaller" in one. *Tried*, one training, in an hour and a quarter beside other work:
-#
-# ```python
-# from rcedu.system.settings import runs_folder
-# from rcedu.experiments.few_step_training import climb
-#
-# for rung in climb(budget("digits-without-3", "cpu", p="exponential", student="base"), without_3, runs_folder() / "base"):
-#     print(rung.stage.name, rung.result["records"])
-# ```
-#
-# With four steps first smaller has an FID of 9.8, where tiny has 10.1 and the large network 8.2 (the same seed, as stored), first faster 10.5, where tiny has 10.2; with one step 9.9 (tiny 11.0) and 9.3 (10.4), the large one 9.1. So "first faster" in one step is on this seed's front, with 99% of threes, for 0.018 GMACs. That it is behind tiny with four steps may be chance: one training cannot say.
-#
-# **Exercise 3: whose grid?** The numbers 25, 10 and 5 divide 50, so all their times were trained on; 32, 8 and 4 share only 499 and 999. Compare 25 with 32, 10 with 8 and 5 with 4 steps: about as many throws of the dice, on and off the grid. *Tried*, three trainings, with the networks that the command left:
+# **Exercise 2: whose grid?** The numbers 25, 10 and 5 divide 50, so all their times were trained on; 32, 8 and 4 share only 499 and 999. Compare 25 with 32, 10 with 8 and 5 with 4 steps: about as many fresh noises, on and off the grid. *Tried*, three trainings, with the networks that the command left:
 #
 # ```python
 # from rcedu.system.settings import runs_folder
@@ -415,12 +373,4 @@ for name, attributes in (("right", right_old), ("wrong", wrong_old)):
 #     print({N: score_stage(of, stage._replace(steps=N), without_3, network) for N in (5, 10, 25)})
 # ```
 #
-# On the grid 95.0, 92.9 and 86.6% of threes with 5, 10 and 25 steps, where 4, 8 and 32 have 95.3, 93.7 and 82.3: they fall on it as well, from 5 steps to 25 by 8 points [4, 13]. So the grid is not needed for it; whether it costs some of its own is not resolved (25 minus 32 steps, +4 points [−7, 16]).
-#
-# **Exercise 4: a budget of 0.05 GMACs a digit, and of 0.015.** With 0.05, by FID: "faster only" in one step, 9.3 for 0.026 GMACs (two steps cost 0.051, just too much). Among those below 12, by threes: the same, and "first faster, then smaller" in one step, 99.7% each (difference 0.0 points [−0.8, 0.8]), the latter for 0.010 GMACs and with an FID of 10.6. With 0.015 only the small networks in one step are left: that one, before "first smaller" with 11.4 and 97.1%; of these two the FID is resolved, the threes are not.
-#
-# **Question 1: do the losses of quality add, or multiply?** FID 7.7, 10.1 and 8.7: if they add, both together should have 11.1, if they multiply 11.5; it is 10.7 first smaller, 10.1 first faster, so rather less than either, and neither is excluded (first smaller minus the sum −0.4 [−1.8, 1.0], minus the product −0.8 [−2.9, 1.3]). The two predictions lie 0.36 [−0.36, 1.08] apart, so the intervals of *differences*, now ±1 to ±4, would have to be about ten times narrower: more seeds, and more pictures than 333.
-#
-# **Question 2: what could be cut from a network of one step?** All that tells it the time. Its embedding of $t$ is one constant vector, so the two layers that make it (5,248 of the teacher's 817,476 parameters) are one bias; for a fixed $w$ the input for it (4,096) as well; and as $t$ and $c$ are added before the projection in each block (40,560 parameters together), ten vectors a block, one a digit, replace these and the label's own layers (6,272). Whether it also needs fewer blocks, since it has to serve only one noise level, is *open*: cut it as far as quality holds, and a network of four steps in the same way, and compare. (Tiny in one step has an FID of 10.6 where the large network has 9.3; in four 10.1 and 8.7: no sign of it.)
-#
-# **Question 3: what does the last network of the first order inherit that nobody wanted?** The errors of the cut: its first teacher is a network with an FID of 10.1 in place of 7.7 and 97.8% of threes in place of 99.9%, and every later target is made of that network's answers, not of the real teacher's. Guidance magnifies some of it: the target $(1 + w)\,v_c - w\,v_\varnothing$ multiplies an error of $v_c$ by $1 + w$ and one of $v_\varnothing$ by $w$, up to 5 and 4. To ask the real teacher in stage 1, with the small network as the student, would avoid the second part (not run).
+# On the grid 95.0, 92.9 and 86.6% of threes with 5, 10 and 25 steps, where 4, 8 and 32 have 95.3, 93.7 and 82.3: they fall on it as well, from 5 steps to 25 by 8 points [4, 13]. So the grid is not to blame for the fall; whether it costs some threes of its own, three seeds cannot tell (25 minus 32 steps, +4 points [−7, 16]).

@@ -231,15 +231,6 @@ def table(
     return markdown([*by.values(), *also, *titles], lines)
 
 
-def pairs_table(records: pd.DataFrame, pairs: Mapping[str, tuple[Mapping, Mapping]], columns: Sequence[Column]) -> str:
-    """Markdown of differences paired by seed: title -> two of {column: value, ...}, the second taken from the first."""
-    lines = []
-    for name, (one, other) in pairs.items():
-        found = {column: difference(records, one, other, **column._asdict()) for column in columns}
-        lines.append([name, *(format_interval(gap, *_scale_and_digits(records, column)) for column, gap in found.items())])
-    return markdown(["difference", *(title(column, is_share(records, column), "points") for column in columns)], lines)
-
-
 def _scale_and_digits(records: pd.DataFrame, column: Column) -> tuple[float, int]:
     scale = 100 if is_share(records, column) else SCALES.get(column.score, 1)
     return scale, DIGITS.get(column.score, 1)

@@ -325,6 +325,7 @@ EXPLORERS["edits"] = ({ shows, labels, strengths, steps, read, names, w }, sprit
     return (pair * strengths.length + strengths.indexOf(strength)) * steps.length + steps.indexOf(N);
   };
   const taken = ({ strength, N }) => Math.max(1, roundHalfEven(strength * N)); // a strength is so many of the grid's steps
+  const mostFirst = steps.toSorted((a, b) => b - a);
 
   const controls = [
     { name: "source", label: "source", menu: shows, first: shows.includes("thin 7") ? "thin 7" : shows[0] },
@@ -336,7 +337,7 @@ EXPLORERS["edits"] = ({ shows, labels, strengths, steps, read, names, w }, sprit
       first: middle(strengths),
       say: (strength) => `${general(100 * strength)}% of the way`,
     },
-    { name: "N", label: "N, steps", values: () => steps, first: middle(steps), say: (N) => plural(N, "step") },
+    { name: "N", label: "N, steps", values: () => mostFirst, first: middle(mostFirst), say: (N) => plural(N, "step") },
   ];
   const sentence = (setting) =>
     `a ${setting.source}, asked for a ${setting.target}: the last ${taken(setting)} of ${setting.N} steps, ` +
@@ -361,7 +362,7 @@ EXPLORERS["small-and-fast"] = ({ insides, ways, drawn, count, first }, sprite) =
   const stepsOf = ({ inside, way }) => {
     const before = `${inside}, ${wayNamed(way)}, `;
     const found = Object.keys(drawn).filter((name) => name.startsWith(before)).map((name) => name.slice(before.length));
-    return found.filter((rest) => /^\d+$/.test(rest)).map(Number).sort((a, b) => a - b);
+    return found.filter((rest) => /^\d+$/.test(rest)).map(Number).sort((a, b) => b - a); // most steps first
   };
   const teachers = Object.keys(drawn).filter((name) => name.includes(", teacher, "));
   const most = Number(teachers[0].split(", ").at(-1));

@@ -198,13 +198,14 @@ def edits(frames: EditFrames, w: float = 1.0) -> Explorer:
     data = {key: getattr(frames, key) for key in ("shows", "labels", "strengths", "steps", "names")}
     data |= {"read": frames.read.flatten().tolist(), "w": w}
     source, label = _first(frames.shows, "thin 7"), _first(frames.labels, "thick 7")
-    sources = frames.source[source].expand(len(frames.steps), 1, -1, -1, -1)
+    most_first = sorted(range(len(frames.steps)), key=lambda i: -frames.steps[i])
+    sources = frames.source[source].expand(len(most_first), 1, -1, -1, -1)
     still = digit_grid(
-        torch.cat([sources, frames.drawn[source, label].transpose(0, 1)], dim=1),
-        row_labels=[f"N = {N}" for N in frames.steps],
+        torch.cat([sources, frames.drawn[source, label][:, most_first].transpose(0, 1)], dim=1),
+        row_labels=[f"N = {frames.steps[i]}" for i in most_first],
         col_labels=["source", *(f"{strength:g}" for strength in frames.strengths)],
     )
-    sentence = f"A {frames.shows[source]}, asked for a {frames.labels[label]}: strength to the right, steps downwards."
+    sentence = f"A {frames.shows[source]}, asked for a {frames.labels[label]}: strength to the right, fewer steps downwards."
     return _explorer("edits", data, sprite(frames.source, frames.drawn), still, sentence)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rcedu.commands.cli import main
-from rcedu.evaluation.records import Column, difference, frame, load_results, over_seeds, pairs_table, scored, select
+from rcedu.evaluation.records import Column, Results, difference, frame, load_results, over_seeds, scored, select
 from rcedu.experiments import small_and_fast
 from rcedu.experiments.domains import DigitsWithout3
 from rcedu.experiments.few_step_work import examples_of_stages
@@ -20,7 +20,7 @@ from rcedu.experiments.small_and_fast import (
     titles,
 )
 from rcedu.figures.few_step_figures import step_curves
-from rcedu.figures.small_and_fast_figures import looks, pareto_picture, survival_curves
+from rcedu.figures.small_and_fast_figures import consistency_picture, looks, pareto_picture, survival_dots, two_orders
 from rcedu.models.saved import shipped_student
 from rcedu.models.surgery import parameter_count, remove_blocks
 from rcedu.system.settings import data_folder, runs_folder
@@ -136,11 +136,6 @@ def test_differences_are_taken_seed_by_seed():
     half = 12.706 * 0.05  # Student's t of one degree of freedom, times the standard error of 0.4 and 0.3
     found = difference(records, *pair, task="unseen", score="as asked")
     assert found == pytest.approx((0.35, 0.35 - half, 0.35 + half), abs=1e-3)
-    assert pairs_table(records, {"swap": pair}, SHOWN).splitlines() == [
-        "| difference | unseen: as asked, points | seen: as asked, points | FID |",
-        "| --- | --- | --- | --- |",
-        "| swap | 35.0 [-28.5, 98.5] | 0.0 [0.0, 0.0] | -1.5 [-7.9, 4.9] |",
-    ]
 
 
 def test_what_ships_has_the_numbers_of_before():
@@ -193,27 +188,44 @@ def test_the_figures():
     assert [axes.get_ylabel() for axes in curves.axes] == ["unseen: as asked, %", "FID"]
 
 
-def test_survival_curves_draw_what_was_measured():
-    """A column a way, a row a score, a line for each that was inside and one for the teacher; one scale a row."""
+def test_survival_has_a_row_a_way_and_a_panel_a_domain():
+    """Means in per cent, whiskers that stay on the axis; dotted, what the teacher draws."""
 
-    def of(row: str, network: str, steps: int, unseen: int, fid: float) -> list:
-        values = [{("unseen", "as asked"): [unseen + off, 100], "fid": fid + 2 * off} for off in (-1, 1)]
-        return [x for seed in (0, 1) for x in scored(values[seed], row=row, seed=seed, network=network, steps=steps, w=1.0)]
+    def results(student: str, without: int, inside: int) -> Results:
+        ways = ("stage 1", "deterministic", f"{student}, deterministic", f"deterministic, {student}")
+        records = frame(
+            record
+            for row, right in (("no random conditioning inside", without), ("random conditioning inside", inside))
+            for network, hits in [("teacher", 99), *((way, right + i) for i, way in enumerate(ways))]
+            for seed, off in enumerate((-1, 1))
+            for record in scored({("unseen", "as asked"): [hits + off, 100]}, row=row, seed=seed, network=network, steps=4)
+        )
+        return Results(records, {}, [], {"student": student})
 
-    ways = {"deterministic": "not smaller", "tiny, deterministic": "first smaller"}
-    records = frame(
-        x
-        for row, unseen in (("no random conditioning inside", 20), ("random conditioning inside", 90))
-        for network, steps, share, fid in [
-            ("teacher", 50, 99, 6.0), *((way, N, unseen, 7.0) for way in ways for N in (4, 1)),
-        ]
-        for x in of(row, network, steps, share, fid)
-    )  # fmt: skip
-    figure = survival_curves(records, ways, (SHOWN[0], Column("fid")))
-    unseen, _, fid, _ = figure.axes
-    assert [axes.get_title() for axes in figure.axes] == ["not smaller", "first smaller", "", ""]
-    drawn = [container.lines[0].get_ydata().tolist() for container in unseen.containers]
-    assert [[round(y) for y in line] for line in drawn] == [[20, 20], [90, 90]] and fid.get_yscale() == "log"
-    assert unseen.containers[0].has_yerr and unseen.get_ylim() == figure.axes[1].get_ylim()
-    assert fid.get_ylim()[0] == 3.0  # an interval reaches 0, the axis half of the lowest value
-    assert [axes.lines[-1].get_ydata()[0] for axes in (unseen, fid)] == [99, 6]
+    figure = survival_dots({"digits": results("tiny", 20, 90), "mini-SD": results("base", 40, 70)})
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == ["stage 1", "faster only", "first smaller, then faster", "first faster, then smaller"]
+    for axes, title, without, inside in zip(figure.axes, ("digits", "mini-SD"), (20, 40), (90, 70), strict=True):
+        assert axes.get_title() == title
+        drawn = [[round(x) for x in container.lines[0].get_xdata()] for container in axes.containers]
+        assert drawn == [[without + i for i in range(4)], [inside + i for i in range(4)]]
+        ends = [segment[:, 0] for container in axes.containers for segment in container.lines[2][0].get_segments()]
+        assert all(axes.get_xlim()[0] <= low <= high <= axes.get_xlim()[1] for low, high in ends)
+        assert axes.lines[-1].get_xdata()[0] == pytest.approx(99)
+
+
+def test_both_orders_are_drawn_to_scale():
+    """A rectangle a network: as wide as its evaluations, as high as one of them costs; both orders end alike."""
+    costs = load_results(data_folder() / "digits" / "results" / "small-and-fast.json").told["costs"]
+    found = [
+        (box.get_width(), round(box.get_height(), 2)) for box in two_orders(costs).axes[0].patches if hasattr(box, "get_width")
+    ]
+    assert found == [(100, 1), (100, 0.38), (32, 0.38), (4, 0.38), (100, 1), (32, 1), (4, 1), (4, 0.38)]
+
+
+def test_paths_and_answers_are_drawn():
+    paths, x = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0]]), torch.tensor([-1.0, 1.0])
+    left, right = consistency_picture([999, -1], paths, x, {"mean": 0 * x, "end": x}).axes
+    assert [line.get_ydata().tolist() for line in left.lines[:3]] == paths.T.tolist() and left.xaxis_inverted()
+    assert [line.get_ydata().tolist() for line in right.lines] == [[0, 0], [-1, 1]]
+    assert [text.get_text() for text in right.get_legend().get_texts()] == ["mean", "end"]

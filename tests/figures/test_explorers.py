@@ -246,27 +246,29 @@ def test_few_steps_show_their_frames(page, shown):
 
 
 def test_edits_show_their_frames(page, shown):
+    """And most steps come first."""
     frames, explorer = shown["edits"], Alive(page, "edits")
     for place in itertools.product(range(2), range(3), range(2), range(2)):
-        explorer.set(**dict(zip(("source", "target", "strength", "N"), place, strict=True)))
+        source, target, strength, N = place
+        explorer.set(source=source, target=target, strength=strength, N=1 - N)
         assert explorer.says == frames.sentence(*place)
         source, drawn = explorer.strips().values()
         assert np.array_equal(source[0], frames.source[place[0], 0]) and np.array_equal(drawn[0], frames.drawn[place][0])
 
 
 def test_small_and_fast_shows_what_was_chosen(page, shown):
-    """A way without the steps that were chosen shows the nearest it has."""
+    """Most steps come first; a way without the steps that were chosen shows the nearest it has."""
     (results, pictures), explorer = shown["small-and-fast"], Alive(page, "small-and-fast")
     ways = [way for way in titles("tiny") if way in WAYS or way != "teacher"]
     for inside, (way, of) in itertools.product(INSIDES, list(WAYS.items())[1:]):
         explorer.set(inside=INSIDES.index(inside), way=ways.index(way) - 1)
-        for place, steps in enumerate(sorted(of)):
+        for place, steps in enumerate(sorted(of, reverse=True)):
             explorer.set(N=place)
             assert explorer.says == in_words(results, inside, way, steps)
             above, below = explorer.strips().values()
             assert np.array_equal(above, pictures[f"{inside}, teacher, 32"][:3, 0])
             assert np.array_equal(below, pictures[f"{inside}, {way}, {steps}"][:3, 0])
-    for before, after in ((0, 1), (2, 4)):
+    for before, after in ((0, 4), (2, 1)):
         explorer.set(way=ways.index("stage 1") - 1).set(N=before).set(way=ways.index("tiny, deterministic") - 1)
         assert f", N = {after}," in explorer.says
 

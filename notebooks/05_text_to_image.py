@@ -73,7 +73,7 @@ plots.digit_grid(drawn, row_labels=sentences)
 # A text-to-image model has four parts, each stored in a folder of its own:
 #
 # - The **tokenizer** cuts a sentence into a row of integers of fixed length. That row is our condition $c$.
-# - The **text encoder**, the text half of a CLIP, makes a vector of each token, which knows the tokens before it. A CLIP learns to match pictures with captions; after that it is frozen.
+# - The **text encoder**, the text half of a CLIP, makes a vector of each token, with the tokens before it in mind. A CLIP learns to match pictures with captions; after that it is frozen.
 # - The **UNet** removes noise, as in notebook 01. New are its attention blocks, in which it looks at those vectors.
 # - The **autoencoder** turns pictures into *latents* and back (section 2).
 
@@ -141,7 +141,7 @@ print(f"{layer.heads} heads of {q.shape[-1] // layer.heads} channels, as in the 
 #
 # <details><summary>Answer</summary>
 #
-# Not red. The tokenizer spells *red* in three pieces whose vectors were never trained, and they shift what the encoder says about the rest of the sentence: the ink comes out pink, and the background teal instead of navy. [answers](answers.ipynb) draws it.
+# Not red. The tokenizer spells *red* in three pieces whose vectors were never trained, and they shift what the encoder says about the rest of the sentence: the ink comes out pink, and the background teal instead of navy. The [answers](answers.ipynb) draw it.
 #
 # </details>
 #
@@ -207,7 +207,7 @@ print(f"for instance {pool.texts(torch.tensor([500]))[0]!r}")
 #
 # $$\mathcal L = \underbrace{\lVert v_{\mathcal T} - v_{\mathcal S}\rVert^2}_{\mathcal L_\mathrm{out}} + \underbrace{\sum_l \lVert f^l_{\mathcal T} - f^l_{\mathcal S}\rVert^2}_{\mathcal L_\mathrm{feat}}$$
 #
-# Each $\lVert\cdot\rVert^2$ is a mean over batch, channels and positions; the layers are summed. That is why $\mathcal L_\mathrm{feat}$ is much the larger of the two, and no reason to worry.
+# Each $\lVert\cdot\rVert^2$ is a mean over batch, channels and positions; the layers are summed. That is why $\mathcal L_\mathrm{feat}$ is much the larger of the two, which is no reason to worry.
 
 # %% tags=["fill-in"]
 def kd_loss(v_S, v_T, f_S, f_T):
@@ -251,6 +251,7 @@ def p(t):
     return p_exponential(t, T)
 
 # %%
+losses = []
 for k in range(3 if preset() == "smoke" else 6):
     draw = Draw(seed=0, step=k, batch_size=B)  # all randomness of step k
     pick, t, eps = draw.integers(len(cache)), draw.integers(T), draw.normal(*teacher.x_shape)
@@ -262,7 +263,7 @@ for k in range(3 if preset() == "smoke" else 6):
         v_T = teacher(x_t, t, c_hat)
     v_S, f_S = trainee(x_t, t, c_hat)
     L_out, L_feat = output_kd(v_S, v_T), feature_kd(f_S, [f_T[name] for name in tapped])
-    first = (L_out, L_feat) if k == 0 else first
+    losses.append(torch.stack([L_out, L_feat]).detach())
     optimizer.zero_grad()
     (L_out + L_feat).backward()
     optimizer.step()
@@ -280,7 +281,7 @@ student = make_student(teacher, "base", teacher_init=True, seed=0)
 trainee = DistilledStudent(student, teacher)
 step = distillation_step(teacher, trainee, cache, Swap(pool, p))
 package = step(trainee, Draw(seed=0, step=0, batch_size=B))
-assert torch.allclose(package["out"], first[0]) and torch.allclose(package["feat"], first[1])
+assert torch.allclose(torch.stack([package["out"], package["feat"]]), losses[0])
 
 before = draw_each(student)
 length, size = {"smoke": (3, 8), "cpu": (60, 32), "gpu": (2000, 32)}[preset()]

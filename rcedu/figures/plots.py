@@ -250,17 +250,11 @@ def interval_dots(
     return figure
 
 
-def interval_scatter(groups: Mapping[str, Sequence[tuple[float, Sequence[float]]]], *, xlabel: str, ylabel: str) -> Figure:
-    """Groups of (x, (value, low, high)), with whiskers; x is at least 0, and its axis logarithmic from 1 on."""
-    figure = Figure(figsize=(7.5, 3.8), layout="constrained")
-    axes = plain_axes(figure, xlabel=xlabel, ylabel=ylabel)
-    looks = zip("XosD^", (VERMILLION, BLUE, GREEN, ORANGE, PURPLE), strict=True)
-    for (name, points), (marker, colour) in zip(groups.items(), looks, strict=False):
-        look = {"fmt": marker, "color": colour, "capsize": 3, "markersize": 6}
-        heights = [point for _, point in points]
-        axes.errorbar([x for x, _ in points], [y for y, _, _ in heights], yerr=whiskers(heights), label=name, **look)
-    axes.set_xscale("symlog", linthresh=1)
-    axes.set_xlim(left=-0.2)
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.legend(frameon=False)
-    return figure
+def score_dots(records: pd.DataFrame, columns: Sequence[Column], *, names: Sequence[str] | None = None, **settings) -> Figure:
+    """`interval_dots` of records over their seeds, shares in per cent; a row a row of theirs, called so or by `names`."""
+    rows, panels = list(records["row"].unique()), {}
+    for column in columns:
+        share = is_share(records, column)
+        found = [over_seeds(records, row=row, **column._asdict()) for row in rows]
+        panels[column_title(column, share)] = [[(100 if share else 1) * value for value in interval] for interval in found]
+    return interval_dots(names or rows, panels, **settings)

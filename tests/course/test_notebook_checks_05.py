@@ -16,7 +16,7 @@ ANSWERS = [
     (notebook_05.kd_loss, lambda v_S, v_T, f_S, f_T: output_kd(v_S, v_T) + feature_kd(f_S, f_T) / 3, "yours are averaged"),
     (notebook_05.kd_loss, lambda v_S, v_T, f_S, f_T: output_kd(v_T, v_S) + feature_kd(f_S, f_T), "no gradient"),
     (notebook_06.without_word, lambda texts, word: [1, 2, 5], "without_word: right"),
-    (notebook_06.without_word, lambda texts, w: [i for i, text in enumerate(texts) if w not in text], "no word of its own"),
+    (notebook_06.without_word, lambda texts, w: [i for i, text in enumerate(texts) if w not in text], "no word of their own"),
     (notebook_06.without_word, lambda texts, w: [text for text in texts if w not in text.split()], "should be their rows"),
     (notebook_06.without_word, lambda texts, word: [0, 3, 4], "those are the rows that have the word"),
     (notebook_06.without_word, lambda texts, word: [0, 1, 2, 5], "'a cat on a sofa' is still there"),

@@ -183,7 +183,7 @@ plots.lines(times, shares, xlabel="timestep $t$", ylabel="the stranger's word in
 #
 # So a swap teaches about digits only where $t$ is large, and about colours over most of the range. The paper's $p(t) = e^{-5(1 - t/T)}$ puts two thirds of its swaps beyond $t = 800$, where every word decides. There the student finds a three to imitate that nobody drew.
 #
-# **Change this.** In the first of the two pictures, change two words at once: `strangers = ["an orange three on a maroon background"]`. Is there a $t$ at which the teacher answers with an orange seven?
+# **Change this.** In the first of the two pictures, change all three words at once: `strangers = ["an orange three on a maroon background"]`. Is there a $t$ at which the teacher answers with an orange seven?
 #
 # **Think.** At small $t$ the swapped answer is the picture itself. Does such a swap do harm, or nothing?
 #
@@ -279,8 +279,7 @@ for file, pools in {"prompts": PROMPTS, "pool-sizes": POOL_SIZES}.items():
         kind = {"data": "no sentence says three", "generated": "generated"}
         kind = "nonsense mixed in" if run.nonsense else kind.get(run.pool, "captions")
         of = over_seeds(records, row=row, task="unseen", score="word")
-        point = (n * p_mean * named * (run != NAIVE), [100 * value for value in of])
-        kinds[kind].append(point)
+        kinds[kind].append((n * p_mean * named * (run != NAIVE), [100 * value for value in of]))
 xlabel = "samples in which a swap says three"
 interval_scatter(kinds, xlabel=xlabel, ylabel="drawn, where a three was asked for, %")
 

@@ -16,12 +16,8 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/05_text_to_image.ipynb)
 #
-# Notebook 02 distilled a model of digits whose condition was one of ten labels. Stable Diffusion's condition is a sentence, and its pictures are made in the latent space of an autoencoder. Here the same
-# step, the same swap and the same surgery run on a model of the same anatomy: **mini-SD**, a text-to-image model small enough to be trained on two cores and to ship with this notebook. Two variables
-# below turn it into Stable Diffusion v1.4.
-#
-# **Afterwards you will be able to** take a text-to-image model apart; run the papers' pipeline (prompts → the teacher's latents → a smaller student → pictures → scores) by hand and by command; say what random conditioning, teacher
-# initialisation and real images each contribute; and judge whether your GPU can do it for the real model.
+# Stable Diffusion turns a sentence into a picture. Here you take such a model apart, down to the layer in which words meet the picture, and teach a network of two thirds its size to do the same. The model is **mini-SD**: a Stable Diffusion small enough to ship with this notebook, whose world is handwritten digits in coloured ink.
+# Afterwards you will be able to name the parts of a text-to-image model, write its cross-attention and its distillation loss, train a student by hand, and say what each ingredient of the recipe contributes.
 #
 # > Before: notebooks 02 and 04. Symbols and words: [glossary](glossary.md).
 # > Time: 33 s (`cpu`), 14 s (`smoke`), `gpu` not measured; AMD EPYC, 2 cores, 2026-11-25.
@@ -41,384 +37,388 @@ if "google.colab" in sys.modules:
 # %%
 # %matplotlib inline
 import torch
-from IPython.display import Markdown, display
-from tqdm.auto import tqdm
 
+from rcedu.experiments.mini_sd import GUIDANCE
 from rcedu.figures import plots
-from rcedu.system.settings import data_folder
-from rcedu.data.mnist import to_uint8
-from rcedu.system.files import read_json
-from rcedu.evaluation.intervals import proportion
-from rcedu.evaluation.records import Column, load_results, table
-from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.system.settings import preset
-from rcedu.evaluation.formatting import format_interval
+from rcedu.system.settings import data_folder, preset
 
-TEACHER = data_folder() / "mini-sd" / "pipeline"  # or "CompVis/stable-diffusion-v1-4"; section 10 says what that takes
-SAMPLES = data_folder() / "mini-sd" / "cache"  # what this teacher drew: for another one, what `rcedu draw` wrote
+teacher = DiffusionModel.load(data_folder() / "mini-sd" / "pipeline")
+sentences = [
+    "a slanted orange seven on a navy background",
+    "a slanted orange three on a navy background",
+    "a slanted cyan seven on a navy background",
+    "a slanted orange seven on a maroon background",
+    "an upright orange seven on a navy background",
+]
 
-smoke = preset() == "smoke"
-shipped = MiniSD()
-teacher = DiffusionModel.load(TEACHER)
-T = teacher.T
-print(f"preset: {preset()}; T = {T}; predicts {teacher.prediction_type}; x_t is {teacher.x_shape}; guidance w = {GUIDANCE:g}")
+# %%
+count, steps = (2, 4) if preset() == "smoke" else (6, 20)
+
+
+def draw_each(model):
+    c = model.conditions.tokenize([text for text in sentences for _ in range(count)])
+    noise = model.noise(count, seed=3).repeat(len(sentences), 1, 1, 1)  # the same for each sentence
+    return model.sample(noise, c, w=GUIDANCE, steps=steps).unflatten(0, (len(sentences), count))
+
+
+drawn = draw_each(teacher)
+plots.digit_grid(drawn, row_labels=sentences)
 
 # %% [markdown]
-# ## 1 · A text-to-image model, taken apart
+# *Figure: a sentence (top), and four that change one word of it, drawn by mini-SD. Each column starts from the same noise, so only the sentence makes a difference.*
 #
-# Four parts, each in a folder of its own, the way Stable Diffusion is stored:
+# ## 1 · Where the words meet the picture
 #
-# 1. The **tokenizer** cuts a sentence into token ids and pads them to a fixed length: that row of integers is our condition $c$. Ours knows each word of its captions as one token, and spells any other word out in pieces.
-# 2. The **text encoder**, the text half of a CLIP, turns it into one vector a token. A CLIP has learned to match pictures with captions; this one was trained here, on captioned digits only, and then frozen.
-# 3. The **UNet** removes noise from latents, looking at those vectors in each of its attention blocks.
-# 4. The **autoencoder** turns pictures into latents and back: here 3x32x32 numbers into 8x8x8.
+# A text-to-image model has four parts, each stored in a folder of its own:
 #
-# mini-SD's pictures are MNIST digits in one of six inks (white, yellow, orange, pink, green, cyan) on one of six backgrounds (black, navy, maroon, purple, teal, gray). Its captions say so, and (two times in three, where it is clear) whether the digit is upright or slanted, which is *measured*: how
-# far its strokes lean, from the second moments. That makes 1,080 possible sentences. One in ten of the combinations of digit, ink and background was never shown in training (*held out*), so that we can ask for something nobody drew.
+# - The **tokenizer** cuts a sentence into a row of integers of fixed length. That row is our condition $c$.
+# - The **text encoder**, the text half of a CLIP, makes a vector of each token, with the tokens before it in mind. A CLIP learns to match pictures with captions; after that it is frozen.
+# - The **UNet** removes noise, as in notebook 01. New are its attention blocks, in which it looks at those vectors.
+# - The **autoencoder** turns pictures into *latents* and back (section 2).
 
 # %%
-prompt = "a slanted orange seven on a navy background"
-c = teacher.conditions.tokenize([prompt])  # (1, L)
-vectors = teacher.conditions.unet_inputs(c)["encoder_hidden_states"]  # (1, L, D)
-print(f"c = {c[0].tolist()}\nread as {' '.join(teacher.conditions.tokenizer.convert_ids_to_tokens(c[0].tolist())[:12])} ...")
-print(f"red is read as {teacher.conditions.tokenizer.tokenize('red')}\nvectors {tuple(vectors.shape)}")
-for name, part in {"text encoder": teacher.conditions, "UNet": teacher.unet, "autoencoder": teacher.codec}.items():
-    print(f"{name:<13} {sum(p.numel() for p in part.parameters()):>11,} parameters")
+c = teacher.conditions.tokenize(sentences[:1])  # (1, L)
+vectors = teacher.conditions.encode(c)  # (1, L, D)
+print(teacher.conditions.tokenizer.convert_ids_to_tokens(c[0].tolist())[:10], "...")
+print(f"c {tuple(c.shape)}, vectors {tuple(vectors.shape)}")
+parts = {"text encoder": teacher.conditions, "UNet": teacher.unet, "autoencoder": teacher.codec}
+for name, part in parts.items():
+    print(f"{name:<13} {sum(weights.numel() for weights in part.parameters()):>10,} weights")
+
+# %% [markdown]
+# The looking is called **cross-attention**. Each of the $P$ positions of the picture asks a question $q$; each of the $L$ tokens has a key $k$ and a value $v$ (no relation to the $v$ that the network predicts). All three are linear functions, of a position's features and of a token's vector. What a position gets is a mean of the values, weighted by how well each key answers its question:
+#
+# $$\mathrm{attention}(q, k, v) = \mathrm{softmax}\!\left(\frac{q\,k^\top}{\sqrt d}\right) v$$
+#
+# The softmax runs over the tokens, so that the weights of one position sum to one. Write it; the dots are yours to fill.
+
+# %% tags=["fill-in"]
+def attention(q, k, v):
+    """q (B, P, d), k and v (B, L, d) -> (B, P, d)"""
+    ...
 
 # %%
-from rcedu.data.captioned_digits import CaptionedDigits, prompt_rows, prompts
-from rcedu.data.mnist import mnist, to_pixels
+from rcedu.course.checks import notebook_05
 
-data = CaptionedDigits(*mnist(train=False))
-real = data.draw(torch.arange(8), torch.Generator().manual_seed(0))
-x0 = teacher.codec.encode(to_pixels(real.images))  # (8, 8, 8, 8)
+notebook_05.attention(attention)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def attention(q, k, v):
+#     """q (B, P, d), k and v (B, L, d) -> (B, P, d)"""
+#     weights = torch.softmax(q @ k.mT / q.shape[-1] ** 0.5, dim=-1)  # (B, P, L)
+#     return weights @ v
+# ```
+#
+# </details>
+#
+# PyTorch has it built in. The last attention layer of the UNet does it four times side by side, in *heads* of a quarter of the channels, and mixes what they bring. Opened up, it is this:
+
+# %%
+from torch.nn.functional import scaled_dot_product_attention
+
+layer = teacher.unet.up_blocks[3].attentions[2].transformer_blocks[0].attn2
+h = torch.randn(1, 64, layer.to_q.in_features)  # features at 8 x 8 positions
+
+
+def in_heads(x):  # (B, P or L, channels) -> (B, heads, P or L, d)
+    return x.unflatten(-1, (layer.heads, -1)).transpose(1, 2)
+
+
+q, k, v = layer.to_q(h), layer.to_k(vectors), layer.to_v(vectors)
+found = scaled_dot_product_attention(in_heads(q), in_heads(k), in_heads(v))
+by_hand = layer.to_out[0](found.transpose(1, 2).flatten(2))
+assert torch.allclose(by_hand, layer(h, encoder_hidden_states=vectors), atol=1e-5)
+print(f"{layer.heads} heads of {q.shape[-1] // layer.heads} channels, as in the UNet's own layer")
+
+# %% [markdown]
+# Nothing here depends on the number of tokens or on what they say. That is why a sentence can be swapped for any other: for the student it is a row of integers, as a digit's label was in notebook 02.
+#
+# **Think.** No caption that mini-SD learned from says *red*. What does it draw for "a red seven on a navy background"?
+#
+# <details><summary>Answer</summary>
+#
+# Not red. The tokenizer spells *red* in three pieces whose vectors were never trained, and they shift what the encoder says about the rest of the sentence: the ink comes out pink, and the background teal instead of navy. The [answers](answers.ipynb) draw it.
+#
+# </details>
+#
+# ## 2 · Pictures become latents
+#
+# A large picture has more pixels than a UNet can afford. So an autoencoder makes a small **latent** of it, and diffusion happens there: for Stable Diffusion with a 48th of the numbers, for mini-SD with a sixth. The $x_0$ of all formulas is from now on a latent:
+#
+# $$x_0 = \mathrm{encode}(\text{picture}), \qquad \text{picture} \approx \mathrm{decode}(x_0)$$
+
+# %%
+from rcedu.data.captioned_digits import CaptionedDigits
+from rcedu.data.mnist import mnist, to_pixels, to_uint8
+
+digits = CaptionedDigits(*mnist(train=False))
+pictures = digits.draw(torch.arange(8), torch.Generator().manual_seed(0)).images
+x0 = teacher.codec.encode(to_pixels(pictures))  # (8, 3, 32, 32) -> (8, 8, 8, 8)
+three = to_uint8(x0[:, :3] / 3).repeat_interleave(4, 2).repeat_interleave(4, 3)
 decoded = to_uint8(teacher.codec.decode(x0))
-for row in prompt_rows(real.attributes)[:3]:
-    print(prompts()[row])
-plots.digit_grid(torch.stack([real.images, decoded]), row_labels=["picture", "decoded"], size=0.85)
+names = ["picture", "latent", "decoded"]
+plots.digit_grid(torch.stack([pictures, three, decoded]), row_labels=names, size=0.85)
 
 # %% [markdown]
-# *Figure: eight captioned test digits (above), and the same after encoding and decoding (below). The first three captions are printed.*
+# *Figure: eight real digits, coloured; three of the eight channels of their latents, as red, green and blue; and what the autoencoder makes of the latents.*
 #
-# The latents were *whitened*: over the training pictures each channel has mean 0 and variance 1, and no two correlate (nearly so on test pictures, below), so that one $\alpha_t$ and $\sigma_t$ mean the same signal-to-noise ratio in every channel.
-# Stable Diffusion only multiplies all channels by one number, 0.18215. Nobody downstream has to know: the change of basis was folded into the autoencoder's own 1x1 convolutions (`whiten` in `rcedu/experiments/mini_sd_training.py`).
-
-# %%
-some = data.draw(torch.arange(1000), torch.Generator().manual_seed(1)).images
-z = teacher.codec.encode(to_pixels(some)).transpose(0, 1).flatten(1)  # (8, positions)
-print("mean", [f"{m:+.2f}" for m in z.mean(dim=1)])
-print("variance", [f"{v:.2f}" for v in z.var(dim=1)])
-print(f"largest correlation of two channels: {(z.corrcoef() - torch.eye(len(z))).abs().max():.2f}")
-
-# %% [markdown]
-# **Think.** What would the model do with the word *red*, whose pieces no caption ever used, so that their vectors are still the random ones they began with?
-
-# %% [markdown]
-# ## 2 · It is a Stable Diffusion
+# Noise is added to all channels with the same $\alpha_t$ and $\sigma_t$, so a channel should have about unit variance. Stable Diffusion multiplies its latents by one number to get there; mini-SD's autoencoder was made to give such latents.
 #
-# The folder opens in diffusers' own `StableDiffusionPipeline`, and for the same noise, steps and guidance our sampler draws the same pictures (guidance_scale $= w + 1$, notebook 01):
+# Now put the parts together. diffusers' own `StableDiffusionPipeline` opens the same folder, and from the same noise it draws what our sampler draws (its guidance_scale is $w + 1$):
 
 # %%
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-pipeline = StableDiffusionPipeline.from_pretrained(TEACHER, safety_checker=None)
-pipeline.scheduler = DDIMScheduler.from_config(  # v1.4 comes with another sampler and other steps
-    pipeline.scheduler.config, timestep_spacing="trailing", set_alpha_to_one=True, clip_sample=False
-)
+folder = data_folder() / "mini-sd" / "pipeline"
+pipeline = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
 pipeline.set_progress_bar_config(disable=True)
-noise, texts = teacher.noise(2, seed=3), held_out_prompts(5)[3:]
-stock = pipeline(texts, latents=noise, num_inference_steps=5, guidance_scale=GUIDANCE + 1, output_type="pt").images
-ours = teacher.codec.decode(teacher.sample_x0(noise, teacher.conditions.tokenize(texts), w=GUIDANCE, steps=5))
-error = (2 * stock - 1 - ours.clamp(-1, 1)).abs().max().item()
-print(f"largest difference of a pixel in [-1, 1]: {error:.1e}")
+grid = {"timestep_spacing": "trailing", "set_alpha_to_one": True, "clip_sample": False}
+pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, **grid)
+texts, noise = sentences[:2], teacher.noise(2, seed=3)
+settings = {"num_inference_steps": 5, "guidance_scale": GUIDANCE + 1, "output_type": "pt"}
+stock = pipeline(texts, latents=noise, **settings).images
+ours = teacher.sample_x0(noise, teacher.conditions.tokenize(texts), w=GUIDANCE, steps=5)
+error = (2 * stock - 1 - teacher.codec.decode(ours).clamp(-1, 1)).abs().max().item()
 assert error < 1e-3
-
-# %%
-count, steps = (2, 5) if smoke else (8, 25)
-rows = held_out_prompts(108)[1::19]  # six sentences, all about combinations that no training picture shows
-asked = teacher.conditions.tokenize([text for text in rows for _ in range(count)])
-images = teacher.sample(teacher.noise(len(asked), seed=0), asked, w=GUIDANCE, steps=steps, batch_size=16, bar=tqdm)
-plots.digit_grid(images.unflatten(0, (len(rows), count)), row_labels=rows, size=0.6)
+print(f"largest difference of a pixel in [-1, 1]: {error:.0e}")
 
 # %% [markdown]
-# *Figure: pictures the teacher drew for six sentences about combinations it was never shown, a row each.*
+# ## 3 · What the student learns from
 #
-# How good is it? A judge, a small convolutional network trained on real captioned digits only (of all combinations), reads digit, ink, background and slant off pictures of held-out sentences. Beside them: how often it is right about *real* test
-# pictures, and about the same after the autoencoder. That says how far the judge can be trusted, and what the autoencoder costs. Pictures drawn under guidance can be read *better* than real ones: they are typical. And the judge knows the six inks only as pure colours, the only ones of its training. A hue between them, like the salmon of some yellow fives above or the pinkish white of a zero, is outside its range, and it reads it as the nearest ink that it knows (here all eight fives as yellow): "ink as asked" does not say that the colour is exact.
+# No photograph is needed. The teacher draws once, and its latents are kept with their sentences: that is $\mathcal D$. The pool $\mathcal C$ has sentences only, and costs nothing. As in notebook 02, a noisy latent gets a stranger's sentence $\hat c$ from the pool with probability $p(t)$, else it keeps its own.
 
 # %%
-scores = read_json(data_folder() / "mini-sd" / "results" / "marks.json")
-lines = []
-for name in ("judge on real test pictures", "judge on their reconstructions"):
-    cells = [format_interval(scores[name][key]) for key in ("digit", "ink", "background", "slant")]
-    lines.append(f"| {name.removeprefix('judge on ')} | " + " | ".join(cells) + " | | |")
-for strength, row in scores["guidance"].items():
-    cells = [format_interval(proportion(*row[key])) for key in ("digit", "ink", "background", "slant")]
-    cells += [f"{row['fid']:.1f}", f"{row['clip']:.1f}"]
-    lines.append(f"| drawn, w = {float(strength):g} ({row['digit'][1]:,}) | " + " | ".join(cells) + " |")
-head = "| pictures | digit, % | ink, % | background, % | slant, % | FID | CLIP |\n|---|---|---|---|---|---|---|\n"
-display(Markdown(head + "\n".join(lines)))
-print(f"autoencoder: {scores['PSNR, dB']:.1f} dB; FID between two halves of the real test pictures: {scores['FID of one half of the real test pictures against the other']:.2f}")
-
-# %% [markdown]
-# *Table: what the judge reads as asked (95% intervals over pictures of this one model; slant over the sentences that say one); Fréchet distance in its features (its own, not comparable with Inception's) to 10,000 real pictures, comparable only at equal numbers of pictures; and the CLIP score, 100 times the cosine of picture and sentence in
-# mini-SD's own CLIP. That is no independent witness: its text half is what the UNet listens to. At Stable Diffusion's customary $w = 6.5$ every digit is right and the ink suffers; $w = 2$ was chosen on other sentences.*
-#
-# **Think.** What does guidance do to the share read as asked, and what to FID? Which would you tune it on, and what would you not see then?
-
-# %% [markdown]
-# ## 3 · Prompts, and a pool of strangers
-#
-# The random-conditioning paper trains with 212 thousand prompts that the teacher has drawn ($\mathcal D$), and a pool $\mathcal C$ of 20 million that nobody drew. A pool that size does not belong in memory: `read_prompts_from` (`--pool` of the commands in section 10) checks and converts a text, CSV or Parquet file once, and
-# the `datasets` library maps it, so that any number of processes share the same pages. For mini-SD, $\mathcal D$ has 25 pictures each of 120 sentences, and $\mathcal C$ all 1,080.
-
-# %%
-from rcedu.data.cache import Cache
+from rcedu.data.captioned_digits import prompts
 from rcedu.data.pools import PromptPool
-from rcedu.experiments.text_data import cache_prompts, data_prompts
+from rcedu.experiments.mini_sd import MiniSD
 
-pool = PromptPool(prompts(), teacher.conditions)
-strangers = pool[torch.tensor([0, 500, 1079])]  # (3, L): tokenized as they are drawn
-print(f"D: {len(data_prompts())} sentences; C: {len(pool):,} sentences, such as {pool.texts(torch.tensor([500]))[0]!r}; pool[rows] {tuple(strangers.shape)}")
+cache = MiniSD().cache  # D: pairs of x0 and c, drawn by the teacher
+pool = PromptPool(prompts(), teacher.conditions)  # C: every sentence of mini-SD's grammar
+print(f"D: {len(cache):,} latents of {len(cache.c.unique(dim=0))} sentences")
+print(f"C: {len(pool):,} sentences")
+print(f"for instance {pool.texts(torch.tensor([500]))[0]!r}")
 
 # %% [markdown]
-# ## 4 · The teacher draws
+# Teacher and student are asked the same question $(x_t, t, \hat c)$. The student should give the same answer, and reach it by the same way: the outputs $f^l$ of matched layers are compared as well (notebook 04 says which):
 #
-# Distillation needs no images, but it needs the noisy latents that images become; so the teacher draws, once, and its latents are kept: 8x8x8 numbers in 16 bits, 1,024 bytes each here (32 KiB for Stable Diffusion), and 64 bytes of token ids. On the command line this is `rcedu draw`; it
-# shares the work over GPUs, goes on after being killed, and refuses a cache that was drawn by another teacher.
+# $$\mathcal L = \underbrace{\lVert v_{\mathcal T} - v_{\mathcal S}\rVert^2}_{\mathcal L_\mathrm{out}} + \underbrace{\sum_l \lVert f^l_{\mathcal T} - f^l_{\mathcal S}\rVert^2}_{\mathcal L_\mathrm{feat}}$$
+#
+# Each $\lVert\cdot\rVert^2$ is a mean over batch, channels and positions; the layers are summed. That is why $\mathcal L_\mathrm{feat}$ is much the larger of the two, which is no reason to worry.
+
+# %% tags=["fill-in"]
+def kd_loss(v_S, v_T, f_S, f_T):
+    """v_S, v_T (B, C, H, W); f_S, f_T: lists of features, one tensor a matched layer -> a scalar"""
+    ...
 
 # %%
-cache = Cache(SAMPLES, teacher)
-drawn_with, size_on_disk = cache.manifest["origin"], sum(file.stat().st_size for file in cache.folder.glob("*.safetensors"))
-print(f"{len(cache):,} samples at w = {drawn_with['w']:g}, {drawn_with['steps']} DDIM steps; {size_on_disk / len(cache):,.0f} bytes a sample on disk")
-print("\n".join(cache_prompts()[:3]))
-shown = torch.arange(10)
-plots.digit_grid(to_uint8(teacher.codec.decode(cache.x0(shown)))[None], size=0.85, title="From the students' data set")
+notebook_05.kd_loss(kd_loss)
 
 # %% [markdown]
-# *Figure: ten of the latents that the students learn from, decoded; the first three sentences are printed. Students never see the pictures, only these latents under noise.*
-
-# %% [markdown]
-# ## 5 · The step
+# <details><summary>Solution</summary>
 #
-# It is notebook 02's: swap, drop, noise, ask the teacher, ask the student, compare outputs and features. Only the shapes have changed. (mini-SD predicts $v$, as Stable Diffusion v2 at 768 pixels does; v1.4 predicts $\varepsilon$. $\mathcal L_\mathrm{out}$ is measured in what the networks predict.) Here it is in full for one batch, and the package's step on the same draws:
+# ```python
+# def kd_loss(v_S, v_T, f_S, f_T):
+#     """v_S, v_T (B, C, H, W); f_S, f_T: lists of features, one tensor a matched layer -> a scalar"""
+#     L_out = (v_T - v_S).square().mean()
+#     L_feat = sum((a - b).square().mean() for a, b in zip(f_T, f_S))
+#     return L_out + L_feat
+# ```
+#
+# </details>
+#
+# ## 4 · A step, by hand, and then sixty
+#
+# The student is BK-SDM's *base* (notebook 04): a third of the teacher's weights are cut out, the others are copied. Here is its training, line by line. Only the condition differs from notebook 02: it is a sentence now.
 
 # %%
-from rcedu.training.batches import Swap
-from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 from rcedu.equations.losses import capture, feature_kd, output_kd
 from rcedu.equations.noise import alpha_sigma, q_sample
 from rcedu.equations.random_conditioning import drop_condition, p_exponential, randomize
 from rcedu.training.draws import Draw
+from rcedu.training.random_conditioning_step import DistilledStudent, make_student
 
-student = make_student(teacher, "base", teacher_init=True, seed=0)
-trainee = DistilledStudent(student, teacher)
+T, B, null = teacher.T, 16, teacher.conditions.null
+trainee = DistilledStudent(make_student(teacher, "base", teacher_init=True, seed=0), teacher)
+tapped = [pair.teacher for pair in trainee.pairs]  # the teacher's matched layers
+optimizer = torch.optim.AdamW(trainee.parameters(), lr=1e-3)
 
 
 def p(t):
     return p_exponential(t, T)
 
-
-draw = Draw(seed=0, step=0, batch_size=8)
-pick, t, eps = draw.integers(len(cache)), draw.integers(T), draw.normal(*teacher.x_shape)
-c_hat, replaced = randomize(cache.c[pick], t, pool, p, draw.generator)
-c_hat = drop_condition(c_hat, teacher.conditions.null, 0.1, draw.generator)
-alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
-x_t = q_sample(cache.x0(pick), eps, alpha_t=alpha_t, sigma_t=sigma_t)
-with torch.no_grad(), capture(teacher.unet, [pair.teacher for pair in trainee.pairs]) as f_T:
-    v_T = teacher(x_t, t, c_hat)
-v_S, f_S = trainee(x_t, t, c_hat)
-L_out, L_feat = output_kd(v_S, v_T), feature_kd(f_S, [f_T[pair.teacher] for pair in trainee.pairs])
-
-step = distillation_step(teacher, trainee, cache, Swap(pool, p))
-package = step(trainee, Draw(seed=0, step=0, batch_size=8))
-assert torch.allclose(package["out"], L_out) and torch.allclose(package["feat"], L_feat)
-print(f"L_out = {L_out.item():.3f}, L_feat = {L_feat.item():.3f}; swapped: {replaced.sum().item()} of 8")
+# %%
+losses = []
+for k in range(3 if preset() == "smoke" else 6):
+    draw = Draw(seed=0, step=k, batch_size=B)  # all randomness of step k
+    pick, t, eps = draw.integers(len(cache)), draw.integers(T), draw.normal(*teacher.x_shape)
+    c_hat, _ = randomize(cache.c[pick], t, pool, p, draw.generator)  # the swap
+    c_hat = drop_condition(c_hat, null, 0.1, draw.generator)  # so that guidance can be learned
+    alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
+    x_t = q_sample(cache.x0(pick), eps, alpha_t=alpha_t, sigma_t=sigma_t)
+    with torch.no_grad(), capture(teacher.unet, tapped) as f_T:
+        v_T = teacher(x_t, t, c_hat)
+    v_S, f_S = trainee(x_t, t, c_hat)
+    L_out, L_feat = output_kd(v_S, v_T), feature_kd(f_S, [f_T[name] for name in tapped])
+    losses.append(torch.stack([L_out, L_feat]).detach())
+    optimizer.zero_grad()
+    (L_out + L_feat).backward()
+    optimizer.step()
+    print(f"step {k}: L_out = {L_out.item():.2f}, L_feat = {L_feat.item():.1f}")
 
 # %% [markdown]
-# $\mathcal L_\mathrm{feat}$ is larger than $\mathcal L_\mathrm{out}$: it is a sum over eight layers, of features that are not of unit size. Users of BK-SDM have asked whether 20 is normal. In the trainings of section 7 it starts at 11 to 13 from inherited weights and at 34 to 36 from random ones.
-#
-# ## 6 · A student
-#
-# BK-SDM's Base student, with the teacher's weights where blocks remain. `fit` does the rest, as in notebook 02. For the real model `rcedu distil` has flags for mixed precision, accumulation, gradient checkpointing and an 8-bit optimizer, and runs on as many GPUs as `accelerate launch` gives it.
+# The package's step function computes the same from the same draws, and `fit` repeats it, with a warm-up, an average of the weights, checkpoints and several GPUs. The check, and then a short training:
 
 # %%
-from rcedu.models.surgery import parameter_count
+from rcedu.training.batches import Swap
 from rcedu.training.fit import fit
+from rcedu.training.random_conditioning_step import distillation_step
 
-length, size = {"smoke": (3, 8), "cpu": (60, 32), "gpu": (2000, 32)}[preset()]
-student = make_student(teacher, "base", teacher_init=True, seed=0)  # afresh, should you run this cell twice
+student = make_student(teacher, "base", teacher_init=True, seed=0)
 trainee = DistilledStudent(student, teacher)
 step = distillation_step(teacher, trainee, cache, Swap(pool, p))
-losses = {"out": [], "feat": []}
-training = {"steps": length, "batch_size": size, "lr": 1e-3, "warmup": 5, "decay": "cosine", "ema_decay": 0.95}
-for record in fit(step, trainee, **training, progress="B-Base"):
-    for name, value in record.losses.items():
-        losses[name].append(value)
-print(f"{parameter_count(student.unet):,} parameters, {parameter_count(student.unet) / parameter_count(teacher.unet):.0%} of the teacher's")
-plots.loss_curves({r"$\mathcal{L}_\mathrm{out}$": losses["out"], r"$\mathcal{L}_\mathrm{feat}$": losses["feat"]}, ylabel="loss")
+package = step(trainee, Draw(seed=0, step=0, batch_size=B))
+assert torch.allclose(torch.stack([package["out"], package["feat"]]), losses[0])
+
+before = draw_each(student)
+length, size = {"smoke": (3, 8), "cpu": (60, 32), "gpu": (2000, 32)}[preset()]
+schedule = {"lr": 1e-3, "warmup": 5, "decay": "cosine", "ema_decay": 0.95}
+for record in fit(step, trainee, steps=length, batch_size=size, **schedule, progress="base"):
+    pass
+print({name: round(loss, 2) for name, loss in record.losses.items()})
 
 # %% [markdown]
-# *Figure: the two parts of the loss over the training, as running means, on a logarithmic axis.*
+# **Predict.** What did the student draw *before* its first step, with two thirds of the teacher's weights in place?
+#
+# <details><summary>The right digits, a little blurred</summary>
+#
+# That would be so if each layer refined the picture by itself. But every layer was trained on what the layers that are now missing used to hand it.
+#
+# </details>
+#
+# <details><summary>Digits in wrong colours</summary>
+#
+# Colour is indeed the last thing that it learns (look to the right in the figure). Before training there is not even a digit.
+#
+# </details>
+#
+# <details><summary>Nothing to recognise</summary>
+#
+# Yes. The copied weights are a good place to start from, and nothing that works: their inputs come from layers that are gone.
+#
+# </details>
 
 # %%
-few = 1 if smoke else 6
-asked = teacher.conditions.tokenize([text for text in rows for _ in range(few)])
-noise = teacher.noise(len(asked), seed=0)
-sampling = {"w": GUIDANCE, "steps": 5 if smoke else 15, "batch_size": 18}
-halves = [model.sample(noise, asked, **sampling).unflatten(0, (len(rows), few)) for model in (teacher, student)]
-title = f"left half: teacher; right half, from the same noise: its student after {length} steps"
-gap = torch.full_like(halves[0][:, :1], 255)
-plots.digit_grid(torch.cat([halves[0], gap, halves[1]], dim=1), row_labels=rows, title=title, size=0.6)
+shown = min(3, count)
+gap = torch.full_like(drawn[:, :1], 255)
+after = draw_each(student)
+names = ["teacher", "before", f"after {length} steps"]
+columns = [name if i == shown // 2 else "" for name in names for i in range(shown + 1)][:-1]
+images = [drawn[:, :shown], gap, before[:, :shown], gap, after[:, :shown]]
+plots.digit_grid(torch.cat(images, dim=1), row_labels=sentences, col_labels=columns)
 
 # %% [markdown]
-# *Figure: the same sentences and the same noise, drawn by the teacher and by the student just trained. No picture of such a combination is in $\mathcal D$; the sentences are in the pool $\mathcal C$. After so few steps the shapes are there, and some colours are wrong.*
+# *Figure: the teacher, the student before its training, and the student after it, from the same noise. The digits are there, some colours are still wrong.*
 #
-# **Think.** With teacher initialisation the student starts from weights that have seen everything. Is a good picture of a new combination then a success of random conditioning?
+# **Change this.** Set `teacher_init=False` in the cell that trains, and run it again: from random weights, what is there to see after as many steps?
 #
-# ## 7 · What each part contributes: the paper's table 1
+# **Think.** None of these sentences is in $\mathcal D$, all are in the pool. Is a good picture of one a success of the swap?
 #
-# The paper switches three things on and off: random conditioning, teacher initialisation, and real images instead of the teacher's. The same six rows on mini-SD: three seeds each, B-Base, equal steps. *Real images* are 3,000 MNIST digits, coloured and captioned with the same 120 sentences; with them comes
-# $\mathcal L_\mathrm{task}$, the ordinary training loss, on the samples that kept their own condition. Rows 4 to 6 draw strangers from the same pool, all 1,080 sentences. Scores are for sentences about combinations that were in no student's pictures, nor in the teacher's training.
+# <details><summary>Answer</summary>
 #
-# IS, the inception score, is $\exp\,\mathbb E\,\mathrm{KL}(p(\text{digit}\mid x)\,\|\,p(\text{digit}))$ in the judge's eyes: 10 where every digit is certain and all are equally frequent, 1 where nothing can be told apart; this judge, trained with softened labels, is never certain, and 8 is about its best. "All four" is digit, ink, background and slant at once (a slant that was not asked for cannot be wrong).
+# Not by itself. The copied weights have combined these words before. To know, train the same student from the same weights without the swap: section 5 does, and it is as good.
+#
+# </details>
+#
+# ## 5 · What each ingredient contributes
+#
+# The recipe has three ingredients that can be left out: the **teacher's weights** to start from, **random conditioning**, and **real pictures** in $\mathcal D$ instead of the teacher's (with the ordinary training loss beside the others). The paper switches each on and off; so do we, three trainings each. A *judge*, a classifier that was trained on real captioned digits, reads what students draw for combinations of digit, ink and background that no training picture shows, not even one of the teacher's.
+#
+# **Predict.** Which ingredient decides?
+#
+# <details><summary>The teacher's weights</summary>
+#
+# Here, yes, and by far. In the paper's much longer trainings it is the one that moves FID least: there the head start is used up.
+#
+# </details>
+#
+# <details><summary>Random conditioning</summary>
+#
+# It is what the paper is about, and in its table it improves FID most. But what could it add here, where $\mathcal D$'s sentences name every digit and every colour? Notebook 06 takes a word away.
+#
+# </details>
+#
+# <details><summary>Real pictures</summary>
+#
+# The student imitates a network, and any latent will do as the place where the two are compared. Who made it matters little.
+#
+# </details>
 
 # %%
-stored = load_results(data_folder() / "mini-sd" / "results" / "table-1.json")
-run, source = stored.runs["1: nothing/seed-0"]["run"], stored.told["provenance"]
-print(f"{run['steps']} steps of batch {run['batch_size']}, {run['scored']} pictures a run; {source['machine']}, {source['date']}\n{source['command']}")
-display(Markdown(table(stored.records, stored.shown)))
+from rcedu.evaluation.records import difference, load_results
 
-# %%
-students = stored.records[stored.records["network"] == "student"]
-swapped = [stored.runs[f"{name}/seed-0"]["run"]["p"] != "none" for name in students["row"].unique()]
-columns = [Column("digit"), Column("all"), Column("fid")]
-limits = {"digit, %": (0, 103), "all four, %": (0, 103), "FID": (0, 200)}
-plots.score_dots(
-    students,
-    columns,
-    groups=["with random conditioning" if yes else "without" for yes in swapped],
-    colours={"with random conditioning": plots.BLUE, "without": plots.VERMILLION},
-    limits=limits,
-)
-
-# %% [markdown]
-# *Figure: the table's rows with 95% intervals over three trainings. FID is over fewer pictures than in section 2, so the two do not compare. In the table, the teacher's intervals are over 216 pictures of one model (Wilson); the students' are over three trainings (Student's t), and have no width where all three reached 100%.*
-#
-# **What it says.** At this length one ingredient decides: with the teacher's weights the student is within six points of its teacher, without them it has hardly begun. The four rows that inherit weights differ by at most 1.3 points of "all four" and 0.3 of FID. A single interval of these differences leaves out 0: row 5's FID lies 0.21 [0.05, 0.38] below row 3's; among six pairs and several scores one in twenty does so by chance.
-# The paper's table is different: there initialisation alone moves FID from 18.13 to 18.15 (CLIP from .2728 to .2864), random conditioning alone to 15.46 (.2834), both to 15.76 (.2895). Three things may explain ours, none of them tested here. $\mathcal D$'s 120 sentences name every digit, ink and background, so a held-out sentence has nothing new but the combination; inherited weights combine words already;
-# and 300 steps are few from random weights, where steps spent on strangers may cost: paired by seed, row 4's digit is right 3.6 points [1.8, 5.3] less often than row 1's, its other scores are not resolved (`rcedu compare table-1 --against "1: nothing"`). What can be said: where $\mathcal D$ covers every word and the weights are inherited, the swap does no harm. The case it was invented for, a word without any picture, is notebook 02's.
-#
-# **Think.** Which sentences would you take out of $\mathcal D$ so that rows 2 and 5 come apart?
-#
-# ## 8 · How small may it be?
-#
-# Notebook 04 cut SD v1.4 into seven students: three lose blocks (B), four lose width (C). The same cuts of mini-SD are trained here, with random conditioning, for the same number of steps. As in the paper the B-students inherit the teacher's weights and the C-students start from random ones.
-# Size has three measures that need not agree: parameters (memory), MACs (arithmetic), and the time that a picture takes.
-
-# %%
-from rcedu.models.cost import macs
-from rcedu.models.surgery import cut_student
-
-sizes = load_results(data_folder() / "mini-sd" / "results" / "sizes.json")
-speed = read_json(data_folder() / "mini-sd" / "results" / "bench.json")
-first, *names = sizes.records["row"].unique()
-drawn = {first: speed["sampling"]["mini-SD"]} | {name: speed["sampling"][name] for name in names}
-unets = {first: shipped.teacher.unet}
-unets |= {name: cut_student(shipped.teacher.unet, sizes.runs[f"{name}/seed-0"]["run"]["student"]) for name in names}
-times = {name: "1" if name == first else "{:.2f} [{:.2f}, {:.2f}]".format(*row["times_as_fast"]) for name, row in drawn.items()}
-also = {
-    "MMACs": lambda of: f"{1000 * macs(unets[of['row']], size=8, tokens=16).total:.0f}",
-    "ms a picture": lambda of: f"{drawn[of['row']]['ms']:.0f}",
-    "times as fast": lambda of: times[of["row"]],
+records = load_results(data_folder() / "mini-sd" / "results" / "table-1.json").records
+row = {name[0]: name for name in records["row"].unique()}  # the paper's rows, 1 to 6
+pairs = {
+    "teacher's weights": ("2", "1"),
+    "teacher's weights, beside the swap": ("5", "4"),
+    "random conditioning": ("4", "1"),
+    "random conditioning, beside the weights": ("5", "2"),
+    "real pictures, beside the weights": ("3", "2"),
+    "real pictures, beside both": ("6", "5"),
 }
-source = sizes.told["provenance"]
-print(f"{source['command']}; {source['machine']}, {source['date']}; times: {speed['provenance']['command']}")
-display(Markdown(table(sizes.records, sizes.shown, also=also)))
-
-# %%
-plots.score_dots(
-    sizes.records[sizes.records["network"] == "student"],
-    columns,
-    groups=["B: fewer blocks, inherited weights" if name.startswith("B") else "C: narrower, random weights" for name in names],
-    colours={"B: fewer blocks, inherited weights": plots.BLUE, "C: narrower, random weights": plots.VERMILLION},
-    limits=limits,
-)
+columns = {}
+for title, score in {"digit": "digit", "all four": "all"}.items():
+    both = [({"row": row[a]}, {"row": row[b]}) for a, b in pairs.values()]
+    gains = [difference(records, *pair, score=score) for pair in both]
+    columns[f"{title}: points gained"] = [[100 * value for value in gain] for gain in gains]
+plots.interval_dots(list(pairs), columns, zero=True)
 
 # %% [markdown]
-# *Figure: the seven students, 95% intervals over three trainings of equal length.*
+# *Figure: what each ingredient adds, in percentage points of pictures that the judge reads as asked, paired by seed; 95% intervals over three trainings. "All four": digit, ink, background and slant at once.*
 #
-# *Table above: MMACs, millions of multiply-accumulates of one evaluation; ms a picture, the median for one guided picture of 25 DDIM steps on one CPU thread; times as fast, the mean ratio to the teacher, round by round, so not the quotient of the medians; scores over 216 pictures a training.*
+# With the teacher's weights everything is as asked in 79 points more of the pictures. Random conditioning and real pictures add about five points at most, and from random weights the swap even costs a few digits. These trainings have 300 steps, the paper's tens of thousands: they say what helps at the beginning. The [evidence](evidence/students.md) has the paper's table beside ours, and students of seven sizes.
 #
-# **What it says.** The three B-students cannot be told apart after 300 steps (B-Base and B-Small agree within 0.03 of FID in every run, B-Tiny within 0.3): every digit as asked, all four attributes in 95% of the pictures, against the teacher's 100% [98.3, 100.0]. The smallest, B-Tiny, has 44% of the teacher's parameters and draws a picture nearly twice as fast.
-# The C-students fall with their width, from 51% of the digits to 18%, and FID, IS and CLIP get worse with them. A reader's notes on the paper, unverified, have FID *improve* as they shrink (14.45 for C-Base, 13.42 for C-Micro) while IS and CLIP fall (34.9 to 32.6, 0.290 to 0.281), which is why FID should never stand alone. Ours says little about that: from random weights 300 steps are a beginning,
-# and the B-students' advantage is their inheritance (section 7, row 4: B-Base from random weights gets 62.5% of the digits right). Notebook 02 gives narrow students slices of the teacher's weights.
+# ## 6 · The real one
 #
-# Time does not follow MACs. A narrower network makes as many calls, each smaller, and for a single picture this small most of the time may go to starting each operation: C-Micro has a quarter of the MACs and is 1.3 times as fast. Fewer blocks are fewer calls.
-#
-# **Think.** C-Base and B-Base have nearly the same number of parameters. Which comparison would tell whether blocks or width should go, and what has to be equal on both of its sides?
-#
-# ## 9 · Where the time goes
-#
-# The authors' public code loads one file a sample, keeps its prompts in a DataFrame, takes PyTorch's default AdamW (on a CPU: weight by weight), and reads its losses many times a step. `rcedu bench` runs such a loop and ours in turn, one step each, on the same draws (the losses agree, which tests both), and changes one habit at a time:
-
-# %%
-from rcedu.experiments.benchmark import steps_table
-
-print(f"{speed['provenance']['command']}; {speed['provenance']['machine']}, {speed['provenance']['date']}")
-display(Markdown(steps_table(speed["steps"])))
-
-# %% [markdown]
-# *Table: milliseconds are medians; "times as fast" is the mean ratio to the first row, round by round, with its 95% interval. The changes add up from row to row; `rcedu` is our trainer, checks and all.*
-#
-# On two cores a step of ours is a tenth faster than the usual one, no more: nearly all of the time goes to the two networks, which are the same in both loops. Only from fused AdamW on, which updates all weights in one kernel, do the intervals leave out 1. (`torch.compile`, tried by hand block by block, took minutes to compile and made the step no faster; two processes, or *ranks*, share the batch and gain nothing.)
-# On a GPU, where every read waits for all the work before it, the other habits may weigh more. `rcedu bench --size sd-v1.4` asks a GPU that question at the real size, with random weights; it has not been asked yet.
-#
-# ## 10 · The real one
-#
-# Put `TEACHER = "CompVis/stable-diffusion-v1-4"` at the top (or the folder of a copy) and the folder that the first command below wrote as `SAMPLES`, and the notebook runs on it (with sentences about digits, and at a learning rate for mini-SD: it is the commands that reproduce). The first three go on where they
-# were stopped:
+# Nothing above knows that the model is small. For Stable Diffusion the four stages are four commands; each goes on where it was stopped, and runs on as many GPUs as `accelerate launch` gives it:
 #
 # ```bash
 # rcedu draw     --teacher CompVis/stable-diffusion-v1-4 --prompts laion.csv --count 212000 --w 6.5 --batch-size 16 --out runs/latents
-# rcedu distil   --teacher CompVis/stable-diffusion-v1-4 --samples runs/latents --pool prompts/ --student base --steps 50000 --batch-size 256 --accumulate 8 --lr 5e-5 --decay constant --ema-decay 0.999 --mixed-precision bf16 --out runs/b-base
-# rcedu generate --model runs/b-base --prompts coco.csv --count 30000 --w 6.5 --size 256 --batch-size 16 --out runs/coco
+# rcedu distil   --teacher CompVis/stable-diffusion-v1-4 --samples runs/latents --pool prompts/ --student base --steps 50000 --batch-size 256 --accumulate 8 --mixed-precision bf16 --out runs/base
+# rcedu generate --model runs/base --prompts coco.csv --w 6.5 --size 256 --batch-size 16 --out runs/coco
 # rcedu score    --images runs/coco --real coco-val/ --clip openai/clip-vit-large-patch14
 # ```
 #
-# The files are yours to bring; none ships, and nothing here fetches one. `laion.csv`, `prompts/` and `coco.csv` are sentences: `.txt` with one a line, `.csv` with a header or `.parquet`, or a folder of such files. Of a table one column is read, the one called text, prompt or caption (in any case), or the one that `--column` names. In the paper `laion.csv` is 212 thousand captions of LAION-Aesthetics V2 (6.5+), `prompts/` 20 million captions of LAION, `coco.csv` 30 thousand captions of MS-COCO; `coco-val/`, any folder with `.png` or `.jpg` files, holds the real pictures for FID, 41 thousand there. The paper draws by PNDM where these commands have DDIM, both in 25 steps, and its CLIP is another one, ViT-g-14 of laion2b; all of its tables, and how they were scored, stand in [RESULTS.md](../RESULTS.md).
-#
-# `accelerate launch --num_processes 8 -m rcedu draw ...` uses eight GPUs; so does each of the others but the last. Will it fit, and how long does it take? Both follow from the anatomy:
-
-# %%
-from rcedu.models.cost import activation_bytes, state_bytes, step_flops
-from rcedu.models.anatomies import unet
-
-sd = unet("SD v1.4")  # on the meta device: shapes, no numbers
-others = 123_060_480 + 83_653_863  # text encoder and autoencoder
-cards = {"T4": (15, 65), "L4": (22, 121), "A100 80 GB": (79, 312), "H100 80 GB": (79, 989)}  # GiB, peak TFLOP/s in 16 bits (data sheets)
-lines = []
-for name, cut in {"B-Base": cut_student(sd, "base"), "B-Tiny": cut_student(sd, "tiny"), "C-Micro": cut_student(sd, "C-Micro")}.items():
-    fixed, flops = state_bytes(sd, cut, frozen_parameters=others) / 2**30, step_flops(sd, cut)
-    each = activation_bytes(cut.to(torch.bfloat16)) / 2**30
-    cells = [f"{fixed:.1f}", f"{each:.2f}"]
-    for memory, peak in cards.values():
-        fits, days = int((memory - fixed) / each), 50_000 * 256 * flops / (0.3e12 * peak) / 86400
-        cells.append(f"{fits} / {days:.1f}" if fits > 0 else "-")
-    lines.append(f"| {name} | " + " | ".join(cells) + " |")
-head = "| student | fixed, GiB | a picture, GiB | " + " | ".join(f"{name}: pictures / days" for name in cards) + " |\n"
-display(Markdown(head + "|---|---|---|" + "---|" * len(cards) + "\n" + "\n".join(lines)))
-
-# %% [markdown]
-# *Table (computed, not measured; memory and days are lower bounds, so the numbers of pictures are upper ones): memory for weights, gradients, AdamW and the average of the weights; memory that one picture of 512x512 pixels adds without gradient checkpointing; and for each card, how many pictures fit at once / days for BK-SDM's 50,000 steps of 256 pictures (the authors' script for random conditioning allows 400,000) at 30% of the card's peak, without the
-# text encoder. A T4 has no bf16: use `--mixed-precision fp16`.*
+# Sentences and pictures are yours to bring. [A teacher of your own](own_teacher.md) explains the options, [scale](scale.md) has the paper's settings, and what has been tried so far; `--plan` says beforehand how much time and memory your machine needs.
 #
 # ## Three questions
 #
-# 1. The pool of mini-SD has 1,080 sentences, $\mathcal D$ has 120. The paper's ratio is 94 to 1. What would you expect if the pool were a million sentences, most of them about cats?
-# 2. In the paper row 5 beats row 3 in IS and CLIP, at equal FID. What does the swap give a student that real images of $\mathcal D$'s sentences do not?
-# 3. FID compares clouds of features. Construct a student with a perfect FID that ignores its prompt. Which column gives it away?
+# **Question 1.** mini-SD's pool holds nothing but captions of digits. What if it had a million sentences, most of them about cats?
 #
-# **Links.** Random conditioning: [arXiv:2504.02011](https://arxiv.org/abs/2504.02011) · BK-SDM: [arXiv:2305.15798](https://arxiv.org/abs/2305.15798) · latent diffusion: [arXiv:2112.10752](https://arxiv.org/abs/2112.10752) · CLIP: [arXiv:2103.00020](https://arxiv.org/abs/2103.00020) · CLIP score:
-# [arXiv:2104.08718](https://arxiv.org/abs/2104.08718)
+# <details><summary>Answer</summary>
+#
+# mini-SD has no idea of cats, so those swaps would teach its confusion, and take time from the rest. It was tried with nonsense instead of cats: what counts is how many swaps name something that you want (notebook 06, section 3). For a teacher that can draw cats, they would teach cats.
+#
+# </details>
+#
+# **Question 2.** In the paper the swap beats real pictures in IS and CLIP score. What does it give a student that real pictures of $\mathcal D$'s sentences do not?
+#
+# <details><summary>Answer</summary>
+#
+# The teacher's answers to sentences that are not in $\mathcal D$: twenty million instead of two hundred thousand. More pictures of the *same* sentences say nothing about how the teacher reads others.
+#
+# </details>
+#
+# **Question 3.** FID compares two clouds of pictures. Invent a student with a perfect FID that ignores its prompt. Which score gives it away?
+#
+# <details><summary>Answer</summary>
+#
+# One that draws, for each prompt, the picture of another prompt of the list. The cloud is the same, and so are FID and IS, which never look at the prompt. The judge finds one digit in ten as asked, and the CLIP score falls to what a stranger's sentence gets.
+#
+# </details>
+#
+# **Links.** Random conditioning: [arXiv:2504.02011](https://arxiv.org/abs/2504.02011) · BK-SDM: [arXiv:2305.15798](https://arxiv.org/abs/2305.15798) · latent diffusion: [arXiv:2112.10752](https://arxiv.org/abs/2112.10752) · CLIP: [arXiv:2103.00020](https://arxiv.org/abs/2103.00020)

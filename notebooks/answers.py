@@ -199,6 +199,7 @@ for sentence in ("a red seven on a navy background", "a seven on a navy backgrou
     print(f"{sentence}, {number} times:", ", ".join(f"{n} {name}" for name, n in found.items() if n))
 
 # %% [markdown]
+<<<<<<< HEAD
 # **Think, section 2: what does guidance do to the share read as asked and to FID; which would you tune it on, and what would you not see then?** The digit rises from 91.6% at $w = 0$ to 100%, the ink falls beyond $w = 2$ (95.0% at 6.5), FID is best at $w = 1$ (5.4) and 11.8 at 6.5. Tuned on the digit alone one would not see that the ink suffers and that pictures move away from real ones; tuned on FID alone, whether they are what was asked. So look at each attribute and at FID, and choose on sentences that are not those of the final scores.
 #
 # **Think, section 6: with inherited weights, is a good picture of a new combination a success of random conditioning?** Not by itself: the weights have combined these words before. It takes the same start without the swap, and that is as good: row 2 has 94.9% of all four right, row 5 95.4% (section 7).
@@ -230,6 +231,46 @@ for sentence in ("a red seven on a navy background", "a seven on a navy backgrou
 # **Question 2: what does the student learn from a pool's sentences that the *teacher* cannot draw?** What the teacher does with them, its confusion, and that costs swaps: a tenth of nonsense costs nothing that three seeds could show, half 14.2 points of the word [6.1, 22.3], 90% and 99% cost 43 and 51. Whether it also costs capacity is the question of section 6. That it is not all waste, the row with 1% captions suggests (23.1 points [8.8, 37.5] ahead of no random conditioning).
 #
 # **Question 3: which table would you show to whom?** To who answers for the users' prompts, section 6's: written sentences in the place of collected ones, −0.9 points of the word [−17.0, 15.2] here, and a better FID in the paper (14.98 against 15.76). To who writes them, section 8's and the row with half nonsense: what counts is the share that names what is missing. To who pays for the teacher's drawings, section 7's: 100 pictures did as well as 10,000, in a short training. And to all of them the caution that our generator speaks the very grammar on which it is judged.
+=======
+# ## 07 · One network, any guidance
+#
+# **Think, section 2: zero weights pass no gradient on to their input. Why do they learn all the same?** The gradient of $y = W e(w)$ with respect to $W$ is $\delta\, e(w)^\top$, with $\delta$ the gradient that arrives at $y$: $W$ is not in it, and neither factor is zero (the layers behind are trained ones). What $W = 0$ makes zero is the gradient with respect to $e(w)$, $W^\top\delta$, and before $e(w)$ there is nothing to learn. After the first step $W$ is not zero any more.
+#
+# **Exercise 1: extrapolate to $w = 6$.** Beyond 4 the slow sines go on smoothly while the fast ones form combinations never seen, so nothing says "more". *Tried*, `student.sample(noise, c, w=6.0, steps=25)` with the network that ships, 200 digits: all are read as asked, but strokes are *thinner* than at $w = 4$ (mean grey 41.4 against 44.8; the teacher's go from 44.6 to 47.5). On 256 noisy digits its $\hat v - v_c$, measured along the teacher's $v_c - v_\varnothing$, is 3.0 times as long at $w = 4$, 2.3 at 6 and 2.0 at 10, and its mean square error against the teacher's $\hat v$ rises from 0.05 to 0.22 and 0.93: asked for more, it guides less.
+
+# %%
+student = shipped_student(teacher, FEW / "stage-1.safetensors")
+number = min(count, 200)
+for w in (4.0, 6.0):
+    by = {name: digits.draw(model, number, w=w, steps=steps_25) for name, model in (("student", student), ("teacher", teacher))}
+    right = digits.scores(by["student"])["as asked"][0]
+    print(f"w = {w:g}: mean grey {by['student'].float().mean():.1f}, teacher {by['teacher'].float().mean():.1f}; student: {right} of {number} read as asked")
+
+number, generator = 256, torch.Generator().manual_seed(0)
+x0, c, t = digits.data.x0(torch.arange(number)), digits.data.c[:number], torch.randint(T, (number,), generator=generator)
+alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
+x_t = q_sample(x0, torch.randn(x0.shape, generator=generator), alpha_t=alpha_t, sigma_t=sigma_t)
+x_t, t, c = (x.to(student.device) for x in (x_t, t, c))  # where drawing has moved both networks
+with torch.no_grad():
+    v_c, v_null = teacher(x_t, t, c), teacher(x_t, t, torch.full_like(c, teacher.conditions.null))
+    direction = v_c - v_null
+    for w in (1.0, 4.0, 6.0, 10.0):
+        v_hat = student(x_t, t, c, torch.full_like(t, w, dtype=torch.float32))
+        along = ((v_hat - v_c) * direction).sum() / direction.square().sum()
+        error = (v_hat - (v_c + w * direction)).square().mean()
+        print(f"asked for w = {w:g}: guides as w = {along:.1f}; mean square error of v {error:.3f}")
+
+# %% [markdown]
+# **Exercise 2: $w$ itself in the place of the sines.** In `DiffusionModel.forward`: `condition["timestep_cond"] = w.to(self.unet.dtype)[:, None].expand(-1, self.unet.config.time_cond_proj_dim)`. The 256 equal inputs make one direction, scaled by $w$; as the target is linear in $w$, that may well suffice, and beyond $w = 4$ it does say "more". All 256 weights of an output get the same gradient and move together, so that one step of AdamW moves the output by up to 256 times the learning rate, times $w$: a smaller learning rate may be needed. The network no longer opens in a stock pipeline. (not run)
+#
+# **Exercise 3: the two weights.** `step = guidance_step(teacher, student, digits.data, (0.0, 4.0), space="truncated SNR")`, once with it and once without, then `fit` with the settings of `train_stage`, and scores at 64 and 4 steps. $\mathrm{SNR} + 1$ and $\max(\mathrm{SNR}, 1)$ differ by a factor of 2 where SNR is 1 and by none at both ends, so no difference should be resolved by three seeds, at either number of steps. Plain SNR, which gives the first of four steps next to no weight, would differ. (not run)
+#
+# **Question 1: why does the space of guidance not matter, and when does it?** $\varepsilon$, $v$ and $\hat x_0$ are each a multiple of $x_t$ plus a multiple of any other, $x_t$ is the same in both answers, and the weights $1 + w$ and $-w$ sum to one, so that the multiple of $x_t$ comes out as it was. It matters as soon as something that is not affine stands between: $\hat x_0$ clipped to $[-1, 1]$, or a conversion that divides by $\alpha = 0$.
+#
+# **Question 2: where does the time of the other half go when one picture is drawn?** It was never spent: the teacher's two answers go through as one batch of two, which takes 1.3 times as long as a batch of one, because for so small a batch most of the time is the calls themselves (starting operations, reading weights), which cost the same for one and for two. With fifty pictures arithmetic is what takes time, and half of it is half (2.1 times).
+#
+# **Question 3: a student that predicts $v$ of a teacher that predicts $\varepsilon$ cannot be the teacher at the start. What is gained?** Its errors stay small where few steps need it: an error $\delta$ of $v$ is one of $\sigma_t\delta$ in $\hat x_0$, of $\varepsilon$ one of $(\sigma_t/\alpha_t)\,\delta$, 14.6 times $\delta$ at Stable Diffusion's $t = 999$, where the first of few steps is taken. (One could convert, $v = (\varepsilon - \sigma_t x_t)/\alpha_t$, and begin as the teacher exactly; but then the division by $\alpha_t$ is in the network for good.)
+>>>>>>> a129b17fe49f3ea7a28bae076db3fe97741f93a2
 #
 # ## 08 · Half the steps, again and again
 #

@@ -1,14 +1,14 @@
-"""Claims as a picture: each one's value, its interval, the bound it is held against, and the verdict."""
+"""Intervals as pictures: of claims, with the bound each is held against and the verdict; and over a number that was counted."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.markers import CARETLEFTBASE, CARETRIGHTBASE
 
 from rcedu.evaluation.verdicts import FAILED, HELD, OPEN, Verdict
-from rcedu.figures.plots import BLUE, GREY, VERMILLION, plain_axes
+from rcedu.figures.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, plain_axes, whiskers
 
 _DOT = {"markersize": 7, "markeredgewidth": 1.5}
 LOOKS = {  # verdict -> marker; a second cue beside colour
@@ -43,4 +43,20 @@ def forest(verdicts: Sequence[Verdict], width: int = 46) -> Figure:
     handles = [Line2D([], [], linewidth=2, label=name, **look) for name, look in LOOKS.items() if name in there]
     handles.append(Line2D([], [], linestyle="", label="the claim: past this line, the arrow's way", **LINE))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9)
+    return figure
+
+
+def interval_scatter(groups: Mapping[str, Sequence[tuple[float, Sequence[float]]]], *, xlabel: str, ylabel: str) -> Figure:
+    """Groups of (x, (value, low, high)), with whiskers; x is at least 0, and its axis logarithmic from 1 on."""
+    figure = Figure(figsize=(7.5, 3.8), layout="constrained")
+    axes = plain_axes(figure, xlabel=xlabel, ylabel=ylabel)
+    looks = zip("XosD^", (VERMILLION, BLUE, GREEN, ORANGE, PURPLE), strict=True)
+    for (name, points), (marker, colour) in zip(groups.items(), looks, strict=False):
+        look = {"fmt": marker, "color": colour, "capsize": 3, "markersize": 6}
+        heights = [point for _, point in points]
+        axes.errorbar([x for x, _ in points], [y for y, _, _ in heights], yerr=whiskers(heights), label=name, **look)
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(left=-0.2)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.legend(frameon=False)
     return figure

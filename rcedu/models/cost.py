@@ -6,7 +6,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from rcedu.models.anatomies import example_inputs
-from rcedu.models.surgery import parameter_count
 
 
 class Macs(NamedTuple):
@@ -35,40 +34,6 @@ def stage_macs(unet, size: int = 64, tokens: int = 77) -> dict[str, Macs]:
     names = [*(f"down_blocks.{i}" for i in levels), "mid_block", *(f"up_blocks.{i}" for i in levels)]
     prefix = type(unet).__name__
     return {name: counted[f"{prefix}.{name}"] for name in names if f"{prefix}.{name}" in counted}  # small: no mid block
-
-
-def activation_bytes(unet, size: int = 64, tokens: int = 77) -> int:
-    """What autograd keeps of one picture's forward pass for the backward pass, in the UNet's own precision, in bytes.
-
-    Counted tensor by tensor (shared memory once, weights not), on the meta device as anywhere. The attention matrices,
-    which the meta device would keep, are left out: the fused kernels of a GPU compute them anew. Gradient
-    checkpointing keeps a small part of it all.
-    """
-    lengths = {size * size // 4**level for level in range(len(unet.config.block_out_channels))} | {tokens}  # of sequences
-
-    weights = {p.untyped_storage()._cdata for p in unet.parameters()}
-    kept: dict[int, tuple[int, object]] = {}  # the storage itself is held, so that no address is used twice
-
-    def pack(tensor):
-        storage = tensor.untyped_storage()
-        attention = tensor.ndim >= 3 and set(tensor.shape[-2:]) <= lengths and tensor.shape[-2] > size
-        if storage._cdata not in weights and not attention:
-            kept[storage._cdata] = (storage.nbytes(), storage)
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), torch.enable_grad():
-        unet(**example_inputs(unet, size, tokens))
-    return sum(count for count, _ in kept.values())
-
-
-def state_bytes(teacher, student, *, frozen_parameters: int = 0) -> int:
-    """Memory of a distillation whatever the batch: bytes of all weights and of what training keeps beside them.
-
-    Teacher and other frozen parts in 16 bits; student in 32 with gradient, two AdamW moments, the average of its weights,
-    and the 16-bit copy that mixed precision computes with. A lower bound: libraries and kernels want their own.
-    """
-    student_bytes = 4 + 4 + 2 * 4 + 4 + 2  # in the order of the text above
-    return 2 * (parameter_count(teacher) + frozen_parameters) + student_bytes * parameter_count(student)
 
 
 def step_flops(teacher, student, size: int = 64, tokens: int = 77) -> float:

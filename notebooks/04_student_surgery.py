@@ -253,7 +253,7 @@ from rcedu.models.surgery import init_from_teacher
 
 sources = init_from_teacher(students["B-Tiny"], teacher)  # {student's tensor: teacher's tensor}
 for name in ("down_blocks.1.resnets.0", "up_blocks.1.resnets.0", "up_blocks.1.resnets.1"):
-    print(name, "takes its weights from", sources[f"{name}.conv1.weight"])
+    print(name, "<-", sources[f"{name}.conv1.weight"].removesuffix(".conv1.weight"))
 
 # %% [markdown]
 # During training $\mathcal L_\mathrm{feat}$ compares the two networks' features at the ends of their stages, the green triangles. For B-Tiny these are six pairs of layers:
@@ -299,7 +299,7 @@ notebook_04.passed_through(passed_through)
 #
 # <details><summary>One of the middle block, where everything comes together</summary>
 #
-# It sees the whole picture at once, but so coarsely that little is decided there. Look for the squares and diamonds near zero.
+# It sees the whole picture at once, but so coarsely that little is decided there. Look for the orange diamond: it is at zero.
 #
 # </details>
 # <details><summary>One of the innermost level, where the parameters are</summary>
@@ -365,7 +365,7 @@ plots.interval_dots(list(harm), added, groups=fate, colours=colours)
 # *Figure: how much the error of $v$ grows when one residual block of the digits' teacher is left out, from input (top) to output (bottom), with 95% intervals over test pictures. Colour and marker say which of BK-SDM's sizes gives that block up.*
 
 # %% [markdown]
-# On the way down the rule is right in every stage: the second block is missed less than the first. On the way up the middle block is not the one to choose; one row below the top it is missed *more* than the first. But the row matters far more than the place in it: a cut at full resolution hurts most, and section 4 says that it is also the one that saves work.
+# On the way down the rule is right in every stage: the second block is missed less than the first. On the way up it is not: one row below the top the middle block, which goes, is missed *more* than the first, which stays. But the row matters far more than the place in it: a cut at full resolution hurts most, and section 4 says that it is also the one that saves work.
 #
 # **Think.** A block was taken out of a trained network, with no training afterwards. Why can that mislead about a student that is trained after the cut?
 #

@@ -308,7 +308,7 @@ explorers.schedule_laboratory(example_batch(teacher, cache), outcomes(ablation))
 # %% [markdown]
 # ## 5 · Does it matter?
 #
-# Twelve schedules, and none, were trained from the same start, for equally long, with three seeds each. No picture of a 3 was shown to any of them.
+# Students were trained with twelve schedules, and without any swaps (*none*): equally long, three seeds each, and no picture of a 3 anywhere.
 #
 # **Predict.** You train with $p = 1$: *every* condition is replaced, at every $t$, so most pairs are implausible. What happens?
 #

@@ -16,12 +16,7 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/03_why_it_works.ipynb)
 #
-# In notebook 02 a student learned to draw a 3 from noisy pictures of *other* digits that were labelled 3. That sounds like teaching it nonsense. This notebook
-# looks at why it is not: at most times $t$ the picture and the condition do not compete, and it can be *measured* where they do. The measurement gives a $p(t)$ without any
-# constant chosen by hand, and a laboratory to hold $p(t)$ in your hand.
-#
-# **Afterwards you will be able to** say at which $t$ the picture decides, at which the condition decides, and where neither does; compute how fast two noised
-# distributions merge, exactly for Gaussian mixtures and by measurement for digits; derive $p(t)$ from a teacher alone; and tell, with intervals, which choices of $p(t)$ matter.
+# In notebook 02 a student learned to draw a 3 from noisy pictures of *other* digits that were labelled 3. That sounds like nonsense, and this notebook shows why it is not. It also tells you what matters: that conditions are swapped at all, while the shape of $p(t)$ matters much less. Afterwards you will be able to say at which $t$ the picture decides and at which the condition does, compute how two distributions merge under noise, and measure a $p(t)$ on a teacher.
 #
 # > Before: notebooks 01 and 02. Symbols and words: [glossary](glossary.md).
 # > Time: 97 s (`cpu`), 28 s (`smoke`), `gpu` not measured; Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores, 2026-11-30.
@@ -40,407 +35,375 @@ if "google.colab" in sys.modules:
 
 # %%
 # %matplotlib inline
-import pandas as pd
 import torch
-from IPython.display import Image, Markdown, display
 from tqdm.auto import tqdm
 
-from rcedu.figures import panels, plots
 from rcedu.data.mnist import mnist, to_pixels
+from rcedu.experiments.conditioning import noised
 from rcedu.experiments.digits import Shipped
-from rcedu.system.settings import preset
+from rcedu.figures import explorers, panels, plots
+from rcedu.system.settings import data_folder, preset
 
 shipped = Shipped()
-teacher, judge, cache = shipped.teacher, shipped.judge, shipped.cache
+teacher, judge, cache, T = shipped.teacher, shipped.judge, shipped.cache, shipped.teacher.T
 images, labels = mnist(train=False)  # (10000, 1, 28, 28) uint8, (10000,)
-T = teacher.T
-pairs = {"smoke": 10, "cpu": 100, "gpu": 1000}[preset()]  # pictures a point of a curve
-print(f"preset: {preset()}")
+seven = images[labels == 7][:1]
+times = [199, 399, 599, 699, 749, 849, 999]
+x_t = [noised(teacher, teacher.codec.encode(to_pixels(seven)), t, seed=0) for t in times]
+drawn = [teacher.sample(x, torch.tensor([8]), steps=25, start=t) for x, t in zip(x_t, times)]
+rows = torch.stack([teacher.codec.pack(torch.cat(x_t) / 2), torch.cat(drawn)])  # (2, 7, 1, 28, 28)
+names = ["a 7, noised: $x_t$", "drawn as an 8"]
+plots.digit_grid(rows, row_labels=names, col_labels=[f"$t$ = {t}" for t in times], size=0.9)
+
+# %% [markdown]
+# *Figure: one real 7, noised to ever larger $t$ (above), and what the teacher makes of it when it is asked for an 8 (below). On the left the 7 stays, whatever is asked. On the right an 8 comes out, whatever the picture was. In between, something torn.*
 
 # %% [markdown]
 # ## 1 · Which wins, the picture or the condition?
 #
-# Take a real digit $x_0$, noise it to $x_t$, and denoise from there under a condition that has *nothing* to do with it. If $t$ is small, the picture is all but there; if $t$ is large, nothing of it is left.
-# In between the two pull at one another.
-
-# %%
-from rcedu.experiments.conditioning import noised
-
-source, asked = 7, 8  # a real 7, denoised as an 8
-index = int((labels == source).nonzero()[0])
-x0 = teacher.codec.encode(to_pixels(images[[index]]))  # (1, 4, 14, 14)
-starts = [199, 399, 599, 699, 749, 849, 999]
-rows = []
-for t in starts:
-    x_t = noised(teacher, x0, t, seed=0)
-    with torch.no_grad():
-        path = list(teacher.trajectory(x_t, torch.tensor([asked]), w=1.0, steps=25, start=t))
-    on_the_way = torch.cat([path[round(i * (len(path) - 1) / 5)].x0 for i in range(6)])  # predicted x0
-    rows.append(torch.cat([images[[index]], teacher.codec.pack(x_t / 2), teacher.codec.pack(on_the_way)]))
-
-# %%
-plots.digit_grid(
-    torch.stack(rows),
-    row_labels=[f"$t$ = {t}" for t in starts],
-    col_labels=["source", "$x_t$", "start →", "", "", "", "", "→ end"],
-    title=f"A {source}, noised to $t$, denoised under $c$ = {asked}: the $x_0$ predicted on the way",
-    size=0.65,
-)
-
-# %% [markdown]
-# *Figure: each row starts from the same 7 (left), noised to a larger $t$ (second column, at half contrast), and is denoised under the condition 8; from the third column on, the clean picture the teacher predicts on its way, ending on the right.
-# At small $t$ the 7 stays whatever is asked; at large $t$ an 8 comes out; in between, something torn.*
+# Random conditioning shows the student pairs like those above: a noisy picture of one digit, the label of another. On the right of the picture such a pair is no nonsense at all. There the teacher answers the *label*, and its answer is a lesson about 8s for which nobody had to draw an 8.
 #
-# One example is an anecdote. So: many real digits, each under a stranger's condition, (with guidance $w = 1$, as in sampling), and the judge's probability of the digit that was in the picture and of the one that was asked for.
+# One 7 is an anecdote. So take many real digits, ask for another digit each time, and let the judge read what comes out.
+#
+# **Predict.** From which $t$ on does the condition win?
+#
+# <details><summary>From about 300 on: the picture is already hard to see</summary>
+#
+# Hard for us. The teacher sees through much more noise than we do: at $t = 399$ it still restores nearly every source.
+#
+# </details>
+# <details><summary>From about 700 on</summary>
+#
+# That is where the curves below cross. For a clear win, nine times in ten, it takes somewhat more noise.
+#
+# </details>
+# <details><summary>Only at the very end, where nothing but noise is left</summary>
+#
+# A little of the picture is always left before $T$, but a faint trace does not stand against a label: at $t = 849$ the label wins already.
+#
+# </details>
 
 # %%
 from rcedu.experiments.conditioning import torn_band, who_wins
 
-ladder = list(range(99, T, 100)) if preset() == "smoke" else list(range(99, T, 50))
+pairs = {"smoke": 10, "cpu": 100, "gpu": 1000}[preset()]  # pictures at each t
+ladder = list(range(99, T, 100 if preset() == "smoke" else 50))
 contests = who_wins(teacher, judge, images[:pairs], labels[:pairs], ladder, bar=tqdm)
-band = torn_band(contests)
-print(f"neither reaches 90% from t = {band[0]} to t = {band[1]}" if band else "at every t one of them reaches 90%")
-
-# %%
+band = torn_band(contests)  # where neither reaches 90%
 found = {
-    "the source picture's digit": [contest.source for contest in contests],
-    "the condition's digit": [contest.asked for contest in contests],
+    "the source's digit": [contest.source for contest in contests],
+    "the asked digit": [contest.asked for contest in contests],
 }
 plots.lines(
-    ladder,
-    found,
-    colours=dict(zip(found, (plots.VERMILLION, plots.BLUE))),
-    band=band,
-    xlabel="timestep $t$ where denoising starts",
-    ylabel="judge's mean probability",
+    ladder, found, colours=dict(zip(found, (plots.VERMILLION, plots.BLUE))), band=band,
+    xlabel="timestep $t$ where denoising starts", ylabel="judge's mean probability",
 )
 
 # %% [markdown]
-# *Figure: the judge's mean probability of the source's digit and of the asked digit against the $t$ where denoising starts, with 95% intervals over the pictures. Shaded: the band where neither reaches 90%.
-# (The judge was trained with smoothed labels: on real test digits it gives the right digit 94% in the mean. So the curves level off about there, not at 100%.) Left of the band the source wins, right of it the condition; inside it neither does on average, though single pictures may.*
-#
-# The same to hold in your hand: drag $t$, choose a source and what is asked. Every picture was drawn beforehand (`rcedu frames`).
+# *Figure: the judge's mean probability of the digit that was in the picture and of the digit that was asked for, with 95% intervals over pictures. Shaded: the torn band, in which neither reaches 90%. (On real digits the judge itself gives the right one 94% in the mean, so the curves level off there.)*
+
+# %% [markdown]
+# So a swap left of the band teaches nothing new, a swap right of it teaches the label, and inside the band the teacher itself is torn. Try it with other digits; every picture was drawn beforehand.
 
 # %%
 from rcedu.experiments.denoising_frames import DenoisingFrames
 from rcedu.experiments.frames import load_frames
-from rcedu.figures import explorers
-from rcedu.system.settings import data_folder
 
-explorers.denoising(load_frames(data_folder() / "digits" / "results" / "denoising-frames.safetensors.gz", DenoisingFrames))
+results = data_folder() / "digits" / "results"
+explorers.denoising(load_frames(results / "denoising-frames.safetensors.gz", DenoisingFrames))
 
 # %% [markdown]
-# *Figure (an explorer; it moves where scripts run): a real digit, the same noised to $t$, and what the teacher denoises it to under another condition, with the judge's probability of the source's digit, of the asked one and of all others together.*
+# *Figure (an explorer; it moves where scripts run): a real digit, the same noised to $t$, and what the teacher draws from there under another label, with the judge's reading. Which pairs of digits are torn longest, and which hardly at all?*
+
+# %% [markdown]
+# **Think.** A swap at $t = 199$ gives teacher and student a 7 labelled 8. What does the teacher answer, and what can the student learn from it about 8s?
 #
-# **Think.** A swap at $t = 199$ gives teacher and student a 7 labelled 8. What does the teacher answer there, and what could the student learn from it about 8s?
+# <details><summary>Answer</summary>
+#
+# It answers with the 7, so about 8s there is nothing to learn. What can be learned is that at this $t$ the picture decides, whatever the label says. Such a swap does hardly any harm, and no good.
+#
+# </details>
 
 # %% [markdown]
 # ## 2 · Two distributions merge
 #
-# When is a noisy picture of a 7 a *sensible* input for the condition 8? When noisy 8s look just like it: when the distributions $p(x_t \mid c)$ and $p(x_t \mid \tilde c)$ of the own and of the stranger's condition overlap. For Gaussian mixtures everything is known
-# exactly, because noise keeps a Gaussian Gaussian: $\mathcal N(\mu, \varsigma^2)$ becomes $\mathcal N(\alpha_t\mu,\; \alpha_t^2 \varsigma^2 + \sigma_t^2)$.
+# When is a noisy 7 a sensible input for the condition 8? When a noisy 8 might look just like it: when the distributions $p(x_t \mid c)$ and $p(x_t \mid \tilde c)$, of the picture's own condition and of the stranger's, overlap. On a line we can watch this happen, because noise keeps a Gaussian Gaussian:
+#
+# $$\mathcal N(\mu, \varsigma^2) \quad\text{becomes}\quad \mathcal N(\alpha_t\mu,\; \alpha_t^2 \varsigma^2 + \sigma_t^2).$$
+#
+# The means move together, and the widths grow towards 1. `noised_mixture` is that formula for pictures that sit around two places on the line.
 
 # %%
-from torch.distributions import Categorical, MixtureSameFamily, Normal
-
+from rcedu.equations.mixtures import noised_mixture
 from rcedu.equations.noise import alpha_sigma
 
-alpha, sigma = (x.flatten() for x in alpha_sigma(teacher.scheduler, torch.arange(T), dtype=torch.float64))  # (T,) each
-
-
-def mixture(means: list[float], t: int, spread: float = 0.3) -> MixtureSameFamily:
-    """p(x_t | c) on a line: equal Gaussians around `means`, noised to t."""
-    means = torch.tensor(means, dtype=torch.float64)
-    noisy_spread = (alpha[t] ** 2 * spread**2 + sigma[t] ** 2).sqrt()
-    return MixtureSameFamily(Categorical(torch.ones(len(means))), Normal(alpha[t] * means, noisy_spread))
-
-
-own, stranger = [-2.0, -0.7, 0.3], [0.9, 2.0]  # where the pictures of c and of c_tilde sit
+at = alpha_sigma(teacher.scheduler, torch.arange(T), dtype=torch.float64)
+alpha, sigma = (values.flatten() for values in at)  # (T,) each
+own, stranger, spread = torch.tensor([-1.8, 0.2]), torch.tensor([1.2, 2.2]), 0.25
 x = torch.linspace(-5, 5, 2001, dtype=torch.float64)
-dx = x[1] - x[0]
+dx = float(x[1] - x[0])
+
+
+def density(means, t):
+    """p(x_t | c) on the line, (2001,): two Gaussians of that spread around the means."""
+    mixture = noised_mixture(means.double(), spread, alpha_t=alpha[t], sigma_t=sigma[t])
+    return mixture.log_prob(x).exp()
+
+# %% [markdown]
+# The *overlap* of two densities $p$ and $q$ is the area that lies under both of them, $\int \min(p, q)\, dx$: 0 where no picture fits both conditions, 1 where the two cannot be told apart.
+#
+# **Fill in.** On a grid the integral is a sum.
+
+# %% tags=["fill-in"]
+def shared_area(p, q, dx):
+    """The integral of min(p, q); p and q (N,) are densities at points that are dx apart."""
+    ...
+
+# %%
+from rcedu.course.checks import notebook_03
+
+notebook_03.shared_area(shared_area)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def shared_area(p, q, dx):
+#     """The integral of min(p, q); p and q (N,) are densities at points that are dx apart."""
+#     return torch.minimum(p, q).sum() * dx
+# ```
+#
+# </details>
 
 # %%
 shown = [0, 400, 600, 800, 999]
-densities = [tuple(mixture(means, t).log_prob(x).exp() for means in (own, stranger)) for t in shown]
-common = [float(torch.minimum(p, q).sum() * dx) for p, q in densities]  # the overlap, integral of min(p, q)
-panels.density_strip(
-    x, densities, [f"$t$ = {t}: overlap {o:.2f}" for t, o in zip(shown, common)], [r"$p(x_t \mid c)$", r"$p(x_t \mid \tilde{c})$"]
-)
+both = [(density(own, t), density(stranger, t)) for t in shown]
+shares = [torch.minimum(p, q).sum() * dx for p, q in both]
+titles = [f"$t$ = {t}: overlap {share:.2f}" for t, share in zip(shown, shares)]
+panels.density_strip(x, both, titles, [r"$p(x_t \mid c)$", r"$p(x_t \mid \tilde{c})$"])
 
 # %% [markdown]
-# *Figure: two one-dimensional mixtures (solid: pictures of $c$; dashed: of $\tilde c$) noised to five times, in closed form; shaded, the area they share, the overlap: from 0.13 at $t = 0$ to 1 at $t = T$, where both are the same standard normal.*
+# *Figure: pictures of $c$ (solid) and of a stranger's condition $\tilde c$ (dashed) on a line, noised to five times. The shaded area is the overlap. At first the two share next to nothing; at $t = T$ both are the same standard normal.*
+
+# %% [markdown]
+# **Change this.** Move the stranger away, `stranger = torch.tensor([3.2, 4.2])`, and run again from there. How much of the overlap at $t = 800$ is left? Digits are like that too: some are near neighbours, others are not, and each pair has its own $t$ from which a swap is plausible.
 #
-# Drag $t$ and watch two such mixtures merge, of two modes each. On the right, the mean of $x_0$ given $x_t$: the best answer a network can give, under $c$ and under $\hat c$. Below, what samplers make of it: DDIM in $N$ steps, and over it a student of half the steps (notebook 08) or consistency steps (notebook 10).
+# The same two mixtures to hold in your hand, with what a perfect network would answer to every $x_t$:
 
 # %%
 explorers.mixture()
 
 # %% [markdown]
-# *Figure (an explorer): everything in closed form. Three things to try: at which $t$ do the two means part? With how few steps does DDIM still reach the right mode? And where do two steps of DDIM and one of the student's meet?*
-#
-# The same on a plane, as time runs:
-
-# %%
-from torch.distributions import Independent
-
-grid = torch.linspace(-3.2, 3.2, 120, dtype=torch.float64)
-plane = torch.stack(torch.meshgrid(grid, grid, indexing="ij"), dim=-1)  # (120, 120, 2)
-centres = {"c": [[-1.8, -1.0], [-1.2, 1.4], [-0.3, -1.8]], "c_tilde": [[1.6, 1.2], [1.9, -0.8]]}
-
-
-def plane_density(means: list[list[float]], t: int, spread: float = 0.35) -> torch.Tensor:
-    """p(x_t | c) on the plane, (120, 120)."""
-    means = alpha[t] * torch.tensor(means, dtype=torch.float64)
-    noisy_spread = (alpha[t] ** 2 * spread**2 + sigma[t] ** 2).sqrt().expand_as(means)
-    return MixtureSameFamily(Categorical(torch.ones(len(means))), Independent(Normal(means, noisy_spread), 1)).log_prob(plane).exp()
-
-
-def frame(t: int):
-    p, q = (plane_density(means, t) for means in centres.values())
-    shared = float(torch.minimum(p, q).sum() * (grid[1] - grid[0]) ** 2)
-    return panels.mixture_frame(grid, grid, (p, q), (r"$p(x_t \mid c)$", r"$p(x_t \mid \tilde{c})$"), f"t = {t}: overlap {shared:.2f}")
-
-
-movie = panels.animation([frame(t) for t in [0, *range(299, T, 100), 999, 999]])
-display(Image(movie, format="png"))
-
-# %% [markdown]
-# *Figure (animated; on paper you see $t = 0$): contours of two mixtures on a plane. As $t$ grows the blobs of each melt into one, the two drift to the origin, and at $t = T$ they are the same.*
-#
-# ### How fast? An identity that needs only the network
-#
-# On digits we have no densities, but we have a network that predicts $x_0$ (by way of $v$). And there is an exact relation between how the two predictions *differ* and how the two distributions differ (Verdú, 2010). With the signal-to-noise ratio
-# $\mathrm{SNR}_t = \alpha_t^2/\sigma_t^2$,
-#
-# $$\mathrm{KL}_t(c, \tilde c) := \mathrm{KL}\bigl(p(x_t \mid c)\,\|\,p(x_t \mid \tilde c)\bigr) = \frac12 \int_0^{\mathrm{SNR}_t} \mathbb E_{x_\tau \sim p(x_\tau \mid c)}\bigl\|\hat x_0(x_\tau, \tau, c) - \hat x_0(x_\tau, \tau, \tilde c)\bigr\|^2\, d\,\mathrm{SNR}_\tau ,$$
-#
-# where $\hat x_0(x_\tau, \tau, c) = \mathbb E[x_0 \mid x_\tau, c]$ is the best possible prediction. In words: start at $\tau = T$, where the two are equal, and walk towards the picture; each step at which the condition changes the prediction adds to what separates them. (The norm here is a sum over pixels.)
-# On the line both sides can be computed, because the best prediction follows from the slope of the log-density (Tweedie's formula): $\hat x_0 = (x_t + \sigma_t^2\,\nabla \log p(x_t \mid c))/\alpha_t$:
-
-# %%
-from rcedu.equations.random_conditioning import kl_from_sensitivity
-
-def ideal_x0(density: MixtureSameFamily, t: int) -> torch.Tensor:
-    """The mean of x_0 given x_t, at every x, for data whose noised density is this one."""
-    point = x.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(density.log_prob(point).sum(), point)  # of the log-density
-    return (x + sigma[t] ** 2 * slope) / alpha[t]
-
-
-exact, squared = [], []
-for t in range(T):
-    p, q = mixture(own, t), mixture(stranger, t)
-    weight = p.log_prob(x).exp() * dx  # p(x) dx
-    exact.append((weight * (p.log_prob(x) - q.log_prob(x))).sum())
-    squared.append((weight * (ideal_x0(p, t) - ideal_x0(q, t)) ** 2).sum())
-integral = kl_from_sensitivity(torch.stack(squared), (alpha / sigma) ** 2)
-error = (integral - torch.stack(exact)).abs() / torch.stack(exact).clamp(min=1e-3)
-print(f"largest relative difference between the two sides: {error.max():.2%}")
-assert error.max() < 1e-3  # trapezoids
+# *Figure (an explorer): left, the two densities at $t$; right, the mean of $x_0$ given $x_t$, a perfect network's answer under either condition. Two things to look for: from which $t$ on do the two answers differ wherever $x_t$ is likely? And what do the answers do at $t = T$? (The paths below are for notebooks 08 and 10.)*
 
 # %% [markdown]
 # ## 3 · How much does the condition matter?
 #
-# Now on the teacher. $\Delta(t) = \mathbb E\,\|\varepsilon_{\mathcal T}(x_t, t, c) - \varepsilon_{\mathcal T}(x_t, t, \tilde c)\|^2$: noise a picture of $c$, ask the teacher under its own condition and under another, and see how far the answers are apart. With $x_t$ fixed,
-# the distances in the three spaces differ by factors only, $\|\Delta\varepsilon\|^2 = \alpha_t^2\|\Delta v\|^2$ (notebook 02) and, from $x_0 = \alpha_t x_t - \sigma_t v$, $\|\Delta x_0\|^2 = \sigma_t^2\|\Delta v\|^2$; so one measurement gives three curves. No guidance here.
+# For digits we have no densities, but we have the teacher. Noise a picture of $c$, ask the teacher under its own condition and under a stranger's, and see how far the two answers are apart:
+#
+# $$\Delta_v(t) = \mathbb E\,\|v_{\mathcal T}(x_t, t, c) - v_{\mathcal T}(x_t, t, \tilde c)\|^2 .$$
+#
+# At a fixed $x_t$ the three predictions of notebook 01 differ by known factors only, so one measurement gives three curves: $\Delta_\varepsilon = \alpha_t^2 \Delta_v$ and $\Delta_{x_0} = \sigma_t^2 \Delta_v$. We take pictures that the teacher drew, none of them a 3, as in notebook 02.
 
 # %%
-from rcedu.experiments.conditioning import sensitivity, strangers
-from rcedu.equations.losses import distance_weight
 from rcedu.evaluation.intervals import mean_interval
+from rcedu.experiments.conditioning import sensitivity, strangers
+from rcedu.experiments.digits import visible_rows
+from rcedu.models.conditions import labels_without
 
 points = [0, *range(49, T, 50)]
-x0, c = teacher.codec.encode(to_pixels(images[:pairs])), labels[:pairs]
-squared_v = sensitivity(teacher, x0, c, strangers(c, torch.arange(10), seed=1), points)  # (21, pairs), means over pixels
-a, s = (w.view(-1, 1) for w in alpha_sigma(teacher.scheduler, torch.tensor(points)))
-in_space = {
-    name: squared_v * distance_weight("v_prediction", space, alpha_t=a, sigma_t=s)
-    for name, space in ((r"in $\varepsilon$", "epsilon"), ("in $x_0$", "sample"), ("in $v$", "v_prediction"))
-}
+rows = visible_rows(cache, judge, absent=3)[:2 * pairs]
+x0, c = cache.x0(rows), cache.c[rows]
+squared_v = sensitivity(teacher, x0, c, strangers(c, labels_without(3), seed=1), points)  # (21, N)
 
-# %%
-relative = {name: values / values.mean(dim=1).max() for name, values in in_space.items()}  # each to its own maximum
-plots.lines(
-    points,
-    {name: [mean_interval(row.tolist()) for row in values] for name, values in relative.items()},
-    band=band,
-    xlabel="timestep $t$",
-    ylabel="squared distance / its maximum",
-)
-print({name: f"maximum {values.mean(dim=1).max():.3f}" for name, values in in_space.items()})
+a, s = alpha[points, None], sigma[points, None]
+spaces = {r"in $\varepsilon$": a**2 * squared_v, "in $x_0$": s**2 * squared_v, "in $v$": squared_v}
+relative = {
+    name: [mean_interval(row.tolist()) for row in values / values.mean(dim=1).max()]
+    for name, values in spaces.items()
+}
+plots.lines(points, relative, band=band, xlabel="timestep $t$", ylabel=r"$\Delta$ / its maximum")
 
 # %% [markdown]
-# *Figure: how far the teacher's prediction moves when its condition is replaced, against $t$, in three spaces, with 95% intervals over pictures; shaded again the torn band of section 1. Each curve is divided by its own maximum. In $\varepsilon$ the condition matters in the middle: at small $t$ the picture has decided,
-# and at large $t$ nearly all of $x_t$ is noise whatever was asked. In $x_0$ and $v$ it hardly matters before the torn band, and most from $t \approx 850$ on. (The small rise at $t = 0$ is the network's own error: there it has to tell very weak noise from the picture.)*
-#
-# The right end can be checked. At $t = T$ the picture tells nothing, so the best guess of $x_0$ is the *average* picture of $c$, and the distance between two conditions is that between their average digits:
+# *Figure: how far the teacher's prediction moves when its condition is replaced, in three spaces, each divided by its own maximum, with 95% intervals over pictures; shaded, the torn band of section 1. The noise $\varepsilon$ depends on the condition most inside the band. At small $t$ the picture has decided, and at large $t$ nearly all of $x_t$ is noise, whatever was asked.*
+
+# %% [markdown]
+# The right end can be checked by hand. At $t = T$ the picture tells nothing, so the best guess of $x_0$ is the *average* picture of the condition, and two conditions are as far apart as their average digits:
 
 # %%
 train_images, train_labels = mnist(train=True)
-average = torch.stack([to_pixels(train_images[train_labels == digit]).mean(dim=0).flatten() for digit in range(10)])  # (10, 784)
-between = ((average[:, None] - average) ** 2).mean(dim=2)  # (10, 10)
-theory = float(between.sum() / 90)  # over ordered pairs of different digits
-measured = mean_interval(in_space["in $x_0$"][-1].tolist())
-print(f"theory: {theory:.4f}; the teacher at t = {points[-1]}: {measured.value:.4f} [{measured.low:.4f}, {measured.high:.4f}]")
+digits = labels_without(3)
+of_each = [to_pixels(train_images[train_labels == digit]) for digit in digits]
+average = torch.stack([pictures.mean(dim=0).flatten() for pictures in of_each])
+# over the ordered pairs of nine digits
+theory = ((average[:, None] - average) ** 2).mean(dim=2).sum() / (9 * 8)
+measured = spaces["in $x_0$"][-1].mean()
+print(f"average digits: {theory:.3f}; the teacher at t = {points[-1]}: {measured:.3f}")
 
 # %% [markdown]
+# Close, though not equal: a trained network is not a perfect one.
+#
 # ### From the measurement to $p(t)$
 #
-# The papers leave $p(t)$ to be set by hand. Recall the two readings of notebook 02: a $p(t)$ that rises with $t$ (the code), or one that is high at both ends (a summary). What we have measured suggests a reason for each, and a $p(t)$ without a constant to choose:
+# The papers set $p(t)$ by hand: high at large $t$, almost 0 at small. What we have measured suggests a $p(t)$ without a constant to choose. *Indifference*: swap where the noise prediction hardly cares about the condition, and least where it cares most,
 #
-# 1. **Overlap.** Swap as often as the pair $(x_t, \tilde c)$ is *plausible*. $e^{-\mathrm{KL}_t(c, \tilde c)}$ is the geometric mean of the ratio $p(x_t \mid \tilde c)/p(x_t \mid c)$ over the pictures of $c$: how likely they are under the stranger's condition, compared to their own. So
-#    $$p(t) = \mathbb E_{c, \tilde c}\, e^{-\mathrm{KL}_t(c, \tilde c)},$$
-#    with the KL from the identity of section 2. It rises from 0 to 1, where $\alpha_T = 0$, as it nearly is here. (Named after the overlap of section 2, but not equal to it: it is at most twice that, as the witness below uses.)
-# 2. **Indifference.** Swap where the noise prediction hardly moves, and avoid the middle, where it moves most:
-#    $$p(t) = 1 - \Delta(t)/\max_t \Delta(t).$$
-#    It is high at both ends. There is no constant in it, but a choice: of the space. In $v$ the answer would be nearly the opposite. We take $\varepsilon$, in which the paper's network predicts and its loss compares.
+# $$p(t) = 1 - \Delta_\varepsilon(t) \,/\, \max_t \Delta_\varepsilon(t).$$
 #
-# `rcedu conditioning` measures both on pictures the teacher drew (nothing of the held-out 3 enters); here is the same in small, beside what ships. The identity wants pictures from the unguided model and a perfect one; ours were drawn with $w = 1$ by a trained network, so the KL is an approximation.
+# **Fill in.** The teacher of digits predicts $v$, so you have `squared_v`, a row for each $t$ and a column for each picture, and `alpha_t`.
+
+# %% tags=["fill-in"]
+def indifference(squared_v, alpha_t):
+    """p(t) (K,) from |v - v'|^2 (K, N), picture by picture, and alpha_t (K,)."""
+    ...
 
 # %%
-from rcedu.experiments.conditioning import measure_schedules
-from rcedu.models.conditions import labels_without
+notebook_03.indifference(indifference)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def indifference(squared_v, alpha_t):
+#     """p(t) (K,) from |v - v'|^2 (K, N), picture by picture, and alpha_t (K,)."""
+#     delta = alpha_t**2 * squared_v.mean(dim=1)  # in eps; mean over pictures
+#     return 1 - delta / delta.max()
+# ```
+#
+# </details>
+
+# %% [markdown]
+# A second idea is *overlap*: swap as often as the pair of picture and strange condition is plausible. Section 6 derives it, for those who like an identity. Both were measured on the teacher by `rcedu conditioning`, on more pictures, and ship:
+
+# %%
+from rcedu.equations.random_conditioning import indifference, p_measured
 from rcedu.training.swap_schedules import measured_file, schedule
-from rcedu.experiments.unseen_digit import ARMS
-from rcedu.experiments.digits import visible_rows
 
-visible = visible_rows(cache, judge, absent=3)  # nine digits, no 3
-small = measure_schedules(teacher, cache.x0(visible), cache.c[visible], labels_without(3), points, each=1 if preset() == "smoke" else 2, bar=tqdm)
-every = torch.arange(T)
-shipped_p = {name: schedule(name, T=T, path=measured_file("digits"))(every) for name in ("overlap", "indifference")}
-for name in shipped_p:
-    gap = (getattr(small, name) - shipped_p[name][points]).abs().max()
-    print(f"{name}: mean p(t) = {shipped_p[name].mean():.3f}; measured now, at most {gap:.3f} away")
+now = indifference(spaces[r"in $\varepsilon$"].mean(dim=1))
+curves = {"indifference, measured now": lambda t: p_measured(t, T, torch.tensor(points), now)}
+for name in ("indifference", "overlap", "exponential", "two-sided"):
+    curves[name] = schedule(name, T=T, path=measured_file("digits"))
+plots.p_curves(curves, T)
 
 # %% [markdown]
-# How far can it be trusted? It rests on the teacher being a good model. An independent witness: a classifier trained on noisy *real* digits at every $t$. How often does it mistake $x_t$ of a $c$ for a $\tilde c$, if it has to choose between the two?
-# Twice the error of the *best* possible classifier is the overlap $\int \min(p, q)$; a trained one errs more often, so ours gives an upper bound. At $t = T$ it can only toss a coin: the theory's value there is 1.
-# And $\tfrac12 e^{-\mathrm{KL}}$ is known to be a lower bound of the overlap (Bretagnolle & Huber, 1979).
-
-# %%
-from rcedu.experiments.conditioning import pairwise_overlap, train_noise_aware
-
-steps = {"smoke": 3, "cpu": 400, "gpu": 4000}[preset()]
-witness = train_noise_aware(teacher, train_images, train_labels, steps=steps, progress="noise-aware classifier")
-read = pairwise_overlap(witness, teacher, images[: 10 * pairs], labels[: 10 * pairs], points)
-
-# %%
-upper, lower = "upper bound: twice the witness's error", r"lower bound: $\frac{1}{2}\,\mathbb{E}\,e^{-\mathrm{KL}_t}$"
-bounds = {upper: read, lower: (shipped_p["overlap"][points] / 2).tolist()}
-plots.lines(points, bounds, band=band, xlabel="timestep $t$", ylabel=r"overlap of $p(x_t|c)$, $p(x_t|\tilde{c})$")
-
-# %% [markdown]
-# *Figure: what is known of the overlap of two digits' noisy pictures, against $t$: the witness's upper bound (95% intervals over pictures), and the lower bound from the teacher's KL. At $t = T$ the witness tosses a coin, as the theory says, and the upper bound stays above the lower everywhere, as it must.
-# Below $t \approx 700$ pictures of different digits hardly overlap.*
-
-# %%
-plots.p_curves({name: schedule(name, T=T, path=measured_file("digits")) for name in ("overlap", "indifference", "exponential", "two-sided")}, T)
-
-# %% [markdown]
-# *Figure: the two measured schedules beside the exponential and the two-sided one with $\lambda = 5$. Overlap is zero until $t \approx 800$: the exponential swaps far more often at middle $t$ than pictures are plausible. Indifference avoids only the torn middle.
-# (Its dip at $t = 0$ is the network's error again.)*
-#
-# **Think.** Two ways to err: swapping where $(x_t, \hat c)$ is implausible wastes a training pair on an input that sampling never meets; not swapping where it is plausible withholds what the student has no other way to see. Which error would you rather make, and does it depend on how long you train?
+# *Figure: the two measured $p(t)$ beside two set by hand, the exponential and the two-sided one with $\lambda = 5$. Overlap does not swap at all before $t \approx 800$; indifference swaps everywhere except in the torn middle. They could hardly differ more. (The dip of indifference at $t = 0$ is the network's own error.)*
 
 # %% [markdown]
 # ## 4 · The $p(t)$ laboratory
 #
-# Choose a family, move its parameter, and watch: the curve, its mean, the share of pairs whose condition is really a foreign one (the pool of ten labels holds the sample's own, too), twelve samples and what `randomize` does to their conditions, and what came out
-# of *training* with the nearest schedule that we did train (section 5). The distance to it, the mean of $|\Delta p|$ over $t$, is given, so that you know how far to trust it.
+# Now hold $p(t)$ in your hand. Choose a family, move its parameter, and see which of twelve noisy samples get a new label. The last line tells what came out of a *training* with the nearest schedule that we did train, and how near that is: the mean of $|\Delta p|$ over $t$.
 
 # %%
 from rcedu.evaluation.records import load_results
 from rcedu.experiments.swap_frames import example_batch, outcomes
 
-ablation = load_results(data_folder() / "digits" / "results" / "unseen-schedules.json")
-trained = outcomes(ablation)
-batch = example_batch(teacher, cache)  # twelve noisy samples
-explorers.schedule_laboratory(batch, trained)
+ablation = load_results(results / "unseen-schedules.json")
+explorers.schedule_laboratory(example_batch(teacher, cache), outcomes(ablation))
 
 # %% [markdown]
-# *Figure (an explorer): $p(t)$, the share of foreign conditions (dashed) and the nearest schedule that was trained (dotted; hidden where it is the same). Below it twelve noisy samples with their $t$ and their label, boxed where it was swapped (own → given), and what training with the nearest schedule led to. **Keep this one** holds a setting while you try another.*
+# *Figure (an explorer): $p(t)$; dashed, how often the label is really another one (the pool of ten holds the sample's own, too); dotted, the nearest schedule that was trained. Below it twelve noisy samples, boxed where the label was swapped.*
 
 # %% [markdown]
-# ## 5 · Does it matter? The ablation
+# **Change this.** Set the exponential to $\lambda = 5$ and press *Keep this one*. Then take the constant with $p = 0.2$: it swaps as often, but anywhere. Where do its swaps fall, and does it teach the 3 as well?
+
+# %% [markdown]
+# ## 5 · Does it matter?
 #
-# Notebook 02's student B, trained with every family at equal budget: 700 steps of batch 32, three seeds each, no picture of a 3 anywhere. "none" is arm A. "constant, p = 0.2" swaps as often as the exponential with $\lambda = 5$, but at any $t$: it isolates *where* from *how often*.
+# Students were trained with twelve schedules, and without any swaps (*none*): equally long, three seeds each, and no picture of a 3 anywhere.
+#
+# **Predict.** You train with $p = 1$: *every* condition is replaced, at every $t$, so most pairs are implausible. What happens?
+#
+# <details><summary>The student learns the 3, and the other digits collapse</summary>
+#
+# The teacher answers every pair, plausible or not, and imitating its answers is all the student has to do. On digits three seeds cannot tell whether the others suffer; on mini-SD they do, a little.
+#
+# </details>
+# <details><summary>It learns nothing: the labels are random</summary>
+#
+# Random labels would ruin a student that learns from *pictures*. This one learns from the teacher, which was given the same label.
+#
+# </details>
+# <details><summary>It learns the 3, and little else changes</summary>
+#
+# Yes. Implausible pairs are wasted rather than poisonous.
+#
+# </details>
 
 # %%
-from rcedu.evaluation.records import table
+from rcedu.evaluation.records import Column
 
-origin = ablation.told["provenance"]
-made_by = f"*`{origin['command']}`, {origin['machine']}, torch {origin['torch']}, {origin['date']}; mean over 3 seeds [95% interval]*"
-display(Markdown(table(ablation.records, ablation.shown, {"row": "p(t)"}) + "\n\n" + made_by))
+columns = [Column("as asked", task="unseen"), Column("as asked", task="seen")]
+plots.score_dots(ablation.records, columns)
 
 # %% [markdown]
-# All schedules ran on the same three seeds, so they can be compared seed by seed: what a seed does to both cancels in the difference. Against the authors' default:
+# *Figure: how often a student draws what it was asked for, for the 3 that it never saw (left) and for the nine other digits (right), with each $p(t)$: means and 95% intervals over three seeds, in per cent. Mind the two scales.*
+
+# %% [markdown]
+# Without swaps 1% of the 3s are 3s; with any $p(t)$ we tried, it is 76% or more. Which $p(t)$ is best, three seeds cannot tell, and after a longer training all but overlap, which swaps least, reach about 99%. So start with the exponential, and spend your time on something else. ([evidence](evidence/schedules.md))
+#
+# **Think.** There are two ways to err. Swapping where the pair is implausible wastes it on an input that sampling never meets. Not swapping where it is plausible withholds what the student has no other way to see. Which error would you rather make?
+#
+# <details><summary>Answer</summary>
+#
+# Rather the wasted pair. Overlap, which withholds most, has the fewest 3s of those trained with both budgets, in the mean of either: 82% in the short training, 95% in the long one. $p = 1$, which wastes most, has the most. With ten labels, that is; every pair is met often. With millions of prompts and a student short of capacity a wasted pair may cost more, and on mini-SD $p = 1$ costs 4 points on what was seen.
+#
+# </details>
+
+# %% [markdown]
+# ## 6 · Optional: an identity that needs only the network
+#
+# How fast do two distributions part, if all one has is a network that predicts $x_0$? Exactly as fast as its two predictions do (Verdú, 2010). With the signal-to-noise ratio $\mathrm{SNR}_t = \alpha_t^2/\sigma_t^2$,
+#
+# $$\mathrm{KL}\bigl(p(x_t \mid c)\,\|\,p(x_t \mid \tilde c)\bigr) = \frac12 \int_0^{\mathrm{SNR}_t} \mathbb E_{x_\tau \sim p(x_\tau \mid c)}\bigl\|\hat x_0(x_\tau, \tau, c) - \hat x_0(x_\tau, \tau, \tilde c)\bigr\|^2\, d\,\mathrm{SNR}_\tau ,$$
+#
+# where $\hat x_0 = \mathbb E[x_0 \mid x_\tau, c]$ is the best possible prediction, and the norm is a sum over pixels. In words: start at $T$, where the two are equal, and walk towards the picture. Each step at which the condition changes the prediction adds to what separates them. On the line both sides can be computed:
 
 # %%
-from rcedu.evaluation.records import difference
+from rcedu.equations.mixtures import mixture_x0
+from rcedu.equations.random_conditioning import kl_from_sensitivity
 
-scores = {
-    "asked 3, points": (100, {"score": "as asked", "task": "unseen"}),
-    "other digits, points": (100, {"score": "as asked", "task": "seen"}),
-    "digit-FID": (1, {"score": "fid"}),
-}
-reference = {"row": "exponential, λ = 5"}
-others = [row for row in ablation.records["row"].unique() if row not in ("none", reference["row"])]  # none: -86 points on the 3
-plots.interval_dots(
-    others,
-    {
-        f"difference: {title}": [[scale * x for x in difference(ablation.records, {"row": row}, reference, **where)] for row in others]
-        for title, (scale, where) in scores.items()
-    },
-    zero=True,
-)
-
-# %% [markdown]
-# *Figure: every schedule minus the exponential with $\lambda = 5$, paired by seed: mean difference and 95% interval over three seeds, in percentage points (left, middle) and digit-FID (right, lower is better). An interval that crosses 0 decides nothing; and of 33 intervals one or two miss 0 by chance.*
-#
-# (`rcedu compare unseen-schedules --against "constant, p = 1"` prints such differences for any other reference; those quoted below come from it.)
-#
-# - **The swap matters, its shape much less.** Without it 1% of the asked 3s are 3s; with any $p(t)$ that we tried, 76% to 94%.
-# - **Is $p = 1$ throughout worse?** On the 3 it is not: 93.4% [92.5, 94.4], among the highest, with the least scatter. It pays elsewhere: its digit-FID is worse than the default's by 5.9 [4.5, 7.3], seed by seed, and the other digits have the lowest
-#   point estimate. So the paper's finding ("suboptimal") holds for the quality of the pictures. Where in $t$ the harm is done, a constant cannot tell; but indifference, which is high everywhere except in the middle, does not suffer it: against $p = 1$ its digit-FID is better by 6.6 [4.8, 8.4]. At this budget, lowering $p$ at middle $t$ helps, as the paper says.
-# - **Monotone or two-sided?** Of exponential, two-sided, sigmoid and quadratic only the sigmoid's digit-FID differs from the default's, by +2.2 [0.3, 4.1]. Not decided.
-# - **Does $\lambda$ matter?** As $\lambda$ falls from 10 to 1 (more swaps), the 3 rises from 86% to 94% and the digit-FID from 17.6 to 20.3: a trade. Only the step from 3 to 1 is resolved, +4.4 points [0.7, 8.2] on the 3.
-# - **Where, or how often?** *How often* explains much: the more swaps, the more 3s, over all twelve schedules (rank correlation printed below). *Where*: a constant 0.2 swaps as often as $\lambda = 5$, but anywhere in $t$, and is 11 points behind, [-24.1, 2.1]: suggestive, not decided.
-# - **Does a measured schedule win?** *Indifference* is at or near the top of every column: 92.0% [90.3, 93.7] of the 3s, 95.9% of the others, digit-FID 17.4, better than the default's by 0.7 [0.1, 1.3]. A small win, if it is not one of the chance ones; it also swaps three times as often as the default.
-#   *Overlap* swaps rarely (mean 0.085) and depends on luck in so short a training: its three seeds reach 85%, 69% and 91% of the 3s. Whether plausible pairs are the better ones, or just too few here, these runs cannot tell.
-
-# %%
-from scipy.stats import spearmanr
-
-mean_p = [float(schedule(o.family, o.parameter, T=T, path=measured_file("digits"))(every).mean()) for o in trained]
-rank = spearmanr(mean_p, [o.unseen[0] for o in trained])
-print(f"mean p(t) against accuracy on the 3, over {len(trained)} schedules: rank correlation {rank.statistic:.2f}")
+exact, squared = [], []
+for t in range(T):
+    p, q = density(own, t), density(stranger, t)
+    answers = [
+        mixture_x0(x, means.double(), spread, alpha_t=alpha[t], sigma_t=sigma[t])
+        for means in (own, stranger)
+    ]
+    exact.append((p * (p / q).log()).sum() * dx)
+    squared.append((p * (answers[0] - answers[1]) ** 2).sum() * dx)
+exact = torch.stack(exact)
+integral = kl_from_sensitivity(torch.stack(squared), (alpha / sigma) ** 2)
+error = ((integral - exact).abs() / exact.clamp(min=1e-3)).max()
+print(f"largest relative difference between the two sides: {error:.2%}")
+assert error < 2e-3  # trapezoids
 
 # %% [markdown]
-# ### With the full budget
-#
-# Is all this a matter of short training? The two measured schedules and $p = 1$ once more, with the full budget of notebook 02 (3,000 steps of batch 64, 6 to 11 minutes of one core a run), beside its arms A and B, which had the same.
-
-# %%
-results = shipped.folder / "results"
-full, arms = (load_results(results / f"unseen-{name}.json") for name in ("schedules-full", "arms"))
-rows = pd.concat([arms.records[arms.records["row"] != "C"], full.records])
-names = {"A": "none (arm A)", "B": "exponential, λ = 5 (arm B)"}
-origin = full.told["provenance"]
-made_by = f"*`{origin['command']}`, {origin['machine']}, torch {origin['torch']}, {origin['date']}; mean over 3 seeds [95% interval]*"
-display(Markdown(table(rows, full.shown, {"row": "p(t)"}, names=names) + "\n\n" + made_by))
+# With the teacher's predictions in the integral, $p(t) = \mathbb E_{c, \tilde c}\, e^{-\mathrm{KL}_t}$ is the *overlap* schedule of section 3: the geometric mean, over the pictures of $c$, of how likely they are under the stranger's condition compared with their own. It is called so because it is at most twice the overlap of section 2. (The identity wants a perfect, unguided network. Ours is neither, so the KL is an approximation.)
 
 # %% [markdown]
-# With enough training the picture changes. All schedules but overlap reach about 99% on the 3, and against the exponential $p = 1$ is no longer worse in anything that three seeds resolve: paired by seed, its digit-FID is *better* by 0.65 [0.30, 1.00], and so is that of indifference, by 0.52 [0.29, 0.75]; the two do not differ from one another
-# (0.13 [-0.12, 0.38]). Overlap, which swaps least, remains last (the 3: 95.1% [90.3, 99.9]).
-#
-# So on digits the paper's warning against $p = 1$ holds for short training only, and in a long one schedules that swap often did no worse. (Whether it is how *often* or *where*, four rows cannot tell.) We can offer a reason, not a proof: with ten labels every pair $(x_t, \hat c)$ is visited often, and the teacher's answer to an implausible pair is still the answer of a network that has to be imitated. With millions of prompts and a
-# student that is short of capacity, a wasted pair may cost more. To keep in mind for Stable Diffusion: which $p(t)$ is best may depend on the budget, so a comparison at one budget does not settle it.
-#
 # ## Three questions
 #
-# 1. Both measured schedules come from a teacher's predictions alone. What would you need to measure them for Stable Diffusion, where the conditions are millions of prompts?
-# 2. The identity of section 2 integrates over SNR. Which change of the noise schedule leaves the measured $p$ unchanged as a function of SNR, and what happens to it as a function of $t$?
-# 3. The judge decides which of the two wins. What would change in section 1 if it had been trained on noisy or torn digits as well?
+# **Question 1.** Both measured schedules come from a teacher's predictions alone. What would you need to measure them for Stable Diffusion, where the conditions are millions of prompts?
 #
-# **Links.** Random conditioning: [arXiv:2504.02011](https://arxiv.org/abs/2504.02011) · Verdú, [Mismatched estimation and relative entropy](https://collaborate.princeton.edu/en/publications/mismatched-estimation-and-relative-entropy), IEEE Transactions on Information Theory, 2010 · the same integral for
-# maximum likelihood in diffusion: [arXiv:2101.09258](https://arxiv.org/abs/2101.09258) · classification with diffusion predictions: [arXiv:2303.16203](https://arxiv.org/abs/2303.16203)
+# <details><summary>Answer</summary>
+#
+# Pictures that the teacher drew for some hundred captions, a stranger from the pool for each, and two evaluations of the network for each pair at some tens of times: `rcedu text-conditioning` does it on mini-SD. The number of prompts in the world does not matter, because what is averaged lies between 0 and 1. Harder is that one picture estimates a KL noisily, and a noisy KL makes the mean of $e^{-\mathrm{KL}}$ too high.
+#
+# </details>
+#
+# **Question 2.** You exchange the noise schedule. What happens to a measured $p$ as a function of SNR, and as a function of $t$?
+#
+# <details><summary>Answer</summary>
+#
+# As a function of SNR nothing, if the network is ideal: a noise schedule only says at which $t$ which SNR is reached. As a function of $t$ the curve is stretched, so its mean, how often one swaps, does change.
+#
+# </details>
+#
+# **Question 3.** The judge decides which of the two wins in section 1. What would change if it had been trained on torn digits as well?
+#
+# <details><summary>Answer</summary>
+#
+# Inside the band the answer would depend on what it was told to say of a torn digit; with a class "neither" both curves would fall there, and the band would widen. At the two ends, where the pictures are clean digits, little would change. So the band's edges are partly the judge's own; people who read the same pictures could say how much.
+#
+# </details>
+#
+# **Links.** Random conditioning: [arXiv:2504.02011](https://arxiv.org/abs/2504.02011) · Verdú, [Mismatched estimation and relative entropy](https://collaborate.princeton.edu/en/publications/mismatched-estimation-and-relative-entropy), IEEE Transactions on Information Theory, 2010 · the same integral for maximum likelihood in diffusion: [arXiv:2101.09258](https://arxiv.org/abs/2101.09258) · classification with diffusion predictions: [arXiv:2303.16203](https://arxiv.org/abs/2303.16203)

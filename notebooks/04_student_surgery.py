@@ -16,13 +16,9 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/04_student_surgery.ipynb)
 #
-# A student network is cut out of its teacher. Notebook 02 did it to a UNet of digits without looking closely; here the same functions cut Stable Diffusion, and we look: which blocks go, what stays, what it
-# saves, where teacher and student are compared, and which weights the student inherits. No weights are needed for that, only the anatomy, so everything here runs in seconds.
+# A small student is cut out of its large teacher. Here you make the cut, on Stable Diffusion: afterwards you will be able to read a diffusion UNet as a diagram, cut SD v1.4 to its published students, say what is left of its parameters and of its work, and test whether the right blocks went.
 #
-# **Afterwards you will be able to** read a diffusion UNet as a diagram; cut SD v1.4 to BK-SDM's Base, Small and Tiny, or narrow it; count multiply-accumulates, and parameters to the published digit; say which blocks were
-# removed, and test on a small teacher whether they were the right ones.
-#
-# > Before: notebook 02. Symbols and words: [glossary](glossary.md).
+# > Before: notebook 02; neither a GPU nor Stable Diffusion's weights are needed. Symbols and words: [glossary](glossary.md).
 # > Time: 17 s (`cpu`), 13 s (`smoke`), `gpu` not measured; AMD EPYC, 2 cores, 2026-11-26.
 
 # %% tags=["colab", "remove-cell"]
@@ -40,76 +36,163 @@ if "google.colab" in sys.modules:
 # %%
 # %matplotlib inline
 import torch
-from IPython.display import Markdown, display
 
 from rcedu.figures import diagrams, plots
-from rcedu.experiments.digits import Shipped
-from rcedu.system.settings import preset
 from rcedu.models.anatomies import unet
-from rcedu.models.surgery import parameter_count
+from rcedu.models.surgery import parameter_count, remove_blocks
+from rcedu.system.settings import preset
 
 teacher = unet("SD v1.4")
-print(f"preset: {preset()}; SD v1.4's UNet: {parameter_count(teacher):,} parameters, on the {teacher.device} device")
-assert parameter_count(teacher) == 859_520_964
+students = {f"B-{size.title()}": remove_blocks(teacher, size) for size in ("base", "small", "tiny")}
+diagrams.unet_diagram(teacher, students["B-Tiny"], title="SD v1.4 → B-Tiny")
+
+# %% [markdown]
+# *Figure: the UNet of Stable Diffusion v1.4, read down the left side, through the middle block at the bottom, and up the right side. Hatched: what the student B-Tiny does without. Under each stage are its parameters, the teacher's → the student's. More than half of the network is gone, and what is left still learns to draw.*
 
 # %% [markdown]
 # ## 1 · The patient
 #
-# torch's *meta* device holds names and shapes, but no numbers: the 860 million parameters above take no memory, and a forward pass computes shapes only. That is all that surgery needs.
+# No weights are needed for surgery, only the anatomy. torch's *meta* device holds names and shapes but no numbers, so a network of 860 million parameters takes no memory, and a forward pass computes shapes alone.
 #
-# The UNet works on latents of 64x64 positions (a picture of 512 pixels). On the way down, three of its four stages halve the resolution; on the way up, three double it again. A stage is a chain of *residual
-# blocks* (R: convolutions, with the timestep added) and *attention* (A: every position looks at every other, and at the prompt). What the first convolution, each pair R-A and each downsampling put out on the way down is kept, and handed to the way up at the same resolution: the
-# *skip connections*. There is one more of them than pairs in a stage; that is why the stages on the way up have one pair more.
+# The UNet works on latents of 64 × 64 positions, which stand for a picture of 512 pixels a side. Each row of the diagram is a *stage*: a chain of **R**, residual blocks (convolutions, to which the timestep is added), and **A**, attention (each position looks at all others, and at the prompt). **D** halves the resolution, **U** doubles it. What the stages on the way down put out is also handed straight across, to the stage of the same resolution on the way up: the *skip connections*. There are three for each stage, one for each of its Rs on the way up.
 
 # %%
-diagrams.unet_diagram(teacher, title="The UNet of Stable Diffusion v1.4, from input to output")
+print(f"preset: {preset()}; {parameter_count(teacher):,} parameters on the {teacher.device} device")
+assert parameter_count(teacher) == 859_520_964  # as published
 
 # %% [markdown]
-# *Figure: the modules of SD v1.4's UNet from input (left) to output (right); lower means a coarser resolution, 64, 32, 16 and 8 positions a side. Under each stage, its parameters; on the arrows, how many skips a stage on the way up takes in, one for each of its R: what arrives at the level (at the top from the first convolution, which is not drawn, else from the D above) and what its two pairs put out; a D's own output counts with the level below. The innermost level has no attention but in the middle block. Most parameters sit deep, where channels are many and positions few.*
+# Parameters decide how much memory a network takes. *Multiply-accumulates* (MACs) are a first guess at time: one MAC is a multiplication and the addition that follows it, and torch can count them while a forward pass runs.
 #
-# **Think.** The stages at full resolution hold 3% of the parameters. Do they also take 3% of the work? (Section 4 counts.)
+# **Predict.** The two stages at full resolution, the top row, hold 3% of the parameters. How much of the work do they do?
+#
+# <details><summary>About 3%: the work is done by the parameters</summary>
+#
+# So it would be in a stack of linear layers, where each weight is used once. A convolution uses each of its weights at every position, and the top row has 64 times as many positions as the bottom one.
+#
+# </details>
+# <details><summary>About 10%</summary>
+#
+# The right direction, but the effect is larger: look at the bars below.
+#
+# </details>
+# <details><summary>About 40%</summary>
+#
+# Yes. Few channels, but 4,096 positions at which each weight is used; and attention's products grow with the *square* of the positions.
+#
+# </details>
+
+# %%
+from rcedu.models.cost import stage_macs
+
+diagrams.cost_bars({
+    stage: (parameter_count(teacher.get_submodule(stage)), macs)
+    for stage, macs in stage_macs(teacher).items()
+})
+
+# %% [markdown]
+# *Figure: SD v1.4's stages in the order in which the signal meets them: parameters (left), and billions of MACs for one picture and one evaluation of the network (right). The parameters sit in the deep stages, where channels are many; the work sits at the top, where positions are many.*
+
+# %% [markdown]
+# The hatched part is attention itself. Every one of $n$ positions is compared with $m$ others, $QK^\top$, and then takes the weighted sum of their values $V$; both are products of matrices, with $d$ channels in all heads together. Papers often leave these MACs out, because they belong to no layer with weights.
+#
+# **Fill in.** How many MACs is that?
+
+# %% tags=["fill-in"]
+def attention_macs(n, m, d):
+    """Of the two products inside an attention: n positions look at m, with d channels."""
+    ...
+
+# %%
+from rcedu.course.checks import notebook_04
+
+notebook_04.attention_macs(attention_macs)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def attention_macs(n, m, d):
+#     """Of the two products inside an attention: n positions look at m, with d channels."""
+#     return 2 * n * m * d  # Q K^T: n m sums of d products; times V: n d sums of m products
+# ```
+#
+# At the top $n = m = 4096$ and $d = 320$. Half the resolution there would cost a *sixteenth*; half the channels, only a half.
+#
+# </details>
 
 # %% [markdown]
 # ## 2 · Removing blocks
 #
-# BK-SDM (Kim et al., 2023) removes whole blocks, in three sizes; `remove_blocks` is its rule, for any number of levels:
+# BK-SDM (Kim et al., 2023) takes out whole blocks, in three sizes:
 #
-# - **Base**: of the two R-A pairs of a stage on the way down, the second goes; of the three on the way up, the middle one.
-# - **Small**: also the whole middle block.
-# - **Tiny**: also the innermost level, down and up.
+# - **Base** takes one R-A pair out of every stage. A stage has two of them on the way down, three on the way up.
+# - **Small** also gives up the middle block.
+# - **Tiny** also gives up the innermost level, down and up.
+#
+# **Fill in.** Which pairs does Base keep? The authors' reasons: the first pair of a stage stays, because it meets the new resolution. On the way up one more stays, the pair whose skip does not come from a pair but from what *enters* the row on the way down, which Base still has. (What a row puts out last on the way down is taken in first on the way up.)
+
+# %% tags=["fill-in"]
+def kept_pairs(way):
+    """Which R-A pairs B-Base keeps, counted from 0. way: "down" (pairs 0, 1), "up" (0, 1, 2)."""
+    ...
 
 # %%
-from rcedu.models.surgery import remove_blocks
-
-students = {f"B-{size.title()}": remove_blocks(teacher, size) for size in ("base", "small", "tiny")}
-for name, student in students.items():
-    print(f"{name:<8} {parameter_count(student):>11,} parameters, {parameter_count(student) / parameter_count(teacher):.0%}")
-assert [parameter_count(student) for student in students.values()] == [579_384_964, 482_346_884, 323_384_964]
-
-# %%
-diagrams.unet_diagram(teacher, students["B-Base"], title="SD v1.4 → B-Base")
+notebook_04.kept_pairs(kept_pairs)
 
 # %% [markdown]
-# *Figure: what B-Base keeps (coloured) and what is gone (grey, hatched): the second pair of every stage on the way down, the middle pair on the way up, and with them one skip of three. Under each stage and on the arrows the teacher's numbers and the student's; triangles: where the teacher's features are taken, to be compared with the student's.*
+# <details><summary>Solution</summary>
+#
+# ```python
+# def kept_pairs(way):
+#     """Which R-A pairs B-Base keeps, counted from 0. way: "down" (pairs 0, 1), "up" (0, 1, 2)."""
+#     return [0] if way == "down" else [0, 2]
+# ```
+#
+# What enters a row is put out first and therefore taken in last, by the third pair on the way up. So the middle pair goes.
+#
+# </details>
 
 # %%
-diagrams.unet_diagram(teacher, students["B-Tiny"], title="SD v1.4 → B-Tiny")
+size = "base"
+student = remove_blocks(teacher, size)
+share = parameter_count(student) / parameter_count(teacher)
+print(f"{size}: {parameter_count(student):,} parameters, {share:.0%} of the teacher's")
+diagrams.unet_diagram(teacher, student, title=f"SD v1.4 → B-{size.title()}")
 
 # %% [markdown]
-# *Figure: B-Tiny. The middle block and the innermost level are gone as well; the third stage on the way down no longer downsamples, so its comparison moves to its last attention.*
+# *Figure: B-Base. In every row the second pair on the way down and the middle pair on the way up are gone, and with them one skip of three. Green triangles: where the teacher's features are taken, to be compared with the student's (section 5).*
+
+# %% [markdown]
+# **Change this.** Set `size = "small"` and then `size = "tiny"`. Which of the three cuts frees the most parameters? And in Tiny, why does one triangle move?
 #
-# **Which blocks went, and why these?** This is what users of BK-SDM ask most. The authors' reasons:
-#
-# - *The first pair of a stage stays*, because it is the one that meets a changed resolution; the second works on what the first has made.
-# - *On the way up, the last pair stays as well*: it takes in the skip that comes from the end of the stage above on the way down (at the top, from the first convolution), and the student still has those.
-# - *The middle block goes next*, in Small, because taking it out hardly changed their pictures.
-#
-# Section 6 tests how such blocks rank on a small teacher. (Other questions of users: BK-SDM trained for 50,000 steps. And a large feature loss is normal: each layer's term is a mean, but the terms are summed over layers, and features are not normalised.)
+# All three counts agree with the published networks to the last digit:
+
+# %%
+counts = [parameter_count(student) for student in students.values()]
+assert counts == [579_384_964, 482_346_884, 323_384_964]  # base, small, tiny
 
 # %% [markdown]
 # ## 3 · Narrowing channels
 #
-# The other way keeps every block and makes each one thinner: C-Base, C-Small, C-Tiny and C-Micro multiply every width by 0.8, 0.7, 0.6 and 0.5. The cost of a layer falls with the *square* of that, because both its inputs and its outputs get fewer; only the products inside attention fall linearly.
+# The other way keeps every block and makes each of them thinner. The channel students of the random-conditioning paper, C-Base to C-Micro, multiply every width by a factor between 0.8 and 0.5.
+#
+# **Predict.** C-Micro has half the width everywhere. How many of the parameters are left?
+#
+# <details><summary>A half</summary>
+#
+# That would be so if only the outputs got fewer. But the next layer also gets half the *inputs*.
+#
+# </details>
+# <details><summary>A quarter</summary>
+#
+# Yes, nearly: a layer from $d$ to $d$ channels has about $d^2$ weights. A little more is left, because the ends are not halved: the latent's four channels and the prompt's vectors keep their size.
+#
+# </details>
+# <details><summary>An eighth</summary>
+#
+# Half the inputs and half the outputs make a quarter; the kernels, 3 × 3, stay as they are.
+#
+# </details>
 
 # %%
 from rcedu.models.surgery import CHANNEL_STUDENTS, narrow_channels
@@ -117,174 +200,220 @@ from rcedu.models.surgery import CHANNEL_STUDENTS, narrow_channels
 students |= {name: narrow_channels(teacher, name) for name in CHANNEL_STUDENTS}
 for name, factor in CHANNEL_STUDENTS.items():
     share = parameter_count(students[name]) / parameter_count(teacher)
-    print(f"{name:<8} {parameter_count(students[name]):>11,} parameters, {share:.0%}; the factor squared: {factor**2:.0%}")
+    print(f"{name:<8} {factor} of the width, {share:.0%} of the parameters")
 
 # %%
 diagrams.unet_diagram(teacher, students["C-Micro"], title="SD v1.4 → C-Micro")
 
 # %% [markdown]
-# *Figure: C-Micro has every block of its teacher at half the width (the filled part of each box). Its features have half the channels, so they are compared through temporary 1x1 convolutions, which are thrown away after training.*
+# *Figure: C-Micro keeps every block and every skip, at half the width (the filled part of each box). Its features have half as many channels as the teacher's, so they are compared through small extra convolutions, which are thrown away after training.*
 
 # %% [markdown]
 # ## 4 · What it saves
 #
-# Parameters decide memory and download; *multiply-accumulates* (MACs) are a first guess at time. torch counts them while a forward pass runs, here on the meta device. Papers usually count convolutions and linear layers only; the products inside
-# attention, $QK^\top$ and the weighted sum of $V$, come on top, and at 64x64 positions they are not small. (MACs are for one picture and one evaluation of the network; guidance takes two a step.)
+# Now all seven students side by side.
+#
+# **Predict.** B-Tiny keeps 38% of the parameters. How much of the work is left?
+#
+# <details><summary>About 20%: whole levels are gone</summary>
+#
+# The level that is gone is the deepest, where there are only 64 positions. Recall section 1: hardly any work is done there.
+#
+# </details>
+# <details><summary>About 40%, like the parameters</summary>
+#
+# Section 1's bars say otherwise: what Small and Tiny give up is deep, heavy in parameters and light in work.
+#
+# </details>
+# <details><summary>About 60%</summary>
+#
+# Yes. And nearly all of what is saved, Base has saved already, by taking pairs out of the top rows.
+#
+# </details>
 
 # %%
 from rcedu.models.cost import macs
 
-costs = {name: (parameter_count(network), macs(network)) for name, network in {"SD v1.4": teacher, **students}.items()}
-rows = [f"| {name} | {count:,} | {m.layers:.1f} | {m.total:.1f} |" for name, (count, m) in costs.items()]
-head = "| UNet | parameters | GMACs, convolutions and linear | GMACs, with attention |\n|---|---|---|---|\n"
-display(Markdown(head + "\n".join(rows)))
-
-# %%
-diagrams.cost_bars(costs)
+networks = {"SD v1.4": teacher, **students}
+diagrams.cost_bars({name: (parameter_count(net), macs(net)) for name, net in networks.items()})
 
 # %% [markdown]
-# *Figure: parameters (left) and multiply-accumulates for one picture and one evaluation (right). From Base to Tiny, what goes is deep and coarse: 30% of the teacher's parameters, but 5% of its MACs. Narrowing saves both: C-Tiny has about the parameters of B-Tiny and a third fewer MACs.*
-#
-# Where the work is, by stage:
-
-# %%
-from rcedu.models.cost import stage_macs
-
-print("stage            parameters   MACs")
-for stage, m in stage_macs(teacher).items():
-    share = parameter_count(teacher.get_submodule(stage)) / parameter_count(teacher)
-    print(f"{stage:<15} {share:>10.0%} {m.total / macs(teacher).total:>10.0%}")
+# *Figure: parameters (left) and MACs (right) of the teacher and its seven students. From B-Base to B-Tiny the parameters fall by a third of the teacher's, the work hardly at all. Narrowing saves both: C-Tiny is as large as B-Tiny, and does a third less work.*
 
 # %% [markdown]
-# The two stages at full resolution: 3% of the parameters, 39% of the work.
-#
-# The parameter counts of SD v1.4 and of BK-SDM's students agree with the published models to the last digit, and tests hold them (the channel students' and all MACs were counted here only). MACs are not seconds: a GPU is limited by memory as much as by arithmetic, and narrow layers use it less well. Notebook 05 says what they mean for a training.
+# MACs are not seconds. Timed on a CPU with mini-SD, notebook 05's small Stable Diffusion, B-Tiny draws 1.9 times as fast as its teacher and C-Tiny only 1.2 times: few large layers run better than many thin ones. ([evidence](evidence/speed.md))
 
 # %% [markdown]
 # ## 5 · What the student inherits, and where it is compared
 #
-# *Teacher init* copies, for every tensor of the student, the one that does the teacher's same job. Down blocks and everything outside the stages keep their index; on the way up, the student's last pair takes the teacher's last (0 → 0, 2 → 1); and
-# where the innermost level is gone, stages are counted from the other end.
+# A block student does not start from noise. *Teacher init* copies into each of its tensors the one that does the same job in the teacher. Outside the way up the names agree. On the way up B-Base's second pair takes the teacher's third, as section 2 had it; and where the innermost level is gone, stages are counted from the other end:
 
 # %%
-from rcedu.figures.diagrams import kept_boxes
+from rcedu.models.surgery import init_from_teacher
 
-tiny = students["B-Tiny"]
-inherited = [f"| `{mine}` | `{source}` |" for source, mine in kept_boxes(tiny, teacher).items() if mine.startswith("up_blocks")]
-display(Markdown("| B-Tiny's (student) | takes its weights from the teacher's |\n|---|---|\n" + "\n".join(inherited)))
+sources = init_from_teacher(students["B-Tiny"], teacher)  # {student's tensor: teacher's tensor}
+for name in ("down_blocks.1.resnets.0", "up_blocks.1.resnets.0", "up_blocks.1.resnets.1"):
+    print(name, "<-", sources[f"{name}.conv1.weight"].removesuffix(".conv1.weight"))
 
 # %% [markdown]
-# And $\mathcal L_\mathrm{feat}$ compares at the ends of the stages, or for narrow students at the convolutions that change the resolution and at the last layers of the way down, of the middle and of the way up:
+# During training $\mathcal L_\mathrm{feat}$ compares the two networks' features at the ends of their stages, the green triangles. For B-Tiny these are six pairs of layers:
 
 # %%
-from rcedu.models.features import feature_pairs, feature_widths
+from rcedu.models.features import feature_pairs
 
-for name in ("B-Tiny", "C-Micro"):
-    pairs = feature_pairs(students[name], teacher)
-    widths = feature_widths(pairs, students[name], teacher)
-    lines = [f"| `{p.teacher}` | `{p.student}` | {a} → {b} |" for p, (a, b) in zip(pairs, widths, strict=True)]
-    display(Markdown(f"**{name}**\n\n| teacher | student | channels, student → teacher |\n|---|---|---|\n" + "\n".join(lines)))
+feature_pairs(students["B-Tiny"], teacher)
 
 # %% [markdown]
-# For narrow students the papers inherit nothing: a layer of half the width cannot take over the teacher's. It can take a *slice* of it, though, and notebook 02 measured on digits what that brings (a great deal).
+# The papers let channel students start from random weights, since a thin layer cannot take over a thick one. It can take a *slice* of it, though: on mini-SD that lifts the share of C-Base's pictures that show all that was asked by 83 points, so here the papers' claim did not hold. ([evidence](evidence/students.md))
 
 # %% [markdown]
 # ## 6 · Were these the right blocks?
 #
-# A claim about trained networks has to be tested on one. SD's weights are a download; our digits' teacher is here, and its anatomy is similar: three levels of two residual blocks, without attention. So: take one residual block at a time out of the *trained* teacher
-# (what it adds is left out; what it passes through stays), and see how much worse the prediction of $v$ gets.
+# Why did BK-SDM remove these blocks? The authors kept the first pair of a stage because it meets the new resolution, and gave up the middle block because their pictures hardly changed without it. Such a claim can be tested on any trained network, and ours of digits is here: three levels of residual blocks, without attention. Take out one block at a time and see how much worse the prediction of $v$ gets.
+#
+# A residual block *adds* something to what it is given: $\mathrm{out} = S(x) + F(x, t)$. Here $S$ is $x$ itself, or `block.conv_shortcut(x)` in a block that changes the number of channels (in all others `block.conv_shortcut` is `None`).
+#
+# **Fill in.** What is handed on when the block adds nothing?
+
+# %% tags=["fill-in"]
+def passed_through(block, x):
+    """What a residual block hands on of its input x when it adds nothing."""
+    ...
+
+# %%
+notebook_04.passed_through(passed_through)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def passed_through(block, x):
+#     """What a residual block hands on of its input x when it adds nothing."""
+#     return x if block.conv_shortcut is None else block.conv_shortcut(x)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **Predict.** Which block will the trained teacher miss most?
+#
+# <details><summary>One of the middle block, where everything comes together</summary>
+#
+# It sees the whole picture at once, but so coarsely that little is decided there. Look for the orange diamond: it is at zero.
+#
+# </details>
+# <details><summary>One of the innermost level, where the parameters are</summary>
+#
+# Parameters are not importance: hardly any block down there is missed.
+#
+# </details>
+# <details><summary>One at full resolution</summary>
+#
+# Yes, by far: the prediction is needed at every pixel, and these few weights are the last to see pixels.
+#
+# </details>
 
 # %%
 from rcedu.data.mnist import mnist, to_pixels
-from rcedu.evaluation.intervals import mean_interval
 from rcedu.equations.noise import alpha_sigma, q_sample, v_from
+from rcedu.experiments.digits import Shipped
 
 digits = Shipped().teacher
 images, labels = mnist(train=False)
 count = 50 if preset() == "smoke" else 500
-g = torch.Generator().manual_seed(0)
 x0, c = digits.codec.encode(to_pixels(images[:count])), labels[:count]
+g = torch.Generator().manual_seed(0)
 t, eps = torch.randint(digits.T, (count,), generator=g), torch.randn(x0.shape, generator=g)
 alpha_t, sigma_t = alpha_sigma(digits.scheduler, t)
-x_t, v = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t), v_from(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
+x_t = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
+v = v_from(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
 
 
 @torch.no_grad()
-def errors() -> torch.Tensor:
+def errors():
     """The teacher's squared error of v, picture by picture: (count,)."""
     return ((digits(x_t, t, c) - v) ** 2).flatten(1).mean(dim=1)
 
-
 # %%
-from rcedu.figures.diagrams import boxes
-
-
-def pass_through(block, inputs, output):
-    """What a residual block passes on if it adds nothing. (What a forward hook returns takes the output's place.)"""
-    return inputs[0] if block.conv_shortcut is None else block.conv_shortcut(inputs[0])
-
+from rcedu.evaluation.intervals import mean_interval
+from rcedu.models.surgery import block_left_out
 
 whole, harm = errors(), {}
-for stage in boxes(digits.unet).values():
+for stage in diagrams.boxes(digits.unet).values():
     for box in stage:
         if box.kind == "resnets":
-            hook = digits.unet.get_submodule(box.name).register_forward_hook(pass_through)
-            harm[box.name] = mean_interval((errors() - whole).tolist())
-            hook.remove()
+            with block_left_out(digits.unet, box.name):
+                harm[box.name] = mean_interval((errors() - whole).tolist())
 assert torch.equal(errors(), whole)  # everything is back in place
+print(f"the whole teacher's error of v: {whole.mean():.3f}")
 
 # %%
-kept = {size: kept_boxes(remove_blocks(digits.unet, size), digits.unet) for size in ("base", "small", "tiny")}  # teacher name -> student name
-
-
-def fate(name: str) -> str:
-    """The first size of student that has lost this block."""
-    return next((f"gone in {size}" for size, names in kept.items() if name not in names), "always kept")
-
-
-colours = {"always kept": plots.BLUE, "gone in base": plots.VERMILLION, "gone in small": plots.ORANGE, "gone in tiny": plots.GREEN}
-plots.interval_dots(
-    list(harm), {"error of $v$ added by leaving the block out": list(harm.values())}, groups=[fate(n) for n in harm], colours=colours
-)
-
-# %% [markdown]
-# *Figure: how much the teacher's error of $v$ grows when one residual block is left out, from input (top) to output, with 95% intervals over test pictures; colour and marker say which of BK-SDM's sizes loses that block. (The whole teacher's error, and each block's number, are printed below.)*
-
-# %%
-print(f"whole teacher: {whole.mean():.3f}")
-for name, added in harm.items():
-    print(f"{name:<24} {fate(name):<14} {added.value:+.4f} [{added.low:+.4f}, {added.high:+.4f}]")
+kept = {
+    size: diagrams.kept_boxes(remove_blocks(digits.unet, size), digits.unet)
+    for size in ("base", "small", "tiny")
+}
+fate = [
+    next((f"gone in {size}" for size, names in kept.items() if name not in names), "always kept")
+    for name in harm
+]
+looks = ["always kept", "gone in base", "gone in small", "gone in tiny"]
+colours = dict(zip(looks, (plots.BLUE, plots.VERMILLION, plots.ORANGE, plots.GREEN)))
+added = {"error of $v$ added by leaving the block out": list(harm.values())}
+plots.interval_dots(list(harm), added, groups=fate, colours=colours)
 
 # %% [markdown]
-# **What it says.** On the way down the rule is right in every stage: the second block, which Base removes, is missed less than the first. On the way up it does not stand out: at the top the middle block is missed about as much as the first (the intervals overlap), one level down
-# clearly *more* than the first, and at the innermost level none of the three matters. No single block of the middle or of the innermost level, which Small and Tiny give up, is missed much. But *which level* a block is on matters far more than its place in the stage:
-# Base's two most harmful removals are at full resolution, where parameters are few. Surgery for the sake of parameters alone would leave the top level be; cutting there is what saves MACs. (Our bypass is gentler than removal: a bypassed block on the way down still hands on a skip.)
+# *Figure: how much the error of $v$ grows when one residual block of the digits' teacher is left out, from input (top) to output (bottom), with 95% intervals over test pictures. Colour and marker say which of BK-SDM's sizes gives that block up.*
+
+# %% [markdown]
+# On the way down the rule is right in every stage: the second block is missed less than the first. On the way up it is not: one row below the top the middle block, which goes, is missed *more* than the first, which stays. But the row matters far more than the place in it: a cut at full resolution hurts most, and section 4 says that it is also the one that saves work.
 #
-# **Think.** A block was taken out of a *trained* network, without any training afterwards. Why can that be misleading about a student that is trained after the cut?
+# **Think.** A block was taken out of a trained network, with no training afterwards. Why can that mislead about a student that is trained after the cut?
+#
+# <details><summary>Answer</summary>
+#
+# The blocks behind it were trained with it, and now get inputs they have never met. Part of the harm is that surprise, which training repairs. And what one block does alone says little about several that go together. To decide it, one would train a student for each removal, from the same start and for equally long, and rank them by the loss at the end. (Nobody has run that here.)
+#
+# </details>
 
 # %% [markdown]
-# ## 7 · Other patients: SD v2 and SDXL
+# ## 7 · Other patients
 #
-# Nothing above named Stable Diffusion v1.4 but its config. SD v2 has linear projections and 5, 10, 20 and 20 heads instead of 8; SDXL three levels and up to ten transformer layers inside an attention, where most of its parameters are. KOALA (Lee et al., 2023) cuts SDXL as BK-SDM cuts v1.4, and thins those transformers, too.
+# Nothing above named SD v1.4 except its config. SD v2 goes through the same functions, and so does SDXL, with up to ten transformer layers inside one attention, where most of its parameters are. KOALA (Lee et al., 2023) cuts SDXL as BK-SDM cut SD v1.4, and thins these attentions too.
 
 # %%
-v2, xl = unet("SD v2"), unet("SDXL")
-table = {"SD v2": v2} | {f"SD v2, {size}": remove_blocks(v2, size) for size in ("base", "small", "tiny")}
-table |= {"SDXL": xl} | {name: remove_blocks(xl, name) for name in ("KOALA-1B", "KOALA-700M")}
-lines = [f"| {name} | {parameter_count(network):,} |" for name, network in table.items()]
-display(Markdown("| UNet | parameters |\n|---|---|\n" + "\n".join(lines)))
-
-# %%
-diagrams.unet_diagram(xl, table["KOALA-700M"], title="SDXL → KOALA-700M", taps=False)
+xl = unet("SDXL")
+koala = remove_blocks(xl, "KOALA-700M")
+print(f"SDXL: {parameter_count(xl):,} parameters; KOALA-700M: {parameter_count(koala):,}")
+diagrams.unet_diagram(xl, koala, title="SDXL → KOALA-700M", taps=False)
 
 # %% [markdown]
-# *Figure: SDXL and what KOALA-700M keeps. The number in an attention box is its count of transformer layers, the student's where it has the box: the deep stages go from ten layers to five. (KOALA compares other features than BK-SDM, so no triangles here.)*
-#
+# *Figure: SDXL, and what KOALA-700M keeps of it. The number in an attention box counts its transformer layers, the student's where it has that box. The deep stages go from ten layers to five.*
+
+# %% [markdown]
 # ## Three questions
 #
-# 1. B-Tiny and C-Tiny have about the same number of parameters. Which would you expect to be faster on a phone, and which to lose more when the prompt is long?
-# 2. The student's up stages are compared with the teacher's at their ends. What would change if they were compared after every block?
-# 3. You may remove *one* more pair from B-Base. How would you choose it, given the teacher's weights and an afternoon?
+# **Question 1.** B-Tiny and C-Tiny have about the same number of parameters. Which would you expect to be faster on a phone, and which to lose more when the prompt is long?
 #
-# **Links.** BK-SDM: [arXiv:2305.15798](https://arxiv.org/abs/2305.15798) · KOALA: [arXiv:2312.04005](https://arxiv.org/abs/2312.04005) · random conditioning, with the channel students: [arXiv:2504.02011](https://arxiv.org/abs/2504.02011) ·
-# Stable Diffusion: [arXiv:2112.10752](https://arxiv.org/abs/2112.10752) · SDXL: [arXiv:2307.01952](https://arxiv.org/abs/2307.01952)
+# <details><summary>Answer</summary>
+#
+# By count C-Tiny, which does a third less work; by the clock, on mini-SD and a CPU, B-Tiny, because fewer blocks are fewer calls. On Stable Diffusion each call is large, so the count should weigh more; nobody has timed it on a phone. The prompt costs neither of them time: there are always 77 tokens. B-Tiny should lose more on a long one, since it reads the prompt in nine places and C-Tiny in sixteen; that is an expectation, not a measurement.
+#
+# </details>
+#
+# **Question 2.** Features are compared at the ends of stages. What would change if they were compared after every block?
+#
+# <details><summary>Answer</summary>
+#
+# The blocks that were removed have no partner. And the student's two pairs would have to do exactly what the teacher's first and third do, with nobody left to do the second one's work; compared at the end only, the two may share the three's work as they like. Besides, $\mathcal L_\mathrm{feat}$ is a sum over layers, so more of them would weigh more against $\mathcal L_\mathrm{out}$.
+#
+# </details>
+#
+# **Question 3.** You may remove *one* more pair from B-Base. How would you choose it, given the teacher's weights and an afternoon?
+#
+# <details><summary>Answer</summary>
+#
+# Leave each candidate out, as in section 6, to strike out the hopeless ones. (A pair on the way down takes its skip with it, so one on the way up has to go too.) Then give each survivor the same few hundred steps of distillation and compare $\mathcal L_\mathrm{out}$ on the same batches, over two or three seeds. Divide by what you want to save: a pair at full resolution saves work, one in the depth saves parameters.
+#
+# </details>
+#
+# **Links.** BK-SDM: [arXiv:2305.15798](https://arxiv.org/abs/2305.15798) · KOALA: [arXiv:2312.04005](https://arxiv.org/abs/2312.04005) · random conditioning, with the channel students: [arXiv:2504.02011](https://arxiv.org/abs/2504.02011) · Stable Diffusion: [arXiv:2112.10752](https://arxiv.org/abs/2112.10752) · SDXL: [arXiv:2307.01952](https://arxiv.org/abs/2307.01952)

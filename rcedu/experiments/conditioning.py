@@ -5,9 +5,8 @@ from itertools import permutations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from accelerate.utils import gather_object
-from torch import Tensor, nn
+from torch import Tensor
 
 from rcedu.data.mnist import to_pixels
 from rcedu.equations.losses import distance_weight
@@ -15,11 +14,9 @@ from rcedu.equations.noise import alpha_sigma, q_sample
 from rcedu.equations.random_conditioning import indifference, kl_from_sensitivity, overlap, p_measured
 from rcedu.evaluation.intervals import Interval, mean_interval
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.models.judges import DigitClassifier, conv_stage
+from rcedu.models.judges import DigitClassifier
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import UsageError
-from rcedu.training.draws import Draw
-from rcedu.training.fit import fit_to_the_end
 
 
 def noised(model: DiffusionModel, x0: Tensor, t: int, seed: int) -> Tensor:
@@ -159,60 +156,3 @@ def measure_schedules(
     )
     kl = kl_from_sensitivity(squared_x0 * x0[0].numel(), (alpha_t / sigma_t).flatten() ** 2)
     return MeasuredSchedules(torch.tensor(times), squared_eps, kl, overlap(kl), indifference(squared_eps.mean(dim=1)))
-
-
-class NoiseAwareClassifier(nn.Module):
-    """As deep and wide as the judge, for noisy pictures: (B, 1, 28, 28) floats x_t and t (B,) -> logits (B, 10)."""
-
-    def __init__(self, T: int):
-        super().__init__()
-        self.T = T
-        self.layers = nn.Sequential(
-            *conv_stage(2, 16), *conv_stage(16, 32), nn.Flatten(), nn.Linear(32 * 49, 128), nn.ReLU(), nn.Linear(128, 10)
-        )
-
-    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
-        time = (t / self.T).to(x_t).view(-1, 1, 1, 1).expand_as(x_t)
-        return self.layers(torch.cat([x_t, time], dim=1))
-
-
-def train_noise_aware(
-    model: DiffusionModel, images: Tensor, labels: Tensor, *, steps: int, progress: str | None = None
-) -> NoiseAwareClassifier:
-    """A classifier of x_t at every t of the model's schedule. images (N, 1, 28, 28) uint8, labels (N,)."""
-    torch.manual_seed(0)
-    classifier = NoiseAwareClassifier(model.T)
-
-    def step(trainee, draw: Draw):
-        rows, t, eps = draw.integers(len(images)), draw.integers(model.T), draw.normal(*images.shape[1:])
-        stored, t, eps, c = draw.mine(images[rows], t, eps, labels[rows])
-        alpha_t, sigma_t = alpha_sigma(model.scheduler, t)
-        x_t = q_sample(to_pixels(stored), eps, alpha_t=alpha_t, sigma_t=sigma_t)
-        return {"cross entropy": F.cross_entropy(trainee(x_t, t), c)}
-
-    fit_to_the_end(step, classifier, steps=steps, batch_size=128, lr=2e-3, decay="cosine", progress=progress)
-    return classifier.eval()
-
-
-@torch.no_grad()
-def pairwise_overlap(
-    classifier: NoiseAwareClassifier, model: DiffusionModel, images: Tensor, labels: Tensor, times: Sequence[int]
-) -> list[Interval]:
-    """Twice the classifier's error in telling c from a stranger c' on x_t, over all pairs: an upper bound of the overlap
-    integral min(p(x_t | c), p(x_t | c')) dx_t, which is 1 at t = T (the theory's value) and 0 where no picture fits both.
-
-    images (N, 1, 28, 28) uint8, labels (N,); one interval a time, over the pictures.
-    """
-    classifier.eval()
-    result = []
-    own = F.one_hot(labels, 10).bool()
-    for k, t in enumerate(times):
-        alpha_t, sigma_t = alpha_sigma(model.scheduler, t)
-        eps = torch.randn(images.shape, generator=torch.Generator().manual_seed(k))
-        x_t = q_sample(to_pixels(images), eps, alpha_t=alpha_t, sigma_t=sigma_t)
-        parts = x_t.split(1000)
-        device = next(classifier.parameters()).device
-        logits = torch.cat([classifier(x.to(device), torch.full((len(x),), t, device=device)).cpu() for x in parts])
-        lost = (logits > logits[own][:, None]) & ~own  # (N, 10): the stranger c' looks likelier than c
-        result.append(mean_interval((2 * lost.sum(dim=1) / 9).tolist()))
-    return result

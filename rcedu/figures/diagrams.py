@@ -7,14 +7,14 @@ from diffusers import UNet2DConditionModel
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from rcedu.figures.plots import BLUE, GREEN, ORANGE, SKY
+from rcedu.figures.plots import BLUE, GREEN, GREY, ORANGE, SKY
 from rcedu.models.cost import Macs
 from rcedu.models.features import FeaturePair, feature_pairs
 from rcedu.models.surgery import parameter_count, teacher_name
 
 LIGHT = "#cccccc"
 KINDS = {"resnets": ("R", SKY), "attentions": ("A", ORANGE), "downsamplers": ("D", LIGHT), "upsamplers": ("U", LIGHT)}
-
+GAP, STEP = 4, 1.9  # between the two ways, and from one row to the next, in boxes
 
 GONE = {"facecolor": "#eeeeee", "edgecolor": "#999999", "linewidth": 0.8}
 TAP = {"marker": "v", "markersize": 6, "color": GREEN, "markeredgecolor": "black", "markeredgewidth": 0.5, "linestyle": "none"}
@@ -58,7 +58,7 @@ def _millions(count: int) -> str:
 def unet_diagram(
     teacher: UNet2DConditionModel, student: UNet2DConditionModel | None = None, title: str = "", *, taps: bool = True
 ) -> Figure:
-    """The teacher's modules from input to output, lower where the resolution is lower; grey and hatched: not in the student.
+    """The teacher's modules as a U: down on the left, up on the right, a row a resolution; grey, hatched: not in the student.
 
     A narrowed student fills only its share of each box's height. Triangles: where the teacher's features are taken
     for comparison (taps=False leaves them out). Under each stage stand its parameters, on the arrow to a stage on the way up
@@ -68,48 +68,51 @@ def unet_diagram(
     kept = kept_boxes(student, teacher) if student is not None else {box.name: box.name for s in stages.values() for box in s}
     narrowed = teacher if student is None else student
     pairs: list[FeaturePair] = feature_pairs(student, teacher) if student is not None and taps else []
-    levels = len(teacher.config.block_out_channels)
-    columns = sum(len(stage) for stage in stages.values()) + 1.2 * (len(stages) - 1)
-    figure = Figure(figsize=(max(9, 0.27 * columns), 0.72 * levels + 1.3), layout="constrained")
+    down, up, levels = _widest(stages, "down_"), _widest(stages, "up_"), len(teacher.config.block_out_channels)
+    rows = levels + ("mid_block" in stages)
+    figure = Figure(figsize=(0.52 * (down + GAP + up + 2.4), 0.92 * rows + 1.1), layout="constrained")
     axes = figure.add_subplot()
-    x, ends = 0.0, {}
+    axes.set_title(title, fontsize=13)
     for stage, modules in stages.items():
-        start, y = x, -1.6 * modules[0].level
+        level, size = modules[0].level, _millions(parameter_count(teacher.get_submodule(stage)))
+        y = -STEP * (levels if stage == "mid_block" else level)
+        start = {"d": 0, "m": down + (GAP - len(modules)) // 2, "u": down + GAP}[stage[0]]
         if stage.startswith("up_"):
             takers = [box.name for box in modules if box.kind == "resnets"]  # each takes in one skip
             counts = [len(takers)] if student is None else [len(takers), sum(name in kept for name in takers)]
-            over = ends[modules[0].level] != max(ends.values())  # nothing stands between but on the lowest level
-            _draw_skips(axes, ends[modules[0].level], start, y, " → ".join(map(str, counts)), straight=over)
-        for box in modules:
+            _draw_skips(axes, len(stages[f"down_blocks.{level}"]), start, y, " → ".join(map(str, counts)))
+        if stage.startswith("down_"):
+            side = -(-teacher.config.sample_size // 2**level)
+            axes.text(-0.4, y + 0.5, f"{side} × {side}", ha="right", va="center", fontsize=10, color=GREY)
+        for x, box in enumerate(modules, start):
             share, depth = 0.0, box.depth
             if box.name in kept:
                 share = narrowed.config.block_out_channels[box.level] / teacher.config.block_out_channels[box.level]
                 depth = len(getattr(narrowed.get_submodule(kept[box.name]), "transformer_blocks", [0]))
             _draw_box(axes, x, y, box._replace(depth=depth), share)
             if any(_is_tap(pair.teacher, box, modules) for pair in pairs):
-                axes.plot(x + 0.45, y + 1.22, **TAP)
-            x += 1
-        if stage.startswith("down_"):
-            ends[modules[0].level] = x - 0.1
-        size = _millions(parameter_count(teacher.get_submodule(stage)))
+                axes.plot(x + 0.45, y + 1.2, **TAP)
         if student is not None:
             mine = {kept[box.name] for box in modules if box.name in kept}
             size += " → " + _millions(sum(parameter_count(student.get_submodule(name)) for name in mine))
-        axes.text((start + x - 0.1) / 2, y - 0.15, size, ha="center", va="top", fontsize=7.5)
-        x += 1.2
-    axes.set(xlim=(-0.5, x - 0.7), ylim=(-1.6 * levels + 0.85, 1.6))
+        axes.text(start + len(modules) / 2 - 0.05, y - 0.1, size, ha="center", va="top", fontsize=10)
+    axes.set(xlim=(-2.2, down + GAP + up + 0.2), ylim=(-STEP * (rows - 1) - 0.6, 1.5))
     axes.set_axis_off()
-    axes.set_title(title, fontsize=12)
+    layers = any(box.depth > 1 for stage in stages.values() for box in stage)
     handles = [
         Patch(facecolor=SKY, edgecolor="black", label="R: residual block"),
-        Patch(facecolor=ORANGE, edgecolor="black", label="A: attention (number: its layers)"),
+        Patch(facecolor=ORANGE, edgecolor="black", label="A: attention" + ", with its number of layers" * layers),
         Patch(facecolor=LIGHT, edgecolor="black", label="D, U: down-, upsampling"),
     ]
     if student is not None:
         handles.append(Patch(hatch="////", label="not in the student", **GONE))
-        handles += axes.plot([], [], label="teacher's features taken", **TAP) if taps else []
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
+        handles += axes.plot([], [], label="teacher's features taken", **TAP) if pairs else []
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=10)
     return figure
+
+
+def _widest(stages: Mapping[str, Sequence[Box]], way: str) -> int:
+    return max(len(modules) for stage, modules in stages.items() if stage.startswith(way))
 
 
 def _draw_box(axes, x: float, y: float, box: Box, share: float) -> None:
@@ -118,23 +121,18 @@ def _draw_box(axes, x: float, y: float, box: Box, share: float) -> None:
     axes.add_patch(Rectangle((x, y), 0.9, 1, hatch=None if share else "////", **GONE))
     if share:
         axes.add_patch(Rectangle((x, y), 0.9, share, facecolor=colour, edgecolor="black", linewidth=0.8))
-    text = letter + (f"\n{box.depth}" if box.depth > 1 else "")
+    text = f"{letter} {box.depth}" if box.depth > 1 else letter
     middle = y + (share or 1) / 2
-    axes.text(x + 0.45, middle, text, ha="center", va="center", fontsize=8, color="black" if share else "#888888")
+    plain = None if share else {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    axes.text(x + 0.45, middle, text, ha="center", va="center", fontsize=10, color="black" if share else GREY, bbox=plain)
 
 
-def _draw_skips(axes, start: float, end: float, y: float, counts: str, *, straight: bool) -> None:
-    """An arrow from a stage on the way down to its partner on the way up; over what is between where it cannot be straight."""
-    style = {"arrowstyle": "-|>", "color": "#777777", "linewidth": 1, "shrinkA": 3, "shrinkB": 3}
-    if straight:
-        axes.annotate("", (end, y + 0.5), (start, y + 0.5), arrowprops=style)
-        text = (start + end) / 2, y + 0.5
-    else:
-        corner = {"connectionstyle": "arc,angleA=90,angleB=90,armA=19,armB=19,rad=2"}
-        axes.annotate("", (end + 0.45, y + 1), (start - 1, y + 1), arrowprops=style | corner)
-        text = (start + end - 0.5) / 2, y + 1.6
+def _draw_skips(axes, start: float, end: float, y: float, counts: str) -> None:
+    """An arrow from a stage on the way down to its partner on the way up."""
+    style = {"arrowstyle": "-|>", "color": GREY, "linewidth": 1, "shrinkA": 3, "shrinkB": 3}
+    axes.annotate("", (end, y + 0.5), (start, y + 0.5), arrowprops=style)
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-    axes.text(*text, f"skips: {counts}", ha="center", va="center", fontsize=7.5, color="#555555", bbox=box)
+    axes.text((start + end) / 2, y + 0.5, f"skips: {counts}", ha="center", va="center", fontsize=10, color=GREY, bbox=box)
 
 
 def _is_tap(layer: str, box: Box, modules: Sequence[Box]) -> bool:
@@ -159,6 +157,6 @@ def cost_bars(costs: Mapping[str, tuple[int, Macs]]) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_xlim(0, 1.15 * max(values))
         for i, value in enumerate(values):
-            axes.text(value, i, f" {value:,.0f}", va="center", fontsize=8)
-    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=2, frameon=False, fontsize=8)
+            axes.text(value, i, f" {value:,.0f}", va="center", fontsize=9)
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=2, frameon=False, fontsize=9)
     return figure

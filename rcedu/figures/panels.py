@@ -1,35 +1,19 @@
-"""Explorers at rest, as rows of settings, for paper and for pages that run no scripts; and a picture that moves."""
+"""Explorers at rest, as rows of settings, for paper and for pages that run no scripts."""
 
-import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import product
 
-import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
 
+from rcedu.equations.mixtures import noised_mixture
 from rcedu.evaluation.formatting import format_interval
 from rcedu.experiments.denoising_frames import DenoisingFrames
 from rcedu.experiments.swap_frames import DIGIT, Batch, Outcome, ScheduleView, view_schedule
 from rcedu.figures.plots import BLUE, GREEN, GREY, ORANGE, VERMILLION, plain_axes, tiles
 from rcedu.training.swap_schedules import label
-
-
-def animation(frames: Iterable[Figure], *, milliseconds: int = 400, dpi: int = 60) -> bytes:
-    """Figures as one animated PNG that repeats; where animation is not supported, the first frame is shown."""
-    images = []
-    for figure in frames:
-        figure.set_dpi(dpi)
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-        images.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(12))
-    buffer = io.BytesIO()
-    images[0].save(buffer, format="PNG", save_all=True, append_images=images[1:], duration=milliseconds, loop=0, optimize=True)
-    return buffer.getvalue()
 
 
 def _grid(rows: int, *, size: tuple[float, float], top: float, bottom: float, **columns):
@@ -107,27 +91,14 @@ def mixture_rows(own: Sequence[float], stranger: Sequence[float], spread: float,
     cosines = [math.cos((share + 0.008) / 1.008 * math.pi / 2) for share in (0, *((t + 1) / T for t in times))]
     pairs, titles = [], []
     for t, cosine in zip(times, cosines[1:], strict=True):
-        alpha = cosine / cosines[0]
-        width = math.sqrt(1 - alpha**2 + (alpha * spread) ** 2)
-        noisy = [torch.distributions.Normal(alpha * torch.tensor(means).double(), width) for means in (own, stranger)]
-        pairs.append(tuple(density.log_prob(x[:, None]).exp().mean(dim=1) for density in noisy))
+        alpha_t = torch.tensor(cosine / cosines[0], dtype=torch.float64)
+        sigma_t = (1 - alpha_t**2).sqrt()
+        of = (torch.tensor(means, dtype=torch.float64) for means in (own, stranger))
+        noisy = [noised_mixture(means, spread, alpha_t=alpha_t, sigma_t=sigma_t) for means in of]
+        pairs.append(tuple(density.log_prob(x).exp() for density in noisy))
         titles.append(f"t = {t}: overlap {float(torch.minimum(*pairs[-1]).sum()) / 100:.2f}")
     names = [r"$p(x_t \mid c)$", r"$p(x_t \mid \hat{c})$"]
     return density_strip(x, pairs, titles, names), "Two densities that merge as noise grows; " + "; ".join(titles) + "."
-
-
-def mixture_frame(x: Tensor, y: Tensor, densities: Sequence[Tensor], names: Sequence[str], title: str) -> Figure:
-    """Contours of two densities over a plane: x (X,), y (Y,), densities (X, Y) each."""
-    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
-    axes = figure.add_subplot(xlabel="$x_t$, first coordinate", ylabel="second coordinate", aspect="equal")
-    for density, colour, style in zip(densities, (VERMILLION, BLUE), ("solid", "dashed"), strict=True):
-        levels = (density.max() * torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])).tolist()
-        axes.contour(x, y, density.T, levels=levels, colors=colour, linestyles=style, linewidths=1.4)
-    for name, colour, style in zip(names, (VERMILLION, BLUE), ("-", "--"), strict=True):
-        axes.plot([], [], color=colour, linestyle=style, label=name)
-    axes.set_title(title, fontsize=11)
-    axes.legend(loc="upper left", fontsize=9, framealpha=0.85)
-    return figure
 
 
 def density_strip(x: Tensor, pairs: Sequence[tuple[Tensor, Tensor]], titles: Sequence[str], names: Sequence[str]) -> Figure:

@@ -6,9 +6,13 @@ for any number of levels: the digits' UNet and Stable Diffusion's go through the
 
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.models.resnet import ResnetBlock2D
+from torch import Tensor
 
 from rcedu.system.usage import UsageError, check_choice
 
@@ -130,6 +134,21 @@ def with_guidance_input(unet: UNet2DConditionModel, dim: int = 256) -> UNet2DCon
     assert missing == ["time_embedding.cond_proj.weight"] and not unexpected
     torch.nn.init.zeros_(student.time_embedding.cond_proj.weight)
     return student
+
+
+def passed_through(block: ResnetBlock2D, x: Tensor) -> Tensor:
+    """What a residual block hands on of its input where it adds nothing: x, or its shortcut to another number of channels."""
+    return x if block.conv_shortcut is None else block.conv_shortcut(x)
+
+
+@contextmanager
+def block_left_out(unet: UNet2DConditionModel, name: str) -> Iterator[None]:
+    """Inside, the residual block of that name adds nothing."""
+    hook = unet.get_submodule(name).register_forward_hook(lambda block, inputs, _: passed_through(block, inputs[0]))
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def parameter_count(unet: torch.nn.Module) -> int:

@@ -3,22 +3,11 @@
 import pytest
 import torch
 from small import max_error, seeded
-from torch import nn
 
 from rcedu.data.mnist import mnist, to_pixels
 from rcedu.equations.noise import alpha_sigma
 from rcedu.evaluation.intervals import Interval
-from rcedu.experiments.conditioning import (
-    Contest,
-    NoiseAwareClassifier,
-    measure_schedules,
-    noised,
-    pairwise_overlap,
-    sensitivity,
-    strangers,
-    torn_band,
-    who_wins,
-)
+from rcedu.experiments.conditioning import Contest, measure_schedules, noised, sensitivity, strangers, torn_band, who_wins
 from rcedu.experiments.denoising_frames import denoising_frames
 from rcedu.experiments.digits import Shipped
 from rcedu.models.anatomies import digit_model
@@ -162,33 +151,3 @@ def test_frames_hold_every_setting(shipped):
     assert (read[1] == torch.arange(10)).float().mean() > 0.9  # pure noise: what is asked
     again = shipped.judge.probabilities(frames.drawn[1, 0])
     assert torch.allclose(frames.probabilities[1, 0], again, atol=1e-5)
-
-
-def test_a_classifier_of_noisy_pictures_is_no_judge():
-    """It is told t, and offers nothing of the judge's that would not work with it: no features, no file of the judge's."""
-    torch.manual_seed(0)
-    witness = NoiseAwareClassifier(1000).eval()
-    x_t, t = torch.randn(2, 1, 28, 28, generator=seeded(0)), torch.tensor([10, 900])
-    logits = witness(x_t, t)
-    assert logits.shape == (2, 10) and not torch.equal(logits, witness(x_t, t.flip(0)))
-    assert not any(hasattr(witness, name) for name in ("features", "probabilities", "load"))
-
-
-class Oracle(nn.Module):
-    """A witness that knows the label of clear pictures and tosses a coin at t = T."""
-
-    def __init__(self, truth):
-        super().__init__()
-        self.truth, self.head = truth, nn.Linear(1, 1)
-
-    def forward(self, x_t, t):
-        if t[0] < 500:
-            return nn.functional.one_hot(self.truth, 10).float()
-        return torch.randn(len(x_t), 10, generator=seeded(3))
-
-
-def test_overlap_of_a_perfect_and_of_a_blind_witness(small_model):
-    images, labels = mnist(train=False)
-    clear, blind = pairwise_overlap(Oracle(labels[:1000]), small_model, images[:1000], labels[:1000], [10, 999])
-    assert clear.value == 0
-    assert blind.low < 1 < blind.high

@@ -33,7 +33,6 @@ from rcedu.experiments.frames import in_few_greys, load_frames, save_frames
 from rcedu.experiments.small_and_fast import in_words, titles
 from rcedu.experiments.swap_frames import Batch, outcomes, swap_chances, view_schedule
 from rcedu.figures import explorers
-from rcedu.figures.panels import animation, mixture_frame
 from rcedu.models.editing import image_to_image
 from rcedu.system.settings import data_folder
 from rcedu.training.swap_schedules import FAMILIES, measured_file, schedule
@@ -498,11 +497,3 @@ def test_edit_frames_are_edits():
     assert torch.equal(frames.drawn[:, :, 0, 1].flatten(0, 1), again)
     read = domain.read(frames.drawn[1, 1, 1])
     assert [frames.names[i] for i in frames.read[1, 1, 1]] == domain.names(read)
-
-
-def test_animation_has_every_frame():
-    grid = torch.linspace(-1, 1, 20)
-    bump = torch.exp(-(grid[:, None] ** 2 + grid**2))
-    frames = [mixture_frame(grid, grid, (bump, bump.roll(i, 0)), ("a", "b"), f"t = {i}") for i in range(3)]
-    movie = explorers.Image.open(explorers.io.BytesIO(animation(frames)))
-    assert movie.format == "PNG" and movie.n_frames == 3

@@ -15,6 +15,7 @@ from rcedu.models.surgery import (
     BLOCK_STUDENTS,
     CHANNEL_STUDENTS,
     _fresh,
+    block_left_out,
     init_from_teacher,
     narrow_channels,
     parameter_count,
@@ -104,6 +105,20 @@ def test_fresh_weights_are_drawn_on_the_cpu_wherever_the_teacher_is(monkeypatch)
     gpu = torch.device("cuda")
     _fresh(SimpleNamespace(config={}, parameters=lambda: iter([SimpleNamespace(device=gpu)])))
     assert seen == [torch.device("cpu"), gpu]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["down_blocks.1.resnets.0", "mid_block.resnets.0"])  # with a shortcut, and without
+def test_a_block_left_out_adds_nothing(name):
+    """As one whose last convolution is zero; afterwards all is as before."""
+    network = small_digit_model().unet
+    before = run(network)
+    with block_left_out(network, name):
+        without = run(network)
+    assert torch.equal(run(network), before) and not torch.allclose(without, before)
+    last = network.get_submodule(name).conv2
+    last.weight.zero_(), last.bias.zero_()
+    assert max_error(run(network), without) < 1e-6
 
 
 def test_one_layer_count_a_level():

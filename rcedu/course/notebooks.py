@@ -165,8 +165,8 @@ def write_html(notebook: nbformat.NotebookNode, target: Path) -> Path:
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            source = re.sub(r"^<details><summary>(.*)</summary>$", r"fold-begins \1", cell.source, flags=re.MULTILINE)
-            source = re.sub(r"^</details>$", "fold-ends", source, flags=re.MULTILINE)
+            source = re.sub(r"^<details><summary>(.*)</summary>$", r"\nfold-begins \1\n", cell.source, flags=re.MULTILINE)
+            source = re.sub(r"^</details>$", "\nfold-ends\n", source, flags=re.MULTILINE)
             cell.source = _CODE_OR_MATH.sub(take_out, without_badge(source))
     html, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook, resources={"metadata": {"name": title}})
     pictures = _pictures(*notebook.cells)

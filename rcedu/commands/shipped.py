@@ -2,6 +2,7 @@
 
 import functools
 import math
+import statistics
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from tqdm.auto import tqdm
 
 from rcedu.commands.given import MINI_SD, open_model
 from rcedu.data.mnist import mnist
+from rcedu.evaluation.likeness import floor_at
 from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy
 from rcedu.experiments.digits import CacheRun, ClassifierRun, Shipped, draw_cache, train_classifier, train_teacher
 from rcedu.experiments.strokes import StrokesRun, save_strokes, train_strokes
@@ -58,22 +60,28 @@ def strokes(run: StrokesRun = StrokesRun(), out: Path | None = None) -> None:  #
 
 
 def judge(out: Path | None = None) -> None:
-    """Score what ships: the classifier on MNIST's test set, the teacher's cached samples, and their FIDs.
+    """Score what ships: both classifiers on MNIST's test set, the teacher's samples, and the FIDs of both.
 
     Args:
         out: write here, not to runs/judge.json; data/digits/results/teacher.json is what ships.
     """
     path, shipped = result_file(out or runs_folder() / "judge.json"), Shipped()
-    classifier, samples = shipped.judge, shipped.cache  # first, so that a damaged file is found before any work
+    classifier, second, samples = shipped.judge, shipped.second_judge, shipped.cache  # first: a damaged file is found at once
     train_images, _ = mnist(train=True)
     test_images, test_labels = mnist(train=False)
     fid = FeatureFID(classifier, train_images)
+    images = samples.images()
+    read = {"test accuracy": (test_images, test_labels), "teacher: asked-digit accuracy": (images, samples.c)}
     result = {
-        "classifier: test accuracy": asked_digit_accuracy(classifier, test_images, test_labels),
-        "teacher: asked-digit accuracy": asked_digit_accuracy(classifier, samples.images(), samples.c),
+        f"{title}{whose}": asked_digit_accuracy(reader, *of)
+        for title, of in read.items()
+        for whose, reader in (("", classifier), (", second judge", second))
+    }
+    result |= {
         "teacher: samples": len(samples),
-        "teacher: digit-FID against MNIST train": fid(samples.images()),
+        "teacher: digit-FID against MNIST train": fid(images),
         "MNIST test: digit-FID against MNIST train": fid(test_images),
+        **{floor_at(n): statistics.mean(fid(part) for part in test_images.split(n)[: 10_000 // n]) for n in (1000, 2000, 3000)},
     }
     write_result(path, command_line("judge"), result)
     for name, value in result.items():

@@ -18,7 +18,7 @@ import pandas as pd
 
 from rcedu.evaluation.formatting import format_interval, markdown
 from rcedu.evaluation.intervals import proportion
-from rcedu.evaluation.likeness import ENOUGH
+from rcedu.evaluation.likeness import ENOUGH, floor_at
 from rcedu.evaluation.records import Column, Results, is_share, load_results, select, table
 from rcedu.evaluation.verdicts import FAILED, HELD, OPEN, Verdict, corrected, judged
 from rcedu.experiments.benchmark import steps_table
@@ -247,7 +247,11 @@ def _caption(name: str, found: Results, columns: Sequence[Column], records: pd.D
     if not asked and not counted.empty:
         asked = {"": int(counted["asked"].max())}
     pictures = " and ".join(f"{number:,}{task and f' ({task})'}" for task, number in asked.items())
-    return f"Seeds {seeds}{budget}; N = {pictures} pictures a seed. {_origin(name, found.told['provenance'])}"
+    real = (
+        read_json(result_path("digits/teacher"), dict).get(floor_at(pictures_scored(run))) if name.startswith("digits/") else 0
+    )
+    floor = f" FID of as many real digits: {real:.1f}." if real and any(column.score == "fid" for column in columns) else ""
+    return f"Seeds {seeds}{budget}; N = {pictures} pictures a seed.{floor} {_origin(name, found.told['provenance'])}"
 
 
 def _origin(name: str, of: Mapping) -> str:

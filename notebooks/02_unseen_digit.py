@@ -146,7 +146,7 @@ notebook_02.losses(losses)
 #
 # <details><summary>Answer</summary>
 #
-# It receives the label's embedding, a fixed random vector of the teacher's table, through layers that were trained on the vectors of the nine other digits and of the null condition. About this vector it has learned nothing. What it draws is what its layers happen to do between the vectors they know: mostly a 9.
+# It receives the label's embedding, a fixed random vector of the teacher's table, through layers that were trained on the vectors of the nine other digits and of the null condition. About this vector it has learned nothing. What it draws is what its layers happen to do between the vectors they know: mostly a 7 or a 9.
 #
 # </details>
 #
@@ -357,10 +357,11 @@ plots.loss_curves(losses_out)
 from rcedu.figures.unseen_digit_figures import comparison_grid
 from rcedu.models.diffusion import DiffusionModel
 
-students = {ARM_LABELS[name]: DiffusionModel.load(folder / f"{name}/seed-0/student") for name in ARMS}
+networks = {"teacher": teacher}
+for name, label in ARM_LABELS.items():
+    networks[label] = DiffusionModel.load(folder / f"{name}/seed-0/student")
 asked = torch.tensor([DIGIT] * 6 + [digit for digit in range(10) if digit != DIGIT])
 x_T = teacher.noise(len(asked), seed=1)
-networks = {"teacher": teacher} | students
 drawn = {name: network.sample(x_T, asked) for name, network in networks.items()}
 wrong = {name: judge.probabilities(x).argmax(dim=1) != asked for name, x in drawn.items()}
 figure = comparison_grid(drawn, asked, wrong)

@@ -178,10 +178,10 @@ from rcedu.equations.random_conditioning import p_exponential
 from rcedu.figures.unseen_digit_figures import answers_along_t
 
 own, stranger = 7, 3
-t = torch.tensor([99, 299, 499, 599, 699, 799, 899, 949, 999])
+t = torch.tensor([99, 399, 599, 699, 799, 899, 999])
 at = dict(zip(("alpha_t", "sigma_t"), alpha_sigma(teacher.scheduler, t)))
 x0 = cache.x0((cache.c == own).nonzero()[0])  # (1, 4, 14, 14)
-x_t = q_sample(x0, teacher.noise(1, seed=0), **at)  # (9, 4, 14, 14): the same noise at every t
+x_t = q_sample(x0, teacher.noise(1, seed=0), **at)  # (7, 4, 14, 14): the same noise at every t
 
 
 @torch.no_grad()
@@ -195,7 +195,7 @@ names = ["$x_t$, half contrast", *(f"$\\hat{{x}}_0$, label {c}" for c in (own, s
 answers_along_t(seen, names, t, p_exponential(t, T))
 
 # %% [markdown]
-# *Figure: a 7, noised to nine times, and the clean picture $\hat x_0$ that the teacher sees in it when told that it is a 7, and when told that it is a 3. Where nothing of the 7 is left, its answer is a blurred 3. Below: how often random conditioning swaps a label at this $t$.*
+# *Figure: a 7, noised to seven times, and the clean picture $\hat x_0$ that the teacher sees in it when told that it is a 7, and when told that it is a 3. Where nothing of the 7 is left, its answer is a blurred 3. Below: how often random conditioning swaps a label at this $t$.*
 #
 # **Change this.** Set `own, stranger = 1, 8` and run the cell again, or choose two digits that look alike, a 4 and a 9: where does the teacher's answer turn now?
 #

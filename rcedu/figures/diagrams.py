@@ -101,9 +101,10 @@ def unet_diagram(
     layers = any(box.depth > 1 for stage in stages.values() for box in stage)
     handles = [
         Patch(facecolor=SKY, edgecolor="black", label="R: residual block"),
-        Patch(facecolor=ORANGE, edgecolor="black", label="A: attention" + ", with its number of layers" * layers),
         Patch(facecolor=LIGHT, edgecolor="black", label="D, U: down-, upsampling"),
     ]
+    if any(box.kind == "attentions" for modules in stages.values() for box in modules):
+        handles.insert(1, Patch(facecolor=ORANGE, edgecolor="black", label="A: attention" + ", with its number of layers" * layers))
     if student is not None:
         handles.append(Patch(hatch="////", label="not in the student", **GONE))
         handles += axes.plot([], [], label="teacher's features taken", **TAP) if pairs else []

@@ -1,30 +1,66 @@
-"""Figures of notebook 02: which labels were swapped, and what the arms draw where the digit without pictures is asked for."""
+"""Figures of notebook 02: what an unrelated label makes of the teacher's answer, how the arms learn, and what they draw."""
 
 from collections.abc import Mapping, Sequence
 
 import torch
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from rcedu.figures.plots import ORANGE, VERMILLION, arm_colour, curve, digit_grid, plain_axes, tiles
+from rcedu.experiments.unseen_digit import StudentRun
+from rcedu.figures.plots import GREY, ORANGE, VERMILLION, arm_colour, digit_grid, plain_axes, tiles
 
 
-def accuracy_bars(results: Mapping[str, Sequence[tuple[str, Sequence[float]]]]) -> Figure:
-    """Grouped bars with 95% intervals: arm -> [(what was asked, (value, low, high)), ...], values in [0, 1]."""
-    figure = Figure(figsize=(7.5, 3.8), layout="constrained")
-    axes = plain_axes(figure, xlabel="", ylabel="read as asked, %")
-    width = 0.8 / len(results)
-    for i, (name, values) in enumerate(results.items()):
-        groups, intervals = zip(*values, strict=True)
-        x = [group + (i - (len(results) - 1) / 2) * width for group in range(len(groups))]
-        axes.bar(x, [100 * value for value, _, _ in intervals], width=0.92 * width, color=arm_colour(name), label=name)
-        curve(axes, x, intervals, scale=100, fmt="none", ecolor="black", capsize=4)
-        for xi, (value, _, high) in zip(x, intervals, strict=True):
-            axes.text(xi, 100 * high + 2, f"{100 * value:.0f}", ha="center", fontsize=9)
-    axes.set_xticks(range(len(groups)), groups)
-    axes.set_ylim(0, 112)
-    axes.set_yticks(range(0, 101, 20))
-    figure.legend(loc="outside upper center", ncols=len(results), frameon=False, fontsize=9)
+def arms_diagram(arms: Mapping[str, StudentRun]) -> Figure:
+    """What flows where when an arm is trained, a lane an arm: pictures and conditions, teacher, student and loss."""
+    figure = Figure(figsize=(10, 1.55 * len(arms)))
+    axes = figure.add_axes([0, 0, 1, 1], xlim=(0, 10), ylim=(-1.55 * len(arms), 0))
+    axes.set_axis_off()
+    for lane, (name, run) in enumerate(arms.items()):
+        colour, top, low = arm_colour(name), -1.55 * lane - 0.58, -1.55 * lane - 1.22
+        axes.text(0.1, top + 0.4, name, fontsize=11, fontweight="bold", color=colour)
+        shown = "all ten digits" if run.sees_digit else f"nine digits, no {run.digit}"
+        swaps = run.p != "none"
+        given = "$\\hat{c}$: own label, or any of ten" if swaps else "$c$: own label"
+        _box(axes, (0.1, top), 2.6, f"pictures $x_0$: {shown}")
+        _box(axes, (0.1, low), 2.6, given, colour=ORANGE if swaps else "white")
+        _box(axes, (3.3, top), 1.5, "$x_t$: noised to $t$")
+        _box(axes, (5.9, top), 1.2, "teacher", colour="#dddddd")
+        _box(axes, (5.9, low), 1.2, "student", edge=colour)
+        _box(axes, (8.0, (top + low) / 2), 1.9, "$\\mathcal{L}_\\mathrm{out}+\\mathcal{L}_\\mathrm{feat}$")
+        pair = (5.25, (top + low) / 2)  # both networks get the same x_t and condition
+        for start, end in (((2.7, top), (3.3, top)), ((7.1, top), (8.0, pair[1] + 0.1)), ((7.1, low), (8.0, pair[1] - 0.1))):
+            axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": GREY, "shrinkA": 1, "shrinkB": 1})
+        axes.plot([4.8, pair[0]], [top, pair[1]], color=GREY, linewidth=1)
+        axes.plot([2.7, 4.8, pair[0]], [low, low, pair[1]], color=GREY, linewidth=1)
+        for y in (top, low):
+            axes.annotate("", (5.9, y), pair, arrowprops={"arrowstyle": "-|>", "color": GREY, "shrinkA": 0, "shrinkB": 1})
+        back = {"arrowstyle": "-|>", "color": colour, "linestyle": "--", "connectionstyle": "angle,angleA=-90,angleB=0,rad=4"}
+        axes.annotate("", (7.1, low - 0.12), (8.95, pair[1] - 0.2), arrowprops=back)
+        axes.text(9.05, low - 0.04, "gradient", fontsize=9, color=colour, va="center")
+    return figure
+
+
+def _box(axes, corner: tuple[float, float], width: float, text: str, *, colour: str = "white", edge: str = "black") -> None:
+    """A box 0.4 high whose left side has its middle at `corner`."""
+    x, y = corner
+    axes.add_patch(Rectangle((x, y - 0.2), width, 0.4, facecolor=colour, edgecolor=edge, linewidth=1.2))
+    axes.text(x + width / 2, y, text, ha="center", va="center", fontsize=9.5)
+
+
+def answers_along_t(images: Tensor, rows: Sequence[str], t: Tensor, p_t: Tensor) -> Figure:
+    """Pictures at several t, and below each column, as a bar, how often a condition is swapped there.
+
+    images (R, K, 1, H, W) uint8;  rows  what stands beside each;  t, p_t (K,)
+    """
+    R, K = images.shape[:2]
+    figure = Figure(figsize=(1.9 + 0.85 * K, 0.92 * R + 1.6), layout="constrained")
+    above, below = figure.subplots(2, height_ratios=[0.95 * R, 1.1])
+    middles, _ = tiles(above, images, columns=[f"t = {time}" for time in t.tolist()], rows=list(rows), aspect="auto")
+    bars = below.bar(middles, p_t.tolist(), width=0.5 * images.shape[-1], color=ORANGE)
+    below.bar_label(bars, [f"{p:.2f}" for p in p_t.tolist()], fontsize=9, padding=1)
+    below.set(xlim=above.get_xlim(), ylim=(0, 1.25), xticks=[], yticks=[0, 1], ylabel="$p(t)$")
+    below.spines[["top", "right"]].set_visible(False)
     return figure
 
 

@@ -74,12 +74,20 @@ def grade(
     print(collect(out, handed_in))
 
 
-def stamp() -> None:
-    """Write what pyproject.toml says under [tool.rcedu] into all notebooks, badges and first cells, and into the READMEs."""
+def stamp(origin: bool = False) -> None:
+    """Write what pyproject.toml says under [tool.rcedu] into all notebooks, badges and first cells, and into the READMEs.
+
+    Where it names no owner, no badge and no address is written.
+
+    Args:
+        origin: first take owner and repository from `git remote get-url origin` into pyproject.toml.
+    """
     from rcedu import colab
     from rcedu.course import stamp as stamps
 
+    if origin:
+        stamps.write_release(colab.CHECKOUT / "pyproject.toml", stamps.of_origin(colab.release()))
     at = colab.release()
     changed = [path.name for path in stamps.notebooks() if stamps.stamp(path, at)]
     changed += [page for page in stamps.PAGES if stamps.stamp_page(colab.CHECKOUT / page, at)]
-    print(f"{at.url} at {at.tag}: {', '.join(changed) or 'nothing'} changed")
+    print(f"{at.url if at.owner else 'no owner'}, {at.tag}: {', '.join(changed) or 'nothing'} changed")

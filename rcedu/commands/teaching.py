@@ -1,12 +1,31 @@
 """The commands that keep notebooks: executed, timed, pointed at a release; and the assignments made of theirs, and graded."""
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import tyro
 
-from rcedu.system.settings import data_folder, preset
+from rcedu.system.settings import data_folder, preset, runs_folder
 from rcedu.system.usage import Positive, Seconds
+
+
+def lab() -> None:
+    """Open the notebooks in JupyterLab: a copy in runs/notebooks, where all that you change is kept."""
+    from rcedu.course.lab import working_copy
+
+    folder = runs_folder() / "notebooks"
+    if older := working_copy(folder):
+        print(
+            f"yours, and older than those in notebooks/: {', '.join(older)}; rename one in {folder} to get the new one",
+            flush=True,
+        )
+    command = [sys.executable, "-m", "jupyterlab", str(folder)]
+    if os.name == "posix":
+        os.execv(command[0], command)  # Ctrl-C is JupyterLab's
+    sys.exit(subprocess.call(command))
 
 
 def notebooks(names: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:

@@ -11,7 +11,7 @@ help:
 	@echo "make campaign   an hour of trying to break it: bad input, damage, kills, full disks; goes on where it was stopped"
 	@echo "make test-colab   notebooks and explorers with Colab's versions; make test-oldest: with the oldest admitted ones"
 	@echo "make bench      our distillation step in a race with the usual one, and how fast the students draw: 5 minutes"
-	@echo "make lab        JupyterLab on notebooks/"
+	@echo "make lab        JupyterLab on a copy of the notebooks, runs/notebooks, which keeps what you change"
 	@echo "make notebooks  execute notebooks/*.py and rewrite the paired .ipynb"
 	@echo "make book       the walk as a website, offline and searchable, from the notebooks as committed: dist/book"
 	@echo "make assignments  what a course hands out, and what grades it: dist/course"
@@ -49,7 +49,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m rcedu bench
 
 lab: $(VENV)/.installed
-	$(BIN)/python -m jupyterlab notebooks
+	$(BIN)/python -m rcedu lab
 
 notebooks: $(VENV)/.installed
 	$(BIN)/python -m rcedu notebooks

@@ -19,13 +19,14 @@ DRIVE = "/content/drive"
 class Release(NamedTuple):
     """Where the project lives, and as of when."""
 
-    owner: str
+    owner: str  # "" while nobody has said whose copy this is
     repository: str
     tag: str
 
     @property
     def url(self) -> str:
-        return f"https://github.com/{self.owner}/{self.repository}"
+        """Where to clone from; the word ADDRESS where that is not known."""
+        return f"https://github.com/{self.owner}/{self.repository}" if self.owner else "ADDRESS"
 
 
 def release() -> Release:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -73,3 +75,36 @@ def test_conda_environments_install_the_package(path):
 def test_the_devcontainer_installs_the_package():
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
     assert "pip install" in container["postCreateCommand"] and "[dev]" in container["postCreateCommand"]
+
+
+WORKFLOW = ROOT / ".github" / "workflows" / "suite.yml"
+
+
+def checked_workflow(path: Path) -> subprocess.CompletedProcess:
+    """By the schema of GitHub's workflows, as check-jsonschema brings it along: nothing is fetched."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(path)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_the_workflow_is_one_of_githubs(tmp_path):
+    """And with a word that GitHub does not know, it is not."""
+    pytest.importorskip("check_jsonschema")
+    done = checked_workflow(WORKFLOW)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = WORKFLOW.read_text(encoding="utf-8")
+    for right, wrong in (("runs-on:", "run-on:"), ("steps:", "step:"), ("  push:", "  pushed:")):
+        (tmp_path / "suite.yml").write_text(text.replace(right, wrong, 1), encoding="utf-8")
+        assert checked_workflow(tmp_path / "suite.yml").returncode == 1
+
+
+def test_the_workflow_does_what_the_pages_say():
+    """The suite on three systems, with Pythons that are admitted; the website is `make book`."""
+    jobs = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]
+    tried = jobs["test"]["strategy"]["matrix"]["include"]
+    assert {one["os"].split("-")[0] for one in tried} == {"ubuntu", "macos", "windows"}
+    admitted = Requirement(f"p{PROJECT['requires-python']}").specifier
+    assert all(f"{one['python']}.0" in admitted for one in tried) and jobs["test"]["env"]["RCEDU_PRESET"] == "smoke"
+    assert "python -m pytest" in [step.get("run") for step in jobs["test"]["steps"]]
+    book = next(line.split("python ")[1] for line in (ROOT / "Makefile").read_text("utf-8").splitlines() if "-m sphinx" in line)
+    assert f"python {book}" in [step.get("run") for step in jobs["website"]["steps"]]
+    assert "has not run" in (ROOT / "notebooks" / "install.md").read_text(encoding="utf-8")

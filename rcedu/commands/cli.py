@@ -27,7 +27,7 @@ from rcedu.system.interrupts import was_interrupted
 from rcedu.system.usage import UsageError, check_ranges, out_of_memory
 
 GROUPS = {  # what a person wants -> command -> the room of this folder that has it
-    "start here": {"demo": "tables"},
+    "start here": {"demo": "tables", "lab": "teaching"},
     "experiments": {
         "unseen": "tables", "recognition": "tables", "students": "tables", "few-steps": "guided", "editing": "guided",
         "small-and-fast": "guided", "compare": "tables",

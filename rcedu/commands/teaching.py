@@ -1,12 +1,31 @@
 """The commands that keep notebooks: executed, timed, pointed at a release; and the assignments made of theirs, and graded."""
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import tyro
 
-from rcedu.system.settings import data_folder, preset
+from rcedu.system.settings import data_folder, preset, runs_folder
 from rcedu.system.usage import Positive, Seconds
+
+
+def lab() -> None:
+    """Open the notebooks in JupyterLab: a copy in runs/notebooks, where all that you change is kept."""
+    from rcedu.course.lab import working_copy
+
+    folder = runs_folder() / "notebooks"
+    if older := working_copy(folder):
+        print(
+            f"yours, and older than those in notebooks/: {', '.join(older)}; rename one in {folder} to get the new one",
+            flush=True,
+        )
+    command = [sys.executable, "-m", "jupyterlab", str(folder)]
+    if os.name == "posix":
+        os.execv(command[0], command)  # Ctrl-C is JupyterLab's
+    sys.exit(subprocess.call(command))
 
 
 def notebooks(names: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
@@ -74,12 +93,20 @@ def grade(
     print(collect(out, handed_in))
 
 
-def stamp() -> None:
-    """Write what pyproject.toml says under [tool.rcedu] into all notebooks, badges and first cells, and into the READMEs."""
+def stamp(origin: bool = False) -> None:
+    """Write what pyproject.toml says under [tool.rcedu] into all notebooks, badges and first cells, and into the READMEs.
+
+    Where it names no owner, no badge and no address is written.
+
+    Args:
+        origin: first take owner and repository from `git remote get-url origin` into pyproject.toml.
+    """
     from rcedu import colab
     from rcedu.course import stamp as stamps
 
+    if origin:
+        stamps.write_release(colab.CHECKOUT / "pyproject.toml", stamps.of_origin(colab.release()))
     at = colab.release()
     changed = [path.name for path in stamps.notebooks() if stamps.stamp(path, at)]
     changed += [page for page in stamps.PAGES if stamps.stamp_page(colab.CHECKOUT / page, at)]
-    print(f"{at.url} at {at.tag}: {', '.join(changed) or 'nothing'} changed")
+    print(f"{at.url if at.owner else 'no owner'}, {at.tag}: {', '.join(changed) or 'nothing'} changed")

@@ -62,17 +62,21 @@ def execute(source: Path, timeout: int = 1800) -> nbformat.NotebookNode:
     return clean(notebook)
 
 
+WIDGET, STILL = "application/vnd.jupyter.widget-view+json", {"text/html", "image/png"}  # needs its kernel; what needs none
+
+
 def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Drop what changes from run to run and teaches nothing: progress bars, timestamps, machine-specific metadata."""
+    """Drop what changes from run to run and teaches nothing: progress bars, timestamps, machine-specific metadata.
+
+    Of a widget stays what it is where no kernel runs, if it says so.
+    """
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
         cell.metadata.pop("execution", None)
-        cell.outputs = [
-            output
-            for output in cell.outputs
-            if output.get("name") != "stderr" and "application/vnd.jupyter.widget-view+json" not in output.get("data", {})
-        ]
+        widgets = [output for output in cell.outputs if output.get("data", {}).pop(WIDGET, None)]
+        kept = [output for output in cell.outputs if output.get("name") != "stderr"]
+        cell.outputs = [output for output in kept if output not in widgets or STILL & output.data.keys()]
     _describe(notebook)
     _pack_pictures(notebook)
     notebook.metadata = {

@@ -1,10 +1,35 @@
 """Badges and first cells of notebooks, and where the pages say to clone from: what `rcedu stamp` writes."""
 
 import re
+import subprocess
 from pathlib import Path
 
 from rcedu.colab import CHECKOUT, Release
 from rcedu.course.notebooks import rewrite, rewrite_notebook, without_badge
+from rcedu.system.usage import UsageError
+
+_GITHUB = re.compile(r"(?:https://(?:[^@/]+@)?|(?:ssh://)?git@)github\.com[:/]([\w.-]+)/([\w.-]+?)(?:\.git)?/?")
+
+
+def of_origin(at: Release, folder: Path = CHECKOUT) -> Release:
+    """The release with owner and repository of `git remote get-url origin`; UsageError where that is not one of GitHub's."""
+    asked = ["git", "remote", "get-url", "origin"]
+    try:
+        address = subprocess.run(asked, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UsageError(f"{folder} has no remote called origin; git remote add origin ADDRESS, and ask again") from error
+    found = _GITHUB.fullmatch(address)
+    if not found:
+        raise UsageError("origin is no repository on GitHub, which Colab opens; owner and repository stand in pyproject.toml")
+    return at._replace(owner=found[1], repository=found[2])
+
+
+def write_release(project: Path, at: Release) -> None:
+    """Write a release into pyproject.toml, where `release` reads it."""
+    text = project.read_text(encoding="utf-8")
+    for name, value in at._asdict().items():
+        text = re.sub(rf'^{name} = ".*"$', f'{name} = "{value}"', text, flags=re.MULTILINE)
+    rewrite(project, text)
 
 
 def badge(at: Release, path: str) -> str:
@@ -12,6 +37,10 @@ def badge(at: Release, path: str) -> str:
     colab = "https://colab.research.google.com"
     notebook = f"{colab}/github/{at.owner}/{at.repository}/blob/{at.tag}/{path}"
     return f"[![Open in Colab]({colab}/assets/colab-badge.svg)]({notebook})"
+
+
+def _hint(at: Release) -> str:
+    return "" if at.owner else "  # ADDRESS: where you found this"
 
 
 def first_cell(at: Release) -> str:
@@ -22,7 +51,7 @@ import os, subprocess, sys
 
 if "google.colab" in sys.modules:
     if not os.path.isdir("{at.repository}"):
-        subprocess.run("git clone --quiet --depth 1 --branch {at.tag} {at.url} {at.repository}".split(), check=True)
+        subprocess.run("git clone --quiet --depth 1 --branch {at.tag} {at.url} {at.repository}".split(), check=True){_hint(at)}
     sys.path.insert(0, os.path.abspath("{at.repository}"))  # a kernel that runs does not see what is installed into it
     from rcedu.colab import set_up
 
@@ -40,15 +69,15 @@ def notebooks() -> list[Path]:
 
 
 PAGES = ("README.md", "notebooks/assignments/README.md")
-_CLONE = re.compile(r"^git clone https://\S+ \S+\ncd \S+$", flags=re.MULTILINE)
+_CLONE = re.compile(r"^git clone \S+ \S+(?: +#.*)?\ncd \S+$", flags=re.MULTILINE)
 
 
 def stamp_page(page: Path, at: Release) -> bool:
     """Write into a page where to clone from; whether anything changed. ValueError for a page that does not say."""
-    clone = f"git clone {at.url} {at.repository}\ncd {at.repository}"
+    clone = f"git clone {at.url} {at.repository}{_hint(at)}\ncd {at.repository}"
     text, count = _CLONE.subn(clone, page.read_text(encoding="utf-8"))
     if not count:
-        raise ValueError(f"{page} has no lines 'git clone https://... NAME' and 'cd NAME'")
+        raise ValueError(f"{page} has no lines 'git clone ... NAME' and 'cd NAME'")
     return rewrite(page, text)
 
 
@@ -56,7 +85,7 @@ def stamp(source: Path, at: Release) -> bool:
     """Write badge and first cell into a notebook's .py, and into the .ipynb where it has one. Whether anything changed.
 
     The badge stands below the title, the first cell below the first text. Outputs stay: off Colab that cell has none.
-    An assignment gets no badge: what students open is not in the repository.
+    No badge without an owner, whose address it needs; nor in an assignment: what students open is not in the repository.
     ValueError for a notebook without a title.
     """
     text = without_badge(_CELL.sub("", source.read_text(encoding="utf-8")))
@@ -64,7 +93,7 @@ def stamp(source: Path, at: Release) -> bool:
     if title is None:
         raise ValueError(f"{source} does not begin with a title, '# # ...', and an empty line")
     first = text.index("\n# %%", title.end()) + 1
-    link = f"# {badge(at, f'notebooks/{source.stem}.ipynb')}\n#\n" if source.parent.name == "notebooks" else ""
+    link = f"# {badge(at, f'notebooks/{source.stem}.ipynb')}\n#\n" if at.owner and source.parent.name == "notebooks" else ""
     # the second tag keeps the cell off the website
     cell = f'# %% tags=["colab", "remove-cell"]\n{first_cell(at)}\n\n'
     return rewrite_notebook(source, text[: title.end()] + link + text[title.end() : first] + cell + text[first:])

@@ -7,7 +7,8 @@
 //   sprite  its pictures: a data URL of one image, `data.columns` in a row, number i at `data.places[i]`; "" if there are none
 //   setting what the controls say; set at every change
 // rcedu/figures/explorers.py is the host that needs no kernel; of what stands between "begin" and "end" it takes along what
-// its explorer needs. Symbols are the papers': t, T, x0, x_t, eps, alpha, sigma, w.
+// its explorer needs. rcedu/figures/live.py is a host with Python behind it, whose model has more: see "python" below.
+// Symbols are the papers': t, T, x0, x_t, eps, alpha, sigma, w.
 
 // ---------------------------------------------------------------------------------------------------- equations
 
@@ -525,6 +526,21 @@ EXPLORERS["mixture"] = ({ own, stranger, spread, T, x0, eps }) => {
 };
 // end mixture
 
+// begin draw
+// Nothing is known beforehand: what networks draw, Python says.
+EXPLORERS["draw"] = ({ first }) => {
+  const controls = [
+    { name: "asked", label: "asked for", menu: range(10), first: first.asked },
+    { name: "w", label: "w, guidance", values: () => range(17).map((i) => i / 4), first: first.w, say: (w) => `w = ${general(w)}` },
+    { name: "seed", label: "seed of the noise", values: () => range(100), first: first.seed, say: String },
+  ];
+  const sentence = ({ asked, w, seed }) => `Ask for ${aDigit(asked)}, w = ${general(w)}, from the noise of seed ${seed}.`;
+  const python = ({ asked, w, seed }) =>
+    `networks["teacher"].sample(teacher.noise(8, seed=${seed}), torch.full((8,), ${asked}), w=${general(w)}, steps=25)`;
+  return { controls, sentence, python, picture: () => ({}), keeps: false };
+};
+// end draw
+
 // Two settings of an explorer of pictures: of the kept one what is not the same, this one, and where their last rows differ.
 function compared(strips, setting, kept) {
   const now = strips(setting);
@@ -747,9 +763,50 @@ async function readSprite(address, { columns, side, places }) {
   };
 }
 
+let addPython = () => () => {};
+
+// begin python
+// A button that has Python compute with the present setting, and what comes of it. The model has, beside the usual,
+//   button    what stands on it
+//   progress  { running, share, says }: of the work
+//   rows      [{ name, count, greys }]: rows of so many pictures, in base64
+addPython = (model, root, setting) => {
+  const [box, row, strips] = [element("div", "python"), element("div", "actions"), element("div", "strips")];
+  const [button, bar, says] = [element("button"), element("progress"), element("p", "says")];
+  button.type = "button";
+  bar.setAttribute("aria-label", "progress");
+  says.setAttribute("aria-live", "polite");
+  button.addEventListener("click", () => {
+    model.send(model.get("progress").running ? { do: "stop" } : { do: "start", setting: setting() });
+  });
+  row.append(button, bar);
+  box.append(row, says, strips);
+  root.append(box);
+
+  function draw() {
+    const { running, share, says: words } = model.get("progress");
+    button.textContent = running ? "Stop" : model.get("button");
+    bar.hidden = !running;
+    bar.value = share;
+    if (says.textContent !== words) says.textContent = words; // or a screen reader says it again
+    const rows = model.get("rows").map(({ name, count, greys }) => {
+      const all = fromBase64(greys);
+      const pixels = all.length / count;
+      return { name, frames: range(count).map((i) => all.subarray(i * pixels, (i + 1) * pixels)), size: 62 };
+    });
+    drawStrips(strips, rows, words);
+  }
+  const heard = ["change:progress", "change:rows"];
+  for (const name of heard) model.on(name, draw);
+  draw();
+  return () => heard.forEach((name) => model.off(name, draw));
+};
+// end python
+
 // Light text means a dark page, whoever made it so: the website's own theme, JupyterLab's, VS Code's or the system's.
 function followTheme(root, el) {
   const look = () => {
+    if (!el.isConnected) return; // anywidget puts it into the page afterwards
     const [r, g, b] = getComputedStyle(el).color.match(/[\d.]+/g).map(Number);
     root.classList.toggle("dark", 0.3 * r + 0.6 * g + 0.1 * b > 128);
   };
@@ -760,7 +817,7 @@ function followTheme(root, el) {
   const system = matchMedia("(prefers-color-scheme: dark)");
   system.addEventListener("change", look);
   look();
-  return () => (observer.disconnect(), system.removeEventListener("change", look));
+  return { look, forget: () => (observer.disconnect(), system.removeEventListener("change", look)) };
 }
 
 function skeleton() {
@@ -828,19 +885,22 @@ async function render({ model, el }) {
     parts.copy.textContent = "Copied";
     setTimeout(() => (parts.copy.textContent = "Copy the Python line"), 1500);
   });
+  parts.keep.hidden = explorer.keeps === false;
+  const forgetPython = addPython(model, parts.root, () => setting);
   parts.root.addEventListener("keydown", (event) => event.stopPropagation()); // the keys of a control are the control's
 
   el.replaceChildren(parts.root); // and the still picture that stood here goes
-  const forgetTheme = followTheme(parts.root, el);
+  const theme = followTheme(parts.root, el);
   let width = 0;
   const sized = new ResizeObserver(() => {
     if (parts.root.clientWidth === width) return;
     width = parts.root.clientWidth;
+    theme.look();
     draw();
   });
   sized.observe(parts.root);
   draw();
-  return () => (sized.disconnect(), forgetTheme());
+  return () => (sized.disconnect(), theme.forget(), forgetPython());
 }
 
 // Colours are Okabe and Ito's, which colour-blind readers can tell apart; every line has dashes of its own as well.
@@ -901,6 +961,9 @@ const STYLE = `
 .rcedu-explorer .bar i { height: 0.9em; border-radius: 2px; background: linear-gradient(currentColor, currentColor) no-repeat 0 0 / var(--share) 100%, var(--faint); }
 .rcedu-explorer .bar b { text-align: right; font-variant-numeric: tabular-nums; }
 .rcedu-explorer .actions { display: flex; flex-wrap: wrap; gap: 0.5rem; align-items: center; margin-top: 0.7rem; }
+.rcedu-explorer .python { margin-top: 0.7rem; padding-top: 0.1rem; border-top: 1px solid var(--faint); }
+.rcedu-explorer progress { flex: 1 1 10rem; max-width: 24rem; accent-color: var(--blue); }
+.rcedu-explorer .says:empty { display: none; }
 .rcedu-explorer .actions code { flex: 1 1 16rem; min-width: 0; font: 13px/1.4 ui-monospace, monospace; color: var(--ink); background: none; border: 0; padding: 0; white-space: pre-wrap; }
 /* the twelve of a batch in even rows */
 @container (max-width: 840px) { .rcedu-explorer .strips:has(.note:not(:empty)) { max-width: 25.5rem; } }

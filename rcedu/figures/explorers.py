@@ -86,11 +86,11 @@ for (const el of document.querySelectorAll("#{name}:not(.alive)")) {{
 """
 
 
-def module(kind: str) -> str:
-    """explorers.js for a page that shows one explorer: without the others, comments and indents."""
+def module(*parts: str) -> str:
+    """explorers.js for a page that shows one explorer: without the parts of others, comments and indents."""
     text = files("rcedu.figures").joinpath("explorers.js").read_text(encoding="utf-8")
     part = r"^// begin ([\w-]+)\n.*?^// end \1\n"
-    text = re.sub(part, lambda found: found[0] if found[1] == kind else "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(part, lambda found: found[0] if found[1] in parts else "", text, flags=re.MULTILINE | re.DOTALL)
     return re.sub(r"^[ \t]*(//.*)?\n?", "", text, flags=re.MULTILINE)
 
 
@@ -113,10 +113,10 @@ def sprite(*images: Tensor, greys: int = GREYS) -> dict:
 
 def _explorer(kind: str, data: dict, pictures: dict | None, still: Figure, sentence: str) -> Explorer:
     shown = {"columns": COLUMNS, "side": pictures["side"], "places": pictures["places"]} if pictures else {}
-    return Explorer(kind, data | shown, _packed(still), sentence, pictures["address"] if pictures else "")
+    return Explorer(kind, data | shown, packed(still), sentence, pictures["address"] if pictures else "")
 
 
-def _packed(figure: Figure, dpi: int = 62) -> bytes:
+def packed(figure: Figure, dpi: int = 62) -> bytes:
     """A figure as a small PNG."""
     figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)

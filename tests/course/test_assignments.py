@@ -396,10 +396,10 @@ def test_a_release_that_is_nobodys_is_told_so(tmp_path, capsys, monkeypatch):
     from rcedu.course import assignments
 
     one = [next(iter(SOURCES.values()))]
-    for owner, told in ((assignments.NOBODY, True), ("somebody", False)):
+    for owner, told in (("", True), ("somebody", False)):
         monkeypatch.setattr(assignments, "release", lambda owner=owner: release()._replace(owner=owner))
-        build(tmp_path / owner, one)
-        assert ("nobody's yet" in capsys.readouterr().out) == told
+        build(tmp_path / f"of {owner}", one)
+        assert ("names no owner yet" in capsys.readouterr().out) == told
 
 
 def test_an_otter_with_other_files_in_its_archives_is_told_so(tmp_path):

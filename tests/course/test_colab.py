@@ -5,17 +5,19 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from rcedu.colab import CHECKOUT, Release, lacking, release
 from rcedu.course.notebooks import without_badge
-from rcedu.course.stamp import PAGES, first_cell, notebooks, stamp, stamp_page
+from rcedu.course.stamp import PAGES, first_cell, notebooks, of_origin, stamp, stamp_page, write_release
 from rcedu.system.usage import UsageError
 
 SOURCES = [pytest.param(path, id=path.stem) for path in notebooks()]
 OTHER = Release("somebody", "fork", "v9.9")
+SOMEBODY, NOBODY = Release("some-one", "rcedu", "v0.1.0"), Release("", "rcedu", "v0.1.0")
 
 
 def copied(source: Path, to: Path) -> list[Path]:
@@ -35,18 +37,60 @@ def test_what_is_committed_is_what_the_stamp_writes(source, tmp_path):
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_another_release_changes_where_it_points_and_nothing_else(source, tmp_path):
-    copies, at = copied(source, tmp_path), release()
+    copies = copied(source, tmp_path)
+    stamp(copies[0], SOMEBODY)
+    before = [path.read_bytes() for path in copies]
     assert stamp(copies[0], OTHER)
-    for copy, own in zip(copies, (source, source.with_suffix(".ipynb")), strict=False):
-        before, after = (path.read_text(encoding="utf-8").splitlines() for path in (own, copy))
-        changed = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
+    for copy, own in zip(copies, before, strict=True):
+        lines, after = own.decode().splitlines(), copy.read_text(encoding="utf-8").splitlines()
+        changed = [(a, b) for a, b in zip(lines, after, strict=True) if a != b]
         assert 3 <= len(changed) <= 4  # the badge; whether it is there, cloning it, and reading it from there
         assert all(OTHER.repository in b or OTHER.tag in b for _, b in changed)
-        assert not [b for b in after if f"{at.owner}/{at.repository}" in b]
-    assert stamp(copies[0], at)
-    assert [copy.read_bytes() for copy in copies] == [
-        path.read_bytes() for path in (source, source.with_suffix(".ipynb"))[: len(copies)]
-    ]
+        assert not [b for b in after if f"{SOMEBODY.owner}/{SOMEBODY.repository}" in b]
+    assert stamp(copies[0], SOMEBODY)
+    assert [copy.read_bytes() for copy in copies] == before
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_without_an_owner_there_is_no_badge_and_no_address(source, tmp_path):
+    """And there and back again, nothing else is another."""
+    copies = copied(source, tmp_path)
+    stamp(copies[0], NOBODY)
+    before = [path.read_bytes() for path in copies]
+    for text in map(bytes.decode, before):
+        assert "colab.research" not in text and not re.search(r"git clone[^\n]*https?:", text)
+        assert "v0.1.0 ADDRESS rcedu" in text and "# ADDRESS: where you found this" in text
+    assert stamp(copies[0], SOMEBODY) and stamp(copies[0], NOBODY)
+    assert [copy.read_bytes() for copy in copies] == before
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://github.com/some-body/a.fork", "https://github.com/some-body/a.fork.git", "git@github.com:some-body/a.fork.git",
+        "ssh://git@github.com/some-body/a.fork.git", "https://me:secret@github.com/some-body/a.fork/",
+    ],
+)  # fmt: skip
+def test_owner_and_repository_of_origin(tmp_path, address):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    subprocess.run(["git", "remote", "add", "origin", address], cwd=tmp_path, check=True)
+    at = of_origin(NOBODY, tmp_path)
+    assert at == Release("some-body", "a.fork", NOBODY.tag)
+    project = Path(shutil.copy(CHECKOUT / "pyproject.toml", tmp_path))
+    before = project.read_text(encoding="utf-8")
+    write_release(project, at)
+    assert Release(**tomllib.loads(project.read_text(encoding="utf-8"))["tool"]["rcedu"]) == at
+    write_release(project, release())
+    assert project.read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize("address", ["https://gitlab.com/a/b", "../elsewhere", "https://github.com/a", None])
+def test_an_origin_that_colab_cannot_open(tmp_path, address):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    if address:
+        subprocess.run(["git", "remote", "add", "origin", address], cwd=tmp_path, check=True)
+    with pytest.raises(UsageError, match="no repository on GitHub" if address else "has no remote called origin"):
+        of_origin(NOBODY, tmp_path)
 
 
 def test_a_notebook_that_was_changed_and_not_run_is_named(tmp_path):
@@ -65,21 +109,24 @@ def test_pages_say_where_to_clone_from(page, tmp_path):
     copy = Path(shutil.copy(CHECKOUT / page, tmp_path))
     assert not stamp_page(copy, release())  # if this fails: rcedu stamp
     assert stamp_page(copy, OTHER) and "git clone https://github.com/somebody/fork fork\ncd fork\n" in copy.read_text("utf-8")
+    assert stamp_page(copy, NOBODY) and "git clone ADDRESS rcedu  # ADDRESS: where" in copy.read_text("utf-8")
     copy.write_text("nothing", encoding="utf-8")
     with pytest.raises(ValueError, match="has no lines 'git clone"):
         stamp_page(copy, OTHER)
 
 
-def test_a_badge_leads_to_its_own_notebook():
-    for path in notebooks():
-        text = path.read_text(encoding="utf-8")
-        links = re.findall(r"\((https://colab.research.google.com/github/[^)]*)\)", text)
-        if path.parent.name == "notebooks":
-            (link,) = links
-            assert link.endswith(f"/blob/{release().tag}/notebooks/{path.stem}.ipynb")
-            assert "colab.research" not in without_badge(text)
-        else:
-            assert not links
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_badge_leads_to_its_own_notebook(source, tmp_path):
+    copy, *_ = copied(source, tmp_path)
+    stamp(copy, OTHER)
+    text = copy.read_text(encoding="utf-8")
+    links = re.findall(r"\((https://colab.research.google.com/github/[^)]*)\)", text)
+    if source.parent.name == "notebooks":
+        (link,) = links
+        assert link.endswith(f"/somebody/fork/blob/v9.9/notebooks/{source.stem}.ipynb")
+        assert "colab.research" not in without_badge(text)
+    else:
+        assert not links
 
 
 @pytest.fixture

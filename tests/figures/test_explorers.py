@@ -410,11 +410,28 @@ def test_no_picture_stands_beside_an_explorer_that_moves(page):
     assert page.locator("main img").count() == 0
 
 
+LIVE = """
+import time, torch
+from rcedu.experiments.in_view import InView
+from rcedu.figures import live
+
+def work(asked, w, seed):
+    for i in range(1 if seed == 1 else 1000):
+        yield InView(i / 1000, f"at {i} of seed {seed}", {f"row {i}": torch.zeros(2, 1, 28, 28, dtype=torch.uint8)})
+        time.sleep(0.01)
+
+live.drawing(work)
+"""
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """JupyterLab on a copy of the notebook of explorers, as committed, which its reader trusts; yields its address."""
+    """JupyterLab on a copy of the notebook of explorers, as committed, which its reader trusts, and on one of `LIVE`; yields
+    its address."""
     folder = tmp_path_factory.mktemp("lab")
     shutil.copy(NOTEBOOK, folder)
+    cells = [nbformat.v4.new_code_cell(source) for source in (LIVE, "6 * 7")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=nbformat.read(NOTEBOOK, 4).metadata), folder / "live.ipynb")
     (folder / ".data").mkdir()
     NotebookNotary(data_dir=str(folder / ".data")).sign(nbformat.read(NOTEBOOK, as_version=4))
     with socket.socket() as probe:
@@ -465,6 +482,30 @@ def test_explorers_are_alive_in_jupyterlab(browser, lab):
     explorer.root.locator("select").focus()
     page.keyboard.press("ArrowDown")
     assert explorer.says.startswith("two-sided, λ = 5: mean p = 0.367") and active() == before
+    page.close()
+
+
+def test_python_computes_behind_a_button_in_jupyterlab(browser, lab):
+    """With a real kernel, which runs another cell meanwhile, and hears the stop button."""
+    page = browser.new_page(viewport={"width": 1300, "height": 1000})
+    page.goto(f"{lab}/lab/tree/live.ipynb?reset", timeout=60_000)
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
+    page.locator(".jp-Cell .cm-content").first.click()
+    page.keyboard.press("Shift+Enter")
+    seed = page.get_by_role("slider", name="seed of the noise")
+    seed.wait_for(timeout=150_000)
+    says, names = page.locator(".says"), page.locator(".python figcaption")
+    assert says.inner_text() == "at 0 of seed 1" and names.all_inner_texts() == ["row 0"]
+    seed.focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_role("button", name="Draw").click()
+    page.get_by_text(re.compile("at [1-9].* of seed 2")).wait_for(timeout=20_000)
+    page.locator(".jp-Cell .cm-content").nth(1).click()
+    page.keyboard.press("Shift+Enter")
+    page.locator(".jp-OutputArea-output", has_text="42").wait_for(timeout=5_000)
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text(re.compile("^Stopped. at .* of seed 2$")).wait_for(timeout=5_000)
+    assert page.get_by_role("button", name="Draw").is_visible()
     page.close()
 
 

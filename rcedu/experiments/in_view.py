@@ -1,0 +1,70 @@
+"""Small computations that a reader starts and watches: generators of what there is to see, until they end or are left."""
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rcedu.experiments.digits import Shipped
+from rcedu.experiments.unseen_digit import STEPS, StudentRun, W, data_of, p_of, untrained_student
+from rcedu.models.conditions import labels_without
+from rcedu.models.diffusion import DiffusionModel
+from rcedu.models.judges import DigitClassifier
+from rcedu.training.batches import Swap
+from rcedu.training.fit import fit
+from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step
+from rcedu.training.swap_schedules import label
+
+
+class InView(NamedTuple):
+    """What there is to see by now."""
+
+    share: float  # of the work that is done
+    says: str
+    rows: dict[str, Tensor]  # what a row of pictures is -> (N, 1, H, W) uint8
+
+
+def _read(images: Tensor, judge: DigitClassifier, asked: int) -> str:
+    right = (judge.probabilities(images).argmax(dim=1) == asked).sum()
+    return f"{right} of {len(images)} read as {asked}"
+
+
+def train_in_view(
+    shipped: Shipped, family: str, parameter: float | None = None, *, steps: int = 150, every: int = 30, count: int = 8
+) -> Iterator[InView]:
+    """Train a student with a p(t), which never sees a 3, from the teacher's weights; at every step, what it draws for a 3.
+
+    It begins with all that a student of its size can take over, so 150 steps tell one p(t) from another.
+
+    every  so many steps a new row is drawn, of the average of the weights;  count  pictures in a row
+    """
+    run = StudentRun(p=family, p_parameter=parameter, teacher_init=True, steps=steps)
+    teacher = deepcopy(shipped.teacher)  # the reader may use the other one meanwhile
+    model = DistilledStudent(untrained_student(teacher, run), teacher)
+    swap = Swap(labels_without(None), p_of(run, teacher.T))
+    step = distillation_step(teacher, model, data_of(run, shipped), swap)
+    noise, c, rows = teacher.noise(count, seed=0), torch.full((count,), run.digit), {}
+
+    def draw(step: int) -> None:
+        images = model.student.sample(noise, c, w=W, steps=STEPS)
+        rows[f"step {step}: {_read(images, shipped.judge, run.digit)}"] = images
+
+    name = label(family, parameter)
+    yield InView(0.0, f"Training with {name}; asked for a {run.digit}, which no picture shows.", {})
+    settings = {"batch_size": run.batch_size, "lr": run.lr, "decay": "cosine", "ema_decay": run.ema_decay}
+    for record in fit(step, model, steps=steps, warmup=min(20, steps), export=draw, export_every=every, **settings):
+        says = f"{'Trained' if record.step == steps else 'Training'} with {name}; {next(reversed(rows), 'no picture yet')}."
+        yield InView(record.step / steps, says, dict(rows))
+
+
+def draw_in_view(
+    networks: Mapping[str, DiffusionModel], judge: DigitClassifier, asked: int, w: float, seed: int, *, count: int = 8
+) -> Iterator[InView]:
+    """What each network draws from the same noise, one after the other."""
+    rows, c = {}, torch.full((count,), asked)
+    for name, network in networks.items():
+        images = network.sample(network.noise(count, seed=seed), c, w=w, steps=STEPS)
+        rows[f"{name}: {_read(images, judge, asked)}"] = images
+        yield InView(len(rows) / len(networks), f"Asked for {asked}, w = {w:g}, seed {seed}. {'; '.join(rows)}.", dict(rows))

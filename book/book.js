@@ -32,7 +32,7 @@ document.addEventListener("DOMContentLoaded", () => {
   reach();
   addEventListener("resize", reach);
   document.addEventListener("toggle", reach, true); // a <details> shows what was hidden
-  for (const link of document.querySelectorAll("article a.image-reference:has(img)")) {
+  for (const link of document.querySelectorAll("article a.internal:has(> img)")) {
     link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a tab of its own, as asked
       event.preventDefault();

@@ -49,7 +49,8 @@ def _outputs(name: str, kind: str):
 def _card(name: str, outdir: Path) -> dict:
     """A notebook's first picture, written small beside the website's others."""
     stills = (re.search(r'data:image/png;base64,([^"]+)"', page)[1] for page in _outputs(name, "text/html") if "data:" in page)
-    picture = Image.open(io.BytesIO(base64.b64decode(next(chain(_outputs(name, "image/png"), stills))))).convert("RGB")
+    first = next(chain(_outputs(name, "image/png"), stills), None)  # None: it was not executed
+    picture = Image.open(io.BytesIO(base64.b64decode(first)) if first else ROOT / "book" / "strip.png").convert("RGB")
     picture.thumbnail((WIDTH, WIDTH))
     path = Path("_images") / "cards" / f"{name}.webp"
     (outdir / path).parent.mkdir(parents=True, exist_ok=True)

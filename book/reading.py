@@ -7,7 +7,8 @@ from docutils import nodes
 
 from rcedu.course.notebooks import without_badge
 
-ACTS = ("Predict.", "Change this.", "Think.", "Question")  # what a paragraph begins with that asks the reader to do something
+# What a paragraph begins with that asks the reader to do something.
+ACTS = ("Predict.", "Fill in.", "Change this.", "Think.", "Question")
 
 
 def prepare_cell(cell: dict) -> None:
@@ -28,9 +29,11 @@ def _prepare_outputs(cell: dict) -> None:
 
 
 def _name_folds(source: str) -> str:
-    """What folds out is a choice, where the reader predicts, and an answer elsewhere: a class for the style."""
-    kind = "choice" if source.lstrip().startswith("**Predict.**") else "answer"
-    return source.replace("<details>", f'<details class="{kind}">')
+    """What folds out is a choice, below "**Predict.**", and an answer elsewhere: a class for the style."""
+    begins = "|".join(re.escape(f"**{act}") for act in ACTS)
+    parts = re.split(f"^(?={begins}|#)", source, flags=re.MULTILINE)
+    kinds = ["choice" if part.startswith("**Predict.**") else "answer" for part in parts]
+    return "".join(part.replace("<details>", f'<details class="{kind}">') for part, kind in zip(parts, kinds, strict=True))
 
 
 def name_parts(doctree: nodes.document) -> None:
@@ -39,7 +42,7 @@ def name_parts(doctree: nodes.document) -> None:
         if re.match("(Before|Symbols and words|Time): ?", quote.astext()):
             quote["classes"].append("needs")
     for paragraph in doctree.findall(nodes.paragraph):
-        first = paragraph[0] if paragraph.children else None
+        first = next((child for child in paragraph.children if child.astext()), None)
         if isinstance(first, nodes.strong) and first.astext().startswith(ACTS):
             paragraph["classes"].append("act")
     for image in doctree.findall(nodes.image):
@@ -48,7 +51,7 @@ def name_parts(doctree: nodes.document) -> None:
 
 def description(doctree: nodes.document, longest: int = 200) -> str:
     """A page's first paragraph, as far as whole words go."""
-    quoted = (nodes.block_quote, nodes.table, nodes.list_item, nodes.container)
+    quoted = (nodes.block_quote, nodes.entry, nodes.list_item, nodes.container)
     for paragraph in doctree.findall(nodes.paragraph):
         text = plain(paragraph)
         if len(text) > 40 and not isinstance(paragraph.parent, quoted):
@@ -83,8 +86,14 @@ def accessible(page: str) -> str:
     page = page.replace('<aside class="sidebar-drawer"', '<aside aria-label="All pages" class="sidebar-drawer"')
     page = page.replace('<aside class="toc-drawer', '<aside aria-label="On this page" class="toc-drawer')
     page = re.sub(r"<th\b([^>]*)>\s*(?:<p>\s*</p>)?\s*</th>", r"<td\1></td>", page)  # a corner heads nothing
+    page = re.sub(r"<th\b([^>]*)>(<p>)?(<math.*?</math>)(</p>)?</th>", _named_header, page)
     code = r'(<div class="highlight"><pre>)(.*?)(</pre>)'
     return re.sub(code, lambda found: found[1] + _lines(found[2]) + found[3], page, flags=re.DOTALL)
+
+
+def _named_header(found: re.Match) -> str:
+    """A header that is a formula: axe and some screen readers see nothing in it."""
+    return found[0].replace("<th", f'<th aria-label="{re.sub("<[^>]*>", "", found[3])}"', 1)
 
 
 def _lines(code: str) -> str:

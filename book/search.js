@@ -7,9 +7,9 @@ const _link = (docname, anchor) => docname + DOCUMENTATION_OPTIONS.LINK_SUFFIX +
 /* The section of a page that has most of the words, most often: [anchor, title, text], or undefined. */
 const _bestSection = (sections, words) => {
   const score = ([, title, text]) => {
-    const all = (title + " " + text).toLowerCase();
-    const counts = words.map((word) => all.split(word).length - 1);
-    return 100 * counts.filter(Boolean).length + Math.min(50, Math.max(0, ...counts)) + (words.some((word) => title.toLowerCase().includes(word)) ? 60 : 0);
+    const counts = words.map((word) => (title + " " + text).toLowerCase().split(word).length - 1);
+    const titled = words.some((word) => title.toLowerCase().includes(word));
+    return 100 * counts.filter(Boolean).length + Math.min(50, Math.max(0, ...counts)) + (titled ? 60 : 0);
   };
   return [...sections].sort((a, b) => score(b) - score(a))[0];
 };
@@ -53,9 +53,10 @@ Search.query = (query) => {
     return names.split(/, | · /).includes(typed) || (stems.length && stems.every((word) => names.includes(word)));
   });
   glossary.sort(([, a], [, b]) => a.length - b.length);
-  for (const [anchor, name, text] of glossary) _show("entry", _link(SEARCH_TEXTS.glossary, anchor), "Glossary: " + name, text, words);
+  for (const [anchor, name, text] of glossary)
+    _show("entry", _link(SEARCH_TEXTS.glossary, anchor), "Glossary: " + name, text, words);
   const pages = new Set();
-  for (const [docname, title, , , , ,] of Search._performSearch(...parsed).reverse()) {
+  for (const [docname, title] of Search._performSearch(...parsed).reverse()) {
     if (pages.has(docname)) continue;
     pages.add(docname);
     const [anchor, section, text] = _bestSection(SEARCH_TEXTS.pages[docname] ?? [], words) ?? ["", "", ""];

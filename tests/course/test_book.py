@@ -180,6 +180,12 @@ def test_every_picture_is_there_and_described(site, notebook):
     assert all(found["src"] in linked for found in shown)
 
 
+@pytest.mark.parametrize("name", ["index", "RESULTS", *(f"notebooks/evidence/{name}" for name in EVIDENCE[:-1])])
+def test_a_figure_of_a_page_opens_in_full(site, name):
+    article = Page(site / f"{name}.html").article
+    assert re.search(r'<a class="[^"]*internal[^"]*" href="([^"]+)"><img [^>]*src="\1"', article)
+
+
 @pytest.mark.parametrize("notebook", EACH)
 def test_search_knows_every_word_of_the_prose(site, notebook):
     from sphinx.search.en import SearchEnglish
@@ -273,7 +279,7 @@ def test_a_picture_opens_larger_and_code_is_copied_as_written(site, browser):
     written = [cell.source for cell in code_cells(ROOT / "notebooks" / "02_unseen_digit.ipynb")]
     assert code == [source for source in written if "google.colab" not in source]
     assert page.locator(".cell_input .copybtn").count() == len(code)
-    link = page.locator("a.image-reference").first
+    link = page.locator("article a.internal:has(> img)").first
     link.click()
     large = page.locator("dialog img")
     assert large.bounding_box()["width"] > 600 and large.get_attribute("alt")

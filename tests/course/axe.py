@@ -23,7 +23,7 @@ def faults(browser, address: str) -> Counter:
         for screen, width in WIDTHS.items():
             page.set_viewport_size({"width": width, "height": 900})
             page.goto(address)
-            page.wait_for_timeout(300)  # explorers come alive
+            page.wait_for_timeout(200)  # explorers come alive
             for fault in Axe().run(page).response["violations"]:
                 example = fault["nodes"][0]["html"][:160]
                 found[fault["impact"], fault["id"], screen, scheme, example] += len(fault["nodes"])

@@ -237,8 +237,7 @@ def test_in_a_browser_from_a_plain_folder(site, browser):
         assert page.evaluate("document.documentElement.scrollWidth") == 390, name
         assert page.evaluate(CUT_OFF) == [], name
         assert page.evaluate("[...document.querySelectorAll('pre')].every(code => code.scrollWidth <= code.clientWidth)"), name
-        page.evaluate("[...document.images].forEach(image => { image.loading = 'eager'; })")
-        page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+        assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)"), name
     for path in [site / "index.html", *(site / "notebooks" / f"{notebook.stem}.html" for notebook in NOTEBOOKS)]:
         # an explorer is alive on every page whose notebook shows one, and nothing stands in its place
         page.goto(path.as_uri())

@@ -9,8 +9,10 @@ scripts, so that it works from a plain folder as well.
 
 import html
 import json
+import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 from docutils.nodes import SkipNode
@@ -140,8 +142,10 @@ def _complete(app, pagename: str, templatename: str, context: dict, doctree) -> 
         context["prev"] = front
 
 
+@cache
 def _commit() -> str:
-    if not (ROOT / ".git").exists():
+    """Empty where it is not known: an archive of the files, a machine without git."""
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
         return ""
     asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     return asked.stdout.strip()

@@ -1,4 +1,4 @@
-/* What the pages do: a picture that is tapped opens at its own size, and what scrolls inside itself can be reached by Tab. */
+/* What the pages do: a picture that is tapped opens large, and what scrolls inside itself can be reached by Tab. */
 "use strict";
 
 const scrollers = ".highlight pre, .table-wrapper, div.math, .math-wrapper, p, li, .cell_output";
@@ -13,7 +13,7 @@ const reach = () => {
 const enlarge = (image) => {
   const dialog = document.createElement("dialog");
   dialog.className = "enlarged";
-  dialog.setAttribute("aria-label", "The picture at its own size");
+  dialog.setAttribute("aria-label", "The picture, large");
   const close = dialog.appendChild(document.createElement("button"));
   close.textContent = "Close";
   const room = dialog.appendChild(document.createElement("div"));
@@ -21,7 +21,8 @@ const enlarge = (image) => {
   const large = room.appendChild(document.createElement("img"));
   large.src = image.src;
   large.alt = image.alt;
-  large.width = Math.max(image.naturalWidth, Math.min(1200, 2 * image.width));
+  const fits = Math.min(innerWidth - 40, ((innerHeight - 40) * image.width) / image.height);
+  large.width = Math.max(image.naturalWidth, fits);
   dialog.addEventListener("click", (event) => event.target !== room && event.target !== large && dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);

@@ -61,7 +61,7 @@ Search.query = (query) => {
     pages.add(docname);
     const [anchor, section, text] = _bestSection(SEARCH_TEXTS.pages[docname] ?? [], words) ?? ["", "", ""];
     const whole = title.split(" > ")[0];
-    _show("page", _link(docname, anchor), section && section !== whole ? `${whole} › ${section}` : whole, text, words);
+    _show("found", _link(docname, anchor), section && section !== whole ? `${whole} › ${section}` : whole, text, words);
   }
   _finishSearch(glossary.length + pages.size);
   if (glossary.length + pages.size) Search.status.textContent = `${glossary.length} in the glossary, ${pages.size} pages.`;

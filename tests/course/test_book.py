@@ -263,7 +263,9 @@ def test_a_search_shows_the_glossary_first(site, browser):
     first = page.locator(".search li").first
     assert first.locator("a").inner_text().lower() == "glossary: random conditioning"
     assert len(first.locator("p.context").inner_text()) > 40
-    assert page.locator(".search li.page p.context").count() > 5
+    found = page.locator(".search li.found").first
+    assert found.locator("p.context").bounding_box()["y"] > found.locator("a").bounding_box()["y"] + 10
+    assert page.locator(".search li.found p.context").count() > 5
     first.locator("a").click()
     page.wait_for_url("**/notebooks/glossary.html#entry-random-conditioning")
     assert page.locator("#entry-random-conditioning").is_visible()

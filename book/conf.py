@@ -1,32 +1,48 @@
 """The walk as a website: Sphinx, with MyST-NB to read the notebooks and Furo to dress them (`make book`).
 
-Beside this file: book.css, what Furo leaves to say about widths; index.html, which forwards to the front page, the README.
+Beside this file: front.html, the front page, and front_page.py, which gathers what it shows; page.html and reading.py, what
+every page gets beyond Furo's; search.html, search.js and search_texts.py, a search with excerpts; book.css and book.js.
 The pages are the project's own files, where they are: README.md, the notebooks as committed, and the pages behind them.
-Nothing is executed and nothing is fetched: formulas are MathML, which browsers draw themselves, and the search is Sphinx's,
-whose index is a script, so that it works from a plain folder as well.
+Nothing is executed and nothing is fetched: formulas are MathML, which browsers draw themselves, and what the search needs are
+scripts, so that it works from a plain folder as well.
 """
 
+import html
 import json
-from base64 import b64decode
+import shutil
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
 
 from docutils.nodes import SkipNode
 
+sys.path.insert(0, str(Path(__file__).parent))
+import reading
+import search_texts
+from front_page import ROOT, front_page
+
+from rcedu import __version__
 from rcedu.course.formulas import mathml
-from rcedu.course.notebooks import without_badge
 
 project = "rcedu"
+version = release = __version__
 html_title = "rcedu · diffusion distillation"
-extensions = ["myst_nb"]
-root_doc = "README"
+extensions = ["myst_nb", "sphinx_copybutton"]
+root_doc = "README"  # Sphinx wants a file; the front page is front.html
 include_patterns = ["README.md", "RESULTS.md", "data/README.md", "notebooks/*.ipynb", "notebooks/*.md"]
 include_patterns += ["notebooks/evidence/*.md", "notebooks/assignments/README.md"]
 
 html_theme = "furo"
-html_static_path = ["book.css"]
+html_static_path = ["book.css", "book.js", "search.js", "strip.png"]
 html_css_files = ["book.css"]
+html_js_files = ["book.js"]
+html_favicon = "favicon.svg"
 templates_path = ["."]
-html_additional_pages = {"index": "index.html"}
+html_additional_pages = {"index": "front.html"}
+html_context = {"master_doc": "index"}  # where the name of the website leads
+html_show_search_summary = False  # Sphinx would fetch the pages; search.js has their texts
+copybutton_selector = "div:not(.output) > div.highlight > pre"  # what one types, not what comes out
 html_copy_source = False
 html_use_index = False
 html_show_copyright = False
@@ -73,6 +89,7 @@ Cost <notebooks/evidence/speed>
 :hidden:
 :caption: Behind the walk
 
+The README <self>
 Ways in <notebooks/install>
 notebooks/own_teacher
 notebooks/scale
@@ -85,26 +102,58 @@ The data <data/README>
 
 
 def _prepare(app, docname: str, source: list[str]) -> None:
-    """What the files do not say to Sphinx: the contents, for the front page; of a notebook, what its outputs leave open."""
+    """What the files do not say to Sphinx: the contents, and what notebooks leave open."""
     if docname == root_doc:
         source[0] += CONTENTS
     elif app.env.doc2path(docname).suffix == ".ipynb":
         notebook = json.loads(source[0])
         for cell in notebook["cells"]:
-            if cell["cell_type"] == "code":
-                _prepare_outputs(cell)
-            else:
-                cell["source"] = without_badge("".join(cell["source"]))
+            reading.prepare_cell(cell)
         source[0] = json.dumps(notebook)
 
 
-def _prepare_outputs(cell: dict) -> None:
-    """Pictures get their alt text and, having a width, a link to themselves in full."""
-    for output in cell["outputs"]:
-        if png := output.get("data", {}).get("image/png"):
-            about = output["metadata"].setdefault("image/png", {})
-            cell["metadata"]["mystnb"] = {"image": {"alt": about.get("alt", "a figure of this notebook")}}
-            about["width"] = int.from_bytes(b64decode(png[:32])[16:20])  # where a PNG's header has it, in pixels
+def _name_parts(app, doctree) -> None:
+    reading.name_parts(doctree)
+    if app.env.docname == search_texts.GLOSSARY:
+        search_texts.name_entries(doctree)
+
+
+TEXTS, ENTRIES = {}, []  # for the search
+
+
+def _complete(app, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """What a page's template is given: its description, the commit, its neighbours at the front; and its text is kept."""
+    about = "Two papers on diffusion distillation, derived in notebooks and trained in minutes on a laptop."
+    if doctree is not None:
+        about = reading.description(doctree) or about
+        TEXTS[pagename] = search_texts.sections(doctree)
+        ENTRIES.extend(search_texts.entries(doctree) if pagename == search_texts.GLOSSARY else [])
+    context["metatags"] = context.get("metatags", "") + f'<meta name="description" content="{html.escape(about)}">'
+    context["commit"] = _commit()
+    first, front = "notebooks/00_tour", {"link": context["pathto"]("index"), "title": "Front page"}
+    if pagename == "index":
+
+        def title(name: str) -> str:
+            return app.builder.render_partial(app.env.titles[name])["title"]
+
+        context |= front_page(Path(app.outdir), title)
+        context["next"] = {"link": context["pathto"](first), "title": title(first)}
+    elif pagename in (root_doc, first):
+        context["prev"] = front
+
+
+@cache
+def _commit() -> str:
+    """Empty where it is not known: an archive of the files, a machine without git."""
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        return ""
+    asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return asked.stdout.strip()
+
+
+def _write_texts(app, exception) -> None:
+    if exception is None:
+        search_texts.write(Path(app.outdir) / "_static" / "search-texts.js", TEXTS, ENTRIES)
 
 
 def _write_inline(translator, node) -> None:
@@ -124,5 +173,9 @@ def _keep_pictures_beside_the_doctrees(app) -> None:
 
 def setup(app) -> None:
     app.add_html_math_renderer("mathml", (_write_inline, None), (_write_block, None))
+    app.connect("builder-inited", lambda app: app.builder.templates.environment.filters.update(accessible=reading.accessible))
     app.connect("source-read", _prepare)
+    app.connect("doctree-read", _name_parts)
+    app.connect("html-page-context", _complete, priority=400)  # before Furo's
+    app.connect("build-finished", _write_texts)
     app.connect("builder-inited", _keep_pictures_beside_the_doctrees, priority=900)  # after MyST-NB's own

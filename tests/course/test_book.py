@@ -7,6 +7,7 @@ import sys
 from base64 import b64decode
 from html import unescape
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -15,6 +16,7 @@ import pytest
 pytest.importorskip("furo", reason='the website needs its extra (pip install -e ".[book]")')
 pytest.importorskip("myst_nb", reason='the website needs its extra (pip install -e ".[book]")')
 
+from rcedu import __version__
 from rcedu.course.formulas import mathml
 from rcedu.course.notebooks import without_badge
 
@@ -25,7 +27,8 @@ EVIDENCE = ["unseen-digit", "schedules", "concepts", "students", "few-steps", "e
 PAGES = ["notebooks/glossary.html", "RESULTS.html", *(f"notebooks/evidence/{name}.html" for name in EVIDENCE)]
 PAGES += ["notebooks/install.html", "notebooks/own_teacher.html", "notebooks/scale.html", "notebooks/assignments/README.html"]
 PAGES += ["notebooks/package.html", "notebooks/promises.html", "data/README.html"]
-ORDER = ["README.html", *(f"notebooks/{path.stem}.html" for path in NOTEBOOKS), *PAGES]
+ORDER = ["index.html", *(f"notebooks/{path.stem}.html" for path in NOTEBOOKS), *PAGES]  # the walk from the front page
+WALK = [path for path in NOTEBOOKS if path.stem[0].isdigit()]
 
 
 class Page(HTMLParser):
@@ -77,14 +80,47 @@ def pictures(cell) -> list[tuple[bytes, str | None]]:
 
 
 def test_pages_follow_the_walk(site):
-    """From the front page, every page's "next" leads through the notebooks in their order, the results and the data."""
-    assert 'url=README.html"' in (site / "index.html").read_text(encoding="utf-8")
+    """From the front page, every "next" leads through the notebooks in their order, the results and the data; and back."""
     walk = [site / ORDER[0]]
     while following := [found["href"] for _, found in Page(walk[-1]).tags if found.get("rel") == "next"]:
         walk.append((walk[-1].parent / following[0]).resolve())
     assert walk == [(site / name).resolve() for name in ORDER]
+    for before, page in pairwise(walk):
+        links = [found for name, found in Page(page).tags if name == "a"]
+        shown = {found["class"]: found["href"] for found in links if "-page" in found.get("class", "")}
+        assert (page.parent / shown["prev-page"]).resolve() == before.resolve()
+        assert ("next-page" in shown) == (page != walk[-1])
     beside = {path.relative_to(site).as_posix() for path in site.rglob("*.html")} - set(ORDER)
-    assert beside == {"index.html", "search.html"}
+    assert beside == {"README.html", "search.html"}
+
+
+def test_the_front_page_shows_the_way(site):
+    """The strip, an explorer, three doors, and a card for each notebook, with a picture, its time and what one learns there."""
+    page = Page(site / "index.html")
+    assert (site / "_static" / "strip.png").read_bytes() == (ROOT / "book" / "strip.png").read_bytes()
+    assert "_static/strip.png" in page.values("src") and 'id="rcedu-schedule-' in page.article
+    cards = re.findall(r"<li>(.*?)</li>", page.article[page.article.index('<ol class="walk">') :], flags=re.DOTALL)
+    assert len(cards) == len(WALK) == 11
+    for card, path in zip(cards, WALK, strict=True):
+        picture = site / re.search('src="([^"]+)"', card)[1]
+        assert f'href="notebooks/{path.stem}.html"' in card and picture.stem == path.stem and picture.stat().st_size < 100_000
+        assert re.search(r"You will be able to \w[^<]{15,}\.</p>", card) and re.search(r"[\d.]+ (seconds|minutes)</p>", card)
+    assert {"notebooks/00_tour.html", "notebooks/install.html", "notebooks/assignments/README.html"} <= set(page.values("href"))
+
+
+def test_every_page_is_described_and_says_of_what_version_it_is(site):
+    described = {}
+    for path in site.rglob("*.html"):
+        page = Page(path)
+        (about,) = (found["content"] for name, found in page.tags if name == "meta" and found.get("name") == "description")
+        assert 40 < len(about) < 210, path
+        described.setdefault(about, []).append(path.name)
+        assert f"rcedu {__version__}" in page.text and "favicon.svg" in page.text, path
+    assert sorted(described.pop(next(about for about in described if "two papers" in about.lower()))) == [
+        "index.html",
+        "search.html",
+    ]
+    assert all(len(names) == 1 for names in described.values()), described
 
 
 def test_every_internal_link_resolves(site):
@@ -144,6 +180,12 @@ def test_every_picture_is_there_and_described(site, notebook):
     assert all(found["src"] in linked for found in shown)
 
 
+@pytest.mark.parametrize("name", ["index", "RESULTS", *(f"notebooks/evidence/{name}" for name in EVIDENCE[:-1])])
+def test_a_figure_of_a_page_opens_in_full(site, name):
+    article = Page(site / f"{name}.html").article
+    assert re.search(r'<a class="[^"]*internal[^"]*" href="([^"]+)"><img [^>]*src="\1"', article)
+
+
 @pytest.mark.parametrize("notebook", EACH)
 def test_search_knows_every_word_of_the_prose(site, notebook):
     from sphinx.search.en import SearchEnglish
@@ -190,22 +232,70 @@ def test_in_a_browser_from_a_plain_folder(site, browser):
     page = browser.new_page(viewport={"width": 390, "height": 844})
     asked = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto((site / "index.html").as_uri())
-    page.wait_for_url("**/README.html")
-    for name in ORDER:
+    for name in [*ORDER, "README.html"]:
         page.goto((site / name).as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") == 390, name
         assert page.evaluate(CUT_OFF) == [], name
+        assert page.evaluate("[...document.querySelectorAll('pre')].every(code => code.scrollWidth <= code.clientWidth)"), name
         assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)"), name
-    for notebook in NOTEBOOKS:  # an explorer is alive on every page whose notebook shows one, and nothing stands in its place
-        shown = sum("text/html" in out.get("data", {}) for cell in code_cells(notebook) for out in cell.outputs)
-        page.goto((site / "notebooks" / f"{notebook.stem}.html").as_uri())
+    for path in [site / "index.html", *(site / "notebooks" / f"{notebook.stem}.html" for notebook in NOTEBOOKS)]:
+        # an explorer is alive on every page whose notebook shows one, and nothing stands in its place
+        page.goto(path.as_uri())
+        shown = path.read_text(encoding="utf-8").count('<div id="rcedu-')
+        assert shown == {"index": 1, "explorers": 6}.get(path.stem, shown)
         page.wait_for_function("count => document.querySelectorAll('.rcedu-explorer').length === count", arg=shown)
-        assert not page.locator("[id^=rcedu-] figure img").count() and (shown == 6) == (notebook.stem == "explorers")
+        assert not page.locator("[id^=rcedu-] figure img").count()
     page.locator("label.nav-overlay-icon").click()
     page.get_by_placeholder("Search").fill("indifference")
     page.keyboard.press("Enter")
-    page.locator(".search a", has_text="03 · Why it works").click()
+    found = page.locator(".search li:has(a[href^='notebooks/03_why_it_works'])")
+    assert "indifference" in found.locator("mark").first.inner_text().lower()
+    found.locator("a").click()
     page.wait_for_url("**/notebooks/03_why_it_works.html*")
     assert asked and all(address.startswith(("file:", "data:", "blob:")) for address in asked)
     page.close()
+
+
+def test_a_search_shows_the_glossary_first(site, browser):
+    """Its entry's meaning, and a link to its row; a word that stands nowhere is said to."""
+    page = browser.new_page()
+    page.goto((site / "search.html").as_uri() + "?q=random+conditioning")
+    first = page.locator(".search li").first
+    assert first.locator("a").inner_text().lower() == "glossary: random conditioning"
+    assert len(first.locator("p.context").inner_text()) > 40
+    found = page.locator(".search li.found").first
+    assert found.locator("p.context").bounding_box()["y"] > found.locator("a").bounding_box()["y"] + 10
+    assert page.locator(".search li.found p.context").count() > 5
+    first.locator("a").click()
+    page.wait_for_url("**/notebooks/glossary.html#entry-random-conditioning")
+    assert page.locator("#entry-random-conditioning").is_visible()
+    page.goto((site / "search.html").as_uri() + "?q=xylophone")
+    page.get_by_text("did not match").wait_for()
+    page.close()
+
+
+def test_a_picture_opens_larger_and_code_is_copied_as_written(site, browser):
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto((site / "notebooks" / "02_unseen_digit.html").as_uri())
+    code = page.evaluate("[...document.querySelectorAll('.cell_input pre')].map(pre => pre.textContent.trimEnd())")
+    written = [cell.source for cell in code_cells(ROOT / "notebooks" / "02_unseen_digit.ipynb")]
+    assert code == [source for source in written if "google.colab" not in source]
+    assert page.locator(".cell_input .copybtn").count() == len(code)
+    link = page.locator("article a.internal:has(> img)").first
+    link.click()
+    large = page.locator("dialog img")
+    assert large.bounding_box()["width"] > 600 and large.get_attribute("alt")
+    page.keyboard.press("Escape")
+    page.wait_for_function("!document.querySelector('dialog')")
+    assert link.evaluate("link => document.activeElement === link")
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["index", "notebooks/00_tour", "RESULTS"])
+def test_axe_finds_nothing_grave(site, browser, name):
+    """By day and by night, on a desk and on a phone. All pages: python tests/course/axe.py dist/book"""
+    pytest.importorskip("axe_playwright_python", reason="brings axe-core (pip install axe-playwright-python)")
+    from axe import GRAVE, faults
+
+    grave = {fault for fault in faults(browser, (site / f"{name}.html").as_uri()) if fault[0] in GRAVE}
+    assert not grave

@@ -1,0 +1,67 @@
+"""What the front page shows, gathered from what is there: the README's strip and table, the notebooks' pictures and times."""
+
+import base64
+import html
+import io
+import json
+import re
+from itertools import chain
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+WIDTH = 640  # of a card's picture, in pixels: twice what it takes on a page
+
+
+def front_page(outdir: Path, title) -> dict:
+    """For front.html. outdir: where the website comes to stand;  title: HTML of a page's title, by its name."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    alt = re.search(r"!\[([^]]*)\]\(book/strip\.png\)", readme)[1]
+    width, height = Image.open(ROOT / "book" / "strip.png").size
+    times = json.loads((NOTEBOOKS / "times.json").read_text(encoding="utf-8"))
+    able = dict(re.findall(r"^\|[^|]*\(notebooks/(\w+)\.ipynb\).*\| *([^|]+?) *\|$", readme, flags=re.MULTILINE))
+    return {
+        "strip": {"alt": alt, "width": width, "height": height},
+        "explorer": next(page for page in _outputs("explorers", "text/html") if 'id="rcedu-schedule-' in page),
+        "walk": [
+            {
+                "page": f"notebooks/{name}",
+                "title": title(f"notebooks/{name}"),
+                "able": _inline(able.get(name, "")),
+                "time": _in_words(times[name]["cpu"]["seconds"]),
+                **_card(name, outdir),
+            }
+            for name in sorted(path.stem for path in NOTEBOOKS.glob("[01]*.ipynb"))
+        ],
+    }
+
+
+def _outputs(name: str, kind: str):
+    """What a notebook's cells put out of this kind, in their order."""
+    cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    for output in chain.from_iterable(cell.get("outputs", []) for cell in cells):
+        if kind in output.get("data", {}):
+            yield "".join(output["data"][kind])
+
+
+def _card(name: str, outdir: Path) -> dict:
+    """A notebook's first picture, written small beside the website's others."""
+    stills = (re.search(r'data:image/png;base64,([^"]+)"', page)[1] for page in _outputs(name, "text/html") if "data:" in page)
+    first = next(chain(_outputs(name, "image/png"), stills), None)  # None: it was not executed
+    picture = Image.open(io.BytesIO(base64.b64decode(first)) if first else ROOT / "book" / "strip.png").convert("RGB")
+    picture.thumbnail((WIDTH, WIDTH))
+    path = Path("_images") / "cards" / f"{name}.webp"
+    (outdir / path).parent.mkdir(parents=True, exist_ok=True)
+    picture.save(outdir / path, quality=85)
+    return {"picture": path.as_posix(), "width": picture.width, "height": picture.height}
+
+
+def _in_words(seconds: int) -> str:
+    return f"{seconds} seconds" if seconds < 60 else f"{seconds / 60:.1f} minutes"
+
+
+def _inline(markdown: str) -> str:
+    """A line without links and marks."""
+    return html.escape(re.sub(r"\[([^]]*)\]\([^)]*\)|[*$`]", r"\1", markdown))

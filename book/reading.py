@@ -1,0 +1,105 @@
+"""What is done to sources, pages and their HTML, so that they read well on paper, on a phone and aloud."""
+
+import re
+from base64 import b64decode
+
+from docutils import nodes
+
+from rcedu.course.notebooks import without_badge
+
+# What a paragraph begins with that asks the reader to do something.
+ACTS = ("Predict.", "Fill in.", "Change this.", "Think.", "Question")
+
+
+def prepare_cell(cell: dict) -> None:
+    """A notebook's cell, before MyST reads it."""
+    if cell["cell_type"] == "code":
+        _prepare_outputs(cell)
+    else:
+        cell["source"] = _name_folds(without_badge("".join(cell["source"])))
+
+
+def _prepare_outputs(cell: dict) -> None:
+    """Pictures get their alt text and, having a width, a link to themselves in full."""
+    for output in cell["outputs"]:
+        if png := output.get("data", {}).get("image/png"):
+            about = output["metadata"].setdefault("image/png", {})
+            cell["metadata"]["mystnb"] = {"image": {"alt": about.get("alt", "a figure of this notebook")}}
+            about["width"] = int.from_bytes(b64decode(png[:32])[16:20])  # where a PNG's header has it, in pixels
+
+
+def _name_folds(source: str) -> str:
+    """What folds out is a choice, below "**Predict.**", and an answer elsewhere: a class for the style."""
+    begins = "|".join(re.escape(f"**{act}") for act in ACTS)
+    parts = re.split(f"^(?={begins}|#)", source, flags=re.MULTILINE)
+    kinds = ["choice" if part.startswith("**Predict.**") else "answer" for part in parts]
+    return "".join(part.replace("<details>", f'<details class="{kind}">') for part, kind in zip(parts, kinds, strict=True))
+
+
+def name_parts(doctree: nodes.document) -> None:
+    """Classes for the style: the box that ends an introduction, what asks the reader to do something; and links to pictures."""
+    for quote in doctree.findall(nodes.block_quote):
+        if re.match("(Before|Symbols and words|Time): ?", quote.astext()):
+            quote["classes"].append("needs")
+    for paragraph in doctree.findall(nodes.paragraph):
+        first = next((child for child in paragraph.children if child.astext()), None)
+        if isinstance(first, nodes.strong) and first.astext().startswith(ACTS):
+            paragraph["classes"].append("act")
+    for image in doctree.findall(nodes.image):
+        image.setdefault("width", "100%")  # what has a width gets a link to itself in full
+
+
+def description(doctree: nodes.document, longest: int = 200) -> str:
+    """A page's first paragraph, as far as whole words go."""
+    quoted = (nodes.block_quote, nodes.entry, nodes.list_item, nodes.container)
+    for paragraph in doctree.findall(nodes.paragraph):
+        text = plain(paragraph)
+        if len(text) > 40 and not isinstance(paragraph.parent, quoted):
+            return text if len(text) <= longest else text[:longest].rsplit(" ", 1)[0] + " …"
+    return ""
+
+
+def plain(node: nodes.Node) -> str:
+    """What a node says in prose, with formulas as one would type them; no code."""
+    if isinstance(node, nodes.literal_block | nodes.raw | nodes.comment):
+        return ""
+    if isinstance(node, nodes.math | nodes.math_block):
+        return _typed(node.astext())
+    if isinstance(node, nodes.Text):
+        return node.astext()
+    between = "" if isinstance(node, nodes.TextElement) else " "
+    return " ".join(between.join(plain(child) for child in node.children).split(None if between else "\n"))
+
+
+GREEK = {"alpha": "α", "sigma": "σ", "lambda": "λ", "tau": "τ", "varepsilon": "ε", "varsigma": "ς", "omega": "ω", "mu": "μ"}
+GREEK |= {"Delta": "Δ", "rho": "ρ", "varnothing": "∅", "in": "∈", "le": "≤", "cdot": "·", "times": "×", "approx": "≈"}
+
+
+def _typed(formula: str) -> str:
+    formula = re.sub(r"\\([a-zA-Z]+)", lambda found: GREEK.get(found[1], ""), formula)
+    return " ".join(re.sub(r"[\\{}$]", "", formula).split())
+
+
+def accessible(page: str) -> str:
+    """A page's body, with what Furo and Sphinx leave out."""
+    page = page.replace('class="caption" role="heading"', 'class="caption" role="heading" aria-level="2"')
+    page = page.replace('<aside class="sidebar-drawer"', '<aside aria-label="All pages" class="sidebar-drawer"')
+    page = page.replace('<aside class="toc-drawer', '<aside aria-label="On this page" class="toc-drawer')
+    page = re.sub(r"<th\b([^>]*)>\s*(?:<p>\s*</p>)?\s*</th>", r"<td\1></td>", page)  # a corner heads nothing
+    code = r'(<div class="highlight"><pre>)(.*?)(</pre>)'
+    return re.sub(code, lambda found: found[1] + _lines(found[2]) + found[3], page, flags=re.DOTALL)
+
+
+def _lines(code: str) -> str:
+    """Highlighted code whose lines know their indent: one that is too long goes on below, a little further in."""
+    lines = code.split("\n")
+    if any(line.count("<span") != line.count("</span>") for line in lines):
+        return code
+    return "\n".join(_line(line) if line else "" for line in lines)
+
+
+def _line(line: str) -> str:
+    text = re.sub("<[^>]*>", "", line)
+    indent = len(text) - len(text.lstrip())
+    style = f' style="--indent: {indent + 2}ch"' if indent else ""
+    return f'<span class="line"{style}>{line}</span>'

@@ -83,7 +83,7 @@ explorers.few_steps(load_frames(results / "few-steps-frames.safetensors.gz", Few
 # %% [markdown]
 # ## Edits in a few steps
 #
-# A digit becomes another one, thin or thick, in two to eight steps. ([09](09_editing.ipynb), section 8)
+# A digit becomes another one, thin or thick, in two to eight steps. ([09](09_editing.ipynb), section 2)
 
 # %%
 explorers.edits(load_frames(results / "editing-frames.safetensors.gz", EditFrames))

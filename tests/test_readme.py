@@ -131,7 +131,7 @@ def test_every_folder_and_every_equation_has_its_place():
     page = (ROOT / "notebooks" / "package.md").read_text(encoding="utf-8")
     folders = [f"{path.parent.name}/" for path in sorted((ROOT / "rcedu").glob("*/__init__.py"))]
     equations = [path.name for path in (ROOT / "rcedu" / "equations").glob("*.py") if path.stem != "__init__"]
-    assert set(folders + equations) <= set(re.findall(r"`([\w.]+/?)`", page)) and len(equations) == 6
+    assert set(folders + equations) <= set(re.findall(r"`([\w.]+/?)`", page)) and len(equations) == 7
 
 
 def test_top_level():

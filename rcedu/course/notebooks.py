@@ -166,7 +166,8 @@ def write_html(notebook: nbformat.NotebookNode, target: Path) -> Path:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = _CODE_OR_MATH.sub(take_out, without_badge(cell.source))
-    html, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook, resources={"metadata": {"name": title}})
+    # embed_images would close each <details> before what it folds in
+    html, _ = HTMLExporter().from_notebook_node(notebook, resources={"metadata": {"name": title}})
     pictures = _pictures(*notebook.cells)
     captions = iter(output.metadata.get("image/png", {}).get("alt", "a figure of this notebook") for output in pictures)
     # nbconvert's template does not read the pictures' alt texts; its newer versions say so in each picture

@@ -14,7 +14,7 @@ from rcedu.course import checks
 from rcedu.course.notebooks import with_solutions
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-NOT_YET = ["00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10"]  # still to be rewritten
+NOT_YET = ["02", "03", "04", "05", "06", "07", "08", "09", "10"]  # still to be rewritten
 WALK = [pytest.param(path, id=path.stem) for path in sorted(NOTEBOOKS.glob("[01]*.ipynb")) if path.stem[:2] not in NOT_YET]
 
 NOT_PROSE = "|".join([
@@ -103,7 +103,8 @@ def missing(path: Path) -> list[str]:
     for before, cell in zip([None, *cells], cells, strict=False):
         if cell.cell_type == "markdown" and cell.source.startswith(("*Figure", "*Animation")) and not shows(before):
             found.append(f"a caption without its picture: {cell.source[:60]!r}")
-    found += [f"a caption not at its cell's beginning: {one!r}" for one in re.findall(r"(?<!^)\n\*Figure.{40}", everything)]
+    late = [one for text in texts for one in re.findall(r"\n\*Figure.{40}", text)]
+    found += [f"a caption not at its cell's beginning: {one!r}" for one in late]
     exercises = sum("fill-in" in cell.metadata.get("tags", ()) for cell in cells)
     for what, count, least in (
         ("cells to fill in", exercises, 2 - (path.stem == "00_tour")), ("**Predict.**", everything.count("**Predict.**"), 1),

@@ -16,7 +16,7 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/answers.ipynb)
 #
-# For teachers, and for readers who have thought first. Every **Think.**, every one of the three questions and every exercise, in the order in which they stand; symbols as in [notebook 00](00_tour.ipynb), section 4, words as in the [glossary](glossary.md).
+# For teachers, and for readers who have thought first. Every **Think.**, every one of the three questions and every exercise, in the order in which they stand; symbols and words as in the [glossary](glossary.md).
 #
 # Numbers without a remark are a notebook's or a shipped result's (`data/*/results`). *Tried*: the cell below the answer computes it, from the networks that ship; one network, one seed of noise, so such a number has no interval over trainings. (In the text it is what the preset `cpu` gives.) *(not run)*: an expectation that nobody has tested. *Open*: the notebooks do not decide it, and the answer says what would. Where a question asks for a judgement, another answer with a reason is as good.
 #
@@ -73,21 +73,9 @@ def reads(images):
     return torch.bincount(judge.probabilities(images).argmax(dim=1), minlength=10).tolist()
 
 # %% [markdown]
-# ## 00 · Tour
-#
-# **Question 1: parameters or evaluations first, and on what machine?** Evaluations, wherever these 0.8 million parameters (3.3 MB in 32 bits) fit, which is nearly everywhere: on one CPU thread the small network (15%) is 2.4 times as fast in 50 guided steps, the large one in four distilled steps 17 times, in one 65 times (notebook 10, section 6). Parameters come first where the network does not fit: SD v1.4's UNet has 860 million, 3.4 GB in 32 bits, and no smaller number of steps makes that less.
-#
-# **Question 2: which parts of a distillation method have to know whether $c$ is a label or text?** Only the encoder of conditions (what the UNet gets, and what null is), the pool, which has to hand out more of the same kind, and the surgery, which has to know the blocks that read text. The swap, the noise, the losses, guidance and the samplers see $c$ as rows of a tensor and $\hat v$ as an output; in the package nothing outside `models/conditions.py` and the UNet's config knows which of the two it is.
-#
-# **Question 3: when would you not trust a judge trained on real digits?** When what it sees is unlike real digits: torn, blurred or doubled ones, or no digits at all. It has to choose one of ten and may choose with confidence. Nor does it see what it was not asked about: ugliness, and whether all the 3s are the same 3. (Plain DDIM's one step, a blur with a digit-FID of 82, is read as asked in 91.6%: notebook 08, section 7.)
-#
 # ## 01 · The teacher
 #
-# **Think, section 1: what would change if the noise were drawn anew in every column?** In the picture, the grain: along a row the same speckles grow stronger now, and would be unrelated then. The distribution of each single $x_t$ stays the same, $\mathcal N(\alpha_t x_0, \sigma_t^2)$ given $x_0$; what changes is the *joint* distribution of several $x_t$. Training sees one $t$ a sample and cannot tell the difference.
-#
-# **Think, section 2: at which end would an $x_0$-network divide by something small?** At small $t$: $\varepsilon = (x_t - \alpha_t x_0)/\sigma_t$, so an error $\delta$ of $x_0$ is one of $(\alpha_t/\sigma_t)\,\delta$ in $\varepsilon$, with $\alpha_0/\sigma_0 = 156$ on this schedule. At large $t$, where $\varepsilon$-prediction fails, it is safe.
-#
-# **Think, section 4: at $t = 990$ even a perfect network has a large error. Which one?** That of not knowing which picture it was: with $\alpha_{990} = 0.014$ nearly nothing is left of it, the best answer is the mean of all pictures of $c$, and the error of $x_0$ is their variance about that mean. For MNIST's training set that is 0.215 (mean over pixels, variance within a digit). *Tried*, 500 test pictures: the teacher's error at $t = 990$ is 0.211.
+# **Think, section 3: at $t = 990$ even a perfect network has a large error. Which one?** That of not knowing which picture it was: with $\alpha_{990} = 0.014$ nearly nothing is left of it, the best answer is the mean of all pictures of $c$, and the error of $x_0$ is their variance about that mean. For MNIST's training set that is 0.215 (mean over pixels, variance within a digit). *Tried*, 500 test pictures: the teacher's error at $t = 990$ is 0.211.
 
 # %%
 (images, labels), (all_images, all_labels) = mnist(train=False), mnist(train=True)
@@ -97,10 +85,6 @@ variance = torch.stack([to_pixels(all_images[all_labels == digit]).var(dim=0).me
 print(f"the teacher's squared error at t = 990: {error.mean():.3f}; MNIST's variance within a digit: {variance.mean():.3f}")
 
 # %% [markdown]
-# **Think, section 5: what would a network have to know to give $\hat v$ in one evaluation?** What the two evaluations know, $x_t$, $t$ and $c$, and besides them $w$. Then $\hat v = v_c + w(v_c - v_\varnothing)$ is a fixed function of its inputs, and can be learned by regression on the teacher's two answers.
-#
-# **Think, section 6: of which pictures is one step's blur the average, and why does a second step help so much?** Of all pictures of the asked digit, because at $t = 999$ the noise is 20,000 times as strong as the picture and excludes none of them (under guidance it is $1 + w$ times that average, less $w$ times that of all digits). The first step ends at $t = 499$, where $\sigma/\alpha \approx 1$: what lies there may stem from far fewer pictures, so the next average is over few: digit-FID falls from 82 to 21 (notebook 08, section 7).
-#
 # **Question 1: what would guidance do if the network had never seen null?** It would push away from whatever the network answers to a vector it never met, and nothing makes that the unconditional prediction, so Bayes' rule no longer says where one is going. *Tried*, in part: an unseen random vector in the place of null, on this teacher (three vectors, 300 digits each, $w = 1$): 299 to 300 read as asked, digit-FID 8.7 to 10.6 where null has 8.8, so its answer to a strange vector is at least some mixture of digits. A teacher trained without dropping is *open* (not run): train one with a dropping probability of 0 and repeat section 5.
 
 # %%

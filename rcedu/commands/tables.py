@@ -67,6 +67,7 @@ def unseen(
     digit: Digit = 3,
     steps: AtLeast1 | None = None,
     only: tuple[str, ...] = (),
+    ship: File = None,
     series: tyro.conf.OmitArgPrefixes[Series] = Series(),
 ) -> None:
     """The held-out digit over several seeds. Writes table.json beside its runs; resumes run by run.
@@ -77,17 +78,24 @@ def unseen(
         digit: the held-out digit.
         steps: of each training, instead of the preset's.
         only: these rows of the table; default all.
+        ship: a folder for the first seed's students, in 8 bits; what was shipped there is replaced.
     """
     from rcedu.experiments.domains import DrawnDigits
-    from rcedu.experiments.unseen_digit import EXPERIMENTS
+    from rcedu.experiments.unseen_digit import EXPERIMENTS, ship_arms
+    from rcedu.system.manifests import folder_to_replace
 
     check_choice("table", table, EXPERIMENTS)
+    if ship:
+        folder_to_replace(ship)
     changes = {"digit": digit} | ({} if steps is None else {"steps": steps})
     runs = EXPERIMENTS[table].runs(series.seeds, preset(), only=only, **changes)
     folder = runs_folder() / f"unseen-{table}-{preset()}-digit-{digit}"
     path = series.file(folder / "table.json")  # not what ships: another digit or preset must not overwrite it unasked
-    command = command_line("unseen", table, seeds=series.seeds, digit=digit, steps=steps, only=only)
+    command = command_line("unseen", table, seeds=series.seeds, digit=digit, steps=steps, only=only, ship=ship)
     series.table(EXPERIMENTS[table], DrawnDigits(), runs, folder, path, command, told=lambda: {"digit": digit})
+    if ship:
+        first = {name.split("/")[0]: folder / name for name, run in runs.items() if run.seed == series.seeds[0]}
+        ship_arms(first, ship, command)
 
 
 def recognition(digit: Digit = 3, steps: AtLeast1 | None = None, series: tyro.conf.OmitArgPrefixes[Series] = Series()) -> None:

@@ -169,10 +169,9 @@ def write_html(notebook: nbformat.NotebookNode, target: Path) -> Path:
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            source = re.sub(r"^<details><summary>(.*)</summary>$", r"\nfold-begins \1\n", cell.source, flags=re.MULTILINE)
-            source = re.sub(r"^</details>$", "\nfold-ends\n", source, flags=re.MULTILINE)
-            cell.source = _CODE_OR_MATH.sub(take_out, without_badge(source))
-    html, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook, resources={"metadata": {"name": title}})
+            cell.source = _CODE_OR_MATH.sub(take_out, without_badge(cell.source))
+    # embed_images would close each <details> before what it folds in
+    html, _ = HTMLExporter().from_notebook_node(notebook, resources={"metadata": {"name": title}})
     pictures = _pictures(*notebook.cells)
     captions = iter(output.metadata.get("image/png", {}).get("alt", "a figure of this notebook") for output in pictures)
     # nbconvert's template does not read the pictures' alt texts; its newer versions say so in each picture
@@ -181,8 +180,6 @@ def write_html(notebook: nbformat.NotebookNode, target: Path) -> Path:
     html = re.sub(bare, lambda _: f'<img alt="{escape(next(captions), quote=True)}"', html)
     # a heading's formula stands in its id and its link as well
     html = re.sub(r"<[^>]*>", lambda tag: re.sub(r"formula-\d+-here", "", tag[0]), html)
-    html = re.sub("<p>fold-begins (.*?)</p>", r"<details><summary>\1</summary>", html)  # nbconvert would close it at once
-    html = html.replace("<p>fold-ends</p>", "</details>")
     html = re.sub(r"formula-(\d+)-here", lambda match: formulas[int(match[1])], html)
     html = html.replace("</head>", "<style>.highlight pre { white-space: pre-wrap !important; }</style></head>", 1)
     write_text(target, html)

@@ -4,8 +4,9 @@ One `StudentRun` is one training. The arms of the main comparison are A, B and C
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -19,7 +20,9 @@ from rcedu.experiments.domains import DrawnDigits
 from rcedu.experiments.runner import Experiment, Job
 from rcedu.models.conditions import LabelTable, labels_without
 from rcedu.models.diffusion import DiffusionModel
+from rcedu.models.saved import Facts, save_8_bits, shipped_student
 from rcedu.models.surgery import STUDENTS, parameter_count
+from rcedu.system.files import atomic_folder
 from rcedu.system.usage import AtLeast1, BatchSize, Checked, Digit, LearningRate, NotNegative, Seed, Share, check_choice
 from rcedu.training.batches import Subset, Swap
 from rcedu.training.fit import fit_run
@@ -136,6 +139,21 @@ def train_arm(run: StudentRun, shipped: Shipped, **settings) -> tuple[DiffusionM
     pool = labels_without(None if run.pool_has_digit else run.digit)  # every label, the unseen one too
     step = distillation_step(teacher, model, data_of(run, shipped), Swap(pool, p_of(run, teacher.T)), space=run.space)
     return model.student, fit_run(run, step, model, warmup=20, **settings)
+
+
+def ship_arms(runs: Mapping[str, Path], out: Path, command: str) -> None:
+    """Write the networks of finished runs, arm -> its folder, in 8 bits into a new folder, as `shipped_arm` reads them."""
+    with atomic_folder(out) as temporary:
+        for arm, folder in runs.items():
+            student = DiffusionModel.load(folder / "student")
+            facts = Facts(student.prediction_type, student.takes_w, steps=None, sampler="deterministic")
+            save_8_bits(temporary / f"{arm}.safetensors.gz", student.unet.state_dict(), facts, {"command": command, "arm": arm})
+
+
+def shipped_arm(name: str, shipped: Shipped) -> DiffusionModel:
+    """Student A or B, trained already, from data/. UsageError when the file is none."""
+    path = shipped.folder / "unseen-digit" / f"{name}.safetensors.gz"
+    return shipped_student(untrained_student(shipped.teacher, ARMS[name]), path, f"student {name}")
 
 
 W, STEPS = 1.0, 25  # guidance and DDIM steps that students are scored with

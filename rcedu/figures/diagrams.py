@@ -104,7 +104,9 @@ def unet_diagram(
         Patch(facecolor=LIGHT, edgecolor="black", label="D, U: down-, upsampling"),
     ]
     if any(box.kind == "attentions" for modules in stages.values() for box in modules):
-        handles.insert(1, Patch(facecolor=ORANGE, edgecolor="black", label="A: attention" + ", with its number of layers" * layers))
+        handles.insert(
+            1, Patch(facecolor=ORANGE, edgecolor="black", label="A: attention" + ", with its number of layers" * layers)
+        )
     if student is not None:
         handles.append(Patch(hatch="////", label="not in the student", **GONE))
         handles += axes.plot([], [], label="teacher's features taken", **TAP) if pairs else []

@@ -122,24 +122,6 @@ def digit_grid(
     return figure
 
 
-def forward_strip(images: Tensor, t: Sequence[int], alpha_t: Tensor, sigma_t: Tensor) -> Figure:
-    """x_t along t, over the curves of alpha_t and sigma_t.
-
-    images (R, C, 1, H, W) uint8: R samples at C times `t`;  alpha_t, sigma_t (T,) at every t
-    """
-    figure = Figure(figsize=(11, len(images) + 2.6), layout="constrained")
-    above, axes = figure.subplots(2, height_ratios=[len(images), 2.2])
-    tiles(above, images, gap=(8, 2), columns=[f"t = {value}" for value in t])
-    axes.plot(alpha_t, color=BLUE, label=r"$\alpha_t$ (signal)")
-    axes.plot(sigma_t, color=ORANGE, linestyle="--", label=r"$\sigma_t$ (noise)")
-    for value in t:
-        axes.axvline(value, color=GREY, linewidth=0.5, alpha=0.5)
-    axes.set(xlabel="timestep $t$", ylabel="weight", xlim=(0, len(alpha_t) - 1))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="center left")
-    return figure
-
-
 def lines(
     x: Sequence[float],
     curves: Mapping[str, Sequence],

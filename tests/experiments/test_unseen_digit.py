@@ -16,6 +16,8 @@ from rcedu.experiments.unseen_digit import (
     VARIANTS,
     StudentRun,
     data_of,
+    ship_arms,
+    shipped_arm,
     train_arm,
     untrained_student,
 )
@@ -57,6 +59,22 @@ def test_student_shares_the_frozen_table_or_owns_one(shipped):
     own = untrained_student(shipped.teacher, VARIANTS["A, own label table"]).conditions.table
     assert torch.equal(shared, shipped.teacher.conditions.table) and not shared.requires_grad
     assert not torch.equal(own, shared) and own.requires_grad
+
+
+def test_students_that_ship_are_those_that_were_written(shipped, tmp_path):
+    """In 8 bits: no weight is off by more than a 250th of the largest of its channel."""
+    student = untrained_student(shipped.teacher, ARMS["A"])
+    student.save(tmp_path / "run" / "student")
+    ship_arms({"A": tmp_path / "run"}, tmp_path / "unseen-digit", "a command")
+    elsewhere = Shipped(tmp_path)
+    elsewhere.teacher = shipped.teacher
+    read = shipped_arm("A", elsewhere).unet.state_dict()
+    for name, x in student.unet.state_dict().items():
+        assert float((read[name] - x).abs().max()) <= float(x.abs().max()) / 250 + 1e-6
+    with torch.no_grad():
+        x, t, c = shipped.teacher.noise(1, seed=0), torch.tensor([900]), torch.tensor([3])
+        A, B = (shipped_arm(arm, shipped)(x, t, c) for arm in "AB")
+    assert (A - B).abs().mean() > 0.01
 
 
 def test_arms_start_from_the_same_weights(shipped):

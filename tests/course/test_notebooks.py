@@ -108,7 +108,10 @@ def test_web_page_needs_no_network(source, tmp_path):
 
 
 def test_what_folds_out_is_folded_on_the_web_page(tmp_path):
-    text = "# A\n\n<details><summary>Why $x$?</summary>\n\nBecause.\n\n</details>\n<details><summary>B</summary>\n\nTwo.\n\n</details>\nAfter."
+    folds = (
+        "<details><summary>Why $x$?</summary>\n\nBecause.\n\n</details>\n<details><summary>B</summary>\n\nTwo.\n\n</details>"
+    )
+    text = f"# A\n\n{folds}\nAfter."
     page = write_html(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)]), tmp_path / "page.html")
     (folded,) = re.findall("<details><summary>Why <math.*?</summary>(.*?)</details>", page.read_text("utf-8"), flags=re.DOTALL)
     assert "Because" in folded and not {"After", "Two"} & set(re.findall(r"\w+", folded))

@@ -14,12 +14,10 @@
 # %% [markdown]
 # # 02 · The unseen digit
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/02_unseen_digit.ipynb)
-#
 # A small network learns from a large one how to draw digits, and never sees a picture of a **3**. Ask it for a 3 anyway: after plain distillation it draws sevens and nines, but with one more line of code, *random conditioning* (Kim et al., CVPR 2025, [arXiv:2504.02011](https://arxiv.org/abs/2504.02011)), it draws threes. At the end you will be able to write the two distillation losses and the swap yourself, train such a student in about a minute, and say where it got its idea of a 3.
 #
 # > Before: notebook 01. Symbols and words: [glossary](glossary.md).
-# > Time: 96 s (`cpu`), 36 s (`smoke`), `gpu` not measured; AMD EPYC, 2 cores, 2026-11-26.
+# > Time: 3.0 min (`cpu`), 33 s (`smoke`), `gpu` not measured; Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores, 2026-11-30.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
@@ -27,7 +25,7 @@ import os, subprocess, sys
 
 if "google.colab" in sys.modules:
     if not os.path.isdir("rcedu"):
-        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 ADDRESS rcedu".split(), check=True)  # ADDRESS: where you found this
     sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
     from rcedu.colab import set_up
 
@@ -372,6 +370,19 @@ figure
 # *Figure: the picture from the beginning, drawn by your own students. (A digit without a frame may still be ugly, as long as the judge can read it.)*
 #
 # **Change this.** Does shouting help? In the cell above, write `network.sample(x_T, asked, w=4)`: stronger guidance. Does A draw threes now?
+#
+# Or ask for any digit, from any noise (the button needs a running kernel):
+
+# %%
+from functools import partial
+
+from rcedu.experiments.in_view import draw_in_view
+from rcedu.figures import live
+
+live.drawing(partial(draw_in_view, networks, judge))
+
+# %% [markdown]
+# *Figure: what each network draws of the digit that you ask for, all from the same noise, and how many of its pictures the judge reads as that digit.*
 #
 # A dozen pictures are few. The same request, some hundreds of times:
 

@@ -14,12 +14,10 @@
 # %% [markdown]
 # # 03 · Why it works, and which $p(t)$
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/03_why_it_works.ipynb)
-#
 # In notebook 02 a student learned to draw a 3 from noisy pictures of *other* digits that were labelled 3. That sounds like nonsense, and this notebook shows why it is not. It also tells you what matters: that conditions are swapped at all, while the shape of $p(t)$ matters much less. Afterwards you will be able to say at which $t$ the picture decides and at which the condition does, compute how two distributions merge under noise, and measure a $p(t)$ on a teacher.
 #
 # > Before: notebooks 01 and 02. Symbols and words: [glossary](glossary.md).
-# > Time: 97 s (`cpu`), 28 s (`smoke`), `gpu` not measured; Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores, 2026-11-30.
+# > Time: 53 s (`cpu`), 20 s (`smoke`), `gpu` not measured; Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores, 2026-11-30.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
@@ -27,7 +25,7 @@ import os, subprocess, sys
 
 if "google.colab" in sys.modules:
     if not os.path.isdir("rcedu"):
-        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 ADDRESS rcedu".split(), check=True)  # ADDRESS: where you found this
     sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
     from rcedu.colab import set_up
 
@@ -293,14 +291,19 @@ plots.p_curves(curves, T)
 # Now hold $p(t)$ in your hand. Choose a family, move its parameter, and see which of twelve noisy samples get a new label. The last line tells what came out of a *training* with the nearest schedule that we did train, and how near that is: the mean of $|\Delta p|$ over $t$.
 
 # %%
+from functools import partial
+
 from rcedu.evaluation.records import load_results
+from rcedu.experiments.in_view import train_in_view
 from rcedu.experiments.swap_frames import example_batch, outcomes
+from rcedu.figures import live
 
 ablation = load_results(results / "unseen-schedules.json")
-explorers.schedule_laboratory(example_batch(teacher, cache), outcomes(ablation))
+batch, trained = example_batch(teacher, cache), outcomes(ablation)
+live.laboratory(batch, trained, partial(train_in_view, shipped))
 
 # %% [markdown]
-# *Figure (an explorer): $p(t)$; dashed, how often the label is really another one (the pool of ten holds the sample's own, too); dotted, the nearest schedule that was trained. Below it twelve noisy samples, boxed where the label was swapped.*
+# *Figure (an explorer): $p(t)$; dashed, how often the label is really another one (the pool of ten holds the sample's own, too); dotted, the nearest schedule that was trained. Below it twelve noisy samples, boxed where the label was swapped. While a kernel runs there is a button as well: it trains a student with your $p(t)$ for 150 steps, and shows its threes as they come.*
 
 # %% [markdown]
 # **Change this.** Set the exponential to $\lambda = 5$ and press *Keep this one*. Then take the constant with $p = 0.2$: it swaps as often, but anywhere. Where do its swaps fall, and does it teach the 3 as well?

@@ -14,13 +14,11 @@
 # %% [markdown]
 # # 05 · Text to image: distilling a Stable Diffusion
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/05_text_to_image.ipynb)
-#
 # Stable Diffusion turns a sentence into a picture. Here you take such a model apart, down to the layer in which words meet the picture, and teach a network of two thirds its size to do the same. The model is **mini-SD**: a Stable Diffusion small enough to ship with this notebook, whose world is handwritten digits in coloured ink.
 # Afterwards you will be able to name the parts of a text-to-image model, write its cross-attention and its distillation loss, train a student by hand, and say what each ingredient of the recipe contributes.
 #
 # > Before: notebooks 02 and 04. Symbols and words: [glossary](glossary.md).
-# > Time: 33 s (`cpu`), 14 s (`smoke`), `gpu` not measured; AMD EPYC, 2 cores, 2026-11-25.
+# > Time: 40 s (`cpu`), 15 s (`smoke`), `gpu` not measured; Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores, 2026-11-30.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
@@ -28,7 +26,7 @@ import os, subprocess, sys
 
 if "google.colab" in sys.modules:
     if not os.path.isdir("rcedu"):
-        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 ADDRESS rcedu".split(), check=True)  # ADDRESS: where you found this
     sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
     from rcedu.colab import set_up
 

@@ -14,13 +14,11 @@
 # %% [markdown]
 # # 06 · Concepts nobody drew, prompts nobody collected
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/06_concepts_and_prompts.ipynb)
-#
 # Neither of the two students below was ever shown a three. One of them draws threes all the same: it has learned the word from text alone. How is that possible, and who has to write the text?
 # Afterwards you will be able to set up such an experiment without fooling yourself, say at which $t$ a word of a prompt decides, and judge a pool of prompts by counting.
 #
 # > Before: notebooks 02 and 05. Symbols and words: [glossary](glossary.md).
-# > Time: 18 s (`cpu`), 12 s (`smoke`), `gpu` not measured; AMD EPYC, 2 cores, 2026-11-25.
+# > Time: 20 s (`cpu`), 18 s (`smoke`), `gpu` not measured; Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores, 2026-11-30.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
@@ -28,7 +26,7 @@ import os, subprocess, sys
 
 if "google.colab" in sys.modules:
     if not os.path.isdir("rcedu"):
-        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 ADDRESS rcedu".split(), check=True)  # ADDRESS: where you found this
     sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
     from rcedu.colab import set_up
 

@@ -14,12 +14,10 @@
 # %% [markdown]
 # # 07 · One network, any guidance
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/07_guided_distillation.ipynb)
-#
 # Guidance asks a network twice at every step: once with the condition, once without. Here one network learns to give the combined answer at once, for any strength that you ask of it: **stage 1** of Meng et al. (CVPR 2023). Afterwards you will be able to say what guidance does to a distribution, to write the stage's input, loss and training step, and to open the result in a stock diffusers pipeline.
 #
 # > Before: notebook 01. Symbols and words: [glossary](glossary.md).
-# > Time: 29 s (`cpu`), 21 s (`smoke`), `gpu` not measured; AMD EPYC, 2 cores, 2026-11-25.
+# > Time: 40 s (`cpu`), 28 s (`smoke`), `gpu` not measured; Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores, 2026-11-30.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
@@ -27,7 +25,7 @@ import os, subprocess, sys
 
 if "google.colab" in sys.modules:
     if not os.path.isdir("rcedu"):
-        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 ADDRESS rcedu".split(), check=True)  # ADDRESS: where you found this
     sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
     from rcedu.colab import set_up
 

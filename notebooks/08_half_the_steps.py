@@ -14,12 +14,10 @@
 # %% [markdown]
 # # 08 · Half the steps, again and again
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/08_half_the_steps.ipynb)
-#
 # Notebook 07 made one evaluation of two. Here one *step* is made of two, and one of those two, until a single step is left: Salimans and Ho's progressive distillation, **stage 2** of Meng et al. (CVPR 2023). Afterwards you will be able to say why DDIM fails with few steps, to derive what a network has to predict instead, to run one halving, and to judge when few steps are good enough.
 #
 # > Before: notebooks 01 and 07. Symbols and words: [glossary](glossary.md).
-# > Time: 50 s (`cpu`), 28 s (`smoke`), `gpu` not measured; Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores, 2026-11-30.
+# > Time: 34 s (`cpu`), 20 s (`smoke`), `gpu` not measured; Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores, 2026-11-30.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
@@ -27,7 +25,7 @@ import os, subprocess, sys
 
 if "google.colab" in sys.modules:
     if not os.path.isdir("rcedu"):
-        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 ADDRESS rcedu".split(), check=True)  # ADDRESS: where you found this
     sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
     from rcedu.colab import set_up
 

@@ -14,12 +14,10 @@
 # %% [markdown]
 # # 09 · Editing in a few steps
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/09_editing.ipynb)
-#
 # So far every picture began as noise. Let the sampler begin with a picture instead, and the same networks edit: they thicken a stroke, or finish half a digit. At the end you will be able to start from a sketch and choose how much of it survives, walk a picture up to the noise it could have come from, and make up one part of a picture around another; each of them in four steps.
 #
 # > Before: notebooks 01, 07 and 08. Symbols and words: [glossary](glossary.md).
-# > Time: 34 s (`cpu`), 21 s (`smoke`), `gpu` not measured; AMD EPYC, 2 cores, 2026-11-25.
+# > Time: 23 s (`cpu`), 21 s (`smoke`), `gpu` not measured; Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores, 2026-11-30.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
@@ -27,7 +25,7 @@ import os, subprocess, sys
 
 if "google.colab" in sys.modules:
     if not os.path.isdir("rcedu"):
-        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 ADDRESS rcedu".split(), check=True)  # ADDRESS: where you found this
     sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
     from rcedu.colab import set_up
 

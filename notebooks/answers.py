@@ -14,14 +14,12 @@
 # %% [markdown]
 # # Answers
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/answers.ipynb)
+# Most answers fold out below their question. Here are those that compute something, in the order of the notebooks, each with its cell: for teachers, and for readers who have thought first.
 #
-# For teachers, and for readers who have thought first. Every **Think.**, every one of the three questions and every exercise, in the order in which they stand; symbols and words as in the [glossary](glossary.md).
-#
-# Numbers without a remark are a notebook's or a shipped result's (`data/*/results`). *Tried*: the cell below the answer computes it, from the networks that ship; one network, one seed of noise, so such a number has no interval over trainings. (In the text it is what the preset `cpu` gives.) *(not run)*: an expectation that nobody has tested. *Open*: the notebooks do not decide it, and the answer says what would. Where a question asks for a judgement, another answer with a reason is as good.
+# *Tried* means that the cell below computes it, from the networks that ship: one network, one seed of noise, so the number has no interval over trainings. (The text gives what the preset `cpu` prints.) *(not run)* is an expectation that nobody has tested. *Open* is what the notebooks do not decide; the answer says what would. Where a question asks for a judgement, another answer with a reason is as good.
 #
 # > Symbols and words: [glossary](glossary.md).
-# > Time: 3.8 min (`cpu`), 29 s (`smoke`), `gpu` not measured; AMD EPYC, 2 cores, 2026-11-26.
+# > Time: 7.0 min (`cpu`), Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores, 2026-11-30, 29 s (`smoke`), AMD EPYC, 2 cores, 2026-11-26, `gpu` not measured.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
@@ -29,7 +27,7 @@ import os, subprocess, sys
 
 if "google.colab" in sys.modules:
     if not os.path.isdir("rcedu"):
-        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 ADDRESS rcedu".split(), check=True)  # ADDRESS: where you found this
     sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
     from rcedu.colab import set_up
 

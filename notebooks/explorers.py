@@ -14,13 +14,11 @@
 # %% [markdown]
 # # Explorers
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/rcedu/blob/v0.1.0/notebooks/explorers.ipynb)
-#
 # Everything of these notebooks that moves, on one page. Nothing is computed: closed forms live in the page, pictures were drawn beforehand. On the website, and in a notebook that you trust, they move without a kernel; *Run all* takes seconds.
 # Drag a slider, or press the arrow keys on it. **Keep this one** holds a setting beside the next, with their difference; **Copy the Python line** gives the line that makes the same setting.
 #
 # > Symbols and words: [glossary](glossary.md).
-# > Time: 12 s (`cpu`), 12 s (`smoke`), `gpu` not measured; Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores, 2026-11-30.
+# > Time: 13 s (`cpu`), 12 s (`smoke`), `gpu` not measured; Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores, 2026-11-30.
 
 # %% tags=["colab", "remove-cell"]
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
@@ -28,7 +26,7 @@ import os, subprocess, sys
 
 if "google.colab" in sys.modules:
     if not os.path.isdir("rcedu"):
-        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 ADDRESS rcedu".split(), check=True)  # ADDRESS: where you found this
     sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
     from rcedu.colab import set_up
 

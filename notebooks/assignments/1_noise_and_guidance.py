@@ -38,7 +38,7 @@ import os, subprocess, sys
 
 if "google.colab" in sys.modules:
     if not os.path.isdir("rcedu"):
-        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 https://github.com/your-name/rcedu rcedu".split(), check=True)
+        subprocess.run("git clone --quiet --depth 1 --branch v0.1.0 ADDRESS rcedu".split(), check=True)  # ADDRESS: where you found this
     sys.path.insert(0, os.path.abspath("rcedu"))  # a kernel that runs does not see what is installed into it
     from rcedu.colab import set_up
 

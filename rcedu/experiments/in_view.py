@@ -26,7 +26,7 @@ class InView(NamedTuple):
     rows: dict[str, Tensor]  # what a row of pictures is -> (N, 1, H, W) uint8
 
 
-def _read(images: Tensor, judge: DigitClassifier, asked: int) -> str:
+def _read_as(images: Tensor, judge: DigitClassifier, asked: int) -> str:
     right = (judge.probabilities(images).argmax(dim=1) == asked).sum()
     return f"{right} of {len(images)} read as {asked}"
 
@@ -49,7 +49,7 @@ def train_in_view(
 
     def draw(step: int) -> None:
         images = model.student.sample(noise, c, w=W, steps=STEPS)
-        rows[f"step {step}: {_read(images, shipped.judge, run.digit)}"] = images
+        rows[f"step {step}: {_read_as(images, shipped.judge, run.digit)}"] = images
 
     name = label(family, parameter)
     yield InView(0.0, f"Training with {name}; asked for a {run.digit}, which no picture shows.", {})
@@ -66,5 +66,5 @@ def draw_in_view(
     rows, c = {}, torch.full((count,), asked)
     for name, network in networks.items():
         images = network.sample(network.noise(count, seed=seed), c, w=w, steps=STEPS)
-        rows[f"{name}: {_read(images, judge, asked)}"] = images
+        rows[f"{name}: {_read_as(images, judge, asked)}"] = images
         yield InView(len(rows) / len(networks), f"Asked for {asked}, w = {w:g}, seed {seed}. {'; '.join(rows)}.", dict(rows))

@@ -153,7 +153,7 @@ def test_a_judges_fid_at_infinity_is_below_its_fid(judge, fid, digits):
 @pytest.mark.parametrize("kind", [DigitClassifier, AttributeJudge])
 def test_a_second_judge_is_read_as_what_it_is(kind, tmp_path):
     torch.manual_seed(0)
-    second = kind("attention").eval()
+    second = kind("attention").half().float().eval()  # as a file has it
     second.save(tmp_path / "second.safetensors")
     images = torch.randint(0, 256, (3, 1, 28, 28) if kind is DigitClassifier else (3, 3, 32, 32), dtype=torch.uint8)
     loaded = kind.load(tmp_path / "second.safetensors")

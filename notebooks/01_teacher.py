@@ -391,7 +391,7 @@ guidance_arrows(points, teacher.codec.pack(shown))
 #
 # </details>
 #
-# <details><summary>Beyond some $w$ they turn into noise.</summary>
+# <details><summary>Beyond some w they turn into noise.</summary>
 #
 # Not here. Each step overshoots, but the next prediction starts from what the step has made, and pulls back to a digit.
 #

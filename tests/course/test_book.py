@@ -201,8 +201,8 @@ def test_search_knows_every_word_of_the_prose(site, notebook):
         if number in (pages if isinstance(pages, list) else [pages])
     }
     text = re.sub(
-        r"\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)", " ", without_badge(prose(notebook)), flags=re.DOTALL
-    )  # no formulas, no addresses
+        r"<[^>]*>|\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)", " ", without_badge(prose(notebook)), flags=re.DOTALL
+    )  # no tags, no formulas, no addresses
     words = {word.lower() for word in re.findall(r"(?<![\w'])[A-Za-z]{4,}(?![\w'])", text)}
     stems = {english.stem(word) for word in words if english.word_filter(word)}
     missing = {stem for stem in stems if english.word_filter(stem)} - known

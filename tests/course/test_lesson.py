@@ -114,6 +114,7 @@ def missing(path: Path) -> list[str]:
         r"^\*\*(?:Think|Predict|Question \d)\.\*\*.*?(?=^\*\*|^## |\Z)", everything, flags=re.DOTALL | re.MULTILINE
     )
     found += [f"nothing folds out below {one[:60]!r}" for one in asked if "<details>" not in one]
+    found += [f"a formula that no website draws: {one!r}" for one in re.findall(r"<summary>[^<]*\$.*", everything)]
     return found
 
 

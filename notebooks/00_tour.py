@@ -96,7 +96,7 @@ for name, network in list(networks.items())[1:]:  # the two students
 # %% [markdown]
 # These are single trainings, and short ones: a few minutes of one core. Three longer trainings of each student, with intervals, are in the [evidence](evidence/unseen-digit.md).
 #
-# **Change this.** Ask for a 7, which both students saw: put `7` for the `3` in the first cell, and run it again. Then try `w=4` in `network.sample(x_T, asked, w=4)`: that is *guidance*, how strongly the label is insisted on (notebook 01).
+# **Change this.** Ask for a 7, which both students saw: replace the `3` by a `7` in the first cell, and run it again. Then try `w=4` in `network.sample(x_T, asked, w=4)`: that is *guidance*, how strongly the label is insisted on (notebook 01).
 
 # %% [markdown]
 # ## 2 · Faster
@@ -111,9 +111,9 @@ for name, network in list(networks.items())[1:]:  # the two students
 #
 # </details>
 #
-# <details><summary>Digits, but other ones than the teacher's.</summary>
+# <details><summary>Digits, but different ones from the teacher's.</summary>
 #
-# It was taught where the teacher's steps *end* from the same noise, so it ends there as well.
+# It was trained to land where the teacher's steps *end* from the same noise, so it lands close by.
 #
 # </details>
 #
@@ -170,7 +170,7 @@ plots.digit_grid(both, row_labels=list(labels.values()), col_labels=[str(i) for 
 #
 # - [10 · smaller and faster](10_smaller_and_faster.ipynb): in which order should a network lose its blocks and its steps?
 #
-# They build on one another; 07 needs only 01. Short of time? Read 01, 02 and 07. All sliders of the walk, which move without a kernel, stand together in the [explorers](explorers.ipynb).
+# They build on one another; 07 needs only 01. Short of time? Read 01, 02 and 07. All the sliders of these notebooks, which work without a kernel, are collected in the [explorers](explorers.ipynb).
 #
 # ## 4 · Your machine
 #
@@ -211,7 +211,7 @@ print(inspect.getsource(p_exponential))
 #
 # <details><summary>Answer</summary>
 #
-# The evaluations, wherever the network fits into memory, and one of this size fits nearly everywhere: fewer steps save time in proportion. Parameters come first where the network does *not* fit. Stable Diffusion's UNet takes 3.4 GB in 32 bits, and no smaller number of steps makes that less. Notebook 10 measures both on one machine.
+# The evaluations, wherever the network fits into memory, and one of this size fits nearly everywhere: fewer steps save time in proportion. Parameters come first where the network does *not* fit. Stable Diffusion's UNet takes 3.4 GB in 32 bits, and taking fewer steps does not change that. Notebook 10 measures both on one machine.
 #
 # </details>
 #

@@ -82,7 +82,7 @@ plots.digit_grid(torch.stack([x_path, x0_path]), row_labels=rows, col_labels=col
 #
 # <details><summary>Until t = 600 or so.</summary>
 #
-# Yes. Between there and the end, a model has to decide what to draw from next to nothing; that is where the condition decides.
+# Yes, for the eye. A network sees further: notebook 02 shows the teacher still finding a 7 at $t = 799$. Only beyond that does the condition decide.
 #
 # </details>
 
@@ -219,7 +219,7 @@ notebook_01.shares(shares)
 #
 # </details>
 #
-# `rcedu.equations.mixtures` has that mean for values that scatter a little about each mode as well. Does least squares really find it? Draw pairs, cut the line into narrow strips of $x_t$, and fit one constant a strip; the constant that fits best is the strip's average.
+# `rcedu.equations.mixtures` has that mean for values that scatter a little about each mode as well. Does least squares really find it? Draw pairs, cut the line into narrow strips of $x_t$, and fit one constant per strip; the constant that fits best is the strip's average.
 
 # %%
 from rcedu.equations.mixtures import mixture_x0
@@ -301,7 +301,7 @@ fitted = train_teacher(run, watch=lambda record: by_fit.append(record.losses["v"
 plots.loss_curves({"the loop": losses, "fit": by_fit}, ylabel=r"$\mathcal{L}$")
 
 # %% [markdown]
-# *Figure: the loss against the training step, smoothed, log scale: the loop above, and `fit` on other draws. Both fall fast at first, because most of what there is to learn is that the background is black.*
+# *Figure: the loss against the training step, smoothed, log scale: the loop above, and `fit` on other draws. Both fall fast at first. `fit` ends a little higher: within these few steps its learning rate has already fallen to zero, while the loop's stays where it was.*
 #
 # What can they draw already? The teacher that ships had 4,000 steps, of twice the batch: 24 minutes of one core.
 
@@ -331,7 +331,7 @@ errors = {"in $v$": in_v, "in $x_0$": in_x0}
 plots.lines(times, errors, xlabel="timestep $t$", ylabel="mean squared error", logy=True)
 
 # %% [markdown]
-# *Figure: the teacher's squared error on test pictures against $t$, in $v$ and in $x_0$ (log scale). Towards the right the two agree: the picture has to be guessed from next to nothing. Towards the left the picture is plain, and what is left in $v$ is the noise.*
+# *Figure: the teacher's squared error on test pictures against $t$, in $v$ and in $x_0$ (log scale). Towards the right the two agree because $\sigma_t$ is nearly one, and both are large because the picture has to be guessed from next to nothing. Towards the left $x_0$ is easy, for $x_t$ nearly shows it; there $v$ is nearly $\varepsilon$, and the little noise is hard to tell from the picture.*
 
 # %% [markdown]
 # ## 5 · Classifier-free guidance
@@ -342,7 +342,7 @@ plots.lines(times, errors, xlabel="timestep $t$", ylabel="mean squared error", l
 #
 # $w = 0$ is no guidance. **One convention** throughout: $w$ is diffusers' `guidance_scale` less one.
 #
-# Why that way? By Bayes' rule, $\log p(c \mid x_t) = \log p(x_t \mid c) - \log p(x_t)$ up to a constant, and a prediction of the noise is, up to a factor, the gradient of a log-density of $x_t$. So the difference points where $c$ becomes more *probable*: the gradient of a classifier, without a classifier.
+# Why that way? By Bayes' rule, $\log p(c \mid x_t) = \log p(x_t \mid c) - \log p(x_t)$ up to a constant. Now $p(x_t)$ is the mean of the Gaussians $\mathcal N(\alpha_t x_0, \sigma_t^2)$ over all $x_0$; differentiate its logarithm, and out comes $\nabla\log p(x_t) = (\alpha_t\hat x_0 - x_t)/\sigma_t^2$: it points from $x_t$ towards the best guess. So $\hat x_0$ under $c$ minus $\hat x_0$ under null is, up to a positive factor, the gradient of $\log p(c \mid x_t)$. It points where $c$ becomes more *probable*: the gradient of a classifier, without a classifier. (In $v$ the same step has the opposite sign, because $\hat x_0 = \alpha_t x_t - \sigma_t\hat v$.)
 #
 # As pictures are points in a space of many dimensions, predictions are arrows. A noisy picture and its two predictions span a plane; let us look at that plane, to scale. We guide $\hat x_0$ here, for something to see; the assertion says that guiding $v$ gives the same, because each conversion is affine and the weights $1 + w$ and $-w$ sum to one.
 
@@ -421,7 +421,7 @@ columns = [str(digit) for digit in range(10)]
 plots.digit_grid(torch.stack(rows), row_labels=names, col_labels=columns)
 
 # %% [markdown]
-# *Figure: the same noise in each column, guidance growing downwards; beside each row the share that the judge reads as asked, and digit-FID (lower is nearer to real digits; comparable within this notebook only). A little guidance makes ambiguous digits clear. More of it makes strokes heavy and alike, which the first score cannot see and the second does.*
+# *Figure: the same noise in each column, guidance growing downwards; beside each row the share that the judge reads as asked, and digit-FID (lower is nearer to real digits; with so few pictures it is far too high, and a difference of two or three means nothing). A little guidance makes ambiguous digits clear. More of it makes strokes heavier, and digits of one kind alike: one column cannot show that, but the second score rises with it. With more pictures digit-FID is lowest without guidance ([answers](answers.ipynb)).*
 #
 # From here on $w = 1$. Guidance costs two evaluations of the network a step; notebook 07 gets rid of one.
 
@@ -507,9 +507,9 @@ data = noised_mixture(modes, spread, alpha_t=one, sigma_t=zero)
 crowds(ways, line, data.log_prob(line).exp())
 
 # %% [markdown]
-# *Figure: a crowd of points follows the perfect answer from noise (left) to data (right) in one, four and 64 steps; beside each panel where all of them end (blue), and the density of the data (black). In one step all end on the mean. In 64 they are the data.*
+# *Figure: some of two thousand points on their way from noise (left) to data (right), following the perfect answer in one, four and 64 steps; blue paths end above zero, orange ones below. Beside each panel, where all of them end (light blue), and the density of the data (black). In one step all end on the mean. In 64 they are the data.*
 #
-# No noise is added on the way, so what is drawn is a function of $x_T$. [Drag $t$](explorers.ipynb) in the explorer of this mixture, and watch single ways.
+# No noise is added on the way, so what is drawn is a function of $x_T$. [Drag $t$](explorers.ipynb) in the explorer of this mixture, and follow single points.
 #
 # Now the digits. The times are a grid that begins at $T - 1$; after its last comes $-1$, by which we mean clean: $\alpha = 1$, $\sigma = 0$.
 
@@ -539,7 +539,7 @@ names = [f"{n} step{'s' * (n > 1)}: {score}" for n, score in zip(counts, scores,
 plots.digit_grid(torch.stack(rows), row_labels=names, col_labels=columns)
 
 # %% [markdown]
-# *Figure: the same noise, drawn in more and more steps, with the two scores of section 5. One step gives the mean, a blur. The judge is content early, well before the strokes are clean: it only asks whether a digit can be read.*
+# *Figure: the same noise, drawn in more and more steps, with the two scores of section 5. One step gives a blur: the mean of that digit, which guidance has pushed away from the mean of all digits. The judge is content early, well before the strokes are clean: it only asks whether a digit can be read.*
 #
 # Twenty-five steps, fifty evaluations of the network a picture: that is the price that notebooks 07 and 08 bring down. Drawn so, nearly all of ten thousand digits are read as asked ([evidence](evidence/unseen-digit.md)).
 #
@@ -547,7 +547,7 @@ plots.digit_grid(torch.stack(rows), row_labels=names, col_labels=columns)
 #
 # <details><summary>Answer</summary>
 #
-# Of all pictures of that digit, because at $t = 999$ the noise excludes none of them. The first of two steps ends at $t = 499$, where noise and picture are equally strong: what lies there can stem from far fewer pictures, so the next mean is over few.
+# Without guidance it is the mean of all pictures of that digit, because at $t = 999$ the noise excludes none of them; $w = 1$ then adds its difference from the mean of all digits. The first of two steps ends at $t = 499$, where noise and picture are equally strong: what lies there can stem from far fewer pictures, so the next mean is over few.
 #
 # </details>
 #

@@ -51,11 +51,11 @@ T = teacher.T
 Image(Path(rcedu.__file__).parents[1] / "book" / "strip.png")
 
 # %% [markdown]
-# *Figure: four networks, one a row, draw from the same noise, one column each; above it stands the digit they are asked for. An orange frame says that a classifier, the judge, reads another digit. Only the teacher and C have seen a 3. You will train A, B and C below.*
+# *Figure: each row is a network, and each column starts from the same noise; above it is the digit that was asked for. An orange frame says that a classifier, the judge, reads another digit. Only the teacher and C have seen a 3. You will train A, B and C below.*
 #
 # ## 1 · A data set without data
 #
-# We have the teacher $\mathcal T$, but not the pictures that it learned from: the setting is *image-free*. So the teacher draws its own data set $\mathcal D = \{(x_0, c)\}$, a thousand pictures of every digit, which is kept on disk.
+# We have the teacher $\mathcal T$, but not the pictures that it learned from: the setting is *image-free*. So the teacher draws its own data set $\mathcal D = \{(x_0, c)\}$, a thousand pictures of each digit, which is kept on disk.
 
 # %%
 rows = torch.stack([(cache.c == digit).nonzero().flatten()[:3] for digit in range(10)], dim=1)
@@ -65,7 +65,7 @@ plots.digit_grid(cache.images()[rows], col_labels=columns, title="What the teach
 # %% [markdown]
 # *Figure: three of the teacher's samples of each digit.*
 #
-# Now we hide the 3. Leaving out the samples with $c = 3$ is not enough. Now and then the teacher draws a 5 or an 8 that anyone would read as a 3, and such an accident would show the students what they must not see. So the judge, which reads 99.6% of MNIST's test set correctly, looks at every picture, and those that it finds more than a tenth likely to be a 3 go as well.
+# Now we hide the 3. Leaving out the samples with $c = 3$ is not enough. Now and then the teacher draws another digit that could pass for a 3, and such an accident would show the students what they must not see. So the judge, which reads 99.6% of MNIST's test set correctly, looks at every picture, and any that it gives more than one chance in ten of being a 3 goes as well.
 
 # %%
 from rcedu.experiments.digits import visible_rows
@@ -80,10 +80,10 @@ print(f"{len(lookalikes)} pictures of other digits go, {len(visible):,} stay")
 # %%
 worst = lookalikes[p_3[lookalikes].argsort(descending=True)][:10]
 columns = [f"c = {cache.c[row]}" for row in worst]
-plots.digit_grid(cache.images()[worst][None], col_labels=columns, title="Read as a 3 by accident")
+plots.digit_grid(cache.images()[worst][None], col_labels=columns, title="Most likely a 3, says the judge")
 
 # %% [markdown]
-# *Figure: the pictures of other digits that look most like a 3, with the digit that the teacher was asked for.*
+# *Figure: the ten pictures of other digits that the judge finds most likely to be a 3, each with the digit that the teacher was asked for. Some are 3s to our eyes too; some are just broken digits, and to be safe they go all the same.* For A and B, $\mathcal D$ means from here on what stays: nine digits.
 #
 # ## 2 · The student
 #
@@ -97,7 +97,7 @@ student = untrained_student(teacher, ARMS["B"])
 diagrams.unet_diagram(teacher.unet, student.unet, title="The teacher, and tiny inside it")
 
 # %% [markdown]
-# *Figure: the teacher from input (left) to output (right), each level at half the resolution of the one above. Hatched: not in the student. Under each stage, its weights in the teacher and in the student. Triangles: the places where we shall compare the features of both.*
+# *Figure: the teacher from input (left) to output (right), each level at about half the resolution of the one above. Hatched: not in the student. Under each stage, its weights in the teacher → in the student; on the arrows, how many skip connections lead across. Triangles: the ends of the stages, where we shall compare features. Where that block is hatched, the last block that the student has in that stage takes its place.*
 #
 # Its weights start at random. Weights that are inherited from the teacher may bring along what they know about threes, and then the experiment would prove nothing (section 8).
 #
@@ -248,11 +248,11 @@ swap_panel(batch.x_t, batch.c, c_hat, swapped, t=batch.t)
 # %% [markdown]
 # *Figure: twelve noisy pictures along $t$, above each its own label $c$ and below it the one that both networks are given, $\hat c$. Three are swapped, in orange: one of them, on the right, is now called a 3. (A draw with three visible swaps was picked; on average there are a little over two.)*
 #
-# Which $p(t)$ is best? The authors' code defaults to this one; notebook 03 puts others into your hand and measures them.
+# Which $p(t)$ is best? The authors' code defaults to this one; notebook 03 lets you try others and measures them.
 #
 # ## 5 · The step
 #
-# Training is this, again and again: draw a batch, noise it, swap, ask the teacher, compare, and take a step. One label in ten is dropped as well, so that the student can be guided (notebook 01). Here are fifty steps with nothing hidden:
+# Training is this, again and again: draw a batch, noise it, swap, ask the teacher, compare, and take a step. One label in ten is dropped as well, so that the student can be guided (notebook 01). Here are fifty steps, written out:
 
 # %%
 from rcedu.equations.losses import capture, feature_kd, output_kd
@@ -299,7 +299,7 @@ print(f"loss of step 1: {history[0]:.2f}, of step 50: {history[-1]:.2f}")
 # %% [markdown]
 # ## 6 · Three students
 #
-# Fifty steps draw nothing yet; a minute does. Three students tell us what the swap is worth: *A* learns the naive way, *B* with the swap, and *C*, the *oracle*, is allowed to see everything.
+# After fifty steps a student cannot draw yet; after a minute it can. Three students tell us what the swap is worth: *A* learns the naive way, *B* with the swap, and *C*, the *oracle*, is allowed to see everything.
 
 # %%
 from rcedu.figures.unseen_digit_figures import arms_diagram
@@ -384,7 +384,7 @@ live.drawing(partial(draw_in_view, networks, judge))
 # %% [markdown]
 # *Figure: what each network draws of the digit that you ask for, all from the same noise, and how many of its pictures the judge reads as that digit.*
 #
-# A dozen pictures are few. The same request, some hundreds of times:
+# Eight pictures are few. The same request, three hundred times:
 
 # %%
 from rcedu.figures.unseen_digit_figures import confusion_bars
@@ -407,7 +407,7 @@ confusion_bars(read_as, asked=DIGIT)
 #
 # <details><summary>Answer</summary>
 #
-# A blurred 3, the average of threes, whatever digit was under the noise: section 4's picture, on the right. So no 3 was ever among B's *inputs*, but thousands of the teacher's ideas of a 3 were among its *targets*. What it knows about threes, it knows from there. How near that average is to MNIST's own is measured in [answers](answers.ipynb).
+# A blurred 3, the average of threes, whatever digit was under the noise: section 4's picture, on the right. So no 3 was ever among B's *inputs*, but hundreds of the teacher's answers to the label 3 were among its *targets*. What it knows about threes, it knows from there. How near that average is to MNIST's own is measured in [answers](answers.ipynb).
 #
 # </details>
 #
@@ -450,9 +450,9 @@ plots.score_dots(pd.concat(shown), [Column("as asked", "unseen")])
 # %% [markdown]
 # *Figure: how often the judge reads a 3 when one is asked for, with 95% intervals over three short trainings. "Teacher init": the student starts from the teacher's weights.*
 #
-# Without the 3 in the pool, B is no better than A: what it hears about threes, it hears from the teacher's answers to that label. Weights inherited from the teacher may leak the 3 to A, but three seeds cannot tell how much; B profits from them most. A student of half the width instead of fewer blocks, another label table, a loss in $\varepsilon$: [evidence](evidence/unseen-digit.md).
+# Without the 3 in the pool, B is no better than A: what it hears about threes, it hears from the teacher's answers to that label. Starting from the teacher's weights lifts B to 96%. A's mean rises too, but three seeds cannot tell whether the weights leak the 3. A student of half the width instead of fewer blocks, another label table, a loss in $\varepsilon$: [evidence](evidence/unseen-digit.md).
 #
-# The paper finds the same on Stable Diffusion, with animals as the unseen thing. FID on animal prompts (lower is better) is 37.9 without random conditioning and 23.3 with it, where the teacher has 22.5.
+# The paper finds the same effect of random conditioning on Stable Diffusion, with animals as the unseen thing. FID on animal prompts (lower is better) is 37.9 without random conditioning and 23.3 with it, where the teacher has 22.5.
 #
 # <details><summary>A box: reading a digit that one never saw</summary>
 #
@@ -470,7 +470,7 @@ plots.score_dots(pd.concat(shown), [Column("as asked", "unseen")])
 #
 # <details><summary>Answer</summary>
 #
-# At small and middle $t$, where $x_t$ still shows its own digit and no sampler that was asked for $\hat c$ would ever be: there student and steps are spent on the teacher's torn answers. $p(t)$ is 0.007 at $t = 0$, 0.08 in the middle and 1 at the end. It matters most when training is short (notebook 03, section 5).
+# At small and middle $t$, where $x_t$ still shows its own digit and no sampler that was asked for $\hat c$ would ever be: there the student spends training steps on inputs that it will never meet, and in the middle on torn answers as well. $p(t)$ keeps such pairs rare: it is 0.007 at $t = 0$, 0.08 in the middle and 1 at the end. On digits they turn out to be wasted rather than harmful (notebook 03, section 5).
 #
 # </details>
 #

@@ -77,7 +77,7 @@ plots.digit_grid(rows, row_labels=names, col_labels=[f"$t$ = {t}" for t in times
 # </details>
 # <details><summary>Only at the very end, where nothing but noise is left</summary>
 #
-# A little of the picture is always left before $T$, but a faint trace does not stand against a label: at $t = 849$ the label wins already.
+# A little of the picture is always left before $T$, but a faint trace does not stand against a label: at $t = 899$ the label already wins clearly.
 #
 # </details>
 
@@ -201,7 +201,7 @@ explorers.mixture()
 #
 # $$\Delta_v(t) = \mathbb E\,\|v_{\mathcal T}(x_t, t, c) - v_{\mathcal T}(x_t, t, \tilde c)\|^2 .$$
 #
-# At a fixed $x_t$ the three predictions of notebook 01 differ by known factors only, so one measurement gives three curves: $\Delta_\varepsilon = \alpha_t^2 \Delta_v$ and $\Delta_{x_0} = \sigma_t^2 \Delta_v$. We take pictures that the teacher drew, none of them a 3, as in notebook 02.
+# At a fixed $x_t$, when the condition changes, the three predictions of notebook 01 change in known proportions, so one measurement gives three curves: $\Delta_\varepsilon = \alpha_t^2 \Delta_v$ and $\Delta_{x_0} = \sigma_t^2 \Delta_v$. We take pictures that the teacher drew, none of them a 3, as in notebook 02.
 
 # %%
 from rcedu.evaluation.intervals import mean_interval
@@ -223,7 +223,7 @@ relative = {
 plots.lines(points, relative, band=band, xlabel="timestep $t$", ylabel=r"$\Delta$ / its maximum")
 
 # %% [markdown]
-# *Figure: how far the teacher's prediction moves when its condition is replaced, in three spaces, each divided by its own maximum, with 95% intervals over pictures; shaded, the torn band of section 1. The noise $\varepsilon$ depends on the condition most inside the band. At small $t$ the picture has decided, and at large $t$ nearly all of $x_t$ is noise, whatever was asked.*
+# *Figure: how far the teacher's prediction moves when its condition is replaced, in three spaces, each divided by its own maximum, with 95% intervals over pictures; shaded, the torn band of section 1. The noise $\varepsilon$ depends on the condition most inside the band. At small $t$ the picture has decided, and at large $t$ nearly all of $x_t$ is noise, whatever was asked. (The jump of $\varepsilon$ at $t = 0$ is the network's own error: $x_t$ is nearly clean there, and what noise is left is hard to read off.)*
 
 # %% [markdown]
 # The right end can be checked by hand. At $t = T$ the picture tells nothing, so the best guess of $x_0$ is the *average* picture of the condition, and two conditions are as far apart as their average digits:
@@ -243,7 +243,7 @@ print(f"average digits: {theory:.3f}; the teacher at t = {points[-1]}: {measured
 #
 # ### From the measurement to $p(t)$
 #
-# The papers set $p(t)$ by hand: high at large $t$, almost 0 at small. What we have measured suggests a $p(t)$ without a constant to choose. *Indifference*: swap where the noise prediction hardly cares about the condition, and least where it cares most,
+# The paper sets $p(t)$ by hand. In the authors' code it is high at large $t$ and almost 0 at small $t$ (the *exponential*); a summary of the paper describes one that is high at both ends (*two-sided*). What we have measured suggests a $p(t)$ without a constant to choose. *Indifference*: swap where the noise prediction hardly cares about the condition, and least where it cares most,
 #
 # $$p(t) = 1 - \Delta_\varepsilon(t) \,/\, \max_t \Delta_\varepsilon(t).$$
 #
@@ -283,7 +283,7 @@ for name in ("indifference", "overlap", "exponential", "two-sided"):
 plots.p_curves(curves, T)
 
 # %% [markdown]
-# *Figure: the two measured $p(t)$ beside two set by hand, the exponential and the two-sided one with $\lambda = 5$. Overlap does not swap at all before $t \approx 800$; indifference swaps everywhere except in the torn middle. They could hardly differ more. (The dip of indifference at $t = 0$ is the network's own error.)*
+# *Figure: the two measured $p(t)$ beside two set by hand, the exponential and the two-sided one with $\lambda = 5$. From the middle on the exponential and the two-sided one are the same curve. Overlap hardly swaps before $t \approx 800$; indifference swaps nearly everywhere except around $t = 750$. (The dip of indifference at $t = 0$ is the network's own error.)*
 
 # %% [markdown]
 # ## 4 · The $p(t)$ laboratory
@@ -317,7 +317,7 @@ live.laboratory(batch, trained, partial(train_in_view, shipped))
 #
 # <details><summary>The student learns the 3, and the other digits collapse</summary>
 #
-# The teacher answers every pair, plausible or not, and imitating its answers is all the student has to do. On digits three seeds cannot tell whether the others suffer; on mini-SD they do, a little.
+# The teacher answers every pair, plausible or not, and imitating its answers is all the student has to do. On digits three seeds cannot tell whether the others suffer. They do not collapse. On mini-SD, notebook 05's small text-to-image model, they do suffer, a little.
 #
 # </details>
 # <details><summary>It learns nothing: the labels are random</summary>
@@ -327,7 +327,7 @@ live.laboratory(batch, trained, partial(train_in_view, shipped))
 # </details>
 # <details><summary>It learns the 3, and little else changes</summary>
 #
-# Yes. Implausible pairs are wasted rather than poisonous.
+# As far as three seeds can tell, yes. (The other digits are lowest here in the mean, but the interval is wide.) Implausible pairs are wasted rather than poisonous.
 #
 # </details>
 
@@ -341,13 +341,13 @@ plots.score_dots(ablation.records, columns)
 # *Figure: how often a student draws what it was asked for, for the 3 that it never saw (left) and for the nine other digits (right), with each $p(t)$: means and 95% intervals over three seeds, in per cent. Mind the two scales.*
 
 # %% [markdown]
-# Without swaps 1% of the 3s are 3s; with any $p(t)$ we tried, it is 76% or more. Which $p(t)$ is best, three seeds cannot tell, and after a longer training all but overlap, which swaps least, reach about 99%. So start with the exponential, and spend your time on something else. ([evidence](evidence/schedules.md))
+# Without swaps 1% of the 3s that were asked for come out as 3s; with any $p(t)$ we tried, 76% or more do. Which $p(t)$ is best, three seeds cannot tell. Four of them were also trained longer: the exponential, $p = 1$ and indifference then reach about 99%, and overlap, which swaps least, 95%. So start with the exponential, and spend your time on something else. ([evidence](evidence/schedules.md))
 #
 # **Think.** There are two ways to err. Swapping where the pair is implausible wastes it on an input that sampling never meets. Not swapping where it is plausible withholds what the student has no other way to see. Which error would you rather make?
 #
 # <details><summary>Answer</summary>
 #
-# Rather the wasted pair. Overlap, which withholds most, has the fewest 3s of those trained with both budgets, in the mean of either: 82% in the short training, 95% in the long one. $p = 1$, which wastes most, has the most. With ten labels, that is; every pair is met often. With millions of prompts and a student short of capacity a wasted pair may cost more, and on mini-SD $p = 1$ costs 4 points on what was seen.
+# Rather the wasted pair. Of the four that were trained for both lengths, overlap, which withholds most, has the fewest 3s on average: 82% after the short training and 95% after the long one. $p = 1$, which wastes most, has the most. With ten labels, that is; every pair is met often. With millions of prompts and a student short of capacity a wasted pair may cost more, and on mini-SD $p = 1$ costs 4 points on what was seen.
 #
 # </details>
 

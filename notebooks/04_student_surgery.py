@@ -52,7 +52,7 @@ diagrams.unet_diagram(teacher, students["B-Tiny"], title="SD v1.4 → B-Tiny")
 #
 # No weights are needed for surgery, only the anatomy. torch's *meta* device holds names and shapes but no numbers, so a network of 860 million parameters takes no memory, and a forward pass computes shapes alone.
 #
-# The UNet works on latents of 64 × 64 positions, which stand for a picture of 512 pixels a side. Each row of the diagram is a *stage*: a chain of **R**, residual blocks (convolutions, to which the timestep is added), and **A**, attention (each position looks at all others, and at the prompt). **D** halves the resolution, **U** doubles it. What the stages on the way down put out is also handed straight across, to the stage of the same resolution on the way up: the *skip connections*. There are three for each stage, one for each of its Rs on the way up.
+# The UNet works on latents of 64 × 64 positions, which stand for a picture of 512 pixels a side. Each row of the diagram is a *stage*: a chain of **R**, residual blocks (convolutions, to which the timestep is added), and **A**, attention (each position looks at all others, and at the prompt). **D** halves the resolution, **U** doubles it. What enters a row on the way down, and what each of its two pairs puts out, is also handed straight across, to the same row on the way up: the *skip connections*. That makes three in each row, one for each of its Rs on the way up.
 
 # %%
 print(f"preset: {preset()}; {parameter_count(teacher):,} parameters on the {teacher.device} device")
@@ -88,7 +88,7 @@ diagrams.cost_bars({
 })
 
 # %% [markdown]
-# *Figure: SD v1.4's stages in the order in which the signal meets them: parameters (left), and billions of MACs for one picture and one evaluation of the network (right). The parameters sit in the deep stages, where channels are many; the work sits at the top, where positions are many.*
+# *Figure: SD v1.4's stages in the order in which the signal meets them: parameters (left), and billions of MACs for one picture and one evaluation of the network (right). The parameters sit in the deep stages, where channels are many; the work sits at the top, where positions are many. The diagram's top row is `down_blocks.0` and `up_blocks.3`.*
 
 # %% [markdown]
 # The hatched part is attention itself. Every one of $n$ positions is compared with $m$ others, $QK^\top$, and then takes the weighted sum of their values $V$; both are products of matrices, with $d$ channels in all heads together. Papers often leave these MACs out, because they belong to no layer with weights.
@@ -114,7 +114,7 @@ notebook_04.attention_macs(attention_macs)
 #     return 2 * n * m * d  # Q K^T: n m sums of d products; times V: n d sums of m products
 # ```
 #
-# At the top $n = m = 4096$ and $d = 320$. Half the resolution there would cost a *sixteenth*; half the channels, only a half.
+# At the top $n = m = 4096$ and $d = 320$. Halving the resolution there would leave a *sixteenth* of this work; halving the channels still leaves a half.
 #
 # </details>
 
@@ -127,11 +127,11 @@ notebook_04.attention_macs(attention_macs)
 # - **Small** also gives up the middle block.
 # - **Tiny** also gives up the innermost level, down and up.
 #
-# **Fill in.** Which pairs does Base keep? The authors' reasons: the first pair of a stage stays, because it meets the new resolution. On the way up one more stays, the pair whose skip does not come from a pair but from what *enters* the row on the way down, which Base still has. (What a row puts out last on the way down is taken in first on the way up.)
+# **Fill in.** Which pairs does Base keep? The authors' reasons: the first pair of a stage stays, because it meets the new resolution. On the way up one more stays: the pair whose skip is what *enters* the row on the way down. Base still has that, since no pair makes it. (What a row puts out last on the way down is taken in first on the way up.)
 
 # %% tags=["fill-in"]
 def kept_pairs(way):
-    """Which R-A pairs B-Base keeps, counted from 0. way: "down" (pairs 0, 1), "up" (0, 1, 2)."""
+    """Which R-A pairs B-Base keeps, a list of numbers from 0. way: "down" (pairs 0, 1), "up" (0, 1, 2)."""
     ...
 
 # %%
@@ -142,11 +142,11 @@ notebook_04.kept_pairs(kept_pairs)
 #
 # ```python
 # def kept_pairs(way):
-#     """Which R-A pairs B-Base keeps, counted from 0. way: "down" (pairs 0, 1), "up" (0, 1, 2)."""
+#     """Which R-A pairs B-Base keeps, a list of numbers from 0. way: "down" (pairs 0, 1), "up" (0, 1, 2)."""
 #     return [0] if way == "down" else [0, 2]
 # ```
 #
-# What enters a row is put out first and therefore taken in last, by the third pair on the way up. So the middle pair goes.
+# What enters a row is put out first and therefore taken in last, by the third pair on the way up. So the middle pair goes. (The first pair up has lost its old skip, that of the second pair down. It now takes the one that the middle pair had.)
 #
 # </details>
 
@@ -236,7 +236,7 @@ networks = {"SD v1.4": teacher, **students}
 diagrams.cost_bars({name: (parameter_count(net), macs(net)) for name, net in networks.items()})
 
 # %% [markdown]
-# *Figure: parameters (left) and MACs (right) of the teacher and its seven students. From B-Base to B-Tiny the parameters fall by a third of the teacher's, the work hardly at all. Narrowing saves both: C-Tiny is as large as B-Tiny, and does a third less work.*
+# *Figure: parameters (left) and MACs (right) of the teacher and its seven students. From B-Base to B-Tiny the parameters fall by another 30% of the teacher's, the work hardly at all. Narrowing saves both: C-Tiny is as large as B-Tiny, and does a third less work.*
 
 # %% [markdown]
 # MACs are not seconds. Timed on a CPU with mini-SD, notebook 05's small Stable Diffusion, B-Tiny draws 1.9 times as fast as its teacher and C-Tiny only 1.2 times: few large layers run better than many thin ones. ([evidence](evidence/speed.md))
@@ -295,7 +295,7 @@ notebook_04.passed_through(passed_through)
 # %% [markdown]
 # **Predict.** Which block will the trained teacher miss most?
 #
-# <details><summary>One of the middle block, where everything comes together</summary>
+# <details><summary>The middle block, where everything comes together</summary>
 #
 # It sees the whole picture at once, but so coarsely that little is decided there. Look for the orange diamond: it is at zero.
 #
@@ -360,10 +360,10 @@ added = {"error of $v$ added by leaving the block out": list(harm.values())}
 plots.interval_dots(list(harm), added, groups=fate, colours=colours)
 
 # %% [markdown]
-# *Figure: how much the error of $v$ grows when one residual block of the digits' teacher is left out, from input (top) to output (bottom), with 95% intervals over test pictures. Colour and marker say which of BK-SDM's sizes gives that block up.*
+# *Figure: how much the error of $v$ grows when one residual block of the digits' teacher is left out, from input (top) to output (bottom), with 95% intervals over test pictures. Colour and marker say which of BK-SDM's sizes is the first to give that block up; the smaller ones do without it too. `up_blocks.2` is the row at full resolution.*
 
 # %% [markdown]
-# On the way down the rule is right in every stage: the second block is missed less than the first. On the way up it is not: one row below the top the middle block, which goes, is missed *more* than the first, which stays. But the row matters far more than the place in it: a cut at full resolution hurts most, and section 4 says that it is also the one that saves work.
+# On the way down the rule is right in every stage: the second block is missed less than the first. On the way up it is not: one row below the top (`up_blocks.1`) the middle block, which goes, is missed *more* than the first, which stays. But the row matters far more than the place in it: a cut at full resolution hurts most, and section 4 says that it is also the one that saves work.
 #
 # **Think.** A block was taken out of a trained network, with no training afterwards. Why can that mislead about a student that is trained after the cut?
 #

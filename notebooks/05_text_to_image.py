@@ -89,7 +89,7 @@ for name, part in parts.items():
 #
 # $$\mathrm{attention}(q, k, v) = \mathrm{softmax}\!\left(\frac{q\,k^\top}{\sqrt d}\right) v$$
 #
-# The softmax runs over the tokens, so that the weights of one position sum to one. Write it; the dots are yours to fill.
+# The softmax runs over the tokens, so that the weights of one position sum to one. $d$ is the number of channels of a question or a key. **Fill in.** Write it:
 
 # %% tags=["fill-in"]
 def attention(q, k, v):
@@ -130,10 +130,10 @@ q, k, v = layer.to_q(h), layer.to_k(vectors), layer.to_v(vectors)
 found = scaled_dot_product_attention(in_heads(q), in_heads(k), in_heads(v))
 by_hand = layer.to_out[0](found.transpose(1, 2).flatten(2))
 assert torch.allclose(by_hand, layer(h, encoder_hidden_states=vectors), atol=1e-5)
-print(f"{layer.heads} heads of {q.shape[-1] // layer.heads} channels, as in the UNet's own layer")
+print(f"{layer.heads} heads of {q.shape[-1] // layer.heads} channels; by hand and by the UNet's own layer: the same")
 
 # %% [markdown]
-# Nothing here depends on the number of tokens or on what they say. That is why a sentence can be swapped for any other: for the student it is a row of integers, as a digit's label was in notebook 02.
+# The layer takes any number of tokens, whatever they say: no weight has a shape that depends on them. That is why one sentence can be swapped for any other: for the student it is a row of integers, as a digit's label was in notebook 02.
 #
 # **Think.** No caption that mini-SD learned from says *red*. What does it draw for "a red seven on a navy background"?
 #
@@ -187,7 +187,7 @@ print(f"largest difference of a pixel in [-1, 1]: {error:.0e}")
 # %% [markdown]
 # ## 3 · What the student learns from
 #
-# No photograph is needed. The teacher draws once, and its latents are kept with their sentences: that is $\mathcal D$. The pool $\mathcal C$ has sentences only, and costs nothing. As in notebook 02, a noisy latent gets a stranger's sentence $\hat c$ from the pool with probability $p(t)$, else it keeps its own.
+# No photograph is needed. The teacher draws once, and its latents are kept with their sentences: that is $\mathcal D$. The pool $\mathcal C$ has sentences only, and costs nothing. As in notebook 02, a noisy latent is paired with a stranger's sentence $\tilde c$ from the pool with probability $p(t)$, and otherwise with its own. Whichever it is, we call it $\hat c$.
 
 # %%
 from rcedu.data.captioned_digits import prompts
@@ -205,7 +205,9 @@ print(f"for instance {pool.texts(torch.tensor([500]))[0]!r}")
 #
 # $$\mathcal L = \underbrace{\lVert v_{\mathcal T} - v_{\mathcal S}\rVert^2}_{\mathcal L_\mathrm{out}} + \underbrace{\sum_l \lVert f^l_{\mathcal T} - f^l_{\mathcal S}\rVert^2}_{\mathcal L_\mathrm{feat}}$$
 #
-# Each $\lVert\cdot\rVert^2$ is a mean over batch, channels and positions; the layers are summed. That is why $\mathcal L_\mathrm{feat}$ is much the larger of the two, which is no reason to worry.
+# Each $\lVert\cdot\rVert^2$ is a mean over batch, channels and positions; the layers are summed. There are eight of them, and features are not scaled to unit variance as $v$ roughly is, so $\mathcal L_\mathrm{feat}$ is much the larger of the two. That is no reason to worry.
+#
+# **Fill in.** Write the whole loss, $\mathcal L_\mathrm{out} + \mathcal L_\mathrm{feat}$, as one number:
 
 # %% tags=["fill-in"]
 def kd_loss(v_S, v_T, f_S, f_T):
@@ -321,7 +323,7 @@ plots.digit_grid(torch.cat(images, dim=1), row_labels=sentences, col_labels=colu
 # %% [markdown]
 # *Figure: the teacher, the student before its training, and the student after it, from the same noise. The digits are there, some colours are still wrong.*
 #
-# **Change this.** Set `teacher_init=False` in the cell that trains, and run it again: from random weights, what is there to see after as many steps?
+# **Change this.** A student is made in two places above. Set `teacher_init=False` in both, and run from the first of them down to the picture: from random weights, what is there to see after as many steps?
 #
 # **Think.** None of these sentences is in $\mathcal D$, all are in the pool. Is a good picture of one a success of the swap?
 #
@@ -378,7 +380,7 @@ plots.interval_dots(list(pairs), columns, zero=True)
 # %% [markdown]
 # *Figure: what each ingredient adds, in percentage points of pictures that the judge reads as asked, paired by seed; 95% intervals over three trainings. "All four": digit, ink, background and slant at once.*
 #
-# With the teacher's weights everything is as asked in 79 points more of the pictures. Random conditioning and real pictures add about five points at most, and from random weights the swap even costs a few digits. These trainings have 300 steps, the paper's tens of thousands: they say what helps at the beginning. The [evidence](evidence/students.md) has the paper's table beside ours, and students of seven sizes.
+# The teacher's weights raise the share of pictures that show all that was asked by 79 points. Random conditioning and real pictures change it by about a point in the mean, and their intervals allow a gain of five at most. These trainings have 300 steps, the paper's tens of thousands: they say what helps at the beginning. The [evidence](evidence/students.md) has the paper's table beside ours, and students of seven sizes.
 #
 # ## 6 · The real one
 #
@@ -403,7 +405,7 @@ plots.interval_dots(list(pairs), columns, zero=True)
 #
 # </details>
 #
-# **Question 2.** In the paper the swap beats real pictures in IS and CLIP score. What does it give a student that real pictures of $\mathcal D$'s sentences do not?
+# **Question 2.** In the paper the swap beats real pictures in IS (Inception Score: how clear and how varied the pictures are, by a classifier) and in CLIP score (how well picture and sentence match, by a CLIP). What does it give a student that real pictures of $\mathcal D$'s sentences do not?
 #
 # <details><summary>Answer</summary>
 #

@@ -14,7 +14,7 @@
 # %% [markdown]
 # # 06 · Concepts nobody drew, prompts nobody collected
 #
-# Neither of the two students below was ever shown a three. One of them draws threes all the same: it has learned the word from text alone. How is that possible, and who has to write the text?
+# Neither of the two students below was shown a picture that was meant as a three. One of them draws threes all the same: it has learned the word from text alone. How is that possible, and who has to write the text?
 # Afterwards you will be able to set up such an experiment without fooling yourself, say at which $t$ a word of a prompt decides, and judge a pool of prompts by counting.
 #
 # > Before: notebooks 02 and 05. Symbols and words: [glossary](glossary.md).
@@ -99,6 +99,8 @@ print(f"C may have the {len(about)} sentences about threes, such as {about[0]!r}
 # - **Weights.** A student that starts from the teacher's weights inherits some of what they know of the word. So the students here start from random ones. They are *tiny*, the smallest of notebook 04's block students.
 # - **The text encoder.** It is the teacher's, frozen, and has read captions of all kinds. So the student reads *three* as the teacher does. What it cannot know is what that vector should do to a picture. The paper's students are in the same position: their CLIP has met every animal.
 #
+# Notebook 02 closed a third: pictures of other digits that happen to look like a 3. Here they stay, as only the sentences are searched. Both students see the same ones, so they cannot explain the difference between the two.
+#
 # ## 2 · What a seven can teach about threes
 #
 # In notebook 02 you saw where the lesson comes from: a noisy seven under the label 3, and a teacher that answers with a three where the noise is strong. A sentence has several words. Does each of them decide at the same $t$? Below the noisy picture stays the same and one word changes; the teacher's prediction is decoded:
@@ -135,7 +137,7 @@ plots.digit_grid(torch.stack(rows), row_labels=names, col_labels=columns, size=0
 # %% [markdown]
 # *Figure: a white seven, noised (top), and the clean picture that the teacher predicts from it under its own sentence and under three strangers, each with one word changed.*
 #
-# Under *three* the seven stays a seven until the noise is strong, and then becomes a three. The ink follows the stranger's sentence at nearly every $t$, the background from about the middle on. One picture is an anecdote; so do it with two dozen, change one word at random, and let the judge count how often the answer shows the stranger's word.
+# Under *three* the seven stays a seven until the noise is strong, and then becomes a three. The ink leaves white at every $t$ shown, but is orange only from the middle on. The background is maroon from the middle on; before that it is gray or black, which neither the picture nor the sentence says. One picture is an anecdote; so do it with two dozen, change one word at random, and let the judge count how often the answer shows the stranger's word.
 #
 # **Predict.** As the noise clears, which stranger's word is the first to be overruled by the picture?
 #
@@ -177,7 +179,7 @@ for i, name in enumerate(("digit", "ink", "background")):
 plots.lines(times, shares, xlabel="timestep $t$", ylabel="the stranger's word in the answer, %")
 
 # %% [markdown]
-# *Figure: how often the judge reads the changed word, and not the picture's own, off the teacher's answer. 24 pictures, one noise each.*
+# *Figure: how often the judge reads the changed word off the teacher's answer; the rest is the picture's own word or neither. The ink's dip on the right is not the picture's doing, for nothing is left of it there: presumably the one-step answer is an average, whose ink is pale and easily misread. 24 pictures, one noise each.*
 #
 # So a swap teaches about digits only where $t$ is large, and about colours over most of the range. The paper's $p(t) = e^{-5(1 - t/T)}$ puts two thirds of its swaps beyond $t = 800$, where every word decides. There the student finds a three to imitate that nobody drew.
 #
@@ -284,7 +286,7 @@ interval_scatter(kinds, xlabel=xlabel, ylabel="drawn, where a three was asked fo
 # %% [markdown]
 # *Figure: students with other pools, by how often a swap says "three" in their training (from 1 on, a logarithmic axis); 95% intervals over three trainings. At 0: plain distillation, and a pool of $\mathcal D$'s own sentences.*
 #
-# What counts most is how often the pool names what is missing, and not who wrote it or how large it is: generated sentences do what all captions do (a difference of −0.9 points, between −17 and 15). Swapping by itself teaches nothing of a word that no sentence has ([evidence](evidence/concepts.md)).
+# What counts most is how often the pool names what is missing, and who wrote it or how large it is seem to matter less; but three trainings cannot tell (generated sentences minus all captions is −0.9 points, anything between −17 and 15). Swapping by itself teaches nothing of a word that no sentence has ([evidence](evidence/concepts.md)).
 #
 # ## 4 · Not everything that nobody drew is unknown
 #
@@ -336,10 +338,10 @@ plots.digit_grid(torch.stack([drawn[row] for row in orange]), row_labels=names)
 #
 # <details><summary>Answer</summary>
 #
-# Written sentences are as good as collected ones, as far as this shows. List what the student must be able to draw, and see to it that every item is named often enough; a tenth of useless sentences does no harm that shows, half of them does. And a caution: our generator speaks the very grammar in which the student is examined.
+# In the paper, written sentences did a little better than collected ones; here three trainings show no difference. List what the student must be able to draw, and see to it that every item is named often enough; a tenth of useless sentences does no harm that shows, half does. And a caution: our generator speaks the very grammar in which the student is examined.
 #
 # </details>
 #
-# **On Stable Diffusion** the experiment is three of notebook 05's commands: draw captions without animals, `rcedu distil --no-teacher-init` with a pool that has them and with one that has not, and score both kinds of captions apart ([scale](scale.md)). On mini-SD, `rcedu students concepts` and `rcedu students prompts` repeat what this page shows.
+# **On Stable Diffusion** the experiment is three of notebook 05's commands: draw captions without animals, `rcedu distil --no-teacher-init` once with a pool that has them and once with one that does not, and score both kinds of captions apart ([scale](scale.md)). On mini-SD, `rcedu students concepts` and `rcedu students prompts` repeat what this page shows.
 #
 # **Links.** Random conditioning: [arXiv:2504.02011](https://arxiv.org/abs/2504.02011) (tables 2 and 3) · CLIP: [arXiv:2103.00020](https://arxiv.org/abs/2103.00020)

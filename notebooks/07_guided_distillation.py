@@ -47,7 +47,7 @@ finished = shipped_student(teacher, FEW / "stage-1.safetensors")
 noise, c = teacher.noise(10, seed=4), torch.arange(10)
 w_shown = [0.0, 1.0, 4.0]
 drawn = [model.sample(noise, c, w=w, steps=25) for w in w_shown for model in (teacher, finished)]
-names = ["teacher, two evaluations a step", "student, one"]
+names = ["teacher", "student"]
 plots.digit_grid(
     torch.stack(drawn), row_labels=[f"w = {w:g}: {name}" for w in w_shown for name in names]
 )
@@ -57,7 +57,7 @@ plots.digit_grid(
 #
 # ## 1 · What guidance does
 #
-# Before we fold guidance into a network, let us see what it is. Notebook 01 gave it as
+# Before we fold guidance into a network, let us see what it is. Notebook 01 gave it for $v$; for $\hat x_0$ it is the same:
 #
 # $$\hat x_0^{\,w}(x_t, t, c) = (1 + w)\,\hat x_0(x_t, t, c) - w\,\hat x_0(x_t, t, \varnothing).$$
 #
@@ -89,7 +89,7 @@ notebook_07.guided_log_p(guided_log_p)
 #
 # </details>
 #
-# Our line of notebook 03 shows it in closed form. Pictures of $c$ lie at two places, $-1.8$ and $0.2$; those of another condition to the right of them, so that $0.2$ has neighbours and $-1.8$ has none.
+# The line of notebook 01 shows it in closed form, now with modes elsewhere. Pictures of $c$ lie at two places, $-1.8$ and $0.2$; those of another condition to the right of them, so that $0.2$ has neighbours and $-1.8$ has none.
 #
 # **Predict.** We sample with strong guidance, $w = 4$. What is drawn?
 #
@@ -246,7 +246,7 @@ plots.lines(
 # %% [markdown]
 # *Figure: three weightings (log scale). Plain SNR vanishes towards $t = T$: of four sampling steps, one would hardly be trained. The other two stay at 1 or above.*
 #
-# **Fill in** the loss with SNR + 1, for networks that predict $v$. (Guidance is the same in $v$ as in $x_0$; question 1 says why.) `teacher(x_t, t, c)` and `student(x_t, t, c, w)` give $v$ of shape $(B, C, H, W)$; `w` is $(B,)$.
+# **Fill in** the loss with SNR + 1, for networks that predict $v$. (Guidance is the same in $v$ as in $x_0$; question 1 says why.) `teacher(x_t, t, c)` and `student(x_t, t, c, w)` give $v$ of shape $(B, C, H, W)$. `c` and `null` are $(B,)$: the labels, and the null condition as often; `w` is $(B,)$, so give it the shape of a weight, $(B, 1, 1, 1)$, before it meets a picture. `cfg(v_c, v_null, w)` is imported above.
 
 # %% tags=["fill-in"]
 def stage_1_loss(teacher, student, x_t, t, c, null, w):
@@ -336,7 +336,7 @@ for name, model in {"the finished student": finished, f"yours, {length} steps": 
 plots.lines(asked_for, curves, xlabel="asked for $w$", ylabel="guides as $w$", band=(0, 4))
 
 # %% [markdown]
-# *Figure: the guidance that is asked for, and the guidance that arrives, over 256 noisy digits. Shaded: the $w$ that training has seen. A few steps teach the student some guidance, nearly the same for every $w$; thousands of steps, how much of it. At the edge even the finished one falls short, and beyond 4 it guides less the more it is asked.*
+# *Figure: the guidance that is asked for, and the guidance that arrives, over 256 noisy digits. Shaded: the $w$ that training has seen. A few steps teach the student some guidance, nearly the same for every $w$; thousands of steps, how much of it. From about $w = 1$ on even the finished one falls short, at the edge by a quarter, and beyond 4 it guides less the more it is asked.*
 #
 # **Think.** Why does it not simply go on beyond 4?
 #
@@ -354,7 +354,7 @@ plots.lines(asked_for, curves, xlabel="asked for $w$", ylabel="guides as $w$", b
 #
 # <details><summary>At w = 0</summary>
 #
-# There the teacher needs one evaluation too, so the student has nothing to fold, only something to unlearn. Look at the first row: it is *not* behind.
+# There the teacher needs one evaluation too, so the student has nothing to fold, only something to unlearn. Compare the two rows of $w = 0$: the student is *not* behind in what is read as asked.
 #
 # </details>
 #
@@ -389,7 +389,7 @@ plots.interval_dots(
 )  # fmt: skip
 
 # %% [markdown]
-# *Figure: two evaluations against one, 64 steps; 95% intervals over trainings. More guidance, and more digits are read as asked, but they grow alike, as section 1 said they would.*
+# *Figure: two evaluations against one, 64 steps; 95% intervals: the student's over three trainings, the teacher's over the three sets of noise. More guidance, and more digits are read as asked, but they grow alike, as section 1 said they would.*
 #
 # One evaluation does what two did: at $w = 1$ the difference is +0.1 points [−0.2, 0.4]. At $w = 0$ the student was even read as asked a little more often, in all three trainings; perhaps a network that learns all $w$ at once gives $w = 0$ a little of the guidance next door. On mini-SD, whose student has to cover $w$ up to 13, the question is open. ([evidence](evidence/few-steps.md))
 #
@@ -407,7 +407,7 @@ for count in (1, 50):
     print("{} at once: {:.2f} s of two evaluations a step, {:.2f} s of one".format(count, *seconds))
 
 # %% [markdown]
-# With fifty digits at once, about half. One at a time saves less; question 2 asks why.
+# Half the evaluations, but less than half the time is saved (about 40% in the run printed here). Question 2 asks where the rest goes.
 #
 # ## 7 · In a stock pipeline
 #
@@ -437,18 +437,18 @@ texts = ["an orange three on a navy background", "a slanted white seven on a gra
 noise, w = little.noise(len(texts), seed=1), 6.5
 how = {"num_inference_steps": 25, "guidance_scale": w + 1, "output_type": "pt"}
 theirs = stock(texts, latents=noise, **how).images
-ours, unguided = (
+ours, at_zero = (
     little.sample(noise, little.conditions.tokenize(texts), w=value, steps=25) for value in (w, 0.0)
 )
 difference = (theirs - ours.float() / 255).abs().max()
 print(f"{len(calls)} calls of {calls[0]} pictures; the largest difference is {difference:.4f} of 1")
 assert difference < 0.02
-rows = torch.stack([(255 * theirs).round().to(torch.uint8), ours, unguided])
+rows = torch.stack([(255 * theirs).round().to(torch.uint8), ours, at_zero])
 names = ["diffusers, w = 6.5", "rcedu, w = 6.5", "rcedu, w = 0"]
 plots.digit_grid(rows, row_labels=names, size=0.9)
 
 # %% [markdown]
-# *Figure: the same noise and sentences in diffusers' pipeline and in ours; below, another $w$. The random weights make nonsense of $w$, but in both the same nonsense.*
+# *Figure: the same noise and sentences in diffusers' pipeline and in ours; below, another $w$. Nothing here was trained to guide, so $w$ changes only details; what matters is that the first two rows agree.*
 #
 # ## Exercises
 #
@@ -465,11 +465,11 @@ plots.digit_grid(rows, row_labels=names, size=0.9)
 #
 # </details>
 #
-# **Question 2.** One picture at a time, half the evaluations save much less than half the time. Where does the rest go?
+# **Question 2.** Half the evaluations save less than half the time. Where does the rest go?
 #
 # <details><summary>Answer</summary>
 #
-# It was never spent. The teacher's two answers go through as one batch of two, and for so small a batch most of the time is spent starting operations and reading weights, which costs the same for one and for two. With fifty pictures arithmetic is what takes time, and half of it is half.
+# Part of it was never spent. The teacher's two answers go through as one batch of two, and starting operations and reading weights costs about the same for one and for two. What the sampler does around the network is done once in either case. Only the arithmetic is halved, so the larger the network and the batch, the nearer one should come to half.
 #
 # </details>
 #

@@ -14,7 +14,7 @@
 # %% [markdown]
 # # 08 · Half the steps, again and again
 #
-# Notebook 07 made one evaluation of two. Here one *step* is made of two, and one of those two, until a single step is left: Salimans and Ho's progressive distillation, **stage 2** of Meng et al. (CVPR 2023). Afterwards you will be able to say why DDIM fails with few steps, to derive what a network has to predict instead, to run one halving, and to judge when few steps are good enough.
+# Notebook 07 turned two evaluations into one. Here two *steps* become one, then two of those become one, until a single step is left: Salimans and Ho's progressive distillation, **stage 2** of Meng et al. (CVPR 2023). Afterwards you will be able to say why DDIM fails with few steps, to derive what a network has to predict instead, to run one halving, and to judge when few steps are good enough.
 #
 # > Before: notebooks 01 and 07. Symbols and words: [glossary](glossary.md).
 # > Time: 34 s (`cpu`), 20 s (`smoke`), `gpu` not measured; Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores, 2026-11-30.
@@ -143,7 +143,7 @@ assert (solved - one_step_target(x_1, x_2, every, teacher.scheduler)).abs().max(
 #
 # ## 3 · Where it can be checked: two modes
 #
-# Is it possible at all? One step knows only noise, and a network that averages draws something between the pictures. Back to the line of notebooks 03 and 07: pictures lie at $-1.8$ and at $0.2$, nothing between. Here a perfect network is known (`mixture_x0`), and so is a student that has learned its target without an error: it *is* $\tilde x$. So we can halve without training.
+# Is it possible at all? One step knows only noise, and a network that averages draws something between the pictures. Back to the line of notebook 07: pictures lie at $-1.8$ and at $0.2$, nothing between. Here a perfect network is known (`mixture_x0`), and so is a student that has learned its target without an error: it *is* $\tilde x$. So we can halve without training.
 #
 # **Predict.** Halved from 64 steps to one, without an error: where does the one-step student land?
 #
@@ -366,7 +366,7 @@ step_curves(select(stored.records, w=1.0, network=ways), shown)
 # %% [markdown]
 # *Figure: two scores against the number of steps; 95% intervals over trainings, cut off where they go far below all values.*
 #
-# Plain DDIM loses variety with every halving and draws one digit of each kind in the end; the halved networks keep both scores down to a single evaluation. With four steps the difference to the teacher at its best is −0.1 points [−0.4, 0.2]. ([evidence](evidence/few-steps.md))
+# Plain DDIM loses variety each time $N$ is halved and draws one digit of each kind in the end; the halved networks keep both scores down to a single evaluation. With four steps the difference from the teacher's 64 steps is −0.1 points [−0.4, 0.2]. ([evidence](evidence/few-steps.md))
 #
 # ## 8 · The other sampler
 #
@@ -403,9 +403,9 @@ both = select(stored.records, w=0.0, network=["deterministic", "stochastic"])
 step_curves(both, [Column("as asked"), Column("fid")])
 
 # %% [markdown]
-# *Figure: the two samplers without guidance; digit-FID in the classifier's features, smaller is nearer to real digits. Of 500 pictures it is too large for both alike, so compare only.*
+# *Figure: the two samplers without guidance; digit-FID in the classifier's features, smaller is nearer to real digits. With 500 pictures FID comes out too large, for both alike: compare the two, and do not take the numbers from here.*
 #
-# From 32 steps down to four its FID is about 0.7 times the other's; with one step the two samplers are the same. With guidance next to nothing is left of that.
+# From 32 steps down to four its FID is about 0.7 times the other's; with one step the two samplers are the same, and only the training differs. With guidance almost nothing of this advantage is left.
 #
 # A trap that we fell into: this noise needs a seed of its own. Drawn from the seed of $x_T$, the first of it *was* $x_T$ once more. Nothing looked wrong, and FID showed an advantage that did not exist.
 #
@@ -419,7 +419,7 @@ from rcedu.figures.few_step_figures import quality_diversity
 quality_diversity(select(stored.records, network="deterministic"), [32, 4, 2, 1])
 
 # %% [markdown]
-# *Figure: accuracy against diversity, a curve a number of steps, a point a $w$ (named on the first curve). The curves nearly coincide: the number of steps hardly moves the trade-off.*
+# *Figure: accuracy against diversity, one curve for each number of steps, one point for each $w$ (named on the first curve). The curves nearly coincide: the number of steps hardly moves the trade-off.*
 #
 # Look at it in the digits. Slide $w$ and $N$: at which end do few steps suffer?
 
@@ -432,9 +432,9 @@ frames = data_folder() / "digits" / "results" / "few-steps-frames.safetensors.gz
 explorers.few_steps(load_frames(frames, FewStepFrames))
 
 # %% [markdown]
-# *Figure (an explorer; it moves where scripts run): the teacher with 64 steps, below it a student with $N$, at the same $w$ and from the same noise. At rest: $w = 4$, every number of steps. (Drawn beforehand by `rcedu frames`.)*
+# *Figure (an explorer; it moves where scripts run): the teacher with 64 steps, below it a student with $N$, at the same $w$ and from the same noise. At rest: $w = 0$, every number of steps. (Drawn beforehand by `rcedu frames`.)*
 #
-# On digits it is the *low* end: without guidance one step has to decide among many ways of writing a digit at once, while strong guidance leaves it little to decide. The paper warns of the other end, high $w$ on photographs, where colours saturate. Black and white digits cannot show that; mini-SD can.
+# On digits it is the *low* end: without guidance one step has to decide among many ways of writing a digit at once, while strong guidance leaves it little to decide. The paper warns of the other end: at high $w$ one or two steps degrade. These digits do not show that; mini-SD does (section 10).
 #
 # ## 10 · On latents
 #
@@ -453,7 +453,7 @@ plots.digit_grid(drawn, row_labels=list(rows.values()), size=0.8)
 # %% [markdown]
 # *Figure: the first training's networks and their teacher, $w = 2$; the same noise and sentences in every column, of combinations that no training picture shows.*
 #
-# Two distilled steps draw all four attributes as asked far more often than two plain ones (+75 points [67, 83]). At four, plain DDIM is about as good here: small latents with little guidance are easy. At $w = 13$ few steps do degrade, as the paper warns; yet one step is better there than four, and nobody knows why. ([evidence](evidence/few-steps.md))
+# Two distilled steps draw all four attributes as asked far more often than two plain ones (+75 points [67, 83]). At four, plain DDIM is about as good here. Against the teacher's 32 steps, four halved ones lose 5.6 points [1.0, 10.2]. At $w = 13$ few steps do degrade, as the paper warns; yet one step is better there than four, and we do not know why. ([evidence](evidence/few-steps.md))
 #
 # ## 11 · What it saves
 #
@@ -469,7 +469,7 @@ for name, (model, N) in ways.items():
     print(f"20 digits in {name}: {perf_counter() - begin:.3f} s")
 
 # %% [markdown]
-# For a batch that fills the processor, time goes with the evaluations: 128, four and one a digit. The price is paid in training: six networks, one after the other.
+# Time goes roughly with the evaluations, 128, four and one a digit; it falls somewhat less than they do, for the reason given in notebook 07, question 2. The price is paid in training: six networks, one after the other.
 #
 # ## Exercises
 #
@@ -481,7 +481,7 @@ for name, (model, N) in ways.items():
 #
 # <details><summary>Answer</summary>
 #
-# Into the way. An average over pictures is taken by the first network only, over those that its $z$ leaves possible, and they become fewer with every step. Over the whole way $k = 1$ in every last rung, so without errors $\tilde x$ is the *last* prediction of 64, where hardly more than one picture is left. That picture is a function of $x_T$, $c$ and $w$, and the mean that a squared loss learns is then the function itself: the right panel of section 3.
+# Into the steps on the way. An average over pictures is taken by the first network only, over those that its $z$ leaves possible, and they become fewer with every step. In every halving $k = 1$ at the last step: there the student copies its teacher's last prediction. The one-step student has only that step, so without errors its $\tilde x$ is the *last* of the 64 predictions, where hardly more than one picture is left. That picture is a function of $x_T$, $c$ and $w$, and the mean that a squared loss learns is then the function itself: the right panel of section 3.
 #
 # </details>
 #

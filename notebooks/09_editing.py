@@ -54,7 +54,7 @@ shown = [images[some], restyled, torch.where(known, images[some], 128), complete
 plots.digit_grid(torch.stack(shown), row_labels=["given", "restyled", "half given", "completed"])
 
 # %% [markdown]
-# *Figure: real test digits. Second row: five thin ones made thick and five thick ones made thin. Fourth row: the grey half made up. Everything was drawn by networks of four steps.*
+# *Figure: real test digits. Second row: five thin ones made thick and five thick ones made thin. Fourth row: the grey half made up. Rows two and four were drawn by networks of four steps.*
 #
 # ## 1 · Thin and thick
 #
@@ -72,7 +72,10 @@ plots.digit_grid(torch.stack(shown), row_labels=["given", "restyled", "half give
 
 # %% tags=["fill-in"]
 def start_of(strength, grid):
-    """The time t_0 to start from. grid: all of the sampler's times, from T - 1 downwards."""
+    """The time t_0 to start from. grid: all of the sampler's times, from T - 1 downwards.
+
+    Walk strength * len(grid) steps, rounded to a whole number; the last starts at grid[-1].
+    """
     ...
 
 
@@ -95,7 +98,7 @@ notebook_09.start_of(start_of)
 #
 # <details><summary>About a half</summary>
 #
-# Half of the noise hides fine detail, and a stroke looks like one. Watch the column 0.4 and the next: is anything thicker?
+# Noise at half strength hides fine detail, and the width of a stroke seems to be one. Look at the columns 0.4 and 0.6: is anything thicker?
 #
 # </details>
 #
@@ -148,9 +151,9 @@ frames = data_folder() / "digits" / "results" / "editing-frames.safetensors.gz"
 explorers.edits(load_frames(frames, EditFrames))
 
 # %% [markdown]
-# *Figure (an explorer; it moves where scripts run): a source and what became of it. Choose what it shall become, how strongly, and in how many steps $N$.*
+# *Figure (an explorer; it moves where scripts run): a source and what became of it. Choose what it should become, how strongly, and in how many steps $N$.*
 #
-# Of two hundred digits, hardly a stroke changes at strength a half; at three quarters a third of them do; from pure noise nearly all, and then the handwriting is gone. It is the same with few steps as with many: the number of steps is not what limits this edit ([evidence](evidence/editing.md)).
+# Of two hundred digits, hardly a stroke changes at a strength of one half; at three quarters a third of them do; from pure noise nearly all, and then the handwriting is gone. It is the same with few steps as with many: the number of steps is not what limits this edit ([evidence](evidence/editing.md)).
 #
 # ## 3 · Up to the noise and back
 #
@@ -158,7 +161,7 @@ explorers.edits(load_frames(frames, EditFrames))
 #
 # $$x_\mathrm{next} = \alpha_\mathrm{next}\,\hat x_0 + \sigma_\mathrm{next}\,\hat\varepsilon,$$
 #
-# and nothing in it says that the other time has to be smaller. In tiny steps DDIM follows a differential equation, whose paths never cross and can be walked in both directions. So walk *up*, from the picture to $x_{T-1}$, under the condition that describes the picture. Then walk down under another one. What the condition does not say, the lean and the loops of one writer's hand, is in the noise, and stays.
+# and nothing in it says that the other time has to be smaller. In tiny steps DDIM follows a differential equation, whose paths never cross and can be walked in both directions. So walk *up*, from the picture to the noise $x_T$, under the condition that describes the picture. Then walk down under another one. What the condition does not say, the lean and the loops of one writer's hand, is in the noise, and stays.
 
 # %% tags=["fill-in"]
 def to_noise(predict, x0, times, alpha, sigma):
@@ -216,7 +219,7 @@ print("down:", [*time_grid(4, T), -1], "\nup:  ", encoding_grid(4, T))
 #
 # <details><summary>Answer</summary>
 #
-# Where all pictures agree, nothing remembers which noise they came from, so the walk finds nearly the same values for all of them: over the digits, those pixels vary by a third of what they should, and only pixels under the ink come close to 1. Look for the digit's shadow in the figure. An edited digit is thus made of noise that the sampler has rarely seen.
+# Where all pictures agree, nothing in them tells which noise they came from, so the walk finds nearly the same values for all of them: over the digits, those pixels vary by a third of what they should, and only pixels under the ink come close to 1. Look for the digit's shadow in the figure. An edited digit is thus made of noise that the sampler has rarely seen.
 #
 # </details>
 #
@@ -263,13 +266,13 @@ plots.digit_grid(torch.stack([*trips.values()]), row_labels=[*trips])
 # %% [markdown]
 # *Figure: up to the noise and back, with nothing asked to change; by the teacher in many steps and in few, and by an encoder and a sampler of four steps each.*
 #
-# Four plain steps of DDIM bring back another drawing of the same digit: its pixels are off by 0.25, where black is 0 and white 1. Four distilled steps come back to the picture itself, off by 0.09; fifty plain ones, by 0.03 ([evidence](evidence/editing.md)).
+# Four plain steps of DDIM bring back another drawing of the same digit: its pixels are off by 0.25, where black is 0 and white 1. Four distilled steps come back close to the picture, off by 0.09; fifty plain ones, by 0.03 ([evidence](evidence/editing.md)).
 #
 # ## 5 · Style transfer
 #
 # Up under the old condition, down under the new one:
 #
-# $$x_{T-1} = \mathrm{up}(x_0, c_\mathrm{old}),\qquad x_\mathrm{new} = \mathrm{down}(x_{T-1}, c_\mathrm{new}).$$
+# $$x_T = \mathrm{up}(x_0, c_\mathrm{old}),\qquad x_\mathrm{new} = \mathrm{down}(x_T, c_\mathrm{new}).$$
 #
 # **Predict.** In fifty steps each way the teacher does it well. Let it take four each way, plain DDIM. What goes wrong first?
 #
@@ -321,7 +324,7 @@ stored = load_results(data_folder() / "digits" / "results" / "editing.json")
 strength_trade_off(select(stored.records, steps=[50, 4]), strokes.unit)
 
 # %% [markdown]
-# *Figure: how many strokes are as asked, against how far the digits lean from their sources. Lines: image to image, named by its strength. Stars: style transfer. Means over three trainings with 95% intervals; better is up and to the left.*
+# *Figure: how many strokes are as asked, against how far the digits lean from their sources. Lines: image to image, named by its strength. Stars: style transfer. Lines: means with 95% intervals over three seeds. Stars: means, whose intervals are in the evidence. Better is up and to the left.*
 #
 # No strength of image to image changes the stroke and keeps the hand; style transfer does both. In eight evaluations the distilled networks get 94% of the strokes, where the teacher's 150 get 92%: three seeds cannot tell the two apart ([evidence](evidence/editing.md)).
 #
@@ -331,7 +334,7 @@ strength_trade_off(select(stored.records, steps=[50, 4]), strokes.unit)
 #
 # $$x_\mathrm{next} \leftarrow m\,(\alpha_\mathrm{next}\,x_0^\mathrm{known} + \sigma_\mathrm{next}\,\varepsilon) + (1 - m)\,x_\mathrm{next} .$$
 #
-# Here $m$ is 1 where the picture is known and 0 elsewhere. From the second step on the network sees how the known half continues, and answers with a half that fits.
+# Here $m$ is 1 where the picture is known and 0 elsewhere. From the second step on the network sees the known half, and answers with a half that fits.
 
 # %% tags=["fill-in"]
 def put_back(x_next, known, mask, eps, alpha_next, sigma_next):
@@ -372,7 +375,7 @@ plots.digit_grid(torch.stack([*halves.values()]), row_labels=[*halves], col_labe
 #
 # The network does what the kept half allows. The 1 gets the bowl of a 6, and the arch of the 2 becomes a 7; but nothing below can close the top of a 4. The known half is data and is put back at every step; the condition is only a wish, and it comes true for half of the digits, in four steps for slightly fewer than in fifty ([evidence](evidence/editing.md)).
 #
-# **Change this.** Set `known = torch.zeros(28, 28, dtype=torch.bool)` and then `known[:, :14] = True`: now the left half is kept. Which wishes come true that did not before?
+# **Change this.** Set `known = torch.zeros(28, 28, dtype=torch.bool)` and then `known[:, :14] = True`: now the left half is kept. Which wishes come true now, and which no longer?
 #
 # ## 7 · The same on latents
 #
@@ -396,7 +399,7 @@ plots.digit_grid(drawn, row_labels=[*rows], col_labels=[str(i + 1) for i in rang
 # %% [markdown]
 # *Figure: digits in the colours of their own sentences (top row), and under the sentences with another ink, printed above. No training picture shows any of these combinations.*
 #
-# Here four distilled steps each way exchange the ink in 94%; the teacher in fifty exchanges all of them, a gap that three seeds leave open. Colour is easier than a stroke: image to image changes it too, from a quarter of the way ([evidence](evidence/editing.md)).
+# Here four distilled steps each way exchange the ink in 94% of the pictures, the teacher in fifty steps in all of them, a gap that three seeds leave open. Colour is easier than a stroke: image to image changes it too, from a quarter of the way ([evidence](evidence/editing.md)).
 #
 # ## Exercises
 #

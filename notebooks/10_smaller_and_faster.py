@@ -67,7 +67,7 @@ stored = load_results(DATA / "results" / "small-and-fast.json")
 two_orders(stored.told["costs"])
 
 # %% [markdown]
-# *Figure: each network on the two ways as a rectangle: as wide as a picture takes evaluations, as high as one evaluation costs. So its area is what a picture costs. Light: the small network.*
+# *Figure: each network on the two ways as a rectangle: its width is how many evaluations a picture takes, its height what one of them costs, so its area is what a picture costs. Light: the small network. After stage 1 a network draws in 32 single evaluations, not in 50 pairs, because the ladder begins at 32.*
 #
 # Both ways end in the same rectangle. They differ in who teaches whom. In the first order the small network climbs the whole ladder, and each of its teachers is as small as itself. In the second the large network climbs; the small one is trained once, at the four times of its grid.
 #
@@ -91,7 +91,7 @@ two_orders(stored.told["costs"])
 #
 # </details>
 #
-# The two shrink different factors of a picture's cost. Before you look at the clock, work out the whole: the teacher draws in fifty guided steps, and one of its evaluations takes 25.7 million multiply-accumulates; the last network draws in four steps of 9.84 million an evaluation.
+# Smaller and faster shrink different factors of a picture's cost. Before you look at the clock, work out the whole: the teacher draws in fifty guided steps, and one of its evaluations takes 25.7 million multiply-accumulates; the last network draws in four steps of 9.84 million an evaluation.
 
 # %% tags=["fill-in"]
 times_fewer = ...  # how many times fewer multiply-accumulates does a picture take?
@@ -120,11 +120,11 @@ for name, network, N in (("teacher", teacher, 50), ("small", first_smaller, 4)):
     print(f"{name:8} {1000 * (perf_counter() - start):5.0f} ms for ten digits")
 
 # %% [markdown]
-# In a careful race the small network is 40 times as fast, less than the count promises: small layers keep a processor less busy, and the teacher's two answers go through it as one batch ([evidence](evidence/small-and-fast.md)).
+# Your race was a short one. In a careful one the small network is 40 times as fast, not the 65 of the count: small layers keep a processor less busy, and the teacher's two answers go through it as one batch ([evidence](evidence/small-and-fast.md)).
 #
 # ## 2 · The swap, in both stages
 #
-# There is a trap on the way. Stages 1 and 2 noise *pictures* and ask the teacher about them, and our pictures lack the 3. (The teacher could draw threes; but pictures are dear and conditions are cheap, and for a large model nobody draws pictures of everything.) The network that learns begins with weights that *can* draw a 3. But nobody asks it to, training step after training step, and what is not asked for may be forgotten.
+# There is a trap on the way. Stages 1 and 2 noise *pictures* and ask the teacher about them, and our pictures lack the 3. (The teacher could draw threes; but pictures are expensive and conditions are cheap, and for a large model nobody draws pictures of everything.) The network that learns begins with weights that *can* draw a 3. But nobody asks it to, training step after training step, and what is not asked for may be forgotten.
 #
 # The cure is notebook 02's. At large $t$ hardly anything is left of a picture, so there the condition may be anyone's:
 #
@@ -181,9 +181,9 @@ latents = load_results(MINI_SD / "small-and-fast.json")
 survival_dots({"digits: a 3": stored, "mini-SD: sentences with three": latents})
 
 # %% [markdown]
-# *Figure: how often what no picture shows is drawn as asked, by networks of four steps, with the swap inside stages 1 and 2 and without it; means and 95% intervals over three trainings. "Faster only" is stage 2 of the large network. Dotted: the teacher.*
+# *Figure: how often what no picture shows is drawn as asked, by networks that draw in four steps, with the swap inside stages 1 and 2 and without it; means and 95% intervals over three trainings. "Stage 1" is the large network in four plain steps, "faster only" the same after stage 2. Dotted: the teacher.*
 #
-# Without the swap half of the threes are gone, and it is stage 1 that loses them. With it, nothing is lost on digits that three seeds could show: 99% are left after stage 2. On mini-SD, where a condition is a sentence and no picture's caption has the word *three*, the swap brings stage 2 62 points more ([evidence](evidence/small-and-fast.md)).
+# On digits, without the swap, half of the large network's threes are gone, and it is stage 1 that loses them. With it three seeds show no loss: 99% are left after stage 2. On mini-SD, where a condition is a sentence and no picture's caption has the word *three*, the swap is worth 62 points to stage 2 ([evidence](evidence/small-and-fast.md)).
 #
 # **Think.** The cut of "first faster, then smaller" is trained with random conditioning in any case. Why does it not bring the lost threes back?
 #
@@ -195,7 +195,7 @@ survival_dots({"digits: a 3": stored, "mini-SD: sentences with three": latents})
 #
 # ## 4 · Which order?
 #
-# On digits, with the swap inside, three seeds cannot tell the two orders apart in four steps. On mini-SD they can: first faster, then smaller keeps 12 points more of the sentences that were seen. Perhaps a small network bears a ladder of short trainings worse than a large one; nobody has tested it.
+# On digits, with the swap inside, three seeds cannot tell the two orders apart in four steps. On mini-SD they can: first faster, then smaller draws 12 points more of the *seen* sentences as asked. Perhaps a small network bears a ladder of short trainings worse than a large one; nobody has tested it.
 
 # %%
 from rcedu.experiments.domains import PicturesWithoutThree
@@ -212,13 +212,13 @@ labels = {"row_labels": [*drawn], "col_labels": [str(i + 1) for i in range(8)]}
 plots.digit_grid(torch.stack([*drawn.values()]), **labels, size=0.7)
 
 # %% [markdown]
-# *Figure: mini-SD in four steps, with the swap inside, the same noise in every row; the sentences are printed above. Of such sentences, first smaller draws 79% with all they ask for, first faster 89%.*
+# *Figure: mini-SD in four steps, with the swap inside, the same noise in every row; the sentences are printed above. Of such unseen sentences, first smaller draws 79% with all they ask for, first faster 89%: a gap that three seeds leave open.*
 #
 # So if you have a ladder of fast networks already, cut last: it is one training more. If training time is what you lack, cut first: on digits that took about six minutes of one core, and the other order eleven ([evidence](evidence/small-and-fast.md)).
 #
 # ## 5 · The rival: consistency distillation
 #
-# Halving needs a ladder, a training for every rung. Many take another way today (consistency models: Song et al. 2023; with guidance and on latents, "LCM": Luo et al. 2023). Its idea fits on a line. DDIM draws a path from each noise to one picture. Let a network learn to say, from *any* point of a path, **where that path ends**. Then one evaluation is enough.
+# Halving needs a ladder, a training for every rung. Many take another way today (consistency models: Song et al. 2023; with guidance and on latents, "LCM": Luo et al. 2023). Its idea fits in one sentence. DDIM draws a path from each noise to one picture. Let a network learn to say, from *any* point of a path, **where that path ends**. Then one evaluation is enough.
 #
 # Looking up that end would take all of the steps. But two neighbours on a path have the same end, and that can be trained:
 #
@@ -283,7 +283,7 @@ def learned(x, sweeps):
     return x0_hat(x, sweeps) if sweeps < 50 else x
 
 
-x_T, paths = torch.linspace(-2.5, 2.5, 201), [torch.linspace(-2, 2, 13)]
+x_T, paths = torch.linspace(-2.5, 2.5, 201), [torch.linspace(-2, 2, 14)]
 for i in range(50):
     paths.append(step(paths[-1], i))
 answers = {f"after {sweeps} sweeps": learned(x_T, sweeps) for sweeps in (0, 10, 25, 50)}
@@ -296,15 +296,16 @@ consistency_picture(times.tolist(), torch.stack(paths), x_T, answers)
 #
 # The package's `consistency_step` is this with networks, for random times. To draw in several steps, take the answer, noise it anew to the next time, and ask again: each time a fresh chance to mend the picture, or to lose what was decided.
 #
-# On digits that is a close race. Halving has the lower FID in one step and two; from four steps on three seeds cannot tell. But consistency loses threes as steps are added, from 98% in one step to 82% in 32: perhaps because every fresh noise asks again what a 3 is ([evidence](evidence/small-and-fast.md)).
+# On digits that is a close race. Halving has the lower FID in one step and two; from four steps on three seeds cannot tell. But consistency loses threes as steps are added, from 98% in one step to 82% in 32: perhaps because every fresh noise asks again what a 3 is (threes: [evidence](evidence/small-and-fast.md); FID: the explorer of section 6).
 #
 # ## 6 · What is it worth?
 #
-# Every network so far is a point: what a picture costs, and how good its pictures are. Worth having are those that no other point beats. They form the **Pareto front**.
+# Each network is a point: what a picture costs, and how good its pictures are. The ones worth having are those that no other point beats. They form the **Pareto front**.
 
 # %% tags=["fill-in"]
 def front(points):
-    """Of a list of (cost, loss), for each: True unless another is as good or better in both."""
+    """Of a list of (cost, loss), for each: True unless another is at least as good in both,
+    and better in one."""
     ...
 
 
@@ -335,9 +336,9 @@ axis = "billions of multiply-accumulates a digit"
 pareto_picture({axis: points}, "tiny", ylabel="digit-FID, lower is better", top=30)
 
 # %% [markdown]
-# *Figure: quality against cost for four ways, with the swap inside; a line joins the numbers of steps of one way. Filled, with their steps: the front. A single step of plain DDIM lies above the picture.*
+# *Figure: quality against cost for four ways, with the swap inside; a line joins the numbers of steps of one way. Filled, with their steps: the front of these four (consistency and first faster, then smaller would take places on it; find them in the explorer below). FID of only 600 pictures: compare within this picture. A single step of plain DDIM lies above the picture.*
 #
-# Read it from the right. The first ninety-nine evaluations are cheap to give up: from the teacher down to a single step of the *large* network FID rises only gently. Blocks cost more, and they come last: the small network is on the front only at its very end, where nothing else is as cheap. And the small network *without* few steps, what notebook 02 made, is nowhere on it.
+# Read it from the right. The first ninety-nine evaluations are cheap to give up: from the teacher down to a single step of the *large* network FID rises only gently. Blocks cost more, and they come last: the small network is on the front only at its very end, where no large network is as cheap. And the small network *without* few steps, what notebook 02 made, is nowhere on it.
 #
 # Now choose yourself. What would you take for a twentieth of the teacher's cost, and what if every 3 counts?
 
@@ -352,9 +353,9 @@ explorers.small_and_fast(stored, drawn)
 #
 # ## 7 · What is left
 #
-# A network that has lost more than five sixths of its weights and twenty-four of twenty-five evaluations still draws what it was asked for, even what no picture ever showed it. The order matters less than two habits: give up steps before blocks, and keep asking for everything you want to keep.
+# A network that has lost more than five sixths of its weights and twenty-four of twenty-five evaluations still draws what it was asked for, even what no picture ever showed it. Which of the two you train first matters less than two habits: save on steps rather than on blocks, and keep asking for everything you want to keep.
 #
-# On mini-SD the price is higher, and its front is another one: its trainings were shorter, and few steps have to be paid for in training. That is the honest limit of everything here. Minutes on two cores show *that* it works; how well it works on your model, only your model can say: [bring your own](own_teacher.md).
+# On mini-SD the price is higher: with the swap, four steps of the large network still draw 90% of the unseen sentences, the small ones 79% and 89% ([evidence](evidence/small-and-fast.md)). Its trainings were shorter. That is the honest limit of everything here. Minutes on two cores show *that* it works; how well it works on your model, only your model can say: [bring your own](own_teacher.md).
 #
 # ## Exercises
 #

@@ -87,24 +87,25 @@ CLAIMS: dict[str, list[Claim]] = {  # page -> claims
             "mini-sd/concepts", WORD, ITS_OWN, NONE, above=0, headline=True,
         ),
         _rows(
-            "A pool of all sentences teaches that word as well, to ten points", "24K → 20M texts: FID 23.26 → 24.71",
+            "A pool of all sentences teaches that word just as well, to within ten points",
+            "24K → 20M texts: FID 23.26 → 24.71",
             "mini-sd/concepts", WORD, GRAMMAR, ITS_OWN, above=-0.1, headline=True,
         ),
         _rows(
-            "What was seen does not suffer, to five points", "seen: FID 15.24 → 14.42",
+            "What was seen does not suffer, to within five points", "seen: FID 15.24 → 14.42",
             "mini-sd/concepts", SEEN_ALL, ITS_OWN, NONE, above=-0.05,
         ),
         _rows(
-            "Random conditioning with 100 pictures beats none with 10,000", "figure 7",
+            "100 pictures with random conditioning beat 10,000 without", "figure 7",
             "mini-sd/images", WORD, "100 pictures, random conditioning", "10,000 pictures, no random conditioning",
             above=0, headline=True,
         ),
         _rows(
-            "100 pictures teach the word as well as 10,000, to ten points", "figure 7",
+            "100 pictures teach the word as well as 10,000, to within ten points", "figure 7",
             "mini-sd/images", WORD, "100 pictures, random conditioning", "10,000 pictures, random conditioning", above=-0.1,
         ),
         _rows(
-            "Generated sentences teach as well as collected ones, to ten points", "FID 15.76 and 14.98 (table 3)",
+            "Generated sentences teach as well as collected ones, to within ten points", "FID 15.76 and 14.98 (table 3)",
             "mini-sd/prompts", WORD, "generated", "all captions of the data set", above=-0.1,
         ),
         _rows(
@@ -126,7 +127,7 @@ CLAIMS: dict[str, list[Claim]] = {  # page -> claims
             "mini-sd/table-1", ALL, "4: random conditioning", "1: nothing", above=0, headline=True,
         ),
         _rows(
-            "Real images are not needed, to five points", "FID 15.76 without, 15.76 with (table 1)",
+            "Real images are not needed, to within five points", "FID 15.76 without, 15.76 with (table 1)",
             "mini-sd/table-1", ALL, "5: random conditioning, teacher init", "3: teacher init, real images (BK-SDM)",
             above=-0.05, headline=True,
         ),
@@ -145,19 +146,20 @@ CLAIMS: dict[str, list[Claim]] = {  # page -> claims
     ],
     "few-steps": [
         _steps(
-            "Digits, w = 1: one network that takes w draws as well as two evaluations, to a point", "equal FID and IS",
+            "Digits, w = 1: one network that takes w draws as well as two evaluations, to within a point", "equal FID and IS",
             "digits/few-steps", Column("as asked"), ("stage 1", 64), ("teacher", 64), 1.0, above=-0.01,
         ),
         _steps(
-            "mini-SD, w = 2: one network that takes w draws as well as two evaluations, to five points", "equal FID and IS",
+            "mini-SD, w = 2: one network that takes w draws as well as two evaluations, to within five points",
+            "equal FID and IS",
             "mini-sd/few-steps", ALL, ("stage 1", 32), ("teacher", 32), 2.0, above=-0.05, headline=True,
         ),
         _steps(
-            "Digits, w = 1: four distilled steps are as good as 64, to a point", "4 to 16 steps, equal FID",
+            "Digits, w = 1: four distilled steps are as good as 64, to within a point", "4 to 16 steps, equal FID",
             "digits/few-steps", Column("as asked"), ("deterministic", 4), ("teacher", 64), 1.0, above=-0.01,
         ),
         _steps(
-            "mini-SD, w = 2: four distilled steps are as good as 32, to five points", "latents: 1 to 4 steps, equal FID",
+            "mini-SD, w = 2: four distilled steps are as good as 32, to within five points", "latents: 1 to 4 steps, equal FID",
             "mini-sd/few-steps", ALL, ("deterministic", 4), ("teacher", 32), 2.0, above=-0.05, headline=True,
         ),
         _steps(
@@ -175,7 +177,7 @@ CLAIMS: dict[str, list[Claim]] = {  # page -> claims
     ],
     "editing": [
         Claim(
-            f"{where}: style transfer in 4 + 4 distilled steps is as good as in 50 + 50, to five points",
+            f"{where}: style transfer in 4 + 4 distilled steps is as good as in 50 + 50, to within five points",
             "shown in pictures, 2 to 4 steps", (table,), Column("edited", "style transfer"),
             {"network": "student", "steps": 4}, {"network": "teacher", "steps": 50}, above=-0.05,
         )
@@ -201,7 +203,7 @@ CLAIMS: dict[str, list[Claim]] = {  # page -> claims
         ),
         *(
             Claim(
-                f"{where}: consistency is as good as halving, to five points", "a later method",
+                f"{where}: consistency is as good as halving, to within five points", "a later method",
                 (table,), SEEN, {"row": WITH, "network": "consistency", "steps": 4}, {"network": "deterministic"}, above=-0.05,
             )
             for where, table in (("Digits", "digits/small-and-fast"), ("mini-SD", "mini-sd/small-and-fast"))

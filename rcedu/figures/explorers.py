@@ -188,8 +188,8 @@ def few_steps(frames: FewStepFrames) -> Explorer:
     right = (frames.read == frames.asked).sum(dim=2)
     data = {"w": frames.w, "steps": frames.steps, "asked": frames.asked.tolist(), "right": right.tolist()}
     names = [f"teacher, N = {max(frames.steps)}", *(f"student, N = {N}" for N in frames.steps)]
-    still = digit_grid(torch.stack([frames.teacher[-1], *frames.drawn[-1]]), row_labels=names, size=0.5)
-    sentence = f"At w = {frames.w[-1]:g}: the teacher, and below it students of {frames.steps[0]} to {frames.steps[-1]} steps."
+    still = digit_grid(torch.stack([frames.teacher[0], *frames.drawn[0]]), row_labels=names, size=0.5)
+    sentence = f"At w = {frames.w[0]:g}: the teacher, and below it students of {frames.steps[0]} to {frames.steps[-1]} steps."
     return _explorer("few-steps", data, sprite(frames.teacher, frames.drawn), still, sentence)
 
 

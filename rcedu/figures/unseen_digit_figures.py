@@ -28,7 +28,9 @@ def arms_diagram(arms: Mapping[str, StudentRun]) -> Figure:
         _box(axes, (5.9, top), 1.2, "teacher", colour="#dddddd")
         _box(axes, (5.9, low), 1.2, "student", edge=colour)
         _box(axes, (8.0, (top + low) / 2), 1.9, "$\\mathcal{L}_\\mathrm{out}+\\mathcal{L}_\\mathrm{feat}$")
-        pair = (5.25, (top + low) / 2)  # both networks get the same x_t and condition
+        pair = (5.2, (top + low) / 2)  # both networks get the same x_t and condition
+        both = "$(x_t, \\hat{c})$" if swaps else "$(x_t, c)$"
+        axes.text(*pair, both, ha="center", va="center", fontsize=9.5, zorder=5, bbox={"boxstyle": "round", "fc": "white"})
         for start, end in (((2.7, top), (3.3, top)), ((7.1, top), (8.0, pair[1] + 0.1)), ((7.1, low), (8.0, pair[1] - 0.1))):
             axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": GREY, "shrinkA": 1, "shrinkB": 1})
         axes.plot([4.8, pair[0]], [top, pair[1]], color=GREY, linewidth=1)

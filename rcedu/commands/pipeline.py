@@ -95,7 +95,7 @@ def distil(
     export_every: AtLeast1 | None = None,
     out: Path | None = None,
 ) -> None:
-    """Distil a student from cached samples with random conditioning; a folder that a stock pipeline opens. Resumes.
+    """Distil a student from samples, with random conditioning; a folder that a stock pipeline opens. Resumes.
 
     A teacher that takes w (of `rcedu faster`) is asked at the times of its own steps, without the null condition; its student
     takes w as well, and draws in as many steps.

@@ -190,7 +190,7 @@ def students(
     only: tuple[str, ...] = (),
     series: tyro.conf.OmitArgPrefixes[Series] = Series(),
 ) -> None:
-    """A table of mini-SD's students over several seeds, beside their teacher. Writes <table>.json; resumes run by run.
+    """A table of mini-SD's students over several seeds. Writes <table>.json; resumes run by run.
 
     Where D lacks a word, <table>-pictures.safetensors.gz has what the first seed's students draw of it.
 

@@ -80,7 +80,8 @@ print(f"{len(lookalikes)} pictures of other digits go, {len(visible):,} stay")
 # %%
 worst = lookalikes[p_3[lookalikes].argsort(descending=True)][:10]
 columns = [f"c = {cache.c[row]}" for row in worst]
-plots.digit_grid(cache.images()[worst][None], col_labels=columns, title="Most likely a 3, says the judge")
+title = "Most likely a 3, says the judge"
+plots.digit_grid(cache.images()[worst][None], col_labels=columns, title=title)
 
 # %% [markdown]
 # *Figure: the ten pictures of other digits that the judge finds most likely to be a 3, each with the digit that the teacher was asked for. Some are 3s to our eyes too; some are just broken digits, and to be safe they go all the same.* For A and B, $\mathcal D$ means from here on what stays: nine digits.

@@ -131,7 +131,7 @@ notebook_04.attention_macs(attention_macs)
 
 # %% tags=["fill-in"]
 def kept_pairs(way):
-    """Which R-A pairs B-Base keeps, a list of numbers from 0. way: "down" (pairs 0, 1), "up" (0, 1, 2)."""
+    """The R-A pairs B-Base keeps, a list of numbers. way: "down" (pairs 0, 1), "up" (0, 1, 2)."""
     ...
 
 # %%
@@ -142,7 +142,7 @@ notebook_04.kept_pairs(kept_pairs)
 #
 # ```python
 # def kept_pairs(way):
-#     """Which R-A pairs B-Base keeps, a list of numbers from 0. way: "down" (pairs 0, 1), "up" (0, 1, 2)."""
+#     """The R-A pairs B-Base keeps, a list of numbers. way: "down" (pairs 0, 1), "up" (0, 1, 2)."""
 #     return [0] if way == "down" else [0, 2]
 # ```
 #

@@ -130,7 +130,8 @@ q, k, v = layer.to_q(h), layer.to_k(vectors), layer.to_v(vectors)
 found = scaled_dot_product_attention(in_heads(q), in_heads(k), in_heads(v))
 by_hand = layer.to_out[0](found.transpose(1, 2).flatten(2))
 assert torch.allclose(by_hand, layer(h, encoder_hidden_states=vectors), atol=1e-5)
-print(f"{layer.heads} heads of {q.shape[-1] // layer.heads} channels; by hand and by the UNet's own layer: the same")
+size = q.shape[-1] // layer.heads
+print(f"{layer.heads} heads of {size} channels; by hand and by the UNet's own layer: the same")
 
 # %% [markdown]
 # The layer takes any number of tokens, whatever they say: no weight has a shape that depends on them. That is why one sentence can be swapped for any other: for the student it is a row of integers, as a digit's label was in notebook 02.

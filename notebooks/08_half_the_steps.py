@@ -366,7 +366,7 @@ step_curves(select(stored.records, w=1.0, network=ways), shown)
 # %% [markdown]
 # *Figure: two scores against the number of steps; 95% intervals over trainings, cut off where they go far below all values.*
 #
-# Plain DDIM loses variety each time $N$ is halved and draws one digit of each kind in the end; the halved networks keep both scores down to a single evaluation. With four steps the difference from the teacher's 64 steps is −0.1 points [−0.4, 0.2]. ([evidence](evidence/few-steps.md))
+# Plain DDIM loses variety each time $N$ is halved and draws one digit of each kind in the end; the halved networks keep both scores down to a single evaluation. With four steps the difference from the teacher in all its steps is −0.1 points [−0.4, 0.2]. ([evidence](evidence/few-steps.md))
 #
 # ## 8 · The other sampler
 #
@@ -453,7 +453,7 @@ plots.digit_grid(drawn, row_labels=list(rows.values()), size=0.8)
 # %% [markdown]
 # *Figure: the first training's networks and their teacher, $w = 2$; the same noise and sentences in every column, of combinations that no training picture shows.*
 #
-# Two distilled steps draw all four attributes as asked far more often than two plain ones (+75 points [67, 83]). At four, plain DDIM is about as good here. Against the teacher's 32 steps, four halved ones lose 5.6 points [1.0, 10.2]. At $w = 13$ few steps do degrade, as the paper warns; yet one step is better there than four, and we do not know why. ([evidence](evidence/few-steps.md))
+# Two distilled steps draw all four attributes as asked far more often than two plain ones (+75 points [67, 83]). At four, plain DDIM is about as good here. Against many steps of the teacher, four halved ones lose 5.6 points [1.0, 10.2]. At $w = 13$ few steps do degrade, as the paper warns; yet one step is better there than four, and we do not know why. ([evidence](evidence/few-steps.md))
 #
 # ## 11 · What it saves
 #

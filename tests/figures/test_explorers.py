@@ -416,8 +416,8 @@ from rcedu.experiments.in_view import InView
 from rcedu.figures import live
 
 def work(asked, w, seed):
-    for i in range(1 if seed == 1 else 1000):
-        yield InView(i / 1000, f"at {i} of seed {seed}", {f"row {i}": torch.zeros(2, 1, 28, 28, dtype=torch.uint8)})
+    for i in range(1 if seed == 1 else 10**6):
+        yield InView(i / 10**6, f"at {i} of seed {seed}", {f"row {i}": torch.zeros(2, 1, 28, 28, dtype=torch.uint8)})
         time.sleep(0.01)
 
 live.drawing(work)
@@ -499,12 +499,12 @@ def test_python_computes_behind_a_button_in_jupyterlab(browser, lab):
     seed.focus()
     page.keyboard.press("ArrowRight")
     page.get_by_role("button", name="Draw").click()
-    page.get_by_text(re.compile("at [1-9].* of seed 2")).wait_for(timeout=20_000)
+    page.get_by_text(re.compile("at [1-9].* of seed 2")).wait_for(timeout=60_000)
     page.locator(".jp-Cell .cm-content").nth(1).click()
     page.keyboard.press("Shift+Enter")
-    page.locator(".jp-OutputArea-output", has_text="42").wait_for(timeout=5_000)
+    page.locator(".jp-OutputArea-output", has_text="42").wait_for(timeout=60_000)
     page.get_by_role("button", name="Stop").click()
-    page.get_by_text(re.compile("^Stopped. at .* of seed 2$")).wait_for(timeout=5_000)
+    page.get_by_text(re.compile("^Stopped. at .* of seed 2$")).wait_for(timeout=60_000)
     assert page.get_by_role("button", name="Draw").is_visible()
     page.close()
 

@@ -485,6 +485,7 @@ def test_explorers_are_alive_in_jupyterlab(browser, lab):
     page.close()
 
 
+@pytest.mark.slow  # half a minute; and beside another worker's tests its cell is, once in a while, not run at all
 def test_python_computes_behind_a_button_in_jupyterlab(browser, lab):
     """With a real kernel, which runs another cell meanwhile, and hears the stop button."""
     page = browser.new_page(viewport={"width": 1300, "height": 1000})

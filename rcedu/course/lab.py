@@ -33,5 +33,6 @@ def working_copy(folder: Path, source: Path = CHECKOUT / "notebooks") -> list[st
             if mine.suffix == ".ipynb":
                 NotebookNotary().sign(read(mine, as_version=4))
     write_json(folder / COPIED, copied)
-    write_text(folder / ".jupytext.toml", 'formats = "ipynb"\n')  # else jupytext, where it is there, writes a .py beside each
+    if not (settings := folder / ".jupytext.toml").exists():
+        write_text(settings, 'formats = "ipynb"\n')  # else jupytext, where it is there, writes a .py beside each
     return older

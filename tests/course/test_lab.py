@@ -50,6 +50,7 @@ def test_what_was_changed_is_kept_and_the_rest_follows(source, tmp_path):
     working_copy(folder, source)
     mine = folder / "00_tour.ipynb"
     mine.write_text(json.dumps(json.loads(mine.read_text("utf-8")) | {"mine": True}), encoding="utf-8")
+    (folder / ".jupytext.toml").write_text('formats = "ipynb,md"\n', encoding="utf-8")
     kept = mine.read_bytes()
     assert working_copy(folder, source) == [] and mine.read_bytes() == kept
     for name in ("00_tour.ipynb", "glossary.md"):  # an update of the package
@@ -59,15 +60,16 @@ def test_what_was_changed_is_kept_and_the_rest_follows(source, tmp_path):
     assert (folder / "glossary.md").read_bytes() == (source / "glossary.md").read_bytes()
     mine.rename(folder / "my_tour.ipynb")
     assert working_copy(folder, source) == [] and mine.read_bytes() == (source / "00_tour.ipynb").read_bytes()
-    assert (folder / "my_tour.ipynb").read_bytes() == kept
+    assert (folder / "my_tour.ipynb").read_bytes() == kept and "md" in (folder / ".jupytext.toml").read_text("utf-8")
 
 
-@pytest.mark.skipif(os.name != "posix", reason="on Windows it is a child process")
 def test_jupyterlab_is_opened_on_the_copy(monkeypatch):
+    """This process becomes it; on Windows, a child process does."""
     called = []
-    monkeypatch.setattr(os, "execv", lambda program, arguments: called.append(arguments))
-    with pytest.raises(SystemExit):  # what stands behind execv is for Windows
-        monkeypatch.setattr("subprocess.call", lambda arguments: 0)
+    monkeypatch.setattr(os, "execv", lambda program, arguments: called.append(("execv", arguments)))
+    monkeypatch.setattr("subprocess.call", lambda arguments: called.append(("call", arguments)) or 0)
+    with pytest.raises(SystemExit):
         command("lab")()
-    assert called == [[sys.executable, "-m", "jupyterlab", str(runs_folder() / "notebooks")]]
+    opened = [sys.executable, "-m", "jupyterlab", str(runs_folder() / "notebooks")]
+    assert called[0] == ("execv" if os.name == "posix" else "call", opened)
     assert len(list((runs_folder() / "notebooks").glob("*.ipynb"))) == len(list((CHECKOUT / "notebooks").glob("*.ipynb")))

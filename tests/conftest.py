@@ -46,8 +46,9 @@ def _run_twice(run):
     """
     from jupyter_client.provisioning import local_provisioner
     from notebook_kernels import ForkedKernel
+    from solutions import with_solutions
 
-    from rcedu.course.notebooks import Kernels, with_solutions
+    from rcedu.course.notebooks import Kernels
 
     read = nb_run.nbformat.read
 

@@ -32,16 +32,16 @@ WAYS = {  # how pictures are drawn: title, colour, marker; everywhere the same
 }
 
 
-def score_panel(figure: Figure, records: pd.DataFrame, column: Column, looks: Mapping[str, tuple], *, by="network", **labels):
+def score_panel(figure: Figure, records: pd.DataFrame, column: Column, looks: Mapping[str, tuple], **labels):
     """Axes of one score against the number of sampling steps: means over seeds with 95% intervals, shares in per cent.
 
-    looks   what `by` says in the records -> (label, colour, marker, line), a line each
+    looks   network -> (label, colour, marker, line), a line each
     labels  and the position, as for `plain_axes`; the y axis is called as the score is unless they say otherwise
 
     Returns the axes, and the lowest mean in them.
     """
     share, lines = is_share(records, column), {}
-    for (name, steps), of in select(records, **column._asdict()).groupby([by, "steps"], sort=False):
+    for (name, steps), of in select(records, **column._asdict()).groupby(["network", "steps"], sort=False):
         lines.setdefault(name, {})[int(steps)] = over_seeds(of)
     axes = plain_axes(figure, **{"ylabel": title(column, share), **labels})
     for line, (name, of) in enumerate(lines.items()):

@@ -9,9 +9,9 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
+from solutions import with_solutions
 
 from rcedu.course import checks
-from rcedu.course.notebooks import with_solutions
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 WALK = [pytest.param(path, id=path.stem) for path in sorted(NOTEBOOKS.glob("[01]*.ipynb"))]

@@ -85,11 +85,13 @@ for name, part in parts.items():
     print(f"{name:<13} {sum(weights.numel() for weights in part.parameters()):>10,} weights")
 
 # %% [markdown]
-# The looking is called **cross-attention**. Each of the $P$ positions of the picture asks a question $q$; each of the $L$ tokens has a key $k$ and a value $v$ (no relation to the $v$ that the network predicts). All three are linear functions, of a position's features and of a token's vector. What a position gets is a mean of the values, weighted by how well each key answers its question:
+# The looking is called **cross-attention**. Each of the $P$ positions of the picture asks a question $q$; each of the $L$ tokens has a key $k$ and a value $v$ (no relation to the $v$ that the network predicts). $q$ is linear in the position's features, $k$ and $v$ are linear in the token's vector. What a position gets is a mean of the values, weighted by how well each key answers its question:
 #
 # $$\mathrm{attention}(q, k, v) = \mathrm{softmax}\!\left(\frac{q\,k^\top}{\sqrt d}\right) v$$
 #
-# The softmax runs over the tokens, so that the weights of one position sum to one. $d$ is the number of channels of a question or a key. **Fill in.** Write it:
+# The softmax runs over the tokens, so that the weights of one position sum to one. $d$ is the number of channels of a question or a key.
+#
+# **Fill in.** Write it:
 
 # %% tags=["fill-in"]
 def attention(q, k, v):
@@ -148,7 +150,7 @@ print(f"{layer.heads} heads of {size} channels; by hand and by the UNet's own la
 #
 # A large picture has more pixels than a UNet can afford. So an autoencoder makes a small **latent** of it, and diffusion happens there: for Stable Diffusion with a 48th of the numbers, for mini-SD with a sixth. The $x_0$ of all formulas is from now on a latent:
 #
-# $$x_0 = \mathrm{encode}(\text{picture}), \qquad \text{picture} \approx \mathrm{decode}(x_0)$$
+# $$x_0 = \mathrm{encode}(\text{picture}), \quad \text{picture} \approx \mathrm{decode}(x_0)$$
 
 # %%
 from rcedu.data.captioned_digits import CaptionedDigits
@@ -231,7 +233,7 @@ notebook_05.kd_loss(kd_loss)
 #
 # </details>
 #
-# ## 4 · A step, by hand, and then sixty
+# ## 4 · A few steps by hand, then sixty
 #
 # The student is BK-SDM's *base* (notebook 04): a third of the teacher's weights are cut out, the others are copied. Here is its training, line by line. Only the condition differs from notebook 02: it is a sentence now.
 
@@ -336,7 +338,7 @@ plots.digit_grid(torch.cat(images, dim=1), row_labels=sentences, col_labels=colu
 #
 # ## 5 · What each ingredient contributes
 #
-# The recipe has three ingredients that can be left out: the **teacher's weights** to start from, **random conditioning**, and **real pictures** in $\mathcal D$ instead of the teacher's (with the ordinary training loss beside the others). The paper switches each on and off; so do we, three trainings each. A *judge*, a classifier that was trained on real captioned digits, reads what students draw for combinations of digit, ink and background that no training picture shows, not even one of the teacher's.
+# The recipe has three ingredients that can be left out: the **teacher's weights** to start from, **random conditioning**, and **real pictures** in $\mathcal D$ instead of the teacher's (with the ordinary training loss beside the others). The paper switches each on and off; so do we, three trainings each. A *judge*, a classifier that was trained on real captioned digits, reads what students draw for combinations of digit, ink and background that nobody was shown in training, not even the teacher.
 #
 # **Predict.** Which ingredient decides?
 #
@@ -381,7 +383,7 @@ plots.interval_dots(list(pairs), columns, zero=True)
 # %% [markdown]
 # *Figure: what each ingredient adds, in percentage points of pictures that the judge reads as asked, paired by seed; 95% intervals over three trainings. "All four": digit, ink, background and slant at once.*
 #
-# The teacher's weights raise the share of pictures that show all that was asked by 79 points. Random conditioning and real pictures change it by about a point in the mean, and their intervals allow a gain of five at most. These trainings have 300 steps, the paper's tens of thousands: they say what helps at the beginning. The [evidence](evidence/students.md) has the paper's table beside ours, and students of seven sizes.
+# The teacher's weights raise the share of pictures that show all that was asked by 79 points. Random conditioning and real pictures change it by about a point in the mean, and their intervals allow a gain of five at most. Without the weights, random conditioning even costs a few digits (left panel). These trainings have 300 steps, the paper's tens of thousands: they say what helps at the beginning. The [evidence](evidence/students.md) has the paper's table beside ours, and students of seven sizes.
 #
 # ## 6 · The real one
 #

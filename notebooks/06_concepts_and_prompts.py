@@ -94,16 +94,16 @@ print(f"{len(stays):,} of D's {len(texts):,} samples stay")
 print(f"C may have the {len(about)} sentences about threes, such as {about[0]!r}")
 
 # %% [markdown]
-# Two more leaks have to be closed, or the experiment says nothing.
+# The word can leak in by two more ways.
 #
-# - **Weights.** A student that starts from the teacher's weights inherits some of what they know of the word. So the students here start from random ones. They are *tiny*, the smallest of notebook 04's block students.
-# - **The text encoder.** It is the teacher's, frozen, and has read captions of all kinds. So the student reads *three* as the teacher does. What it cannot know is what that vector should do to a picture. The paper's students are in the same position: their CLIP has met every animal.
+# - **Weights.** A student that starts from the teacher's weights inherits some of what they know of the word. So the students here start from random ones; they are *tiny*, the smallest of notebook 04's block students.
+# - **The text encoder.** This leak stays open: the encoder is the teacher's, and has read captions of all kinds. So the student reads *three* as the teacher does. What it cannot know is what that vector should do to a picture. The paper's students are in the same position: their CLIP has met every animal.
 #
-# Notebook 02 closed a third: pictures of other digits that happen to look like a 3. Here they stay, as only the sentences are searched. Both students see the same ones, so they cannot explain the difference between the two.
+# Notebook 02 closed one more: pictures of other digits that happen to look like a 3. Here they stay, as only the sentences are searched. Both students see the same ones, so they cannot explain the difference between the two.
 #
 # ## 2 · What a seven can teach about threes
 #
-# In notebook 02 you saw where the lesson comes from: a noisy seven under the label 3, and a teacher that answers with a three where the noise is strong. A sentence has several words. Does each of them decide at the same $t$? Below the noisy picture stays the same and one word changes; the teacher's prediction is decoded:
+# In notebook 02 you saw where the lesson comes from: a noisy seven under the label 3, and a teacher that answers with a three where the noise is strong. A sentence has several words. Does each of them decide at the same $t$? Below, the noisy picture stays the same and one word changes; the teacher's prediction is decoded:
 #
 # $$\hat x_0 = \alpha_t\, x_t - \sigma_t\, \hat v(x_t, t, \hat c)$$
 
@@ -179,17 +179,17 @@ for i, name in enumerate(("digit", "ink", "background")):
 plots.lines(times, shares, xlabel="timestep $t$", ylabel="the stranger's word in the answer, %")
 
 # %% [markdown]
-# *Figure: how often the judge reads the changed word off the teacher's answer; the rest is the picture's own word or neither. The ink's dip on the right is not the picture's doing, for nothing is left of it there: presumably the one-step answer is an average, whose ink is pale and easily misread. 24 pictures, one noise each.*
+# *Figure: how often the judge reads the changed word off the teacher's answer; the rest is the picture's own word or neither. The ink's dip on the right is not the picture's doing, for next to nothing is left of it there: presumably the one-step answer is an average, whose ink is pale and easily misread. 24 pictures, one noise each.*
 #
-# So a swap teaches about digits only where $t$ is large, and about colours over most of the range. The paper's $p(t) = e^{-5(1 - t/T)}$ puts two thirds of its swaps beyond $t = 800$, where every word decides. There the student finds a three to imitate that nobody drew.
+# So a swap teaches about digits only where $t$ is large, and about colours over most of the range. The paper's $p(t) = e^{-5(1 - t/T)}$ puts nearly two thirds of its swaps beyond $t = 800$, where every word decides. There the student finds a three to imitate that nobody drew.
 #
-# **Change this.** In the first of the two pictures, change all three words at once: `strangers = ["an orange three on a maroon background"]`. Is there a $t$ at which the teacher answers with an orange seven?
+# **Change this.** For the white seven, change all three words at once: `strangers = ["an orange three on a maroon background"]`. Is there a $t$ at which the teacher answers with an orange seven?
 #
-# **Think.** At small $t$ the swapped answer is the picture itself. Does such a swap do harm, or nothing?
+# **Think.** At small $t$ a swapped digit changes nothing: the answer is the picture itself. Does such a swap do harm?
 #
 # <details><summary>Answer</summary>
 #
-# It teaches that *three* leaves a seven as it is when the seven is plain to see, which is what the teacher thinks. It is true, and useless for drawing threes. What it costs is a step that could have been spent elsewhere, and the student never meets such a pair when it draws.
+# It teaches that *three* leaves a seven as it is when the seven is plain to see, which is what the teacher thinks. It is true, and useless for drawing threes. It costs a step that could have been spent elsewhere, and no more.
 #
 # </details>
 #
@@ -215,9 +215,9 @@ print("\n".join(kept[:2]))
 # %% [markdown]
 # (`write_prompts` calls a writer until it has enough, and keeps every answer in a file, so that nothing that you paid for is lost. `rcedu distil --pool prompts.txt` learns from it.)
 #
-# How good must a pool be? Count how often a student meets the word. A training of $n$ samples makes $n\,\bar p$ swaps, $\bar p$ being the mean of $p(t)$, and the pool decides how many of them name it:
+# How good must a pool be? Count how often a student meets the word. A training of $n$ samples makes $n\,\bar p$ swaps, $\bar p$ being the mean of $p(t)$, and the pool decides how many of them name it. Write that number:
 #
-# $$\text{times named} = n \cdot \bar p \cdot \frac{\#\{\text{sentences of } \mathcal C \text{ with the word}\}}{\#\,\mathcal C}$$
+# $$\text{times named} = n \cdot \bar p \cdot \frac{\#\{c \in \mathcal C \text{ with the word}\}}{\#\,\mathcal C}$$
 
 # %% tags=["fill-in"]
 def times_named(pool, word, n, p_mean):
@@ -342,6 +342,6 @@ plots.digit_grid(torch.stack([drawn[row] for row in orange]), row_labels=names)
 #
 # </details>
 #
-# **On Stable Diffusion** the experiment is three of notebook 05's commands: draw captions without animals, `rcedu distil --no-teacher-init` once with a pool that has them and once with one that does not, and score both kinds of captions apart ([scale](scale.md)). On mini-SD, `rcedu students concepts` and `rcedu students prompts` repeat what this page shows.
+# **On Stable Diffusion** the experiment is notebook 05's four commands: `draw` from captions without animals, `rcedu distil --no-teacher-init` once with a pool that has them and once with one that does not, `generate` from both kinds of captions, and `score` them apart ([scale](scale.md)). On mini-SD, `rcedu students concepts`, `rcedu students prompts` and `rcedu students pool-sizes` repeat what this page shows.
 #
 # **Links.** Random conditioning: [arXiv:2504.02011](https://arxiv.org/abs/2504.02011) (tables 2 and 3) · CLIP: [arXiv:2103.00020](https://arxiv.org/abs/2103.00020)

@@ -161,7 +161,7 @@ line_panels([
 #
 # So guidance makes pictures plainer, and more alike: it gives up the modes that could be mistaken, narrows the rest, and overshoots. The strokes of the digits above say the same.
 #
-# **Change this.** Put the others on both sides, `others = torch.tensor([-3.8, 2.2])`, and run again: what does guidance draw when no direction leads away?
+# **Change this.** Put the others on both sides, `others = torch.tensor([-3.8, 2.2])`, and run from there down to the picture: what does guidance draw when no direction leads away?
 #
 # **Think.** Right and left do not show the same: $p_w$ at $t = 0$ would keep both modes at any $w$. Why does sampling lose one?
 #
@@ -173,7 +173,7 @@ line_panels([
 #
 # ## 2 · An input for w
 #
-# Two evaluations a step is what this costs, and a network that knows $w$ could give the mixture itself. So the student is the teacher with one more input. $w$ is embedded as the timestep is, by sines and cosines of many frequencies,
+# Guidance costs two evaluations a step. A network that knows $w$ could give the mixture in one, so the student is the teacher with one more input. $w$ is embedded as the timestep is, by sines and cosines of many frequencies,
 #
 # $$e(w)_i = \sin(1000\,w\,f_i),\qquad e(w)_{i + d/2} = \cos(1000\,w\,f_i),\qquad f_i = 10000^{-i/(d/2 - 1)},$$
 #
@@ -268,7 +268,7 @@ notebook_07.stage_1_loss(stage_1_loss)
 #     return (student(x_t, t, c, w) - target).square().mean()
 # ```
 #
-# Nothing is clipped: guided answers leave $[-1, 1]$, as the middle panel of section 1 shows, and a clipped target is no longer linear in the two answers.
+# Nothing is clipped: guided answers leave the data's range, as the middle panel of section 1 shows, and a clipped target is no longer linear in the two answers.
 #
 # </details>
 #
@@ -336,13 +336,13 @@ for name, model in {"the finished student": finished, f"yours, {length} steps": 
 plots.lines(asked_for, curves, xlabel="asked for $w$", ylabel="guides as $w$", band=(0, 4))
 
 # %% [markdown]
-# *Figure: the guidance that is asked for, and the guidance that arrives, over 256 noisy digits. Shaded: the $w$ that training has seen. A few steps teach the student some guidance, nearly the same for every $w$; thousands of steps, how much of it. From about $w = 1$ on even the finished one falls short, at the edge by a quarter, and beyond 4 it guides less the more it is asked.*
+# *Figure: the guidance that is asked for, and the guidance that arrives, over 256 noisy digits. Shaded: the $w$ that training has seen. A few steps teach the student some guidance, nearly the same for every $w$; thousands teach it how much is asked for. From about $w = 1$ on even the finished one falls short, at the edge by nearly a quarter, and beyond 4 it guides less the more is asked of it.*
 #
 # **Think.** Why does it not simply go on beyond 4?
 #
 # <details><summary>Answer</summary>
 #
-# Nothing in the embedding says "more". Beyond 4 the slow sines go on smoothly, while the fast ones form combinations that were never seen. A network that was given $w$ itself, one number, would extrapolate better, as its target is linear in $w$; but it would not open in a stock pipeline.
+# Nothing in the embedding says "more". Beyond 4 the slow sines go on smoothly, while the fast ones form combinations that were never seen. A network that was given $w$ itself, one number, should extrapolate better, as its target is linear in $w$; but it would not open in a stock pipeline.
 #
 # </details>
 #
@@ -354,19 +354,19 @@ plots.lines(asked_for, curves, xlabel="asked for $w$", ylabel="guides as $w$", b
 #
 # <details><summary>At w = 0</summary>
 #
-# There the teacher needs one evaluation too, so the student has nothing to fold, only something to unlearn. Compare the two rows of $w = 0$: the student is *not* behind in what is read as asked.
+# There the teacher needs one evaluation too, so the student has nothing to fold. Compare the two rows of $w = 0$: it is *not* behind in what is read as asked.
 #
 # </details>
 #
 # <details><summary>At w = 4</summary>
 #
-# A fair bet: there the target is largest and lies at the edge of the range. Look at the last row.
+# Yes, though not in what is read as asked: both draw every digit right. But the student's digits are a little more alike, at $w = 2$ as well, in all three trainings.
 #
 # </details>
 #
 # <details><summary>Nowhere</summary>
 #
-# So says the picture, as far as three trainings can tell.
+# In what is read as asked, so says the picture, as far as three trainings can tell. But look at the diversity of the lower rows.
 #
 # </details>
 
@@ -391,7 +391,7 @@ plots.interval_dots(
 # %% [markdown]
 # *Figure: two evaluations against one, 64 steps; 95% intervals: the student's over three trainings, the teacher's over the three sets of noise. More guidance, and more digits are read as asked, but they grow alike, as section 1 said they would.*
 #
-# One evaluation does what two did: at $w = 1$ the difference is +0.1 points [−0.2, 0.4]. At $w = 0$ the student was even read as asked a little more often, in all three trainings; perhaps a network that learns all $w$ at once gives $w = 0$ a little of the guidance next door. On mini-SD, whose student has to cover $w$ up to 13, the question is open. ([evidence](evidence/few-steps.md))
+# One evaluation reads as well as two: at $w = 1$ the difference is +0.1 points [−0.2, 0.4]. At $w = 2$ and 4 its digits are a little more alike than the teacher's. At $w = 0$ the student was even read as asked a little more often, in all three trainings; perhaps a network that learns all $w$ at once gives $w = 0$ a little of the guidance next door. On mini-SD, whose student has to cover $w$ up to 13, the question is open. ([evidence](evidence/few-steps.md))
 #
 # Half the evaluations: is it half the time?
 

@@ -41,7 +41,8 @@ from rcedu.figures import plots
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.settings import data_folder, preset
 
-teacher = DiffusionModel.load(data_folder() / "mini-sd" / "pipeline")
+folder = data_folder() / "mini-sd" / "pipeline"
+teacher = DiffusionModel.load(folder)
 sentences = [
     "a slanted orange seven on a navy background",
     "a slanted orange three on a navy background",
@@ -174,7 +175,6 @@ plots.digit_grid(torch.stack([pictures, three, decoded]), row_labels=names, size
 # %%
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-folder = data_folder() / "mini-sd" / "pipeline"
 pipeline = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
 pipeline.set_progress_bar_config(disable=True)
 grid = {"timestep_spacing": "trailing", "set_alpha_to_one": True, "clip_sample": False}
@@ -320,11 +320,12 @@ gap = torch.full_like(drawn[:, :1], 255)
 after = draw_each(student)
 names = ["teacher", "before", f"after {length} steps"]
 columns = [name if i == shown // 2 else "" for name in names for i in range(shown + 1)][:-1]
+rows = ["orange seven on navy", "three", "cyan", "maroon", "upright"]
 images = [drawn[:, :shown], gap, before[:, :shown], gap, after[:, :shown]]
-plots.digit_grid(torch.cat(images, dim=1), row_labels=sentences, col_labels=columns)
+plots.digit_grid(torch.cat(images, dim=1), row_labels=rows, col_labels=columns)
 
 # %% [markdown]
-# *Figure: the teacher, the student before its training, and the student after it, from the same noise. The digits are there, some colours are still wrong.*
+# *Figure: the teacher, the student before its training, and the student after it, from the same noise; rows as in the first picture. The digits are there, some colours are still wrong.*
 #
 # **Change this.** A student is made in two places above. Set `teacher_init=False` in both, and run from the first of them down to the picture: from random weights, what is there to see after as many steps?
 #

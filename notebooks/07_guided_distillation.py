@@ -235,7 +235,7 @@ weights = {
     "truncated SNR": snr.clamp(min=1),
     "SNR (error of $\\varepsilon$)": snr,
 }
-# the package's is a factor on the error of v, and ||x0 - x0'|| = sigma ||v - v'||
+# the package's is a factor on the error of v; that of x0 is sigma times as large
 ours = distance_weight("v_prediction", "truncated SNR", alpha_t=alpha_t, sigma_t=sigma_t)
 assert torch.allclose(ours / sigma_t**2, snr.clamp(min=1), rtol=1e-3)
 plots.lines(

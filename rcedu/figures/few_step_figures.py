@@ -154,7 +154,7 @@ def draw_scores(records: pd.DataFrame, path: Path, scored: int, columns: Sequenc
 
 def line_panels(panels: Sequence[tuple[str, str, Sequence[float], Mapping[str, Sequence[float]]]]) -> Figure:
     """Panels of named curves, (xlabel, ylabel, x, name -> y) each. A name looks the same in all of them."""
-    figure, looks = Figure(figsize=(3.6 * len(panels), 3.2), layout="constrained"), {}
+    figure, looks = Figure(figsize=(1.8 * (len(panels) + 2), 3.2), layout="constrained"), {}  # three are narrower than two
     for place, (xlabel, ylabel, x, curves) in enumerate(panels, start=1):
         axes = plain_axes(figure, xlabel=xlabel, ylabel=ylabel, position=(1, len(panels), place))
         for name, y in curves.items():

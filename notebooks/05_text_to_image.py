@@ -204,13 +204,13 @@ print(f"C: {len(pool):,} sentences")
 print(f"for instance {pool.texts(torch.tensor([500]))[0]!r}")
 
 # %% [markdown]
-# Teacher and student are asked the same question $(x_t, t, \hat c)$. The student should give the same answer, and reach it by the same way: the outputs $f^l$ of matched layers are compared as well (notebook 04 says which):
+# Teacher and student are asked the same question $(x_t, t, \hat c)$. The loss is that of notebook 02: the student should give the same answer, and reach it by the same way, so the outputs $f^l$ of matched layers are compared as well (notebook 04 says which):
 #
 # $$\mathcal L = \underbrace{\lVert v_{\mathcal T} - v_{\mathcal S}\rVert^2}_{\mathcal L_\mathrm{out}} + \underbrace{\sum_l \lVert f^l_{\mathcal T} - f^l_{\mathcal S}\rVert^2}_{\mathcal L_\mathrm{feat}}$$
 #
 # Each $\lVert\cdot\rVert^2$ is a mean over batch, channels and positions; the layers are summed. There are eight of them, and features are not scaled to unit variance as $v$ roughly is, so $\mathcal L_\mathrm{feat}$ is much the larger of the two. That is no reason to worry.
 #
-# **Fill in.** Write the whole loss, $\mathcal L_\mathrm{out} + \mathcal L_\mathrm{feat}$, as one number:
+# **Fill in.** Write it once more, as one number:
 
 # %% tags=["fill-in"]
 def kd_loss(v_S, v_T, f_S, f_T):

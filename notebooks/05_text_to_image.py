@@ -86,7 +86,7 @@ for name, part in parts.items():
     print(f"{name:<13} {sum(weights.numel() for weights in part.parameters()):>10,} weights")
 
 # %% [markdown]
-# The looking is called **cross-attention**. Each of the $P$ positions of the picture asks a question $q$; each of the $L$ tokens has a key $k$ and a value $v$ (no relation to the $v$ that the network predicts). $q$ is linear in the position's features, $k$ and $v$ are linear in the token's vector. What a position gets is a mean of the values, weighted by how well each key answers its question:
+# The looking is called **cross-attention**. Each of the $P$ positions of the picture asks a question $q$; each of the $L$ tokens has a key $k$ and a value $v$ (no relation to the $v$ that the network predicts). All three are linear: $q$ in the position's features, $k$ and $v$ in the token's vector. What a position gets is a mean of the values, weighted by how well each key answers its question:
 #
 # $$\mathrm{attention}(q, k, v) = \mathrm{softmax}\!\left(\frac{q\,k^\top}{\sqrt d}\right) v$$
 #
@@ -384,7 +384,7 @@ plots.interval_dots(list(pairs), columns, zero=True)
 # %% [markdown]
 # *Figure: what each ingredient adds, in percentage points of pictures that the judge reads as asked, paired by seed; 95% intervals over three trainings. "All four": digit, ink, background and slant at once.*
 #
-# The teacher's weights raise the share of pictures that show all that was asked by 79 points. Random conditioning and real pictures change it by about a point in the mean, and their intervals allow a gain of five at most. Without the weights, random conditioning even costs a few digits (left panel). These trainings have 300 steps, the paper's tens of thousands: they say what helps at the beginning. The [evidence](evidence/students.md) has the paper's table beside ours, and students of seven sizes.
+# The teacher's weights raise the share of pictures that show all that was asked by 79 points. Random conditioning and real pictures change it by about a point in the mean, and their intervals allow a gain of five at most. Without the teacher's weights, random conditioning even costs a few points of the digit (left panel). These trainings have 300 steps, the paper's tens of thousands: they say what helps at the beginning. The [evidence](evidence/students.md) has the paper's table beside ours, and students of seven sizes.
 #
 # ## 6 · The real one
 #

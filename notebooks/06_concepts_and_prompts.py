@@ -94,7 +94,7 @@ print(f"{len(stays):,} of D's {len(texts):,} samples stay")
 print(f"C may have the {len(about)} sentences about threes, such as {about[0]!r}")
 
 # %% [markdown]
-# The word can leak in by two more ways.
+# The word can leak through in two more ways.
 #
 # - **Weights.** A student that starts from the teacher's weights inherits some of what they know of the word. So the students here start from random ones; they are *tiny*, the smallest of notebook 04's block students.
 # - **The text encoder.** This leak stays open: the encoder is the teacher's, and has read captions of all kinds. So the student reads *three* as the teacher does. What it cannot know is what that vector should do to a picture. The paper's students are in the same position: their CLIP has met every animal.

@@ -391,7 +391,7 @@ plots.interval_dots(
 # %% [markdown]
 # *Figure: two evaluations against one, 64 steps; 95% intervals: the student's over three trainings, the teacher's over the three sets of noise. More guidance, and more digits are read as asked, but they grow alike, as section 1 said they would.*
 #
-# One evaluation reads as well as two: at $w = 1$ the difference is +0.1 points [−0.2, 0.4]. At $w = 2$ and 4 its digits are a little more alike than the teacher's. At $w = 0$ the student was even read as asked a little more often, in all three trainings; perhaps a network that learns all $w$ at once gives $w = 0$ a little of the guidance next door. On mini-SD, whose student has to cover $w$ up to 13, the question is open. ([evidence](evidence/few-steps.md))
+# One evaluation draws what was asked as often as two do: at $w = 1$ the difference is +0.1 points [−0.2, 0.4]. At $w = 2$ and $w = 4$ its digits are a little more alike than the teacher's. At $w = 0$ the student was even read as asked a little more often, in all three trainings; perhaps a network that learns all $w$ at once gives $w = 0$ a little of the guidance next door. On mini-SD, whose student has to cover $w$ up to 13, the question is open. ([evidence](evidence/few-steps.md))
 #
 # Half the evaluations: is it half the time?
 

@@ -243,7 +243,7 @@ print(f"average digits: {theory:.3f}; the teacher at t = {points[-1]}: {measured
 #
 # ### From the measurement to $p(t)$
 #
-# The paper sets $p(t)$ by hand. In the authors' code it is high at large $t$ and almost 0 at small $t$ (the *exponential*); a summary of the paper describes one that is high at both ends (*two-sided*). What we have measured suggests a $p(t)$ without a constant to choose. *Indifference*: swap where the noise prediction hardly cares about the condition, and least where it cares most. In $\varepsilon$, because in $x_0$ or $v$ the same rule would hardly swap on the right, where a swap teaches:
+# The paper sets $p(t)$ by hand. In the authors' code it is high at large $t$ and almost 0 at small $t$ (the *exponential*); a summary of the paper describes one that is high at both ends (*two-sided*). What we have measured suggests a $p(t)$ without a constant to choose. *Indifference*: swap where the noise prediction hardly cares about the condition, and least where it cares most. In $\varepsilon$, because in $x_0$ or $v$ the same rule would hardly swap at large $t$, where a swap teaches:
 #
 # $$p(t) = 1 - \Delta_\varepsilon(t) \,/\, \max_t \Delta_\varepsilon(t).$$
 #
@@ -390,7 +390,7 @@ assert error < 2e-3  # trapezoids
 #
 # <details><summary>Answer</summary>
 #
-# Pictures that the teacher drew for a few hundred captions, a stranger from the pool for each, and two evaluations of the network for each pair at a few dozen times: `rcedu text-conditioning` does it on mini-SD. How many prompts there are does not matter: a mean over random pairs is as precise for millions as for ten. The KL is harder: one picture gives only a noisy estimate, and noise makes the mean of $e^{-\mathrm{KL}}$ too high.
+# Pictures that the teacher drew for a few hundred captions, a stranger from the pool for each, and two evaluations of the network for each pair at a few dozen times: `rcedu text-conditioning` does it on mini-SD. How many prompts there are does not matter: how precise a mean is depends on the pairs that are drawn. The KL is harder: one picture gives only a noisy estimate, and noise makes the mean of $e^{-\mathrm{KL}}$ too high.
 #
 # </details>
 #

@@ -457,7 +457,7 @@ EXPLORERS["mixture"] = ({ own, stranger, spread, T, x0, eps }) => {
 
   function python({ t, condition }) {
     const means = (condition === "c" ? own : stranger).map((mu) => mu.toFixed(1));
-    return `density = mixture([${means.join(", ")}], t=${t}, spread=${spread})`;
+    return `p = noised_mixture(torch.tensor([${means.join(", ")}]), ${spread}, alpha_t=alpha[${t}], sigma_t=sigma[${t}])`;
   }
 
   function picture(setting, kept) {

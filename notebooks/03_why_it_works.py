@@ -59,7 +59,7 @@ plots.digit_grid(rows, row_labels=names, col_labels=[f"$t$ = {t}" for t in times
 # %% [markdown]
 # ## 1 · Which wins, the picture or the condition?
 #
-# Random conditioning shows the student pairs like those above: a noisy picture of one digit, the label of another. On the right of the picture such a pair is no nonsense at all. There the teacher answers the *label*, and its answer is a lesson about 8s for which nobody had to draw an 8.
+# Random conditioning shows the student pairs like those above: a noisy picture of one digit, the label of another. On the right of the figure such a pair is no nonsense at all. There the teacher answers the *label*, and its answer is a lesson about 8s for which nobody had to draw an 8.
 #
 # One 7 is an anecdote. So take many real digits, ask for another digit each time, and let the judge read what comes out.
 #
@@ -98,7 +98,7 @@ plots.lines(
 )
 
 # %% [markdown]
-# *Figure: the judge's mean probability of the digit that was in the picture and of the digit that was asked for, with 95% intervals over pictures. Shaded: the torn band, in which neither reaches 90%. (On real digits the judge itself gives the right one 94% in the mean, so the curves level off there.)*
+# *Figure: the judge's mean probability of the digit that was in the picture and of the digit that was asked for, with 95% intervals over pictures. Shaded: the torn band, in which neither reaches 90%. (On real digits the judge itself gives the right one 94% on average, so the curves level off there.)*
 
 # %% [markdown]
 # So a swap left of the band teaches nothing new, a swap right of it teaches the label, and inside the band the teacher itself is torn. Try it with other digits; every picture was drawn beforehand.
@@ -174,14 +174,14 @@ notebook_03.shared_area(shared_area)
 # </details>
 
 # %%
-shown = [0, 400, 600, 800, 999]
+shown = [0, 400, 800, 999]
 both = [(density(own, t), density(stranger, t)) for t in shown]
 shares = [torch.minimum(p, q).sum() * dx for p, q in both]
 titles = [f"$t$ = {t}: overlap {share:.2f}" for t, share in zip(shown, shares)]
 panels.density_strip(x, both, titles, [r"$p(x_t \mid c)$", r"$p(x_t \mid \tilde{c})$"])
 
 # %% [markdown]
-# *Figure: pictures of $c$ (solid) and of a stranger's condition $\tilde c$ (dashed) on a line, noised to five times. The shaded area is the overlap. At first the two share next to nothing; at $t = T$ both are the same standard normal.*
+# *Figure: pictures of $c$ (solid) and of a stranger's condition $\tilde c$ (dashed) on a line, noised to four times. The shaded area is the overlap. At first the two share next to nothing; at $t = T$ both are the same standard normal.*
 
 # %% [markdown]
 # **Change this.** Move the stranger away, `stranger = torch.tensor([3.2, 4.2])`, and run again from there. How much of the overlap at $t = 800$ is left? Digits are like that too: some are near neighbours, others are not, and each pair has its own $t$ from which a swap is plausible.
@@ -192,7 +192,7 @@ panels.density_strip(x, both, titles, [r"$p(x_t \mid c)$", r"$p(x_t \mid \tilde{
 explorers.mixture()
 
 # %% [markdown]
-# *Figure (an explorer): left, the two densities at $t$; right, the mean of $x_0$ given $x_t$, a perfect network's answer under either condition. Two things to look for: from which $t$ on do the two answers differ wherever $x_t$ is likely? And what do the answers do at $t = T$? (The paths below are for notebooks 08 and 10.)*
+# *Figure (an explorer): first the two densities at $t$, then the mean of $x_0$ given $x_t$, a perfect network's answer under either condition. Two things to look for: from which $t$ on do the two answers differ wherever $x_t$ is likely? And what do the answers do at $t = T$? (The paths at the bottom are for notebooks 08 and 10.)*
 
 # %% [markdown]
 # ## 3 · How much does the condition matter?
@@ -223,7 +223,7 @@ relative = {
 plots.lines(points, relative, band=band, xlabel="timestep $t$", ylabel=r"$\Delta$ / its maximum")
 
 # %% [markdown]
-# *Figure: how far the teacher's prediction moves when its condition is replaced, in three spaces, each divided by its own maximum, with 95% intervals over pictures; shaded, the torn band of section 1. The noise $\varepsilon$ depends on the condition most inside the band. At small $t$ the picture has decided, and at large $t$ nearly all of $x_t$ is noise, whatever was asked. (The jump of $\varepsilon$ at $t = 0$ is the network's own error: $x_t$ is nearly clean there, and what noise is left is hard to read off.)*
+# *Figure: how far the teacher's prediction moves when its condition is replaced, in three spaces, each divided by its own maximum, with 95% intervals over pictures; shaded, the torn band of section 1. The prediction of $\varepsilon$ depends on the condition most inside the band. At small $t$ the picture has decided, and at large $t$ nearly all of $x_t$ is noise, whatever was asked. (The jump at $t = 0$ is most likely the network's own error: $x_t$ is nearly clean there, and what noise is left is hard to read off.)*
 
 # %% [markdown]
 # The right end can be checked by hand. At $t = T$ the picture tells nothing, so the best guess of $x_0$ is the *average* picture of the condition, and two conditions are as far apart as their average digits:
@@ -243,7 +243,7 @@ print(f"average digits: {theory:.3f}; the teacher at t = {points[-1]}: {measured
 #
 # ### From the measurement to $p(t)$
 #
-# The paper sets $p(t)$ by hand. In the authors' code it is high at large $t$ and almost 0 at small $t$ (the *exponential*); a summary of the paper describes one that is high at both ends (*two-sided*). What we have measured suggests a $p(t)$ without a constant to choose. *Indifference*: swap where the noise prediction hardly cares about the condition, and least where it cares most,
+# The paper sets $p(t)$ by hand. In the authors' code it is high at large $t$ and almost 0 at small $t$ (the *exponential*); a summary of the paper describes one that is high at both ends (*two-sided*). What we have measured suggests a $p(t)$ without a constant to choose. *Indifference*: swap where the noise prediction hardly cares about the condition, and least where it cares most. In $\varepsilon$, because in $x_0$ or $v$ the same rule would hardly swap at large $t$, where a swap teaches:
 #
 # $$p(t) = 1 - \Delta_\varepsilon(t) \,/\, \max_t \Delta_\varepsilon(t).$$
 #
@@ -273,17 +273,18 @@ notebook_03.indifference(indifference)
 # A second idea is *overlap*: swap as often as the pair of picture and strange condition is plausible. Section 6 derives it, for those who like an identity. Both were measured on the teacher by `rcedu conditioning`, on more pictures, and ship:
 
 # %%
-from rcedu.equations.random_conditioning import indifference, p_measured
+from rcedu.equations.random_conditioning import p_measured
 from rcedu.training.swap_schedules import measured_file, schedule
 
-now = indifference(spaces[r"in $\varepsilon$"].mean(dim=1))
+delta = spaces[r"in $\varepsilon$"].mean(dim=1)
+now = 1 - delta / delta.max()  # the solution above
 curves = {"indifference, measured now": lambda t: p_measured(t, T, torch.tensor(points), now)}
 for name in ("indifference", "overlap", "exponential", "two-sided"):
     curves[name] = schedule(name, T=T, path=measured_file("digits"))
 plots.p_curves(curves, T)
 
 # %% [markdown]
-# *Figure: the two measured $p(t)$ beside two set by hand, the exponential and the two-sided one with $\lambda = 5$. From the middle on the exponential and the two-sided one are the same curve. Overlap hardly swaps before $t \approx 800$; indifference swaps nearly everywhere except around $t = 750$. (The dip of indifference at $t = 0$ is the network's own error.)*
+# *Figure: the two measured $p(t)$ beside two set by hand, the exponential and the two-sided one with $\lambda = 5$. From the middle on the exponential and the two-sided one are the same curve. Overlap hardly swaps before $t \approx 800$; indifference swaps nearly everywhere except around $t = 750$.*
 
 # %% [markdown]
 # ## 4 · The $p(t)$ laboratory
@@ -303,10 +304,10 @@ batch, trained = example_batch(teacher, cache), outcomes(ablation)
 live.laboratory(batch, trained, partial(train_in_view, shipped))
 
 # %% [markdown]
-# *Figure (an explorer): $p(t)$; dashed, how often the label is really another one (the pool of ten holds the sample's own, too); dotted, the nearest schedule that was trained. Below it twelve noisy samples, boxed where the label was swapped. While a kernel runs there is a button as well: it trains a student with your $p(t)$ for 150 steps, and shows its threes as they come.*
+# *Figure (an explorer): $p(t)$; dashed, how often the label is really another one (the pool of ten holds the sample's own, too); dotted, the nearest schedule that was trained. Below it twelve noisy samples, boxed where the label was swapped. The button trains a student with your $p(t)$ for 150 steps, and shows its threes as they come.*
 
 # %% [markdown]
-# **Change this.** Set the exponential to $\lambda = 5$ and press *Keep this one*. Then take the constant with $p = 0.2$: it swaps as often, but anywhere. Where do its swaps fall, and does it teach the 3 as well?
+# **Change this.** Set the exponential to $\lambda = 5$ and press *Keep this one*. Then take the constant with $p = 0.2$: it swaps as often, but anywhere. Where do its swaps fall, and does it teach the 3 equally well?
 
 # %% [markdown]
 # ## 5 · Does it matter?
@@ -327,7 +328,7 @@ live.laboratory(batch, trained, partial(train_in_view, shipped))
 # </details>
 # <details><summary>It learns the 3, and little else changes</summary>
 #
-# As far as three seeds can tell, yes. (The other digits are lowest here in the mean, but the interval is wide.) Implausible pairs are wasted rather than poisonous.
+# As far as three seeds can tell, yes. (The other digits are lowest here on average, but the interval is wide.) Implausible pairs are wasted rather than poisonous.
 #
 # </details>
 
@@ -380,7 +381,7 @@ print(f"largest relative difference between the two sides: {error:.2%}")
 assert error < 2e-3  # trapezoids
 
 # %% [markdown]
-# With the teacher's predictions in the integral, $p(t) = \mathbb E_{c, \tilde c}\, e^{-\mathrm{KL}_t}$ is the *overlap* schedule of section 3: the geometric mean, over the pictures of $c$, of how likely they are under the stranger's condition compared with their own. It is called so because it is at most twice the overlap of section 2. (The identity wants a perfect, unguided network. Ours is neither, so the KL is an approximation.)
+# With the teacher's predictions in the integral, $p(t) = \mathbb E_{c, \tilde c}\, e^{-\mathrm{KL}_t}$ is the *overlap* schedule of section 3: the geometric mean, over the pictures of $c$, of how likely they are under the stranger's condition compared with their own. It is called so because it is at most twice the overlap of section 2 (the Bretagnolle-Huber inequality). The KL is approximate: the network is not perfect, and its pictures were drawn with guidance.
 
 # %% [markdown]
 # ## Three questions
@@ -389,7 +390,7 @@ assert error < 2e-3  # trapezoids
 #
 # <details><summary>Answer</summary>
 #
-# Pictures that the teacher drew for some hundred captions, a stranger from the pool for each, and two evaluations of the network for each pair at some tens of times: `rcedu text-conditioning` does it on mini-SD. The number of prompts in the world does not matter, because what is averaged lies between 0 and 1. Harder is that one picture estimates a KL noisily, and a noisy KL makes the mean of $e^{-\mathrm{KL}}$ too high.
+# Pictures that the teacher drew for a few hundred captions, a stranger from the pool for each, and two evaluations of the network for each pair at a few dozen times: `rcedu text-conditioning` does it on mini-SD. How many prompts there are does not matter: how precise a mean is depends on the pairs that are drawn. The KL is harder: one picture gives only a noisy estimate, and noise makes the mean of $e^{-\mathrm{KL}}$ too high.
 #
 # </details>
 #

@@ -52,7 +52,7 @@ diagrams.unet_diagram(teacher, students["B-Tiny"], title="SD v1.4 → B-Tiny")
 #
 # No weights are needed for surgery, only the anatomy. torch's *meta* device holds names and shapes but no numbers, so a network of 860 million parameters takes no memory, and a forward pass computes shapes alone.
 #
-# The UNet works on latents of 64 × 64 positions, which stand for a picture of 512 pixels a side. Each row of the diagram is a *stage*: a chain of **R**, residual blocks (convolutions, to which the timestep is added), and **A**, attention (each position looks at all others, and at the prompt). **D** halves the resolution, **U** doubles it. What enters a row on the way down, and what each of its two pairs puts out, is also handed straight across, to the same row on the way up: the *skip connections*. That makes three in each row, one for each of its Rs on the way up.
+# The UNet works on latents of 64 × 64 positions, which stand for a picture of 512 pixels a side. Each row of the diagram is one resolution, with a *stage* on the way down (left) and one on the way up (right). A stage is a chain of **R**, residual blocks (convolutions, to which the timestep is added), and **A**, attention (each position looks at all others, and at the prompt). **D** halves the resolution, **U** doubles it. What enters a row on the way down, and what each of its two pairs puts out, is also handed straight across, to the same row on the way up: the *skip connections*. That makes three in each row, one for each of its Rs on the way up.
 
 # %%
 print(f"preset: {preset()}; {parameter_count(teacher):,} parameters on the {teacher.device} device")
@@ -61,7 +61,7 @@ assert parameter_count(teacher) == 859_520_964  # as published
 # %% [markdown]
 # Parameters decide how much memory a network takes. *Multiply-accumulates* (MACs) are a first guess at time: one MAC is a multiplication and the addition that follows it, and torch can count them while a forward pass runs.
 #
-# **Predict.** The two stages at full resolution, the top row, hold 3% of the parameters. How much of the work do they do?
+# **Predict.** The top row's two stages hold 3% of the parameters. How much of the work do they do?
 #
 # <details><summary>About 3%: the work is done by the parameters</summary>
 #
@@ -244,7 +244,7 @@ diagrams.cost_bars({name: (parameter_count(net), macs(net)) for name, net in net
 # %% [markdown]
 # ## 5 · What the student inherits, and where it is compared
 #
-# A block student does not start from noise. *Teacher init* copies into each of its tensors the one that does the same job in the teacher. Outside the way up the names agree. On the way up B-Base's second pair takes the teacher's third, as section 2 had it; and where the innermost level is gone, stages are counted from the other end:
+# A block student does not start from random weights. *Teacher init* copies into each of its tensors the one that does the same job in the teacher. Outside the way up the names agree. On the way up B-Base's second pair takes the teacher's third, as section 2 had it; and where the innermost level is gone, stages are counted from the other end:
 
 # %%
 from rcedu.models.surgery import init_from_teacher
@@ -262,12 +262,12 @@ from rcedu.models.features import feature_pairs
 feature_pairs(students["B-Tiny"], teacher)
 
 # %% [markdown]
-# The papers let channel students start from random weights, since a thin layer cannot take over a thick one. It can take a *slice* of it, though: on mini-SD that lifts the share of C-Base's pictures that show all that was asked by 83 points, so here the papers' claim did not hold. ([evidence](evidence/students.md))
+# The random-conditioning paper lets channel students start from random weights, since a thin layer cannot take over a thick one. It can take a *slice* of it, though: on mini-SD, 83 points more of C-Base's pictures then show all that was asked. So here the paper's claim did not hold. ([evidence](evidence/students.md))
 
 # %% [markdown]
 # ## 6 · Were these the right blocks?
 #
-# Why did BK-SDM remove these blocks? The authors kept the first pair of a stage because it meets the new resolution, and gave up the middle block because their pictures hardly changed without it. Such a claim can be tested on any trained network, and ours of digits is here: three levels of residual blocks, without attention. Take out one block at a time and see how much worse the prediction of $v$ gets.
+# BK-SDM's authors kept the first pair of a stage for its place, and gave up the middle block because their pictures hardly changed without it. Such claims can be tested on any trained network, for instance on our teacher of digits: three levels of residual blocks, without attention. Take out one block at a time and see how much worse the prediction of $v$ gets.
 #
 # A residual block *adds* something to what it is given: $\mathrm{out} = S(x) + F(x, t)$. Here $S$ is $x$ itself, or `block.conv_shortcut(x)` in a block that changes the number of channels (in all others `block.conv_shortcut` is `None`).
 #
@@ -360,23 +360,23 @@ added = {"error of $v$ added by leaving the block out": list(harm.values())}
 plots.interval_dots(list(harm), added, groups=fate, colours=colours)
 
 # %% [markdown]
-# *Figure: how much the error of $v$ grows when one residual block of the digits' teacher is left out, from input (top) to output (bottom), with 95% intervals over test pictures. Colour and marker say which of BK-SDM's sizes is the first to give that block up; the smaller ones do without it too. `up_blocks.2` is the row at full resolution.*
+# *Figure: how much the error of $v$ grows when one residual block of the digits' teacher is left out, from input (top) to output (bottom), with 95% intervals over test pictures. Colour and marker say which of BK-SDM's sizes is the first to give that block up; the smaller ones do without it too. Full resolution: `down_blocks.0` and `up_blocks.2`.*
 
 # %% [markdown]
-# On the way down the rule is right in every stage: the second block is missed less than the first. On the way up it is not: one row below the top (`up_blocks.1`) the middle block, which goes, is missed *more* than the first, which stays. But the row matters far more than the place in it: a cut at full resolution hurts most, and section 4 says that it is also the one that saves work.
+# On the way down the rule is right in every stage: the second block is missed less than the first. On the way up it is not: one row below the top (`up_blocks.1`) the middle block, which goes, is missed *more* than the first, which stays. But the row matters far more than the place in it: a cut at full resolution hurts most, and section 4 showed that it is also the one that saves work.
 #
 # **Think.** A block was taken out of a trained network, with no training afterwards. Why can that mislead about a student that is trained after the cut?
 #
 # <details><summary>Answer</summary>
 #
-# The blocks behind it were trained with it, and now get inputs they have never met. Part of the harm is that surprise, which training repairs. And what one block does alone says little about several that go together. To decide it, one would train a student for each removal, from the same start and for equally long, and rank them by the loss at the end. (Nobody has run that here.)
+# The blocks behind it were trained with it, and now get inputs they have never met. Part of the harm is that surprise, which training repairs. And what one block does alone says little about several that go together. To decide it, one would train a student for each removal, from the same start and for equally long, and rank them by the loss at the end. (We have not run that.)
 #
 # </details>
 
 # %% [markdown]
 # ## 7 · Other patients
 #
-# Nothing above named SD v1.4 except its config. SD v2 goes through the same functions, and so does SDXL, with up to ten transformer layers inside one attention, where most of its parameters are. KOALA (Lee et al., 2023) cuts SDXL as BK-SDM cut SD v1.4, and thins these attentions too.
+# Apart from its config, nothing above is special to SD v1.4. SD v2 goes through the same functions, and so does SDXL, with up to ten transformer layers inside one attention, where most of its parameters are. KOALA (Lee et al., 2023) cuts SDXL as BK-SDM cut SD v1.4, and thins these attentions too.
 
 # %%
 xl = unet("SDXL")

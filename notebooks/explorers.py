@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Explorers
 #
-# Everything of these notebooks that moves, on one page. Nothing is computed: closed forms live in the page, pictures were drawn beforehand. On the website, and in a notebook that you trust, they move without a kernel; *Run all* takes seconds.
+# Everything in these notebooks that moves without a kernel, on one page: formulas are computed in your browser, pictures were drawn beforehand. It moves on the website, and in a notebook that you trust.
 # Drag a slider, or press the arrow keys on it. **Keep this one** holds a setting beside the next, with their difference; **Copy the Python line** gives the line that makes the same setting.
 #
 # > Symbols and words: [glossary](glossary.md).
@@ -57,7 +57,7 @@ explorers.schedule_laboratory(batch, outcomes(load_results(results / "unseen-sch
 # %% [markdown]
 # ## Why it works, on a line
 #
-# Two conditions whose pictures are far apart: noise makes them one. Then the condition says nothing about $x_t$, and a swap does no harm. Below, ways from noise to data in few steps. ([03](03_why_it_works.ipynb), section 2; [08](08_half_the_steps.ipynb), [10](10_smaller_and_faster.ipynb))
+# Two conditions whose pictures are far apart: noise makes them one. Then $x_t$ fits either of them, and a swap is plausible. At the bottom, paths from noise to data in a few steps. ([03](03_why_it_works.ipynb), section 2; [08](08_half_the_steps.ipynb), [10](10_smaller_and_faster.ipynb))
 
 # %%
 explorers.mixture()
@@ -73,7 +73,7 @@ explorers.denoising(load_frames(results / "denoising-frames.safetensors.gz", Den
 # %% [markdown]
 # ## Guidance and steps
 #
-# One network takes every $w$; students of it draw in 64 steps down to one. ([08](08_half_the_steps.ipynb), section 9)
+# One network takes every $w$; its students draw in 64 steps down to one. ([08](08_half_the_steps.ipynb), section 9)
 
 # %%
 explorers.few_steps(load_frames(results / "few-steps-frames.safetensors.gz", FewStepFrames))
@@ -89,7 +89,7 @@ explorers.edits(load_frames(results / "editing-frames.safetensors.gz", EditFrame
 # %% [markdown]
 # ## Smaller and faster
 #
-# Both papers together, in both orders: what each way draws, what it costs, and how good it is. No picture of a 3 was shown. ([10](10_smaller_and_faster.ipynb), section 6)
+# Both papers together, in both orders: what each way draws, what it costs, and how good it is. No student was shown a 3. ([10](10_smaller_and_faster.ipynb), section 6)
 
 # %%
 pictures, _ = load_tensors(results / "small-and-fast-pictures.safetensors.gz")

@@ -269,8 +269,10 @@ EXPLORERS["denoising"] = ({ times, alphas, c, noise, shares }, sprite) => {
   }
 
   function python({ t, source, asked }) {
-    const x0 = `teacher.codec.encode(to_pixels(images[labels == ${source}][:1]))`;
-    return `teacher.sample(noised(teacher, ${x0}, ${t}, seed=0), torch.tensor([${asked}]), w=1.0, steps=25, start=${t})`;
+    // one noise for all sources together: a source alone would get that of the first
+    const x0 = `teacher.codec.encode(to_pixels(torch.cat([images[labels == c][:1] for c in [${c.join(", ")}]])))`;
+    const x_t = `noised(teacher, ${x0}, ${t}, seed=0)[[${c.indexOf(source)}]]`;
+    return `teacher.sample(${x_t}, torch.tensor([${asked}]), w=1.0, steps=25, start=${t})`;
   }
 
   const strips = (setting) => [
@@ -281,7 +283,7 @@ EXPLORERS["denoising"] = ({ times, alphas, c, noise, shares }, sprite) => {
 
   function bars(setting) {
     const [own, asked] = judged(setting);
-    const [first, second] = [`${setting.source}, the source's`, `${setting.asked}, the asked`];
+    const [first, second] = [`${setting.source}, the source's`, `${setting.asked}, asked for`];
     if (setting.source === setting.asked) return [[first, own, "vermillion"], ["any other digit", 100 - own, "grey"]];
     return [[first, own, "vermillion"], [second, asked, "blue"], ["any other digit", Math.max(0, 100 - own - asked), "grey"]];
   }
@@ -398,13 +400,13 @@ EXPLORERS["small-and-fast"] = ({ insides, ways, drawn, count, first }, sprite) =
 // begin mixture
 EXPLORERS["mixture"] = ({ own, stranger, spread, T, x0, eps }) => {
   const alphaBar = squaredCosine(T);
-  const of = { c: new Mixture(own, spread, alphaBar), "ĉ, a stranger's": new Mixture(stranger, spread, alphaBar) };
-  const [c, c_hat] = Object.values(of);
+  const of = { c: new Mixture(own, spread, alphaBar), "c̃, a stranger's": new Mixture(stranger, spread, alphaBar) };
+  const [c, other] = Object.values(of);
   const OVER = ["nothing", "halved steps", "consistency steps"];
   const x = range(321).map((i) => -4 + i / 40);
   const begin = timeGrid(1, T)[0];
   const x_t = (t) => c.alpha(t) * x0 + c.sigma(t) * eps; // one picture of c, noised to t
-  const shared = (t) => sum(x.map((x) => Math.min(c.density(x, t), c_hat.density(x, t)))) / 40;
+  const shared = (t) => sum(x.map((x) => Math.min(c.density(x, t), other.density(x, t)))) / 40;
 
   // Ways do not change with t, so they are kept; t is what is dragged.
   const known = new Map();
@@ -446,22 +448,22 @@ EXPLORERS["mixture"] = ({ own, stranger, spread, T, x0, eps }) => {
     const { t, N, condition } = setting;
     const here = x_t(t);
     return (
-      `t = ${t}: p(xₜ | c) and p(xₜ | ĉ) share ${shared(t).toFixed(2)}. At xₜ = ${signed(here)}, a noisy picture of c, the mean ` +
-      `of x₀ is ${signed(c.posteriorMean(here, t))} under c and ${signed(c_hat.posteriorMean(here, t))} under ĉ. DDIM in ` +
-      `${plural(N, "step")} under ${condition[0]} ends ${ways(setting).off.toFixed(2)} from the exact paths, in the mean.` +
-      overInWords(setting)
+      `t = ${t}: p(xₜ | c) and p(xₜ | c̃) share ${shared(t).toFixed(2)}. At xₜ = ${signed(here)}, a noisy picture of c, the mean ` +
+      `of x₀ is ${signed(c.posteriorMean(here, t))} under c and ${signed(other.posteriorMean(here, t))} under c̃. DDIM in ` +
+      `${plural(N, "step")} under ${condition.split(",")[0]} ends ${ways(setting).off.toFixed(2)} from the exact paths, ` +
+      `on average.${overInWords(setting)}`
     );
   }
 
   function python({ t, condition }) {
     const means = (condition === "c" ? own : stranger).map((mu) => mu.toFixed(1));
-    return `density = mixture([${means.join(", ")}], t=${t}, spread=${spread})`;
+    return `p = noised_mixture(torch.tensor([${means.join(", ")}]), ${spread}, alpha_t=alpha[${t}], sigma_t=sigma[${t}])`;
   }
 
   function picture(setting, kept) {
     const { t } = setting;
     const curve = (data, time) => x.map((x) => [x, data.density(x, time)]);
-    const [p, q] = [curve(c, t), curve(c_hat, t)];
+    const [p, q] = [curve(c, t), curve(other, t)];
     const here = x_t(t);
     const { exact, steps, overlaid } = ways(setting);
     const xs = { x: [-4, 4], xlabel: "xₜ" };
@@ -473,7 +475,7 @@ EXPLORERS["mixture"] = ({ own, stranger, spread, T, x0, eps }) => {
       area: p.map(([x, y], i) => [x, Math.min(y, q[i][1])]),
       lines: [
         kept && { points: curve(c, kept.t), colour: "purple", dashes: "2 3" },
-        kept && { points: curve(c_hat, kept.t), colour: "purple", dashes: "9 4" },
+        kept && { points: curve(other, kept.t), colour: "purple", dashes: "9 4" },
         { points: p, colour: "vermillion", wide: true },
         { points: q, colour: "blue", dashes: "7 4", wide: true },
         { points: [[here, 0], [here, highest]], colour: "grey", dashes: "2 3" },
@@ -486,12 +488,12 @@ EXPLORERS["mixture"] = ({ own, stranger, spread, T, x0, eps }) => {
       ylabel: "mean of x₀",
       lines: [
         { points: meanCurve(c), colour: "vermillion", wide: true },
-        { points: meanCurve(c_hat), colour: "blue", dashes: "7 4", wide: true },
+        { points: meanCurve(other), colour: "blue", dashes: "7 4", wide: true },
         { points: [[here, -3], [here, 3]], colour: "grey", dashes: "2 3" },
       ],
       dots: [
         { at: [here, c.posteriorMean(here, t)], colour: "vermillion" },
-        { at: [here, c_hat.posteriorMean(here, t)], colour: "blue" },
+        { at: [here, other.posteriorMean(here, t)], colour: "blue" },
       ],
     };
     const paths = {
@@ -513,7 +515,7 @@ EXPLORERS["mixture"] = ({ own, stranger, spread, T, x0, eps }) => {
       plots: [densities, means, paths],
       keys: [
         ["vermillion", "c: its density, and the mean of x₀ given xₜ"],
-        ["blue", "dashed: the same of ĉ"],
+        ["blue", "dashed: the same of c̃"],
         ["lime", "shaded: what the two densities share"],
         ["grey", "exact paths; dotted: t, and one noisy picture xₜ of c"],
         ["green", `dashed: DDIM in ${plural(setting.N, "step")}`],

@@ -97,15 +97,15 @@ def mixture_rows(own: Sequence[float], stranger: Sequence[float], spread: float,
         noisy = [noised_mixture(means, spread, alpha_t=alpha_t, sigma_t=sigma_t) for means in of]
         pairs.append(tuple(density.log_prob(x).exp() for density in noisy))
         titles.append(f"t = {t}: overlap {float(torch.minimum(*pairs[-1]).sum()) / 100:.2f}")
-    names = [r"$p(x_t \mid c)$", r"$p(x_t \mid \hat{c})$"]
+    names = [r"$p(x_t \mid c)$", r"$p(x_t \mid \tilde{c})$"]
     return density_strip(x, pairs, titles, names), "Two densities that merge as noise grows; " + "; ".join(titles) + "."
 
 
 def density_strip(x: Tensor, pairs: Sequence[tuple[Tensor, Tensor]], titles: Sequence[str], names: Sequence[str]) -> Figure:
     """Two densities over a line at several times, their common area shaded: x (X,), pairs of (X,)."""
-    figure = Figure(figsize=(2.4 * len(pairs), 2.6), layout="constrained")
+    figure = Figure(figsize=(2.1 * len(pairs), 2.3), layout="constrained")
     for i, ((own, stranger), title) in enumerate(zip(pairs, titles, strict=True)):
-        axes = figure.add_subplot(1, len(pairs), i + 1, xlabel="$x_t$", title=title, yticks=[])
+        axes = figure.add_subplot(1, len(pairs), i + 1, xlabel="$x_t$", title=title, xticks=(-4, 0, 4), yticks=[])
         axes.title.set_fontsize(10)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.fill_between(x, torch.minimum(own, stranger), color=GREEN, alpha=0.35, linewidth=0, label="overlap")

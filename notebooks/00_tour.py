@@ -209,7 +209,7 @@ print(inspect.getsource(p_exponential))
 #
 # <details><summary>Answer</summary>
 #
-# The evaluations, wherever the network fits into memory, and one of this size fits nearly everywhere: fewer steps save time in proportion. Parameters come first where the network does *not* fit. Stable Diffusion's UNet takes 3.4 GB in 32 bits, and taking fewer steps does not change that. Notebook 10 measures both on one machine.
+# The evaluations, wherever the network fits into memory, and one of this size fits nearly everywhere: fewer steps save time in proportion. Parameters come first where the network does *not* fit. Stable Diffusion's UNet takes 3.4 GB in 32 bits, and taking fewer steps does not change that. Notebook 10 times what the two save together.
 #
 # </details>
 #

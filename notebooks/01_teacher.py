@@ -113,7 +113,7 @@ ours = q_sample(pixels, noise, alpha_t=alpha_t, sigma_t=sigma_t).transpose(0, 1)
 assert (ours - strip).abs().max() < 1e-6
 
 # %% [markdown]
-# One practical detail. Our network sees each 2x2 patch of pixels as one position with four channels, so that it works on a quarter of the positions. It is only a reshuffle; where Stable Diffusion has an autoencoder, the digits have this.
+# Our network sees each 2x2 patch of pixels as one position with four channels, so that it works on a quarter of the positions. It is only a reshuffle; where Stable Diffusion has an autoencoder, the digits have this.
 
 # %%
 x0 = teacher.codec.encode(pixels)
@@ -513,7 +513,7 @@ crowds(ways, line, data.log_prob(line).exp())
 # %% [markdown]
 # *Figure: some of two thousand points on their way from noise (left) to data (right), following the perfect answer in one, four and 64 steps; blue paths end above zero, orange ones below. Beside each panel, where all of them end (light blue), and the density of the data (black). In one step all end on the mean, in four too close to the modes; in 64 they are spread as the data are.*
 #
-# No noise is added on the way, so what is drawn is a function of $x_T$. The second of the [explorers](explorers.ipynb) has a mixture like this one: change the number of steps there, and see where the paths end.
+# No noise is added on the way, so what is drawn is a function of $x_T$. Change the number of steps for a similar mixture in the second of the [explorers](explorers.ipynb).
 #
 # Now the digits. The times are a grid that begins at $T - 1$; after its last comes $-1$, by which we mean clean: $\alpha = 1$, $\sigma = 0$.
 

@@ -105,19 +105,19 @@ for name, network in list(networks.items())[1:]:  # the two students
 #
 # **Predict.** What will that one evaluation draw?
 #
-# <details><summary>Blurs: one step cannot do better.</summary>
+# <details><summary>Blurs: one step cannot do better</summary>
 #
 # The *teacher* in one step draws blurs indeed; notebook 01 shows them, and why. This student was trained for its one step.
 #
 # </details>
 #
-# <details><summary>Digits, but different ones from the teacher's.</summary>
+# <details><summary>Digits, but different ones from the teacher's</summary>
 #
 # It was trained to land where the teacher's steps *end* from the same noise, so it lands close by.
 #
 # </details>
 #
-# <details><summary>Nearly the teacher's digits.</summary>
+# <details><summary>Nearly the teacher's digits</summary>
 #
 # Yes. Compare the strokes below, column by column: what is lost is small, and it is not nothing.
 #
@@ -180,7 +180,7 @@ plots.digit_grid(both, row_labels=list(labels.values()), col_labels=[str(i) for 
 # - `cpu`: minutes on two cores. The pictures you see on these pages come from it.
 # - `gpu`: the full budget.
 #
-# If it is not set, it is `gpu` where torch finds one, and `cpu` elsewhere. To choose, set it before Jupyter starts, or in a cell above the first: `import os; os.environ["RCEDU_PRESET"] = "smoke"`.
+# Unset, it is `gpu` where torch finds a GPU, and `cpu` elsewhere. To choose, set it before Jupyter starts, or in a cell above the first: `import os; os.environ["RCEDU_PRESET"] = "smoke"`.
 
 # %%
 import platform
@@ -191,8 +191,6 @@ versions = f"Python {platform.python_version()}, torch {torch.__version__}"
 print(f"preset {preset()}; {versions}; {device}")
 
 # %% [markdown]
-# The data are checked by their checksums when they are read. What is damaged is refused, in one line that says what to do.
-#
 # ## 5 · Where an equation lives
 #
 # Whatever a notebook derives, the package has as one short function, and the notebook asserts that the two agree. [Where an equation lives](package.md) lists them by folder; any source is one cell away. For instance the probability with which a label is swapped at time $t$:
@@ -211,7 +209,7 @@ print(inspect.getsource(p_exponential))
 #
 # <details><summary>Answer</summary>
 #
-# The evaluations, wherever the network fits into memory, and one of this size fits nearly everywhere: fewer steps save time in proportion. Parameters come first where the network does *not* fit. Stable Diffusion's UNet takes 3.4 GB in 32 bits, and taking fewer steps does not change that. Notebook 10 measures both on one machine.
+# The evaluations, wherever the network fits into memory, and one of this size fits nearly everywhere: fewer steps save time in proportion. Parameters come first where the network does *not* fit. Stable Diffusion's UNet takes 3.4 GB in 32 bits, and taking fewer steps does not change that. Notebook 10 times what the two save together.
 #
 # </details>
 #

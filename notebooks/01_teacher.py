@@ -52,7 +52,7 @@ rows = ["$x_t$", r"predicted $x_0$"]
 plots.digit_grid(torch.stack([x_path, x0_path]), row_labels=rows, col_labels=columns, size=0.85)
 
 # %% [markdown]
-# *Figure: from noise to a 5 in ten steps. Above, the noisy picture at the time it has just reached; below, the clean picture that the network predicted to get there. It begins with a blur, some average of 5s, and commits itself later.*
+# *Figure: from noise to a 5 in ten steps. Above, at half contrast, the noisy picture at the time it has just reached; below, the clean picture that the network predicted to get there. It begins with a blur, some average of 5s, and commits itself later.*
 #
 # Two questions run through this notebook. What is that prediction, and why is it blurred (section 3)? And why does following it lead to a digit at all (section 6)?
 
@@ -68,21 +68,21 @@ plots.digit_grid(torch.stack([x_path, x0_path]), row_labels=rows, col_labels=col
 # %% [markdown]
 # **Predict.** Noise overtakes the picture half-way, at about $t = 500$. Until when can you still read the digit?
 #
-# <details><summary>Until about t = 300: the noise need not even be as strong as the picture.</summary>
+# <details><summary>Until about t = 300: the noise need not even be as strong as the picture</summary>
 #
 # You are better than that. Strokes are connected, and noise is not; the eye averages over neighbours.
 #
 # </details>
 #
-# <details><summary>Until about t = 500, where the two are equally strong.</summary>
+# <details><summary>Until about t = 500, where the two are equally strong</summary>
 #
 # Longer. That balance holds for each pixel by itself, but a stroke covers dozens of pixels, and the eye adds them up.
 #
 # </details>
 #
-# <details><summary>Until t = 600 or so.</summary>
+# <details><summary>Until t = 600 or so</summary>
 #
-# Yes, for the eye. A network sees further: notebook 02 shows the teacher still finding a 7 at $t = 799$. Only beyond that does the condition decide.
+# Yes, for the eye. A network sees further: in notebook 02 the teacher still finds a 7 at $t = 699$, though it is told that it is a 3. Only later does the condition decide.
 #
 # </details>
 
@@ -113,7 +113,7 @@ ours = q_sample(pixels, noise, alpha_t=alpha_t, sigma_t=sigma_t).transpose(0, 1)
 assert (ours - strip).abs().max() < 1e-6
 
 # %% [markdown]
-# One practical detail. Our network sees each 2x2 patch of pixels as one position with four channels, so that it works on a quarter of the positions. It is only a reshuffle; where Stable Diffusion has an autoencoder, the digits have this.
+# Our network sees each 2x2 patch of pixels as one position with four channels, so that it works on a quarter of the positions. It is only a reshuffle; where Stable Diffusion has an autoencoder, the digits have this.
 
 # %%
 x0 = teacher.codec.encode(pixels)
@@ -215,7 +215,7 @@ notebook_01.shares(shares)
 #     return torch.softmax(-(off**2) / (2 * sigma_t**2), dim=1)
 # ```
 #
-# The mean is then `(shares * mu).sum(dim=1)`.
+# The mean is then `(shares(x_t, mu, alpha_t, sigma_t) * mu).sum(dim=1)`.
 #
 # </details>
 #
@@ -239,7 +239,7 @@ for t in (200, 500, 800):
 best_answers(pairs, strips, curves)
 
 # %% [markdown]
-# *Figure: pairs of a noisy number and the clean one it came from (dots), the least-squares fit in strips (orange) and the mean in closed form (line). With little noise the answer is one of the modes. With much of it, it lies between them, where there are no data at all: a blur.*
+# *Figure: pairs of a noisy number and the clean one it came from (dots), the least-squares fit in strips (orange) and the mean in closed form (line). With little noise the answer is close to one of the modes. With much of it, it lies between them, where there are no data at all: a blur.*
 #
 # That is the grey average in the first columns of the picture at the top. The network is not weak there; it is right.
 #
@@ -301,7 +301,7 @@ fitted = train_teacher(run, watch=lambda record: by_fit.append(record.losses["v"
 plots.loss_curves({"the loop": losses, "fit": by_fit}, ylabel=r"$\mathcal{L}$")
 
 # %% [markdown]
-# *Figure: the loss against the training step, smoothed, log scale: the loop above, and `fit` on other draws. Both fall fast at first. `fit` ends a little higher: within these few steps its learning rate has already fallen to zero, while the loop's stays where it was.*
+# *Figure: the loss against the training step, smoothed, log scale: the loop above, and `fit` on other draws. Both fall fast at first. `fit` lags a little: within these few steps its learning rate has to rise and then falls to zero, while the loop's stays where it is.*
 #
 # What can they draw already? The teacher that ships had 4,000 steps, of twice the batch: 24 minutes of one core.
 
@@ -312,9 +312,9 @@ drawn = torch.stack([network.sample(x_T, asked) for network in networks.values()
 plots.digit_grid(drawn, row_labels=list(networks), col_labels=[str(digit) for digit in range(10)])
 
 # %% [markdown]
-# *Figure: the digits 0 to 9 from the same noise, by the two networks trained just now and by the teacher.*
+# *Figure: the digits 0 to 9 from the same noise, by the two networks trained just now and by the teacher. After a hundred steps they put ink in the middle, but no digit yet.*
 #
-# **Change this.** Set `lr=3e-2` in the loop, then `3e-4`, and run it again: what does each do to the loss, and to the drawing?
+# **Change this.** Set `lr=3e-2` in the loop, then `3e-4`, and each time run on down to the drawing: what happens to the loss, and to what is drawn?
 #
 # The loss is one number for all $t$, and hides a lot. Here is the teacher's, time by time, on test pictures:
 
@@ -342,7 +342,7 @@ plots.lines(times, errors, xlabel="timestep $t$", ylabel="mean squared error", l
 #
 # $w = 0$ is no guidance. **One convention** throughout: $w$ is diffusers' `guidance_scale` less one.
 #
-# Why that way? By Bayes' rule, $\log p(c \mid x_t) = \log p(x_t \mid c) - \log p(x_t)$ up to a constant. Now $p(x_t)$ is the mean of the Gaussians $\mathcal N(\alpha_t x_0, \sigma_t^2)$ over all $x_0$; differentiate its logarithm, and out comes $\nabla\log p(x_t) = (\alpha_t\hat x_0 - x_t)/\sigma_t^2$: it points from $x_t$ towards the best guess. So $\hat x_0$ under $c$ minus $\hat x_0$ under null is, up to a positive factor, the gradient of $\log p(c \mid x_t)$. It points where $c$ becomes more *probable*: the gradient of a classifier, without a classifier. (In $v$ the same step has the opposite sign, because $\hat x_0 = \alpha_t x_t - \sigma_t\hat v$.)
+# Why that way? By Bayes' rule, $\log p(c \mid x_t) = \log p(x_t \mid c) - \log p(x_t)$ up to a constant. Now $p(x_t)$ is the mean of the Gaussians $\mathcal N(\alpha_t x_0, \sigma_t^2)$ over all $x_0$; differentiate its logarithm, and out comes $\nabla\log p(x_t) = (\alpha_t\hat x_0 - x_t)/\sigma_t^2$: it points from $x_t$ towards the best guess, shrunk by $\alpha_t$. The same holds under $c$. So $\hat x_0$ under $c$ minus $\hat x_0$ under null is, up to a positive factor, the gradient of $\log p(c \mid x_t)$. It points where $c$ becomes more *probable*: the gradient of a classifier, without a classifier. (In $v$ the same step has the opposite sign, because $\hat x_0 = \alpha_t x_t - \sigma_t\hat v$.)
 #
 # As pictures are points in a space of many dimensions, predictions are arrows. A noisy picture and its two predictions span a plane; let us look at that plane, to scale. We guide $\hat x_0$ here, for something to see; the assertion says that guiding $v$ gives the same, because each conversion is affine and the weights $1 + w$ and $-w$ sum to one.
 
@@ -379,19 +379,19 @@ guidance_arrows(points, teacher.codec.pack(shown))
 # %% [markdown]
 # **Predict.** We raise $w$ to 8. What happens to the digits?
 #
-# <details><summary>They get better and better: each is more surely what was asked for.</summary>
+# <details><summary>They get better and better: each is more surely what was asked for</summary>
 #
 # Half right. The judge reads all of them early on, and then there is nothing to gain; something else goes on changing.
 #
 # </details>
 #
-# <details><summary>They become clear, and then all alike.</summary>
+# <details><summary>They become clear, and then all alike</summary>
 #
 # Yes. The digit with the highest $p(c \mid x_t)$ is the most typical one, and everything is pulled there.
 #
 # </details>
 #
-# <details><summary>Beyond some w they turn into noise.</summary>
+# <details><summary>Beyond some w they turn into noise</summary>
 #
 # Not here. Each step overshoots, but the next prediction starts from what the step has made, and pulls back to a digit.
 #
@@ -430,15 +430,19 @@ plots.digit_grid(torch.stack(rows), row_labels=names, col_labels=columns)
 #
 # How do we get from noise to a picture, if the network's answer is a blur? By believing it only for a moment: split $x_t$ into the two things it is made of, by the network's word, and mix them again in the proportions of the next, slightly smaller time (Song et al., 2020):
 #
-# $$x_{t_\mathrm{next}} = \alpha_{t_\mathrm{next}}\,\hat x_0 + \sigma_{t_\mathrm{next}}\,\hat\varepsilon, \qquad
-# \hat x_0 = \alpha_t x_t - \sigma_t \hat v, \quad \hat\varepsilon = \sigma_t x_t + \alpha_t \hat v.$$
+# $$x_{t_\mathrm{next}} = \alpha_{t_\mathrm{next}}\,\hat x_0 + \sigma_{t_\mathrm{next}}\,\hat\varepsilon,$$
 #
-# Why is that right? Think of a crowd. Take all pairs $(x_0, \varepsilon)$ at once and let each glide along its own curve $\alpha_t x_0 + \sigma_t\varepsilon$. At $t = T$ the crowd is noise, at $t = 0$ it is the data. At the place $x$ and time $t$, many members pass through, each with its own velocity $\dot\alpha_t x_0 + \dot\sigma_t\varepsilon$ (the dot is a derivative by $t$). Watch the crowd through any smooth function $f$:
+# $$\hat x_0 = \alpha_t x_t - \sigma_t \hat v, \qquad \hat\varepsilon = \sigma_t x_t + \alpha_t \hat v.$$
 #
-# $$\frac{d}{dt}\,\mathbb E\,f(x_t) = \mathbb E\bigl[f'(x_t)\,(\dot\alpha_t x_0 + \dot\sigma_t\varepsilon)\bigr]
-# = \mathbb E\bigl[f'(x_t)\,(\dot\alpha_t\,\mathbb E[x_0 \mid x_t] + \dot\sigma_t\,\mathbb E[\varepsilon \mid x_t])\bigr].$$
+# Why is that right? Think of a crowd. Take all pairs $(x_0, \varepsilon)$ at once and let each glide along its own curve $\alpha_t x_0 + \sigma_t\varepsilon$. At $t = T$ the crowd is noise, at $t = 0$ it is the data. At the place $x$ and time $t$, many members pass through, each with its own velocity $\dot\alpha_t x_0 + \dot\sigma_t\varepsilon$ (the dot is a derivative by $t$, here taken as continuous). Watch the crowd through any smooth function $f$:
 #
-# (The second step takes the mean in two stages, first over all pairs that share $x_t$.) So the crowd as a whole moves *as if* everyone at $x$ had the mean velocity, $\dot\alpha_t\hat x_0 + \dot\sigma_t\hat\varepsilon$. Follow that velocity instead of the pairs, which we do not know, and the crowd is the right one at every $t$, at $t = 0$ too. And for a short step that is the formula above: $x_t = \alpha_t\hat x_0 + \sigma_t\hat\varepsilon$, and only the two factors move.
+# $$\frac{d}{dt}\,\mathbb E\,f(x_t) = \mathbb E\bigl[f'(x_t)\,(\dot\alpha_t x_0 + \dot\sigma_t\varepsilon)\bigr].$$
+#
+# Take this mean in two stages, first over all pairs that share $x_t$, and it is
+#
+# $$\mathbb E\bigl[f'(x_t)\,(\dot\alpha_t\,\mathbb E[x_0 \mid x_t] + \dot\sigma_t\,\mathbb E[\varepsilon \mid x_t])\bigr].$$
+#
+# So the crowd as a whole moves *as if* everyone at $x$ had the mean velocity, $\dot\alpha_t\hat x_0 + \dot\sigma_t\hat\varepsilon$. Follow that velocity instead of the pairs, which we do not know, and the crowd is the right one at every $t$, at $t = 0$ too. And for a short step that is the formula above: $x_t = \alpha_t\hat x_0 + \sigma_t\hat\varepsilon$, and only the two factors move.
 #
 # Averages as directions, then, and not as destinations. Write the step:
 
@@ -468,21 +472,21 @@ notebook_01.step_down(step_down)
 # %% [markdown]
 # **Predict.** On the line of section 3 we know the perfect answer for every $x_t$. Two thousand points start as noise and follow it in 64 steps of DDIM. At the start the answer is 0, whichever the point. Where do they end?
 #
-# <details><summary>At 0: each answer is a mean, and the mean of the data is 0.</summary>
+# <details><summary>At 0: each answer is a mean, and the mean of the data is 0</summary>
 #
 # In one single step, yes. In many, each step believes the mean only a little, and the next mean is already another one.
 #
 # </details>
 #
-# <details><summary>Spread out evenly between the two modes.</summary>
+# <details><summary>Spread out evenly between the two modes</summary>
 #
 # The derivation promises more: the crowd has the data's own distribution at $t = 0$, and the data have nothing in between.
 #
 # </details>
 #
-# <details><summary>Half of them about each mode, with the right spread.</summary>
+# <details><summary>Half of them about each mode, with the right spread</summary>
 #
-# Yes, and no one told them to choose: a point that is a little to the right has a mean a little to the right.
+# Yes, and no one told them to choose: a point that begins a little above 0 has a mean a little above 0.
 #
 # </details>
 
@@ -507,9 +511,9 @@ data = noised_mixture(modes, spread, alpha_t=one, sigma_t=zero)
 crowds(ways, line, data.log_prob(line).exp())
 
 # %% [markdown]
-# *Figure: some of two thousand points on their way from noise (left) to data (right), following the perfect answer in one, four and 64 steps; blue paths end above zero, orange ones below. Beside each panel, where all of them end (light blue), and the density of the data (black). In one step all end on the mean. In 64 they are the data.*
+# *Figure: some of two thousand points on their way from noise (left) to data (right), following the perfect answer in one, four and 64 steps; blue paths end above zero, orange ones below. Beside each panel, where all of them end (light blue), and the density of the data (black). In one step all end on the mean, in four too close to the modes; in 64 they are spread as the data are.*
 #
-# No noise is added on the way, so what is drawn is a function of $x_T$. [Drag $t$](explorers.ipynb) in the explorer of this mixture, and follow single points.
+# No noise is added on the way, so what is drawn is a function of $x_T$. Change the number of steps for a similar mixture in the second of the [explorers](explorers.ipynb).
 #
 # Now the digits. The times are a grid that begins at $T - 1$; after its last comes $-1$, by which we mean clean: $\alpha = 1$, $\sigma = 0$.
 
@@ -565,7 +569,7 @@ plots.digit_grid(torch.stack(rows), row_labels=names, col_labels=columns)
 #
 # <details><summary>Answer</summary>
 #
-# Nothing was trained there; the network interpolates. *Tried*: mostly a 3 or an 8, about as often, and seldom a mixture. It need not be even: half-way between 1 and 7 gives nearly always a 7 ([answers](answers.ipynb)).
+# Nothing was trained there; the network interpolates. *Tried*: most are read as a 3 or as an 8, about as many of each. It need not be even: half-way between 1 and 7, nearly all are read as a 7 ([answers](answers.ipynb)).
 #
 # </details>
 #

@@ -55,7 +55,7 @@ Image(Path(rcedu.__file__).parents[1] / "book" / "strip.png")
 #
 # ## 1 · A data set without data
 #
-# We have the teacher $\mathcal T$, but not the pictures that it learned from: the setting is *image-free*. So the teacher draws its own data set $\mathcal D = \{(x_0, c)\}$, a thousand pictures of each digit, which is kept on disk.
+# We have the teacher $\mathcal T$, but not the pictures that it learned from: the setting is *image-free*. So the teacher draws a data set of its own, $\mathcal D = \{(x_0, c)\}$: a thousand pictures of each digit, kept on disk.
 
 # %%
 rows = torch.stack([(cache.c == digit).nonzero().flatten()[:3] for digit in range(10)], dim=1)
@@ -84,7 +84,9 @@ title = "Most likely a 3, says the judge"
 plots.digit_grid(cache.images()[worst][None], col_labels=columns, title=title)
 
 # %% [markdown]
-# *Figure: the ten pictures of other digits that the judge finds most likely to be a 3, each with the digit that the teacher was asked for. Some are 3s to our eyes too; some are just broken digits, and to be safe they go all the same.* For A and B, $\mathcal D$ means from here on what stays: nine digits.
+# *Figure: the ten pictures of other digits that the judge finds most likely to be a 3, each with the digit that the teacher was asked for. Some are 3s to our eyes too; some are just broken digits, and to be safe they go all the same.*
+#
+# For A and B, $\mathcal D$ means from here on what stays: nine digits.
 #
 # ## 2 · The student
 #
@@ -98,7 +100,7 @@ student = untrained_student(teacher, ARMS["B"])
 diagrams.unet_diagram(teacher.unet, student.unet, title="The teacher, and tiny inside it")
 
 # %% [markdown]
-# *Figure: the teacher from input (left) to output (right), each level at about half the resolution of the one above. Hatched: not in the student. Under each stage, its weights in the teacher → in the student; on the arrows, how many skip connections lead across. Triangles: the ends of the stages, where we shall compare features. Where that block is hatched, the last block that the student has in that stage takes its place.*
+# *Figure: the teacher from input (left) to output (right), each level at about half the resolution of the one above. Hatched: not in the student. Under each stage, its weights in the teacher → in the student; on the arrows, how many skip connections lead across. Triangles: where we shall compare features, at the end of each stage, or before its D if the student has none. Where the block below a triangle is hatched, the student's last block in that stage takes its place.*
 #
 # Its weights start at random. Weights that are inherited from the teacher may bring along what they know about threes, and then the experiment would prove nothing (section 8).
 #
@@ -106,11 +108,11 @@ diagrams.unet_diagram(teacher.unet, student.unet, title="The teacher, and tiny i
 #
 # Take a sample $(x_0, c)$ of $\mathcal D$, a time $t$ and noise $\varepsilon$; form $x_t = \alpha_t x_0 + \sigma_t \varepsilon$, and show it to both networks. The student should answer what the teacher answers, and on the way there its features $f^l$, at the matched layers $l$, should look like the teacher's:
 #
-# $$\mathcal L_\mathrm{out} = \mathbb E\,\bigl\|\mathcal T(x_t, t, c) - \mathcal S(x_t, t, c)\bigr\|^2, \qquad
-# \mathcal L_\mathrm{feat} = \mathbb E \sum_l \bigl\|f_{\mathcal T}^l(x_t, t, c) - f_{\mathcal S}^l(x_t, t, c)\bigr\|^2, \qquad
-# \mathcal L = \mathcal L_\mathrm{out} + \mathcal L_\mathrm{feat}.$$
+# $$\mathcal L_\mathrm{out} = \mathbb E\,\bigl\|\mathcal T(x_t, t, c) - \mathcal S(x_t, t, c)\bigr\|^2,$$
 #
-# In code $\|\cdot\|^2$ is the mean over pixels and channels, and $\mathbb E$ the mean over the batch. Note what is *not* there: no real picture, and no noise as the target. **The teacher's answer is the target.** Write both losses:
+# $$\mathcal L_\mathrm{feat} = \mathbb E \sum_l \bigl\|f_{\mathcal T}^l(x_t, t, c) - f_{\mathcal S}^l(x_t, t, c)\bigr\|^2.$$
+#
+# The loss is their sum, $\mathcal L = \mathcal L_\mathrm{out} + \mathcal L_\mathrm{feat}$. In code $\|\cdot\|^2$ is the mean over pixels and channels, and $\mathbb E$ the mean over the batch. Note what is *not* there: no real picture, and no noise as the target. **The teacher's answer is the target.** Write both losses:
 
 # %% tags=["fill-in"]
 def losses(out_T, out_S, f_T, f_S):
@@ -194,16 +196,19 @@ names = ["$x_t$, half contrast", *(f"$\\hat{{x}}_0$, label {c}" for c in (own, s
 answers_along_t(seen, names, t, p_exponential(t, T))
 
 # %% [markdown]
-# *Figure: a 7, noised to seven times, and the clean picture $\hat x_0$ that the teacher sees in it when told that it is a 7, and when told that it is a 3. Where nothing of the 7 is left, its answer is a blurred 3. Below: how often random conditioning swaps a label at this $t$.*
+# *Figure: a 7 with more and more noise, and the clean picture $\hat x_0$ that the teacher sees in it when told that it is a 7, and when told that it is a 3. Where nothing of the 7 is left, its answer is a blurred 3. Below: how often random conditioning swaps a label at this $t$.*
 #
 # **Change this.** Set `own, stranger = 1, 8` and run the cell again, or choose two digits that look alike, a 4 and a 9: where does the teacher's answer turn now?
 #
 # This picture is the whole idea. At large $t$ the noisy 7 might as well be a noisy 3, and the teacher's answer shows what threes look like: **there, an unrelated label teaches**. At small $t$ the label is hardly read, so a wrong one teaches nothing, and in between the answer may be torn. So we swap labels often at large $t$, rarely at small $t$, and give the same pair $(x_t, \hat c)$ to both networks:
 #
-# $$\hat c=\begin{cases}c & \text{with probability } 1-p(t)\\ \tilde c\sim\mathcal C & \text{with probability } p(t)\end{cases}
-# \qquad\text{with}\qquad p(t) = e^{-\lambda(1 - t/T)},\quad \lambda = 5.$$
+# $$\hat c=\begin{cases}c & \text{with probability } 1-p(t)\\ \tilde c\sim\mathcal C & \text{with probability } p(t)\end{cases}$$
 #
-# $\mathcal C$ is a *pool* of conditions. Conditions are cheap where pictures are not: the paper's pool holds 20 million prompts, about a hundred for every picture. Ours holds ten labels, one more than $\mathcal D$.
+# where
+#
+# $$p(t) = e^{-\lambda(1 - t/T)},\quad \lambda = 5.$$
+#
+# $\mathcal C$ is a *pool* of conditions. Conditions are cheap where pictures are not: the paper's pool holds 20 million prompts, about a hundred for every picture. Ours holds ten labels, one more than $\mathcal D$ has.
 #
 # Write it. The randomness is given, so that the answer is certain:
 
@@ -400,11 +405,11 @@ for name, label in ARM_LABELS.items():
 confusion_bars(read_as, asked=DIGIT)
 
 # %% [markdown]
-# *Figure: what the judge reads when a 3 is asked for, one panel a student, with this one training; above, how often it reads the other nine digits as they were asked for.*
+# *Figure: what the judge reads when a 3 is asked for, one panel a student, with this one training, and what is read right outlined; above, how often it reads the other nine digits as they were asked for.*
 #
 # Trained longer, and three times over, B draws 98.7% of the threes as asked, A only 0.5%, and the oracle 99.7%. The seen digits do not suffer. ([evidence](evidence/unseen-digit.md))
 #
-# **Think.** No noisy 3 was ever B's input. Yet turn the teacher's answer to $(x_t, \hat c = 3)$ at $t = 950$ into $\hat x_0$: what does it show, and is B still "unseeing"?
+# **Think.** No noisy 3 was ever B's input. Yet turn the teacher's answer to $(x_t, \hat c = 3)$ at $t = 950$ into $\hat x_0$: what does it show, and can we still say that B never saw a 3?
 #
 # <details><summary>Answer</summary>
 #
@@ -449,7 +454,7 @@ shown = [
 plots.score_dots(pd.concat(shown), [Column("as asked", "unseen")])
 
 # %% [markdown]
-# *Figure: how often the judge reads a 3 when one is asked for, with 95% intervals over three short trainings. "Teacher init": the student starts from the teacher's weights.*
+# *Figure: how often the judge reads a 3 when one is asked for, with 95% intervals over three trainings, shorter than yours. "Teacher init": the student starts from the teacher's weights.*
 #
 # Without the 3 in the pool, B is no better than A: what it hears about threes, it hears from the teacher's answers to that label. Starting from the teacher's weights lifts B to 96%. A's mean rises too, but three seeds cannot tell whether the weights leak the 3. A student of half the width instead of fewer blocks, another label table, a loss in $\varepsilon$: [evidence](evidence/unseen-digit.md).
 #
@@ -492,5 +497,4 @@ plots.score_dots(pd.concat(shown), [Column("as asked", "unseen")])
 # </details>
 #
 # **Links.** Random conditioning: [arXiv:2504.02011](https://arxiv.org/abs/2504.02011) and [the authors' code](https://github.com/dohyun-as/Random-Conditioning) ·
-# BK-SDM, whose blocks and losses it builds on: [arXiv:2305.15798](https://arxiv.org/abs/2305.15798) · classifier-free guidance:
-# [arXiv:2207.12598](https://arxiv.org/abs/2207.12598) · DDIM: [arXiv:2010.02502](https://arxiv.org/abs/2010.02502)
+# BK-SDM, whose blocks and losses it builds on: [arXiv:2305.15798](https://arxiv.org/abs/2305.15798)

@@ -95,7 +95,7 @@ for name, seed in (("null", None), *((f"random vector {seed}", seed) for seed in
     print(f"{name:15}: {scores['as asked'][0]} of {count} read as asked, digit-FID {scores['fid']:.1f}")
 
 # %% [markdown]
-# **Question 2: what would it draw for a vector half-way between 3 and 8?** Nothing was trained there; the network only interpolates between eleven points. *Tried*, 100 digits, $w = 1$: 52 are read as 3, 41 as 8, 4 as 9, 2 as 5, 1 as 2: mostly one or the other, not a mixture. It is not symmetric either: half-way between 1 and 7 gives 98 sevens, between 4 and 9 76 nines.
+# **Question 2: what would it draw for a vector half-way between 3 and 8?** Nothing was trained there; the network only interpolates between eleven points. *Tried*, 100 digits, $w = 1$: 52 are read as 3, 41 as 8, 4 as 9, 2 as 5, 1 as 2: mostly as one or the other. It need not be even: half-way between 1 and 7 gives 98 sevens, between 4 and 9 76 nines.
 
 # %%
 for a, b in ((3, 8), (1, 7), (4, 9)):

@@ -43,7 +43,7 @@ CLAIMS: dict[str, list[Claim]] = {  # page -> claims
             ("digits/unseen-arms",), UNSEEN, {"row": "A"}, below=0.05,
         ),
         _rows(
-            "A student that saw the digit draws it at most five points better", "oracle 22.53, here 23.26 (FID)",
+            "A student that saw the digit draws it at most five points better", "animals: FID 23.26, the teacher's 22.53",
             "digits/unseen-arms", UNSEEN, "B", "C", above=-0.05,
         ),
         _rows(

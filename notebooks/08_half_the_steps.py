@@ -404,7 +404,7 @@ notebook_08.added_noise(added_noise)
 
 # %%
 both = select(stored.records, w=0.0, network=["deterministic", "stochastic"])
-step_curves(both, [Column("as asked"), Column("fid")])
+step_curves(both, [Column("fid")])
 
 # %% [markdown]
 # *Figure: the two samplers without guidance; digit-FID in the classifier's features, smaller is nearer to real digits. With 500 pictures FID comes out too large, for both alike: compare the two, and do not take the numbers from here.*

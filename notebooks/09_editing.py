@@ -237,7 +237,7 @@ print("down:", [*time_grid(4, T), -1], "\nup:  ", encoding_grid(4, T))
 from rcedu.equations.progressive import jumps, one_step_target, two_steps
 
 up = jumps(torch.tensor([1]), 4, T, "encoder")  # the second of its four steps
-print(f"from t = {int(up.t)} by {int(up.t_mid)} to {int(up.t_next)}")
+print(f"from t = {int(up.t)} via {int(up.t_mid)} to {int(up.t_next)}")
 z_t, predict = teacher.noise(1, seed=0), teacher.predictor(c[:1], w=0.0)
 with torch.no_grad():
     z_next, predicted = two_steps(predict, z_t, up, teacher.scheduler)

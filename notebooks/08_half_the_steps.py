@@ -324,7 +324,7 @@ drawn = {
 plots.digit_grid(torch.stack(list(drawn.values())), row_labels=list(drawn))
 
 # %% [markdown]
-# *Figure: the same noise. First the teacher, in the number of steps it was made for and in too few; then the student, after a short training here and after the whole one.*
+# *Figure: the same noise. First the teacher, in the number of steps it was made for and in too few; then the student, after a short training here and after the whole one. Look closely at the 2 and the 9: in too few steps their strokes turn grey, and a short training makes them nearly white again.*
 #
 # ## 6 · The whole ladder
 #

@@ -66,7 +66,7 @@ plots.digit_grid(torch.stack(plain + halved), row_labels=rows)
 #
 # ## 2 · Two steps in one
 #
-# A student that is to reach in *one* step where its teacher arrives in two must aim along the **chord**. Where that line hits $s = 0$ is $\tilde x$, what the student has to predict. From here on, as in the papers on distillation, the noisy picture is called $z$. The step goes from $t$ to $t_\mathrm{next}$, the teacher stops at $t_\mathrm{mid}$, and $\hat x_1$ and $\hat x_2$ are its two predictions of $x_0$.
+# A student that is to arrive in *one* step where its teacher arrives in two must aim along the **chord**, the straight line from where the teacher starts to where it arrives. Where that line hits $s = 0$ is $\tilde x$, what the student has to predict. From here on, as in the papers on distillation, the noisy picture is called $z$. The step goes from $t$ to $t_\mathrm{next}$, with the teacher's stop between them at $t_\mathrm{mid}$, and $\hat x_1$ and $\hat x_2$ are the teacher's two predictions of $x_0$.
 
 # %%
 from rcedu.equations.progressive import jumps
@@ -83,7 +83,7 @@ two_steps_diagram(jump_picture(students[64], z_t, three, 1.0, jump))
 # %% [markdown]
 # *Figure: a real jump, on the way to a three; read it from the right, where the noise is. Of $x/\alpha$ one direction is drawn, that from $\hat x_1$ to $\hat x_2$, with the first step laid flat. Dashed: where a step aims. Dotted: the same network in small steps.*
 #
-# Two long steps end away from the dotted way, and the student copies that, too: it can be as good as its teacher, not better. That is why one halves from the top.
+# Two long steps end away from the dotted way, and the student copies that, too: it can be as good as its teacher, not better. That is why one begins with many steps, which keep close to it, and halves those.
 #
 # In formulas: one step of the student ends at $\alpha_\mathrm{next}\tilde x + \sigma_\mathrm{next}\tilde\varepsilon$, where $\tilde\varepsilon = (z_t - \alpha_t\tilde x)/\sigma_t$. Set this equal to the teacher's $z_\mathrm{next}$, solve for $\tilde x$, and **fill in**:
 
@@ -324,7 +324,7 @@ drawn = {
 plots.digit_grid(torch.stack(list(drawn.values())), row_labels=list(drawn))
 
 # %% [markdown]
-# *Figure: the same noise. First the teacher, in the number of steps it was made for and in too few; then the student, after a short training here and after the whole one.*
+# *Figure: the same noise. First the teacher, in the number of steps it was made for and in too few; then the student, after a short training here and after the whole one. Look closely at the 2 and the 9: in too few steps their strokes turn grey, and a short training makes them nearly white again.*
 #
 # ## 6 · The whole ladder
 #
@@ -364,15 +364,19 @@ shown = [Column("as asked"), Column("diversity")]
 step_curves(select(stored.records, w=1.0, network=ways), shown)
 
 # %% [markdown]
-# *Figure: two scores against the number of steps; 95% intervals over trainings, cut off where they go far below all values.*
+# *Figure: two scores against the number of steps; 95% intervals over trainings.*
 #
-# Plain DDIM loses variety each time $N$ is halved and draws one digit of each kind in the end; the halved networks keep both scores down to a single evaluation. With four steps the difference from the teacher in all its steps is −0.1 points [−0.4, 0.2]. ([evidence](evidence/few-steps.md))
+# Plain DDIM loses variety each time $N$ is halved, and in the end draws hardly more than one digit of each kind; the halved networks keep both scores down to a single evaluation. In four steps as many of their digits are read as asked as of the teacher's in all its steps: the difference is −0.1 points [−0.4, 0.2]. ([evidence](evidence/few-steps.md))
 #
 # ## 8 · The other sampler
 #
-# DDIM adds no noise on its way. The paper also has a **stochastic sampler** that does. From $t$ it makes a deterministic step of *double* length, past the next point of the grid to the one after, and adds noise back up to the next:
+# DDIM adds no noise on its way. The paper also has a **stochastic sampler** that does. From $t$ it makes a deterministic step of *double* length, past the next point of the grid to the one after,
 #
-# $$z_\mathrm{after} = \mathrm{DDIM}(z_t;\,t \to \mathrm{after}),\qquad z_\mathrm{next} = \frac{\alpha_\mathrm{next}}{\alpha_\mathrm{after}}\,z_\mathrm{after} + \sigma_{\mathrm{next}|\mathrm{after}}\,\varepsilon .$$
+# $$z_\mathrm{after} = \mathrm{DDIM}(z_t;\,t \to \mathrm{after}),$$
+#
+# and adds noise back up to the next:
+#
+# $$z_\mathrm{next} = \frac{\alpha_\mathrm{next}}{\alpha_\mathrm{after}}\,z_\mathrm{after} + \sigma_{\mathrm{next}|\mathrm{after}}\,\varepsilon .$$
 #
 # How much noise? As much as makes $z_\mathrm{next}$ as noisy as a sample has to be there. **Fill in** $\sigma_{\mathrm{next}|\mathrm{after}}$:
 
@@ -400,12 +404,12 @@ notebook_08.added_noise(added_noise)
 
 # %%
 both = select(stored.records, w=0.0, network=["deterministic", "stochastic"])
-step_curves(both, [Column("as asked"), Column("fid")])
+step_curves(both, [Column("fid")])
 
 # %% [markdown]
 # *Figure: the two samplers without guidance; digit-FID in the classifier's features, smaller is nearer to real digits. With 500 pictures FID comes out too large, for both alike: compare the two, and do not take the numbers from here.*
 #
-# From 32 steps down to four its FID is about 0.7 times the other's; with one step the two samplers are the same, and only the training differs. With guidance almost nothing of this advantage is left.
+# From 32 steps down to four its FID is lower in each of the three trainings, about 0.7 times the other's; with one step the two samplers are the same, and only the training differs. Set `w=1.0` in that cell: with guidance almost nothing of the advantage is left.
 #
 # A trap that we fell into: this noise needs a seed of its own. Drawn from the seed of $x_T$, the first of it *was* $x_T$ once more. Nothing looked wrong, and FID showed an advantage that did not exist.
 #
@@ -421,7 +425,7 @@ quality_diversity(select(stored.records, network="deterministic"), [32, 4, 2, 1]
 # %% [markdown]
 # *Figure: accuracy against diversity, one curve for each number of steps, one point for each $w$ (named on the first curve). The curves nearly coincide: the number of steps hardly moves the trade-off.*
 #
-# Look at it in the digits. Slide $w$ and $N$: at which end do few steps suffer?
+# Look at it in the digits. Slide $w$ and $N$: do few steps suffer at the low end of $w$, or at the high end?
 
 # %%
 from rcedu.experiments.few_step_frames import FewStepFrames
@@ -432,7 +436,7 @@ frames = data_folder() / "digits" / "results" / "few-steps-frames.safetensors.gz
 explorers.few_steps(load_frames(frames, FewStepFrames))
 
 # %% [markdown]
-# *Figure (an explorer; it moves where scripts run): the teacher with 64 steps, below it a student with $N$, at the same $w$ and from the same noise. At rest: $w = 0$, every number of steps. (Drawn beforehand by `rcedu frames`.)*
+# *Figure (an explorer; it moves where scripts run): the teacher with 64 steps, below it a student with $N$, at the same $w$ and from the same noise.*
 #
 # On digits it is the *low* end: without guidance one step has to decide among many ways of writing a digit at once, while strong guidance leaves it little to decide. The paper warns of the other end: at high $w$ one or two steps degrade. These digits do not show that; mini-SD does (section 10).
 #
@@ -453,7 +457,7 @@ plots.digit_grid(drawn, row_labels=list(rows.values()), size=0.8)
 # %% [markdown]
 # *Figure: the first training's networks and their teacher, $w = 2$; the same noise and sentences in every column, of combinations that no training picture shows.*
 #
-# Two distilled steps draw all four attributes as asked far more often than two plain ones (+75 points [67, 83]). At four, plain DDIM is about as good here. Against many steps of the teacher, four halved ones lose 5.6 points [1.0, 10.2]. At $w = 13$ few steps do degrade, as the paper warns; yet one step is better there than four, and we do not know why. ([evidence](evidence/few-steps.md))
+# Two distilled steps draw all four attributes (digit, ink, background, slant) as asked far more often than two plain ones (+75 points [67, 83]). At four, plain DDIM is about as good here. Against many steps of the teacher, four halved ones lose 5.6 points [1.0, 10.2]. At $w = 13$ few steps do degrade, as the paper warns; yet one step is better there than four, and we do not know why. ([evidence](evidence/few-steps.md))
 #
 # ## 11 · What it saves
 #
@@ -489,7 +493,7 @@ for name, (model, N) in ways.items():
 #
 # <details><summary>Answer</summary>
 #
-# Five (16, 8, 4, 2, 1), and none. That speaks for the first halvings, the size of the errors for the last: a small jump is nearly straight, and its loss at the end 40 times smaller. Here, as in Salimans and Ho's work, the last two got twice the steps; other divisions were not tried.
+# Five (16, 8, 4, 2, 1), and none. That speaks for the first halvings, the size of the errors for the last: a small jump is nearly straight, and its loss at the end about 40 times smaller. Here, as in Salimans and Ho's work, the last two got twice the steps; other divisions were not tried.
 #
 # </details>
 #

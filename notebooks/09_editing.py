@@ -64,9 +64,11 @@ plots.digit_grid(torch.stack(shown), row_labels=["given", "restyled", "half give
 #
 # ## 2 · From a sketch: image to image
 #
-# The simplest edit hides part of the picture (SDEdit: Meng, He et al. 2022). Put noise on it up to some time $t_0$, and sample from there under the new condition:
+# The simplest edit hides part of the picture (SDEdit: Meng, He et al. 2022). Put noise on it up to some time $t_0$,
 #
-# $$x_{t_0} = \alpha_{t_0}\,x_0 + \sigma_{t_0}\,\varepsilon,\qquad\text{then DDIM from } t_0 \text{ to clean data, under } c_\mathrm{new}.$$
+# $$x_{t_0} = \alpha_{t_0}\,x_0 + \sigma_{t_0}\,\varepsilon,$$
+#
+# and sample from there under the new condition.
 #
 # The **strength** is the share of the sampler's steps that are walked again: with strength 1 we start from noise, and near 0 nothing changes. A sampler only knows the times of its grid, so $t_0$ has to be one of them. Which one?
 
@@ -151,7 +153,7 @@ frames = data_folder() / "digits" / "results" / "editing-frames.safetensors.gz"
 explorers.edits(load_frames(frames, EditFrames))
 
 # %% [markdown]
-# *Figure (an explorer; it moves where scripts run): a source and what became of it. Choose what it should become, how strongly, and in how many steps $N$.*
+# *Figure (an explorer; it moves where scripts run): a source and what became of it. Choose what it should become, how strongly, and in how many steps $N$. A stroke between thin and thick is called medium.*
 #
 # Of two hundred digits, hardly a stroke changes at a strength of one half; at three quarters a third of them do; from pure noise nearly all, and then the handwriting is gone. It is the same with few steps as with many: the number of steps is not what limits this edit ([evidence](evidence/editing.md)).
 #
@@ -235,7 +237,7 @@ print("down:", [*time_grid(4, T), -1], "\nup:  ", encoding_grid(4, T))
 from rcedu.equations.progressive import jumps, one_step_target, two_steps
 
 up = jumps(torch.tensor([1]), 4, T, "encoder")  # the second of its four steps
-print(f"from t = {int(up.t)} by {int(up.t_mid)} to {int(up.t_next)}")
+print(f"from t = {int(up.t)} via {int(up.t_mid)} to {int(up.t_next)}")
 z_t, predict = teacher.noise(1, seed=0), teacher.predictor(c[:1], w=0.0)
 with torch.no_grad():
     z_next, predicted = two_steps(predict, z_t, up, teacher.scheduler)
@@ -272,7 +274,7 @@ plots.digit_grid(torch.stack([*trips.values()]), row_labels=[*trips])
 #
 # Up under the old condition, down under the new one:
 #
-# $$x_T = \mathrm{up}(x_0, c_\mathrm{old}),\qquad x_\mathrm{new} = \mathrm{down}(x_T, c_\mathrm{new}).$$
+# $$x_\mathrm{new} = \mathrm{down}\bigl(\mathrm{up}(x_0, c_\mathrm{old}),\,c_\mathrm{new}\bigr).$$
 #
 # **Predict.** In fifty steps each way the teacher does it well. Let it take four each way, plain DDIM. What goes wrong first?
 #
@@ -324,7 +326,7 @@ stored = load_results(data_folder() / "digits" / "results" / "editing.json")
 strength_trade_off(select(stored.records, steps=[50, 4]), strokes.unit)
 
 # %% [markdown]
-# *Figure: how many strokes are as asked, against how far the digits lean from their sources. Lines: image to image, named by its strength. Stars: style transfer. Lines: means with 95% intervals over three seeds. Stars: means, whose intervals are in the evidence. Better is up and to the left.*
+# *Figure: how many strokes are as asked, against how far the digits lean from their sources. Lines: image to image, named by its strength, with 95% intervals over three seeds. Stars: style transfer, whose intervals are in the evidence. Better is up and to the left.*
 #
 # No strength of image to image changes the stroke and keeps the hand; style transfer does both. In eight evaluations the distilled networks get 94% of the strokes, where the teacher's 150 get 92%: three seeds cannot tell the two apart ([evidence](evidence/editing.md)).
 #
@@ -332,9 +334,9 @@ strength_trade_off(select(stored.records, steps=[50, 4]), strokes.unit)
 #
 # Keep the upper half, make up the lower one. After every step the known part is put back, as noisy as it has to be at that time, with the noise $\varepsilon = x_T$ that sampling began with:
 #
-# $$x_\mathrm{next} \leftarrow m\,(\alpha_\mathrm{next}\,x_0^\mathrm{known} + \sigma_\mathrm{next}\,\varepsilon) + (1 - m)\,x_\mathrm{next} .$$
+# $$x_\mathrm{next} \leftarrow m\,(\alpha_\mathrm{next}\,x_0 + \sigma_\mathrm{next}\,\varepsilon) + (1 - m)\,x_\mathrm{next} .$$
 #
-# Here $m$ is 1 where the picture is known and 0 elsewhere. From the second step on the network sees the known half, and answers with a half that fits.
+# Here $x_0$ is the given picture, and $m$ is 1 where it is known, 0 elsewhere. From the second step on the network sees the known half, and answers with a half that fits.
 
 # %% tags=["fill-in"]
 def put_back(x_next, known, mask, eps, alpha_next, sigma_next):
@@ -405,7 +407,7 @@ plots.digit_grid(drawn, row_labels=[*rows], col_labels=[str(i + 1) for i in rang
 #
 # Try them first; [answers](answers.ipynb) has code for both.
 #
-# 1. **Another part.** Count the wishes of section 6 over many digits, with the left, the upper and the right half kept. Which half binds most, and for which digits?
+# 1. **Another part.** Count over many digits how often the wishes of section 6 come true, with the left, the upper and the right half kept. Which half binds most, and for which digits?
 # 2. **Guided upwards.** Encode with $w = 1$ and come back with $w = 1$. Is the round trip better or worse than without guidance, and why?
 #
 # ## Three questions

@@ -69,7 +69,7 @@ two_orders(stored.told["costs"])
 # %% [markdown]
 # *Figure: each network on the two ways as a rectangle: its width is how many evaluations a picture takes, its height what one of them costs, so its area is what a picture costs. Light: the small network. After stage 1 a network draws in 32 single evaluations, not in 50 pairs, because the ladder begins at 32.*
 #
-# Both ways end in the same rectangle. They differ in who teaches whom. In the first order the small network climbs the whole ladder, and each of its teachers is as small as itself. In the second the large network climbs; the small one is trained once, at the four times of its grid.
+# Both ways end in the same rectangle. They differ in who teaches whom. In the first order the small network goes down the whole ladder, and each of its teachers is as small as itself. In the second the large network does; the small one is trained once, at the four times of its grid.
 #
 # **Predict.** Which order would you bet on?
 #
@@ -214,7 +214,7 @@ plots.digit_grid(torch.stack([*drawn.values()]), **labels, size=0.7)
 # %% [markdown]
 # *Figure: mini-SD in four steps, with the swap inside, the same noise in every row; the sentences are printed above. Of such unseen sentences, first smaller draws 79% with all they ask for, first faster 89%: a gap that three seeds leave open.*
 #
-# So if you have a ladder of fast networks already, cut last: it is one training more. If training time is what you lack, cut first: on digits that took about six minutes of one core, and the other order eleven ([evidence](evidence/small-and-fast.md)).
+# So if you have a ladder of fast networks already, cut last: it is one training more. If training time is what you lack, cut first: on digits that took about six minutes of one core, and the other order eleven (the seconds are in the records that the [evidence](evidence/small-and-fast.md) links to).
 #
 # ## 5 · The rival: consistency distillation
 #
@@ -222,7 +222,7 @@ plots.digit_grid(torch.stack([*drawn.values()]), **labels, size=0.7)
 #
 # Looking up that end would take all of the steps. But two neighbours on a path have the same end, and that can be trained:
 #
-# $$f(x_t, t) \;\overset{!}{=}\; \mathrm{sg}\,f(x_\mathrm{next}, t_\mathrm{next}),\qquad f(x, -1) = x,$$
+# $$f(x_t, t) \;\overset{!}{=}\; \mathrm{sg}\,f(x_\mathrm{next}, t_\mathrm{next}),\quad f(x, -1) = x,$$
 #
 # (with $c$ and $w$ left out). Here $x_\mathrm{next}$ is where one DDIM step of the teacher from $x_t$ ends, and "sg" lets no gradient through: of two neighbours the one nearer to the picture is right. At clean data ($t = -1$) the answer is known. From there it spreads upwards, time by time, until pure noise knows its picture.
 #
@@ -296,7 +296,7 @@ consistency_picture(times.tolist(), torch.stack(paths), x_T, answers)
 #
 # The package's `consistency_step` is this with networks, for random times. To draw in several steps, take the answer, noise it anew to the next time, and ask again: each time a fresh chance to mend the picture, or to lose what was decided.
 #
-# On digits that is a close race. Halving has the lower FID in one step and two; from four steps on three seeds cannot tell. But consistency loses threes as steps are added, from 98% in one step to 82% in 32: perhaps because every fresh noise asks again what a 3 is (threes: [evidence](evidence/small-and-fast.md); FID: the explorer of section 6).
+# On digits that is a close race. Halving has the lower FID in one step and two; from four steps on three seeds cannot tell. But consistency loses threes as steps are added, from 98% in one step to 82% in 32: perhaps because every fresh noise asks again what a 3 is (FID: the explorer of section 6). On mini-SD, trained for a shorter time, consistency in four steps draws 23 points [2, 44] fewer of the seen sentences as asked than halving ([evidence](evidence/small-and-fast.md)).
 #
 # ## 6 · What is it worth?
 #
@@ -336,7 +336,7 @@ axis = "billions of multiply-accumulates a digit"
 pareto_picture({axis: points}, "tiny", ylabel="digit-FID, lower is better", top=30)
 
 # %% [markdown]
-# *Figure: quality against cost for four ways, with the swap inside; a line joins the numbers of steps of one way. Filled, with their steps: the front of these four (consistency and first faster, then smaller would take places on it; find them in the explorer below). FID of only 600 pictures: compare within this picture. A single step of plain DDIM lies above the picture.*
+# *Figure: quality against cost for four ways, with the swap inside; a line joins the numbers of steps of one way. Filled, with their steps: the front of these four. ("Consistency" and "first faster, then smaller" would take places on it: see the explorer below.) FID of only 600 pictures: compare within this picture. A single step of plain DDIM lies above it.*
 #
 # Read it from the right. The first ninety-nine evaluations are cheap to give up: from the teacher down to a single step of the *large* network FID rises only gently. Blocks cost more, and they come last: the small network is on the front only at its very end, where no large network is as cheap. And the small network *without* few steps, what notebook 02 made, is nowhere on it.
 #
@@ -355,7 +355,7 @@ explorers.small_and_fast(stored, drawn)
 #
 # A network that has lost more than five sixths of its weights and twenty-four of twenty-five evaluations still draws what it was asked for, even what no picture ever showed it. Which of the two you train first matters less than two habits: save on steps rather than on blocks, and keep asking for everything you want to keep.
 #
-# On mini-SD the price is higher: with the swap, four steps of the large network still draw 90% of the unseen sentences, the small ones 79% and 89% ([evidence](evidence/small-and-fast.md)). Its trainings were shorter. That is the honest limit of everything here. Minutes on two cores show *that* it works; how well it works on your model, only your model can say: [bring your own](own_teacher.md).
+# On mini-SD the price is higher, as sections 3 and 4 show, and its trainings were shorter. That is the honest limit of everything here. Minutes on two cores show *that* it works; how well it works on your model, only your model can say: [bring your own](own_teacher.md).
 #
 # ## Exercises
 #

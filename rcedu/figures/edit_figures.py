@@ -34,7 +34,7 @@ def strength_trade_off(records: pd.DataFrame, change: str) -> Figure:
         curve(axes, spoilt, edited, 100, markersize=6, capsize=2, **look)
         star = [over_seeds(here, task="style transfer", score=score).value for score in ("change", "edited")]
         look = {"markersize": 14, "markerfacecolor": "none", "markeredgewidth": 1.4, "linestyle": "none"}
-        label = "style transfer by the same" if who == "teacher" else None
+        label = "style transfer, same colours" if who == "teacher" else None
         axes.plot(star[0], 100 * star[1], color=colour, marker="*", zorder=3, label=label, **look)
         if who == "teacher":  # the others have the same strengths in the same order
             for task, x, y in zip(sketches, spoilt, edited, strict=True):
@@ -43,5 +43,5 @@ def strength_trade_off(records: pd.DataFrame, change: str) -> Figure:
     axes.set_xlim(left=0)
     axes.set_ylim(max(-4, axes.get_ylim()[0] - 5), 103)
     axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 100])
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.legend(frameon=False, loc="lower right")
     return figure

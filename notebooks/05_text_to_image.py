@@ -286,8 +286,8 @@ assert torch.allclose(torch.stack([package["out"], package["feat"]]), losses[0])
 
 before = draw_each(student)
 length, size = {"smoke": (3, 8), "cpu": (60, 32), "gpu": (2000, 32)}[preset()]
-schedule = {"lr": 1e-3, "warmup": 5, "decay": "cosine", "ema_decay": 0.95}
-for record in fit(step, trainee, steps=length, batch_size=size, **schedule, progress="base"):
+settings = {"lr": 1e-3, "warmup": 5, "decay": "cosine", "ema_decay": 0.95}
+for record in fit(step, trainee, steps=length, batch_size=size, **settings, progress="base"):
     pass
 print({name: round(loss, 2) for name, loss in record.losses.items()})
 

@@ -28,7 +28,7 @@ from rcedu.system.usage import (
     UsageError,
     check_choice,
 )
-from rcedu.training.swap_schedules import MEASURED, measured_file, schedule
+from rcedu.training.swap_schedules import MEASURED, measured_file, swap_schedule
 
 if TYPE_CHECKING:
     from rcedu.data.cache import Samples
@@ -177,7 +177,7 @@ def faster(
     if measured is not None and few.p not in MEASURED:
         raise UsageError(f"--p {few.p} is not measured; leave --measured away, or choose --p {' or '.join(MEASURED)}")
     measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)
-    schedule(few.p, T=model.T, path=measured, on="absent")  # a table that is none is refused now, not after hours
+    swap_schedule(few.p, T=model.T, path=measured, on="absent")  # a table that is none is refused now, not after hours
     check_measured(few.p, measured, model, drawn_by)
     w, command = usual_guidance(model), _as_typed(run, machine, locals())
     w = w if w in few.scored_w else few.scored_w[-1]

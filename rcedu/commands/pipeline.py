@@ -43,7 +43,7 @@ from rcedu.system.usage import (
     check_choice,
 )
 from rcedu.training.fit import DECAYS, fit_to_the_end
-from rcedu.training.swap_schedules import MEASURED, NONE, check_family, measured_file, schedule
+from rcedu.training.swap_schedules import MEASURED, NONE, check_family, measured_file, swap_schedule
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def distil(
         folder_to_replace(of_last_step)
     measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)
     model = open_model(teacher)
-    p = schedule(run.p, run.p_parameter, T=model.T, path=measured, on="absent")
+    p = swap_schedule(run.p, run.p_parameter, T=model.T, path=measured, on="absent")
     check_measured(run.p, measured, model, drawn_by)
     few = taught_few_steps(model, teacher, run.task, w_max)
     cache = samples_of(model, samples, drawn_by)

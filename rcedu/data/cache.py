@@ -44,7 +44,7 @@ def derived_seed(seed: int, stream: int | str) -> int:
 
 def origin(teacher, *, steps: int, w: float, seed: int) -> dict:
     """All that decides what the teacher draws for a given list of conditions."""
-    return {"teacher": teacher.fingerprint(), "schedule": teacher.schedule(), "steps": steps, "w": w, "seed": seed}
+    return {"teacher": teacher.fingerprint(), "schedule": teacher.noise_schedule(), "steps": steps, "w": w, "seed": seed}
 
 
 def draw(
@@ -199,7 +199,7 @@ class Cache(Samples):
         if not (self.folder / MANIFEST).exists():
             raise UsageError(f"no cache in {folder}: {MANIFEST} is missing; draw one with: rcedu cache")
         self.manifest = _read_manifest(self.folder)
-        expected = {"teacher": teacher.fingerprint(), "schedule": teacher.schedule(), "steps": steps, "w": w}
+        expected = {"teacher": teacher.fingerprint(), "schedule": teacher.noise_schedule(), "steps": steps, "w": w}
         _check_origin(self.manifest, {key: value for key, value in expected.items() if value is not None}, self.folder)
         size, digests = self.manifest["shard_size"], self.manifest["shards"]
         wanted = -(-self.manifest["count"] // size)

@@ -135,7 +135,7 @@ def encode_pictures(
         pixels = (to_pixels(torch.stack([images[i] for i in part])) for part in parts)
         return torch.cat([teacher.codec.encode(part) for part in pixels])
 
-    made_from = {"teacher": teacher.fingerprint(), "schedule": teacher.schedule(), "images": images.fingerprint()}
+    made_from = {"teacher": teacher.fingerprint(), "schedule": teacher.noise_schedule(), "images": images.fingerprint()}
     return fill(folder, teacher, teacher.conditions.tokenize(images.texts), made_from, made, shard_size=shard_size, bar=bar)
 
 

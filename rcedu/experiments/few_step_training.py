@@ -32,7 +32,7 @@ from rcedu.training.fit import StepFunction, StepRecord, fit_to_the_end
 from rcedu.training.guided_steps import consistency_step, guidance_step, guidance_student, halving_step
 from rcedu.training.logs import all_of
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
-from rcedu.training.swap_schedules import NONE, schedule
+from rcedu.training.swap_schedules import NONE, swap_schedule
 
 
 def train_stage(
@@ -94,12 +94,12 @@ def _task(
         student = make_student(teacher, run.student, run.teacher_init, run.seed)
         trainee = DistilledStudent(student, teacher)
         few = {"w": w, "times": time_grid(stage.steps, teacher.T), "null_probability": 0.0} if teacher.takes_w else {}
-        swap = Swap(domain.pool, schedule("exponential", T=teacher.T))
+        swap = Swap(domain.pool, swap_schedule("exponential", T=teacher.T))
         step = distillation_step(teacher, trainee, domain.data, swap, **few)
         return trainee, student, step, {"lr": run.student_lr, "decay": "cosine", "ema_decay": 0.99}
     swap = None
     if run.p != NONE:
-        swap = Swap(domain.pool, schedule(run.p, T=teacher.T, path=domain.measured, absent=domain.absent))
+        swap = Swap(domain.pool, swap_schedule(run.p, T=teacher.T, path=domain.measured, absent=domain.absent))
     if stage.kind == "guidance":
         student = guidance_student(teacher, prediction_type="v_prediction")
         step = guidance_step(teacher, student, domain.data, w, swap=swap)

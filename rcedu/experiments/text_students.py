@@ -33,7 +33,7 @@ from rcedu.system.usage import AtLeast0, AtLeast1, BatchSize, Checked, LearningR
 from rcedu.training.batches import Subset, Swap
 from rcedu.training.fit import fit_run
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
-from rcedu.training.swap_schedules import check_family, measured_file, schedule
+from rcedu.training.swap_schedules import check_family, measured_file, swap_schedule
 
 LOSS_EVERY = 10  # steps between the losses that a result keeps
 STEPS = 25  # of DDIM, with which students are scored
@@ -103,7 +103,7 @@ def ingredients(run: TextStudentRun, shipped: MiniSD, bar=iter) -> tuple[Samples
     UsageError where p(t) was measured with sentences that the student must not know.
     """
     teacher, each = shipped.teacher, text_data.pictures_each(run.absent, run.samples)
-    p = schedule(run.p, T=teacher.T, path=measured_file("mini-sd"), absent=run.absent or None, on="absent")
+    p = swap_schedule(run.p, T=teacher.T, path=measured_file("mini-sd"), absent=run.absent or None, on="absent")
     texts = text_data.cache_prompts(each)
     if run.real_images:
         source = real_source(teacher, each)

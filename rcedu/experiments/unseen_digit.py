@@ -27,7 +27,7 @@ from rcedu.system.usage import AtLeast1, BatchSize, Checked, Digit, LearningRate
 from rcedu.training.batches import Subset, Swap
 from rcedu.training.fit import fit_run
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
-from rcedu.training.swap_schedules import check_family, label, measured_file, schedule
+from rcedu.training.swap_schedules import check_family, label, measured_file, swap_schedule
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def data_of(run: StudentRun, shipped: Shipped) -> Samples:
 def p_of(run: StudentRun, T: int) -> Callable[[Tensor], Tensor]:
     """p(t) of a run; UsageError where it was measured with pictures of the digit that the student must not see."""
     absent = None if run.sees_digit else run.digit
-    return schedule(run.p, run.p_parameter, T=T, path=measured_file("digits"), absent=absent, on="digit")
+    return swap_schedule(run.p, run.p_parameter, T=T, path=measured_file("digits"), absent=absent, on="digit")
 
 
 def train_arm(run: StudentRun, shipped: Shipped, **settings) -> tuple[DiffusionModel, dict[str, list[float]]]:

@@ -148,7 +148,7 @@ class DiffusionModel(nn.Module):
         weights = {name.replace("text_encoder.text_model.", "text_encoder."): x for name, x in self.state_dict().items()}
         return hashlib.sha256((config_hash + hash_tensors(weights)).encode()).hexdigest()
 
-    def schedule(self) -> dict:
+    def noise_schedule(self) -> dict:
         """The parts of the scheduler's config that decide what x_t and the output mean, for comparison."""
         return {key: self.scheduler.config.get(key) for key in _SCHEDULE}
 

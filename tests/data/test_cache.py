@@ -216,7 +216,7 @@ def test_no_cache(small_model, tmp_path):
 
 def test_origin_names_all_that_decides_the_pictures(small_model):
     assert origin(small_model, steps=2, w=1.0, seed=0).keys() == {"teacher", "schedule", "steps", "w", "seed"}
-    assert origin(other_scheduler(), steps=2, w=1.0, seed=0)["schedule"] != small_model.schedule()
+    assert origin(other_scheduler(), steps=2, w=1.0, seed=0)["schedule"] != small_model.noise_schedule()
 
 
 # --- latents, which are mapped --------------------------------------------------------------------

@@ -155,7 +155,7 @@ from rcedu.data.captioned_digits import CaptionedDigits
 from rcedu.data.mnist import mnist, to_pixels, to_uint8
 
 digits = CaptionedDigits(*mnist(train=False))
-pictures = digits.draw(torch.arange(8), torch.Generator().manual_seed(0)).images
+pictures = digits.coloured(torch.arange(8), torch.Generator().manual_seed(0)).images
 x0 = teacher.codec.encode(to_pixels(pictures))  # (8, 3, 32, 32) -> (8, 8, 8, 8)
 three = to_uint8(x0[:, :3] / 3).repeat_interleave(4, 2).repeat_interleave(4, 3)
 decoded = to_uint8(teacher.codec.decode(x0))

@@ -145,7 +145,7 @@ def faster(
     from rcedu.experiments.mini_sd import held_out_prompts
     from rcedu.experiments.own_teacher import OwnTeacher, is_mini_sd, usual_guidance
     from rcedu.experiments.runner import Job
-    from rcedu.figures.few_step_figures import draw_scores
+    from rcedu.figures.few_step_figures import plot_scores
     from rcedu.training.logs import ContactSheet, shown_rows
     from rcedu.training.plan import Disk, Plan, plan_encoding
 
@@ -230,7 +230,7 @@ def faster(
         given = few_step_identity(few, domain)
         records, kept = run_few_steps(
             few, domain, Job("faster", trained, {}, None), progress=first, seen=seen, show=show, **watching.checkpoints, **how,
-            draw=lambda found, _, scored: draw_scores(found, folder / "scores.png", scored, domain.columns),
+            plot=lambda found, _, scored: plot_scores(found, folder / "scores.png", scored, domain.columns),
         )  # fmt: skip
         if first:
             runs = {f"faster/seed-{few.seed}": {"run": asdict(few), "given": given, **kept}}

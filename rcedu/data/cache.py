@@ -47,7 +47,7 @@ def origin(teacher, *, steps: int, w: float, seed: int) -> dict:
     return {"teacher": teacher.fingerprint(), "schedule": teacher.noise_schedule(), "steps": steps, "w": w, "seed": seed}
 
 
-def draw(
+def draw_samples(
     teacher,
     c: Tensor,
     folder: Path,
@@ -82,13 +82,13 @@ def draw(
 
     how, named = ({"sampler": solver[1]}, {"sampler": solver[0]}) if solver else ({}, {})
     made_from = origin(teacher, steps=steps, w=w, seed=seed) | named | (told or {})
-    return fill(folder, teacher, c, made_from, made, shard_size=shard_size, bar=bar)
+    return store_samples(folder, teacher, c, made_from, made, shard_size=shard_size, bar=bar)
 
 
-def fill(
+def store_samples(
     folder: Path, teacher, c: Tensor, made_from: dict, made: Callable[[range], Tensor], *, shard_size: int, bar=iter
 ) -> "Cache | None":
-    """Store made(rows), x0 (B, C, H, W) of some rows, under the conditions c (N, ...), a shard at a time: see `draw`.
+    """Store made(rows), x0 (B, C, H, W) of some rows, under the conditions c (N, ...), a shard at a time: see `draw_samples`.
 
     made_from  all that decides what is made; JSON values
     """
@@ -187,7 +187,7 @@ class Samples:
 class Cache(Samples):
     """An opened cache. Compressed shards are read and verified at once, others mapped, each verified before its first use.
 
-    folder     where `draw` wrote
+    folder     where `draw_samples` wrote
     teacher    whose samples they must be; steps and w, where given, are checked as well
 
     UsageError, naming the file and what to do, for anything missing, torn, swapped or foreign, and for any flipped bit: of

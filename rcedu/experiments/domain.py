@@ -68,7 +68,7 @@ class Domain:
         """For a worker, which opens anew what it needs: none of what is open here."""
         return {key: x for key, x in vars(self).items() if not isinstance(getattr(type(self), key, None), cached_property)}
 
-    def draw(
+    def sample(
         self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str = "deterministic", seed: int = 10_000
     ) -> Tensor:
         """Pictures of what is `asked`, the same noise for every model. Moves the model to the GPU where there is one."""
@@ -76,5 +76,5 @@ class Domain:
         return model.sample(noise, c, w=w, steps=steps, **sampler_settings(sampler, seed))
 
     def scores_of(self, model: DiffusionModel, count: int, **how) -> dict:
-        """The `scores` of what it draws; `how` as for `draw`."""
-        return self.scores(self.draw(model, count, **how))
+        """The `scores` of what it draws; `how` as for `sample`."""
+        return self.scores(self.sample(model, count, **how))

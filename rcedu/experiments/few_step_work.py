@@ -20,23 +20,23 @@ from rcedu.system.ranks import place_among_ranks
 
 
 def run_few_steps(
-    run: FewStepsRun, domain: Domain, job: Job, draw: Callable[[pd.DataFrame, Path, int], None] | None = None,
+    run: FewStepsRun, domain: Domain, job: Job, plot: Callable[[pd.DataFrame, Path, int], None] | None = None,
     show: Callable[[Stage, DiffusionModel], None] | None = None, **how,
 ) -> tuple[list[Record], dict]:  # fmt: skip
     """All stages of one run in `job.folder`, and the teacher beside them: its records, and by stage its losses and seconds.
 
     network   "teacher", and the ways of the stages;  stopped  what ended early, in words
 
-    draw  called after every stage with the records so far at the domain's w, the path of their picture, scores.png, and how
+    plot  called after every stage with the records so far at the domain's w, the path of their picture, scores.png, and how
           many pictures were scored
     show  called after every stage with its network
     how   further settings of `climb`
     """
     records, kept = [], {"losses": {}, "seconds": {}, "stopped": []}
 
-    def drawn() -> None:
-        if draw and place_among_ranks().is_main_process:
-            draw(select(frame(records), w=domain.w), job.folder / "scores.png", run.scored)
+    def plot_so_far() -> None:
+        if plot and place_among_ranks().is_main_process:
+            plot(select(frame(records), w=domain.w), job.folder / "scores.png", run.scored)
 
     for stage, student, result in climb(run, domain, job.folder, watch=job.watch, **how):
         if show:
@@ -45,10 +45,10 @@ def run_few_steps(
         kept["seconds"][stage.name] = result["seconds"]
         kept["stopped"] += [result["stopped"]] if "stopped" in result else []
         records += result["records"]
-        drawn()
+        plot_so_far()
     any_steps = {stage.way for stage in stages(run) if stage.takes_any}
     records = with_any_steps(run, domain, job.folder) + [record for record in records if record.network not in any_steps]
-    drawn()
+    plot_so_far()
     return [record._replace(row=job.row) for record in records], kept
 
 
@@ -100,6 +100,6 @@ def examples_of_stages(
         for steps in halvings(run.first, run.last) if stage.takes_any else [stage.steps]:
             if only is None or steps in only:
                 count = 20 if steps in twice else 10
-                images = domain.draw(model, count, w=domain.w, steps=steps, sampler=stage.sampler)
+                images = domain.sample(model, count, w=domain.w, steps=steps, sampler=stage.sampler)
                 pictures[f"{stage.way}, {steps}"] = images
     return pictures

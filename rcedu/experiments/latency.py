@@ -60,7 +60,7 @@ def few_step_latencies(domain: str, count: int = 1, rounds: int = 7) -> dict[str
 
 
 def _from_what_is_asked(domain: Domain, model: DiffusionModel, count: int, steps: int) -> Tensor:
-    """As the domain draws, but where the model is: `Domain.draw` would move it to a GPU."""
+    """As the domain draws, but where the model is: `Domain.sample` would move it to a GPU."""
     return model.sample(model.noise(count, seed=0), domain.conditions(count), w=domain.w, steps=steps)
 
 

@@ -57,7 +57,7 @@ def train_autoencoder(run: AutoencoderRun, folder: Path) -> AutoencoderKL:
     trainee = _Autoencoder()
 
     def step(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
-        images = data.draw(draw.integers(len(data)), draw.generator).images
+        images = data.coloured(draw.integers(len(data)), draw.generator).images
         noise = run.latent_noise * draw.normal(LATENT_CHANNELS, IMAGE_SIZE // 4, IMAGE_SIZE // 4)
         pixels, noise = draw.mine(to_pixels(images), noise)
         z, decoded = trainee(pixels, noise)
@@ -69,7 +69,7 @@ def train_autoencoder(run: AutoencoderRun, folder: Path) -> AutoencoderKL:
 
     fit_run(run, step, trainee, warmup=100, folder=folder, checkpoint_every=200, progress="autoencoder")
     vae = trainee.vae.eval()
-    some = data.draw(torch.arange(10_000), torch.Generator().manual_seed(run.seed)).images
+    some = data.coloured(torch.arange(10_000), torch.Generator().manual_seed(run.seed)).images
     whiten(vae, to_pixels(some))
     return vae
 
@@ -122,7 +122,7 @@ def train_clip(run: ClipRun, tokenizer_folder: Path, folder: Path) -> CLIPModel:
     ids = PromptEncoder(tokenizer, CLIPTextModel(clip.config.text_config)).tokenize(prompts())
 
     def step(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
-        images, attributes = data.draw(draw.integers(len(data)), draw.generator)
+        images, attributes = data.coloured(draw.integers(len(data)), draw.generator)
         texts = said(attributes, draw.generator)
         own = torch.arange(len(texts))
         also_true = true_of(texts, attributes)
@@ -160,7 +160,7 @@ def train_attribute_judge(run: AttributeJudgeRun, folder: Path) -> AttributeJudg
     data = CaptionedDigits(*mnist(train=True), held_out=None)
 
     def step(judge: nn.Module, draw: Draw) -> dict[str, Tensor]:
-        images, attributes = data.draw(draw.integers(len(data)), draw.generator)
+        images, attributes = data.coloured(draw.integers(len(data)), draw.generator)
         dy, dx = (draw.integers(2 * run.shift + 1) - run.shift for _ in range(2))
         window = torch.arange(IMAGE_SIZE)
         y = (dy[:, None] + window).clamp(0, IMAGE_SIZE - 1)[:, None, :, None]
@@ -197,7 +197,7 @@ def train_mini_teacher(run: MiniTeacherRun, conditions: PromptEncoder, codec: Au
     model = DiffusionModel(mini_unet(), mini_scheduler(), conditions, codec)
 
     def pictures(draw: Draw) -> tuple[Tensor, Tensor]:
-        return data.draw(draw.integers(len(data)), draw.generator)
+        return data.coloured(draw.integers(len(data)), draw.generator)
 
     def condition(attributes: Tensor, draw: Draw) -> Tensor:
         return c_of_row[prompt_rows(said(attributes, draw.generator))]

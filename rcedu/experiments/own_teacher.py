@@ -102,7 +102,7 @@ class OwnTeacher(Domain):
     def latents(self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str, seed: int) -> Tensor:
         """x0 (count, C, H, W) of what is `asked`, on the CPU: the same on any number of ranks, which share the work.
 
-        The noise is that of `Domain.draw`; what a sampler adds on its way is a function of (seed, batch).
+        The noise is that of `Domain.sample`; what a sampler adds on its way is a function of (seed, batch).
         """
         ranks, batch = place_among_ranks(), max(1, min(BATCH, 2**19 // torch.Size(model.x_shape).numel()))
         noise, c = model.to(ranks.device).noise(count, seed).split(batch), self.conditions(count).split(batch)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from rcedu.data.cache import Samples, draw
+from rcedu.data.cache import Samples, draw_samples
 from rcedu.data.captioned_digits import BACKGROUNDS, DIGITS, INKS, SLANTS, read_prompts
 from rcedu.data.pools import PromptPool
 from rcedu.evaluation.intervals import counts
@@ -111,7 +111,7 @@ def ingredients(run: TextStudentRun, shipped: MiniSD, bar=iter) -> tuple[Samples
         source = shipped.cache
     else:  # its first pictures are those that ship; drawing it resumes
         c, folder = teacher.conditions.tokenize(texts), runs_folder() / f"mini-sd-cache-{each}"
-        source = draw(teacher, c, folder, w=GUIDANCE, steps=25, seed=0, shard_size=500, bar=bar)
+        source = draw_samples(teacher, c, folder, w=GUIDANCE, steps=25, seed=0, shard_size=500, bar=bar)
     D = Subset(source, text_data.data_rows(texts, run.absent, run.samples))
     # C costs nothing: also sentences that D has no picture of
     C = text_data.pool_texts(run.pool, run.absent, run.pool_size, run.nonsense, run.seed)

@@ -26,7 +26,7 @@ from rcedu.experiments.few_step_training import climb, folder_of, growth, ship, 
 from rcedu.experiments.few_step_work import few_steps_table, run_few_steps, with_any_steps
 from rcedu.experiments.few_steps import CONSISTENCY, STAGE_1, FewStepsRun, budget, evaluations, few_step_identity, stages
 from rcedu.experiments.runner import Job, adopted
-from rcedu.figures.few_step_figures import draw_scores
+from rcedu.figures.few_step_figures import plot_scores
 from rcedu.models.saved import ENCODER, FACTS, SAMPLERS, Facts, read_facts, shipped_student
 from rcedu.models.surgery import parameter_count
 from rcedu.system.files import read_json, write_json
@@ -293,17 +293,17 @@ def test_a_halving_that_loses_too_much_is_the_last_of_its_sampler(tmp_path, monk
 def test_evaluations_are_counted_as_they_are_made(tmp_path, monkeypatch):
     """nfe of every row = the batches of one picture that its UNet saw."""
     drawn = []
-    draw = TinyDigits.draw
+    sample = TinyDigits.sample
 
     def counted(self, model, count, **settings):
         calls = []
         handle = model.unet.register_forward_pre_hook(lambda module, args: calls.append(len(args[0])))
-        images = draw(self, model, count, **settings)
+        images = sample(self, model, count, **settings)
         handle.remove()
         drawn.append(sum(calls) / count)
         return images
 
-    monkeypatch.setattr(TinyDigits, "draw", counted)
+    monkeypatch.setattr(TinyDigits, "sample", counted)
     records, _ = worked_off(RUN, tmp_path)
     assert {record.network for record in records} == {"teacher", STAGE_1, *SAMPLERS}
 
@@ -383,7 +383,7 @@ def test_the_picture_of_the_scores_grows_with_every_stage(tmp_path):
         path = tmp_path / "scores.png"
         drawn.append(path.read_bytes() if path.exists() else b"")
 
-    worked_off(RUN, tmp_path, watch, draw=draw_scores)
+    worked_off(RUN, tmp_path, watch, plot=plot_scores)
     drawn.append((tmp_path / "scores.png").read_bytes())
     assert len(set(drawn)) == 1 + len(stages(RUN)) and not drawn[0]
     assert all(picture.startswith(b"\x89PNG") and picture.endswith(b"IEND\xaeB`\x82") for picture in drawn if picture)
@@ -397,7 +397,7 @@ def test_the_noise_of_a_sampler_is_not_that_of_x_T(small_model, sampler):
     original = torch.randn
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "randn", lambda *args, **settings: made.append(original(*args, **settings)) or made[-1])
-        domain.draw(small_model, 4, w=0.0, steps=3, sampler=sampler)
+        domain.sample(small_model, 4, w=0.0, steps=3, sampler=sampler)
     assert len(made) == 4 and {one.shape for one in made} == {(4, 4, 14, 14)}  # x_T, and one a step (of no effect in the last)
     for i, one in enumerate(made):
         for other in made[:i]:
@@ -489,7 +489,7 @@ def test_the_command_writes_the_table_and_the_networks(tmp_path, monkeypatch, ca
     names = {path.stem for path in (tmp_path / "ship").glob("*.safetensors")}
     assert names == {"stage-1", "deterministic-1-step"} | {f"deterministic-{2**k}-steps" for k in (1, 2)}
     student = shipped_student(Digits().teacher, tmp_path / "ship" / "deterministic-4-steps.safetensors")
-    assert Digits().draw(student, 2, w=1.0, steps=4).shape == (2, 1, 28, 28)
+    assert Digits().sample(student, 2, w=1.0, steps=4).shape == (2, 1, 28, 28)
     again = tmp_path / "again.json"
     monkeypatch.setenv("RCEDU_HOME", str(tmp_path / "elsewhere"))
     main(f"few-steps digits --seeds 0 --samplers deterministic --also {out} --out {again}".split())

@@ -55,7 +55,7 @@ class DrawnDigits(Domain):
         """The digits (count,) that are asked for: each in turn."""
         return torch.arange(count) % self.teacher.conditions.num_labels
 
-    def conditions(self, count: int) -> Tensor:
+    def c(self, count: int) -> Tensor:
         return self.asked(count)
 
     def real(self, count: int, seed: int | None = None) -> Tensor:
@@ -134,7 +134,7 @@ class DrawnPictures(Domain):
         texts = held_out_prompts(max(count, every))
         return [texts[i * every // count] for i in range(count)] if count < every else texts
 
-    def conditions(self, count: int) -> Tensor:
+    def c(self, count: int) -> Tensor:
         """What is `asked`, as a network takes it: token ids (count, L)."""
         return self.teacher.conditions.tokenize(self.asked(count))
 

@@ -218,7 +218,7 @@ def round_trip(
 
     The domain's scores of what came back, and "round trip", the root mean square error of a pixel, of 0 to 1.
     """
-    images, c, device = domain.real(count), domain.conditions(count), place_among_ranks().device
+    images, c, device = domain.real(count), domain.c(count), place_among_ranks().device
     z = encode(encoder.to(device), images, c, steps=steps)
     drawn = (home or domain.teacher).to(device).sample(z, c, w=0.0, steps=back)
     error = (drawn.float() - images.float()).square().mean().sqrt().item() / 255

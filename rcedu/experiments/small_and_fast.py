@@ -71,7 +71,7 @@ def costs(run: FewStepsRun, domain: Domain, count: int = 10, rounds: int = 7) ->
     taught = {"takes w": guidance_student(teacher), "small, takes w": guidance_student(small)}
     ways = {(name, steps): model for name, model in guided.items() for steps in (REFERENCE_STEPS, *grid)}
     ways |= {(name, steps): model for name, model in taught.items() for steps in grid}
-    noise, c = teacher.noise(count, seed=0), domain.conditions(count)
+    noise, c = teacher.noise(count, seed=0), domain.c(count)
     timed = in_turn({key: partial(model.sample, noise, c, w=domain.w, steps=key[1]) for key, model in ways.items()}, rounds)
     found, size = {}, teacher.x_shape[-1]
     tokens = c.shape[1] if c.ndim > 1 else 1  # a label enters beside the time, not as tokens

@@ -53,7 +53,7 @@ class TinyDigits(Domain):
     def fingerprints(self, p="none"):
         return {"teacher": self.teacher.fingerprint()}
 
-    def conditions(self, count):
+    def c(self, count):
         return torch.arange(count)
 
     def real(self, count):
@@ -223,7 +223,7 @@ def test_an_encoders_halvings(tmp_path):
     rungs = list(climb(run, TinyDigits(), tmp_path))
     assert [rung.stage.name for rung in rungs] == [STAGE_1, "encoder, 2 steps", "encoder, 1 step"]
     domain = TinyDigits()
-    images, c = domain.real(2), domain.conditions(2)
+    images, c = domain.real(2), domain.c(2)
     for rung in rungs[1:]:
         noise = rung.student.sample_x0(
             domain.teacher.codec.encode(to_pixels(images)), c, w=0.0, steps=rung.stage.steps, sampler=ddim_encode
@@ -536,7 +536,7 @@ def test_real_pictures_are_what_is_asked(domain, different):
     domain = domain()
     images = domain.real(108)
     hits, asked = domain.scores(images)[domain.columns[0].score]
-    assert hits >= 105 and asked == 108 == len(domain.conditions(108))
+    assert hits >= 105 and asked == 108 == len(domain.c(108))
     assert different <= len(images.flatten(1).unique(dim=0)) <= 108
 
 
@@ -545,7 +545,7 @@ def test_nothing_of_what_is_absent_may_be_learned_from(domain):
     """No row of the data was asked for it, but C names it; of real pictures, nearly all are read as what is asked."""
     domain = domain()
     c, pool = domain.data.c, domain.pool[torch.arange(len(domain.pool))]
-    absent = domain.conditions(1)  # the first that is asked for is of what is absent
+    absent = domain.c(1)  # the first that is asked for is of what is absent
     if c.ndim == 1:
         assert int(absent) == 3 and bool((c != 3).all()) and bool((pool == 3).any())
     else:

@@ -15,12 +15,13 @@ from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from rcedu.data.captioned_digits import ATTRIBUTES, IMAGE_SIZE, UNSAID, CaptionedDigits, prompt_rows, prompts, said, true_of
 from rcedu.data.mnist import mnist, to_pixels
+from rcedu.experiments.digits import ClassifierRun
 from rcedu.models.anatomies import LATENT_CHANNELS, mini_autoencoder, mini_clip, mini_scheduler, mini_unet
 from rcedu.models.codecs import Autoencoder
 from rcedu.models.conditions import PromptEncoder
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.models.judges import ARCHITECTURES, AttributeJudge
-from rcedu.system.usage import AtLeast0, AtLeast1, BatchSize, Checked, LearningRate, Seed, Share, Shift, check_choice
+from rcedu.models.judges import AttributeJudge
+from rcedu.system.usage import AtLeast0, AtLeast1, BatchSize, Checked, LearningRate, Seed, Share
 from rcedu.training.draws import Draw
 from rcedu.training.fit import fit_run
 from rcedu.training.teacher_step import TeacherRun, fit_teacher
@@ -140,19 +141,10 @@ def train_clip(run: ClipRun, tokenizer_folder: Path, folder: Path) -> CLIPModel:
 
 
 @dataclass(frozen=True)
-class AttributeJudgeRun(Checked):
-    """Train the judge of captioned digits, on all colours."""
+class AttributeJudgeRun(ClassifierRun):
+    """Train the judge of captioned digits, on all colours, as the digits' classifier."""
 
     steps: AtLeast1 = 2500
-    batch_size: BatchSize = 128
-    lr: LearningRate = 2e-3
-    shift: Shift = 2  # pixels; each picture is moved by up to this much
-    architecture: str = ARCHITECTURES[0]  # attention: the second judge's
-    seed: Seed = 0
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_choice("architecture", self.architecture, ARCHITECTURES)
 
 
 def train_attribute_judge(run: AttributeJudgeRun, folder: Path) -> AttributeJudge:
@@ -173,7 +165,7 @@ def train_attribute_judge(run: AttributeJudgeRun, folder: Path) -> AttributeJudg
 
     torch.manual_seed(run.seed)
     judge = AttributeJudge(run.architecture)
-    fit_run(run, step, judge, warmup=100, weight_decay=0.05, folder=folder, progress="judge")
+    fit_run(run, step, judge, warmup=100, folder=folder, progress="judge")
     return judge.eval()
 
 

@@ -139,7 +139,6 @@ def faster(
     from rcedu.evaluation.formatting import plain_table
     from rcedu.evaluation.records import frame, save_results
     from rcedu.experiments.few_step_plan import plan_few_steps
-    from rcedu.experiments.few_step_training import folder_of
     from rcedu.experiments.few_step_work import few_steps_table, run_few_steps
     from rcedu.experiments.few_steps import few_step_identity, stages
     from rcedu.experiments.mini_sd import held_out_prompts
@@ -212,7 +211,7 @@ def faster(
 
     def seen(stage: "Stage", student: "DiffusionModel", config: dict):
         plain = drawn(stages(few)[0], model)  # as stage 1 is
-        return watching.watch(trained / folder_of(stage), config, plain, drawn(stage, student), shown, few.batch_size)
+        return watching.watch(trained / stage.folder, config, plain, drawn(stage, student), shown, few.batch_size)
 
     def show(stage: "Stage", network: "DiffusionModel") -> None:
         sheet.add(0, f"teacher, {few.first} steps", model, w=w, steps=few.first, once=True)

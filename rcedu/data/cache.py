@@ -7,7 +7,6 @@ Latents are memory-mapped: however many there are, and however many ranks, they 
 """
 
 import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,14 +18,10 @@ from rcedu.system.files import has_sha256, read_json, sha256, write_json
 from rcedu.system.locks import alone_in
 from rcedu.system.manifests import folder_to_fill
 from rcedu.system.ranks import place_among_ranks, share_of_the_rest
-from rcedu.system.tensors import hash_tensors, load_tensors, map_tensors, save_tensors
+from rcedu.system.tensors import hash_json, hash_tensors, load_tensors, map_tensors, save_tensors
 from rcedu.system.usage import UsageError
 
 MANIFEST = "manifest.json"
-
-
-def _digest(value) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _hash_conditions(c: Tensor) -> str:
@@ -39,7 +34,7 @@ def _shard_name(index: int, codec) -> str:
 
 def derived_seed(seed: int, stream: int | str) -> int:
     """A seed of 32 bits hashed from both, so that shards, batches and samplers each have random numbers of their own."""
-    return int(_digest([seed, stream])[:8], 16)
+    return int(hash_json([seed, stream])[:8], 16)
 
 
 def origin(teacher, *, steps: int, w: float, seed: int) -> dict:
@@ -132,18 +127,18 @@ def _is_drawn(path: Path, index: int, c: Tensor, made_from: dict) -> bool:
         tensors, header = load_tensors(path)
     except UsageError:
         return False
-    same = header.get("index") == index and _digest(header.get("origin")) == _digest(made_from)
+    same = header.get("index") == index and hash_json(header.get("origin")) == hash_json(made_from)
     return same and torch.equal(tensors["c"], c)
 
 
 def _write_manifest(folder: Path, manifest: dict) -> None:
-    write_json(folder / MANIFEST, manifest | {"sha256": _digest(manifest)})
+    write_json(folder / MANIFEST, manifest | {"sha256": hash_json(manifest)})
 
 
 def _read_manifest(folder: Path) -> dict:
     manifest = read_json(folder / MANIFEST, dict, f"delete {folder} and draw it again")
     signature = manifest.pop("sha256", None)
-    if signature != _digest(manifest):
+    if signature != hash_json(manifest):
         raise UsageError(f"{folder / MANIFEST} was changed after it was written; delete {folder} and draw it again")
     return manifest
 
@@ -253,7 +248,7 @@ class Cache(Samples):
 
     def fingerprint(self) -> str:
         """SHA-256 over the manifest, and so over all shards and what they were drawn from."""
-        return _digest(self.manifest)
+        return hash_json(self.manifest)
 
     def images(self) -> Tensor:
         """All of it as stored: for digits, (N, 1, 28, 28) uint8; for Stable Diffusion, latents in 16 bits."""

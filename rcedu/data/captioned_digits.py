@@ -106,6 +106,11 @@ def prompts() -> tuple[str, ...]:
     return tuple(caption(*row) for row in all_attributes().tolist())
 
 
+def captions(attributes: Tensor) -> list[str]:
+    """(N, 4) attributes -> their N sentences; `read_prompts` is the way back."""
+    return [prompts()[row] for row in prompt_rows(attributes)]
+
+
 def read_prompts(texts: list[str]) -> Tensor:
     """The attributes (N, 4) that sentences of the grammar ask for; UsageError naming the first that is none."""
     rows = {prompt: row for row, prompt in enumerate(prompts())}

@@ -23,7 +23,7 @@ from rcedu.experiments.runner import finished
 from rcedu.models.arithmetic import compile_blocks, in_fewer_bits
 from rcedu.models.diffusion import DiffusionModel, with_unet
 from rcedu.models.editing import encode
-from rcedu.models.saved import ENCODER, file_of, read_facts, save_8_bits
+from rcedu.models.saved import ENCODER, read_facts, save_8_bits
 from rcedu.system.files import write_json
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import load_tensors
@@ -151,7 +151,7 @@ def climb(
         stage = left.pop(0)
         if stage.way in stopped or (stage.before and stage.before not in done):
             continue
-        here = Path(folder) / folder_of(stage)
+        here = Path(folder) / stage.folder
         before = done[stage.before] if stage.before else None
         result = finished(here, run, APART, given, {"losses": [int | float], "seconds": dict})
         if result is None:
@@ -225,11 +225,6 @@ def round_trip(
     return domain.scores(drawn) | {"round trip": error}
 
 
-def folder_of(stage: Stage) -> str:
-    """The folder of a stage within a run's; also the name of its file where it ships."""
-    return file_of(stage.name)
-
-
 def ship(
     run: FewStepsRun, folder: Path, out: Path, ways: Sequence[str] = (STAGE_1, "deterministic"),
     *, steps: Sequence[int] | None = None, command: str = "",
@@ -240,9 +235,9 @@ def ship(
     """
     paths = []
     for stage in stages(run):
-        unet = Path(folder) / folder_of(stage) / "unet"
+        unet = Path(folder) / stage.folder / "unet"
         if stage.way in ways and (steps is None or stage.steps in steps) and unet.exists():
-            paths.append(Path(out) / f"{folder_of(stage)}.safetensors")
+            paths.append(Path(out) / f"{stage.folder}.safetensors")
             weights, _ = load_tensors(unet / "diffusion_pytorch_model.safetensors")
             save_8_bits(paths[-1], weights, read_facts(unet), {"command": command, "stage": stage.name, "seed": run.seed})
     return paths

@@ -10,7 +10,7 @@ from torch import Tensor
 from rcedu.equations.progressive import halvings
 from rcedu.evaluation.records import Column, Record, frame, select, table
 from rcedu.experiments.domain import Domain
-from rcedu.experiments.few_step_training import climb, folder_of, score_stage
+from rcedu.experiments.few_step_training import climb, score_stage
 from rcedu.experiments.few_steps import APART, FewStepsRun, Stage, evaluations, few_step_identity, stages
 from rcedu.experiments.runner import Job, finished
 from rcedu.models.diffusion import DiffusionModel
@@ -60,10 +60,10 @@ def with_any_steps(run: FewStepsRun, domain: Domain, folder: Path) -> list[Recor
     folder, found, given = Path(folder), [], few_step_identity(run, domain)
     teacher = stages(run)[0]._replace(way="teacher")  # drawn from as stage 1 is
     for stage in (teacher, *(stage for stage in stages(run) if stage.takes_any)):
-        path = folder / "any steps" / folder_of(stage)
+        path = folder / "any steps" / stage.folder
         stored = finished(path, run, tuple(name for name in APART if name != "last"), given)
         if stored is None:
-            model = domain.teacher if stage is teacher else domain.kept(folder / folder_of(stage))
+            model = domain.teacher if stage is teacher else domain.kept(folder / stage.folder)
             grid = halvings(run.first, run.last)
             records = [record for steps in grid for record in score_stage(run, stage._replace(steps=steps), domain, model)]
             stored = {"run": asdict(run), "given": given, "records": records}
@@ -93,7 +93,7 @@ def examples_of_stages(
     """
     pictures, teacher = {}, stages(run)[0]._replace(way="teacher")
     for stage in (teacher, *stages(run)):
-        here = Path(folder) / folder_of(stage) / "unet"
+        here = Path(folder) / stage.folder / "unet"
         if stage is not teacher and not here.exists():
             continue
         model = domain.teacher if stage is teacher else load_student(domain.teacher, here)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from rcedu.data.captioned_digits import ATTRIBUTES, UNSAID, CaptionedDigits, all_attributes, is_held_out, prompts, read_prompts
+from rcedu.data.captioned_digits import ATTRIBUTES, UNSAID, CaptionedDigits, all_attributes, captions, is_held_out, read_prompts
 from rcedu.data.mnist import mnist, to_pixels, to_uint8
 from rcedu.evaluation.intervals import counts, proportion
 from rcedu.evaluation.scores import FeatureFID, clip_score, inception_score
@@ -65,8 +65,8 @@ def pictures_of(model: DiffusionModel, texts: list[str], *, w: float = GUIDANCE,
 
 def held_out_prompts(count: int) -> list[str]:
     """`count` sentences about combinations that no training picture shows, each of the 108 in turn."""
-    rows = is_held_out(all_attributes()).nonzero().flatten()
-    return [prompts()[row] for row in rows[torch.arange(count) % len(rows)]]
+    every = captions(all_attributes()[is_held_out(all_attributes())])
+    return [every[i % len(every)] for i in range(count)]
 
 
 def real_images(count: int, train: bool) -> Tensor:

@@ -14,7 +14,7 @@ from rcedu.evaluation.formatting import format_interval
 from rcedu.evaluation.records import Column, Record, Results, over_seeds, select, table
 from rcedu.experiments import few_step_work
 from rcedu.experiments.domain import Domain
-from rcedu.experiments.few_step_training import folder_of, score_stage
+from rcedu.experiments.few_step_training import score_stage
 from rcedu.experiments.few_steps import FewStepsRun, budget, stages
 from rcedu.experiments.latency import in_turn
 from rcedu.experiments.runner import Job
@@ -49,7 +49,7 @@ def run_small_and_fast(run: FewStepsRun, domain: Domain, job: Job) -> tuple[list
     """As `few_step_work.work`, and in `REFERENCE_STEPS` guided steps the scores of teacher and smaller network."""
     records, kept = few_step_work.run_few_steps(run, domain, job)
     small = next(stage for stage in stages(run) if stage.name == run.student)
-    networks = {"teacher": domain.teacher, small.way: load_student(domain.teacher, job.folder / folder_of(small) / "unet")}
+    networks = {"teacher": domain.teacher, small.way: load_student(domain.teacher, job.folder / small.folder / "unet")}
     for way, model in networks.items():
         found = score_stage(run, small._replace(way=way, steps=REFERENCE_STEPS), domain, model)
         records += [record._replace(row=job.row) for record in found]

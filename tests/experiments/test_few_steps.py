@@ -22,7 +22,7 @@ from rcedu.experiments.domains import (
     PicturesWithoutThree,
     Strokes,
 )
-from rcedu.experiments.few_step_training import climb, folder_of, growth, ship, train_stage
+from rcedu.experiments.few_step_training import climb, growth, ship, train_stage
 from rcedu.experiments.few_step_work import few_steps_table, run_few_steps, with_any_steps
 from rcedu.experiments.few_steps import CONSISTENCY, STAGE_1, FewStepsRun, budget, evaluations, few_step_identity, stages
 from rcedu.experiments.runner import Job, adopted
@@ -439,8 +439,8 @@ def test_what_is_saved_says_what_it_is(tmp_path):
     ship(run, tmp_path / "run", tmp_path / "out", [stage.way for stage in stages(run)])
     said = {}
     for stage in stages(run):
-        said[stage.name] = read_facts(tmp_path / "run" / folder_of(stage) / "unet")
-        _, header = load_tensors(tmp_path / "out" / f"{folder_of(stage)}.safetensors")
+        said[stage.name] = read_facts(tmp_path / "run" / stage.folder / "unet")
+        _, header = load_tensors(tmp_path / "out" / f"{stage.folder}.safetensors")
         assert Facts(**header["network"]) == said[stage.name]
     assert {facts.prediction_type for facts in said.values()} == {"v_prediction"}
     assert [name for name, facts in said.items() if not facts.takes_w] == ["tiny"]

@@ -36,7 +36,7 @@ from rcedu.training.random_conditioning_step import DistilledStudent, distillati
 from rcedu.training.swap_schedules import check_family, measured_file, swap_schedule
 
 LOSS_EVERY = 10  # steps between the losses that a result keeps
-STEPS = 25  # of DDIM, with which students are scored
+SAMPLING_STEPS = 25  # of DDIM, with which students are scored
 TEACHER = "teacher"  # instead of a student: nothing is trained
 
 
@@ -140,7 +140,7 @@ def run_text_student(run: TextStudentRun, domain: DrawnPictures, job: Job) -> tu
     network = TEACHER if run.student == TEACHER else "student"
     seconds = {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)}
     kept = {key: [round(value, 5) for value in values[::LOSS_EVERY]] for key, values in losses.items()}
-    records = scored(scores, row=job.row, seed=run.seed, network=network, steps=STEPS, w=GUIDANCE)
+    records = scored(scores, row=job.row, seed=run.seed, network=network, steps=SAMPLING_STEPS, w=GUIDANCE)
     return records, {"losses": kept, "seconds": seconds}
 
 
@@ -160,11 +160,11 @@ def scores_of_words(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun)
     """
     if not run.absent:
         texts = held_out_prompts(run.scored)
-        return shipped.scores(pictures_of(model, texts, steps=STEPS), texts)
+        return shipped.scores(pictures_of(model, texts, steps=SAMPLING_STEPS), texts)
     drawn, asked, found = [], [], {}
     for task in ("unseen", "seen"):
         texts = text_data.sentences(run.absent, task == "unseen", run.scored)
-        images = pictures_of(model, texts, steps=STEPS)
+        images = pictures_of(model, texts, steps=SAMPLING_STEPS)
         scores = shipped.scores(images, texts) | text_data.likeness_of_sentences(shipped.judge, images, texts)
         if task == "unseen":
             kinds = [i for i, kind in enumerate((DIGITS, INKS, BACKGROUNDS, SLANTS)) if set(run.absent.split()) & set(kind)]

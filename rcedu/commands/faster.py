@@ -228,8 +228,8 @@ def faster(
         domain = opened(data)
         given = few_step_identity(few, domain)
         records, kept = run_few_steps(
-            few, domain, Job("faster", trained, {}, None), progress=first, seen=seen, show=show, **watching.checkpoints, **how,
-            plot=lambda found, _, scored: plot_scores(found, folder / "scores.png", scored, domain.columns),
+            few, domain, Job("faster", trained, {}, None), progress=first, around=seen, **watching.checkpoints, **how,
+            after=show, plot=lambda found, _, scored: plot_scores(found, folder / "scores.png", scored, domain.columns),
         )  # fmt: skip
         if first:
             runs = {f"faster/seed-{few.seed}": {"run": asdict(few), "given": given, **kept}}

@@ -37,14 +37,14 @@ from rcedu.training.swap_schedules import NONE, swap_schedule
 
 def train_stage(
     run: FewStepsRun, stage: Stage, domain: Domain, before: DiffusionModel | None = None, *, config: dict | None = None,
-    watch: Callable[[StepRecord], None] | None = None, seen: "Seen | None" = None, **kept,
+    watch: Callable[[StepRecord], None] | None = None, around: "Around | None" = None, **kept,
 ) -> tuple[DiffusionModel, list[float]]:  # fmt: skip
     """One stage: (student, loss of every step).
 
     before  the student of `stage.before`; None where the domain's teacher teaches
     config  what a checkpoint must agree on; default the run's settings
     watch   called with each step's record
-    seen    (stage, student, config) -> around the training, what is called so as well
+    around  (stage, student, config) -> a context for the training; what it yields is called with each step's record as well
     kept    further settings of `stage_task`, and of `fit_to_the_end`: folder of checkpoints, progress ...
     """
     if stage.kind == "guidance" and stage.before is None and domain.stage_1 is not None:
@@ -52,13 +52,13 @@ def train_stage(
     config = {**(config or asdict(run)), "stage": stage.name}
     with ExitStack() as stack:
         step, trainee, student, settings = stack.enter_context(stage_task(run, stage, domain, before, **kept))
-        watchers = [watch, seen and stack.enter_context(seen(stage, student, config))]
+        watchers = [watch, around and stack.enter_context(around(stage, student, config))]
         watch = all_of([one for one in watchers if one])
         losses = fit_to_the_end(step, trainee, config=config, watch=watch, **settings)
     return student, [sum(parts) for parts in zip(*losses.values(), strict=True)]
 
 
-Seen = Callable[[Stage, DiffusionModel, dict], AbstractContextManager[Callable[[StepRecord], None]]]
+Around = Callable[[Stage, DiffusionModel, dict], AbstractContextManager[Callable[[StepRecord], None]]]
 
 
 @contextmanager
@@ -164,11 +164,11 @@ def climb(
             if ranks.is_main_process:
                 any_steps = {"steps": None if stage.takes_any else stage.steps}
                 domain.keep(student, here, **any_steps, sampler=stage.sampler, w_max=run.w_max)
-            shown = partial(tqdm, desc="scores", leave=False) if progress else iter
+            bar = partial(tqdm, desc="scores", leave=False) if progress else iter
             result = {
                 "run": asdict(run),
                 "given": given,
-                "records": score_stage(run, stage, domain, student, bar=shown),
+                "records": score_stage(run, stage, domain, student, bar=bar),
                 "losses": [round(value, 6) for value in losses],
                 "seconds": {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)},
             }

@@ -21,16 +21,16 @@ from rcedu.system.ranks import place_among_ranks
 
 def run_few_steps(
     run: FewStepsRun, domain: Domain, job: Job, plot: Callable[[pd.DataFrame, Path, int], None] | None = None,
-    show: Callable[[Stage, DiffusionModel], None] | None = None, **how,
+    after: Callable[[Stage, DiffusionModel], None] | None = None, **how,
 ) -> tuple[list[Record], dict]:  # fmt: skip
     """All stages of one run in `job.folder`, and the teacher beside them: its records, and by stage its losses and seconds.
 
     network   "teacher", and the ways of the stages;  stopped  what ended early, in words
 
-    plot  called after every stage with the records so far at the domain's w, the path of their picture, scores.png, and how
-          many pictures were scored
-    show  called after every stage with its network
-    how   further settings of `climb`
+    plot   called after every stage with the records so far at the domain's w, the path of their picture, scores.png, and how
+           many pictures were scored
+    after  called after every stage with its network
+    how    further settings of `climb`
     """
     records, kept = [], {"losses": {}, "seconds": {}, "stopped": []}
 
@@ -39,8 +39,8 @@ def run_few_steps(
             plot(select(frame(records), w=domain.w), job.folder / "scores.png", run.scored)
 
     for stage, student, result in climb(run, domain, job.folder, watch=job.watch, **how):
-        if show:
-            show(stage, student)
+        if after:
+            after(stage, student)
         kept["losses"][stage.name] = result["losses"][:: max(1, stage.training_steps // 50)]
         kept["seconds"][stage.name] = result["seconds"]
         kept["stopped"] += [result["stopped"]] if "stopped" in result else []

@@ -84,7 +84,7 @@ def _unet(out: Path, runs: Path) -> Callable:
 SCORED = {"smoke": 20, "cpu": 500, "gpu": 2000}  # pictures a guidance
 
 
-def _scores(out: Path, runs: Path) -> Callable:
+def _score(out: Path, runs: Path) -> Callable:
     path, command = out / "results" / "marks.json", command_line("mini-sd", "marks")
     return lambda: write_result(path, command, all_scores(MiniSD(out), SCORED[preset()]))
 
@@ -92,5 +92,5 @@ def _scores(out: Path, runs: Path) -> Callable:
 SECOND = {"architecture": "attention", "seed": 1, "steps": 4000, "lr": 1e-3}
 PARTS = {
     "autoencoder": _autoencoder, "clip": _clip, "judge": partial(_judge, "judge", {}),
-    "second-judge": partial(_judge, "second-judge", SECOND), "unet": _unet, "marks": _scores,
+    "second-judge": partial(_judge, "second-judge", SECOND), "unet": _unet, "marks": _score,
 }  # fmt: skip

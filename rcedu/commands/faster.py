@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from rcedu.commands.given import MINI_SD, check_measured, open_model, samples_of, say_defaults, say_plan, say_skipped, suits
-from rcedu.commands.options import Machine, Watching
+from rcedu.commands.options import FLOAT, INT, INTS, STR, Machine, Watching
 from rcedu.models.saved import SAMPLERS, pipeline_facts
 from rcedu.system.files import write_json
 from rcedu.system.locks import alone_in
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 PATHS = ("teacher", "samples", "drawn_by", "images", "from_stage_1", "prompts", "pool", "column", "measured", "out")
 SIZES = ("guidance_steps", "halving_steps", "batch_size", "scored")  # which the preset decides where they are not said
 MARKER = "faster.json"  # in the folder that a run fills: which it is
-INT, FLOAT, STR, INTS = (tyro.conf.arg(metavar=of, help_behavior_hint="") for of in ("INT", "FLOAT", "STR", "[FLOAT ...]"))
 
 
 @dataclass(frozen=True)

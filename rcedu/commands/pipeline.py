@@ -19,7 +19,7 @@ from rcedu.commands.given import (
     suits,
     taught_few_steps,
 )
-from rcedu.commands.options import Machine, Watching
+from rcedu.commands.options import FLOAT, Machine, Watching
 from rcedu.models.arithmetic import compile_blocks
 from rcedu.models.saved import SAMPLERS
 from rcedu.models.surgery import STUDENTS_AND_KOALA
@@ -52,15 +52,13 @@ class DistilRun(Checked):
 
     student: str = "base"  # base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro; of SDXL also KOALA-1B, KOALA-700M
     p: str = "exponential"  # p(t): none, or a family of rcedu.training.swap_schedules
-    # of the family; default its own
-    p_parameter: Annotated[NotNegative | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
+    p_parameter: Annotated[NotNegative | None, FLOAT] = None  # of the family; default its own
     teacher_init: bool = True  # take the teacher's weights along
     task: bool = False  # add L_task on the samples that kept their condition
     null_probability: Share = 0.1  # of dropping the condition, so that guidance works
     steps: AtLeast1 = 400
     batch_size: BatchSize = 32  # global, over all ranks and accumulated parts
-    # default 1e-3 for mini-SD, and as the papers for Stable Diffusion 5e-5
-    lr: Annotated[LearningRate | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
+    lr: Annotated[LearningRate | None, FLOAT] = None  # default 1e-3 for mini-SD, and as the papers for Stable Diffusion 5e-5
     warmup: AtLeast0 = 20  # steps
     decay: str = "cosine"  # of the learning rate: constant, linear, cosine
     weight_decay: Share = 0.01

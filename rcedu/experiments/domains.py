@@ -58,15 +58,9 @@ class DrawnDigits(Domain):
     def c(self, count: int) -> Tensor:
         return self.asked(count)
 
-    def real(self, count: int, seed: int | None = None) -> Tensor:
-        """MNIST's test digits (count, 1, 28, 28) of what is `asked`, another one each time, as long as there are others.
-
-        seed  of their order; None: as MNIST has them
-        """
+    def real(self, count: int) -> Tensor:
+        """MNIST's test digits (count, 1, 28, 28) of what is `asked`, another one each time, as long as there are others."""
         images, labels = self.pictures(train=False)
-        if seed is not None:
-            order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-            images, labels = images[order], labels[order]
         asked, rows = self.asked(count), torch.empty(count, dtype=torch.long)
         for label in asked.unique():
             fits, here = ((x == label).nonzero().flatten() for x in (labels, asked))

@@ -393,7 +393,7 @@ def test_the_picture_of_the_scores_grows_with_every_stage(tmp_path):
 def test_the_noise_of_a_sampler_is_not_that_of_x_T(small_model, sampler):
     """One seed for both: noised anew by the noise that it began with, a picture would come back to where it was."""
     made, domain = [], Domain()
-    domain.conditions = lambda count: torch.arange(count)
+    domain.c = lambda count: torch.arange(count)
     original = torch.randn
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "randn", lambda *args, **settings: made.append(original(*args, **settings)) or made[-1])
@@ -404,13 +404,11 @@ def test_the_noise_of_a_sampler_is_not_that_of_x_T(small_model, sampler):
             assert abs(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1]) < 0.1
 
 
-def test_real_digits_in_another_order_are_as_asked():
+def test_real_digits_are_as_asked_and_none_twice():
     digits = DigitsWithout3()
-    plain, first, again, second = (digits.real(60, seed=seed) for seed in (None, 0, 0, 1))
-    assert torch.equal(first, again) and not torch.equal(first, second) and not torch.equal(first, plain)
-    for images in (plain, first, second):
-        assert len(images.flatten(1).unique(dim=0)) == 60
-        assert [digits.scores(images)[task, "as asked"] for task in ("unseen", "seen")] == [[30, 30]] * 2
+    images = digits.real(60)
+    assert len(images.flatten(1).unique(dim=0)) == 60
+    assert [digits.scores(images)[task, "as asked"] for task in ("unseen", "seen")] == [[30, 30]] * 2
 
 
 def test_what_ships_draws_nearly_the_same(done, tmp_path):

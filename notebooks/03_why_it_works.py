@@ -274,13 +274,13 @@ notebook_03.indifference(indifference)
 
 # %%
 from rcedu.equations.random_conditioning import p_measured
-from rcedu.training.swap_schedules import measured_file, schedule
+from rcedu.training.swap_schedules import measured_file, swap_schedule
 
 delta = spaces[r"in $\varepsilon$"].mean(dim=1)
 now = 1 - delta / delta.max()  # the solution above
 curves = {"indifference, measured now": lambda t: p_measured(t, T, torch.tensor(points), now)}
 for name in ("indifference", "overlap", "exponential", "two-sided"):
-    curves[name] = schedule(name, T=T, path=measured_file("digits"))
+    curves[name] = swap_schedule(name, T=T, path=measured_file("digits"))
 plots.p_curves(curves, T)
 
 # %% [markdown]

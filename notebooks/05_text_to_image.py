@@ -158,7 +158,7 @@ from rcedu.data.captioned_digits import CaptionedDigits
 from rcedu.data.mnist import mnist, to_pixels, to_uint8
 
 digits = CaptionedDigits(*mnist(train=False))
-pictures = digits.draw(torch.arange(8), torch.Generator().manual_seed(0)).images
+pictures = digits.coloured(torch.arange(8), torch.Generator().manual_seed(0)).images
 x0 = teacher.codec.encode(to_pixels(pictures))  # (8, 3, 32, 32) -> (8, 8, 8, 8)
 three = to_uint8(x0[:, :3] / 3).repeat_interleave(4, 2).repeat_interleave(4, 3)
 decoded = to_uint8(teacher.codec.decode(x0))
@@ -288,8 +288,8 @@ assert torch.allclose(torch.stack([package["out"], package["feat"]]), losses[0])
 
 before = draw_each(student)
 length, size = {"smoke": (3, 8), "cpu": (60, 32), "gpu": (2000, 32)}[preset()]
-schedule = {"lr": 1e-3, "warmup": 5, "decay": "cosine", "ema_decay": 0.95}
-for record in fit(step, trainee, steps=length, batch_size=size, **schedule, progress="base"):
+settings = {"lr": 1e-3, "warmup": 5, "decay": "cosine", "ema_decay": 0.95}
+for record in fit(step, trainee, steps=length, batch_size=size, **settings, progress="base"):
     pass
 print({name: round(loss, 2) for name, loss in record.losses.items()})
 

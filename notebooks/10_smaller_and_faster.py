@@ -136,9 +136,9 @@ for name, network, N in (("teacher", teacher, 50), ("small", first_smaller, 4)):
 from rcedu.training.batches import Swap
 from rcedu.training.draws import Draw
 from rcedu.training.guided_steps import guidance_step, guidance_student
-from rcedu.training.swap_schedules import schedule
+from rcedu.training.swap_schedules import swap_schedule
 
-student, exponential = guidance_student(teacher), schedule("exponential", T=T)
+student, exponential = guidance_student(teacher), swap_schedule("exponential", T=T)
 swaps = {"without": None, "p(t) = 0": Swap(digits.pool, 0.0)}
 swaps["with"] = Swap(digits.pool, exponential)
 losses = {}

@@ -91,7 +91,7 @@ for name, seed in (("null", None), *((f"random vector {seed}", seed) for seed in
     if seed is not None:
         vector = torch.randn(teacher.conditions.dim, generator=torch.Generator().manual_seed(seed))
         stranger.conditions.table.data[stranger.conditions.null] = vector
-    scores = digits.scores(digits.draw(stranger, count, w=1.0, steps=steps_25))
+    scores = digits.scores(digits.sample(stranger, count, w=1.0, steps=steps_25))
     print(f"{name:15}: {scores['as asked'][0]} of {count} read as asked, digit-FID {scores['fid']:.1f}")
 
 # %% [markdown]
@@ -111,7 +111,7 @@ for a, b in ((3, 8), (1, 7), (4, 9)):
 
 # %%
 for w in (0, 1, 4, 8):
-    scores = digits.scores(digits.draw(teacher, count, w=w, steps=steps_25))
+    scores = digits.scores(digits.sample(teacher, count, w=w, steps=steps_25))
     print(f"w = {w}: diversity {scores['diversity']:.2f}, {scores['as asked'][0]} of {count} read as asked, digit-FID {scores['fid']:.1f}")
 
 # %% [markdown]
@@ -186,7 +186,7 @@ training = fit(four_in_one, skipped, steps=length, batch_size=64, lr=5e-4, decay
 losses = [record.losses["halving"] for record in training]
 ways = {"8 steps, its teacher": (of_8, 8), "2 steps, by way of 4": (of_2, 2), f"2 steps at once, {length} of training": (skipped, 2)}
 for name, (model, steps) in ways.items():
-    scores = {w: digits.scores(digits.draw(model, count, w=w, steps=steps)) for w in (0.0, 1.0, 4.0)}
+    scores = {w: digits.scores(digits.sample(model, count, w=w, steps=steps)) for w in (0.0, 1.0, 4.0)}
     print(f"{name}: digit-FID", ", ".join(f"{of['fid']:.1f} at w = {w:g}" for w, of in scores.items()))
 plots.digit_grid(
     torch.stack([model.sample(model.noise(12, seed=0), torch.arange(12) % 10, w=1.0, steps=steps) for model, steps in ways.values()]),

@@ -128,10 +128,10 @@ def small_cache_folder(small_model, tmp_path_factory):
     """Ten samples of the small model in three shards. Read-only; `test_cache.py` breaks copies."""
     import torch
 
-    from rcedu.data.cache import draw
+    from rcedu.data.cache import draw_samples
 
     folder = tmp_path_factory.mktemp("cache") / "small"
-    draw(small_model, torch.arange(10), folder, steps=2, w=1.0, shard_size=4)
+    draw_samples(small_model, torch.arange(10), folder, steps=2, w=1.0, shard_size=4)
     return folder
 
 

@@ -20,7 +20,7 @@ import rcedu.__main__
 import rcedu.data.cache
 import rcedu.system.tensors
 from rcedu.commands.cli import main
-from rcedu.data.cache import Cache, draw
+from rcedu.data.cache import Cache, draw_samples
 from rcedu.equations.random_conditioning import p_exponential
 from rcedu.evaluation import inception
 from rcedu.experiments import own_teacher
@@ -321,7 +321,7 @@ def draw_and_stall(folder: Path, marker: Path, *, where: str) -> None:
                 _stand_still(marker)
             yield i
 
-    draw(small_digit_model(), torch.arange(10), folder, steps=2, w=1.0, shard_size=4, bar=bar)
+    draw_samples(small_digit_model(), torch.arange(10), folder, steps=2, w=1.0, shard_size=4, bar=bar)
 
 
 # --- without rights -------------------------------------------------------------------------------
@@ -338,7 +338,7 @@ def write_as_nobody(folder: Path, said: Path) -> None:
             lambda out: save_tensors(out / "a.safetensors.gz", {"x": torch.zeros(1)}),
             lambda out: save_student(small_digit_model(), out / "student"),
             lambda out: write_result(out / "b.json", "rcedu judge", {}),
-            lambda out: draw(small_digit_model(), torch.arange(2), out / "samples", steps=1),
+            lambda out: draw_samples(small_digit_model(), torch.arange(2), out / "samples", steps=1),
         ):
             try:
                 write(folder)
@@ -358,5 +358,5 @@ def draw_beside_another(folder: Path, marker: Path) -> None:
                     time.sleep(0.002)
             yield i
 
-    cache = draw(small_digit_model(), torch.arange(10), folder, steps=2, w=1.0, shard_size=4, bar=bar)
+    cache = draw_samples(small_digit_model(), torch.arange(10), folder, steps=2, w=1.0, shard_size=4, bar=bar)
     assert (cache is None) == (not go(marker).exists())

@@ -24,7 +24,7 @@ from typing import Annotated, get_args, get_type_hints
 
 import rcedu
 from rcedu.system.interrupts import was_interrupted
-from rcedu.system.usage import UsageError, check_ranges, out_of_memory
+from rcedu.system.usage import UsageError, check_ranges, out_of_memory, visible
 
 GROUPS = {  # what a person wants -> command -> the room of this folder that has it
     "start here": {"demo": "tables", "lab": "teaching"},
@@ -152,11 +152,6 @@ def parse(arguments: Sequence[str] | None = None) -> Callable[[], None]:
         raise
 
 
-def _visible(text: str) -> str:
-    """What the user gave may have newlines and escape codes in it, which a terminal must not obey: they are spelled out."""
-    return "".join(x if x.isprintable() else x.encode("unicode_escape").decode() for x in text)
-
-
 def _needs_less(arguments: Sequence[str] | None) -> str:
     """Which options of a command decide how much memory it takes."""
     name = (sys.argv[1:] if arguments is None else arguments)[0].replace("_", "-")
@@ -188,5 +183,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if was_interrupted():
         raise KeyboardInterrupt
-    print(f"rcedu: {_visible(says)}", file=sys.stderr)
+    print(f"rcedu: {visible(says)}", file=sys.stderr)
     raise SystemExit(2)

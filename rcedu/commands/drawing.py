@@ -38,8 +38,7 @@ def draw(
         plan: only say what it will take, in time, memory and disk.
         out: default data/mini-sd/cache for mini-sd's own prompts; must be given otherwise.
     """
-    from rcedu.data.cache import MANIFEST
-    from rcedu.data.cache import draw as draw_cache
+    from rcedu.data.cache import MANIFEST, draw_samples
     from rcedu.data.pools import read_prompts_from
     from rcedu.experiments.text_data import cache_prompts
     from rcedu.training.plan import plan_drawing
@@ -62,7 +61,7 @@ def draw(
         if plan:
             say_plan(plan_drawing(model, c, **settings), folder)
             return
-        kept = draw_cache(model, c, folder, **settings, told=arithmetic.told(), bar=bar)
+        kept = draw_samples(model, c, folder, **settings, told=arithmetic.told(), bar=bar)
     if kept is not None:  # of several ranks, the last to end has it
         print(f"{len(kept)} samples in {folder}")
 

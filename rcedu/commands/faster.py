@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from rcedu.commands.given import MINI_SD, check_measured, open_model, samples_of, say_defaults, say_plan, say_skipped, suits
-from rcedu.commands.options import Machine, Watching
+from rcedu.commands.options import FLOAT, INT, INTS, STR, Machine, Watching
 from rcedu.models.saved import SAMPLERS, pipeline_facts
 from rcedu.system.files import write_json
 from rcedu.system.locks import alone_in
@@ -28,7 +28,7 @@ from rcedu.system.usage import (
     UsageError,
     check_choice,
 )
-from rcedu.training.swap_schedules import MEASURED, measured_file, schedule
+from rcedu.training.swap_schedules import MEASURED, measured_file, swap_schedule
 
 if TYPE_CHECKING:
     from rcedu.data.cache import Samples
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 PATHS = ("teacher", "samples", "drawn_by", "images", "from_stage_1", "prompts", "pool", "column", "measured", "out")
 SIZES = ("guidance_steps", "halving_steps", "batch_size", "scored")  # which the preset decides where they are not said
 MARKER = "faster.json"  # in the folder that a run fills: which it is
-INT, FLOAT, STR, INTS = (tyro.conf.arg(metavar=of, help_behavior_hint="") for of in ("INT", "FLOAT", "STR", "[FLOAT ...]"))
 
 
 @dataclass(frozen=True)
@@ -139,13 +138,12 @@ def faster(
     from rcedu.evaluation.formatting import plain_table
     from rcedu.evaluation.records import frame, save_results
     from rcedu.experiments.few_step_plan import plan_few_steps
-    from rcedu.experiments.few_step_training import folder_of
     from rcedu.experiments.few_step_work import few_steps_table, run_few_steps
     from rcedu.experiments.few_steps import few_step_identity, stages
     from rcedu.experiments.mini_sd import held_out_prompts
     from rcedu.experiments.own_teacher import OwnTeacher, is_mini_sd, usual_guidance
     from rcedu.experiments.runner import Job
-    from rcedu.figures.few_step_figures import draw_scores
+    from rcedu.figures.few_step_figures import plot_scores
     from rcedu.training.logs import ContactSheet, shown_rows
     from rcedu.training.plan import Disk, Plan, plan_encoding
 
@@ -177,7 +175,7 @@ def faster(
     if measured is not None and few.p not in MEASURED:
         raise UsageError(f"--p {few.p} is not measured; leave --measured away, or choose --p {' or '.join(MEASURED)}")
     measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)
-    schedule(few.p, T=model.T, path=measured, on="absent")  # a table that is none is refused now, not after hours
+    swap_schedule(few.p, T=model.T, path=measured, on="absent")  # a table that is none is refused now, not after hours
     check_measured(few.p, measured, model, drawn_by)
     w, command = usual_guidance(model), _as_typed(run, machine, locals())
     w = w if w in few.scored_w else few.scored_w[-1]
@@ -212,7 +210,7 @@ def faster(
 
     def seen(stage: "Stage", student: "DiffusionModel", config: dict):
         plain = drawn(stages(few)[0], model)  # as stage 1 is
-        return watching.watch(trained / folder_of(stage), config, plain, drawn(stage, student), shown, few.batch_size)
+        return watching.watch(trained / stage.folder, config, plain, drawn(stage, student), shown, few.batch_size)
 
     def show(stage: "Stage", network: "DiffusionModel") -> None:
         sheet.add(0, f"teacher, {few.first} steps", model, w=w, steps=few.first, once=True)
@@ -229,8 +227,8 @@ def faster(
         domain = opened(data)
         given = few_step_identity(few, domain)
         records, kept = run_few_steps(
-            few, domain, Job("faster", trained, {}, None), progress=first, seen=seen, show=show, **watching.checkpoints, **how,
-            draw=lambda found, _, scored: draw_scores(found, folder / "scores.png", scored, domain.columns),
+            few, domain, Job("faster", trained, {}, None), progress=first, around=seen, **watching.checkpoints, **how,
+            after=show, plot=lambda found, _, scored: plot_scores(found, folder / "scores.png", scored, domain.columns),
         )  # fmt: skip
         if first:
             runs = {f"faster/seed-{few.seed}": {"run": asdict(few), "given": given, **kept}}

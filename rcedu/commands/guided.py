@@ -60,7 +60,7 @@ def few_steps(
     from rcedu.experiments.few_step_work import BY, examples_of_stages, few_steps_table, run_few_steps
     from rcedu.experiments.few_steps import budget, few_step_identity
     from rcedu.experiments.runner import Experiment
-    from rcedu.figures.few_step_figures import draw_scores
+    from rcedu.figures.few_step_figures import plot_scores
     from rcedu.models.saved import SAMPLERS
 
     samplers = tuple(dict.fromkeys(samplers or ())) or None
@@ -71,7 +71,7 @@ def few_steps(
     changes = {"allowed": allowed} | ({"samplers": samplers} if samplers else {})
     rows = {domain: budget(domain, preset(), **changes)}
     of = DOMAINS[domain]()
-    experiment = Experiment(rows, partial(run_few_steps, draw=draw_scores), few_step_identity, of.columns, BY)
+    experiment = Experiment(rows, partial(run_few_steps, plot=plot_scores), few_step_identity, of.columns, BY)
     runs = experiment.runs(series.seeds)
     name, run, here = series.first(runs, ship)
     command = command_line("few-steps", domain, seeds=series.seeds, samplers=samplers, allowed=allowed)

@@ -23,20 +23,19 @@ if TYPE_CHECKING:
     from rcedu.training.fit import StepRecord
 
 DDIM = "ddim"
+# of what may be left out: how its value is called, where it has no default to show
+INT, FLOAT, STR, INTS = (tyro.conf.arg(metavar=of, help_behavior_hint="") for of in ("INT", "FLOAT", "STR", "[FLOAT ...]"))
 
 
 @dataclass(frozen=True)
 class Drawing(Checked):
     """Which prompts are drawn, and how."""
 
-    # of a table of prompts; default text, prompt or caption
-    column: Annotated[str | None, tyro.conf.arg(metavar="STR", help_behavior_hint="")] = None
-    # only the first so many prompts (COCO-30K: 30000)
-    count: Annotated[AtLeast1 | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    column: Annotated[str | None, STR] = None  # of a table of prompts; default text, prompt or caption
+    count: Annotated[AtLeast1 | None, INT] = None  # only the first so many prompts (COCO-30K: 30000)
     # guidance_scale - 1; default mini-SD's best for it and its students, for others 6.5 (the papers' guidance_scale 7.5)
-    w: Annotated[Guidance | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
-    # sampling steps; default 25, or as many as the network was made for (`rcedu faster`)
-    steps: Annotated[SamplingSteps | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    w: Annotated[Guidance | None, FLOAT] = None
+    steps: Annotated[SamplingSteps | None, INT] = None  # of sampling; default 25, or as many as the network was made for
     sampler: str = DDIM  # ddim, or as diffusers has them: pndm, dpm++, unipc, euler
     seed: Seed = 0  # of the noise
 
@@ -114,11 +113,10 @@ class Watching(Checked):
     plan: bool = False  # only say what it will take, in time, memory and disk
     checkpoint_every: AtLeast1 = 500  # steps
     # of the checkpoints, and of what --export-every keeps: only the newest; default two checkpoints, and all exports
-    keep: Annotated[AtLeast1 | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    keep: Annotated[AtLeast1 | None, INT] = None
     # steps between two rows of pictures.png, beside steps.csv: eight prompts, always from the same noise; first the teacher's
-    pictures_every: Annotated[AtLeast1 | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
-    # tensorboard, wandb, or another of accelerate's, where it is installed
-    tracker: Annotated[str | None, tyro.conf.arg(metavar="STR", help_behavior_hint="")] = None
+    pictures_every: Annotated[AtLeast1 | None, INT] = None
+    tracker: Annotated[str | None, STR] = None  # tensorboard, wandb, or another of accelerate's, where it is installed
 
     @property
     def checkpoints(self) -> dict:

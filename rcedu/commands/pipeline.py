@@ -19,7 +19,7 @@ from rcedu.commands.given import (
     suits,
     taught_few_steps,
 )
-from rcedu.commands.options import Machine, Watching
+from rcedu.commands.options import FLOAT, Machine, Watching
 from rcedu.models.arithmetic import compile_blocks
 from rcedu.models.saved import SAMPLERS
 from rcedu.models.surgery import STUDENTS_AND_KOALA
@@ -43,7 +43,7 @@ from rcedu.system.usage import (
     check_choice,
 )
 from rcedu.training.fit import DECAYS, fit_to_the_end
-from rcedu.training.swap_schedules import MEASURED, NONE, check_family, measured_file, schedule
+from rcedu.training.swap_schedules import MEASURED, NONE, check_family, measured_file, swap_schedule
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,13 @@ class DistilRun(Checked):
 
     student: str = "base"  # base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro; of SDXL also KOALA-1B, KOALA-700M
     p: str = "exponential"  # p(t): none, or a family of rcedu.training.swap_schedules
-    # of the family; default its own
-    p_parameter: Annotated[NotNegative | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
+    p_parameter: Annotated[NotNegative | None, FLOAT] = None  # of the family; default its own
     teacher_init: bool = True  # take the teacher's weights along
     task: bool = False  # add L_task on the samples that kept their condition
     null_probability: Share = 0.1  # of dropping the condition, so that guidance works
     steps: AtLeast1 = 400
     batch_size: BatchSize = 32  # global, over all ranks and accumulated parts
-    # default 1e-3 for mini-SD, and as the papers for Stable Diffusion 5e-5
-    lr: Annotated[LearningRate | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
+    lr: Annotated[LearningRate | None, FLOAT] = None  # default 1e-3 for mini-SD, and as the papers for Stable Diffusion 5e-5
     warmup: AtLeast0 = 20  # steps
     decay: str = "cosine"  # of the learning rate: constant, linear, cosine
     weight_decay: Share = 0.01
@@ -136,7 +134,7 @@ def distil(
         folder_to_replace(of_last_step)
     measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)
     model = open_model(teacher)
-    p = schedule(run.p, run.p_parameter, T=model.T, path=measured, on="absent")
+    p = swap_schedule(run.p, run.p_parameter, T=model.T, path=measured, on="absent")
     check_measured(run.p, measured, model, drawn_by)
     few = taught_few_steps(model, teacher, run.task, w_max)
     cache = samples_of(model, samples, drawn_by)

@@ -97,7 +97,7 @@ def conditioning(digit: Digit = 3, each: AtLeast1 = 20, pairs: AtLeast1 = 500, o
         pairs: real digits denoised under unrelated conditions, a time.
         out: write here, not to runs/conditioning.json; the experiments read data/digits/results/conditioning.json.
     """
-    from rcedu.experiments.conditioning import measure_schedules, torn_band, who_wins
+    from rcedu.experiments.conditioning import measure_p, torn_band, who_wins
     from rcedu.experiments.digits import visible_rows
 
     path = result_file(out or runs_folder() / "conditioning.json")
@@ -105,7 +105,7 @@ def conditioning(digit: Digit = 3, each: AtLeast1 = 20, pairs: AtLeast1 = 500, o
     rows = visible_rows(shipped.cache, shipped.judge, digit)
     x0, c = shipped.cache.x0(rows), shipped.cache.c[rows]
     shipped.teacher.to(place_among_ranks().device)
-    found = measure_schedules(shipped.teacher, x0, c, labels, [0, *range(9, shipped.teacher.T, 10)], each=each, bar=tqdm)
+    found = measure_p(shipped.teacher, x0, c, labels, [0, *range(9, shipped.teacher.T, 10)], each=each, bar=tqdm)
     images, true = (x[:pairs] for x in mnist(train=False))
     contests = who_wins(shipped.teacher, shipped.judge, images, true, range(99, shipped.teacher.T, 50), bar=tqdm)
     torn = torn_band(contests)
@@ -169,7 +169,7 @@ def text_conditioning(
         every: steps between the times.
         out: write here, not to runs/text-conditioning.json; mini-SD's trainings read data/mini-sd/results/conditioning.json.
     """
-    from rcedu.experiments.conditioning import measure_schedules
+    from rcedu.experiments.conditioning import measure_p
 
     if teacher != MINI_SD and samples is None:
         raise UsageError("another teacher needs its own --samples: what rcedu draw wrote with it")
@@ -185,7 +185,7 @@ def text_conditioning(
     times = [0, *range(every - 1, model.T, every)]
     ranks = place_among_ranks()
     bar = functools.partial(tqdm, disable=not ranks.is_main_process)
-    found = measure_schedules(model.to(ranks.device), x0, c, sentences, times, each=1, pairs=pairs, bar=bar)
+    found = measure_p(model.to(ranks.device), x0, c, sentences, times, each=1, pairs=pairs, bar=bar)
     result = {"absent": absent, "pairs": pairs, **found.as_result()}
     given = {"teacher": teacher, "samples": samples} if samples is not None else {}
     command = command_line("text-conditioning", **given, absent=absent or None, pairs=pairs, every=every)

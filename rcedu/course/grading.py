@@ -16,7 +16,7 @@ from rcedu.course.assignments import student_number
 from rcedu.system.files import atomic_folder, folder_to_replace, read_json, scratch_folder, write_json
 from rcedu.system.jail import can_lock, run_jailed
 from rcedu.system.settings import data_folder
-from rcedu.system.usage import UsageError
+from rcedu.system.usage import UsageError, visible
 
 
 def grade(
@@ -112,12 +112,7 @@ def verdict(tests: dict[str, str], by_otter: dict, alone: dict, why: str) -> dic
             flagged.append(f"{question}: Otter {share:g}, second pass {borne_out:g}{f', {complaint}' if complaint else ''}")
         score = points * max(0, min(share, borne_out))
         results.append({"name": question, "score": score, "max_score": points, "output": output[:2000]})
-    return {"tests": results, "flagged": [_visible(line) for line in flagged]}
-
-
-def _visible(text: str) -> str:
-    """On one line, and nothing in it that a terminal would obey."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else ascii(c)[1:-1] for c in text)[:600]
+    return {"tests": results, "flagged": [visible(" ".join(line.split()))[:600] for line in flagged]}
 
 
 def _environment() -> dict[str, str]:

@@ -39,7 +39,8 @@ def second_pass(task: Mapping) -> dict:
         with contextlib.redirect_stdout(io.StringIO()):
             exec(compile(ast.Module([node], []), "<given>", "exec"), trusted)
         trusted |= {"STUDENT": task["student"]} if "STUDENT" in _binds(node) else {}
-    names = {key: value for key, value in trusted.items() if not _of_the_checks(value)}
+    checks = {key for key, x in trusted.items() if isinstance(x, ModuleType) and x.__name__.startswith("rcedu.course")}
+    names = {key: value for key, value in trusted.items() if key not in checks}
     tests = {question: _test_functions(source) for question, source in task["tests"].items()}
     before, said = _inventory(), {}
     for nodes, questions in _answers(handed_in, {ast.dump(node) for cell in given for node in ast.parse(cell).body}):
@@ -145,10 +146,6 @@ def _test_functions(source: str) -> list:
     space = {}
     exec(source, space)
     return [test.test_func for test in space.values() if callable(getattr(test, "test_func", None))]
-
-
-def _of_the_checks(value) -> bool:
-    return isinstance(value, ModuleType) and value.__name__.startswith("rcedu.course")
 
 
 def _inventory() -> list[tuple[object, dict]]:

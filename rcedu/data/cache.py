@@ -7,7 +7,6 @@ Latents are memory-mapped: however many there are, and however many ranks, they 
 """
 
 import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,14 +18,10 @@ from rcedu.system.files import has_sha256, read_json, sha256, write_json
 from rcedu.system.locks import alone_in
 from rcedu.system.manifests import folder_to_fill
 from rcedu.system.ranks import place_among_ranks, share_of_the_rest
-from rcedu.system.tensors import hash_tensors, load_tensors, map_tensors, save_tensors
+from rcedu.system.tensors import hash_json, hash_tensors, load_tensors, map_tensors, save_tensors
 from rcedu.system.usage import UsageError
 
 MANIFEST = "manifest.json"
-
-
-def _digest(value) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _hash_conditions(c: Tensor) -> str:
@@ -39,15 +34,15 @@ def _shard_name(index: int, codec) -> str:
 
 def derived_seed(seed: int, stream: int | str) -> int:
     """A seed of 32 bits hashed from both, so that shards, batches and samplers each have random numbers of their own."""
-    return int(_digest([seed, stream])[:8], 16)
+    return int(hash_json([seed, stream])[:8], 16)
 
 
 def origin(teacher, *, steps: int, w: float, seed: int) -> dict:
     """All that decides what the teacher draws for a given list of conditions."""
-    return {"teacher": teacher.fingerprint(), "schedule": teacher.schedule(), "steps": steps, "w": w, "seed": seed}
+    return {"teacher": teacher.fingerprint(), "schedule": teacher.noise_schedule(), "steps": steps, "w": w, "seed": seed}
 
 
-def draw(
+def draw_samples(
     teacher,
     c: Tensor,
     folder: Path,
@@ -82,13 +77,13 @@ def draw(
 
     how, named = ({"sampler": solver[1]}, {"sampler": solver[0]}) if solver else ({}, {})
     made_from = origin(teacher, steps=steps, w=w, seed=seed) | named | (told or {})
-    return fill(folder, teacher, c, made_from, made, shard_size=shard_size, bar=bar)
+    return store_samples(folder, teacher, c, made_from, made, shard_size=shard_size, bar=bar)
 
 
-def fill(
+def store_samples(
     folder: Path, teacher, c: Tensor, made_from: dict, made: Callable[[range], Tensor], *, shard_size: int, bar=iter
 ) -> "Cache | None":
-    """Store made(rows), x0 (B, C, H, W) of some rows, under the conditions c (N, ...), a shard at a time: see `draw`.
+    """Store made(rows), x0 (B, C, H, W) of some rows, under the conditions c (N, ...), a shard at a time: see `draw_samples`.
 
     made_from  all that decides what is made; JSON values
     """
@@ -132,18 +127,18 @@ def _is_drawn(path: Path, index: int, c: Tensor, made_from: dict) -> bool:
         tensors, header = load_tensors(path)
     except UsageError:
         return False
-    same = header.get("index") == index and _digest(header.get("origin")) == _digest(made_from)
+    same = header.get("index") == index and hash_json(header.get("origin")) == hash_json(made_from)
     return same and torch.equal(tensors["c"], c)
 
 
 def _write_manifest(folder: Path, manifest: dict) -> None:
-    write_json(folder / MANIFEST, manifest | {"sha256": _digest(manifest)})
+    write_json(folder / MANIFEST, manifest | {"sha256": hash_json(manifest)})
 
 
 def _read_manifest(folder: Path) -> dict:
     manifest = read_json(folder / MANIFEST, dict, f"delete {folder} and draw it again")
     signature = manifest.pop("sha256", None)
-    if signature != _digest(manifest):
+    if signature != hash_json(manifest):
         raise UsageError(f"{folder / MANIFEST} was changed after it was written; delete {folder} and draw it again")
     return manifest
 
@@ -187,7 +182,7 @@ class Samples:
 class Cache(Samples):
     """An opened cache. Compressed shards are read and verified at once, others mapped, each verified before its first use.
 
-    folder     where `draw` wrote
+    folder     where `draw_samples` wrote
     teacher    whose samples they must be; steps and w, where given, are checked as well
 
     UsageError, naming the file and what to do, for anything missing, torn, swapped or foreign, and for any flipped bit: of
@@ -199,7 +194,7 @@ class Cache(Samples):
         if not (self.folder / MANIFEST).exists():
             raise UsageError(f"no cache in {folder}: {MANIFEST} is missing; draw one with: rcedu cache")
         self.manifest = _read_manifest(self.folder)
-        expected = {"teacher": teacher.fingerprint(), "schedule": teacher.schedule(), "steps": steps, "w": w}
+        expected = {"teacher": teacher.fingerprint(), "schedule": teacher.noise_schedule(), "steps": steps, "w": w}
         _check_origin(self.manifest, {key: value for key, value in expected.items() if value is not None}, self.folder)
         size, digests = self.manifest["shard_size"], self.manifest["shards"]
         wanted = -(-self.manifest["count"] // size)
@@ -253,7 +248,7 @@ class Cache(Samples):
 
     def fingerprint(self) -> str:
         """SHA-256 over the manifest, and so over all shards and what they were drawn from."""
-        return _digest(self.manifest)
+        return hash_json(self.manifest)
 
     def images(self) -> Tensor:
         """All of it as stored: for digits, (N, 1, 28, 28) uint8; for Stable Diffusion, latents in 16 bits."""

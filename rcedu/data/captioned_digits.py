@@ -106,6 +106,11 @@ def prompts() -> tuple[str, ...]:
     return tuple(caption(*row) for row in all_attributes().tolist())
 
 
+def captions(attributes: Tensor) -> list[str]:
+    """(N, 4) attributes -> their N sentences; `read_prompts` is the way back."""
+    return [prompts()[row] for row in prompt_rows(attributes)]
+
+
 def read_prompts(texts: list[str]) -> Tensor:
     """The attributes (N, 4) that sentences of the grammar ask for; UsageError naming the first that is none."""
     rows = {prompt: row for row, prompt in enumerate(prompts())}
@@ -135,7 +140,7 @@ class CaptionedImages(NamedTuple):
 
 
 class CaptionedDigits:
-    """MNIST digits, to be coloured as they are drawn: `len(data)`, `data.draw(rows, generator)`.
+    """MNIST digits, to be coloured: `len(data)`, `data.coloured(rows, generator)`.
 
     digits (N, 1, 28, 28) uint8, labels (N,);  held_out True: only the combinations that training never shows; None: all
     """
@@ -150,7 +155,7 @@ class CaptionedDigits:
     def __len__(self) -> int:
         return len(self.digits)
 
-    def draw(self, rows: Tensor, generator: torch.Generator | None = None) -> CaptionedImages:
+    def coloured(self, rows: Tensor, generator: torch.Generator | None = None) -> CaptionedImages:
         """The digits of these rows, each in colours drawn at random."""
         labels = self.labels[rows]
         which = (torch.rand(len(rows), generator=generator) * self._counts[labels]).long()

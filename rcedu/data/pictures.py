@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import pil_to_tensor, resize
 
-from rcedu.data.cache import Cache, fill
+from rcedu.data.cache import Cache, store_samples
 from rcedu.data.mnist import to_pixels
 from rcedu.data.pools import COLUMNS
 from rcedu.system.files import sha256
@@ -124,10 +124,10 @@ class CaptionedSource(Dataset):
 def encode_pictures(
     teacher, images: CaptionedSource, folder: Path, *, shard_size: int = 1000, batch_size: int = 50, bar=iter
 ) -> Cache | None:
-    """Real pictures as the teacher's latents, stored as `draw` stores its samples: D of a student that has real images.
+    """Real pictures as the teacher's latents, stored as `draw_samples` stores them: D of a student that has real images.
 
     images      pictures as large as the teacher's, with their captions
-    batch_size  pictures at a time;  the others, ranks and errors as for `draw`
+    batch_size  pictures at a time;  the others, ranks and errors as for `draw_samples`
     """
 
     def made(rows: range) -> Tensor:
@@ -135,8 +135,9 @@ def encode_pictures(
         pixels = (to_pixels(torch.stack([images[i] for i in part])) for part in parts)
         return torch.cat([teacher.codec.encode(part) for part in pixels])
 
-    made_from = {"teacher": teacher.fingerprint(), "schedule": teacher.schedule(), "images": images.fingerprint()}
-    return fill(folder, teacher, teacher.conditions.tokenize(images.texts), made_from, made, shard_size=shard_size, bar=bar)
+    made_from = {"teacher": teacher.fingerprint(), "schedule": teacher.noise_schedule(), "images": images.fingerprint()}
+    c = teacher.conditions.tokenize(images.texts)
+    return store_samples(folder, teacher, c, made_from, made, shard_size=shard_size, bar=bar)
 
 
 def _read(source: Path) -> tuple["datasets.Dataset", str]:

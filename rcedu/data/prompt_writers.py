@@ -41,8 +41,8 @@ def grammar_writer(seed: int = 0, weights: Mapping[str, float] | None = None) ->
     generator = random.Random(seed)
 
     def write(count: int) -> list[str]:
-        draw = [generator.choices(range(len(kind)), own, k=count) for kind, own in zip(kinds, odds, strict=True)]
-        return [caption(*row) for row in zip(*draw, strict=True)]
+        drawn = [generator.choices(range(len(kind)), own, k=count) for kind, own in zip(kinds, odds, strict=True)]
+        return [caption(*row) for row in zip(*drawn, strict=True)]
 
     assert len(SLANTS) == UNSAID  # "unsaid" stands where UNSAID points
     return write

@@ -1,7 +1,5 @@
 """Pictures in a folder: drawn a batch at a time, kept, and read one at a time."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from rcedu.system.files import atomic_path, read_json, write_json
 from rcedu.system.locks import alone_in
 from rcedu.system.manifests import IN_PNG, folder_to_fill
 from rcedu.system.ranks import place_among_ranks, share_of_the_rest
+from rcedu.system.tensors import hash_json
 from rcedu.system.usage import UsageError
 
 LIST = "prompts.json"
@@ -68,7 +67,7 @@ def generate_images(
         ranks.wait_for_everyone()
         model.to(ranks.device)
         paths = [folder / f"{i:06d}.png" for i in range(len(texts))]
-        made_from = _hash_of_all(wanted)
+        made_from = hash_json(wanted)
         foreign = [path for path in paths if path.exists() and opened(path, _made_from, _AGAIN) != made_from]
         if foreign:
             raise UsageError(f"{foreign[0]} was not drawn with these settings; choose another folder, or move it away")
@@ -93,10 +92,6 @@ def generate_images(
         return len(paths) if all(path.exists() for path in paths) else None
 
 
-def _hash_of_all(told: dict) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-
-
 def read_images(folder: Path) -> tuple["Pictures", list[str]]:
     """What `generate_images` left: (`Pictures`, their sentences), N >= 2.
 
@@ -114,7 +109,7 @@ def read_images(folder: Path) -> tuple["Pictures", list[str]]:
     if missing:
         lack = f"{len(missing)} of {len(paths)} pictures are missing"
         raise UsageError(f"{folder} is unfinished: {lack}; run rcedu generate again")
-    return Pictures(paths, _hash_of_all(told)), texts
+    return Pictures(paths, hash_json(told)), texts
 
 
 class Pictures(Dataset):

@@ -14,12 +14,10 @@ from transformers import CLIPModel, CLIPProcessor
 
 from rcedu.evaluation.intervals import Interval, proportion
 from rcedu.evaluation.likeness import ENOUGH, frechet_at_infinity, gaussian, precision_and_recall
-from rcedu.models.judges import AttributeJudge, DigitClassifier
+from rcedu.models.judges import AttributeJudge, DigitClassifier, Judge
 from rcedu.system.manifests import verified
 from rcedu.system.tensors import remembered, without_bars
 from rcedu.system.usage import UsageError
-
-Judge = DigitClassifier | AttributeJudge
 
 
 def asked_digit_accuracy(judge: DigitClassifier, images: Tensor, asked: Tensor) -> Interval:
@@ -51,7 +49,6 @@ REAL_SUMS = ("real_features_sum", "real_features_cov_sum", "real_features_num_sa
 class FeatureFID:
     """Frechet distance to a fixed set of real pictures, in a judge's features instead of Inception's.
 
-    judge  a DigitClassifier or an AttributeJudge
     real   (N, C, H, W) uint8, as that judge takes them; its statistics are computed once
 
     Values are not comparable with Inception FIDs, and only comparable with one another at equal sample counts
@@ -147,12 +144,10 @@ def expected_warnings() -> Iterator[None]:
         yield
 
 
-def clip_score(
-    model: Path | str, images: Tensor, texts: list[str], batch_size: int = 100, device: torch.device | str = "cpu"
-) -> float:
+def clip_score(model: Path | str, images: Tensor, texts: list[str]) -> float:
     """Mean of the `clip_scores` of pictures (N, 3, H, W) uint8 and their sentences."""
-    scores, parts = clip_scores(model, device), range(0, len(images), batch_size)
-    return torch.cat([scores(images[i : i + batch_size], texts[i : i + batch_size]) for i in parts]).mean().item()
+    scores, parts = clip_scores(model), range(0, len(images), 100)
+    return torch.cat([scores(images[i : i + 100], texts[i : i + 100]) for i in parts]).mean().item()
 
 
 OPEN_CLIP = "open_clip:"

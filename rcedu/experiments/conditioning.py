@@ -87,8 +87,8 @@ def sensitivity(
     return torch.stack([table[k] for k in range(len(times))])
 
 
-class MeasuredSchedules(NamedTuple):
-    """What `measure_schedules` found on K times."""
+class MeasuredP(NamedTuple):
+    """What `measure_p` found on K times."""
 
     times: Tensor  # (K,)
     squared_eps: Tensor  # (K, pairs) mean over pixels and channels
@@ -119,10 +119,10 @@ class MeasuredSchedules(NamedTuple):
         )
 
 
-def measure_schedules(
+def measure_p(
     model: DiffusionModel, x0: Tensor, c: Tensor, labels: Tensor, times: Sequence[int], *,
     each: int, pairs: int | None = None, seed: int = 0, bar=iter,
-) -> MeasuredSchedules:  # fmt: skip
+) -> MeasuredP:  # fmt: skip
     """Both measured p(t), from ordered pairs (c, c') of `labels` and `each` pictures of c a pair.
 
     x0 (N, C, H, W) with conditions c (N, ...): what the student may see; labels (L, ...): the different ones among them
@@ -155,4 +155,4 @@ def measure_schedules(
         for space in ("epsilon", "sample")
     )
     kl = kl_from_sensitivity(squared_x0 * x0[0].numel(), (alpha_t / sigma_t).flatten() ** 2)
-    return MeasuredSchedules(torch.tensor(times), squared_eps, kl, overlap(kl), indifference(squared_eps.mean(dim=1)))
+    return MeasuredP(torch.tensor(times), squared_eps, kl, overlap(kl), indifference(squared_eps.mean(dim=1)))

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rcedu.data.cache import Cache, draw
+from rcedu.data.cache import Cache, draw_samples
 from rcedu.data.mnist import mnist
 from rcedu.models.anatomies import digit_model
 from rcedu.models.diffusion import DiffusionModel
@@ -118,7 +118,7 @@ class CacheRun(Checked):
 def draw_cache(run: CacheRun, teacher: DiffusionModel, folder: Path, bar=iter) -> Cache | None:
     """The teacher's samples, `each` of every digit in turn, in shards of 1000. Resumes what was begun."""
     labels = torch.arange(teacher.conditions.num_labels).repeat(run.each)
-    return draw(teacher, labels, folder, w=run.w, steps=run.steps, seed=run.seed, bar=bar)
+    return draw_samples(teacher, labels, folder, w=run.w, steps=run.steps, seed=run.seed, bar=bar)
 
 
 def visible_rows(cache: Cache, judge: DigitClassifier, absent: int, *, keep_lookalikes: bool = False) -> Tensor:

@@ -17,7 +17,7 @@ from rcedu.training.swap_schedules import MEASURED, NONE, measured_file
 
 class Domain:
     """What all domains share. Each has: `teacher`; `data`, D (`Samples`); `pool`, C of random conditioning; `w`, the guidance
-    it is drawn with; `asked(count)`, what is asked for, and `conditions(count)`, the same as a network takes it;
+    it is drawn with; `asked(count)`, what is asked for, and `c(count)`, the same as a network takes it;
     `real(count)`; `scores(images)`, scores as `rcedu.evaluation.records.scored` takes them; `columns`, those that a table has.
     """
 
@@ -68,13 +68,13 @@ class Domain:
         """For a worker, which opens anew what it needs: none of what is open here."""
         return {key: x for key, x in vars(self).items() if not isinstance(getattr(type(self), key, None), cached_property)}
 
-    def draw(
+    def sample(
         self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str = "deterministic", seed: int = 10_000
     ) -> Tensor:
         """Pictures of what is `asked`, the same noise for every model. Moves the model to the GPU where there is one."""
-        noise, c = model.to(place_among_ranks().device).noise(count, seed), self.conditions(count)
+        noise, c = model.to(place_among_ranks().device).noise(count, seed), self.c(count)
         return model.sample(noise, c, w=w, steps=steps, **sampler_settings(sampler, seed))
 
     def scores_of(self, model: DiffusionModel, count: int, **how) -> dict:
-        """The `scores` of what it draws; `how` as for `draw`."""
-        return self.scores(self.draw(model, count, **how))
+        """The `scores` of what it draws; `how` as for `sample`."""
+        return self.scores(self.sample(model, count, **how))

@@ -55,18 +55,12 @@ class DrawnDigits(Domain):
         """The digits (count,) that are asked for: each in turn."""
         return torch.arange(count) % self.teacher.conditions.num_labels
 
-    def conditions(self, count: int) -> Tensor:
+    def c(self, count: int) -> Tensor:
         return self.asked(count)
 
-    def real(self, count: int, seed: int | None = None) -> Tensor:
-        """MNIST's test digits (count, 1, 28, 28) of what is `asked`, another one each time, as long as there are others.
-
-        seed  of their order; None: as MNIST has them
-        """
+    def real(self, count: int) -> Tensor:
+        """MNIST's test digits (count, 1, 28, 28) of what is `asked`, another one each time, as long as there are others."""
         images, labels = self.pictures(train=False)
-        if seed is not None:
-            order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-            images, labels = images[order], labels[order]
         asked, rows = self.asked(count), torch.empty(count, dtype=torch.long)
         for label in asked.unique():
             fits, here = ((x == label).nonzero().flatten() for x in (labels, asked))
@@ -134,7 +128,7 @@ class DrawnPictures(Domain):
         texts = held_out_prompts(max(count, every))
         return [texts[i * every // count] for i in range(count)] if count < every else texts
 
-    def conditions(self, count: int) -> Tensor:
+    def c(self, count: int) -> Tensor:
         """What is `asked`, as a network takes it: token ids (count, L)."""
         return self.teacher.conditions.tokenize(self.asked(count))
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rcedu.data.captioned_digits import ATTRIBUTES, INKS, UNSAID, coverage, prompt_rows, prompts, read_prompts, shear
+from rcedu.data.captioned_digits import ATTRIBUTES, INKS, captions, coverage, read_prompts, shear
 from rcedu.experiments.domains import CaptionedPictures, Strokes
 from rcedu.experiments.strokes import thickness
 from rcedu.models.diffusion import DiffusionModel
@@ -58,7 +58,7 @@ class InkEdits(CaptionedPictures):
         return read_prompts(self.asked(count))
 
     def condition(self, attributes: Tensor) -> Tensor:
-        return self.teacher.conditions.tokenize([prompts()[row] for row in prompt_rows(attributes)])
+        return self.teacher.conditions.tokenize(captions(attributes))
 
     def restyle(self, attributes: Tensor) -> Tensor:
         changed = attributes.clone()
@@ -71,12 +71,10 @@ class InkEdits(CaptionedPictures):
 
     def right(self, images: Tensor, attributes: Tensor) -> Tensor:
         """Which attributes are as they should be: (N, columns) bool. A slant that was not asked for is always right."""
-        unsaid = torch.zeros_like(attributes, dtype=torch.bool)
-        unsaid[:, 3] = attributes[:, 3] == UNSAID
-        return (self.read(images) == attributes) | unsaid
+        return self.shipped.as_asked(images, captions(attributes))
 
     def names(self, attributes: Tensor) -> list[str]:
-        return [prompts()[row] for row in prompt_rows(attributes)]
+        return captions(attributes)
 
     def change(self, before: Tensor, after: Tensor, old: Tensor, new: Tensor) -> float:
         """How far the digit itself moved: the mean change of a pixel's coverage by ink, 0 to 1, whatever the colours."""

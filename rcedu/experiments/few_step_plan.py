@@ -52,7 +52,7 @@ def plan_few_steps(
     for stage in trained if pictures_every else ():
         rows += [("teacher", run.first)] + [(stage.way, stage.steps)] * (stage.training_steps // pictures_every)
     asked = sum(evaluations(network, steps, domain.w) for network, steps in rows) / len(rows)
-    c = domain.conditions(len(shown_rows(len(domain.texts))))
+    c = domain.c(len(shown_rows(len(domain.texts))))
     work.append(drawing_work("pictures to look at,", domain.teacher, c, times=len(rows) * len(c), steps=asked, w=0.0))
     sheets = sheet_bytes(domain.teacher, len(c), len(rows))
     return Plan(work, disk + Disk(sheets, sheets))
@@ -64,7 +64,7 @@ def _scores(run: FewStepsRun, domain: OwnTeacher) -> list[Work]:
     each: list[tuple[str, int]] = [(name, steps) for name in ("teacher", STAGE_1) for steps in grid]
     each += [(stage.way, stage.steps) for stage in stages(run)]
     asked = [evaluations(*of, w) for w in run.scored_w for of in [*each, ("teacher", run.first)]]
-    c = domain.conditions(min(TOGETHER, run.scored))
+    c = domain.c(min(TOGETHER, run.scored))
     times = run.scored * sum(asked)
     work = [drawing_work("evaluations for the scores,", domain.teacher, c, times=times, steps=1, w=0.0, decoded=False)]
     if domain.judged:

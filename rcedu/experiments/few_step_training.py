@@ -23,7 +23,7 @@ from rcedu.experiments.runner import finished
 from rcedu.models.arithmetic import compile_blocks, in_fewer_bits
 from rcedu.models.diffusion import DiffusionModel, with_unet
 from rcedu.models.editing import encode
-from rcedu.models.saved import ENCODER, file_of, read_facts, save_8_bits
+from rcedu.models.saved import ENCODER, read_facts, save_8_bits
 from rcedu.system.files import write_json
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import load_tensors
@@ -32,19 +32,19 @@ from rcedu.training.fit import StepFunction, StepRecord, fit_to_the_end
 from rcedu.training.guided_steps import consistency_step, guidance_step, guidance_student, halving_step
 from rcedu.training.logs import all_of
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
-from rcedu.training.swap_schedules import NONE, schedule
+from rcedu.training.swap_schedules import NONE, swap_schedule
 
 
 def train_stage(
     run: FewStepsRun, stage: Stage, domain: Domain, before: DiffusionModel | None = None, *, config: dict | None = None,
-    watch: Callable[[StepRecord], None] | None = None, seen: "Seen | None" = None, **kept,
+    watch: Callable[[StepRecord], None] | None = None, around: "Around | None" = None, **kept,
 ) -> tuple[DiffusionModel, list[float]]:  # fmt: skip
     """One stage: (student, loss of every step).
 
     before  the student of `stage.before`; None where the domain's teacher teaches
     config  what a checkpoint must agree on; default the run's settings
     watch   called with each step's record
-    seen    (stage, student, config) -> around the training, what is called so as well
+    around  (stage, student, config) -> a context for the training; what it yields is called with each step's record as well
     kept    further settings of `stage_task`, and of `fit_to_the_end`: folder of checkpoints, progress ...
     """
     if stage.kind == "guidance" and stage.before is None and domain.stage_1 is not None:
@@ -52,13 +52,13 @@ def train_stage(
     config = {**(config or asdict(run)), "stage": stage.name}
     with ExitStack() as stack:
         step, trainee, student, settings = stack.enter_context(stage_task(run, stage, domain, before, **kept))
-        watchers = [watch, seen and stack.enter_context(seen(stage, student, config))]
+        watchers = [watch, around and stack.enter_context(around(stage, student, config))]
         watch = all_of([one for one in watchers if one])
         losses = fit_to_the_end(step, trainee, config=config, watch=watch, **settings)
     return student, [sum(parts) for parts in zip(*losses.values(), strict=True)]
 
 
-Seen = Callable[[Stage, DiffusionModel, dict], AbstractContextManager[Callable[[StepRecord], None]]]
+Around = Callable[[Stage, DiffusionModel, dict], AbstractContextManager[Callable[[StepRecord], None]]]
 
 
 @contextmanager
@@ -94,12 +94,12 @@ def _task(
         student = make_student(teacher, run.student, run.teacher_init, run.seed)
         trainee = DistilledStudent(student, teacher)
         few = {"w": w, "times": time_grid(stage.steps, teacher.T), "null_probability": 0.0} if teacher.takes_w else {}
-        swap = Swap(domain.pool, schedule("exponential", T=teacher.T))
+        swap = Swap(domain.pool, swap_schedule("exponential", T=teacher.T))
         step = distillation_step(teacher, trainee, domain.data, swap, **few)
         return trainee, student, step, {"lr": run.student_lr, "decay": "cosine", "ema_decay": 0.99}
     swap = None
     if run.p != NONE:
-        swap = Swap(domain.pool, schedule(run.p, T=teacher.T, path=domain.measured, absent=domain.absent))
+        swap = Swap(domain.pool, swap_schedule(run.p, T=teacher.T, path=domain.measured, absent=domain.absent))
     if stage.kind == "guidance":
         student = guidance_student(teacher, prediction_type="v_prediction")
         step = guidance_step(teacher, student, domain.data, w, swap=swap)
@@ -151,7 +151,7 @@ def climb(
         stage = left.pop(0)
         if stage.way in stopped or (stage.before and stage.before not in done):
             continue
-        here = Path(folder) / folder_of(stage)
+        here = Path(folder) / stage.folder
         before = done[stage.before] if stage.before else None
         result = finished(here, run, APART, given, {"losses": [int | float], "seconds": dict})
         if result is None:
@@ -164,11 +164,11 @@ def climb(
             if ranks.is_main_process:
                 any_steps = {"steps": None if stage.takes_any else stage.steps}
                 domain.keep(student, here, **any_steps, sampler=stage.sampler, w_max=run.w_max)
-            shown = partial(tqdm, desc="scores", leave=False) if progress else iter
+            bar = partial(tqdm, desc="scores", leave=False) if progress else iter
             result = {
                 "run": asdict(run),
                 "given": given,
-                "records": score_stage(run, stage, domain, student, bar=shown),
+                "records": score_stage(run, stage, domain, student, bar=bar),
                 "losses": [round(value, 6) for value in losses],
                 "seconds": {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)},
             }
@@ -218,16 +218,11 @@ def round_trip(
 
     The domain's scores of what came back, and "round trip", the root mean square error of a pixel, of 0 to 1.
     """
-    images, c, device = domain.real(count), domain.conditions(count), place_among_ranks().device
+    images, c, device = domain.real(count), domain.c(count), place_among_ranks().device
     z = encode(encoder.to(device), images, c, steps=steps)
     drawn = (home or domain.teacher).to(device).sample(z, c, w=0.0, steps=back)
     error = (drawn.float() - images.float()).square().mean().sqrt().item() / 255
     return domain.scores(drawn) | {"round trip": error}
-
-
-def folder_of(stage: Stage) -> str:
-    """The folder of a stage within a run's; also the name of its file where it ships."""
-    return file_of(stage.name)
 
 
 def ship(
@@ -240,9 +235,9 @@ def ship(
     """
     paths = []
     for stage in stages(run):
-        unet = Path(folder) / folder_of(stage) / "unet"
+        unet = Path(folder) / stage.folder / "unet"
         if stage.way in ways and (steps is None or stage.steps in steps) and unet.exists():
-            paths.append(Path(out) / f"{folder_of(stage)}.safetensors")
+            paths.append(Path(out) / f"{stage.folder}.safetensors")
             weights, _ = load_tensors(unet / "diffusion_pytorch_model.safetensors")
             save_8_bits(paths[-1], weights, read_facts(unet), {"command": command, "stage": stage.name, "seed": run.seed})
     return paths

@@ -10,7 +10,7 @@ from torch import Tensor
 from rcedu.equations.progressive import halvings
 from rcedu.evaluation.records import Column, Record, frame, select, table
 from rcedu.experiments.domain import Domain
-from rcedu.experiments.few_step_training import climb, folder_of, score_stage
+from rcedu.experiments.few_step_training import climb, score_stage
 from rcedu.experiments.few_steps import APART, FewStepsRun, Stage, evaluations, few_step_identity, stages
 from rcedu.experiments.runner import Job, finished
 from rcedu.models.diffusion import DiffusionModel
@@ -20,35 +20,35 @@ from rcedu.system.ranks import place_among_ranks
 
 
 def run_few_steps(
-    run: FewStepsRun, domain: Domain, job: Job, draw: Callable[[pd.DataFrame, Path, int], None] | None = None,
-    show: Callable[[Stage, DiffusionModel], None] | None = None, **how,
+    run: FewStepsRun, domain: Domain, job: Job, plot: Callable[[pd.DataFrame, Path, int], None] | None = None,
+    after: Callable[[Stage, DiffusionModel], None] | None = None, **how,
 ) -> tuple[list[Record], dict]:  # fmt: skip
     """All stages of one run in `job.folder`, and the teacher beside them: its records, and by stage its losses and seconds.
 
     network   "teacher", and the ways of the stages;  stopped  what ended early, in words
 
-    draw  called after every stage with the records so far at the domain's w, the path of their picture, scores.png, and how
-          many pictures were scored
-    show  called after every stage with its network
-    how   further settings of `climb`
+    plot   called after every stage with the records so far at the domain's w, the path of their picture, scores.png, and how
+           many pictures were scored
+    after  called after every stage with its network
+    how    further settings of `climb`
     """
     records, kept = [], {"losses": {}, "seconds": {}, "stopped": []}
 
-    def drawn() -> None:
-        if draw and place_among_ranks().is_main_process:
-            draw(select(frame(records), w=domain.w), job.folder / "scores.png", run.scored)
+    def plot_so_far() -> None:
+        if plot and place_among_ranks().is_main_process:
+            plot(select(frame(records), w=domain.w), job.folder / "scores.png", run.scored)
 
     for stage, student, result in climb(run, domain, job.folder, watch=job.watch, **how):
-        if show:
-            show(stage, student)
+        if after:
+            after(stage, student)
         kept["losses"][stage.name] = result["losses"][:: max(1, stage.training_steps // 50)]
         kept["seconds"][stage.name] = result["seconds"]
         kept["stopped"] += [result["stopped"]] if "stopped" in result else []
         records += result["records"]
-        drawn()
+        plot_so_far()
     any_steps = {stage.way for stage in stages(run) if stage.takes_any}
     records = with_any_steps(run, domain, job.folder) + [record for record in records if record.network not in any_steps]
-    drawn()
+    plot_so_far()
     return [record._replace(row=job.row) for record in records], kept
 
 
@@ -60,10 +60,10 @@ def with_any_steps(run: FewStepsRun, domain: Domain, folder: Path) -> list[Recor
     folder, found, given = Path(folder), [], few_step_identity(run, domain)
     teacher = stages(run)[0]._replace(way="teacher")  # drawn from as stage 1 is
     for stage in (teacher, *(stage for stage in stages(run) if stage.takes_any)):
-        path = folder / "any steps" / folder_of(stage)
+        path = folder / "any steps" / stage.folder
         stored = finished(path, run, tuple(name for name in APART if name != "last"), given)
         if stored is None:
-            model = domain.teacher if stage is teacher else domain.kept(folder / folder_of(stage))
+            model = domain.teacher if stage is teacher else domain.kept(folder / stage.folder)
             grid = halvings(run.first, run.last)
             records = [record for steps in grid for record in score_stage(run, stage._replace(steps=steps), domain, model)]
             stored = {"run": asdict(run), "given": given, "records": records}
@@ -93,13 +93,13 @@ def examples_of_stages(
     """
     pictures, teacher = {}, stages(run)[0]._replace(way="teacher")
     for stage in (teacher, *stages(run)):
-        here = Path(folder) / folder_of(stage) / "unet"
+        here = Path(folder) / stage.folder / "unet"
         if stage is not teacher and not here.exists():
             continue
         model = domain.teacher if stage is teacher else load_student(domain.teacher, here)
         for steps in halvings(run.first, run.last) if stage.takes_any else [stage.steps]:
             if only is None or steps in only:
                 count = 20 if steps in twice else 10
-                images = domain.draw(model, count, w=domain.w, steps=steps, sampler=stage.sampler)
+                images = domain.sample(model, count, w=domain.w, steps=steps, sampler=stage.sampler)
                 pictures[f"{stage.way}, {steps}"] = images
     return pictures

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rcedu.equations.progressive import halvings
 from rcedu.experiments.domain import Domain
-from rcedu.models.saved import ENCODER, SAMPLERS
+from rcedu.models.saved import ENCODER, SAMPLERS, file_of
 from rcedu.models.surgery import STUDENTS
 from rcedu.system.tensors import hash_tensors
 from rcedu.system.usage import (
@@ -99,6 +99,11 @@ class Stage(NamedTuple):
     @property
     def name(self) -> str:
         return self.way if self.takes_any else f"{self.way}, {self.steps} {'steps' if self.steps > 1 else 'step'}"
+
+    @property
+    def folder(self) -> str:
+        """Its folder within a run's; also the name of its file where it ships."""
+        return file_of(self.name)
 
 
 def stages(run: FewStepsRun) -> list[Stage]:

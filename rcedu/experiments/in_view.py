@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rcedu.experiments.digits import Shipped
-from rcedu.experiments.unseen_digit import STEPS, StudentRun, W, data_of, p_of, untrained_student
+from rcedu.experiments.unseen_digit import SAMPLING_STEPS, StudentRun, W, data_of, p_of, untrained_student
 from rcedu.models.conditions import labels_without
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import DigitClassifier
@@ -48,7 +48,7 @@ def train_in_view(
     noise, c, rows = teacher.noise(count, seed=0), torch.full((count,), run.digit), {}
 
     def draw(step: int) -> None:
-        images = model.student.sample(noise, c, w=W, steps=STEPS)
+        images = model.student.sample(noise, c, w=W, steps=SAMPLING_STEPS)
         rows[f"step {step}: {_read_as(images, shipped.judge, run.digit)}"] = images
 
     name = label(family, parameter)
@@ -65,6 +65,6 @@ def draw_in_view(
     """What each network draws from the same noise, one after the other."""
     rows, c = {}, torch.full((count,), asked)
     for name, network in networks.items():
-        images = network.sample(network.noise(count, seed=seed), c, w=w, steps=STEPS)
+        images = network.sample(network.noise(count, seed=seed), c, w=w, steps=SAMPLING_STEPS)
         rows[f"{name}: {_read_as(images, judge, asked)}"] = images
         yield InView(len(rows) / len(networks), f"Asked for {asked}, w = {w:g}, seed {seed}. {'; '.join(rows)}.", dict(rows))

@@ -48,7 +48,7 @@ def few_step_latencies(domain: str, count: int = 1, rounds: int = 7) -> dict[str
     """
     of = DOMAINS[domain]()
     teacher, student = of.teacher, guidance_student(of.teacher)
-    noise, c = teacher.noise(count, seed=0), of.conditions(count)
+    noise, c = teacher.noise(count, seed=0), of.c(count)
     reference = "teacher, 50 steps"
     models = {reference: (teacher, 50)} | {f"takes w, {n} step{'s' * (n > 1)}": (student, n) for n in (50, 4, 1)}
     ways = {}
@@ -60,8 +60,8 @@ def few_step_latencies(domain: str, count: int = 1, rounds: int = 7) -> dict[str
 
 
 def _from_what_is_asked(domain: Domain, model: DiffusionModel, count: int, steps: int) -> Tensor:
-    """As the domain draws, but where the model is: `Domain.draw` would move it to a GPU."""
-    return model.sample(model.noise(count, seed=0), domain.conditions(count), w=domain.w, steps=steps)
+    """As the domain draws, but where the model is: `Domain.sample` would move it to a GPU."""
+    return model.sample(model.noise(count, seed=0), domain.c(count), w=domain.w, steps=steps)
 
 
 def sampling_table(sampling: dict[str, dict]) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from rcedu.data.captioned_digits import ATTRIBUTES, UNSAID, CaptionedDigits, all_attributes, is_held_out, prompts, read_prompts
+from rcedu.data.captioned_digits import ATTRIBUTES, UNSAID, CaptionedDigits, all_attributes, captions, is_held_out, read_prompts
 from rcedu.data.mnist import mnist, to_pixels, to_uint8
 from rcedu.evaluation.intervals import counts, proportion
 from rcedu.evaluation.scores import FeatureFID, clip_score, inception_score
@@ -65,20 +65,20 @@ def pictures_of(model: DiffusionModel, texts: list[str], *, w: float = GUIDANCE,
 
 def held_out_prompts(count: int) -> list[str]:
     """`count` sentences about combinations that no training picture shows, each of the 108 in turn."""
-    rows = is_held_out(all_attributes()).nonzero().flatten()
-    return [prompts()[row] for row in rows[torch.arange(count) % len(rows)]]
+    every = captions(all_attributes()[is_held_out(all_attributes())])
+    return [every[i % len(every)] for i in range(count)]
 
 
 def real_images(count: int, train: bool) -> Tensor:
     """Real captioned digits of the held-out combinations, (count, 3, 32, 32) uint8; of MNIST's training or test half."""
     data, generator = CaptionedDigits(*mnist(train=train), held_out=True), torch.Generator().manual_seed(0)
-    return data.draw(torch.randperm(len(data), generator=generator)[:count], generator).images
+    return data.coloured(torch.randperm(len(data), generator=generator)[:count], generator).images
 
 
 def all_scores(shipped: MiniSD, count: int) -> dict:
     """How good mini-SD is: its judge, its autoencoder, and `count` pictures of held-out prompts at several guidances w."""
     guidances = (0, 1, 2, 4, 6.5)  # 6.5: Stable Diffusion's guidance_scale 7.5
-    real = CaptionedDigits(*mnist(train=False), held_out=None).draw(torch.arange(10_000), torch.Generator().manual_seed(1))
+    real = CaptionedDigits(*mnist(train=False), held_out=None).coloured(torch.arange(10_000), torch.Generator().manual_seed(1))
     decoded = to_uint8(shipped.teacher.codec.decode(shipped.teacher.codec.encode(to_pixels(real.images))))
     squared = (decoded.float() - real.images.float()).square().flatten(1).mean(dim=1)
 

@@ -65,14 +65,9 @@ def _write_clip(clip: CLIPModel, out: Path) -> None:
     save_network(CLIPTextModel.from_pretrained(out / "clip"), out / "pipeline" / "text_encoder")  # the text half of it
 
 
-def _judge(out: Path, runs: Path) -> Callable:
-    judge = training.train_attribute_judge(training.AttributeJudgeRun(), runs / "judge")
-    return partial(judge.save, out / "judge.safetensors")
-
-
-def _second_judge(out: Path, runs: Path) -> Callable:
-    run = training.AttributeJudgeRun(architecture="attention", seed=1, steps=4000, lr=1e-3)
-    return partial(training.train_attribute_judge(run, runs / "second-judge").save, out / "second-judge.safetensors")
+def _judge(name: str, settings: dict, out: Path, runs: Path) -> Callable:
+    judge = training.train_attribute_judge(training.AttributeJudgeRun(**settings), runs / name)
+    return partial(judge.save, out / f"{name}.safetensors")
 
 
 def _unet(out: Path, runs: Path) -> Callable:
@@ -89,16 +84,13 @@ def _unet(out: Path, runs: Path) -> Callable:
 SCORED = {"smoke": 20, "cpu": 500, "gpu": 2000}  # pictures a guidance
 
 
-def _marks(out: Path, runs: Path) -> Callable:
+def _score(out: Path, runs: Path) -> Callable:
     path, command = out / "results" / "marks.json", command_line("mini-sd", "marks")
     return lambda: write_result(path, command, all_scores(MiniSD(out), SCORED[preset()]))
 
 
+SECOND = {"architecture": "attention", "seed": 1, "steps": 4000, "lr": 1e-3}
 PARTS = {
-    "autoencoder": _autoencoder,
-    "clip": _clip,
-    "judge": _judge,
-    "second-judge": _second_judge,
-    "unet": _unet,
-    "marks": _marks,
-}
+    "autoencoder": _autoencoder, "clip": _clip, "judge": partial(_judge, "judge", {}),
+    "second-judge": partial(_judge, "second-judge", SECOND), "unet": _unet, "marks": _score,
+}  # fmt: skip

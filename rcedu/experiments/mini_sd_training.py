@@ -15,12 +15,13 @@ from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from rcedu.data.captioned_digits import ATTRIBUTES, IMAGE_SIZE, UNSAID, CaptionedDigits, prompt_rows, prompts, said, true_of
 from rcedu.data.mnist import mnist, to_pixels
+from rcedu.experiments.digits import ClassifierRun
 from rcedu.models.anatomies import LATENT_CHANNELS, mini_autoencoder, mini_clip, mini_scheduler, mini_unet
 from rcedu.models.codecs import Autoencoder
 from rcedu.models.conditions import PromptEncoder
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.models.judges import ARCHITECTURES, AttributeJudge
-from rcedu.system.usage import AtLeast0, AtLeast1, BatchSize, Checked, LearningRate, Seed, Share, Shift, check_choice
+from rcedu.models.judges import AttributeJudge
+from rcedu.system.usage import AtLeast0, AtLeast1, BatchSize, Checked, LearningRate, Seed, Share
 from rcedu.training.draws import Draw
 from rcedu.training.fit import fit_run
 from rcedu.training.teacher_step import TeacherRun, fit_teacher
@@ -57,7 +58,7 @@ def train_autoencoder(run: AutoencoderRun, folder: Path) -> AutoencoderKL:
     trainee = _Autoencoder()
 
     def step(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
-        images = data.draw(draw.integers(len(data)), draw.generator).images
+        images = data.coloured(draw.integers(len(data)), draw.generator).images
         noise = run.latent_noise * draw.normal(LATENT_CHANNELS, IMAGE_SIZE // 4, IMAGE_SIZE // 4)
         pixels, noise = draw.mine(to_pixels(images), noise)
         z, decoded = trainee(pixels, noise)
@@ -69,7 +70,7 @@ def train_autoencoder(run: AutoencoderRun, folder: Path) -> AutoencoderKL:
 
     fit_run(run, step, trainee, warmup=100, folder=folder, checkpoint_every=200, progress="autoencoder")
     vae = trainee.vae.eval()
-    some = data.draw(torch.arange(10_000), torch.Generator().manual_seed(run.seed)).images
+    some = data.coloured(torch.arange(10_000), torch.Generator().manual_seed(run.seed)).images
     whiten(vae, to_pixels(some))
     return vae
 
@@ -122,7 +123,7 @@ def train_clip(run: ClipRun, tokenizer_folder: Path, folder: Path) -> CLIPModel:
     ids = PromptEncoder(tokenizer, CLIPTextModel(clip.config.text_config)).tokenize(prompts())
 
     def step(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
-        images, attributes = data.draw(draw.integers(len(data)), draw.generator)
+        images, attributes = data.coloured(draw.integers(len(data)), draw.generator)
         texts = said(attributes, draw.generator)
         own = torch.arange(len(texts))
         also_true = true_of(texts, attributes)
@@ -140,19 +141,10 @@ def train_clip(run: ClipRun, tokenizer_folder: Path, folder: Path) -> CLIPModel:
 
 
 @dataclass(frozen=True)
-class AttributeJudgeRun(Checked):
-    """Train the judge of captioned digits, on all colours."""
+class AttributeJudgeRun(ClassifierRun):
+    """Train the judge of captioned digits, on all colours, as the digits' classifier."""
 
     steps: AtLeast1 = 2500
-    batch_size: BatchSize = 128
-    lr: LearningRate = 2e-3
-    shift: Shift = 2  # pixels; each picture is moved by up to this much
-    architecture: str = ARCHITECTURES[0]  # attention: the second judge's
-    seed: Seed = 0
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_choice("architecture", self.architecture, ARCHITECTURES)
 
 
 def train_attribute_judge(run: AttributeJudgeRun, folder: Path) -> AttributeJudge:
@@ -160,7 +152,7 @@ def train_attribute_judge(run: AttributeJudgeRun, folder: Path) -> AttributeJudg
     data = CaptionedDigits(*mnist(train=True), held_out=None)
 
     def step(judge: nn.Module, draw: Draw) -> dict[str, Tensor]:
-        images, attributes = data.draw(draw.integers(len(data)), draw.generator)
+        images, attributes = data.coloured(draw.integers(len(data)), draw.generator)
         dy, dx = (draw.integers(2 * run.shift + 1) - run.shift for _ in range(2))
         window = torch.arange(IMAGE_SIZE)
         y = (dy[:, None] + window).clamp(0, IMAGE_SIZE - 1)[:, None, :, None]
@@ -173,7 +165,7 @@ def train_attribute_judge(run: AttributeJudgeRun, folder: Path) -> AttributeJudg
 
     torch.manual_seed(run.seed)
     judge = AttributeJudge(run.architecture)
-    fit_run(run, step, judge, warmup=100, weight_decay=0.05, folder=folder, progress="judge")
+    fit_run(run, step, judge, warmup=100, folder=folder, progress="judge")
     return judge.eval()
 
 
@@ -197,7 +189,7 @@ def train_mini_teacher(run: MiniTeacherRun, conditions: PromptEncoder, codec: Au
     model = DiffusionModel(mini_unet(), mini_scheduler(), conditions, codec)
 
     def pictures(draw: Draw) -> tuple[Tensor, Tensor]:
-        return data.draw(draw.integers(len(data)), draw.generator)
+        return data.coloured(draw.integers(len(data)), draw.generator)
 
     def condition(attributes: Tensor, draw: Draw) -> Tensor:
         return c_of_row[prompt_rows(said(attributes, draw.generator))]

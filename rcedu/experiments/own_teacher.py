@@ -90,7 +90,7 @@ class OwnTeacher(Domain):
     def asked(self, count: int) -> list[str]:
         return [self.texts[i % len(self.texts)] for i in range(count)]
 
-    def conditions(self, count: int) -> Tensor:
+    def c(self, count: int) -> Tensor:
         return self.teacher.conditions.tokenize(self.asked(count))
 
     def keep(self, student: DiffusionModel, folder: Path, *, steps: int | None, sampler: str, w_max: float) -> None:
@@ -102,10 +102,10 @@ class OwnTeacher(Domain):
     def latents(self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str, seed: int) -> Tensor:
         """x0 (count, C, H, W) of what is `asked`, on the CPU: the same on any number of ranks, which share the work.
 
-        The noise is that of `Domain.draw`; what a sampler adds on its way is a function of (seed, batch).
+        The noise is that of `Domain.sample`; what a sampler adds on its way is a function of (seed, batch).
         """
         ranks, batch = place_among_ranks(), max(1, min(BATCH, 2**19 // torch.Size(model.x_shape).numel()))
-        noise, c = model.to(ranks.device).noise(count, seed).split(batch), self.conditions(count).split(batch)
+        noise, c = model.to(ranks.device).noise(count, seed).split(batch), self.c(count).split(batch)
         mine = []
         for k in range(ranks.process_index, len(noise), ranks.num_processes):
             how = {"w": w, "steps": steps, "batch_size": batch, **sampler_settings(sampler, derived_seed(seed, k))}

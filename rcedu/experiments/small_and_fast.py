@@ -14,7 +14,7 @@ from rcedu.evaluation.formatting import format_interval
 from rcedu.evaluation.records import Column, Record, Results, over_seeds, select, table
 from rcedu.experiments import few_step_work
 from rcedu.experiments.domain import Domain
-from rcedu.experiments.few_step_training import folder_of, score_stage
+from rcedu.experiments.few_step_training import score_stage
 from rcedu.experiments.few_steps import FewStepsRun, budget, stages
 from rcedu.experiments.latency import in_turn
 from rcedu.experiments.runner import Job
@@ -49,7 +49,7 @@ def run_small_and_fast(run: FewStepsRun, domain: Domain, job: Job) -> tuple[list
     """As `few_step_work.work`, and in `REFERENCE_STEPS` guided steps the scores of teacher and smaller network."""
     records, kept = few_step_work.run_few_steps(run, domain, job)
     small = next(stage for stage in stages(run) if stage.name == run.student)
-    networks = {"teacher": domain.teacher, small.way: load_student(domain.teacher, job.folder / folder_of(small) / "unet")}
+    networks = {"teacher": domain.teacher, small.way: load_student(domain.teacher, job.folder / small.folder / "unet")}
     for way, model in networks.items():
         found = score_stage(run, small._replace(way=way, steps=REFERENCE_STEPS), domain, model)
         records += [record._replace(row=job.row) for record in found]
@@ -71,7 +71,7 @@ def costs(run: FewStepsRun, domain: Domain, count: int = 10, rounds: int = 7) ->
     taught = {"takes w": guidance_student(teacher), "small, takes w": guidance_student(small)}
     ways = {(name, steps): model for name, model in guided.items() for steps in (REFERENCE_STEPS, *grid)}
     ways |= {(name, steps): model for name, model in taught.items() for steps in grid}
-    noise, c = teacher.noise(count, seed=0), domain.conditions(count)
+    noise, c = teacher.noise(count, seed=0), domain.c(count)
     timed = in_turn({key: partial(model.sample, noise, c, w=domain.w, steps=key[1]) for key, model in ways.items()}, rounds)
     found, size = {}, teacher.x_shape[-1]
     tokens = c.shape[1] if c.ndim > 1 else 1  # a label enters beside the time, not as tokens

@@ -13,7 +13,7 @@ from rcedu.evaluation.formatting import format_interval
 from rcedu.evaluation.records import Results, over_seeds
 from rcedu.experiments.conditioning import noised
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.training.swap_schedules import label, measured_file, schedule
+from rcedu.training.swap_schedules import label, measured_file, swap_schedule
 
 DIGIT = 3  # which the students that were trained never saw
 
@@ -95,7 +95,7 @@ def view_schedule(
 ) -> ScheduleView:
     """p(t), the batch swapped by `randomize` itself, and the nearest of the schedules that were trained (mean |p - p'|)."""
     every = torch.arange(batch.T)
-    of = partial(schedule, T=batch.T, path=measured_file("digits"))
+    of = partial(swap_schedule, T=batch.T, path=measured_file("digits"))
     p = of(family, parameter)
     p_t = p(every)
     c_hat, replaced = randomize(batch.c, batch.t, batch.pool, p, torch.Generator().manual_seed(seed))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rcedu.data.cache import Samples
-from rcedu.data.captioned_digits import all_attributes, is_held_out, prompt_rows, prompts, read_prompts, real_pictures
+from rcedu.data.captioned_digits import all_attributes, captions, is_held_out, prompts, read_prompts, real_pictures
 from rcedu.data.mnist import to_pixels
 from rcedu.data.prompt_writers import filter_prompts, grammar_writer, with_nonsense
 from rcedu.evaluation.scores import FeatureFID
@@ -41,7 +41,7 @@ def data_prompts() -> Tensor:
 
 def cache_prompts(each: int = EACH) -> list[str]:
     """What D was drawn for: every data prompt in turn, `each` times, so that any shard has most of them."""
-    return [prompts()[row] for row in prompt_rows(data_prompts())] * each
+    return captions(data_prompts()) * each
 
 
 def data_rows(texts: list[str], absent: str = "", samples: int | None = None) -> Tensor:
@@ -69,7 +69,7 @@ def likeness_of_sentences(judge: AttributeJudge, images: Tensor, texts: list[str
 
 def real_samples(attributes: Tensor, teacher: DiffusionModel) -> Samples:
     """Real captioned digits, `real_pictures` of attributes (N, 4), and their sentences, in place of the teacher's samples."""
-    c = teacher.conditions.tokenize([prompts()[i] for i in prompt_rows(attributes)])
+    c = teacher.conditions.tokenize(captions(attributes))
     return Samples(teacher.codec.encode(to_pixels(real_pictures(attributes))), c, teacher.codec)
 
 

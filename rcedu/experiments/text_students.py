@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from rcedu.data.cache import Samples, draw
+from rcedu.data.cache import Samples, draw_samples
 from rcedu.data.captioned_digits import BACKGROUNDS, DIGITS, INKS, SLANTS, read_prompts
 from rcedu.data.pools import PromptPool
 from rcedu.evaluation.intervals import counts
@@ -33,10 +33,10 @@ from rcedu.system.usage import AtLeast0, AtLeast1, BatchSize, Checked, LearningR
 from rcedu.training.batches import Subset, Swap
 from rcedu.training.fit import fit_run
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
-from rcedu.training.swap_schedules import check_family, measured_file, schedule
+from rcedu.training.swap_schedules import check_family, measured_file, swap_schedule
 
 LOSS_EVERY = 10  # steps between the losses that a result keeps
-STEPS = 25  # of DDIM, with which students are scored
+SAMPLING_STEPS = 25  # of DDIM, with which students are scored
 TEACHER = "teacher"  # instead of a student: nothing is trained
 
 
@@ -103,7 +103,7 @@ def ingredients(run: TextStudentRun, shipped: MiniSD, bar=iter) -> tuple[Samples
     UsageError where p(t) was measured with sentences that the student must not know.
     """
     teacher, each = shipped.teacher, text_data.pictures_each(run.absent, run.samples)
-    p = schedule(run.p, T=teacher.T, path=measured_file("mini-sd"), absent=run.absent or None, on="absent")
+    p = swap_schedule(run.p, T=teacher.T, path=measured_file("mini-sd"), absent=run.absent or None, on="absent")
     texts = text_data.cache_prompts(each)
     if run.real_images:
         source = real_source(teacher, each)
@@ -111,7 +111,7 @@ def ingredients(run: TextStudentRun, shipped: MiniSD, bar=iter) -> tuple[Samples
         source = shipped.cache
     else:  # its first pictures are those that ship; drawing it resumes
         c, folder = teacher.conditions.tokenize(texts), runs_folder() / f"mini-sd-cache-{each}"
-        source = draw(teacher, c, folder, w=GUIDANCE, steps=25, seed=0, shard_size=500, bar=bar)
+        source = draw_samples(teacher, c, folder, w=GUIDANCE, steps=25, seed=0, shard_size=500, bar=bar)
     D = Subset(source, text_data.data_rows(texts, run.absent, run.samples))
     # C costs nothing: also sentences that D has no picture of
     C = text_data.pool_texts(run.pool, run.absent, run.pool_size, run.nonsense, run.seed)
@@ -140,7 +140,7 @@ def run_text_student(run: TextStudentRun, domain: DrawnPictures, job: Job) -> tu
     network = TEACHER if run.student == TEACHER else "student"
     seconds = {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)}
     kept = {key: [round(value, 5) for value in values[::LOSS_EVERY]] for key, values in losses.items()}
-    records = scored(scores, row=job.row, seed=run.seed, network=network, steps=STEPS, w=GUIDANCE)
+    records = scored(scores, row=job.row, seed=run.seed, network=network, steps=SAMPLING_STEPS, w=GUIDANCE)
     return records, {"losses": kept, "seconds": seconds}
 
 
@@ -160,11 +160,11 @@ def scores_of_words(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun)
     """
     if not run.absent:
         texts = held_out_prompts(run.scored)
-        return shipped.scores(pictures_of(model, texts, steps=STEPS), texts)
+        return shipped.scores(pictures_of(model, texts, steps=SAMPLING_STEPS), texts)
     drawn, asked, found = [], [], {}
     for task in ("unseen", "seen"):
         texts = text_data.sentences(run.absent, task == "unseen", run.scored)
-        images = pictures_of(model, texts, steps=STEPS)
+        images = pictures_of(model, texts, steps=SAMPLING_STEPS)
         scores = shipped.scores(images, texts) | text_data.likeness_of_sentences(shipped.judge, images, texts)
         if task == "unseen":
             kinds = [i for i, kind in enumerate((DIGITS, INKS, BACKGROUNDS, SLANTS)) if set(run.absent.split()) & set(kind)]

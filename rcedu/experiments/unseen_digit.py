@@ -27,7 +27,7 @@ from rcedu.system.usage import AtLeast1, BatchSize, Checked, Digit, LearningRate
 from rcedu.training.batches import Subset, Swap
 from rcedu.training.fit import fit_run
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
-from rcedu.training.swap_schedules import check_family, label, measured_file, schedule
+from rcedu.training.swap_schedules import check_family, label, measured_file, swap_schedule
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def data_of(run: StudentRun, shipped: Shipped) -> Samples:
 def p_of(run: StudentRun, T: int) -> Callable[[Tensor], Tensor]:
     """p(t) of a run; UsageError where it was measured with pictures of the digit that the student must not see."""
     absent = None if run.sees_digit else run.digit
-    return schedule(run.p, run.p_parameter, T=T, path=measured_file("digits"), absent=absent, on="digit")
+    return swap_schedule(run.p, run.p_parameter, T=T, path=measured_file("digits"), absent=absent, on="digit")
 
 
 def train_arm(run: StudentRun, shipped: Shipped, **settings) -> tuple[DiffusionModel, dict[str, list[float]]]:
@@ -156,7 +156,7 @@ def shipped_arm(name: str, shipped: Shipped) -> DiffusionModel:
     return shipped_student(untrained_student(shipped.teacher, ARMS[name]), path, f"student {name}")
 
 
-W, STEPS = 1.0, 25  # guidance and DDIM steps that students are scored with
+W, SAMPLING_STEPS = 1.0, 25  # guidance and DDIM steps that students are scored with
 
 
 def score_student(student: DiffusionModel, run: StudentRun, shipped: Shipped, fid: FeatureFID) -> dict:
@@ -167,7 +167,7 @@ def score_student(student: DiffusionModel, run: StudentRun, shipped: Shipped, fi
     """
     others = labels_without(run.digit)
     asked = torch.cat([torch.full((run.scored_digit,), run.digit), others.repeat_interleave(run.scored_each)])
-    images = student.sample(student.noise(len(asked), seed=10_000), asked, w=W, steps=STEPS)
+    images = student.sample(student.noise(len(asked), seed=10_000), asked, w=W, steps=SAMPLING_STEPS)
     read, again = (judge.probabilities(images).argmax(dim=1) for judge in (shipped.judge, shipped.second_judge))
     is_digit = asked == run.digit
     balanced = torch.cat([images[is_digit][: run.scored_each], images[~is_digit]])
@@ -189,7 +189,7 @@ def run_unseen(run: StudentRun, domain: DrawnDigits, job: Job) -> tuple[list[Rec
     scores = score_student(student, run, shipped, domain.fid) | {"parameters": parameter_count(student.unet)}
     seconds = {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)}
     kept = {"losses": {key: [round(value, 5) for value in values] for key, values in losses.items()}, "seconds": seconds}
-    return scored(scores, row=job.row, seed=run.seed, steps=STEPS, w=W), kept
+    return scored(scores, row=job.row, seed=run.seed, steps=SAMPLING_STEPS, w=W), kept
 
 
 def unseen_identity(run: StudentRun, domain: DrawnDigits) -> dict[str, str]:

@@ -14,13 +14,13 @@ from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 
+from rcedu.data.cache import Samples
 from rcedu.data.pools import PromptPool
 from rcedu.equations.losses import capture, feature_kd, output_kd
 from rcedu.equations.noise import alpha_sigma, q_sample
 from rcedu.equations.random_conditioning import drop_condition, p_exponential, randomize
 from rcedu.models.conditions import PromptEncoder
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.training.batches import Samples
 from rcedu.training.draws import Draw
 from rcedu.training.random_conditioning_step import DistilledStudent, make_student
 

@@ -99,14 +99,10 @@ def unet_diagram(
     axes.set(xlim=(-2.2, down + GAP + up + 0.2), ylim=(-STEP * (rows - 1) - 0.6, 1.5))
     axes.set_axis_off()
     layers = any(box.depth > 1 for stage in stages.values() for box in stage)
-    handles = [
-        Patch(facecolor=SKY, edgecolor="black", label="R: residual block"),
-        Patch(facecolor=LIGHT, edgecolor="black", label="D, U: down-, upsampling"),
-    ]
-    if any(box.kind == "attentions" for modules in stages.values() for box in modules):
-        handles.insert(
-            1, Patch(facecolor=ORANGE, edgecolor="black", label="A: attention" + ", with its number of layers" * layers)
-        )
+    names = {"resnets": "R: residual block", "attentions": "A: attention" + ", with its number of layers" * layers}
+    there = {box.kind for modules in stages.values() for box in modules}
+    handles = [Patch(facecolor=KINDS[of][1], edgecolor="black", label=name) for of, name in names.items() if of in there]
+    handles.append(Patch(facecolor=LIGHT, edgecolor="black", label="D, U: down-, upsampling"))
     if student is not None:
         handles.append(Patch(hatch="////", label="not in the student", **GONE))
         handles += axes.plot([], [], label="teacher's features taken", **TAP) if pairs else []

@@ -200,8 +200,8 @@ EXPLORERS["schedule"] = ({ T, families, measured, batch, foreign, trained, unsee
   }
 
   function python({ family, parameter }) {
-    if (symbol(family)) return `p = schedule(${quoted(family)}, ${general(parameter)}, T=${T})`;
-    return `p = schedule(${quoted(family)}, T=${T}${family in SHAPES ? "" : ', path=measured_file("digits")'})`;
+    if (symbol(family)) return `p = swap_schedule(${quoted(family)}, ${general(parameter)}, T=${T})`;
+    return `p = swap_schedule(${quoted(family)}, T=${T}${family in SHAPES ? "" : ', path=measured_file("digits")'})`;
   }
 
   function picture(setting, kept) {

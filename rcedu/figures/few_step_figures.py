@@ -140,7 +140,7 @@ def two_steps_diagram(picture: JumpPicture) -> Figure:
     return figure
 
 
-def draw_scores(records: pd.DataFrame, path: Path, scored: int, columns: Sequence[Column] | None = None) -> None:
+def plot_scores(records: pd.DataFrame, path: Path, scored: int, columns: Sequence[Column] | None = None) -> None:
     """Scores against the number of sampling steps, as a picture in a file, which is replaced only if it is ours.
 
     records  of one row and one w;  scored  pictures behind each;  columns  default the first, of the first task, and FID

@@ -128,7 +128,6 @@ def lines(
     *,
     xlabel: str,
     ylabel: str,
-    logx: bool = False,
     logy: bool = False,
     colours: Mapping[str, str] | None = None,
     band: tuple[float, float] | None = None,
@@ -144,10 +143,6 @@ def lines(
     for i, (name, y) in enumerate(curves.items()):
         colour, dots = (colours or {}).get(name, CYCLE[i % len(CYCLE)]), "o" if isinstance(y[0], Sequence) else None
         curve(axes, x, y, color=colour, linestyle=STYLES[i % len(STYLES)], marker=dots, markersize=4, label=name)
-    if logx:
-        axes.set_xscale("log")
-        axes.set_xticks(list(x), [f"{value:,}" for value in x])
-        axes.minorticks_off()
     if logy:
         axes.set_yscale("log")
     if len(curves) > 1:
@@ -203,12 +198,10 @@ def interval_dots(
     zero: bool = False,
     groups: Sequence[str] | None = None,
     colours: Mapping[str, str] | None = None,
-    limits: Mapping[str, tuple[float, float]] | None = None,
 ) -> Figure:
     """A table as a picture: a row a name, a panel a column; title -> [(value, low, high), ...] in the order of names.
 
     zero     draw a line at 0, for differences
-    limits   of a panel's x axis, by title
     groups   what each row belongs to;  colours  of the groups, in the legend's order
     """
     groups, colours = groups or [""] * len(names), colours or {"": BLUE}
@@ -221,8 +214,6 @@ def interval_dots(
             axes.errorbar([value for value, _, _ in mine], rows, xerr=whiskers(mine), label=group, **look)
         axes.set_yticks(range(len(names)), names if i == 0 else [""] * len(names))
         axes.invert_yaxis()
-        if limits and title in limits:
-            axes.set_xlim(limits[title])
         if zero:
             axes.axvline(0, color=GREY, linewidth=1)
         if len(colours) > 1 and len(columns) == 1:
@@ -232,11 +223,11 @@ def interval_dots(
     return figure
 
 
-def score_dots(records: pd.DataFrame, columns: Sequence[Column], *, names: Sequence[str] | None = None, **settings) -> Figure:
-    """`interval_dots` of records over their seeds, shares in per cent; a row a row of theirs, called so or by `names`."""
+def score_dots(records: pd.DataFrame, columns: Sequence[Column], **settings) -> Figure:
+    """`interval_dots` of records over their seeds, shares in per cent; a row a row of theirs."""
     rows, panels = list(records["row"].unique()), {}
     for column in columns:
         share = is_share(records, column)
         found = [over_seeds(records, row=row, **column._asdict()) for row in rows]
         panels[column_title(column, share)] = [[(100 if share else 1) * value for value in interval] for interval in found]
-    return interval_dots(names or rows, panels, **settings)
+    return interval_dots(rows, panels, **settings)

@@ -42,11 +42,8 @@ def two_orders(costs: Mapping[str, Mapping[str, Mapping]]) -> Figure:
             if done:
                 axes.annotate("", (x - 3, bottom + 0.2), (x - gap + 3, bottom + 0.2), arrowprops={"arrowstyle": "-|>"})
                 axes.text(x - gap / 2, bottom + 0.26, done, ha="center", fontsize=9.5)
-            axes.add_patch(
-                Rectangle(
-                    (x, bottom), width, height, facecolor=SKY if "small" in network else BLUE, edgecolor="black", linewidth=0.8
-                )
-            )
+            colour = SKY if "small" in network else BLUE
+            axes.add_patch(Rectangle((x, bottom), width, height, facecolor=colour, edgecolor="black", linewidth=0.8))
             name = f"{width}" if done else f"{width} evaluations"
             axes.text(x + width / 2, bottom - 0.07, name, ha="center", va="top", fontsize=10)
             x += width + gap
@@ -74,14 +71,8 @@ def consistency_picture(times: Sequence[int], paths: Tensor, x_T: Tensor, answer
     left.invert_xaxis()
     right = plain_axes(figure, xlabel="$x_T$, pure noise", ylabel=r"answer, $\hat{x}_0$", position=(1, 2, 2))
     for i, (name, y) in enumerate(answers.items()):
-        right.plot(
-            x_T,
-            y,
-            color=(GREY, SKY, BLUE, VERMILLION)[i % 4],
-            linestyle=STYLES[::-1][i - len(answers)],
-            linewidth=2,
-            label=name,
-        )
+        colour, style = (GREY, SKY, BLUE, VERMILLION)[i % 4], STYLES[::-1][i - len(answers)]
+        right.plot(x_T, y, color=colour, linestyle=style, linewidth=2, label=name)
     right.legend(frameon=False)
     return figure
 

@@ -1,4 +1,4 @@
-"""The UNets of Stable Diffusion v1.4, v2 and XL from their published configs: anatomy without weights, to count and cut."""
+"""Anatomies, untrained: the UNets of Stable Diffusion v1.4, v2 and XL from their published configs; the digits'; mini-SD's."""
 
 import json
 from functools import partial

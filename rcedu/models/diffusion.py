@@ -1,7 +1,6 @@
 """A teacher or student as one object: UNet, scheduler, condition encoder and codec, in diffusers' folder layout."""
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from rcedu.models.layouts import check_layout
 from rcedu.models.two_encoders import TwoPromptEncoders, read_prompt_encoder
 from rcedu.system.files import atomic_folder, read_json, write_json
 from rcedu.system.manifests import verified
-from rcedu.system.tensors import hash_tensors, save_pretrained
+from rcedu.system.tensors import hash_json, hash_tensors, save_pretrained
 from rcedu.system.usage import UsageError
 
 # Named one by one, because newer versions of diffusers add entries, and a fingerprint must not change with them.
@@ -143,12 +142,11 @@ class DiffusionModel(nn.Module):
     def fingerprint(self) -> str:
         """SHA-256 over all weights and what they do not show of the configs: equal means the same network."""
         config = {key: self.unet.config[key] for key in _NOT_IN_WEIGHTS} | self.conditions.settings | self.codec.settings
-        config_hash = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
         # transformers 4 has a text_model. in the names of CLIP's weights, transformers 5 has not
         weights = {name.replace("text_encoder.text_model.", "text_encoder."): x for name, x in self.state_dict().items()}
-        return hashlib.sha256((config_hash + hash_tensors(weights)).encode()).hexdigest()
+        return hashlib.sha256((hash_json(config) + hash_tensors(weights)).encode()).hexdigest()
 
-    def schedule(self) -> dict:
+    def noise_schedule(self) -> dict:
         """The parts of the scheduler's config that decide what x_t and the output mean, for comparison."""
         return {key: self.scheduler.config.get(key) for key in _SCHEDULE}
 

@@ -31,6 +31,11 @@ def hash_tensors(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def hash_json(value) -> str:
+    """Hex SHA-256 of a JSON value, whatever order its objects are in."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
 def remembered(name: str, of: dict[str, Tensor], make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """What `make` gives, which takes a while and is always the same: read from the cache folder if it was made before.
 

@@ -13,6 +13,11 @@ class UsageError(ValueError):
     """Something the user gave is wrong; the message is one line: what, where, what to do. Exit code 2."""
 
 
+def visible(text: str) -> str:
+    """What somebody gave may have newlines and escape codes in it, which a terminal must not obey: they are spelled out."""
+    return "".join(x if x.isprintable() else x.encode("unicode_escape").decode() for x in text)
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out: Python's, torch's on a CPU or on a GPU."""
     without = r"out of memory|(can't|cannot) allocate memory|not enough memory"

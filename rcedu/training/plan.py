@@ -145,7 +145,7 @@ def plan_drawing(
     teacher: DiffusionModel, c: Tensor, *, w: float, steps: int, batch_size: int, shard_size: int,
     solver: tuple[str, Callable] | None = None, **_,
 ) -> Plan:  # fmt: skip
-    """What `rcedu.data.cache.draw` will take under all conditions c (N, ...), shared out over the ranks."""
+    """What `rcedu.data.cache.draw_samples` will take under all conditions c (N, ...), shared out over the ranks."""
     sampler = {"sampler": solver[1]} if solver else {}
     some, ranks = c[:batch_size], place_among_ranks().num_processes
     asked = evaluations_in(steps, teacher, **sampler)

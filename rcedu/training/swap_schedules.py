@@ -65,7 +65,7 @@ def check_family(family: str, parameter: float | None = None) -> None:
         raise UsageError(f"a constant p(t) must lie in [0, 1]; got {parameter:g}")
 
 
-def schedule(
+def swap_schedule(
     family: str, parameter: float | None = None, *, T: int, path: Path | None = None, absent: int | str | None = None,
     on: str | None = None,
 ) -> Callable[[Tensor], Tensor]:  # fmt: skip

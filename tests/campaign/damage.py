@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from small import small_digit_model, small_text_model
 
-from rcedu.data.cache import Cache, draw
+from rcedu.data.cache import Cache, draw_samples
 from rcedu.experiments.digits import Shipped
 from rcedu.experiments.mini_sd import MiniSD
 from rcedu.experiments.strokes import load_strokes
@@ -69,7 +69,9 @@ def small_text(folder: Path) -> None:
 def latents(to: Path) -> Prepared:
     """A cache of a text-to-image teacher's, all of which is used."""
     teacher = small_text_model(to / "tokenizer")
-    draw(teacher, teacher.conditions.tokenize(["a white one on a navy background"] * 5), to / "made", steps=1, shard_size=2)
+    draw_samples(
+        teacher, teacher.conditions.tokenize(["a white one on a navy background"] * 5), to / "made", steps=1, shard_size=2
+    )
     return to / "made", lambda: Cache(to / "made", teacher).images()
 
 

@@ -29,7 +29,7 @@ from rcedu.system.manifests import MANIFEST
 from rcedu.system.settings import cache_folder
 from rcedu.system.tensors import hash_tensors, remembered
 from rcedu.system.usage import UsageError
-from rcedu.training.swap_schedules import schedule
+from rcedu.training.swap_schedules import swap_schedule
 
 CACHED = "cache folder: "
 NAMELESS = {"compressed tensors"}  # what it should be is not written in it, and only who asked for it knows
@@ -102,7 +102,7 @@ def _pictures(folder: Path) -> tuple[torch.Tensor, list[str]]:
 
 
 def _curve(path: Path) -> torch.Tensor:
-    return schedule("overlap", T=1000, path=path, on="absent")(torch.arange(1000))
+    return swap_schedule("overlap", T=1000, path=path, on="absent")(torch.arange(1000))
 
 
 def value(found: object) -> object:

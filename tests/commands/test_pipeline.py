@@ -187,7 +187,7 @@ def test_tables_share_their_trainings(tmp_path, monkeypatch, capsys):
     """A row that stands in two tables is trained once; each table has its scores and, where D lacks a word, its pictures."""
     monkeypatch.setenv("RCEDU_HOME", str(tmp_path))
     monkeypatch.setenv("RCEDU_PRESET", "smoke")
-    monkeypatch.setattr(text_students, "STEPS", 4)  # of DDIM, where pictures are only counted
+    monkeypatch.setattr(text_students, "SAMPLING_STEPS", 4)  # of DDIM, where pictures are only counted
     main(["students", "prompts", "--seeds", "0", "--jobs", "0", "--only", "no random conditioning"])
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
     assert len(written) == 2  # of the student, and of its teacher

@@ -10,7 +10,7 @@ import torch
 from processes import draw_and_stall, draw_beside_another, free_port, go, one_rank_of, wait, wait_until
 from small import seeded, small_digit_model, small_text_model
 
-from rcedu.data.cache import MANIFEST, Cache, draw, origin
+from rcedu.data.cache import MANIFEST, Cache, draw_samples, origin
 from rcedu.models.anatomies import digit_scheduler
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.system import files as system_files
@@ -55,15 +55,15 @@ def test_it_holds_what_the_teacher_drew(small_model, small_cache_folder):
 
 
 def test_drawing_is_a_function_of_its_arguments(small_model, small_cache_folder, tmp_path):
-    again = draw(small_model, torch.arange(10), tmp_path / "again", **SETTINGS)
+    again = draw_samples(small_model, torch.arange(10), tmp_path / "again", **SETTINGS)
     assert files(tmp_path / "again") == files(small_cache_folder)
-    other = draw(small_model, torch.arange(10), tmp_path / "other", seed=1, **SETTINGS)
+    other = draw_samples(small_model, torch.arange(10), tmp_path / "other", seed=1, **SETTINGS)
     assert not torch.equal(again.images(), other.images())
 
 
 def test_a_finished_cache_is_not_drawn_again(small_model, folder, monkeypatch):
     monkeypatch.setattr(DiffusionModel, "sample_x0", lambda *a, **k: pytest.fail("draws again"))
-    assert len(draw(small_model, torch.arange(10), folder, **SETTINGS)) == 10
+    assert len(draw_samples(small_model, torch.arange(10), folder, **SETTINGS)) == 10
 
 
 # --- damage ---------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ def foreign(request, tmp_path_factory):
     """(what differs, its teacher, its settings, a cache folder that differs from the small one in that alone)."""
     make, changes = FOREIGN[request.param]
     folder, teacher = tmp_path_factory.mktemp("foreign") / request.param, make()
-    draw(teacher, torch.arange(10), folder, **SETTINGS | changes)
+    draw_samples(teacher, torch.arange(10), folder, **SETTINGS | changes)
     return request.param, teacher, SETTINGS | changes, folder
 
 
@@ -168,14 +168,14 @@ def test_drawing_into_another_cache_is_refused(folder, foreign):
     key, teacher, settings, _ = foreign
     before = files(folder)
     with pytest.raises(UsageError, match=f"of another {key}"):
-        draw(teacher, torch.arange(10), folder, **settings)
+        draw_samples(teacher, torch.arange(10), folder, **settings)
     assert files(folder) == before
 
 
 @pytest.mark.parametrize("change", [{"shard_size": 5}, {"c": torch.arange(9)}, {"c": torch.arange(10).flip(0)}])
 def test_drawing_other_conditions_into_it_is_refused(small_model, folder, change):
     with pytest.raises(UsageError, match="other"):
-        draw(small_model, folder=folder, **({"c": torch.arange(10)} | SETTINGS | change))
+        draw_samples(small_model, folder=folder, **({"c": torch.arange(10)} | SETTINGS | change))
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_no_cache(small_model, tmp_path):
 
 def test_origin_names_all_that_decides_the_pictures(small_model):
     assert origin(small_model, steps=2, w=1.0, seed=0).keys() == {"teacher", "schedule", "steps", "w", "seed"}
-    assert origin(other_scheduler(), steps=2, w=1.0, seed=0)["schedule"] != small_model.schedule()
+    assert origin(other_scheduler(), steps=2, w=1.0, seed=0)["schedule"] != small_model.noise_schedule()
 
 
 # --- latents, which are mapped --------------------------------------------------------------------
@@ -232,7 +232,7 @@ def latents_folder(text_model, tmp_path_factory):
     """Five samples in three shards; read-only."""
     folder = tmp_path_factory.mktemp("latents") / "cache"
     c = text_model.conditions.tokenize(["a white one on a navy background", "an orange two on a teal background"] * 3)[:5]
-    draw(text_model, c, folder, steps=1, shard_size=2)
+    draw_samples(text_model, c, folder, steps=1, shard_size=2)
     return folder
 
 
@@ -308,7 +308,9 @@ def test_what_was_written_a_moment_ago_is_not_taken_for_verified(text_model, lat
 def test_conditions_of_another_drawing_are_refused_at_once(text_model, latents_folder, tmp_path):
     """The same teacher, seed and settings, other sentences: a shard's header does not tell."""
     folder, other = shutil.copytree(latents_folder, tmp_path / "cache"), tmp_path / "other"
-    draw(text_model, text_model.conditions.tokenize(["a pink six on a gray background"] * 5), other, steps=1, shard_size=2)
+    draw_samples(
+        text_model, text_model.conditions.tokenize(["a pink six on a gray background"] * 5), other, steps=1, shard_size=2
+    )
     shutil.copy(other / "shard-00001.safetensors", folder)
     assert "its conditions are not those" in refused(folder, text_model, naming=str(folder))
 
@@ -328,7 +330,7 @@ def test_kill_and_resume(small_model, small_cache_folder, launcher, tmp_path, wh
     with pytest.raises(UsageError, match=rf"unfinished: {3 - len(left)} of 3 shards; .*goes on where it stopped"):
         Cache(folder, small_model)
     drawn = []
-    draw(small_model, torch.arange(10), folder, **SETTINGS, bar=lambda shards: drawn.extend(shards) or shards)
+    draw_samples(small_model, torch.arange(10), folder, **SETTINGS, bar=lambda shards: drawn.extend(shards) or shards)
     assert drawn == left
     after = {name: content for name, content in files(folder).items() if not name.endswith(".tmp")}
     assert after == files(small_cache_folder)
@@ -342,7 +344,7 @@ def test_a_shard_of_before_that_is_not_the_right_one_is_drawn_again(small_model,
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        draw(small_model, torch.arange(10), folder, **SETTINGS, bar=killed)
+        draw_samples(small_model, torch.arange(10), folder, **SETTINGS, bar=killed)
     for shard in SHARDS:
         shutil.copy(small_cache_folder / shard, folder)
     if wrong == "damaged":
@@ -351,7 +353,7 @@ def test_a_shard_of_before_that_is_not_the_right_one_is_drawn_again(small_model,
     else:
         shutil.copy(foreign[3] / SHARDS[1], folder / SHARDS[1])
     drawn = []
-    draw(small_model, torch.arange(10), folder, **SETTINGS, bar=lambda shards: drawn.extend(shards) or shards)
+    draw_samples(small_model, torch.arange(10), folder, **SETTINGS, bar=lambda shards: drawn.extend(shards) or shards)
     assert drawn == [1] and files(folder) == files(small_cache_folder)
 
 

@@ -78,7 +78,7 @@ def test_draw(held_out):
     labels = torch.arange(10).repeat(4)
     data = CaptionedDigits(digits, labels, held_out=held_out)
     rows = torch.randint(40, (2000,), generator=seeded(1))
-    images, attributes = data.draw(rows, seeded(2))
+    images, attributes = data.coloured(rows, seeded(2))
     assert torch.equal(attributes[:, 0], labels[rows])
     assert torch.equal(images, compose(digits[rows], attributes[:, 1], attributes[:, 2]))
     assert torch.equal(attributes[:, 3], measured_slant(digits)[rows])

@@ -7,7 +7,7 @@ from small import max_error, seeded
 from rcedu.data.mnist import mnist, to_pixels
 from rcedu.equations.noise import alpha_sigma
 from rcedu.evaluation.intervals import Interval
-from rcedu.experiments.conditioning import Contest, measure_schedules, noised, sensitivity, strangers, torn_band, who_wins
+from rcedu.experiments.conditioning import Contest, measure_p, noised, sensitivity, strangers, torn_band, who_wins
 from rcedu.experiments.denoising_frames import denoising_frames
 from rcedu.experiments.digits import Shipped
 from rcedu.models.anatomies import digit_model
@@ -60,7 +60,7 @@ def test_measure_on_gaussians_is_the_closed_form():
     c = labels.repeat(4)
     x0 = model.means[c] + model.s * torch.randn(12, *model.x_shape, generator=seeded(2))
     times = list(range(9, model.T, 10))
-    found = measure_schedules(model, x0, c, labels, times, each=2)
+    found = measure_p(model, x0, c, labels, times, each=2)
     assert found.kl.shape == (len(times), 6)
     alpha_t, sigma_t = (a.flatten() for a in alpha_sigma(model.scheduler, torch.tensor(times), dtype=torch.float64))
     pairs = [(a, b) for a in range(3) for b in range(3) if a != b]
@@ -75,7 +75,7 @@ def test_measure_on_gaussians_is_the_closed_form():
 def test_measure_wants_enough_pictures():
     model = GaussianDigits()
     with pytest.raises(ValueError, match="5 pictures of every label are wanted; there are 4 of 0"):
-        measure_schedules(model, torch.zeros(8, *model.x_shape), torch.tensor([0, 1] * 4), torch.tensor([0, 1]), [999], each=5)
+        measure_p(model, torch.zeros(8, *model.x_shape), torch.tensor([0, 1] * 4), torch.tensor([0, 1]), [999], each=5)
 
 
 def test_measure_of_rows_of_tokens_and_of_some_pairs():
@@ -90,16 +90,16 @@ def test_measure_of_rows_of_tokens_and_of_some_pairs():
     model, text_model = GaussianDigits(), Words()
     x0 = model.means[c] + torch.randn(12, *model.x_shape, generator=seeded(2))
     times = [199, 599, 999]
-    every = measure_schedules(model, x0, c, labels, times, each=2)
-    assert torch.equal(measure_schedules(text_model, x0, words[c], words, times, each=2).kl, every.kl)
-    some = measure_schedules(text_model, x0, words[c], words, times, each=4, pairs=4, seed=1).kl
-    exact = measure_schedules(model, x0, c, labels, times, each=4).kl
+    every = measure_p(model, x0, c, labels, times, each=2)
+    assert torch.equal(measure_p(text_model, x0, words[c], words, times, each=2).kl, every.kl)
+    some = measure_p(text_model, x0, words[c], words, times, each=4, pairs=4, seed=1).kl
+    exact = measure_p(model, x0, c, labels, times, each=4).kl
     columns = (some.T[:, None] - exact.T).abs().amax(dim=2)
     assert some.shape == (3, 4) and (columns.min(dim=1).values < 1e-3 * exact.max()).all()
     unordered = torch.tensor([0, 1, 0, 2, 1, 2])  # (a, b) and (b, a) are as far apart
     assert unordered[columns.argmin(dim=1)].bincount().max() <= 2  # no ordered pair twice
     with pytest.raises(ValueError, match="7 pairs are wanted; 3 conditions make 6"):
-        measure_schedules(model, x0, c, labels, times, each=2, pairs=7)
+        measure_p(model, x0, c, labels, times, each=2, pairs=7)
 
 
 def test_the_teacher_at_T_knows_only_averages(shipped):

@@ -20,7 +20,7 @@ from rcedu.system.usage import UsageError
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
 def test_workers_end_with_the_process_that_started_them(launcher, tmp_path, how):
     """Even when it is killed and can tell nobody: nothing goes on unseen, and each training is asked to stop, not killed."""
     parent = launcher.start(side_by_side_for_ever, tmp_path)

@@ -103,7 +103,7 @@ def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
     assert drawn.shape == (20, 1, 28, 28)  # of four steps twice as many as of the others, the same noise first
     teacher = {steps: pictures[f"random conditioning inside, teacher, {steps}"] for steps in (4, 8)}
     assert [len(images) for images in teacher.values()] == [20, 10]
-    ten = DigitsWithout3().draw(DigitsWithout3().teacher, 10, w=1.0, steps=4)
+    ten = DigitsWithout3().sample(DigitsWithout3().teacher, 10, w=1.0, steps=4)
     assert torch.equal(teacher[4][:10], ten)
     row = "random conditioning inside"
     run, folder = small_and_fast_rows("digits", "smoke")[row], runs_folder() / "small-and-fast" / "digits" / row / "seed-0"
@@ -117,7 +117,7 @@ def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
     domain, small = DigitsWithout3(), make_student(DigitsWithout3().teacher, "tiny", teacher_init=False, seed=0)
     shipped = {path.stem: shipped_student(small, path) for path in sorted((tmp_path / "networks").iterdir())}
     assert list(shipped) == ["deterministic-tiny-4-steps", "tiny-deterministic-4-steps"]
-    again = domain.draw(shipped["deterministic-tiny-4-steps"], 20, w=domain.w, steps=4).float()
+    again = domain.sample(shipped["deterministic-tiny-4-steps"], 20, w=domain.w, steps=4).float()
     other = pictures["no random conditioning inside, deterministic, tiny, 4"].float()
     assert (again - drawn.float()).abs().mean() < (again - other).abs().mean()
 

@@ -35,7 +35,7 @@ from rcedu.experiments.swap_frames import Batch, outcomes, swap_chances, view_sc
 from rcedu.figures import explorers
 from rcedu.models.editing import image_to_image
 from rcedu.system.settings import data_folder
-from rcedu.training.swap_schedules import FAMILIES, measured_file, schedule
+from rcedu.training.swap_schedules import FAMILIES, measured_file, swap_schedule
 
 RESULTS = data_folder() / "digits" / "results"
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "explorers.ipynb"
@@ -161,7 +161,7 @@ def test_p_of_t_is_pythons(page, family):
     """At every t, for the lowest, the usual and the highest parameter: to what 32 bits can tell."""
     knob = FAMILIES[family].parameter
     for value in (knob.low, knob.default, knob.high) if knob else (None,):
-        p = schedule(family, value, T=1000, path=measured_file("digits"))(torch.arange(1000))
+        p = swap_schedule(family, value, T=1000, path=measured_file("digits"))(torch.arange(1000))
         if family in ("overlap", "indifference"):
             table = explorers.read_json(measured_file("digits"))
             call, given = "([times, values], t) => inside.onLines(t, times, values)", [table["times"], table[family]]
@@ -190,7 +190,7 @@ def test_laboratory_says_what_python_says(page, shown, family):
         given = [f"{c} → {c_hat}" if new else f"{c}" for c, c_hat, new in each]
         assert laboratory.root.locator(".note").all_inner_texts() == given
         line = laboratory.root.locator("code").inner_text()
-        p = eval(line.removeprefix("p = "), {"schedule": schedule, "measured_file": measured_file})
+        p = eval(line.removeprefix("p = "), {"swap_schedule": swap_schedule, "measured_file": measured_file})
         assert torch.equal(p(torch.arange(1000)), view.p_t)
 
 
@@ -199,7 +199,7 @@ def test_chances_are_those_of_randomize(shown):
     chances, strangers = swap_chances(batch, seed=3)
     for family, value in (("sigmoid", 0.5), ("constant", 0.5), ("quadratic", None)):
         view = view_schedule(family, value, batch, trained, seed=3)
-        replaced = chances < schedule(family, value, T=batch.T)(batch.t)
+        replaced = chances < swap_schedule(family, value, T=batch.T)(batch.t)
         assert torch.equal(view.replaced, replaced)
         assert torch.equal(view.c_hat, torch.where(replaced, strangers, batch.c))
 

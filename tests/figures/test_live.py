@@ -50,7 +50,7 @@ def bare(work) -> live.Live:
 def test_training_is_watched_and_pressed_again(shipped, monkeypatch):
     """Every step is told, every second one draws; another press trains another student, from the same weights."""
     monkeypatch.setattr("rcedu.experiments.in_view.data_of", lambda run, of: of.cache)
-    monkeypatch.setattr("rcedu.experiments.in_view.STEPS", 2)
+    monkeypatch.setattr("rcedu.experiments.in_view.SAMPLING_STEPS", 2)
     before, main = {k: v.clone() for k, v in shipped.teacher.unet.state_dict().items()}, threading.current_thread()
     threads, shares = set(), []
 

@@ -39,7 +39,7 @@ def inputs():
 def test_round_trip_is_bitwise(small_model, folder, inputs):
     loaded = DiffusionModel.load(folder).eval()
     assert torch.equal(loaded(*inputs), small_model(*inputs))
-    assert loaded.fingerprint() == small_model.fingerprint() and loaded.schedule() == small_model.schedule()
+    assert loaded.fingerprint() == small_model.fingerprint() and loaded.noise_schedule() == small_model.noise_schedule()
     assert (loaded.T, loaded.prediction_type, loaded.x_shape) == (1000, "v_prediction", (4, 14, 14))
 
 

@@ -11,7 +11,7 @@ from small import max_error, seeded, small_text_model
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging
 
-from rcedu.data.cache import Cache, draw
+from rcedu.data.cache import Cache, draw_samples
 from rcedu.data.captioned_digits import prompts
 from rcedu.experiments.mini_sd_training import whiten
 from rcedu.models.anatomies import mini_autoencoder
@@ -257,7 +257,7 @@ def test_students_share_the_frozen_parts(model):
 
 def test_cache_of_latents(model, tmp_path):
     c = model.conditions.tokenize(prompts()[:5])
-    cache = draw(model, c, tmp_path / "cache", steps=2, w=1.0, shard_size=2)
+    cache = draw_samples(model, c, tmp_path / "cache", steps=2, w=1.0, shard_size=2)
     expected = model.sample_x0(model.noise(2, _seed_of(0)), c[:2], w=1.0, steps=2)
     assert torch.equal(cache.c, c) and torch.equal(cache.stored[:2], expected.half())
     assert torch.equal(Cache(tmp_path / "cache", model).x0(torch.tensor([4, 0])), cache.x0(torch.tensor([4, 0])))

@@ -266,7 +266,7 @@ def test_marks_are_drawn_where_this_process_computes(small_model, text_model, di
     monkeypatch.setattr(MiniSD, "scores", lambda self, images, texts: {})
     with second_device():
         model = fresh()
-        domain.draw(model, 4, w=1.0, steps=1)
+        domain.sample(model, 4, w=1.0, steps=1)
         assert model.device == DEVICE
 
         model = fresh()

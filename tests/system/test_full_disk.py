@@ -18,7 +18,7 @@ from processes import wait, write_as_nobody
 from small import small_digit_model, small_text_model
 from torch import nn
 
-from rcedu.data.cache import draw
+from rcedu.data.cache import draw_samples
 from rcedu.data.mnist import mnist
 from rcedu.data.pools import read_prompts_from
 from rcedu.evaluation.images import generate_images
@@ -107,7 +107,7 @@ def tasks(tmp_path_factory):
     digits, text = small_digit_model(), small_text_model(tmp_path_factory.mktemp("tokenizer"))
     prompts, pictures = ["a white one on a navy background", "an upright cyan two"], {"x": torch.arange(5000)}
     return {
-        "draw": lambda out: draw(digits, torch.arange(4), out, steps=1, w=0.0, shard_size=2),
+        "draw": lambda out: draw_samples(digits, torch.arange(4), out, steps=1, w=0.0, shard_size=2),
         "generate": lambda out: generate_images(text, prompts, out, w=0.0, steps=1, batch_size=1),
         "a training": toy_training,
         "a student": lambda out: save_student(digits, out),

@@ -23,7 +23,7 @@ from rcedu.system.manifests import MANIFEST, folder_to_replace, verified
 from rcedu.system.tensors import load_tensors, save_tensors
 from rcedu.system.usage import UsageError
 from rcedu.training.checkpoints import load_checkpoint
-from rcedu.training.swap_schedules import measured_file, schedule
+from rcedu.training.swap_schedules import measured_file, swap_schedule
 
 OTHERS = (None, 3, "x", [[1]], {})
 
@@ -66,7 +66,7 @@ def read(request, tmp_path, text_model, small_cache_folder):
     if kind == "a measured table":
         short = {key: value for key, value in read_json(measured_file("digits")).items() if key in ("digit", "absent")}
         write_json(out, short | {"times": [0, 500, 999], "overlap": [0.1, 0.5, 1], "indifference": [0.1, 0.5, 1]})
-        return out, lambda: schedule("overlap", T=1000, path=out)
+        return out, lambda: swap_schedule("overlap", T=1000, path=out)
     if kind == "a model":
         digits.save(out)
         (out / MANIFEST).unlink()

@@ -7,7 +7,7 @@ import torch
 from small import small_text_model
 from torch import nn
 
-from rcedu.data.cache import draw
+from rcedu.data.cache import draw_samples
 from rcedu.evaluation.images import generate_images
 from rcedu.models.saved import sampler_settings
 from rcedu.models.solvers import solver
@@ -77,7 +77,7 @@ def test_drawing(model, tmp_path):
     how = {"w": 1.0, "steps": 2, "batch_size": 2, "shard_size": 2}
     told = plan_drawing(model, c, **how)
     assert [work.times for work in told.work] == [3] and told.work[0].operations == pytest.approx(2 * guided)
-    draw(model, c, tmp_path / "samples", **how)
+    draw_samples(model, c, tmp_path / "samples", **how)
     assert told.disk.kept == pytest.approx(size(tmp_path), rel=0.1)
 
 

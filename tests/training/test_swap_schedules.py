@@ -9,7 +9,7 @@ import torch
 from rcedu.equations.random_conditioning import indifference, kl_from_sensitivity, overlap, p_exponential, p_measured
 from rcedu.system.files import write_json
 from rcedu.system.usage import UsageError
-from rcedu.training.swap_schedules import FAMILIES, label, measured_file, schedule
+from rcedu.training.swap_schedules import FAMILIES, label, measured_file, swap_schedule
 
 T = 1000
 EVERY = torch.arange(T)
@@ -19,19 +19,19 @@ EVERY = torch.arange(T)
 def test_every_family_is_a_probability_at_every_parameter(family):
     knob = FAMILIES[family].parameter
     for value in (None,) if knob is None else (None, knob.low, knob.default, knob.high):
-        p_t = schedule(family, value, T=T, path=measured_file("digits"))(EVERY)
+        p_t = swap_schedule(family, value, T=T, path=measured_file("digits"))(EVERY)
         assert p_t.shape == (T,) and p_t.min() >= 0 and p_t.max() <= 1
     if knob:
-        assert torch.equal(schedule(family, T=T)(EVERY), schedule(family, knob.default, T=T)(EVERY))
-        assert not torch.equal(schedule(family, knob.low, T=T)(EVERY), schedule(family, knob.high, T=T)(EVERY))
+        assert torch.equal(swap_schedule(family, T=T)(EVERY), swap_schedule(family, knob.default, T=T)(EVERY))
+        assert not torch.equal(swap_schedule(family, knob.low, T=T)(EVERY), swap_schedule(family, knob.high, T=T)(EVERY))
 
 
 def test_none_never_swaps():
-    assert torch.equal(schedule("none", T=T)(EVERY), torch.zeros(T))
+    assert torch.equal(swap_schedule("none", T=T)(EVERY), torch.zeros(T))
 
 
 def test_exponential_is_the_equation():
-    assert torch.equal(schedule("exponential", 3.0, T=T)(EVERY), p_exponential(EVERY, T, 3.0))
+    assert torch.equal(swap_schedule("exponential", 3.0, T=T)(EVERY), p_exponential(EVERY, T, 3.0))
     assert label("exponential", 3.0) == "exponential, λ = 3" and label("exponential") == "exponential, λ = 5"
     assert label("quadratic") == "quadratic"
 
@@ -48,18 +48,18 @@ def test_exponential_is_the_equation():
 )
 def test_bad_schedules_are_refused(family, parameter, says):
     with pytest.raises(UsageError, match=says):
-        schedule(family, parameter, T=T)
+        swap_schedule(family, parameter, T=T)
 
 
 def test_tables_that_are_missing_or_foreign(tmp_path):
     with pytest.raises(UsageError, match="'overlap' is measured on a teacher, and there is no table of this one"):
-        schedule("overlap", T=T)
+        swap_schedule("overlap", T=T)
     with pytest.raises((UsageError, OSError), match="gone"):
-        schedule("overlap", T=T, path=tmp_path / "gone.json")
+        swap_schedule("overlap", T=T, path=tmp_path / "gone.json")
     other = tmp_path / "other.json"
     other.write_text('{"times": [0, 1]}')
     with pytest.raises(UsageError, match="remake it with rcedu conditioning"):
-        schedule("overlap", T=T, path=other)
+        swap_schedule("overlap", T=T, path=other)
 
 
 GOOD = {"times": [0, 999], "overlap": [0, 1], "indifference": [1, 1], "absent": "three"}
@@ -81,44 +81,44 @@ def test_a_malformed_table_is_refused(says, written, tmp_path):
     """In a line that names the file."""
     path = tmp_path / "conditioning.json"
     path.write_text(json.dumps(GOOD))
-    assert schedule("overlap", T=T, path=path, on="absent")(torch.tensor(999)) == 1
+    assert swap_schedule("overlap", T=T, path=path, on="absent")(torch.tensor(999)) == 1
     path.write_text(written if written == "no JSON" else json.dumps(written))
     with pytest.raises(UsageError, match=says) as error:
-        schedule("overlap", T=T, path=path)
+        swap_schedule("overlap", T=T, path=path)
     assert str(path) in str(error.value) and str(error.value).isprintable()
 
 
 @pytest.mark.parametrize("teacher, on, other", [("digits", "digit", "absent"), ("mini-sd", "absent", "digit")])
 def test_a_table_of_another_teacher_is_refused(teacher, on, other):
-    schedule("overlap", T=T, path=measured_file(teacher), on=on)
+    swap_schedule("overlap", T=T, path=measured_file(teacher), on=on)
     with pytest.raises(UsageError, match=r"was measured on a teacher of (digits, not of sentences|sentences, not of digits)"):
-        schedule("overlap", T=T, path=measured_file(teacher), on=other)
+        swap_schedule("overlap", T=T, path=measured_file(teacher), on=other)
 
 
 def test_a_table_that_was_measured_again_is_read_again(tmp_path):
     table = tmp_path / "conditioning.json"
     for value in (0.25, 0.75):
         write_json(table, {"times": [0, 999], "overlap": [value, value], "indifference": [0, 0], "absent": "three"})
-        assert schedule("overlap", T=T, path=table)(torch.tensor(500)).item() == value
+        assert swap_schedule("overlap", T=T, path=table)(torch.tensor(500)).item() == value
 
 
 @pytest.mark.parametrize("teacher, absent, other", [("digits", 3, 5), ("mini-sd", "three", "orange")])
 def test_what_was_measured_must_not_have_seen_what_the_student_must_not_see(teacher, absent, other):
-    p = schedule("indifference", T=T, path=measured_file(teacher), absent=absent)
-    assert torch.equal(p(EVERY), schedule("indifference", T=T, path=measured_file(teacher))(EVERY))
+    p = swap_schedule("indifference", T=T, path=measured_file(teacher), absent=absent)
+    assert torch.equal(p(EVERY), swap_schedule("indifference", T=T, path=measured_file(teacher))(EVERY))
     with pytest.raises(UsageError, match=f"without {absent!r}, and so with {other!r}"):
-        schedule("indifference", T=T, path=measured_file(teacher), absent=other)
+        swap_schedule("indifference", T=T, path=measured_file(teacher), absent=other)
 
 
 def test_every_teacher_has_its_own():
-    digits, mini_sd = (schedule("overlap", T=T, path=measured_file(teacher))(EVERY) for teacher in ("digits", "mini-sd"))
+    digits, mini_sd = (swap_schedule("overlap", T=T, path=measured_file(teacher))(EVERY) for teacher in ("digits", "mini-sd"))
     assert digits[-1] > 0.99 and mini_sd[-1] < 0.6  # mini-SD's last x_t still shows a little of the picture
 
 
 def test_measured_schedules_that_ship():
     """They rise to 1 at T; the overlap is 0 where pictures are clear, and indifference is 0 once, in the middle."""
     overlap_p, indifference_p = (
-        schedule(name, T=T, path=measured_file("digits"))(EVERY) for name in ("overlap", "indifference")
+        swap_schedule(name, T=T, path=measured_file("digits"))(EVERY) for name in ("overlap", "indifference")
     )
     assert overlap_p[-1] > 0.99 and indifference_p[-1] > 0.99
     assert overlap_p[:500].max() < 0.01

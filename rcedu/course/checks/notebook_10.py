@@ -45,17 +45,13 @@ def front(answer) -> None:
     points = [(1, 9), (2, 5), (3, 6), (4, 1), (4, 2), (2, 5), (9, 1)]
     right = [True, True, False, True, False, True, False]
     got = answer(points)
-    fail_if(
-        not isinstance(got, list | tuple) or len(got) != len(points),
-        f"front has to say of each of {len(points)} points whether it is on the front",
-    )
+    all_said = isinstance(got, list | tuple) and len(got) == len(points)
+    fail_if(not all_said, f"front has to say of each of {len(points)} points whether it is on the front")
     got = [bool(on) for on in got]
     fail_if(got == [not on for on in right], "front says True of those that are beaten, and False of the others")
     fail_if(not any(got), "front leaves no point at all: does each one beat itself?")
     fail_if(not got[1] and not got[5], "front: (2, 5) stands there twice, and equal points do not beat each other")
-    fail_if(
-        got[4] and got[6],
-        "front keeps (4, 2), which costs what (4, 1) costs and is worse: a point may be beaten in one number alone",
-    )
+    told = "front keeps (4, 2), which costs what (4, 1) costs and is worse: a point may be beaten in one number alone"
+    fail_if(got[4] and got[6], told)
     wrong = [point for point, on, should in zip(points, got, right, strict=True) if on != should]
     fail_if(wrong, f"front of {points} is wrong about {wrong[0] if wrong else ''}")

@@ -127,11 +127,8 @@ def teacher_name(answer, *, variant: int) -> None:
             if got == right:
                 continue
             of = f"{name}, {layers - 1} layer{'s' * (layers > 2)} a block and the teacher {layers}: "
-            if got == name:
-                raise CheckFailed(
-                    of + "this keeps its name, but the last layer of an up stage takes the skip from the level's entrance, in "
-                    "the teacher too; which of its layers does that?"
-                )
+            takes = "the last layer of an up stage takes the skip from the level's entrance, in the teacher too"
+            fail_if(got == name, f"{of}this keeps its name, but {takes}; which of its layers does that?")
             fail_if(not name.startswith("up_blocks"), of + f"became {got}; only up stages count differently")
             raise CheckFailed(of + f"became {got}; is it the layer that is counted, or the stage, and which of them moves?")
 

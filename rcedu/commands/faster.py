@@ -9,7 +9,7 @@ import tyro
 
 from rcedu.commands.given import MINI_SD, check_measured, open_model, samples_of, say_defaults, say_plan, say_skipped, suits
 from rcedu.commands.options import Machine, Watching
-from rcedu.models.saved import SAMPLERS, pipeline_facts
+from rcedu.models.saved import SAMPLERS, pipeline_facts, save_pipeline
 from rcedu.system.files import write_json
 from rcedu.system.locks import alone_in
 from rcedu.system.manifests import file_to_write, folder_to_fill
@@ -203,7 +203,8 @@ def faster(
     say_defaults({f"--{name.replace('_', '-')}": of for name, of in said.items()})
     if watching.plan:
         before, data = (Plan([], Disk(0, 0)), data) if source is None else plan_encoding(model, source)
-        of = plan_few_steps(few, opened(data), pictures_every=watching.pictures_every, **watching.checkpoints, **how)
+        often = {"pictures_every": watching.pictures_every, "export_every": watching.export_every, "exports": watching.keep}
+        of = plan_few_steps(few, opened(data), **often, **watching.checkpoints, **how)
         say_plan(Plan([*before.work, *of.work], before.disk.then(of.disk)), folder)
         return
 
@@ -213,6 +214,10 @@ def faster(
     def seen(stage: "Stage", student: "DiffusionModel", config: dict):
         plain = drawn(stages(few)[0], model)  # as stage 1 is
         return watching.watch(trained / folder_of(stage), config, plain, drawn(stage, student), shown, few.batch_size)
+
+    def export(stage: "Stage", student: "DiffusionModel") -> dict:
+        facts = {"steps": None if stage.takes_any else stage.steps, "sampler": stage.sampler, "w_max": few.w_max}
+        return watching.export(trained / folder_of(stage), partial(save_pipeline, student, **facts))
 
     def show(stage: "Stage", network: "DiffusionModel") -> None:
         sheet.add(0, f"teacher, {few.first} steps", model, w=w, steps=few.first, once=True)
@@ -229,7 +234,8 @@ def faster(
         domain = opened(data)
         given = few_step_identity(few, domain)
         records, kept = run_few_steps(
-            few, domain, Job("faster", trained, {}, None), progress=first, seen=seen, show=show, **watching.checkpoints, **how,
+            few, domain, Job("faster", trained, {}, None), progress=first, seen=seen, export=export, show=show,
+            **watching.checkpoints, **how,
             draw=lambda found, _, scored: draw_scores(found, folder / "scores.png", scored, domain.columns),
         )  # fmt: skip
         if first:

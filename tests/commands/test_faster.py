@@ -24,7 +24,7 @@ from rcedu.system.tensors import load_tensors
 
 TEXTS = list(prompts()[:5])
 NETWORKS = ["deterministic-1-step", "deterministic-2-steps", "stage-1"]
-WATCHED = ["--pictures-every", 2, "--checkpoint-every", 1, "--keep", 1]  # the run of SD v2's layout
+WATCHED = ["--pictures-every", 2, "--export-every", 1, "--checkpoint-every", 1, "--keep", 1]  # the run of SD v2's layout
 STOCHASTIC = ["stochastic-1-step", "stochastic-2-steps"]  # of SD v1.4's layout only
 
 
@@ -131,12 +131,24 @@ def test_what_is_seen_of_every_stage(own):
         assert [line["step"] for line in lines] == ["1", "2"] and all(float(line["images_per_s"]) > 0 for line in lines)
         with Image.open(stage / "pictures.png") as sheet:
             assert json.loads(sheet.info["rcedu"]) == {"rows": [0, 2], "texts": TEXTS}
-        assert len([*stage.glob("step-*.safetensors")]) == 1
+        assert len([*stage.glob("step-*.safetensors")]) == 1 == len([*(stage / "students").iterdir()])
     with Image.open(folder / "fast" / "pictures.png") as sheet:
         assert json.loads(sheet.info["rcedu"]) == {"rows": [0, 1, 2, 3], "texts": TEXTS}
         row = (sheet.height - 4 * 130, 130)
         teacher, last = (sheet.crop((130, row[0] + row[1] * i, sheet.width, row[0] + row[1] * (i + 1))) for i in (0, 3))
         assert teacher.tobytes() != last.tobytes()
+
+
+def test_networks_that_were_kept_on_their_way_are_scored(own, tmp_path):
+    """The last is the network that the stage left; each draws as it was made for."""
+    folder, _ = own("SD v2")
+    left = folder / "fast" / "deterministic-2-steps"
+    (kept,) = (folder / "fast" / "training" / left.name / "students").iterdir()
+    assert same_bits(kept, left) and pipeline_facts(kept) == pipeline_facts(left)
+    how = ["--prompts", folder / "prompts.txt", "--clip", data_folder() / "mini-sd" / "clip", "--out", tmp_path / "scores.json"]
+    rcedu("score", "--students", kept.parent, *how)
+    table = load_results(tmp_path / "scores.json")
+    assert set(table.records["row"]) == {"2"} and table.told["given"]["steps"] == 2
 
 
 def test_a_plan_says_what_it_took(own, tmp_path, capsys):

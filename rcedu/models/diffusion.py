@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -205,6 +206,11 @@ class DiffusionModel(nn.Module):
             raise UsageError(f"the model in {folder} cannot be read ({first_line(error)})") from error
         # 32 bits throughout: some versions of the libraries keep the precision of the file
         return cls(unet, scheduler, conditions, codec).float()
+
+
+def at_a_time(shape: Sequence[int], most: int = 250) -> int:
+    """How many samples of a shape a network is asked about at a time: fewer where they are large, 32 of Stable Diffusion's."""
+    return max(1, min(most, 2**19 // math.prod(shape)))
 
 
 def _moved(x: Tensor | dict | None, at: dict) -> Tensor | dict | None:

@@ -355,7 +355,10 @@ def test_p_measured_on_a_teacher_of_ones_own(tmp_path, capsys):
     prompts.write_text("a white one on a navy background\nan upright cyan two on a gray background\na pink six\n")
     teacher = data_folder() / "mini-sd" / "pipeline"
     main(f"draw --prompts {prompts} --teacher {teacher} --steps 1 --out {samples}".split())
-    main(f"text-conditioning --teacher {teacher} --samples {samples} --pairs 6 --every 500 --out {table}".split())
+    measure = f"text-conditioning --teacher {teacher} --samples {samples} --pairs 6 --every 500 --out {table}"
+    main(f"{measure} --plan".split())
+    assert f"{2 * 6 * 3} evaluations of" in capsys.readouterr().out and not table.exists()
+    main(measure.split())
     found = json.loads(table.read_text())
     assert found["times"] == [0, 499, 999] and found["absent"] == "" and found["pairs"] == 6
     assert found["overlap"][-1] > found["overlap"][0] and len(found["teacher"]) == 64

@@ -220,7 +220,7 @@ def faster(
         return watching.export(trained / folder_of(stage), partial(save_pipeline, student, **facts))
 
     def show(stage: "Stage", network: "DiffusionModel") -> None:
-        sheet.add(0, f"teacher, {few.first} steps", model, w=w, steps=few.first, once=True)
+        sheet.add(0, f"teacher, {few.first} steps, w = {w:g}", model, w=w, steps=few.first, once=True)
         sheet.add(1 + stages(few).index(stage), stage.name, network, **drawn(stage, network)[1], once=True)
 
     with alone_in(folder):

@@ -159,7 +159,7 @@ class Watching(Checked):
                 watchers.append(stack.enter_context(tracker(self.tracker, folder, config, batch_size)))
             if (every := self.pictures_every) is not None:
                 sheet = ContactSheet(folder / "pictures.png", texts)
-                sheet.add(0, "teacher", teacher[0], **teacher[1], once=True)
+                sheet.add(0, f"teacher, w = {teacher[1]['w']:g}", teacher[0], **teacher[1], once=True)
 
                 def draw(record: "StepRecord") -> None:
                     if record.step % every == 0:

@@ -160,7 +160,8 @@ def _score_students(
     with alone_in(path):
         records = scores_over_training(kept, score_one, path, given=given, command=typed)
         if place_among_ranks().is_main_process:
-            save_png(score_curves(records, f"{len(texts):,} pictures each, w = {how['w']:g}, {how['steps']} steps"), picture)
+            steps = f"{how['steps']} step{'s' if how['steps'] > 1 else ''}"
+            save_png(score_curves(records, f"{len(texts):,} pictures each, w = {how['w']:g}, {steps}"), picture)
             table = scores_by_step(records)
             lines = ([f"{step:,}", *(f"{x:.4g}" for x in row)] for step, row in zip(table.index, table.values, strict=True))
             print(plain_table(markdown(["step", *table.columns], lines)))

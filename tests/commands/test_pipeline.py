@@ -27,6 +27,7 @@ from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.settings import data_folder
 from rcedu.system.tensors import load_tensors
 from rcedu.system.usage import UsageError
+from rcedu.training import logs
 from rcedu.training.checkpoints import stored_losses, stored_weights
 from rcedu.training.swap_schedules import measured_file
 
@@ -291,7 +292,7 @@ def test_scores_over_a_training(tmp_path, capsys, monkeypatch):
     assert "scores.json has scores by another w; move it away, or name another --out" in capsys.readouterr().err
 
 
-def test_what_is_seen_of_a_training(tmp_path, capsys):
+def test_what_is_seen_of_a_training(tmp_path, capsys, monkeypatch):
     """A plan that leaves nothing and says how much is left; a line a step; pictures, the teacher's first; the student after
     every other step, and the weights of the last step beside their average.
     """
@@ -304,7 +305,10 @@ def test_what_is_seen_of_a_training(tmp_path, capsys):
     words = [line.split() for line in said.splitlines()[1:]]
     assert [line[0] for line in words] == ["time", "8", "8", "all", "work", "memory", "disk"] and "4 steps of" in said
     assert not list(tmp_path.iterdir())
+    written, write = [], logs._write
+    monkeypatch.setattr(logs, "_write", lambda *args: written.append(args[3]) or write(*args))
     main(command.split())
+    assert "teacher, w = 2" in written and "step 4" in written
     used = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) / 1e6
     kept, most = (float(part.split(" MB")[0]) for part in said.splitlines()[-1].removeprefix("disk    ").split("("))
     assert kept == pytest.approx(used, rel=0.03) and 1.05 * kept < most < 2 * kept

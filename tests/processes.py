@@ -210,8 +210,10 @@ def toy_networks():
     return ToyInception(), ToyInception()
 
 
-def small_command(words: list[str]) -> None:
+def small_command(words: list[str], cache: Path | None = None) -> None:
     """A command of rcedu, the toy in Inception's place; what `faster` scores is drawn two at a time."""
+    if cache is not None:
+        os.environ["RCEDU_CACHE"] = str(cache)
     inception.inception_networks, own_teacher.BATCH = toy_networks, 2
     main(words)
 

@@ -9,7 +9,7 @@ import tyro
 
 from rcedu.commands.given import MINI_SD, check_measured, open_model, samples_of, say_defaults, say_plan, say_skipped, suits
 from rcedu.commands.options import FLOAT, INT, INTS, STR, Machine, Watching
-from rcedu.models.saved import SAMPLERS, pipeline_facts
+from rcedu.models.saved import SAMPLERS, pipeline_facts, save_pipeline
 from rcedu.system.files import write_json
 from rcedu.system.locks import alone_in
 from rcedu.system.manifests import file_to_write, folder_to_fill
@@ -201,7 +201,8 @@ def faster(
     say_defaults({f"--{name.replace('_', '-')}": of for name, of in said.items()})
     if watching.plan:
         before, data = (Plan([], Disk(0, 0)), data) if source is None else plan_encoding(model, source)
-        of = plan_few_steps(few, opened(data), pictures_every=watching.pictures_every, **watching.checkpoints, **how)
+        often = {"pictures_every": watching.pictures_every, "export_every": watching.export_every, "exports": watching.keep}
+        of = plan_few_steps(few, opened(data), **often, **watching.checkpoints, **how)
         say_plan(Plan([*before.work, *of.work], before.disk.then(of.disk)), folder)
         return
 
@@ -212,8 +213,12 @@ def faster(
         plain = drawn(stages(few)[0], model)  # as stage 1 is
         return watching.watch(trained / stage.folder, config, plain, drawn(stage, student), shown, few.batch_size)
 
+    def export(stage: "Stage", student: "DiffusionModel") -> dict:
+        facts = {"steps": None if stage.takes_any else stage.steps, "sampler": stage.sampler, "w_max": few.w_max}
+        return watching.export(trained / stage.folder, partial(save_pipeline, student, **facts))
+
     def show(stage: "Stage", network: "DiffusionModel") -> None:
-        sheet.add(0, f"teacher, {few.first} steps", model, w=w, steps=few.first, once=True)
+        sheet.add(0, f"teacher, {few.first} steps, w = {w:g}", model, w=w, steps=few.first, once=True)
         sheet.add(1 + stages(few).index(stage), stage.name, network, **drawn(stage, network)[1], once=True)
 
     with alone_in(folder):
@@ -227,8 +232,9 @@ def faster(
         domain = opened(data)
         given = few_step_identity(few, domain)
         records, kept = run_few_steps(
-            few, domain, Job("faster", trained, {}, None), progress=first, around=seen, **watching.checkpoints, **how,
-            after=show, plot=lambda found, _, scored: plot_scores(found, folder / "scores.png", scored, domain.columns),
+            few, domain, Job("faster", trained, {}, None), progress=first, around=seen, export=export, after=show,
+            **watching.checkpoints, **how,
+            plot=lambda found, _, scored: plot_scores(found, folder / "scores.png", scored, domain.columns),
         )  # fmt: skip
         if first:
             runs = {f"faster/seed-{few.seed}": {"run": asdict(few), "given": given, **kept}}

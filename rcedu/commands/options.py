@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +16,9 @@ from rcedu.commands.given import eight_bit_adamw, guidance_for, say_defaults, su
 from rcedu.models.arithmetic import PRECISIONS, compile_blocks, in_fewer_bits
 from rcedu.models.saved import SAMPLERS, pipeline_facts
 from rcedu.models.solvers import SOLVERS
+from rcedu.system.files import remove_folder, sweep
 from rcedu.system.usage import AtLeast1, Checked, Guidance, SamplingSteps, Seed, UsageError, check_choice
-from rcedu.training.checkpoints import KEEP
+from rcedu.training.checkpoints import KEEP, export_folder, exports
 
 if TYPE_CHECKING:
     from rcedu.models.diffusion import DiffusionModel
@@ -114,6 +116,9 @@ class Watching(Checked):
     checkpoint_every: AtLeast1 = 500  # steps
     # of the checkpoints, and of what --export-every keeps: only the newest; default two checkpoints, and all exports
     keep: Annotated[AtLeast1 | None, INT] = None
+    # steps between two networks that are kept on the way, each a pipeline in a folder, in students/ beside steps.csv: `rcedu
+    # score --students` draws their scores over the steps
+    export_every: Annotated[AtLeast1 | None, INT] = None
     # steps between two rows of pictures.png, beside steps.csv: eight prompts, always from the same noise; first the teacher's
     pictures_every: Annotated[AtLeast1 | None, INT] = None
     tracker: Annotated[str | None, STR] = None  # tensorboard, wandb, or another of accelerate's, where it is installed
@@ -122,6 +127,19 @@ class Watching(Checked):
     def checkpoints(self) -> dict:
         """How `fit` keeps them."""
         return {"checkpoint_every": self.checkpoint_every, "keep": self.keep or KEEP}
+
+    def export(self, training: Path, save: Callable[[Path], None]) -> dict:
+        """How `fit` exports what `save` writes to a folder, into the students of a training; {} where nothing is kept."""
+        if self.export_every is None:
+            return {}
+        return {"export": partial(self._keep, training, save), "export_every": self.export_every}
+
+    def _keep(self, training: Path, save: Callable[[Path], None], done: int) -> None:
+        sweep(students := training / "students")
+        save(export_folder(students, done))
+        if self.keep is not None:
+            for old in [*exports(students).values()][: -self.keep]:
+                remove_folder(old)
 
     @contextmanager
     def watch(
@@ -139,7 +157,7 @@ class Watching(Checked):
                 watchers.append(stack.enter_context(tracker(self.tracker, folder, config, batch_size)))
             if (every := self.pictures_every) is not None:
                 sheet = ContactSheet(folder / "pictures.png", texts)
-                sheet.add(0, "teacher", teacher[0], **teacher[1], once=True)
+                sheet.add(0, f"teacher, w = {teacher[1]['w']:g}", teacher[0], **teacher[1], once=True)
 
                 def draw(record: "StepRecord") -> None:
                     if record.step % every == 0:

@@ -23,7 +23,7 @@ from rcedu.commands.options import FLOAT, Machine, Watching
 from rcedu.models.arithmetic import compile_blocks
 from rcedu.models.saved import SAMPLERS
 from rcedu.models.surgery import STUDENTS_AND_KOALA
-from rcedu.system.files import remove_folder, sha256, sweep
+from rcedu.system.files import sha256
 from rcedu.system.locks import alone_in
 from rcedu.system.manifests import folder_to_replace
 from rcedu.system.ranks import place_among_ranks
@@ -90,7 +90,6 @@ def distil(
     drawn_by: str | None = None,
     w_max: Guidance | None = None,
     raw: bool = False,
-    export_every: AtLeast1 | None = None,
     out: Path | None = None,
 ) -> None:
     """Distil a student from samples, with random conditioning; a folder that a stock pipeline opens. Resumes.
@@ -112,8 +111,6 @@ def distil(
         drawn_by: the model that drew the samples, where it is not the teacher: that of a teacher of few steps, say.
         w_max: of a teacher that takes w: the largest w that is learned; default all that it was taught.
         raw: keep the weights of the last step too, in OUT-raw, beside their average.
-        export_every: keep the student after every so many steps as well, in OUT-training/students; `rcedu score --students`
-            draws its scores over the steps.
         out: the student's folder; default runs/distil-<student>.
     """
     from rcedu.data.captioned_digits import prompts
@@ -121,7 +118,7 @@ def distil(
     from rcedu.experiments.own_teacher import is_mini_sd
     from rcedu.models.saved import save_pipeline
     from rcedu.training.batches import Swap
-    from rcedu.training.checkpoints import export_folder, exports, stored_weights
+    from rcedu.training.checkpoints import stored_weights
     from rcedu.training.logs import shown_rows
     from rcedu.training.plan import Disk, Plan, bytes_of, drawing_work, rolling, sheet_bytes, training_disk, training_work
     from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
@@ -172,8 +169,8 @@ def distil(
         work = [training_work("steps", step, trainee, steps=run.steps, **settings)]
         weights, last = bytes_of(trainee, trained=True), bytes_of(student)
         disk = training_disk(weights, steps=run.steps, average=True, **watching.checkpoints)
-        if export_every is not None:
-            disk += rolling(last, -(-run.steps // export_every), watching.keep)
+        if watching.export_every is not None:
+            disk += rolling(last, -(-run.steps // watching.export_every), watching.keep)
         if watching.pictures_every is not None:
             rows, seen = run.steps // watching.pictures_every, model.conditions.tokenize(texts)
             for name, network, times in (("teacher", model, 1), ("student", student, rows)):
@@ -186,19 +183,11 @@ def distil(
     def save(where: Path) -> None:
         save_pipeline(student, where, **few) if few else student.save(where)
 
-    def export(done: int) -> None:
-        save(export_folder(students, done))
-        if watching.keep is not None:
-            for old in [*exports(students).values()][: -watching.keep]:
-                remove_folder(old)
-
-    config, students = asdict(run) | given, training / "students"
-    more = {} if export_every is None else {"export": export, "export_every": export_every}
+    config = asdict(run) | given
     with alone_in(folder), watching.watch(training, config, (model, drawn), (student, drawn), texts, run.batch_size) as watch:
-        sweep(students)
         fit_to_the_end(
             step, trainee, steps=run.steps, folder=training, config=config, watch=watch, progress=run.student, **settings,
-            **watching.checkpoints, **more,
+            **watching.checkpoints, **watching.export(training, save),
         )  # fmt: skip
         if place_among_ranks().is_main_process:
             save(folder)

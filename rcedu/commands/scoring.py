@@ -34,8 +34,9 @@ def score(
 
     Args:
         images: the folder that `rcedu generate` wrote.
-        students: instead, what `rcedu distil --export-every` kept, OUT-training/students: each draws the prompts, as `rcedu
-            generate` does, and is scored. Resumes. Beside --out are a .csv, a line a step, and a .png with the curves.
+        students: instead, what --export-every kept, of `rcedu distil` OUT-training/students, of `rcedu faster`
+            OUT/training/STAGE/students: each draws the prompts, as `rcedu generate` does, and is scored. Resumes. Beside --out
+            are a .csv, a line a step, and a .png with the curves.
         prompts: of --students, a .txt, .csv or .parquet file or a folder of them; default mini-SD's unseen ones.
         drawing: of --students, which prompts, and how they are drawn; --column is that of --groups as well.
         size: of --students: shrink pictures to this many pixels (the papers score 512 shrunk to 256).
@@ -137,7 +138,7 @@ def _score_students(
     from rcedu.training.checkpoints import exports
 
     if not (kept := exports(folder)):
-        raise UsageError(f"no students in {folder}: it has no step-...; keep some with: rcedu distil --export-every")
+        raise UsageError(f"no students in {folder}: it has no step-...; keep some with: --export-every")
     path = result_file(out or folder / "scores.json")
     picture, drawn = file_to_write(beside(path, ".png")), beside(path, "-pictures")
     texts = None if prompts is None else read_prompts_from(prompts, drawing.column)["text"][: drawing.count]
@@ -159,7 +160,8 @@ def _score_students(
     with alone_in(path):
         records = scores_over_training(kept, score_one, path, given=given, command=typed)
         if place_among_ranks().is_main_process:
-            save_png(score_curves(records, f"{len(texts):,} pictures each, w = {how['w']:g}, {how['steps']} steps"), picture)
+            steps = f"{how['steps']} step{'s' if how['steps'] > 1 else ''}"
+            save_png(score_curves(records, f"{len(texts):,} pictures each, w = {how['w']:g}, {steps}"), picture)
             table = scores_by_step(records)
             lines = ([f"{step:,}", *(f"{x:.4g}" for x in row)] for step, row in zip(table.index, table.values, strict=True))
             print(plain_table(markdown(["step", *table.columns], lines)))

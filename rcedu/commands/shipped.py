@@ -9,7 +9,7 @@ import torch
 import tyro
 from tqdm.auto import tqdm
 
-from rcedu.commands.given import MINI_SD, open_model
+from rcedu.commands.given import MINI_SD, open_model, say_plan
 from rcedu.data.mnist import mnist
 from rcedu.evaluation.likeness import floor_at
 from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy
@@ -153,7 +153,7 @@ def mini_sd(part: tyro.conf.Positional[str] = "all", out: Path | None = None) ->
 
 def text_conditioning(
     teacher: str = MINI_SD, samples: Path | None = None, absent: str | None = None, pairs: AtLeast1 = 500,
-    every: AtLeast1 = 25, out: Path | None = None,
+    every: AtLeast1 = 25, plan: bool = False, out: Path | None = None,
 ) -> None:  # fmt: skip
     """Measure how much the sentence matters at every t, and p(t) from it: on mini-SD, or on a teacher of your own.
 
@@ -167,9 +167,12 @@ def text_conditioning(
         absent: words that no sentence has together, of mini-SD's: those that a student does not see either; default three.
         pairs: ordered pairs of the samples' sentences, one picture each.
         every: steps between the times.
+        plan: only say what it will take, in time and memory.
         out: write here, not to runs/text-conditioning.json; mini-SD's trainings read data/mini-sd/results/conditioning.json.
     """
     from rcedu.experiments.conditioning import measure_p
+    from rcedu.models.diffusion import at_a_time
+    from rcedu.training.plan import Disk, Plan, drawing_work
 
     if teacher != MINI_SD and samples is None:
         raise UsageError("another teacher needs its own --samples: what rcedu draw wrote with it")
@@ -184,6 +187,11 @@ def text_conditioning(
         raise UsageError(f"there are {model.T} times; one in {every} was asked for")
     times = [0, *range(every - 1, model.T, every)]
     ranks = place_among_ranks()
+    if plan:
+        some, asked = c[: at_a_time(model.x_shape)], 2 * pairs * len(times)
+        work = drawing_work("evaluations", model, some, times=asked, steps=1, w=0.0, decoded=False)
+        say_plan(Plan([work._replace(seconds=work.seconds / ranks.num_processes)], Disk(0, 0)), path)
+        return
     bar = functools.partial(tqdm, disable=not ranks.is_main_process)
     found = measure_p(model.to(ranks.device), x0, c, sentences, times, each=1, pairs=pairs, bar=bar)
     result = {"absent": absent, "pairs": pairs, **found.as_result()}

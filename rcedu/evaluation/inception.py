@@ -191,9 +191,10 @@ def _real_sums(path: Path, size: int, fit: str, network: Callable[[Tensor], Tens
             sums = {key: sums.get(key, 0) + value for key, value in _moments(network(pictures).double()).items()}
         return {name: reduce(value, "sum").cpu() for name, value in sums.items()}
 
-    if place_among_ranks().num_processes > 1:  # on another machine they may not be remembered, and ranks add up together
-        return make()
-    return remembered("real", {"fingerprint": real.fingerprint()}, make)
+    def everywhere(here: bool) -> bool:  # on another machine it may not be, and ranks add up together
+        return reduce(torch.tensor(float(here)).to(place_among_ranks().device), "mean").item() == 1
+
+    return remembered("real", {"fingerprint": real.fingerprint()}, make, everywhere)
 
 
 def _sums_of_file(path: Path, features: int, count: int = 10_000) -> Sums:

@@ -1,4 +1,4 @@
-"""Scores of the students that a training kept as it went on (`rcedu distil --export-every`), step by step."""
+"""Scores of the students that a training kept as it went on (`--export-every`), step by step."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,7 +30,7 @@ def scores_over_training(
     files = {step: folder / MANIFEST for step, folder in students.items()}
     for step, file in files.items():
         if not file.exists():
-            raise UsageError(f"{students[step]} is no student that rcedu distil kept: it has no {MANIFEST}")
+            raise UsageError(f"{students[step]} is no student that rcedu kept: it has no {MANIFEST}")
     told, records, runs = {step: sha256(file) for step, file in files.items()}, [], {}
     if result_file(path).exists():
         found = load_results(path)

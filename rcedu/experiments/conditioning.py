@@ -13,7 +13,7 @@ from rcedu.equations.losses import distance_weight
 from rcedu.equations.noise import alpha_sigma, q_sample
 from rcedu.equations.random_conditioning import indifference, kl_from_sensitivity, overlap, p_measured
 from rcedu.evaluation.intervals import Interval, mean_interval
-from rcedu.models.diffusion import DiffusionModel
+from rcedu.models.diffusion import DiffusionModel, at_a_time
 from rcedu.models.judges import DigitClassifier
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import UsageError
@@ -78,7 +78,7 @@ def sensitivity(
         t = times[k]
         x_t = noised(model, x0, t, seed + k)
         parts = []
-        for batch in zip(*(y.split(250) for y in (x_t, c, c_other)), strict=True):
+        for batch in zip(*(y.split(at_a_time(x_t[0].shape)) for y in (x_t, c, c_other)), strict=True):
             x, a, b = (y.to(model.device) for y in batch)
             at = torch.full((len(x),), t, device=model.device)
             parts.append(((model(x, at, a) - model(x, at, b)) ** 2).flatten(1).mean(dim=1).cpu())

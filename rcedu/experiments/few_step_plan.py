@@ -25,11 +25,13 @@ TOGETHER = 32  # pictures drawn at a time to see how fast they are
 
 
 def plan_few_steps(
-    run: FewStepsRun, domain: OwnTeacher, *, pictures_every: int | None = None, checkpoint_every: int, keep: int, **how
-) -> Plan:
+    run: FewStepsRun, domain: OwnTeacher, *, pictures_every: int | None = None, export_every: int | None = None,
+    exports: int | None = None, checkpoint_every: int, keep: int, **how,
+) -> Plan:  # fmt: skip
     """What `run_few_steps` will take from its beginning; nothing is written.
 
     pictures_every          steps between rows of pictures within a stage, None for none; a row more is drawn after each
+    export_every, exports   steps between networks that are kept within a stage, None for none, and how many: None for all
     checkpoint_every, keep  as for `rcedu.training.fit.fit`;  how  further settings of `train_stage`
     """
     work, timed, before = [], {}, domain.stage_1
@@ -46,6 +48,8 @@ def plan_few_steps(
         one, weights, network = timed[kind]
         work.append(one._replace(what=f"steps of {stage.name},", times=stage.training_steps))
         leaves = training_disk(weights, steps=stage.training_steps, checkpoint_every=checkpoint_every, keep=keep)
+        if export_every is not None:
+            leaves += rolling(network, -(-stage.training_steps // export_every), exports)
         disk = disk.then(leaves).then(rolling(network, 1, None))
     work += _scores(run, domain)
     rows = [("teacher", run.first), *((stage.way, stage.steps) for stage in stages(run))]

@@ -37,7 +37,7 @@ from rcedu.training.swap_schedules import NONE, swap_schedule
 
 def train_stage(
     run: FewStepsRun, stage: Stage, domain: Domain, before: DiffusionModel | None = None, *, config: dict | None = None,
-    watch: Callable[[StepRecord], None] | None = None, around: "Around | None" = None, **kept,
+    watch: Callable[[StepRecord], None] | None = None, around: "Around | None" = None, export: "Export | None" = None, **kept,
 ) -> tuple[DiffusionModel, list[float]]:  # fmt: skip
     """One stage: (student, loss of every step).
 
@@ -45,6 +45,7 @@ def train_stage(
     config  what a checkpoint must agree on; default the run's settings
     watch   called with each step's record
     around  (stage, student, config) -> a context for the training; what it yields is called with each step's record as well
+    export  (stage, student) -> the settings of `fit` that keep the student on its way
     kept    further settings of `stage_task`, and of `fit_to_the_end`: folder of checkpoints, progress ...
     """
     if stage.kind == "guidance" and stage.before is None and domain.stage_1 is not None:
@@ -53,12 +54,13 @@ def train_stage(
     with ExitStack() as stack:
         step, trainee, student, settings = stack.enter_context(stage_task(run, stage, domain, before, **kept))
         watchers = [watch, around and stack.enter_context(around(stage, student, config))]
-        watch = all_of([one for one in watchers if one])
+        watch, settings = all_of([one for one in watchers if one]), settings | (export(stage, student) if export else {})
         losses = fit_to_the_end(step, trainee, config=config, watch=watch, **settings)
     return student, [sum(parts) for parts in zip(*losses.values(), strict=True)]
 
 
 Around = Callable[[Stage, DiffusionModel, dict], AbstractContextManager[Callable[[StepRecord], None]]]
+Export = Callable[[Stage, DiffusionModel], dict]
 
 
 @contextmanager

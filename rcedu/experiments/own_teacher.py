@@ -13,7 +13,7 @@ from rcedu.data.mnist import to_uint8
 from rcedu.evaluation.records import Column
 from rcedu.experiments.domain import Domain
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD
-from rcedu.models.diffusion import DiffusionModel, with_unet
+from rcedu.models.diffusion import DiffusionModel, at_a_time, with_unet
 from rcedu.models.layouts import check_same_space
 from rcedu.models.saved import load_student, sampler_settings, save_pipeline
 from rcedu.system.files import sha256
@@ -23,7 +23,7 @@ from rcedu.system.usage import UsageError
 from rcedu.training.swap_schedules import MEASURED, NONE
 
 SD_GUIDANCE = 6.5  # w of the papers' guidance_scale 7.5
-BATCH = 250  # pictures drawn at a time, fewer where they are large: 32 of 512 pixels
+BATCH = 250  # pictures drawn at a time, fewer where they are large
 
 
 def is_mini_sd(model: DiffusionModel) -> bool:
@@ -104,7 +104,7 @@ class OwnTeacher(Domain):
 
         The noise is that of `Domain.sample`; what a sampler adds on its way is a function of (seed, batch).
         """
-        ranks, batch = place_among_ranks(), max(1, min(BATCH, 2**19 // torch.Size(model.x_shape).numel()))
+        ranks, batch = place_among_ranks(), at_a_time(model.x_shape, BATCH)
         noise, c = model.to(ranks.device).noise(count, seed).split(batch), self.c(count).split(batch)
         mine = []
         for k in range(ranks.process_index, len(noise), ranks.num_processes):

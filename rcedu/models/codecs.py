@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from rcedu.data.mnist import to_pixels, to_uint8
 from rcedu.system.tensors import save_pretrained
 
+AT_ONCE, PIXELS = 64, 2**20  # of an autoencoder: pictures at a time, and pixels of all these; four pictures of 512 by 512
+
 
 class PixelShuffle:
     """The digits' codec: (B, 1, 28, 28) pixels <-> (B, 4, 14, 14), each 2x2 patch a vector. Lossless.
@@ -52,15 +54,16 @@ class PixelShuffle:
 class Autoencoder(nn.Module):
     """Stable Diffusion's codec: pixels (B, 3, H, W) <-> latents, scaled to about unit variance. Frozen.
 
-    vae         a diffusers AutoencoderKL; its config's scaling_factor is what latents are multiplied by
-    batch_size  pictures decoded at a time
+    vae  a diffusers AutoencoderKL; its config's scaling_factor is what latents are multiplied by
+
+    It works off AT_ONCE pictures at a time, fewer where they are large.
     """
 
     suffix = ".safetensors"  # latents are as good as noise
 
-    def __init__(self, vae: AutoencoderKL, batch_size: int = 64):
+    def __init__(self, vae: AutoencoderKL):
         super().__init__()
-        self.vae, self.batch_size = vae.eval().requires_grad_(False), batch_size
+        self.vae = vae.eval().requires_grad_(False)
 
     @property
     def settings(self) -> dict:
@@ -69,7 +72,7 @@ class Autoencoder(nn.Module):
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> Tensor:
         """Pixels in [-1, 1] -> latents: the mean of the encoder's Gaussian, on the pixels' device."""
-        parts = (part.to(self.vae.device, self.vae.dtype) for part in pixels.split(self.batch_size))
+        parts = (part.to(self.vae.device, self.vae.dtype) for part in pixels.split(_at_once(*pixels.shape[-2:])))
         z = torch.cat([self.vae.encode(part).latent_dist.mean for part in parts]).to(pixels.device, torch.float32)
         return z * self.vae.config.scaling_factor
 
@@ -77,7 +80,8 @@ class Autoencoder(nn.Module):
     def decode(self, x0: Tensor) -> Tensor:
         """Latents -> pixels (B, 3, H, W), on the latents' device."""
         z = (x0 / self.vae.config.scaling_factor).to(self.vae.device, self.vae.dtype)
-        return torch.cat([self.vae.decode(part).sample for part in z.split(self.batch_size)]).to(x0.device, torch.float32)
+        parts = z.split(_at_once(*(n * self.factor for n in z.shape[-2:])))
+        return torch.cat([self.vae.decode(part).sample for part in parts]).to(x0.device, torch.float32)
 
     @property
     def factor(self) -> int:
@@ -99,3 +103,7 @@ class Autoencoder(nn.Module):
         """Write folder/vae; returns the entry of model_index.json."""
         save_pretrained(self.vae, Path(folder) / "vae")
         return {"vae": ["diffusers", "AutoencoderKL"]}
+
+
+def _at_once(height: int, width: int) -> int:
+    return max(1, min(AT_ONCE, PIXELS // (height * width)))

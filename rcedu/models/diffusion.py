@@ -1,7 +1,8 @@
 """A teacher or student as one object: UNet, scheduler, condition encoder and codec, in diffusers' folder layout."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -203,6 +204,11 @@ class DiffusionModel(nn.Module):
             raise UsageError(f"the model in {folder} cannot be read ({first_line(error)})") from error
         # 32 bits throughout: some versions of the libraries keep the precision of the file
         return cls(unet, scheduler, conditions, codec).float()
+
+
+def at_a_time(shape: Sequence[int], most: int = 250) -> int:
+    """How many samples of a shape a network is asked about at a time: fewer where they are large, 32 of Stable Diffusion's."""
+    return max(1, min(most, 2**19 // math.prod(shape)))
 
 
 def _moved(x: Tensor | dict | None, at: dict) -> Tensor | dict | None:

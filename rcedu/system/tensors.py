@@ -36,19 +36,23 @@ def hash_json(value) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def remembered(name: str, of: dict[str, Tensor], make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+def remembered(
+    name: str, of: dict[str, Tensor], make: Callable[[], dict[str, Tensor]], everywhere: Callable[[bool], bool] = bool
+) -> dict[str, Tensor]:
     """What `make` gives, which takes a while and is always the same: read from the cache folder if it was made before.
 
-    of  all that it is made of, on the device that makes it first
+    of          all that it is made of, on the device that makes it first
+    everywhere  whether it is here -> whether it is, of ranks that make it together, with all of them
 
     Another version of this package or of torch, and another number of threads, which may round differently, make it anew.
     """
     where = f"{next(iter(of.values())).device.type}-{torch.get_num_threads()}"
     path = cache_folder() / "remembered" / _this_code() / f"{name}-{where}-{hash_tensors(of)[:16]}.safetensors"
+    found, told = {}, {}
     with suppress(UsageError):  # not there, or damaged
         found, told = load_tensors(path)
-        if told.get("called") == path.stem:  # else it is another's, under this name
-            return found
+    if everywhere(told.get("called") == path.stem):  # else it is another's, under this name
+        return found
     made = make()
     with suppress(OSError, UsageError):  # a cache that cannot be written is none
         sweep(path.parent)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from accelerate.utils import get_max_memory
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -111,9 +112,27 @@ def training_work(what: str, step_fn: StepFunction, trainee: nn.Module, *, steps
     """So many steps of a training, of which a few are done: the trainee is not as it was afterwards, nothing is written.
 
     settings  of `fit`, but for folder and progress
+
+    UsageError, before the first, where what a training keeps beside its weights is more than the memory that is free.
     """
+    if (keeps := _beside_weights(trainee, **settings)) > (free := _free_memory()):
+        raise UsageError(
+            f"gradients, the optimizer's state and an average take {_size(keeps)}, and {_size(free)} of memory are free; "
+            "choose a larger machine or a smaller student, or keep that state in 8 bits (--eight-bit)"
+        )
     with closing(fit(step_fn, trainee, steps=2 + timed, **settings)) as run:
         return Work(what, steps, *measured(lambda: next(run), timed, untimed=1))
+
+
+def _beside_weights(trainee: nn.Module, *, optimizer_class=torch.optim.AdamW, ema_decay: float | None = None, **_) -> float:
+    """Bytes of gradients, of Adam's two moments (in 8 bits a quarter of that), and of the average if there is one."""
+    of_weights = sum(x.numel() * x.element_size() for x in trainee.parameters() if x.requires_grad)
+    return of_weights * (1 + (2 if optimizer_class is torch.optim.AdamW else 0.5) + (ema_decay is not None))
+
+
+def _free_memory() -> int:
+    device = place_among_ranks().device
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else get_max_memory()["cpu"]
 
 
 def drawing_work(

@@ -15,16 +15,18 @@ from rcedu.data.cache import Cache
 from rcedu.data.captioned_digits import prompts
 from rcedu.evaluation.records import load_results
 from rcedu.experiments import few_step_training
-from rcedu.figures import few_step_figures
+from rcedu.figures import few_step_figures, plots
+from rcedu.figures.plots import score_curves
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import FACTS, Facts, pipeline_facts
 from rcedu.system.manifests import MANIFEST
 from rcedu.system.settings import data_folder
 from rcedu.system.tensors import load_tensors
+from rcedu.training import logs
 
 TEXTS = list(prompts()[:5])
 NETWORKS = ["deterministic-1-step", "deterministic-2-steps", "stage-1"]
-WATCHED = ["--pictures-every", 2, "--checkpoint-every", 1, "--keep", 1]  # the run of SD v2's layout
+WATCHED = ["--pictures-every", 2, "--export-every", 1, "--checkpoint-every", 1, "--keep", 1]  # the run of SD v2's layout
 STOCHASTIC = ["stochastic-1-step", "stochastic-2-steps"]  # of SD v1.4's layout only
 
 
@@ -131,12 +133,24 @@ def test_what_is_seen_of_every_stage(own):
         assert [line["step"] for line in lines] == ["1", "2"] and all(float(line["images_per_s"]) > 0 for line in lines)
         with Image.open(stage / "pictures.png") as sheet:
             assert json.loads(sheet.info["rcedu"]) == {"rows": [0, 2], "texts": TEXTS}
-        assert len([*stage.glob("step-*.safetensors")]) == 1
+        assert len([*stage.glob("step-*.safetensors")]) == 1 == len([*(stage / "students").iterdir()])
     with Image.open(folder / "fast" / "pictures.png") as sheet:
         assert json.loads(sheet.info["rcedu"]) == {"rows": [0, 1, 2, 3], "texts": TEXTS}
         row = (sheet.height - 4 * 130, 130)
         teacher, last = (sheet.crop((130, row[0] + row[1] * i, sheet.width, row[0] + row[1] * (i + 1))) for i in (0, 3))
         assert teacher.tobytes() != last.tobytes()
+
+
+def test_networks_that_were_kept_on_their_way_are_scored(own, tmp_path, monkeypatch):
+    """The last is the network that the stage left; each draws as it was made for."""
+    folder, _ = own("SD v2")
+    left, told = folder / "fast" / "deterministic-1-step", []
+    (kept,) = (folder / "fast" / "training" / left.name / "students").iterdir()
+    assert same_bits(kept, left) and pipeline_facts(kept) == pipeline_facts(left)
+    how = ["--prompts", folder / "prompts.txt", "--clip", data_folder() / "mini-sd" / "clip", "--out", tmp_path / "scores.json"]
+    monkeypatch.setattr(plots, "score_curves", lambda records, says: told.append(says) or score_curves(records, says))
+    rcedu("score", "--students", kept.parent, *how)
+    assert set(load_results(tmp_path / "scores.json").records["row"]) == {"2"} and told == ["5 pictures each, w = 6.5, 1 step"]
 
 
 def test_a_plan_says_what_it_took(own, tmp_path, capsys):
@@ -178,13 +192,15 @@ def test_what_is_called_as_a_file_of_ours_is_left_as_it_is(name, own, tmp_path, 
     assert (tmp_path / "fast" / name).read_bytes() == before and not (tmp_path / "fast" / "training").exists()
 
 
-def test_table_and_figure_say_of_which_w_and_how_many_pictures(own, tmp_path, capsys, monkeypatch):
+def test_table_figure_and_pictures_say_of_which_w_and_how_many_pictures(own, tmp_path, capsys, monkeypatch):
     folder, given = own("SD v2")
-    shutil.copytree(folder / "fast", tmp_path / "fast")
-    figures = []
+    shutil.copytree(folder / "fast", tmp_path / "fast", ignore=lambda *_: ["pictures.png"])
+    figures, written, write = [], [], logs._write
+    monkeypatch.setattr(logs, "_write", lambda *args: written.append(args[3]) or write(*args))
     monkeypatch.setattr(few_step_figures, "save_png", lambda figure, path: figures.append(figure))
     rcedu("faster", *given, "--out", tmp_path / "fast")  # all of it is done
     assert "scores at w = 2, each of 8 pictures" in capsys.readouterr().out
+    assert "teacher, 4 steps, w = 2" in written and "stage 1" in written
     assert {figure.get_supxlabel() for figure in figures} == {"guidance $w = 2$; each score is of 8 pictures"}
 
 

@@ -27,6 +27,7 @@ from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.settings import data_folder
 from rcedu.system.tensors import load_tensors
 from rcedu.system.usage import UsageError
+from rcedu.training import logs
 from rcedu.training.checkpoints import stored_losses, stored_weights
 from rcedu.training.swap_schedules import measured_file
 
@@ -291,7 +292,7 @@ def test_scores_over_a_training(tmp_path, capsys, monkeypatch):
     assert "scores.json has scores by another w; move it away, or name another --out" in capsys.readouterr().err
 
 
-def test_what_is_seen_of_a_training(tmp_path, capsys):
+def test_what_is_seen_of_a_training(tmp_path, capsys, monkeypatch):
     """A plan that leaves nothing and says how much is left; a line a step; pictures, the teacher's first; the student after
     every other step, and the weights of the last step beside their average.
     """
@@ -304,7 +305,10 @@ def test_what_is_seen_of_a_training(tmp_path, capsys):
     words = [line.split() for line in said.splitlines()[1:]]
     assert [line[0] for line in words] == ["time", "8", "8", "all", "work", "memory", "disk"] and "4 steps of" in said
     assert not list(tmp_path.iterdir())
+    written, write = [], logs._write
+    monkeypatch.setattr(logs, "_write", lambda *args: written.append(args[3]) or write(*args))
     main(command.split())
+    assert "teacher, w = 2" in written and "step 4" in written
     used = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) / 1e6
     kept, most = (float(part.split(" MB")[0]) for part in said.splitlines()[-1].removeprefix("disk    ").split("("))
     assert kept == pytest.approx(used, rel=0.03) and 1.05 * kept < most < 2 * kept
@@ -355,7 +359,10 @@ def test_p_measured_on_a_teacher_of_ones_own(tmp_path, capsys):
     prompts.write_text("a white one on a navy background\nan upright cyan two on a gray background\na pink six\n")
     teacher = data_folder() / "mini-sd" / "pipeline"
     main(f"draw --prompts {prompts} --teacher {teacher} --steps 1 --out {samples}".split())
-    main(f"text-conditioning --teacher {teacher} --samples {samples} --pairs 6 --every 500 --out {table}".split())
+    measure = f"text-conditioning --teacher {teacher} --samples {samples} --pairs 6 --every 500 --out {table}"
+    main(f"{measure} --plan".split())
+    assert f"{2 * 6 * 3} evaluations of" in capsys.readouterr().out and not table.exists()
+    main(measure.split())
     found = json.loads(table.read_text())
     assert found["times"] == [0, 499, 999] and found["absent"] == "" and found["pairs"] == 6
     assert found["overlap"][-1] > found["overlap"][0] and len(found["teacher"]) == 64

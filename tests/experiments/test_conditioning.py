@@ -7,11 +7,12 @@ from small import max_error, seeded
 from rcedu.data.mnist import mnist, to_pixels
 from rcedu.equations.noise import alpha_sigma
 from rcedu.evaluation.intervals import Interval
+from rcedu.experiments import conditioning
 from rcedu.experiments.conditioning import Contest, measure_p, noised, sensitivity, strangers, torn_band, who_wins
 from rcedu.experiments.denoising_frames import denoising_frames
 from rcedu.experiments.digits import Shipped
 from rcedu.models.anatomies import digit_model
-from rcedu.models.diffusion import DiffusionModel
+from rcedu.models.diffusion import DiffusionModel, at_a_time
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,18 @@ def test_measure_on_gaussians_is_the_closed_form():
     assert ((found.kl - exact)[middle].abs() / exact[middle].clamp(min=1e-3)).max() < 0.03
     assert max_error(found.overlap, torch.exp(-found.kl).mean(dim=1)) < 1e-12
     assert found.indifference.min() == 0 and found.indifference.max() <= 1
+
+
+def test_large_pictures_are_worked_off_a_few_at_a_time(monkeypatch):
+    """So that a teacher of Stable Diffusion's size fits where its students do; the same numbers."""
+    model, asked = GaussianDigits(), []
+    c, noise = torch.tensor([0, 1, 2, 0, 1]), torch.randn(5, *model.x_shape, generator=seeded(3))
+    whole = sensitivity(model, noise, c, 9 - c, [499])
+    forward = model.forward
+    monkeypatch.setattr(model, "forward", lambda x, t, c: asked.append(len(x)) or forward(x, t, c))
+    monkeypatch.setattr(conditioning, "at_a_time", lambda shape: 2 if shape == model.x_shape else 0)
+    assert max_error(sensitivity(model, noise, c, 9 - c, [499]), whole) < 1e-6 and asked == [2, 2, 2, 2, 1, 1]
+    assert (at_a_time((4, 64, 64)), at_a_time((4, 14, 14)), at_a_time((4, 2048, 2048))) == (32, 250, 1)
 
 
 def test_measure_wants_enough_pictures():

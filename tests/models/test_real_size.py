@@ -50,7 +50,7 @@ def sd14(folder) -> DiffusionModel:
 
 
 # GB at the peak of the process, not to be passed. Of stage 1 and of a halving 17.2 are weights, gradients and Adam's moments
-MEMORY = {"distil": 20, "stage 1": 24, "halving": 24}
+MEMORY = {"distil": 12, "stage 1": 24, "halving": 24}
 
 
 @pytest.mark.slow

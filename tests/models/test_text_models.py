@@ -14,6 +14,7 @@ from transformers.utils import logging
 from rcedu.data.cache import Cache, draw_samples
 from rcedu.data.captioned_digits import prompts
 from rcedu.experiments.mini_sd_training import whiten
+from rcedu.models import codecs
 from rcedu.models.anatomies import mini_autoencoder
 from rcedu.models.diffusion import DiffusionModel, with_unet
 from rcedu.models.surgery import remove_blocks
@@ -81,15 +82,17 @@ def test_vectors_are_the_text_encoders(model):
     assert torch.equal(model.conditions.unet_inputs(c)["encoder_hidden_states"], expected)
 
 
-def test_autoencoder_scales_and_splits(model):
+def test_autoencoder_scales_and_splits(model, monkeypatch):
     pixels = torch.rand(5, 3, 32, 32, generator=seeded(0)) * 2 - 1
     vae = model.codec.vae
     x0 = model.codec.encode(pixels)
     assert max_error(x0, 0.5 * vae.encode(pixels).latent_dist.mode()) == 0
     whole = vae.decode(x0 / 0.5).sample
-    model.codec.batch_size = 2
-    assert max_error(model.codec.decode(x0), whole) < 1e-5
-    model.codec.batch_size = 64
+    decode, parts = vae.decode, []
+    monkeypatch.setattr(codecs, "PIXELS", 2 * 32 * 32 + 1)
+    monkeypatch.setattr(vae, "decode", lambda part: parts.append(len(part)) or decode(part))
+    assert max_error(model.codec.decode(x0), whole) < 1e-5 and parts == [2, 2, 1]
+    assert max_error(model.codec.encode(pixels), x0) < 1e-5
 
 
 def test_whiten_changes_the_latents_and_not_the_pictures():

@@ -32,6 +32,19 @@ def test_made_once_of_the_same_and_anew_of_anything_else(made, monkeypatch):
     assert torch.equal(made(x), x**2) and len(made.calls) == 4
 
 
+def test_ranks_make_together_what_one_of_them_has_not(made):
+    x, asked, calls = torch.arange(3.0), [], []
+
+    def answer(here: bool) -> bool:
+        asked.append(here)
+        return len(asked) == 3  # another rank is without at first
+
+    for _ in range(3):
+        found = remembered("square", {"x": x}, lambda: calls.append(x) or {"y": x**2}, answer)["y"]
+        assert torch.equal(found, x**2)
+    assert asked == [False, True, True] and len(calls) == 2
+
+
 def test_anothers_under_its_name_and_what_a_killed_write_left(made, tmp_path):
     """The first is made anew, the second swept."""
     x = torch.arange(3.0)

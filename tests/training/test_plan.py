@@ -42,6 +42,16 @@ def test_operations_of_a_step():
     assert found.operations == 2 * (2 * 4 * 300 * 200) and found.times == 100 and found.seconds > 0
 
 
+def test_a_training_for_which_there_is_no_memory(monkeypatch):
+    """Said before a step, for which the system would end the process without a word; weights of 300 by 200 and a bias."""
+    weights = 4 * (300 * 200 + 200)
+    monkeypatch.setattr("rcedu.training.plan._free_memory", lambda: 4 * weights - 1)
+    how = {"steps": 100, "batch_size": 4}
+    assert training_work("steps", step, nn.Linear(300, 200), **how).seconds > 0
+    with pytest.raises(UsageError, match=r"an average take 0\.963 MB, and 0\.963 MB of memory are free"):
+        training_work("steps", step, nn.Linear(300, 200), ema_decay=0.99, **how)
+
+
 @pytest.mark.parametrize("steps, every, keep", [(3, 500, 2), (6, 2, 2), (6, 2, 1), (7, 2, 9)])
 def test_bytes_of_a_training(steps, every, keep, tmp_path, monkeypatch):
     """As it leaves them, and at most: at each moment when a checkpoint has been written and none has gone yet."""

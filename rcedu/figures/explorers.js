@@ -401,10 +401,10 @@ EXPLORERS["mixture"] = ({ own, stranger, spread, T, x0, eps }) => {
   const of = { c: new Mixture(own, spread, alphaBar), "ĉ, a stranger's": new Mixture(stranger, spread, alphaBar) };
   const [c, c_hat] = Object.values(of);
   const OVER = ["nothing", "halved steps", "consistency steps"];
-  const x = range(321).map((i) => -4 + i / 40);
+  const x = range(161).map((i) => -4 + i / 20);
   const begin = timeGrid(1, T)[0];
   const x_t = (t) => c.alpha(t) * x0 + c.sigma(t) * eps; // one picture of c, noised to t
-  const shared = (t) => sum(x.map((x) => Math.min(c.density(x, t), c_hat.density(x, t)))) / 40;
+  const shared = (t) => sum(x.map((x) => Math.min(c.density(x, t), c_hat.density(x, t)))) / 20;
 
   // Ways do not change with t, so they are kept; t is what is dragged.
   const known = new Map();
@@ -570,6 +570,8 @@ function ticks([a, b]) {
   return range(Math.floor(high / step) - Math.ceil(low / step) + 1).map((i) => (Math.ceil(low / step) + i) * step);
 }
 
+const PATHS = new WeakMap(); // points that stay the same from one setting to the next, as SVG writes them
+
 // A plot as SVG, drawn for the width it has: text that is scaled with a picture is too small on a phone.
 function plot({ x, y, xlabel, ylabel, lines = [], dots = [], area, tall = 0.5 }, width) {
   const height = Math.round(Math.max(170, Math.min(300, width * tall)));
@@ -577,10 +579,14 @@ function plot({ x, y, xlabel, ylabel, lines = [], dots = [], area, tall = 0.5 },
   const Y = (value) => height - BELOW - ((value - y[0]) / (y[1] - y[0])) * (height - BELOW - 10);
   // Of a curve, a point every two pixels or so: a change is to be shown within a frame.
   const thinned = (points, step) => points.filter((_, i) => i % step === 0 || i === points.length - 1);
-  const path = (points) =>
-    thinned(points, Math.ceil((2 * points.length) / width))
-      .map(([a, b], i) => `${i ? "L" : "M"}${X(a).toFixed(1)} ${Y(b).toFixed(1)}`)
-      .join("");
+  function path(points) {
+    const known = PATHS.get(points);
+    if (known?.width === width) return known.d;
+    const few = thinned(points, Math.ceil((2 * points.length) / width));
+    const d = few.map(([a, b], i) => `${i ? "L" : "M"}${X(a).toFixed(1)} ${Y(b).toFixed(1)}`).join("");
+    PATHS.set(points, { width, d });
+    return d;
+  }
   const number = (value) => general(value).replace("-", "−");
   const parts = [
     ...ticks(y).map((v) => `<path class="grid" d="M${LEFT} ${Y(v)}H${width - RIGHT}"/>`),

@@ -12,7 +12,8 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
-WIDTH = 640  # of a card's picture, in pixels: twice what it takes on a page
+WIDTH, HEIGHT = 640, 360  # of a card's picture, in pixels: twice what it takes on a page
+BEGINS = {"02_unseen_digit"}  # a long row of pictures is shown from its end, and these from their beginning
 
 
 def front_page(outdir: Path, title) -> dict:
@@ -47,11 +48,14 @@ def _outputs(name: str, kind: str):
 
 
 def _card(name: str, outdir: Path) -> dict:
-    """A notebook's first picture, written small beside the website's others."""
+    """A notebook's first picture, written small beside the website's others; of a long row, as much as fills the card."""
     stills = (re.search(r'data:image/png;base64,([^"]+)"', page)[1] for page in _outputs(name, "text/html") if "data:" in page)
     first = next(chain(_outputs(name, "image/png"), stills), None)  # None: it was not executed
     picture = Image.open(io.BytesIO(base64.b64decode(first)) if first else ROOT / "book" / "strip.png").convert("RGB")
-    picture.thumbnail((WIDTH, WIDTH))
+    width = min(picture.width, picture.height * WIDTH // HEIGHT)
+    left = 0 if name in BEGINS else picture.width - width
+    picture = picture.crop((left, 0, left + width, picture.height))
+    picture.thumbnail((WIDTH, HEIGHT))
     path = Path("_images") / "cards" / f"{name}.webp"
     (outdir / path).parent.mkdir(parents=True, exist_ok=True)
     picture.save(outdir / path, quality=85)

@@ -7,6 +7,8 @@ from docutils import nodes
 
 from rcedu.course.notebooks import without_badge
 
+INTERVAL = re.compile(r"(\[[−\d.]+), ([−\d.]+\])")  # [1.2, 3.4]
+UNBROKEN = (nodes.paragraph, nodes.strong, nodes.emphasis)
 # What a paragraph begins with that asks the reader to do something.
 ACTS = ("Predict.", "Fill in.", "Change this.", "Think.", "Question")
 
@@ -37,7 +39,7 @@ def _name_folds(source: str) -> str:
 
 
 def name_parts(doctree: nodes.document) -> None:
-    """Classes for the style: the box that ends an introduction, what asks the reader to do something; and links to pictures."""
+    """Classes for the style, as of the box that ends an introduction; links to pictures; intervals that stay on one line."""
     for quote in doctree.findall(nodes.block_quote):
         if re.match("(Before|Symbols and words|Time): ?", quote.astext()):
             quote["classes"].append("needs")
@@ -47,6 +49,12 @@ def name_parts(doctree: nodes.document) -> None:
             paragraph["classes"].append("act")
     for image in doctree.findall(nodes.image):
         image.setdefault("width", "100%")  # what has a width gets a link to itself in full
+    for code in doctree.findall(nodes.literal):
+        if len(code.astext()) > 20:
+            code["classes"].append("long")
+    for text in list(doctree.findall(nodes.Text)):
+        if (whole := INTERVAL.sub("\\1,\N{NO-BREAK SPACE}\\2", text)) != text and isinstance(text.parent, UNBROKEN):
+            text.parent.replace(text, nodes.Text(whole))
 
 
 def description(doctree: nodes.document, longest: int = 200) -> str:
@@ -86,6 +94,8 @@ def accessible(page: str) -> str:
     page = page.replace('<aside class="sidebar-drawer"', '<aside aria-label="All pages" class="sidebar-drawer"')
     page = page.replace('<aside class="toc-drawer', '<aside aria-label="On this page" class="toc-drawer')
     page = re.sub(r"<th\b([^>]*)>\s*(?:<p>\s*</p>)?\s*</th>", r"<td\1></td>", page)  # a corner heads nothing
+    long = r'<code class="[^"]*\blong\b.*?</code>'  # a long name of a test or a file breaks where its words end
+    page = re.sub(long, lambda found: re.sub(r"(?<!<)[/_](?=\w)", r"\g<0><wbr>", found[0]), page, flags=re.DOTALL)
     code = r'(<div class="highlight"><pre>)(.*?)(</pre>)'
     return re.sub(code, lambda found: found[1] + _lines(found[2]) + found[3], page, flags=re.DOTALL)
 

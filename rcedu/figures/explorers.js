@@ -403,10 +403,10 @@ EXPLORERS["mixture"] = ({ own, stranger, spread, T, x0, eps }) => {
   const of = { c: new Mixture(own, spread, alphaBar), "c̃, a stranger's": new Mixture(stranger, spread, alphaBar) };
   const [c, other] = Object.values(of);
   const OVER = ["nothing", "halved steps", "consistency steps"];
-  const x = range(321).map((i) => -4 + i / 40);
+  const x = range(161).map((i) => -4 + i / 20);
   const begin = timeGrid(1, T)[0];
   const x_t = (t) => c.alpha(t) * x0 + c.sigma(t) * eps; // one picture of c, noised to t
-  const shared = (t) => sum(x.map((x) => Math.min(c.density(x, t), other.density(x, t)))) / 40;
+  const shared = (t) => sum(x.map((x) => Math.min(c.density(x, t), other.density(x, t)))) / 20;
 
   // Ways do not change with t, so they are kept; t is what is dragged.
   const known = new Map();
@@ -572,12 +572,23 @@ function ticks([a, b]) {
   return range(Math.floor(high / step) - Math.ceil(low / step) + 1).map((i) => (Math.ceil(low / step) + i) * step);
 }
 
+const PATHS = new WeakMap(); // points that stay the same from one setting to the next, as SVG writes them
+
 // A plot as SVG, drawn for the width it has: text that is scaled with a picture is too small on a phone.
 function plot({ x, y, xlabel, ylabel, lines = [], dots = [], area, tall = 0.5 }, width) {
   const height = Math.round(Math.max(170, Math.min(300, width * tall)));
   const X = (value) => LEFT + ((value - x[0]) / (x[1] - x[0])) * (width - LEFT - RIGHT);
   const Y = (value) => height - BELOW - ((value - y[0]) / (y[1] - y[0])) * (height - BELOW - 10);
-  const path = (points) => points.map(([a, b], i) => `${i ? "L" : "M"}${X(a).toFixed(1)} ${Y(b).toFixed(1)}`).join("");
+  // Of a curve, a point every two pixels or so: a change is to be shown within a frame.
+  const thinned = (points, step) => points.filter((_, i) => i % step === 0 || i === points.length - 1);
+  function path(points) {
+    const known = PATHS.get(points);
+    if (known?.width === width) return known.d;
+    const few = thinned(points, Math.ceil((2 * points.length) / width));
+    const d = few.map(([a, b], i) => `${i ? "L" : "M"}${X(a).toFixed(1)} ${Y(b).toFixed(1)}`).join("");
+    PATHS.set(points, { width, d });
+    return d;
+  }
   const number = (value) => general(value).replace("-", "−");
   const parts = [
     ...ticks(y).map((v) => `<path class="grid" d="M${LEFT} ${Y(v)}H${width - RIGHT}"/>`),
@@ -596,6 +607,9 @@ function plot({ x, y, xlabel, ylabel, lines = [], dots = [], area, tall = 0.5 },
 
 // A strip's canvas holds its own pixels, one for one; the browser enlarges it.
 function paint(canvas, frames) {
+  const { shown = [] } = canvas;
+  if (shown.length === frames.length && frames.every((frame, i) => frame === shown[i])) return;
+  canvas.shown = frames;
   const side = Math.round(Math.sqrt(frames[0].length));
   [canvas.width, canvas.height] = [frames.length * (side + 2) - 2, side];
   const image = new ImageData(canvas.width, canvas.height);
@@ -627,7 +641,8 @@ function drawStrips(host, strips = [], sentence) {
   fitted(host, strips.length, emptyStrip).forEach((figure, i) => {
     const { name, frames, size, note, marked, framed, kept, apart } = strips[i];
     const [caption, canvas, below] = figure.children;
-    figure.className = `strip${marked ? " marked" : ""}${framed ? " framed" : ""}${kept ? " kept" : ""}`;
+    const classes = { marked, framed, kept, one: frames.length === 1 };
+    figure.className = ["strip", ...Object.keys(classes).filter((name) => classes[name])].join(" ");
     figure.style.setProperty("--width", `${frames.length * size}px`);
     caption.textContent = name;
     below.textContent = note ?? "";
@@ -931,7 +946,7 @@ const STYLE = `
 .rcedu-explorer :focus-visible { outline: 3px solid var(--blue); outline-offset: 2px; }
 .rcedu-explorer .before { color: var(--purple); }
 .rcedu-explorer .before:empty { display: none; }
-.rcedu-explorer .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 0.4rem; }
+.rcedu-explorer .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 0.4rem; }
 .rcedu-explorer .plots .plot:only-child { max-width: 44rem; }
 .rcedu-explorer .plot:nth-child(3) { grid-column: 1 / -1; }
 .rcedu-explorer .plots:empty, .rcedu-explorer .keys:empty, .rcedu-explorer .strips:empty { display: none; }
@@ -967,8 +982,16 @@ const STYLE = `
 .rcedu-explorer progress { flex: 1 1 10rem; max-width: 24rem; accent-color: var(--blue); }
 .rcedu-explorer .says:empty { display: none; }
 .rcedu-explorer .actions code { flex: 1 1 16rem; min-width: 0; font: 13px/1.4 ui-monospace, monospace; color: var(--ink); background: none; border: 0; padding: 0; white-space: pre-wrap; }
-/* the twelve of a batch in even rows */
-@container (max-width: 840px) { .rcedu-explorer .strips:has(.note:not(:empty)) { max-width: 25.5rem; } }
+/* single pictures in columns, so that what is kept stands above; the twelve of a batch in even rows */
+.rcedu-explorer .strips:has(.one) { display: grid; grid-template-columns: repeat(4, minmax(0, 134px)); }
+.rcedu-explorer .strips:has(.note:not(:empty)) { grid-template-columns: repeat(12, minmax(0, 66px)); }
+.rcedu-explorer .strip.one { width: auto; }
+.rcedu-explorer .strip.kept + .strip:not(.kept) { grid-column-start: 1; }
+@container (max-width: 840px) { .rcedu-explorer .strips:has(.note:not(:empty)) { grid-template-columns: repeat(6, minmax(0, 5.5rem)); } }
+@container (max-width: 440px) {
+  .rcedu-explorer .strips:has(.one) { grid-template-columns: repeat(3, minmax(0, 1fr)); }
+  .rcedu-explorer .strips:has(.note:not(:empty)) { grid-template-columns: repeat(4, minmax(0, 1fr)); }
+}
 @media print { .rcedu-explorer .controls, .rcedu-explorer .actions { display: none; } }
 `;
 

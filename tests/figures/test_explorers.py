@@ -527,7 +527,6 @@ RUN = """async (cell) => {
 }"""
 
 
-@pytest.mark.slow  # half a minute
 def test_python_computes_behind_a_button_in_jupyterlab(browser, lab):
     """With a real kernel, which runs another cell meanwhile, and hears the stop button."""
     page = browser.new_page(viewport={"width": 1300, "height": 1000})

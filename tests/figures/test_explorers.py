@@ -353,26 +353,30 @@ def test_keys_move_a_slider_and_go_no_further(page):
     assert explorer.says.startswith("two-sided") and page.evaluate("window.heard") == 0
 
 
-CHANGES = """root => [...root.querySelectorAll('.controls input')].map(input => {
-    const last = Number(input.max);
-    const times = Array.from({ length: 25 }, (_, i) => {
-        const before = performance.now();
-        input.value = Math.round((i * last) / 24);
-        input.dispatchEvent(new Event("input"));
-        root.getBoundingClientRect(); // the browser lays the page out
-        return performance.now() - before;
-    });
-    return times.sort((a, b) => a - b)[6]; // what other processes take of the machine is left out
-})"""
+CHANGE = """(slider, place) => {
+    slider.value = Math.round(place * slider.max);
+    slider.dispatchEvent(new Event("input"));
+    slider.getBoundingClientRect(); // the browser lays the page out
+}"""
+CHANGES = f"slider => Array.from({{ length: 100 }}, (_, i) => ({CHANGE})(slider, i / 99)).length"
 
 
 @pytest.mark.parametrize("kind", ["schedule", "denoising", "few-steps", "edits", "small-and-fast", "mixture"])
 def test_a_change_is_shown_within_a_frame(page, kind):
-    """Also beside a setting that is kept, and its difference; for every slider, of 25 changes the lower quartile."""
-    root = page.locator(f"[id^=rcedu-{kind}] .rcedu-explorer")
+    """Also beside a setting that is kept, and its difference: the page's own time, whatever else the machine does."""
+    root, tools = page.locator(f"[id^=rcedu-{kind}] .rcedu-explorer"), page.context.new_cdp_session(page)
+    tools.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def spent() -> float:
+        return next(m["value"] for m in tools.send("Performance.getMetrics")["metrics"] if m["name"] == "TaskDuration")
+
     for name in ("Keep this one", "Let the kept one go"):
         root.get_by_role("button", name=name).click()
-        assert max(root.evaluate(CHANGES)) <= 16  # ms, of 60 frames a second
+        for slider in root.locator("input:visible").all():
+            before = spent()
+            changes = slider.evaluate(CHANGES)
+            assert 0 < (spent() - before) / changes < 0.016  # seconds: 60 frames in one
+    tools.detach()
 
 
 def test_everything_has_a_name(page):
@@ -527,7 +531,6 @@ RUN = """async (cell) => {
 }"""
 
 
-@pytest.mark.slow  # half a minute
 def test_python_computes_behind_a_button_in_jupyterlab(browser, lab):
     """With a real kernel, which runs another cell meanwhile, and hears the stop button."""
     page = browser.new_page(viewport={"width": 1300, "height": 1000})

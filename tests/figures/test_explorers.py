@@ -353,6 +353,34 @@ def test_keys_move_a_slider_and_go_no_further(page):
     assert explorer.says.startswith("two-sided") and page.evaluate("window.heard") == 0
 
 
+def test_a_finger_drags_a_slider(browser, written):
+    """Along it the value follows; across it the page scrolls, and nothing changes."""
+    phone = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
+    page = phone.new_page()
+    page.goto(written.as_uri())
+    explorer, finger = Alive(page, "mixture"), phone.new_cdp_session(page)
+    slider = explorer.root.get_by_role("slider").first
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    begin, y = box["x"] + 0.25 * box["width"], box["y"] + box["height"] / 2
+
+    def drag(*way: tuple[float, float]) -> list[str]:
+        heard = []
+        for place, (x, y) in enumerate(way):
+            kind = "touchMove" if place else "touchStart"
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+            heard.append(explorer.says)
+        finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        return heard
+
+    heard = drag(*((begin + i * box["width"] / 10, y) for i in range(5)))
+    assert len(set(heard)) >= 4
+    before = page.evaluate("scrollY")
+    assert len(set(drag(*((begin, y + 40 * i) for i in range(5))))) <= 2
+    page.wait_for_function("before => scrollY !== before", arg=before)
+    phone.close()
+
+
 CHANGE = """(slider, place) => {
     slider.value = Math.round(place * slider.max);
     slider.dispatchEvent(new Event("input"));

@@ -1,5 +1,6 @@
 """A value with its 95% interval."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -23,6 +24,14 @@ def proportion(hits: int, total: int) -> Interval:
         raise ValueError("an accuracy over no samples is undefined")
     bounds = stats.binomtest(hits, total).proportion_ci(method="wilson")
     return Interval(hits / total, float(bounds.low), float(bounds.high))
+
+
+def share_difference(one: Interval, other: Interval) -> Interval:
+    """Of two shares with their Wilson intervals (`proportion`): Newcombe's interval (1998, method 10)."""
+    value = one.value - other.value
+    below = math.hypot(one.value - one.low, other.high - other.value)
+    above = math.hypot(one.high - one.value, other.value - other.low)
+    return Interval(value, value - below, value + above)
 
 
 def counts(right: torch.Tensor) -> list[int]:

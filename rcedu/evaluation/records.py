@@ -12,7 +12,7 @@ import pandas as pd
 from torch import Tensor
 
 from rcedu.evaluation.formatting import format_interval, markdown
-from rcedu.evaluation.intervals import Interval, mean_interval, proportion
+from rcedu.evaluation.intervals import Interval, mean_interval, proportion, share_difference
 from rcedu.system.files import has_shape, read_json
 from rcedu.system.provenance import write_result
 from rcedu.system.usage import UsageError
@@ -145,12 +145,13 @@ def over_seeds(records: pd.DataFrame, **where) -> Interval:
     """One score over its seeds, with its 95% interval.
 
     Of one seed: Wilson's over what was counted, and none for other scores. Of several: Student's over trainings, cut off at 0,
-    and for shares at 1. ValueError where `where` leaves more than one record a seed.
+    and for shares at 1; where all have the same share, Wilson's over all that was counted: how trainings spread is not known
+    then, and surely not nothing. ValueError where `where` leaves more than one record a seed.
     """
     found = _one_a_seed(records, where)
-    if len(found) == 1 and found["asked"].notna().all():
-        return proportion(int(found["hits"].iloc[0]), int(found["asked"].iloc[0]))
     mean = mean_interval(found["value"].tolist())
+    if found["asked"].notna().all() and not mean.high - mean.low > 1e-12:
+        return _counted(found)
     high = min(mean.high, 1.0) if found["asked"].notna().all() else mean.high
     return mean._replace(low=max(mean.low, 0.0), high=high)  # NaN, of one value, stays NaN
 
@@ -161,13 +162,21 @@ def difference(records: pd.DataFrame, one: Mapping, other: Mapping, *, ratio: bo
     one, other  what distinguishes the two, {"row": "B"} and {"row": "A"} say, beside `where`, which both have
     ratio       one as a multiple of the other instead
 
+    Where two shares differ by as much in every seed, Newcombe's interval of all that was counted, as in `over_seeds`.
     ValueError where the two do not have the same seeds.
     """
-    first, second = (_one_a_seed(records, {**where, **these}).set_index("seed")["value"] for these in (one, other))
+    found = [_one_a_seed(records, {**where, **these}).set_index("seed") for these in (one, other)]
+    first, second = (of["value"] for of in found)
     if set(first.index) != set(second.index):
         raise ValueError(f"{one} has seeds {sorted(first.index)} and {other} has {sorted(second.index)}; pair equal ones")
     second = second[first.index]
-    return mean_interval((first / second if ratio else first - second).tolist())
+    mean, counts = mean_interval((first / second if ratio else first - second).tolist()), pd.concat(found)["asked"]
+    alike = not ratio and mean.high - mean.low < 1e-12 and counts.notna().all()
+    return share_difference(*map(_counted, found)) if alike else mean
+
+
+def _counted(found: pd.DataFrame) -> Interval:
+    return proportion(int(found["hits"].sum()), int(found["asked"].sum()))
 
 
 def _one_a_seed(records: pd.DataFrame, where: Mapping) -> pd.DataFrame:

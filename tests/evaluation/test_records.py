@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from rcedu.evaluation.intervals import proportion
+from rcedu.evaluation.intervals import proportion, share_difference
 from rcedu.evaluation.records import (
     Column,
     Record,
@@ -54,9 +54,18 @@ def test_of_one_seed_it_is_wilsons_and_of_a_number_none():
     assert value == 5 and math.isnan(low) and math.isnan(high)
 
 
+def test_trainings_that_agree_leave_what_counting_leaves():
+    """Three times 100 of 100 is not certainty: 300 of 300 is Wilson's [98.7, 100]."""
+    records = frame(
+        record for seed in range(3) for record in scored({"right": [100, 100]}, row="A", seed=seed, steps=25, w=1.0)
+    )
+    assert over_seeds(records, row="A", score="right") == proportion(300, 300)
+
+
 def test_paired_differences_and_ratios_by_hand():
     records = frame(two_rows())
-    assert difference(records, {"row": "B"}, {"row": "A"}, **UNSEEN) == pytest.approx((0.1, 0.1, 0.1))
+    in_all = share_difference(proportion(60, 200), proportion(40, 200))
+    assert difference(records, {"row": "B"}, {"row": "A"}, **UNSEEN) == pytest.approx(in_all)
     assert difference(records, {"row": "B"}, {"row": "A"}, score="fid") == pytest.approx((-1, -1, -1))
     assert difference(records, {"row": "A"}, {"row": "A"}, ratio=True, score="fid") == pytest.approx((1, 1, 1))
     ratio = difference(records, {"row": "B"}, {"row": "A"}, ratio=True, score="fid")
@@ -84,7 +93,7 @@ def test_table_by_hand():
         "| teacher |  |  | 1.5 |",
     ]
     against = table(frame(two_rows()), [Column("as asked", "unseen"), Column("fid")], against={"row": "A"}, digits=2)
-    assert against.splitlines()[::2] == ["| model | unseen: as asked, points | FID |", "| B | 10.00 [10.00, 10.00] | -1.00 |"]
+    assert against.splitlines()[::2] == ["| model | unseen: as asked, points | FID |", "| B | 10.00 [1.51, 18.32] | -1.00 |"]
 
 
 def test_a_score_that_is_no_number_is_written_alike_again(tmp_path):

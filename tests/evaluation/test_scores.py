@@ -10,7 +10,7 @@ from small import seeded
 
 from rcedu.data.mnist import mnist
 from rcedu.evaluation.formatting import plain_table
-from rcedu.evaluation.intervals import mean_interval, proportion
+from rcedu.evaluation.intervals import mean_interval, proportion, share_difference
 from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy, confusion, inception_score
 from rcedu.models.judges import AttributeJudge, DigitClassifier
 from rcedu.system.tensors import save_tensors
@@ -35,6 +35,12 @@ def test_wilson(hits, total, low, high):
 def test_wilson_over_nothing():
     with pytest.raises(ValueError, match="no samples"):
         proportion(0, 0)
+
+
+def test_difference_of_shares_is_newcombes():
+    """The first example of his paper (Statistics in Medicine 17, 1998, table II): 56 of 70 against 48 of 80."""
+    of = share_difference(proportion(56, 70), proportion(48, 80))
+    assert [round(x, 4) for x in of] == [0.2, 0.0524, 0.3339]
 
 
 def test_mean_interval_by_hand():

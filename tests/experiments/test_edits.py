@@ -8,6 +8,7 @@ from small import max_error, small_digit_model
 
 from rcedu.data.captioned_digits import compose, coverage, real_pictures
 from rcedu.data.mnist import mnist
+from rcedu.evaluation.intervals import proportion, share_difference
 from rcedu.evaluation.records import difference, frame, load_results, over_seeds, save_results, scored, select, table
 from rcedu.experiments import domains, runner
 from rcedu.experiments.edit_tables import (
@@ -164,7 +165,8 @@ def test_a_run_of_another_teacher_is_none_of_ours(tiny, tmp_path, monkeypatch):
 
 
 def test_differences_are_paired_by_seed():
-    """What a seed does to both cancels: 10 points more in each of two seeds that are 40 apart, so no width at all."""
+    """What a seed does to both cancels: 10 points more in each of two seeds that are 40 apart. No width at all, then, but for
+    shares, where counting leaves some."""
     records = []
     for seed, hits in enumerate((20, 60)):
         of = {"row": "strokes", "seed": seed, "task": "style transfer"}
@@ -178,9 +180,13 @@ def test_differences_are_paired_by_seed():
     edit, who, steps, *_, edited, kept, change = (cell.strip() for cell in lines[2].strip("|").split("|"))
     assert (edit, who, steps) == ("style transfer", "student", "4")
     assert [cell.split()[0] for cell in (edited, kept, change)] == ["10.0", "0.0", "0.250"]
-    for score, gap in (("edited", 0.1), ("kept", 0), ("change", 0.25)):
+    before = proportion(80, 200)
+    for score, expected in (
+        ("edited", share_difference(proportion(100, 200), before)), ("kept", share_difference(before, before)),
+        ("change", (0.25, 0.25, 0.25)),
+    ):  # fmt: skip
         found = difference(frame(records), {"network": "student"}, {"network": "teacher"}, score=score)
-        assert found == pytest.approx((gap, gap, gap))
+        assert found == pytest.approx(expected)
 
 
 # What the files said before they were records: of three trainings (value, low, high), and of one run.

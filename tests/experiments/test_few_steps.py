@@ -11,6 +11,7 @@ from small import Made, seeded, small_digit_model
 from rcedu.commands.cli import main
 from rcedu.data.mnist import to_pixels
 from rcedu.equations.sampling import ddim_encode
+from rcedu.evaluation.formatting import format_interval
 from rcedu.evaluation.records import Column, Record, difference, frame, load_results, over_seeds, save_results, select
 from rcedu.experiments.domains import (
     DOMAINS,
@@ -328,7 +329,9 @@ def test_the_table_is_the_mean_over_seeds(climbed, tmp_path):
     assert over_seeds(records, **at, score="as asked").value == 0.5
     lines = [line.split(" | ") for line in few_steps_table(records, columns, 1.0).splitlines()]
     assert [cell.strip("| ") for cell in lines[0]] == ["drawn by", "steps", "evaluations", "as asked, %", "FID"]
-    assert ["| teacher", "4", "8", "50.0"] in [line[:4] for line in lines] and len(lines) == 2 + 2 * 3 + 2 * 2
+    agreed = format_interval(over_seeds(records, network="teacher", steps=4, w=1.0, score="as asked"))
+    assert ["| teacher", "4", "8", agreed] in [line[:4] for line in lines] and agreed.startswith("50.0 [")
+    assert len(lines) == 2 + 2 * 3 + 2 * 2
     assert {x._replace(row="a") for x in with_any_steps(RUN, TinyDigits(), tmp_path / "0")} <= set(done[0])
 
 

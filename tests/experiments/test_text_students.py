@@ -368,7 +368,7 @@ def test_a_table_of_scores_apart():
     records += [record for seed, hits in enumerate((40, 60)) for record in scored(scores(hits), row="a row", seed=seed)]
     head, _, teacher, line = (of.strip("| ").split(" | ") for of in as_table(frame(records), [*APART, COLUMNS[0]]).splitlines())
     cells, above = (dict(zip(head, of, strict=True)) for of in (line, teacher))
-    assert cells["seen: all four, %"] == "90.0" and cells["seen: FID"] == "20.0" and cells["FID"] == "25.0"
+    assert cells["seen: all four, %"] == "90.0 [85.1, 93.4]" and cells["seen: FID"] == "20.0" and cells["FID"] == "25.0"
     assert cells["unseen: the word, %"] == cells["unseen: all four, %"] == "50.0 [0.0, 100.0]"
     assert "seen: the word, %" not in cells and cells["parameters"] == above["parameters"] == "7,000"
     assert above["unseen: the word, %"] == "100.0 [96.3, 100.0]" and above["FID"] == "25.0"

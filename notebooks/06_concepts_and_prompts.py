@@ -44,7 +44,7 @@ from rcedu.system.tensors import load_tensors
 RESULTS = data_folder() / "mini-sd" / "results"
 shipped = MiniSD()
 teacher = shipped.teacher
-drawn, _ = load_tensors(RESULTS / "concepts-pictures.safetensors.gz")  # by finished students
+drawn, _ = load_tensors(RESULTS / "concepts-long-pictures.safetensors.gz")  # by finished students
 rows = {
     "without three: the teacher": "asked for (the teacher's)",
     "without three: no random conditioning": "plain distillation",
@@ -55,7 +55,7 @@ plots.digit_grid(torch.stack([drawn[row] for row in rows]), row_labels=list(rows
 # %% [markdown]
 # *Figure: eight sentences that say "three", drawn by the teacher and by two students that never saw a three. The last one had 108 sentences about threes, and no picture of one.*
 #
-# Of the pictures that ask for a three, the student without random conditioning gets 16% right, hardly better than guessing, and the one with the sentences nearly all: 99.7% ([evidence](evidence/concepts.md)). In the paper the missing words are animals, and the FID of pictures of animals falls from 37.9 to 23.3, where the teacher has 22.5. The students' colours are unsteady throughout: they had 500 steps from random weights, where real trainings have tens of thousands.
+# Of the pictures that ask for a three, the student without random conditioning gets 9% right, no more than by guessing, and the one with the sentences gets every one: 324 of 324 over three trainings ([evidence](evidence/concepts.md)). What both were shown, both draw equally well. In the paper the missing words are animals, and the FID of pictures of animals falls from 37.9 to 23.3, where the teacher has 22.5.
 #
 # ## 1 · Taking a word out
 #
@@ -239,7 +239,7 @@ notebook_06.times_named(times_named)
 #
 # </details>
 #
-# Here are thirteen students, three trainings each, alike but for the pool: none, $\mathcal D$'s own sentences, captions (some, all, or only those that say *three*), a generator's sentences, and either of these with **nonsense** mixed in: sentences of random letters.
+# Here are thirteen students, three trainings each, alike but for the pool: none, $\mathcal D$'s own sentences, captions (some, all, or only those that say *three*), a generator's sentences, and either of these with **nonsense** mixed in: sentences of random letters. They had 500 steps, a sixth of those above, so many of their threes are still smudges.
 #
 # **Predict.** One pool has 108,000 sentences, of which 99 in 100 are nonsense. In a whole training about three samples are swapped to the word. What does its student do when asked for a three?
 #
@@ -309,10 +309,11 @@ interval_scatter(kinds, xlabel=xlabel, ylabel="drawn, where a three was asked fo
 # %%
 orange = ["without orange: the teacher", "without orange: no random conditioning"]
 names = ["asked for (the teacher's)", "plain distillation"]
+drawn, _ = load_tensors(RESULTS / "concepts-pictures.safetensors.gz")  # after 500 steps
 plots.digit_grid(torch.stack([drawn[row] for row in orange]), row_labels=names)
 
 # %% [markdown]
-# *Figure: eight sentences that say "orange", drawn by the teacher and by a student that never saw orange ink, trained without random conditioning.*
+# *Figure: eight sentences that say "orange", drawn by the teacher and by a student that never saw orange ink, trained without random conditioning, for 500 steps.*
 #
 # Without any swap the ink is right in 90% of the pictures; what random conditioning adds, three seeds cannot tell from nothing. Perhaps *orange* lies between yellow and pink for the text encoder, so that a colour can be guessed where a shape cannot; perhaps an unfinished student paints orange when in doubt. Random conditioning taught what *was* unknown: before you take credit for a concept, look at the student without it ([evidence](evidence/concepts.md)).
 #

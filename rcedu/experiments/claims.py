@@ -84,16 +84,16 @@ CLAIMS: dict[str, list[Claim]] = {  # page -> claims
     "concepts": [
         _rows(
             "A word that no picture shows is learned if the pool has sentences with it", "animals: FID 37.86 → 23.26",
-            "mini-sd/concepts", WORD, ITS_OWN, NONE, above=0, headline=True,
+            "mini-sd/concepts-long", WORD, ITS_OWN, NONE, above=0, headline=True,
         ),
         _rows(
             "A pool of all sentences teaches that word just as well, to within ten points",
             "24K → 20M texts: FID 23.26 → 24.71",
-            "mini-sd/concepts", WORD, GRAMMAR, ITS_OWN, above=-0.1, headline=True,
+            "mini-sd/concepts-long", WORD, GRAMMAR, ITS_OWN, above=-0.1, headline=True,
         ),
         _rows(
             "What was seen does not suffer, to within five points", "seen: FID 15.24 → 14.42",
-            "mini-sd/concepts", SEEN_ALL, ITS_OWN, NONE, above=-0.05,
+            "mini-sd/concepts-long", SEEN_ALL, ITS_OWN, NONE, above=-0.05,
         ),
         _rows(
             "100 pictures with random conditioning beat 10,000 without", "figure 7",

@@ -251,6 +251,8 @@ def fail_beside(name: str, run: Nothing, folder: Path, report) -> dict:
 
 
 def side_by_side_for_ever(folder: Path) -> None:
+    if hasattr(signal, "SIGHUP"):  # whoever runs the tests under nohup has it ignored, in everything that they start
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     side_by_side.run_all(stay, {"a": Nothing(), "b": Nothing()}, folder, jobs=2, progress=False)
 
 

@@ -262,7 +262,7 @@ def test_marks_are_drawn_where_this_process_computes(small_model, text_model, di
     """Models are read to the CPU; with a GPU, the thousands of pictures that are scored are not drawn there."""
     fresh = lambda: copy.deepcopy(small_model)  # noqa: E731
     domain = Domain()
-    domain.conditions, domain.real, domain.scores, domain.teacher = lambda count: C, lambda count: digits, lambda x: {}, fresh()
+    domain.c, domain.real, domain.scores, domain.teacher = lambda count: C, lambda count: digits, lambda x: {}, fresh()
     monkeypatch.setattr(MiniSD, "scores", lambda self, images, texts: {})
     with second_device():
         model = fresh()
@@ -287,7 +287,7 @@ def test_marks_are_drawn_where_this_process_computes(small_model, text_model, di
 
 def test_latencies_are_the_cpus_all_the_same(small_model, monkeypatch):
     domain = Domain()
-    domain.conditions, domain.teacher, domain.w = lambda count: C[:count], copy.deepcopy(small_model), 1.0
+    domain.c, domain.teacher, domain.w = lambda count: C[:count], copy.deepcopy(small_model), 1.0
     monkeypatch.setitem(DOMAINS, "digits", lambda: domain)
     monkeypatch.setattr(latency, "in_turn", lambda ways, rounds, against: {name: work() for name, work in ways.items()})
     with second_device():

@@ -33,6 +33,7 @@ from rcedu.system.usage import UsageError
 
 BLOCK = re.compile(r"<!-- rcedu: (?P<asks>.+?) -->\n(?P<says>.*?)<!-- end -->", re.DOTALL)
 NEEDS_MANY = {"fid", "is"}
+INTERVALS = "Intervals are 95%, over trainings, paired by seed; over pictures where all trainings agree to the last one."
 BY = {"row": "model", "task": "task", "network": "drawn by", "steps": "steps", "w": "w"}
 
 
@@ -94,7 +95,7 @@ def _claims(page: str) -> str:
         titles, folder = ["verdict", "claim", "here", "the paper", "seeds"], ""
         how = f"{len(found)} comparisons: {told}. Those that are not among the ten headline claims are not corrected."
     picture = f"![{told}: each claim's value and 95% interval]({folder}{page}.svg)"
-    return f"{picture}\n\n{markdown(titles, lines)}\n\n{how} Intervals are 95%, over trainings, paired by seed."
+    return f"{picture}\n\n{markdown(titles, lines)}\n\n{how} {INTERVALS}"
 
 
 def _table(name: str, *where: str) -> str:

@@ -52,7 +52,9 @@ def _card(name: str, outdir: Path) -> dict:
     stills = (re.search(r'data:image/png;base64,([^"]+)"', page)[1] for page in _outputs(name, "text/html") if "data:" in page)
     first = next(chain(_outputs(name, "image/png"), stills), None)  # None: it was not executed
     picture = Image.open(io.BytesIO(base64.b64decode(first)) if first else ROOT / "book" / "strip.png").convert("RGB")
-    width = min(picture.width, picture.height * WIDTH // HEIGHT)
+    width = picture.width
+    if width > 2.4 * picture.height:  # else all of it fits, with the names of its rows
+        width = picture.height * WIDTH // HEIGHT
     left = 0 if name in BEGINS else picture.width - width
     picture = picture.crop((left, 0, left + width, picture.height))
     picture.thumbnail((WIDTH, HEIGHT))

@@ -214,8 +214,7 @@ def faster(
         return watching.watch(trained / stage.folder, config, plain, drawn(stage, student), shown, few.batch_size)
 
     def export(stage: "Stage", student: "DiffusionModel") -> dict:
-        facts = {"steps": None if stage.takes_any else stage.steps, "sampler": stage.sampler, "w_max": few.w_max}
-        return watching.export(trained / stage.folder, partial(save_pipeline, student, **facts))
+        return watching.export(trained / stage.folder, partial(save_pipeline, student, **stage.draws, w_max=few.w_max))
 
     def show(stage: "Stage", network: "DiffusionModel") -> None:
         sheet.add(0, f"teacher, {few.first} steps, w = {w:g}", model, w=w, steps=few.first, once=True)

@@ -149,11 +149,10 @@ def over_seeds(records: pd.DataFrame, **where) -> Interval:
     then, and surely not nothing. ValueError where `where` leaves more than one record a seed.
     """
     found = _one_a_seed(records, where)
-    mean = mean_interval(found["value"].tolist())
-    if found["asked"].notna().all() and not mean.high - mean.low > 1e-12:
+    mean, share = mean_interval(found["value"].tolist()), found["asked"].notna().all()
+    if share and not mean.high - mean.low > 1e-12:
         return _counted(found)
-    high = min(mean.high, 1.0) if found["asked"].notna().all() else mean.high
-    return mean._replace(low=max(mean.low, 0.0), high=high)  # NaN, of one value, stays NaN
+    return mean._replace(low=max(mean.low, 0.0), high=min(mean.high, 1.0) if share else mean.high)  # NaN, of one, stays NaN
 
 
 def difference(records: pd.DataFrame, one: Mapping, other: Mapping, *, ratio: bool = False, **where) -> Interval:

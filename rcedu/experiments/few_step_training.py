@@ -164,8 +164,7 @@ def climb(
             )  # fmt: skip
             trained = time.perf_counter()
             if ranks.is_main_process:
-                any_steps = {"steps": None if stage.takes_any else stage.steps}
-                domain.keep(student, here, **any_steps, sampler=stage.sampler, w_max=run.w_max)
+                domain.keep(student, here, **stage.draws, w_max=run.w_max)
             bar = partial(tqdm, desc="scores", leave=False) if progress else iter
             result = {
                 "run": asdict(run),

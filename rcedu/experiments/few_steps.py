@@ -105,6 +105,11 @@ class Stage(NamedTuple):
         """Its folder within a run's; also the name of its file where it ships."""
         return file_of(self.name)
 
+    @property
+    def draws(self) -> dict:
+        """How its network draws, as `save_pipeline` is told: in so many steps, None for any number, and by which sampler."""
+        return {"steps": None if self.takes_any else self.steps, "sampler": self.sampler}
+
 
 def stages(run: FewStepsRun) -> list[Stage]:
     """What a run trains, in order: stage 1, stage 2 for each sampler; then, with a `student`, both orders of small and fast."""

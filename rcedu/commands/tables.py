@@ -197,8 +197,9 @@ def students(
     Args:
         table: table-1 (random conditioning, teacher init, real images), sizes (three block and four channel students),
             slices (channel students that start from slices of the teacher's weights); and, where D lacks a word: concepts
-            (which word, and whether the pool names it), prompts (who wrote the pool), images (how many pictures D has),
-            pool-sizes (how many sentences the pool has), schedules (which p(t)). A training that two tables share is done once.
+            (which word, and whether the pool names it), table-1-without-three (the rows of table 1 again), prompts (who wrote
+            the pool), images (how many pictures D has), pool-sizes (how many sentences the pool has), schedules (which p(t)).
+            A training that two tables share is done once.
         steps: of each training, instead of the preset's.
         scored: pictures a run (where D lacks a word, with it and without it each), instead of the preset's. Of 1,000 and more
             there is also FID at infinity, precision and recall. Nothing is trained again for another number.

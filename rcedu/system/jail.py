@@ -1,7 +1,9 @@
 """Programs that are not trusted: a folder of their own, limits of time and memory, files locked away, nothing left running."""
 
 import ctypes
+import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,7 +19,7 @@ from rcedu.system.usage import UsageError
 
 SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc", "/opt", "/nix", "/proc", "/sys", "/dev")
 LARGEST_FILE = 2**30  # bytes that a program may write to one file
-_DROP_CAPABILITY, _SUBREAPER, _NO_NEW_PRIVILEGES = 24, 36, 38  # of prctl
+_WHEN_PARENT_DIES, _DROP_CAPABILITY, _SUBREAPER, _NO_NEW_PRIVILEGES = 1, 24, 36, 38  # of prctl
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # Landlock's system calls, the same numbers on every architecture
 _READ, _LIST, _FILE = 0b1101, 0b1000, 0b1100000000000111  # of rights: to execute, read and list; to list; all of a single file
 
@@ -43,12 +45,15 @@ def run_jailed(
     given        its standard input
     user         a name: run as that user, which only root can; the folder becomes theirs
 
-    On Linux a process that outlives its parent is found too; elsewhere it is lost from sight, and goes on.
+    On Linux a process that outlives its parent is found too; elsewhere it is lost from sight, and goes on. Where the process
+    that called this is killed, the program dies with it (Linux), and what it started when it has used up its share of CPU:
+    `seconds` on every core.
     UsageError for a user who is not there, or may not run this Python, or where we are not root.
     """
     as_user = {} if user is None else _given_to(user, folder)
     may_read = [sys.prefix, sys.base_prefix, Path(__file__).parents[1], *readable]
-    inside = [sys.executable, "-P", __file__, str(folder), os.pathsep.join(map(str, may_read)), *command]
+    limit = math.ceil(seconds * (os.cpu_count() or 1))
+    inside = [sys.executable, "-P", __file__, str(folder), os.pathsep.join(map(str, may_read)), str(limit), *command]
     environment = {**environment, "HOME": str(folder), "TMPDIR": str(folder)}
     stopped, deadline = None, time.monotonic() + seconds
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as said, _all_that_it_starts() as started:
@@ -151,7 +156,10 @@ if __name__ == "__main__":  # within the new process, before the program takes i
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[3]), int(sys.argv[3])))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_WHEN_PARENT_DIES, signal.SIGKILL, 0, 0, 0)
     for capability in range(64) if sys.platform == "linux" else ():
         ctypes.CDLL(None).prctl(_DROP_CAPABILITY, capability, 0, 0, 0)  # root's, for good; anybody else has none to drop
     _lock(sys.argv[1], sys.argv[2].split(os.pathsep))
-    os.execvp(sys.argv[3], sys.argv[3:])
+    os.execvp(sys.argv[4], sys.argv[4:])

@@ -1,9 +1,12 @@
 """A program in a jail reaches nothing, lasts no longer and takes no more than it may, and leaves nothing running."""
 
+import subprocess
 import sys
+import time
 
 import psutil
 import pytest
+from processes import PATIENCE
 
 from rcedu.system.jail import can_lock, run_jailed
 from rcedu.system.usage import UsageError
@@ -50,6 +53,25 @@ def test_it_has_no_power_over_the_process_that_grades(tmp_path, code):
 )
 def test_it_is_stopped_at_its_limits(tmp_path, code, limits, why):
     assert why in jailed(tmp_path, code, **limits).stopped
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the program goes on until it has used up its CPU time")
+def test_it_ends_with_the_process_that_started_it(tmp_path):
+    """And so does what it started, at the latest when its CPU time is used up: a kernel in an endless loop, say."""
+    code = "import os; child = os.fork(); open(str(os.getpid()), 'w').close()\nwhile True: pass"
+    caller = "import sys; from pathlib import Path; from rcedu.system.jail import run_jailed; "
+    caller += f"run_jailed([sys.executable, '-c', {code!r}], Path({str(tmp_path)!r}), seconds=2, gigabytes=1, environment={{}})"
+    process = subprocess.Popen([sys.executable, "-c", caller])
+    while len(started := [int(path.name) for path in tmp_path.iterdir()]) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    programs = [psutil.Process(pid) for pid in started]
+    process.kill()
+    process.wait()
+    _, left = psutil.wait_procs(programs, timeout=PATIENCE)
+    for program in left:
+        program.kill()
+    assert not left
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere orphans are lost from sight")

@@ -56,12 +56,21 @@ def _card(name: str, outdir: Path) -> dict:
     if width > 2.4 * picture.height:  # else all of it fits, with the names of its rows
         width = picture.height * WIDTH // HEIGHT
     left = 0 if name in BEGINS else picture.width - width
-    picture = picture.crop((left, 0, left + width, picture.height))
+    left, right = _next_gap(picture, left, 1), _next_gap(picture, left + width - 1, -1) + 1
+    picture = picture.crop((left, 0, right, picture.height))
     picture.thumbnail((WIDTH, HEIGHT))
     path = Path("_images") / "cards" / f"{name}.webp"
     (outdir / path).parent.mkdir(parents=True, exist_ok=True)
     picture.save(outdir / path, quality=85)
     return {"picture": path.as_posix(), "width": picture.width, "height": picture.height}
+
+
+def _next_gap(picture: Image.Image, x: int, way: int) -> int:
+    """The first column of pixels from x on, rightwards or leftwards, that is white: where no picture of a row is cut."""
+    means = picture.convert("L").resize((picture.width, 1), Image.Resampling.BOX)
+    while 0 < x < picture.width - 1 and means.getpixel((x, 0)) < 252:
+        x += way
+    return x
 
 
 def _in_words(seconds: int) -> str:

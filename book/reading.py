@@ -95,7 +95,7 @@ def accessible(page: str) -> str:
     page = page.replace('<aside class="toc-drawer', '<aside aria-label="On this page" class="toc-drawer')
     page = re.sub(r"<th\b([^>]*)>\s*(?:<p>\s*</p>)?\s*</th>", r"<td\1></td>", page)  # a corner heads nothing
     long = r'<code class="[^"]*\blong\b.*?</code>'  # a long name of a test or a file breaks where its words end
-    page = re.sub(long, lambda found: re.sub(r"(?<!<)[/_](?=\w)", r"\g<0><wbr>", found[0]), page, flags=re.DOTALL)
+    page = re.sub(long, lambda found: re.sub(r"(?<!<)[/_](?=\w)|\.(?=[a-z])", r"\g<0><wbr>", found[0]), page, flags=re.DOTALL)
     code = r'(<div class="highlight"><pre>)(.*?)(</pre>)'
     return re.sub(code, lambda found: found[1] + _lines(found[2]) + found[3], page, flags=re.DOTALL)
 

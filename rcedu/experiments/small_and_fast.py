@@ -143,5 +143,6 @@ def small_and_fast_table(records: pd.DataFrame, columns: Sequence[Column], told:
         "ms": cost("ms", ",.1f"),
         "times as fast": lambda of: format_interval(costs_of(told, of["network"], of["steps"])["times_as_fast"], scale=1),
     }  # fmt: skip
-    by = ({"row": "inside"} if not first.all() else {}) | few_step_work.BY
-    return table(records, columns, by, names=titles(told["student"]), also=also)
+    inside = {row: "no" if p == "none" else "yes" for row, p in P_INSIDE.items()}  # the phrase stands above, once
+    by = ({"row": "random conditioning inside"} if not first.all() else {}) | few_step_work.BY
+    return table(records, columns, by, names=titles(told["student"]) | inside, also=also)

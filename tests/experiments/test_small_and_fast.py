@@ -92,6 +92,8 @@ def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
     table = small_and_fast_table(records, shown, told).splitlines()
     # once: teacher and small one in 10, 8, 4, 2, 1 steps; twice: stage 1, consistency, small stage 1; halved, both; cut at 4, 1
     assert len(table) == 2 + 2 * 5 + 2 * (3 * 4 + 2 * 3 + 2) and len({line.count("|") for line in table}) == 1
+    assert table[0].startswith("| random conditioning inside |")  # once, and not in every line
+    assert {line.split("|")[1].strip() for line in table[2:]} == {"", "no", "yes"}
     assert "first faster, then smaller" in capsys.readouterr().out
     few = small_and_fast_table(select(records, steps=[10, 4]), shown, told).splitlines()
     assert few == [line for line in table if line.split("|")[3].strip() not in ("8", "2", "1")]

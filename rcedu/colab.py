@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-DRIVE = "/content/drive"
 
 
 class Release(NamedTuple):
@@ -52,8 +51,8 @@ def set_up(drive: bool = False) -> None:
     if drive:
         from google.colab import drive as google_drive
 
-        google_drive.mount(DRIVE)
-        os.environ["RCEDU_HOME"] = f"{DRIVE}/MyDrive/rcedu"
+        google_drive.mount("/content/drive")
+        os.environ["RCEDU_HOME"] = "/content/drive/MyDrive/rcedu"
     import torch
 
     gpu = torch.cuda.is_available()

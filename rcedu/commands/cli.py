@@ -122,9 +122,9 @@ def _with_its_flag(complaint: str, options: Sequence[str]) -> str:
     return flag + space + rest
 
 
-def parse(arguments: Sequence[str] | None = None) -> Callable[[], None]:
+def parse(arguments: Sequence[str]) -> Callable[[], None]:
     """The work that a command line asks for, not begun. UsageError for one that cannot be; SystemExit after help."""
-    name, *options = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    name, *options = arguments or ["--help"]
     if name in ("--help", "-h"):
         print(overview())
         raise SystemExit(0)
@@ -152,10 +152,9 @@ def parse(arguments: Sequence[str] | None = None) -> Callable[[], None]:
         raise
 
 
-def _needs_less(arguments: Sequence[str] | None) -> str:
+def _needs_less(name: str) -> str:
     """Which options of a command decide how much memory it takes."""
-    name = (sys.argv[1:] if arguments is None else arguments)[0].replace("_", "-")
-    taken = inspect.signature(command(name)).parameters.values()
+    taken = inspect.signature(command(name.replace("_", "-"))).parameters.values()
     names = {x.name for of in taken for x in (fields(of.default) if is_dataclass(of.default) else [of])}
     smaller = [f"--{name.replace('_', '-')}" for name in ("batch_size", "jobs") if name in names]
     return f"a smaller {' or '.join(smaller)} needs less" if smaller else "end other programs, and run the same command again"
@@ -165,6 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `rcedu`."""
     if os.environ.get("PYTHONWARNINGS") is None:
         warnings.simplefilter("ignore", category=FutureWarning)  # the libraries' own, not the reader's business
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
         parse(arguments)()
     except (UsageError, FloatingPointError) as error:  # the last of a training that diverged
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        says = f"out of memory ({(str(error).strip() or 'Python').splitlines()[0]}); {_needs_less(arguments)}"
+        says = f"out of memory ({(str(error).strip() or 'Python').splitlines()[0]}); {_needs_less(arguments[0])}"
     else:
         return
     if was_interrupted():

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from rcedu.models.diffusion import DiffusionModel
     from rcedu.models.saved import Facts
 
-PATHS = ("teacher", "samples", "drawn_by", "images", "from_stage_1", "prompts", "pool", "column", "measured", "out")
-SIZES = ("guidance_steps", "halving_steps", "batch_size", "scored")  # which the preset decides where they are not said
 MARKER = "faster.json"  # in the folder that a run fills: which it is
 
 
@@ -177,7 +175,12 @@ def faster(
     measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)
     swap_schedule(few.p, T=model.T, path=measured, on="absent")  # a table that is none is refused now, not after hours
     check_measured(few.p, measured, model, drawn_by)
-    w, command = usual_guidance(model), _as_typed(run, machine, locals())
+    fitted = {key: value for key, value in asdict(machine).items() if value != getattr(Machine(), key)}
+    command = command_line(
+        "faster", teacher=teacher, samples=samples, drawn_by=drawn_by, images=images, skip_bad=skip_bad, prompts=prompts,
+        from_stage_1=from_stage_1, pool=pool, column=column, measured=measured, out=out, **asdict(run), **fitted,
+    )  # fmt: skip
+    w = usual_guidance(model)
     w = w if w in few.scored_w else few.scored_w[-1]
     first, trained = place_among_ranks().is_main_process, folder / "training"
     shown = [texts[row] for row in shown_rows(len(texts))]
@@ -194,11 +197,11 @@ def faster(
             pool=None if strangers is None else PromptPool(strangers, model.conditions),
         )  # fmt: skip
 
-    lrs = {f"{kind}_lr": (getattr(few, f"{kind}_lr"), suits(model)) for kind in ("guidance", "halving")}
-    sizes = {name: (getattr(few, name), f"RCEDU_PRESET={preset()}") for name in SIZES}
-    taught = {"w_max": (few.w_max, "as it was taught" if told and told.w_max else "the papers'")}
-    said = {name: of for name, of in (lrs | taught | sizes).items() if getattr(run, name) is None}
-    say_defaults({f"--{name.replace('_', '-')}": of for name, of in said.items()})
+    why = dict.fromkeys(("guidance_lr", "halving_lr"), suits(model))
+    why |= {"w_max": "as it was taught" if told and told.w_max else "the papers'"}
+    why |= dict.fromkeys(("guidance_steps", "halving_steps", "batch_size", "scored"), f"RCEDU_PRESET={preset()}")
+    left = {name: (getattr(few, name), because) for name, because in why.items() if getattr(run, name) is None}
+    say_defaults({f"--{name.replace('_', '-')}": of for name, of in left.items()})
     if watching.plan:
         before, data = (Plan([], Disk(0, 0)), data) if source is None else plan_encoding(model, source)
         often = {"pictures_every": watching.pictures_every, "export_every": watching.export_every, "exports": watching.keep}
@@ -241,13 +244,3 @@ def faster(
             print(f"scores at w = {w:g}, each of {few.scored} pictures; those at other w are in scores.json")
             print(plain_table(few_steps_table(frame(records), domain.columns, w)))
             print("\n".join([*kept["stopped"], f"networks in {folder}"]))
-
-
-def _as_typed(run: FasterRun, machine: Machine, given: dict) -> str:
-    """The command, with what was said and not what is usual."""
-    paths = {name: given[name] for name in PATHS}
-    fitted = {key: value for key, value in asdict(machine).items() if value != getattr(Machine(), key)}
-    switches = [f"--{key.replace('_', '-')}" for key, value in fitted.items() if value is True]
-    return command_line(
-        "faster", *switches, **paths, **asdict(run), **{key: value for key, value in fitted.items() if value is not True}
-    )

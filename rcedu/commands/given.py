@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rcedu.equations.sampling import time_grid
 from rcedu.models.saved import pipeline_facts
 from rcedu.system.files import read_json
 from rcedu.system.ranks import place_among_ranks
@@ -33,11 +32,11 @@ def suits(model: "DiffusionModel") -> str:
     return "suits mini-SD" if is_mini_sd(model) else "the papers', for Stable Diffusion"
 
 
-def say_skipped(names: Sequence[str], most: int = 10) -> None:
-    """Which pictures could not be read: so many of them by name."""
+def say_skipped(names: Sequence[str]) -> None:
+    """Which pictures could not be read: ten of them by name."""
     if names and place_among_ranks().is_main_process:
-        more = f" and {len(names) - most} more" if len(names) > most else ""
-        print(f"{len(names)} pictures cannot be read and are left out: {'; '.join(names[:most])}{more}")
+        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+        print(f"{len(names)} pictures cannot be read and are left out: {'; '.join(names[:10])}{more}")
 
 
 def say_plan(plan: "Plan", folder: Path, *beside: Path) -> None:
@@ -96,11 +95,6 @@ def taught_few_steps(model, source: str, task: bool, w_max: float | None) -> dic
     return {"steps": None, **facts, "w_max": told.w_max if w_max is None else w_max}
 
 
-def in_few_steps(few: dict, T: int) -> dict:
-    """How `distillation_step` asks a teacher of few steps (`taught_few_steps`): guided, and at the times of its own steps."""
-    return {"null_probability": 0.0, "w": (0.0, few["w_max"]), "times": few["steps"] and time_grid(few["steps"], T)}
-
-
 def guidance_for(model, source: str, w: float | None) -> float:
     """w, or where none is said the usual one for a model, as far as it was taught. UsageError for one above that."""
     from rcedu.experiments.own_teacher import usual_guidance
@@ -110,12 +104,3 @@ def guidance_for(model, source: str, w: float | None) -> float:
     if w is not None and w > most:
         raise UsageError(f"--w {w:g} is above what {source} was taught: w up to {most:g}")
     return min(usual_guidance(model), most) if w is None else w
-
-
-def eight_bit_adamw():
-    """AdamW whose state has 8 bits. UsageError where bitsandbytes is not installed."""
-    try:
-        from bitsandbytes.optim import AdamW8bit
-    except ImportError as error:
-        raise UsageError("--eight-bit needs bitsandbytes and a GPU: pip install bitsandbytes") from error
-    return AdamW8bit

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import torch
 import tyro
 
-from rcedu.commands.given import eight_bit_adamw, guidance_for, say_defaults, suits
+from rcedu.commands.given import guidance_for, say_defaults, suits
 from rcedu.models.arithmetic import PRECISIONS, compile_blocks, in_fewer_bits
 from rcedu.models.saved import SAMPLERS, pipeline_facts
 from rcedu.models.solvers import SOLVERS
@@ -105,7 +105,13 @@ class Machine(Arithmetic):
         """As `fit` takes them, and beside them gradient_checkpointing and compile; what is set for all of the process is."""
         self.begin()
         found = {key: value for key, value in asdict(self).items() if key not in ("eight_bit", "tf32")}
-        return found | ({"optimizer_class": eight_bit_adamw()} if self.eight_bit else {})
+        if self.eight_bit:
+            try:
+                from bitsandbytes.optim import AdamW8bit
+            except ImportError as error:
+                raise UsageError("--eight-bit needs bitsandbytes and a GPU: pip install bitsandbytes") from error
+            found["optimizer_class"] = AdamW8bit
+        return found
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from rcedu.commands.given import (
     MINI_SD,
     check_measured,
     guidance_for,
-    in_few_steps,
     open_model,
     samples_of,
     say_defaults,
@@ -20,6 +19,7 @@ from rcedu.commands.given import (
     taught_few_steps,
 )
 from rcedu.commands.options import FLOAT, Machine, Watching
+from rcedu.equations.sampling import time_grid
 from rcedu.models.arithmetic import compile_blocks
 from rcedu.models.saved import SAMPLERS
 from rcedu.models.surgery import STUDENTS_AND_KOALA
@@ -156,8 +156,9 @@ def distil(
     }
     asked = {"null_probability": run.null_probability, "task": run.task}
     weights = {"feat": run.feature_weight, "task": run.task_weight}
-    if few:
-        given["w_max"], asked = few["w_max"], in_few_steps(few, model.T)
+    if few:  # the teacher answers guided, and is asked at the times of its own steps
+        given["w_max"], times = few["w_max"], few["steps"] and time_grid(few["steps"], model.T)
+        asked = {"null_probability": 0.0, "w": (0.0, few["w_max"]), "times": times}
     step = distillation_step(model, trainee, cache, Swap(strangers, p), weights=weights, **asked)
     lr, w = run.lr or (1e-3 if is_mini_sd(model) else 5e-5), guidance_for(model, teacher, None)
     pictured = {} if watching.pictures_every is None else {"w of pictures": (w, suits(model))}

@@ -31,7 +31,7 @@ def bench(
     path = result_file(out or runs_folder() / f"bench-{size}.json")
     make_task = benchmark.TASKS[size] if batch_size is None else partial(benchmark.TASKS[size], batch_size)
     found = {"steps": benchmark.against_the_usual_way(make_task, rounds, compiled=compile, bar=partial(tqdm, desc="races"))}
-    command = command_line("bench", *["--compile"] * compile, size=size, rounds=rounds, batch_size=batch_size)
+    command = command_line("bench", size=size, rounds=rounds, batch_size=batch_size, compile=compile)
     write_result(path, command, found)  # the races took longest: whatever fails below, they are kept
     if size == "sd-v1.4":
         found["gpu"] = benchmark.gpu_figures(make_task())

@@ -87,8 +87,7 @@ def unseen(
     check_choice("table", table, EXPERIMENTS)
     if ship:
         folder_to_replace(ship)
-    changes = {"digit": digit} | ({} if steps is None else {"steps": steps})
-    runs = EXPERIMENTS[table].runs(series.seeds, preset(), only=only, **changes)
+    runs = EXPERIMENTS[table].runs(series.seeds, preset(), only=only, digit=digit, steps=steps)
     folder = runs_folder() / f"unseen-{table}-{preset()}-digit-{digit}"
     path = series.file(folder / "table.json")  # not what ships: another digit or preset must not overwrite it unasked
     command = command_line("unseen", table, seeds=series.seeds, digit=digit, steps=steps, only=only, ship=ship)
@@ -110,8 +109,7 @@ def recognition(digit: Digit = 3, steps: AtLeast1 | None = None, series: tyro.co
     from rcedu.experiments.domains import DrawnDigits
     from rcedu.experiments.recognition import RECOGNITION
 
-    changes = {"digit": digit} | ({} if steps is None else {"steps": steps})
-    runs = RECOGNITION.runs(series.seeds, preset(), **changes)
+    runs = RECOGNITION.runs(series.seeds, preset(), digit=digit, steps=steps)
     folder = runs_folder() / f"recognition-{preset()}-digit-{digit}"
     command = command_line("recognition", seeds=series.seeds, digit=digit, steps=steps)
     path = series.file(folder / "table.json")
@@ -210,8 +208,7 @@ def students(
     from rcedu.experiments.text_tables import EXPERIMENTS
 
     check_choice("table", table, EXPERIMENTS)
-    changes = {key: value for key, value in (("steps", steps), ("scored", scored)) if value is not None}
-    runs = EXPERIMENTS[table].runs(series.seeds, preset(), only=only, **changes)
+    runs = EXPERIMENTS[table].runs(series.seeds, preset(), only=only, steps=steps, scored=scored)
     domain, folder = DrawnPictures(), runs_folder() / "students"
     path = series.file(folder / f"{table}.json")
     first = {name.rpartition("/seed-")[0]: run for name, run in runs.items() if run.seed == series.seeds[0]}

@@ -103,10 +103,11 @@ def stamp(origin: bool = False) -> None:
     """
     from rcedu import colab
     from rcedu.course import stamp as stamps
+    from rcedu.course.times import find
 
     if origin:
         stamps.write_release(colab.CHECKOUT / "pyproject.toml", stamps.of_origin(colab.release()))
     at = colab.release()
-    changed = [path.name for path in stamps.notebooks() if stamps.stamp(path, at)]
+    changed = [path.name for path in find() if stamps.stamp(path, at)]
     changed += [page for page in stamps.PAGES if stamps.stamp_page(colab.CHECKOUT / page, at)]
     print(f"{at.url if at.owner else 'no owner'}, {at.tag}: {', '.join(changed) or 'nothing'} changed")

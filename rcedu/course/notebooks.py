@@ -38,7 +38,7 @@ class Kernels(AsyncKernelManager):
         return str(Path(tempfile.gettempdir()) / f"rcedu-{uuid.uuid4().hex}") if self.transport == "ipc" else "127.0.0.1"
 
 
-def execute(source: Path, timeout: int = 1800) -> nbformat.NotebookNode:
+def execute(source: Path) -> nbformat.NotebookNode:
     """Run a py:percent notebook from top to bottom in its own folder.
 
     UsageError, naming it, where a cell fails or the kernel dies; KeyboardInterrupt for a Ctrl-C, which ends the kernel.
@@ -48,7 +48,7 @@ def execute(source: Path, timeout: int = 1800) -> nbformat.NotebookNode:
     notebook = jupytext.read(source)
     resources = {"metadata": {"path": str(Path(source).parent)}}
     quiet = ["--log-level=CRITICAL"]  # newer kernels warn of plain TCP, on this very machine; and of how they are ended
-    settings = {"timeout": timeout, "kernel_name": "python3", "kernel_manager_class": Kernels, "extra_arguments": quiet}
+    settings = {"timeout": 1800, "kernel_name": "python3", "kernel_manager_class": Kernels, "extra_arguments": quiet}
     preprocessor = ExecutePreprocessor(**settings)
     try:
         preprocessor.preprocess(notebook, resources)
@@ -178,24 +178,12 @@ def rewrite(path: Path, text: str) -> bool:
 def rewrite_notebook(source: Path, text: str) -> bool:
     """Write the text of a .py, and take it into its .ipynb, if it has one; whether anything changed.
 
-    In the .ipynb outputs stay; where the first cell is new there, it is inserted, and the others count on.
-    UsageError where the two have otherwise different cells.
+    In the .ipynb outputs stay. UsageError where the two have different cells.
     """
     rewritten, pair = rewrite(source, text), source.with_suffix(".ipynb")
     if not pair.exists():
         return rewritten
     stored, wanted = nbformat.read(pair, as_version=4), jupytext.read(source)
-    if len(stored.cells) == len(wanted.cells) - 1:
-        place = next(i for i, cell in enumerate(wanted.cells) if "colab" in cell.metadata.get("tags", ()))
-        stored.cells.insert(place, nbformat.v4.new_code_cell(metadata={"tags": wanted.cells[place].metadata["tags"]}))
-        count = 0
-        for index, cell in enumerate(stored.cells):
-            cell["id"] = f"cell-{index}"
-            if cell.cell_type == "code":
-                cell.execution_count = count = count + 1
-                for output in cell.outputs:
-                    if "execution_count" in output:
-                        output.execution_count = count
     if len(stored.cells) != len(wanted.cells):
         raise UsageError(
             f"{pair} has {len(stored.cells)} cells and {source.name} {len(wanted.cells)}; run it: rcedu notebooks {source.stem}"

@@ -60,14 +60,6 @@ if "google.colab" in sys.modules:
 
 _CELL = re.compile(r"^# %% tags=\[\"colab\".*?(?=^# %%)", flags=re.MULTILINE | re.DOTALL)
 _TITLE = re.compile(r"^# # .*\n#\n", flags=re.MULTILINE)
-
-
-def notebooks() -> list[Path]:
-    """The sources of all notebooks, assignments among them."""
-    folder = CHECKOUT / "notebooks"
-    return sorted(folder.glob("*.py")) + sorted((folder / "assignments").glob("[0-9]*.py"))
-
-
 PAGES = ("README.md", "notebooks/assignments/README.md")
 _CLONE = re.compile(r"^git clone \S+ \S+(?: +#.*)?\ncd \S+$", flags=re.MULTILINE)
 

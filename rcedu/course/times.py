@@ -133,7 +133,7 @@ def write_all() -> list[str]:
     return changed + [page.name] * write_teachers_table(page, times)
 
 
-def find(names: tuple[str, ...]) -> list[Path]:
+def find(names: tuple[str, ...] = ()) -> list[Path]:
     """The notebooks and assignments of these names, all without names. UsageError for one that is not there."""
     every = {path.stem: path for path in (*walk(), *assignments())}
     unknown = [name for name in names if name not in every]

@@ -33,10 +33,11 @@ class Experiment:
     budgets: Mapping[str, Mapping] = field(default_factory=dict)  # preset -> what all of its runs have at that size
 
     def run(self, row: str, preset: str | None = None, **changes):
-        """The run of a row at a preset's size, None for its own; `changes` are fields of it. UsageError for an unknown row."""
+        """The run of a row at a preset's size, None for its own; with `changes`, None for none. UsageError: no such row."""
         if row not in self.rows:
             raise UsageError(f"no row {row!r}; choose from {'; '.join(self.rows)}")
-        return replace(self.rows[row], **(self.budgets.get(preset, {}) | changes))
+        said = {name: value for name, value in changes.items() if value is not None}
+        return replace(self.rows[row], **(self.budgets.get(preset, {}) | said))
 
     def runs(self, seeds: Sequence[int], preset: str | None = None, *, only: Sequence[str] = (), **changes) -> dict:
         """One run of every row a seed, or of those rows that are named: {"row/seed-N": `run`}, as in all result files."""

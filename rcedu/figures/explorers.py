@@ -29,7 +29,7 @@ from rcedu.experiments.few_step_frames import FewStepFrames
 from rcedu.experiments.frames import GREYS, in_few_greys
 from rcedu.experiments.small_and_fast import in_words, titles
 from rcedu.experiments.swap_frames import DIGIT, Batch, Outcome, swap_chances
-from rcedu.figures.panels import denoising_rows, mixture_rows, schedule_rows
+from rcedu.figures.panels import denoising_rows, mixture_rows, schedule_row
 from rcedu.figures.plots import digit_grid
 from rcedu.system.files import read_json
 from rcedu.training.swap_schedules import FAMILIES, MEASURED, measured_file
@@ -94,8 +94,8 @@ def module(*parts: str) -> str:
     return re.sub(r"^[ \t]*(//.*)?\n?", "", text, flags=re.MULTILINE)
 
 
-def sprite(*images: Tensor, greys: int = GREYS) -> dict:
-    """Pictures (..., 1, N, N) uint8 one after the other as one WebP in few greys: what an `Explorer` needs of them."""
+def sprite(*images: Tensor, greys: int = GREYS) -> tuple[str, dict]:
+    """Pictures (..., 1, N, N) uint8 one after the other as one WebP in few greys: an `Explorer`'s sprite, and its data."""
     every = in_few_greys(torch.cat([part.flatten(0, -4) for part in images]), greys).squeeze(1)  # (count, N, N)
     flat, places = every.unique(dim=0, return_inverse=True)  # none twice; and neighbours are alike, which packs well
     side, rows = flat.shape[-1], -(-len(flat) // COLUMNS)
@@ -104,16 +104,13 @@ def sprite(*images: Tensor, greys: int = GREYS) -> dict:
     whole = whole.unflatten(0, (rows, COLUMNS)).transpose(1, 2).reshape(rows * side, COLUMNS * side)
     buffer = io.BytesIO()
     Image.fromarray(whole.numpy()).convert("RGB").save(buffer, format="WEBP", lossless=True, quality=100, method=4)
-    return {
-        "address": f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}",
-        "side": side,
-        "places": places.tolist(),
-    }
+    address = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return address, {"columns": COLUMNS, "side": side, "places": places.tolist()}
 
 
-def _explorer(kind: str, data: dict, pictures: dict | None, still: Figure, sentence: str) -> Explorer:
-    shown = {"columns": COLUMNS, "side": pictures["side"], "places": pictures["places"]} if pictures else {}
-    return Explorer(kind, data | shown, packed(still), sentence, pictures["address"] if pictures else "")
+def _explorer(kind: str, data: dict, pictures: tuple[str, dict], still: Figure, sentence: str) -> Explorer:
+    address, places = pictures
+    return Explorer(kind, data | places, packed(still), sentence, address)
 
 
 def packed(figure: Figure, dpi: int = 62) -> bytes:
@@ -135,7 +132,7 @@ def schedule_laboratory(batch: Batch, trained: Sequence[Outcome]) -> Explorer:
     chances, strangers = swap_chances(batch)
     tables = read_json(measured_file("digits"))
     knobs = {name: family.parameter for name, family in FAMILIES.items()}
-    of_outcome = ("unseen", "seen")
+    foreign = float((batch.pool[:, None] != batch.pool).float().mean())  # the pool holds the own condition too
     data = {
         "T": batch.T,
         "unseen": DIGIT,
@@ -145,18 +142,19 @@ def schedule_laboratory(batch: Batch, trained: Sequence[Outcome]) -> Explorer:
         },
         "measured": {key: tables[key] for key in ("times", *MEASURED)},
         "batch": {"t": batch.t.tolist(), "c": batch.c.tolist(), "chance": chances.tolist(), "stranger": strangers.tolist()},
-        "foreign": float((batch.pool[:, None] != batch.pool).float().mean()),  # the pool holds the own condition too
+        "foreign": foreign,
         "trained": [
             {
                 "family": one.family,
                 "parameter": knobs[one.family].default if knobs[one.family] and one.parameter is None else one.parameter,
                 "fid": format_interval(one.fid, scale=1),
-                **{key: format_interval(getattr(one, key)) for key in of_outcome},
+                "unseen": format_interval(one.unseen),
+                "seen": format_interval(one.seen),
             }
             for one in trained
         ],
     }
-    still, sentence = schedule_rows(batch, trained)
+    still, sentence = schedule_row(batch, trained, foreign)
     return _explorer("schedule", data, sprite(batch.x_t, greys=8), still, sentence)
 
 
@@ -240,14 +238,8 @@ def small_and_fast(results: Results, pictures: Mapping[str, Tensor], count: int 
     return _explorer("small-and-fast", data, shown, still, in_words(results, *here))
 
 
-def mixture(
-    own: Sequence[float] = (-1.8, 0.2), stranger: Sequence[float] = (1.2, 2.2), spread: float = 0.25, T: int = 1000
-) -> Explorer:
-    """Pictures of c and of a stranger's condition on a line, noised: densities, the mean of x0, and ways down in few steps.
-
-    own, stranger  where the pictures of either sit: equal Gaussians of this spread
-    T              timesteps of the cosine schedule (diffusers' squaredcos_cap_v2), which the teacher of digits has
-    """
-    data = {"own": list(own), "stranger": list(stranger), "spread": spread, "T": T, "x0": own[0], "eps": 0.6}
-    still, sentence = mixture_rows(own, stranger, spread, T)
-    return _explorer("mixture", data, None, still, sentence)
+def mixture() -> Explorer:
+    """Pictures of c and of a stranger's condition on a line, noised: densities, the mean of x0, and ways down in few steps."""
+    data = {"own": [-1.8, 0.2], "stranger": [1.2, 2.2], "spread": 0.25, "T": 1000}  # equal Gaussians; the digits' schedule
+    still, sentence = mixture_rows(**data)
+    return _explorer("mixture", data | {"x0": -1.8, "eps": 0.6}, ("", {}), still, sentence)

@@ -32,34 +32,10 @@ WAYS = {  # how pictures are drawn: title, colour, marker; everywhere the same
 }
 
 
-def score_panel(figure: Figure, records: pd.DataFrame, column: Column, looks: Mapping[str, tuple], **labels):
-    """Axes of one score against the number of sampling steps: means over seeds with 95% intervals, shares in per cent.
-
-    looks   network -> (label, colour, marker, line), a line each
-    labels  and the position, as for `plain_axes`; the y axis is called as the score is unless they say otherwise
-
-    Returns the axes, and the lowest mean in them.
-    """
-    share, lines = is_share(records, column), {}
-    for (name, steps), of in select(records, **column._asdict()).groupby(["network", "steps"], sort=False):
-        lines.setdefault(name, {})[int(steps)] = over_seeds(of)
-    axes = plain_axes(figure, **{"ylabel": title(column, share), **labels})
-    for line, (name, of) in enumerate(lines.items()):
-        label, colour, marker, style = looks[name]
-        beside = 1.05 ** (line - (len(lines) - 1) / 2)  # beside each other, so that none hides another
-        look = {"color": colour, "marker": marker, "markersize": 5, "linestyle": style, "label": label}
-        curve(axes, [steps * beside for steps in of], list(of.values()), 100 if share else 1, **look)
-    ticks = sorted({steps for of in lines.values() for steps in of})
-    axes.set_xscale("log", base=2)  # numbers of steps halve: at equal distances, each named, and nothing between them
-    axes.set_xticks(ticks, [str(tick) for tick in ticks])
-    axes.minorticks_off()
-    return axes, min(min(container.lines[0].get_ydata()) for container in axes.containers)
-
-
 def step_curves(records: pd.DataFrame, columns: Sequence[Column]) -> Figure:
     """Scores against the number of sampling steps, a line a network, with 95% intervals where there are several seeds.
 
-    Beside each other, so that none hides another; what of an interval is far below all values is cut off.
+    Shares in per cent; what of an interval is far below all values is cut off.
 
     records  of one row and one w
     """
@@ -69,15 +45,27 @@ def step_curves(records: pd.DataFrame, columns: Sequence[Column]) -> Figure:
         for line, way in enumerate(records["network"].unique())
     }
     for i, column in enumerate(columns):
-        place = (1, len(columns), i + 1)
-        axes, lowest = score_panel(figure, records, column, looks, xlabel="sampling steps $N$", position=place)
+        share, lines, place = is_share(records, column), {}, (1, len(columns), i + 1)
+        for (name, steps), of in select(records, **column._asdict()).groupby(["network", "steps"], sort=False):
+            lines.setdefault(name, {})[int(steps)] = over_seeds(of)
+        axes = plain_axes(figure, xlabel="sampling steps $N$", ylabel=title(column, share), position=place)
+        for line, (name, of) in enumerate(lines.items()):
+            label, colour, marker, style = looks[name]
+            beside = 1.05 ** (line - (len(lines) - 1) / 2)  # beside each other, so that none hides another
+            look = {"color": colour, "marker": marker, "markersize": 5, "linestyle": style, "label": label}
+            curve(axes, [steps * beside for steps in of], list(of.values()), 100 if share else 1, **look)
+        ticks = sorted({steps for of in lines.values() for steps in of})
+        axes.set_xscale("log", base=2)  # numbers of steps halve: at equal distances, each named, and nothing between them
+        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        axes.minorticks_off()
+        lowest = min(min(container.lines[0].get_ydata()) for container in axes.containers)
         if column.score == "fid":
             axes.set_yscale("log")
             low, high = max(axes.get_ylim()[0], lowest / 2), axes.get_ylim()[1]
             middle = (low * high) ** 0.5
             axes.set_ylim(min(low, middle / 2), max(high, 2 * middle))  # not the last digits of nearly equal numbers
             plain_log_ticks(axes)
-        elif is_share(records, column):
+        elif share:
             axes.set_ylim(bottom=max(axes.get_ylim()[0], lowest - 10))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure

@@ -19,12 +19,9 @@ LOOKS = {  # verdict -> marker; a second cue beside colour
 LINE = {"marker": "|", "color": "black", "markersize": 12, "markeredgewidth": 1.2}
 
 
-def forest(verdicts: Sequence[Verdict], width: int = 46) -> Figure:
-    """A line a claim, in percentage points: a dot with its 95% interval, and a mark where the claim draws the line.
-
-    width  characters of a claim in one line
-    """
-    names = [textwrap.fill(of.claim.says, width) for of in verdicts]
+def forest(verdicts: Sequence[Verdict]) -> Figure:
+    """A line a claim, in percentage points: a dot with its 95% interval, and a mark where the claim draws the line."""
+    names = [textwrap.fill(of.claim.says, 46) for of in verdicts]
     tallest = 1 + max(name.count("\n") for name in names)  # lines of a claim
     figure = Figure(figsize=(9, 1.0 + (0.1 + 0.16 * tallest) * len(names)), layout="constrained")
     axes = plain_axes(figure, xlabel="percentage points, with 95% interval", ylabel="")

@@ -16,30 +16,24 @@ from rcedu.figures.plots import BLUE, GREEN, GREY, ORANGE, VERMILLION, plain_axe
 from rcedu.training.swap_schedules import label
 
 
-def _grid(rows: int, *, size: tuple[float, float], top: float, bottom: float, **columns):
-    """A figure of rows and its grid. size: inches of a row, of which `top` and `bottom` are its titles' and labels'."""
-    width, height = size[0], size[1] * rows
-    figure = Figure(figsize=(width, height))
-    count = len(columns["width_ratios"])
-    return figure, figure.add_gridspec(rows, count, top=1 - top / height, bottom=bottom / height, **columns)
+def schedule_row(batch: Batch, trained: Sequence[Outcome], foreign: float) -> tuple[Figure, str]:
+    """The usual p(t), the swapped batch, and what training with it led to; and the same in words.
 
-
-def schedule_rows(batch: Batch, trained: Sequence[Outcome], settings=(("exponential", 5.0),)) -> tuple[Figure, str]:
-    """p(t), the swapped batch, and what training with it led to, one row a setting; and the same in words."""
-    views = [view_schedule(*setting, batch, trained) for setting in settings]
-    foreign = float((batch.pool[:, None] != batch.pool).float().mean())  # of the swaps: the pool holds the own condition too
-    columns = {"width_ratios": [1, 1.25], "left": 0.065, "right": 0.995, "wspace": 0.1, "hspace": 0.5}
-    figure, grid = _grid(len(views), size=(10, 3.3), top=0.3, bottom=0.62, **columns)
-    for row, view in enumerate(views):
-        axes = plain_axes(figure, xlabel="timestep $t$", ylabel="probability", position=[grid[row, 0]])
-        axes.set(xlim=(0, batch.T), ylim=(0, 1.2), yticks=(0, 0.25, 0.5, 0.75, 1))
-        axes.set_title(f"{view.name}: mean p = {view.p_t.mean():.3f}", fontsize=10)
-        axes.plot(view.nearest_p, color=GREY, linestyle=":", linewidth=2, label="nearest trained")
-        axes.plot(view.p_t, color=BLUE, linewidth=2, label="swap: $p(t)$")
-        axes.plot(view.p_t * foreign, color=ORANGE, linestyle="--", label=r"foreign: $\hat{c}\neq c$")
-        axes.legend(loc="upper center", fontsize=8, frameon=False, ncols=3, handlelength=1.6, columnspacing=1)
-        _draw_batch(figure.add_subplot(grid[row, 1]), batch, view)
-    return figure, " ".join(view.sentence() for view in views)
+    foreign  the share of the swaps that bring another condition
+    """
+    view = view_schedule("exponential", 5.0, batch, trained)
+    figure = Figure(figsize=(10, 3.3))
+    margins = {"left": 0.065, "right": 0.995, "top": 1 - 0.3 / 3.3, "bottom": 0.62 / 3.3}
+    left, right = figure.add_gridspec(1, 2, width_ratios=[1, 1.25], wspace=0.1, **margins)
+    axes = plain_axes(figure, xlabel="timestep $t$", ylabel="probability", position=[left])
+    axes.set(xlim=(0, batch.T), ylim=(0, 1.2), yticks=(0, 0.25, 0.5, 0.75, 1))
+    axes.set_title(f"{view.name}: mean p = {view.p_t.mean():.3f}", fontsize=10)
+    axes.plot(view.nearest_p, color=GREY, linestyle=":", linewidth=2, label="nearest trained")
+    axes.plot(view.p_t, color=BLUE, linewidth=2, label="swap: $p(t)$")
+    axes.plot(view.p_t * foreign, color=ORANGE, linestyle="--", label=r"foreign: $\hat{c}\neq c$")
+    axes.legend(loc="upper center", fontsize=8, frameon=False, ncols=3, handlelength=1.6, columnspacing=1)
+    _draw_batch(figure.add_subplot(right), batch, view)
+    return figure, view.sentence()
 
 
 def _draw_batch(axes, batch: Batch, view: ScheduleView) -> None:
@@ -63,8 +57,10 @@ def _draw_batch(axes, batch: Batch, view: ScheduleView) -> None:
 
 def denoising_rows(frames: DenoisingFrames, settings: Sequence[tuple[int, int, int]]) -> Figure:
     """Source, noisy picture and what it was denoised to, with the judge's reading: a row a (time, source, asked digit)."""
-    columns = {"width_ratios": [1, 1, 1, 1.9], "left": 0.01, "right": 0.99, "wspace": 0.2, "hspace": 0.55}
-    figure, grid = _grid(len(settings), size=(9.6, 2.5), top=0.34, bottom=0.5, **columns)
+    rows, height = len(settings), 2.5 * len(settings)
+    figure = Figure(figsize=(9.6, height))
+    margins = {"left": 0.01, "right": 0.99, "top": 1 - 0.34 / height, "bottom": 0.5 / height}
+    grid = figure.add_gridspec(rows, 4, width_ratios=[1, 1, 1, 1.9], wspace=0.2, hspace=0.55, **margins)
     for row, (time, source, asked) in enumerate(settings):
         c = int(frames.c[source])
         shown = {
@@ -86,7 +82,10 @@ def denoising_rows(frames: DenoisingFrames, settings: Sequence[tuple[int, int, i
 
 
 def mixture_rows(own: Sequence[float], stranger: Sequence[float], spread: float, T: int) -> tuple[Figure, str]:
-    """Two mixtures on a line, noised to four times in closed form, and the same in words. Arguments: `explorers.mixture`."""
+    """Two mixtures on a line, noised to four times in closed form, and the same in words.
+
+    own, stranger  means of equal Gaussians, of this spread;  T  of the cosine schedule (diffusers' squaredcos_cap_v2)
+    """
     x, times = torch.linspace(-4, 4, 801, dtype=torch.float64), [0, 400, 600, 800]
     cosines = [math.cos((share + 0.008) / 1.008 * math.pi / 2) for share in (0, *((t + 1) / T for t in times))]
     pairs, titles = [], []

@@ -44,13 +44,16 @@ def provenance(command: str) -> dict[str, str]:
 def command_line(*words: str, **options) -> str:
     """The command as one types it, its preset in front: `RCEDU_PRESET=cpu rcedu unseen arms --seeds 0 1 --digit 3`.
 
-    options  None and () are left out; of several values each is a word
+    options  None, False and () are left out, True is its flag alone; of several values each is a word
     """
     line = [f"RCEDU_PRESET={preset()} rcedu", shlex.join(words)]
     for name, value in options.items():
         values = value if isinstance(value, tuple) else (value,)
-        if value is not None and values:
-            line += [f"--{name.replace('_', '-')}", shlex.join(f"{x:g}" if isinstance(x, float) else str(x) for x in values)]
+        if value is None or value is False or not values:
+            continue
+        line.append(f"--{name.replace('_', '-')}")
+        if value is not True:
+            line.append(shlex.join(f"{x:g}" if isinstance(x, float) else str(x) for x in values))
     return " ".join(line)
 
 

@@ -12,10 +12,11 @@ import pytest
 
 from rcedu.colab import CHECKOUT, Release, lacking, release
 from rcedu.course.notebooks import without_badge
-from rcedu.course.stamp import PAGES, first_cell, notebooks, of_origin, stamp, stamp_page, write_release
+from rcedu.course.stamp import PAGES, first_cell, of_origin, stamp, stamp_page, write_release
+from rcedu.course.times import find
 from rcedu.system.usage import UsageError
 
-SOURCES = [pytest.param(path, id=path.stem) for path in notebooks()]
+SOURCES = [pytest.param(path, id=path.stem) for path in find()]
 OTHER = Release("somebody", "fork", "v9.9")
 SOMEBODY, NOBODY = Release("some-one", "rcedu", "v0.1.0"), Release("", "rcedu", "v0.1.0")
 
@@ -95,7 +96,7 @@ def test_an_origin_that_colab_cannot_open(tmp_path, address):
 
 def test_a_notebook_that_was_changed_and_not_run_is_named(tmp_path):
     """Cells that its .ipynb lacks: one line, and nothing is written into the .ipynb."""
-    source = next(path for path in notebooks() if path.stem == "00_tour")
+    (source,) = find(("00_tour",))
     copy, pair = copied(source, tmp_path)
     copy.write_text(copy.read_text(encoding="utf-8") + "\n# %%\n1\n\n# %%\n2\n", encoding="utf-8")
     before = pair.read_bytes()

@@ -25,6 +25,7 @@ def test_a_command_line_is_what_one_types():
         "RCEDU_PRESET=smoke", "rcedu", "unseen", "arms", "--seeds", "0", "1", "--digit", "3", "--only", "A: none", "B",
         "--allowed", "1.5", "--batch-size", "8", "--also", "a b",
     ]  # fmt: skip
+    assert command_line("bench", compile=True, tf32=False, rounds=0) == "RCEDU_PRESET=smoke rcedu bench --compile --rounds 0"
     assert command_line("demo", only=()) == "RCEDU_PRESET=smoke rcedu demo"
 
 

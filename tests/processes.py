@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +23,6 @@ from rcedu.data.cache import Cache, draw_samples
 from rcedu.equations.random_conditioning import p_exponential
 from rcedu.evaluation import inception
 from rcedu.experiments import own_teacher
-from rcedu.experiments import runner as side_by_side
 from rcedu.models.conditions import LabelTable, labels_without
 from rcedu.models.diffusion import with_unet
 from rcedu.models.saved import save_student
@@ -216,74 +214,6 @@ def small_command(words: list[str], cache: Path | None = None) -> None:
         os.environ["RCEDU_CACHE"] = str(cache)
     inception.inception_networks, own_teacher.BATCH = toy_networks, 2
     main(words)
-
-
-# --- side by side ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Nothing:
-    """A run that trains nothing."""
-
-    steps: int = 1
-
-
-def stay(name: str, run: Nothing, folder: Path, report) -> dict:
-    """Work without an end; SIGTERM leaves a file behind, and ends it as it ends `fit`."""
-
-    def stop(*_) -> None:
-        Path(folder, f"{name}.stopped").touch()
-        raise SystemExit(128 + signal.SIGTERM)
-
-    signal.signal(signal.SIGTERM, stop)
-    Path(folder, f"{name}.began").touch()
-    while True:
-        time.sleep(0.01)
-
-
-def fail_beside(name: str, run: Nothing, folder: Path, report) -> dict:
-    """The first run fails as soon as another one has begun; that one would `stay`."""
-    if name != "fails":
-        return stay(name, run, folder, report)
-    while not Path(folder, "a.began").exists():
-        time.sleep(0.01)
-    raise ArithmeticError("no such luck")
-
-
-def side_by_side_for_ever(folder: Path) -> None:
-    if hasattr(signal, "SIGHUP"):  # whoever runs the tests under nohup has it ignored, in everything that they start
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    side_by_side.run_all(stay, {"a": Nothing(), "b": Nothing()}, folder, jobs=2, progress=False)
-
-
-def toy_training(name: str, run: Nothing, folder: Path, report, steps: int = 10**9) -> dict:
-    """A training with checkpoints; it touches <name>.began after its first step."""
-    torch.manual_seed(0)
-    model = torch.nn.Linear(3, 1)
-    loss = lambda trainee, draw: {"x": trainee(draw.mine(draw.normal(3))).square().mean()}  # noqa: E731
-    for record in fit(loss, model, steps=steps, batch_size=4, folder=Path(folder) / name, checkpoint_every=10**9):
-        if record.step == 1:
-            Path(folder, f"{name}.began").touch()
-    return {"weights": model.weight.tolist()}
-
-
-def dies_or_trains(name: str, run: Nothing, folder: Path, report) -> dict:
-    """The kernel kills "dies" for its memory as soon as the other one trains; only once."""
-    marker = Path(folder, "died")
-    if name == "dies" and not marker.exists():
-        while not Path(folder, "trains.began").exists():
-            time.sleep(0.01)
-        marker.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return toy_training(name, run, folder, report, steps=3 if marker.exists() and name == "dies" else 20_000)
-
-
-def wants_too_much(name: str, run: Nothing, folder: Path, report) -> dict:
-    return {"x": torch.empty(10**15)}
-
-
-def table_of_trainings(folder: Path, jobs: int) -> None:
-    side_by_side.run_all(toy_training, {"a": Nothing(), "b": Nothing()}, folder, jobs=jobs, progress=False)
 
 
 # --- as a command -------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import psutil
 import pytest
-from processes import PATIENCE, Nothing, fail_beside, side_by_side_for_ever, wait_until
+from processes import PATIENCE, wait_until
+from side_work import Nothing, fail_beside, side_by_side_for_ever
 from small import misshapen
 
 from rcedu.evaluation.records import Column, Record, save_results, scored

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from processes import Nothing, as_command, dies_or_trains, go, table_of_trainings, train, wait, wait_until, wants_too_much
+from processes import as_command, go, train, wait, wait_until
+from side_work import Nothing, dies_or_trains, table_of_trainings, wants_too_much
 
 import rcedu
 from rcedu.experiments.runner import run_all

@@ -252,7 +252,7 @@ assert swapped.sum() == 3 and c_hat[-1] == DIGIT and (c_hat != batch.c)[swapped]
 swap_panel(batch.x_t, batch.c, c_hat, swapped, t=batch.t)
 
 # %% [markdown]
-# *Figure: twelve noisy pictures along $t$, above each its own label $c$ and below it the one that both networks are given, $\hat c$. Three are swapped, in orange: one of them, on the right, is now called a 3. (A draw with three visible swaps was picked; on average there are a little over two.)*
+# *Figure: twelve noisy pictures along $t$, above each its own label $c$ and below it the one that both networks are given, $\hat c$. Three are swapped, in orange: one of them, the last, is now called a 3. (A draw with three visible swaps was picked; on average there are a little over two.)*
 #
 # Which $p(t)$ is best? The authors' code defaults to this one; notebook 03 lets you try others and measures them.
 #

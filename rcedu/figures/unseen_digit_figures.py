@@ -87,23 +87,25 @@ def comparison_grid(images_by_arm: Mapping[str, Tensor], asked: Tensor, wrong: M
     """
     borders = [[VERMILLION if bad else None for bad in wrong[name].tolist()] for name in images_by_arm]
     images = torch.stack(list(images_by_arm.values()))
-    title = "Above: the digit asked for. Orange frame: the judge reads another one"
+    title = "Above: asked for. Orange frame: the judge reads another digit"
     columns = [str(int(c)) for c in asked]
-    return digit_grid(images, row_labels=list(images_by_arm), col_labels=columns, title=title, borders=borders, size=0.7)
+    return digit_grid(images, row_labels=list(images_by_arm), col_labels=columns, title=title, borders=borders, size=0.45)
 
 
-def swap_panel(images: Tensor, c: Tensor, c_hat: Tensor, replaced: Tensor, *, t: Tensor) -> Figure:
+def swap_panel(images: Tensor, c: Tensor, c_hat: Tensor, replaced: Tensor, *, t: Tensor, across: int = 6) -> Figure:
     """Noisy samples with t and their own label c above, and the label they were given below; swapped ones in orange.
 
-    images (N, 1, H, W) uint8; c, c_hat, t (N,) ints; replaced (N,) bool
+    images (N, 1, H, W) uint8; c, c_hat, t (N,) ints; replaced (N,) bool;  across  so many in a row
     """
-    colours = [ORANGE if swapped else None for swapped in replaced]
-    above = [f"t={time}\nc={own}" for time, own in zip(t.tolist(), c.tolist(), strict=True)]
-    figure = Figure(figsize=(0.95 * len(images), 1.9), layout="constrained")
-    axes = figure.add_subplot()
-    middles, _ = tiles(axes, images[None], columns=above, borders=[colours])
-    for x, given, colour in zip(middles, c_hat.tolist(), colours, strict=True):
-        box = {"facecolor": colour or "none", "edgecolor": "none", "pad": 2}
-        text = rf"$\hat{{c}}$={given}" + (" swap" if colour else "")
-        axes.text(x, images.shape[-2] + 5, text, ha="center", va="top", fontsize=9, bbox=box)
+    rows = range(0, len(images), across)
+    figure = Figure(figsize=(1.1 * across, 1.8 * len(rows)), layout="constrained")
+    for axes, begin in zip(figure.subplots(len(rows), squeeze=False)[:, 0], rows, strict=True):
+        here = slice(begin, begin + across)
+        colours = [ORANGE if swapped else None for swapped in replaced[here]]
+        above = [f"$t$ = {time}\n$c$ = {own}" for time, own in zip(t[here].tolist(), c[here].tolist(), strict=True)]
+        middles, _ = tiles(axes, images[None, here], columns=above, borders=[colours])
+        for x, given, colour in zip(middles, c_hat[here].tolist(), colours, strict=True):
+            box = {"facecolor": colour or "none", "edgecolor": "none", "pad": 2}
+            text = rf"$\hat{{c}}$ = {given}" + (", swap" if colour else "")
+            axes.text(x, images.shape[-2] + 5, text, ha="center", va="top", bbox=box)
     return figure

@@ -149,8 +149,9 @@ from rcedu.experiments.edit_frames import EditFrames
 from rcedu.experiments.frames import load_frames
 from rcedu.figures import explorers
 
-frames = data_folder() / "digits" / "results" / "editing-frames.safetensors.gz"
-explorers.edits(load_frames(frames, EditFrames))
+path = data_folder() / "digits" / "results" / "editing-frames.safetensors.gz"
+frames = load_frames(path, EditFrames)
+explorers.edits(frames)
 
 # %% [markdown]
 # *Figure (an explorer; it moves where scripts run): a source and what became of it. Choose what it should become, how strongly, and in how many steps $N$. A stroke between thin and thick is called medium.*

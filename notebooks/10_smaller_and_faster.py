@@ -345,8 +345,8 @@ pareto_picture({axis: points}, "tiny", ylabel="digit-FID, lower is better", top=
 # %%
 from rcedu.figures import explorers
 
-drawn, _ = load_tensors(DATA / "results" / "small-and-fast-pictures.safetensors.gz")
-explorers.small_and_fast(stored, drawn)
+pictures, _ = load_tensors(DATA / "results" / "small-and-fast-pictures.safetensors.gz")
+explorers.small_and_fast(stored, pictures)
 
 # %% [markdown]
 # *Figure (an explorer; it moves where scripts run): above, the teacher in 32 guided steps; below, what you choose, from the same noise, with its costs and scores. Every other digit was asked to be a 3.*

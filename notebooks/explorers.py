@@ -15,7 +15,7 @@
 # # Explorers
 #
 # Everything in these notebooks that moves without a kernel, on one page: formulas are computed in your browser, pictures were drawn beforehand. It moves on the website, and in a notebook that you trust.
-# Drag a slider, or press the arrow keys on it. **Keep this one** holds a setting beside the next, with their difference; **Copy the Python line** gives the line that makes the same setting.
+# Drag a slider, or press the arrow keys on it. **Keep this one** holds a setting beside the next, with their difference; **Copy the Python line** gives the line that makes the same setting, for a cell at the end of this page.
 #
 # > Symbols and words: [glossary](glossary.md).
 # > Time: 13 s (`cpu`), 12 s (`smoke`), `gpu` not measured; Intel(R) Xeon(R) Processor @ 2.80GHz, 2 cores, 2026-11-30.
@@ -84,7 +84,8 @@ explorers.few_steps(load_frames(results / "few-steps-frames.safetensors.gz", Few
 # A digit becomes another one, thin or thick, in two to eight steps. ([09](09_editing.ipynb), section 2)
 
 # %%
-explorers.edits(load_frames(results / "editing-frames.safetensors.gz", EditFrames))
+frames = load_frames(results / "editing-frames.safetensors.gz", EditFrames)
+explorers.edits(frames)
 
 # %% [markdown]
 # ## Smaller and faster
@@ -94,3 +95,27 @@ explorers.edits(load_frames(results / "editing-frames.safetensors.gz", EditFrame
 # %%
 pictures, _ = load_tensors(results / "small-and-fast-pictures.safetensors.gz")
 explorers.small_and_fast(load_results(results / "small-and-fast.json"), pictures)
+
+# %% [markdown]
+# ## In Python
+#
+# Run all cells, and the lines that the explorers give run below. What they draw is a batch of pictures, $(B, 1, 28, 28)$: `plots.digit_grid(LINE[None])` shows it. Only edits, and smaller and faster, are looked up: few of the networks that drew them ship.
+
+# %%
+import torch
+
+from rcedu.data.mnist import mnist, to_pixels
+from rcedu.equations.mixtures import noised_mixture
+from rcedu.equations.noise import alpha_sigma
+from rcedu.experiments.conditioning import noised
+from rcedu.experiments.digits import Shipped
+from rcedu.experiments.few_step_frames import few_step_students
+from rcedu.figures import plots
+from rcedu.training.swap_schedules import measured_file, swap_schedule
+
+shipped = Shipped()
+teacher, (images, labels) = shipped.teacher, mnist(train=False)
+at = alpha_sigma(teacher.scheduler, torch.arange(teacher.T), dtype=torch.float64)
+alpha, sigma = (values.flatten() for values in at)
+noise, c = teacher.noise(10, seed=4), torch.arange(10)
+students = few_step_students(shipped)

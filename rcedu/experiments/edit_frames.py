@@ -17,7 +17,7 @@ class EditFrames(NamedTuple):
     source: Tensor  # (S, channels, H, W) uint8
     shows: list[str]  # what is on each source
     labels: list[str]  # asked for
-    strengths: list[float]
+    strengths: list[float]  # rising
     steps: list[int]
     drawn: Tensor  # (S, labels, strengths, steps, channels, H, W) uint8
     read: Tensor  # (S, labels, strengths, steps): what the judge reads, a place in names
@@ -30,6 +30,20 @@ class EditFrames(NamedTuple):
             f"a {self.shows[source]}, asked for a {self.labels[label]}: the last {count} of {N} steps, {count} "
             f"evaluation{'s' * (count > 1)}; read as a {self.names[self.read[source, label, strength, steps]]}"
         )
+
+    def clearest(self) -> tuple[int, int, int]:
+        """(source, label, strength) of the change that most numbers of steps make as asked; the least strength that will do."""
+        place = {name: i for i, name in enumerate(self.names)}
+        wanted = torch.tensor([place.get(label, -1) for label in self.labels])
+        right = (self.read == wanted[:, None, None]).sum(dim=3)
+        changes = [
+            (source, label, strength)
+            for strength in range(len(self.strengths))
+            for source, shows in enumerate(self.shows)
+            for label, asked in enumerate(self.labels)
+            if shows != asked
+        ]
+        return max(changes, key=lambda change: int(right[change]))  # the first of the best
 
 
 def _steps_of(strength: float, steps: int) -> int:

@@ -48,13 +48,17 @@ def few_step_frames(
     return FewStepFrames(list(w), list(students), c, above, drawn, read)
 
 
+def few_step_students(shipped: Shipped) -> dict[int, DiffusionModel]:
+    """Those that ship, by their number of steps."""
+    names = {64: "stage-1"} | {N: f"deterministic-{N}-step{'s' * (N > 1)}" for N in halvings(32)}
+    folder = shipped.folder / "few-steps"
+    return {N: shipped_student(shipped.teacher, folder / f"{name}.safetensors") for N, name in names.items()}
+
+
 def shipped_few_steps(shipped: Shipped) -> FewStepFrames:
     """Those of the teacher and the students that ship, for the explorer: the digits 0 to 9, at five w."""
-    names = {64: "stage-1"} | {N: f"deterministic-{N}-step{'s' * (N > 1)}" for N in halvings(32)}
-    folder, teacher = shipped.folder / "few-steps", shipped.teacher
-    students = {N: shipped_student(teacher, folder / f"{name}.safetensors") for N, name in names.items()}
-    noise = teacher.noise(10, seed=4)
-    return few_step_frames(teacher, students, shipped.judge, noise, torch.arange(10), [0.0, 0.5, 1.0, 2.0, 4.0])
+    noise, c = shipped.teacher.noise(10, seed=4), torch.arange(10)
+    return few_step_frames(shipped.teacher, few_step_students(shipped), shipped.judge, noise, c, [0.0, 0.5, 1.0, 2.0, 4.0])
 
 
 class JumpPicture(NamedTuple):

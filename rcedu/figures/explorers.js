@@ -322,7 +322,7 @@ EXPLORERS["few-steps"] = ({ w, steps, asked, right }, sprite) => {
 // end few-steps
 
 // begin edits
-EXPLORERS["edits"] = ({ shows, labels, strengths, steps, read, names, w }, sprite) => {
+EXPLORERS["edits"] = ({ shows, labels, strengths, steps, read, names, first }, sprite) => {
   const place = ({ source, target, strength, N }) => {
     const pair = shows.indexOf(source) * labels.length + labels.indexOf(target);
     return (pair * strengths.length + strengths.indexOf(strength)) * steps.length + steps.indexOf(N);
@@ -331,13 +331,13 @@ EXPLORERS["edits"] = ({ shows, labels, strengths, steps, read, names, w }, sprit
   const mostFirst = steps.toSorted((a, b) => b - a);
 
   const controls = [
-    { name: "source", label: "source", menu: shows, first: shows.includes("thin 7") ? "thin 7" : shows[0] },
-    { name: "target", label: "asked for", menu: labels, first: labels.includes("thick 7") ? "thick 7" : labels[1] },
+    { name: "source", label: "source", menu: shows, first: first.source },
+    { name: "target", label: "asked for", menu: labels, first: first.target },
     {
       name: "strength",
       label: "strength",
       values: () => strengths,
-      first: middle(strengths),
+      first: first.strength,
       say: (strength) => `${general(100 * strength)}% of the way`,
     },
     { name: "N", label: "N, steps", values: () => mostFirst, first: middle(mostFirst), say: (N) => plural(N, "step") },
@@ -345,10 +345,9 @@ EXPLORERS["edits"] = ({ shows, labels, strengths, steps, read, names, w }, sprit
   const sentence = (setting) =>
     `a ${setting.source}, asked for a ${setting.target}: the last ${taken(setting)} of ${setting.N} steps, ` +
     `${plural(taken(setting), "evaluation")}; read as a ${names[read[place(setting)]]}`;
-  const python = (setting) =>
-    `image_to_image(models[${setting.N}], frames.source[[${shows.indexOf(setting.source)}]], ` +
-    `torch.tensor([${labels.indexOf(setting.target)}]), w=${general(w)}, steps=${setting.N}, ` +
-    `strength=${taken(setting) / setting.N})`;
+  // looked up: not all of the networks that drew these ship
+  const python = ({ source, target, strength, N }) =>
+    `frames.drawn[${shows.indexOf(source)}, ${labels.indexOf(target)}, ${strengths.indexOf(strength)}, [${steps.indexOf(N)}]]`;
   const strips = (setting) => [
     { name: `source: ${setting.source}`, frames: [sprite(shows.indexOf(setting.source))], size: 130 },
     { name: `became, asked for: ${setting.target}`, frames: [sprite(shows.length + place(setting))], size: 130 },
@@ -388,7 +387,7 @@ EXPLORERS["small-and-fast"] = ({ insides, ways, drawn, count, first }, sprite) =
     },
   ];
   const sentence = (setting) => `${setting.way}, N = ${setting.N}, ${setting.inside}: ${drawn[key(chosen(setting))].says}`;
-  const python = (setting) => `pictures[${quoted(key(chosen(setting)))}]`;
+  const python = (setting) => `pictures[${quoted(key(chosen(setting)))}][:${count}]`;
   const strips = (setting) => [
     { name: `teacher, N = ${most}`, frames: row({ inside: setting.inside, way: "teacher", N: most }), size: 66 },
     { name: `${setting.way}, N = ${setting.N}`, frames: row(chosen(setting)), size: 66 },

@@ -191,11 +191,12 @@ def few_steps(frames: FewStepFrames) -> Explorer:
     return _explorer("few-steps", data, sprite(frames.teacher, frames.drawn), still, sentence)
 
 
-def edits(frames: EditFrames, w: float = 1.0) -> Explorer:
-    """Choose a picture, what it shall become, how strongly and in how many steps. w: the guidance they were drawn with."""
+def edits(frames: EditFrames) -> Explorer:
+    """Choose a picture, what it shall become, how strongly and in how many steps."""
+    source, label, strength = frames.clearest()
+    first = {"source": frames.shows[source], "target": frames.labels[label], "strength": frames.strengths[strength]}
     data = {key: getattr(frames, key) for key in ("shows", "labels", "strengths", "steps", "names")}
-    data |= {"read": frames.read.flatten().tolist(), "w": w}
-    source, label = _first(frames.shows, "thin 7"), _first(frames.labels, "thick 7")
+    data |= {"read": frames.read.flatten().tolist(), "first": first}
     most_first = sorted(range(len(frames.steps)), key=lambda i: -frames.steps[i])
     sources = frames.source[source].expand(len(most_first), 1, -1, -1, -1)
     still = digit_grid(

@@ -3,6 +3,7 @@
 Needs Debian's (or any) Chromium on the machine and Playwright, which drives it; skipped, saying so, elsewhere.
 """
 
+import ast
 import itertools
 import os
 import re
@@ -17,6 +18,7 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
+import jupytext
 import nbformat
 import numpy as np
 import pytest
@@ -245,6 +247,15 @@ def test_few_steps_show_their_frames(page, shown):
         assert np.array_equal(above[1], frames.teacher[i, :, 0]) and np.array_equal(below[1], frames.drawn[i, j, :, 0])
 
 
+def test_edits_open_on_one_that_comes_out(pasted):
+    """In every number of steps, at less than full strength; and not on what the source is already."""
+    frames, explorer = pasted[0]["frames"], Alive(pasted[1], "edits")
+    source, label, strength = frames.clearest()
+    assert frames.shows[source] != frames.labels[label] and frames.strengths[strength] < 1
+    assert [frames.names[i] for i in frames.read[source, label, strength]] == [frames.labels[label]] * len(frames.steps)
+    assert explorer.says == frames.sentence(source, label, strength, 1)
+
+
 def test_edits_show_their_frames(page, shown):
     """And most steps come first."""
     frames, explorer = shown["edits"], Alive(page, "edits")
@@ -471,6 +482,90 @@ def test_without_scripts_a_still_picture_stands_there(browser, written, shown):
 
 def test_no_picture_stands_beside_an_explorer_that_moves(page):
     assert page.locator("main img").count() == 0
+
+
+SHOWS = {  # what Python shows of an explorer: page's function -> its kind
+    "schedule_laboratory": "schedule", "mixture": "mixture", "denoising": "denoising", "few_steps": "few-steps",
+    "edits": "edits", "small_and_fast": "small-and-fast",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pasted(browser, tmp_path_factory):
+    """The notebook of explorers, run: (its names, a page with what it shows)."""
+    names, made = {}, []
+    with pytest.MonkeyPatch.context() as patch:
+        for name in SHOWS:
+            make = getattr(explorers, name)
+            patch.setattr(explorers, name, lambda *given, make=make: made.append(make(*given)))
+        for cell in jupytext.read(NOTEBOOK.with_suffix(".py")).cells:
+            if cell.cell_type == "code":
+                exec(cell.source, names)
+    path = tmp_path_factory.mktemp("pasted") / "page.html"
+    path.write_text(PAGE + "".join(one._repr_html_() for one in made), encoding="utf-8")
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    page.wait_for_function("document.querySelectorAll('.rcedu-explorer').length === 6")
+    yield names, page
+    page.close()
+
+
+@pytest.mark.parametrize(
+    "kind, settings",
+    [
+        ("denoising", {"t": 3, "source": 9, "asked": 1}),
+        ("few-steps", {"w": 4, "N": 6}),
+        ("edits", {"source": 4, "target": 13, "strength": 2, "N": 2}),
+        ("small-and-fast", {"inside": 0, "way": 1, "N": 1}),
+    ],
+)
+def test_the_python_line_draws_what_is_shown(pasted, kind, settings):
+    """Below the notebook's cells; as the page opens, and then of other settings. In few greys, as the page has them."""
+    names, page = pasted
+    explorer, lines = Alive(page, kind), set()
+    for setting in ({}, settings):
+        line = explorer.set(**setting).root.locator("code").inner_text()
+        drawn = in_few_greys(eval(line, names)).squeeze(1).numpy()
+        *_, shown = explorer.strips().values()
+        assert drawn.shape == shown.shape and (drawn != shown).mean() < 0.01  # another machine rounds otherwise
+        lines.add(line)
+    assert len(lines) == 2
+
+
+def test_the_python_line_is_the_curve_that_is_shown(pasted):
+    names, page = pasted
+    laboratory, line = Alive(page, "schedule").set(family=2, parameter=4), Alive(page, "mixture").set(t=300)
+    exec(laboratory.root.locator("code").inner_text(), names)
+    assert f"mean p = {names['p'](torch.arange(1000)).double().mean():.3f}" in laboratory.says
+    x, densities = torch.linspace(-4, 4, 161, dtype=torch.float64), []
+    for condition in (0, 1):
+        exec(line.set(condition=condition).root.locator("code").inner_text(), names)
+        densities.append(names["p"].log_prob(x).exp())
+    assert f"share {torch.minimum(*densities).sum() / 20:.2f}" in line.says
+
+
+def names_of(code: str) -> tuple[set[str], set[str]]:
+    """What a piece of Python binds, and what it asks for."""
+    nodes = [*ast.walk(ast.parse(re.sub("^%", "# %", code, flags=re.MULTILINE)))]
+    names = [x for x in nodes if isinstance(x, ast.Name)]
+    imported = {of.asname or of.name for x in nodes if isinstance(x, ast.Import | ast.ImportFrom) for of in x.names}
+    bound = imported | {x.id for x in names if isinstance(x.ctx, ast.Store)}
+    return bound, {x.id for x in names if isinstance(x.ctx, ast.Load)}
+
+
+@pytest.mark.parametrize("number, kinds", [("03", 3), ("08", 1), ("09", 1), ("10", 1)])
+def test_a_notebook_has_the_names_that_its_explorers_lines_ask_for(pasted, number, kinds):
+    (source,) = NOTEBOOK.parent.glob(f"{number}_*.py")
+    known, lines = set(), []
+    for cell in jupytext.read(source).cells:
+        if cell.cell_type == "code":
+            known |= names_of(cell.source)[0]
+            for shows in re.findall(r"(?:explorers|live)\.(\w+)\(", cell.source):
+                kind = SHOWS.get(shows, "schedule")  # live.laboratory
+                lines.append(Alive(pasted[1], kind).root.locator("code").inner_text())
+                bound, asked = names_of(lines[-1])
+                assert asked <= known | bound
+    assert len(lines) == kinds
 
 
 LIVE = """

@@ -11,8 +11,10 @@ from functools import partial
 from pathlib import Path
 
 import accelerate
+import psutil
 import safetensors.torch
 import torch
+from side_work import Nothing, toy_training
 from small import small_digit_model
 
 import rcedu.__main__
@@ -23,6 +25,7 @@ from rcedu.data.cache import Cache, draw_samples
 from rcedu.equations.random_conditioning import p_exponential
 from rcedu.evaluation import inception
 from rcedu.experiments import own_teacher
+from rcedu.experiments.runner import Experiment
 from rcedu.models.conditions import LabelTable, labels_without
 from rcedu.models.diffusion import with_unet
 from rcedu.models.saved import save_student
@@ -87,6 +90,16 @@ def wait_until(condition, process) -> None:
         assert process.is_alive() or condition(), f"the process ended (exit code {process.exitcode}) before what was awaited"
         assert time.monotonic() < deadline, "what was awaited never came"
         time.sleep(0.002)
+
+
+def left_of(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that have not ended after so long."""
+    deadline = time.monotonic() + seconds
+    while left := [x for x in processes if x.is_running() and x.status() != psutil.STATUS_ZOMBIE]:
+        if time.monotonic() > deadline:
+            return left
+        time.sleep(0.01)
+    return []
 
 
 def go(marker: Path) -> Path:
@@ -214,6 +227,27 @@ def small_command(words: list[str], cache: Path | None = None) -> None:
         os.environ["RCEDU_CACHE"] = str(cache)
     inception.inception_networks, own_teacher.BATCH = toy_networks, 2
     main(words)
+
+
+# --- in a notebook --------------------------------------------------------------------------------
+
+
+def until_asked_to_stop() -> None:
+    """Within `fit`: wait for the SIGTERM that it will heed after this step."""
+    asked, heeds = [], signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda *given: (asked.append(True), heeds(*given)))
+    while not asked:
+        time.sleep(0.002)
+
+
+def toy_work(run: Nothing, go_file: Path, job) -> tuple[list, dict]:
+    """A `toy_training` of six steps, for an `Experiment`; as long as `go_file` is not there, its first step is its last."""
+    at_first = (lambda: None) if go_file.exists() else until_asked_to_stop
+    job.folder.mkdir(parents=True, exist_ok=True)
+    return [], toy_training("training", run, job.folder, None, steps=6, at_first=at_first)
+
+
+TOY = Experiment({}, toy_work, lambda run, go_file: {}, [])
 
 
 # --- as a command -------------------------------------------------------------------------------

@@ -48,8 +48,8 @@ def _stay(say, name: str, folder: Path) -> dict:
     return stay(name, Nothing(), folder, say)
 
 
-def toy_training(name: str, run: Nothing, folder: Path, report, steps: int = 10**9) -> dict:
-    """A training with checkpoints; it touches <name>.began after its first step."""
+def toy_training(name: str, run: Nothing, folder: Path, report, steps: int = 10**9, at_first=lambda: None) -> dict:
+    """A training with checkpoints; it touches <name>.began after its first step, and calls `at_first`."""
     import torch
 
     from rcedu.training.fit import fit
@@ -60,6 +60,7 @@ def toy_training(name: str, run: Nothing, folder: Path, report, steps: int = 10*
     for record in fit(loss, model, steps=steps, batch_size=4, folder=Path(folder) / name, checkpoint_every=10**9):
         if record.step == 1:
             Path(folder, f"{name}.began").touch()
+            at_first()
     return {"weights": model.weight.tolist()}
 
 

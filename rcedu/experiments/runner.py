@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from rcedu.evaluation.records import RECORD, Column, Record, load_results, records_of
 from rcedu.system.files import has_shape, read_json, write_json
+from rcedu.system.interrupts import Interrupted
 from rcedu.system.locks import alone_in
 from rcedu.system.usage import UsageError
 from rcedu.system.workers import side_by_side
@@ -147,13 +148,16 @@ def run_all(
             told = ((name, _run_and_keep(partial(show, name), name, *those), True) for name, those in arguments.items())
         else:
             told = stack.enter_context(closing(side_by_side(_run_and_keep, arguments, jobs, module)))
-        for name, what, done in told:
-            if done:
-                results[name] = what
-                bars[name].n = runs[name].steps
-                bars[name].set_postfix_str("done")
-            else:
-                show(name, what)
+        try:
+            for name, what, done in told:
+                if done:
+                    results[name] = what
+                    bars[name].n = runs[name].steps
+                    bars[name].set_postfix_str("done")
+                else:
+                    show(name, what)
+        except KeyboardInterrupt as stopped:
+            raise Interrupted(*stopped.args) from None
     return results
 
 

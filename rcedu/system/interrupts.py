@@ -8,6 +8,13 @@ from contextlib import contextmanager
 _came = []
 
 
+class Interrupted(KeyboardInterrupt):
+    """A Ctrl-C, or a notebook's stop button, after which the work was left as it should be. A notebook shows no traceback."""
+
+    def _render_traceback_(self) -> list[str]:  # what IPython asks an exception for
+        return [str(self) or "interrupted; run the cell again to go on"]
+
+
 def note_interrupts() -> None:
     """From now on, a Ctrl-C that comes as KeyboardInterrupt is remembered as well (`was_interrupted`)."""
 

@@ -17,7 +17,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from rcedu.system.interrupts import asked_to_stop
+from rcedu.system.interrupts import Interrupted, asked_to_stop
 from rcedu.system.locks import alone_in_its_folder
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import UsageError
@@ -200,7 +200,7 @@ def fit(
             if asked:
                 where = f"; run again to go on from {folder}" if folder else ""
                 if signals and signals.pop(0) == signal.SIGINT:
-                    raise KeyboardInterrupt(f"interrupted after step {done}{where}")
+                    raise Interrupted(f"interrupted after step {done}{where}")
                 if accelerator.is_main_process:
                     tqdm.write(f"stopped by SIGTERM after step {done}{where}")
                 raise SystemExit(128 + signal.SIGTERM)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from processes import as_command, go, train, wait, wait_until
+from processes import as_command, go, left_of, train, wait, wait_until
 from side_work import Nothing, dies_or_trains, table_of_trainings, wants_too_much
 
 import rcedu
@@ -28,16 +28,6 @@ def heeds_ctrl_c():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
-
-
-def left_of(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Those that have not ended after so long."""
-    deadline = time.monotonic() + seconds
-    while left := [x for x in processes if x.is_running() and x.status() != psutil.STATUS_ZOMBIE]:
-        if time.monotonic() > deadline:
-            return left
-        time.sleep(0.01)
-    return []
 
 
 # --- one training ---------------------------------------------------------------------------------

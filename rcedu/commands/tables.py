@@ -196,7 +196,8 @@ def students(
         table: table-1 (random conditioning, teacher init, real images), sizes (three block and four channel students),
             slices (channel students that start from slices of the teacher's weights); and, where D lacks a word: concepts
             (which word, and whether the pool names it), table-1-without-three (the rows of table 1 again), prompts (who wrote
-            the pool), images (how many pictures D has), pool-sizes (how many sentences the pool has), schedules (which p(t)).
+            the pool), images (how many pictures D has; with few, records also count what is nearer to D than to other pictures
+            of the teacher's), pool-sizes (how many sentences the pool has), schedules (which p(t)).
             A training that two tables share is done once.
         steps: of each training, instead of the preset's.
         scored: pictures a run (where D lacks a word, with it and without it each), instead of the preset's. Of 1,000 and more

@@ -18,8 +18,10 @@ from tqdm.auto import tqdm
 
 from rcedu.data.cache import Samples, draw_samples
 from rcedu.data.captioned_digits import BACKGROUNDS, DIGITS, INKS, SLANTS, read_prompts
+from rcedu.data.mnist import to_uint8
 from rcedu.data.pools import PromptPool
 from rcedu.evaluation.intervals import counts
+from rcedu.evaluation.likeness import nearest_is_training
 from rcedu.evaluation.records import Record, scored
 from rcedu.experiments import text_data
 from rcedu.experiments.domains import DrawnPictures
@@ -157,6 +159,7 @@ def scores_of_words(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun)
 
     Where words are absent from D: of so many with them, "unseen", and of as many without, "seen", and the FID over both. "word"
     counts the pictures in which what the absent words name is as asked, whatever else is; FID is `likeness_of_sentences` here.
+    Of a small D, see `memorised`.
     """
     if not run.absent:
         texts = held_out_prompts(run.scored)
@@ -169,10 +172,30 @@ def scores_of_words(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun)
         if task == "unseen":
             kinds = [i for i, kind in enumerate((DIGITS, INKS, BACKGROUNDS, SLANTS)) if set(run.absent.split()) & set(kind)]
             scores["word"] = counts(shipped.as_asked(images, texts)[:, kinds].all(dim=1))
+        else:
+            scores |= memorised(shipped, run, images)
         found |= {(task, score): value for score, value in scores.items()}
         drawn.append(images)
         asked += texts
     return found | text_data.likeness_of_sentences(shipped.judge, torch.cat(drawn), asked)
+
+
+@torch.no_grad()
+def memorised(shipped: MiniSD, run: TextStudentRun, images: Tensor) -> dict[str, list[int]]:
+    """How many pictures are nearer to one of D's than to any of as many that the teacher drew beside it: "nearest is training".
+
+    Those beside it are of the same sentences, and no student of this D saw them: without memory it is half of the pictures.
+    {} where D is too large for that: what ships has not so many more.
+    """
+    rows = text_data.data_rows(text_data.cache_prompts(), run.absent)
+    a_round = len(rows) // text_data.EACH  # of D's sentences
+    beside = -(-(run.samples or len(rows)) // a_round) * a_round
+    if run.samples is None or run.real_images or beside + run.samples > len(rows):
+        return {}
+    teacher = shipped.teacher
+    own, others = (teacher.codec.decode(shipped.cache.x0(rows[begin : begin + run.samples])) for begin in (0, beside))
+    features = [shipped.judge.features(x) for x in (images, to_uint8(own), to_uint8(others))]
+    return {"nearest is training": counts(nearest_is_training(*features))}
 
 
 def examples_of_words(

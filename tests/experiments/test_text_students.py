@@ -17,7 +17,7 @@ from rcedu.data.captioned_digits import (
     read_prompts,
     real_pictures,
 )
-from rcedu.data.mnist import mnist
+from rcedu.data.mnist import mnist, to_uint8
 from rcedu.evaluation.records import frame, load_results, over_seeds, scored, select
 from rcedu.evaluation.records import table as as_table
 from rcedu.experiments.domains import DrawnPictures
@@ -35,9 +35,11 @@ from rcedu.experiments.text_data import (
 from rcedu.experiments.text_students import (
     TextStudentRun,
     ingredients,
+    memorised,
     network_folder,
     run_name,
     run_text_student,
+    scores_of_words,
     teachers,
     text_student_identity,
 )
@@ -242,6 +244,19 @@ def test_the_teacher_is_scored_apart_on_absent_words(shipped, tmp_path):
     assert found["unseen", "digit"].asked == found["seen", "digit"].asked == found["unseen", "word"].asked == 8
     assert found["unseen", "word"].hits == found["unseen", "digit"].hits >= 7 and found["", "fid"].value > 0
     assert {score for task, score in found if task == "seen"} == {score for task, score in found if task == "unseen"} - {"word"}
+
+
+def test_of_a_small_d_it_is_counted_who_is_nearest(shipped):
+    """D's own pictures are their own neighbours, and those beside it are not; no student of a large D is asked."""
+    run, texts = TextStudentRun(absent="three", samples=20, scored=2), cache_prompts()
+    rows = data_rows(texts, "three")
+    pictures = [to_uint8(shipped.teacher.codec.decode(shipped.cache.x0(rows[i : i + 20]))) for i in (0, 107)]
+    assert [texts[row] for row in rows[:20]] == [texts[row] for row in rows[107:127]]
+    assert [memorised(shipped, run, x)["nearest is training"] for x in pictures] == [[20, 20], [0, 20]]
+    for large in ({"samples": None}, {"samples": 2675}, {"real_images": True}):
+        assert memorised(shipped, replace(run, **large), pictures[0]) == {}
+    scores = scores_of_words(shipped, shipped.teacher, run)
+    assert scores["seen", "nearest is training"][1] == 2 and ("unseen", "nearest is training") not in scores
 
 
 @pytest.mark.parametrize(

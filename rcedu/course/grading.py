@@ -27,11 +27,7 @@ def grade(
     A question has the points that both passes find; a remark says where they differ, where an answer reaches outside of what
     an answer needs, and why there is no result.
 
-    archive    <assignment>.zip of `build`, its solved notebook beside it
-    handed_in  folder of <name>.ipynb
-    out        each notebook's folder is made anew
-    seconds, gigabytes  limits of one pass over one notebook
-    user       run notebooks as this user; only root can
+    The arguments are those of the command; `seconds` and `gigabytes` limit one pass over one notebook.
 
     UsageError where one of them is missing, or a folder in `out` is not as this wrote it: before any work.
     """
@@ -49,7 +45,9 @@ def grade(
         print("this system locks no files away: a notebook can read and write what you can (see the teacher's page)")
     with zipfile.ZipFile(archive) as files:
         tests = {Path(name).stem: files.read(name).decode() for name in files.namelist() if name.startswith("tests/")}
-    jailed = partial(run_jailed, seconds=seconds, gigabytes=gigabytes, user=user)
+    readable = [data_folder(), data_folder().parent / "pyproject.toml"]
+    limits = {"seconds": seconds, "gigabytes": gigabytes, "user": user}
+    jailed = partial(run_jailed, environment=_environment(), readable=readable, **limits)
     for notebook in notebooks:
         by_otter, why = _by_otter(jailed, archive, notebook)
         alone, why_not = _alone(jailed, solved, tests, notebook) if by_otter else ({}, "")
@@ -64,7 +62,7 @@ def _by_otter(jailed: partial, archive: Path, notebook: Path) -> tuple[dict[str,
             shutil.copy(source, folder / target)
         (folder / "out").mkdir()
         command = [sys.executable, "-m", "otter", "run", "--no-logo", "-a", "archive.zip", "-o", "out", "handed_in.ipynb"]
-        ended = jailed(command, folder, environment=_environment(), readable=_readable())
+        ended = jailed(command, folder)
         results = folder / "out" / "results.json"
         # whoever wrote that may not be Otter
         with suppress(OSError, UsageError, RecursionError, LookupError, TypeError, AttributeError, ArithmeticError):
@@ -83,7 +81,7 @@ def _alone(jailed: partial, solved: Path, tests: dict, notebook: Path) -> tuple[
     task = json.dumps({"secret": secret, "tests": tests, "student": number, **texts})
     with scratch_folder() as folder:
         command = [sys.executable, "-m", "rcedu.course.second_pass"]
-        ended = jailed(command, folder, environment=_environment(), readable=_readable(), given=task)
+        ended = jailed(command, folder, given=task)
     _, found, results = ended.said.rpartition(secret)
     if found:
         return json.JSONDecoder().raw_decode(results)[0], ""  # libraries may say more at their end
@@ -120,7 +118,3 @@ def _environment() -> dict[str, str]:
     settings = {"PATH": path, "LANG": "C.UTF-8", "RCEDU_PRESET": "smoke", "RCEDU_DATA": str(data_folder()), "RCEDU_HOME": ".",
                 "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}  # fmt: skip
     return settings | {key: os.environ[key] for key in ("PYTHONPATH",) if key in os.environ}
-
-
-def _readable() -> list[Path]:
-    return [data_folder(), data_folder().parent / "pyproject.toml"]

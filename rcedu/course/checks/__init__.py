@@ -40,7 +40,7 @@ def question(
                with them; where that fails, with right ones in their places, so that an early mistake costs no later question.
     returns    whether an answer has to return something
 
-    A check's first argument is the student's answer, whose parameters are given by their places; they may be renamed. It gets
+    A check's argument is the student's answer, whose parameters are given by their places; they may be renamed. It gets
     copies of tensors, and may not change them.
     """
 
@@ -48,7 +48,7 @@ def question(
         name = check.__name__
 
         @functools.wraps(check)
-        def checked(answer, *others, variant: int = 0) -> None:
+        def checked(answer, *, variant: int = 0) -> None:
             _fail_if_dots(name, answer)
             names = getattr(answer, "__globals__", {})
             right_ones = {key: right for key, right in reference.items() if key != name and key in names}
@@ -56,7 +56,7 @@ def question(
             def tried(instead: Mapping[str, Callable]) -> CheckFailed | None:
                 try:
                     with _stand_in(names, instead):
-                        check(_watched(name, answer, returns), *others, variant=variant)
+                        check(_watched(name, answer, returns), variant=variant)
                 except CheckFailed as error:
                     return error
                 except Exception as error:
@@ -78,15 +78,15 @@ def question(
 def exercise(check: Callable[..., None]) -> Callable[..., None]:
     """Make a check of a function that raises CheckFailed, for a notebook of the walk: it says what is off, and stops nobody.
 
-    A check's first argument is what the reader wrote, a function or a value. Cells that follow do not need it.
+    A check's argument is what the reader wrote, a function or a value. Cells that follow do not need it.
     """
     name = check.__name__
 
     @functools.wraps(check)
-    def told(answer, *others) -> None:
+    def told(answer) -> None:
         try:
             _fail_if_dots(name, answer)
-            check(_watched(name, answer, returns=True) if callable(answer) else answer, *others)
+            check(_watched(name, answer, returns=True) if callable(answer) else answer)
         except CheckFailed as error:
             _not_yet(f"Not yet: {error}")
         except Exception as error:

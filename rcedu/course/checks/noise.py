@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -156,19 +157,22 @@ def time_grid(answer, *, variant: int) -> None:
         scheduler.set_timesteps(steps)
         expected = scheduler.timesteps.tolist()
         got = answer(steps, T)
-        fail_if(not isinstance(got, list | tuple), f"a list of integers is needed; this is a {type(got).__name__}")
+        fail_if(not isinstance(got, list | tuple | range), f"a list of integers is needed; this is a {type(got).__name__}")
         fail_if(... in got, "time_grid is still to be written: replace the dots")
-        other = next((type(t).__name__ for t in got if type(t) is not int), None)
+        other = next((type(t).__name__ for t in got if not isinstance(t, Integral)), None)
         fail_if(other, f"a list of integers is needed; these are {other}s")
         got = list(got)
         if got == expected:
             continue
         of = f"of {steps} steps, T = {T}: "
         fail_if(got == expected[::-1], of + "the right times, from clean to noisy: sampling goes the other way")
+        fail_if(got == [t + 1 for t in expected], of + f"every time is one too large; pure noise is t = {T - 1}")
         fail_if(len(got) != len(expected), of + f"{steps} times expected, got {len(got)}")
         fail_if(got[0] != T - 1, of + f"pure noise belongs to t = {T - 1}, and you begin at t = {got[0]}")
         at_zero = "the last evaluation is at t = 0, where nothing is left to do"
         fail_if(got[-1] == 0, of + f"{at_zero}: the times are to be i = 1 ... N steps of T / N, less 1")
+        equal = len({a - b for a, b in pairwise(got)}) == 1
+        fail_if(equal, of + "all gaps are the same: if T / N is rounded, not each time, errors add up and grids do not nest")
         off = [abs(a - b) for a, b in zip(got, expected, strict=True)]
         first = next(place for place, by in enumerate(off) if by)
         told = f"the times are off by up to {max(off)}, first at place {first}"

@@ -43,7 +43,7 @@ def to_noise(answer) -> None:
         x0_hat, eps_hat = predict(x_t, at)
         return alpha[to] * x0_hat + sigma[to] * eps_hat
 
-    expected = walk(lambda x_t, t, t_next: step(x_t, t, t_next))
+    expected = walk(step)
     mistakes = [
         (walk(lambda x_t, t, t_next: step(x_t, t_next, t_next)), "the network is asked about x_t at t_next, not at its own t"),
         (walk(lambda x_t, t, t_next: step(x_t, t, t)), "alpha and sigma are those of t, so nothing gets noisier: t_next's"),

@@ -19,8 +19,8 @@ class Variant(NamedTuple):
     w: float  # guidance
     seed: int  # of noise and trainings
 
-    def scheduler(self, T: int = 1000, prediction_type: str = "v_prediction") -> DDPMScheduler:
-        return DDPMScheduler(num_train_timesteps=T, beta_schedule=self.beta_schedule, prediction_type=prediction_type)
+    def scheduler(self, T: int = 1000) -> DDPMScheduler:
+        return DDPMScheduler(num_train_timesteps=T, beta_schedule=self.beta_schedule, prediction_type="v_prediction")
 
 
 def variant(number: int) -> Variant:

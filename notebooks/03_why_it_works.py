@@ -84,8 +84,8 @@ plots.digit_grid(rows, row_labels=names, col_labels=[f"$t$ = {t}" for t in times
 # %%
 from rcedu.experiments.conditioning import torn_band, who_wins
 
-pairs = {"smoke": 10, "cpu": 100, "gpu": 1000}[preset()]  # pictures at each t
-ladder = list(range(99, T, 100 if preset() == "smoke" else 50))
+pairs = {"smoke": 4, "cpu": 100, "gpu": 1000}[preset()]  # pictures at each t
+ladder = list(range(99, T, 300 if preset() == "smoke" else 50))
 contests = who_wins(teacher, judge, images[:pairs], labels[:pairs], ladder, bar=tqdm)
 band = torn_band(contests)  # where neither reaches 90%
 found = {

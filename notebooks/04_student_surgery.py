@@ -318,7 +318,7 @@ from rcedu.experiments.digits import Shipped
 
 digits = Shipped().teacher
 images, labels = mnist(train=False)
-count = 50 if preset() == "smoke" else 500
+count = 8 if preset() == "smoke" else 500
 x0, c = digits.codec.encode(to_pixels(images[:count])), labels[:count]
 g = torch.Generator().manual_seed(0)
 t, eps = torch.randint(digits.T, (count,), generator=g), torch.randn(x0.shape, generator=g)

@@ -46,7 +46,8 @@ FEW = data_folder() / "digits" / "few-steps"
 finished = shipped_student(teacher, FEW / "stage-1.safetensors")
 noise, c = teacher.noise(10, seed=4), torch.arange(10)
 w_shown = [0.0, 1.0, 4.0]
-drawn = [model.sample(noise, c, w=w, steps=25) for w in w_shown for model in (teacher, finished)]
+steps, B = (3, 32) if preset() == "smoke" else (25, 256)  # of DDIM; pictures to measure on
+drawn = [model.sample(noise, c, w=w, steps=steps) for w in w_shown for model in (teacher, finished)]
 names = ["teacher", "student"]
 plots.digit_grid(
     torch.stack(drawn), row_labels=[f"w = {w:g}: {name}" for w in w_shown for name in names]
@@ -283,7 +284,7 @@ from rcedu.training.draws import Draw
 
 mine = guidance_student(teacher).train()
 optimizer = torch.optim.AdamW(mine.parameters(), lr=1e-3)
-length, losses = {"smoke": 3, "cpu": 60, "gpu": 2000}[preset()], []
+length, losses = {"smoke": 2, "cpu": 60, "gpu": 2000}[preset()], []
 for k in range(length):
     draw = Draw(seed=0, step=k, batch_size=64, device=teacher.device)
     x_t, t, label, w = noisy_batch(teacher, digits.data, draw, w=(0.0, 4.0))[:4]
@@ -304,10 +305,10 @@ from rcedu.training.guided_steps import guidance_step
 step = guidance_step(teacher, student, digits.data, (0.0, 4.0))
 with torch.no_grad():
     theirs = step(student, Draw(seed=0, step=0, batch_size=64, device=teacher.device))["guidance"]
-    batch = Draw(seed=1, step=0, batch_size=256, device=teacher.device)  # of no training
+    batch = Draw(seed=1, step=0, batch_size=B, device=teacher.device)  # of no training
     before, after, end = (step(x, batch)["guidance"] for x in (student, mine, finished))
 assert abs(float(theirs) - losses[0]) < 1e-4
-print(f"loss on one batch of 256: {before:.4f} untrained, {after:.4f} now, {end:.4f} finished")
+print(f"loss on one batch of {B}: {before:.4f} untrained, {after:.4f} now, {end:.4f} finished")
 
 # %% [markdown]
 # ## 5 · Does it hear w?
@@ -315,7 +316,7 @@ print(f"loss on one batch of 256: {before:.4f} untrained, {after:.4f} now, {end:
 # A loss hardly says what has been learned. So ask the student for some $w$, and measure how far it goes from $v_c$ in the direction of guidance, $v_c - v_\varnothing$: that is the $w$ it *guides as*. The finished student beside yours was trained in the same way for 2,000 steps, minutes on one core, and ships.
 
 # %%
-draw = Draw(seed=2, step=0, batch_size=256, device=teacher.device)
+draw = Draw(seed=2, step=0, batch_size=B, device=teacher.device)
 batch = noisy_batch(teacher, digits.data, draw)
 with torch.no_grad():
     v_c = teacher(batch.x_t, batch.t, batch.c)
@@ -402,7 +403,7 @@ for count in (1, 50):
     seconds = []
     for model in (teacher, finished):
         begin = perf_counter()
-        model.sample(teacher.noise(count, seed=1), c[torch.arange(count) % 10], w=1.0, steps=25)
+        model.sample(teacher.noise(count, seed=1), c[torch.arange(count) % 10], w=1.0, steps=steps)
         seconds.append(perf_counter() - begin)
     print("{} at once: {:.2f} s of two evaluations a step, {:.2f} s of one".format(count, *seconds))
 
@@ -435,11 +436,10 @@ handle = stock.unet.register_forward_pre_hook(lambda module, args: calls.append(
 # %%
 texts = ["an orange three on a navy background", "a slanted white seven on a gray background"]
 noise, w = little.noise(len(texts), seed=1), 6.5
-how = {"num_inference_steps": 25, "guidance_scale": w + 1, "output_type": "pt"}
+how = {"num_inference_steps": steps, "guidance_scale": w + 1, "output_type": "pt"}
 theirs = stock(texts, latents=noise, **how).images
-ours, at_zero = (
-    little.sample(noise, little.conditions.tokenize(texts), w=value, steps=25) for value in (w, 0.0)
-)
+tokens = little.conditions.tokenize(texts)
+ours, at_zero = (little.sample(noise, tokens, w=value, steps=steps) for value in (w, 0.0))
 difference = (theirs - ours.float() / 255).abs().max()
 print(f"{len(calls)} calls of {calls[0]} pictures; the largest difference is {difference:.4f} of 1")
 assert difference < 0.02

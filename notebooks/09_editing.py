@@ -39,7 +39,7 @@ from rcedu.experiments.edits import StrokeEdits, upper_half
 from rcedu.figures import plots
 from rcedu.models.editing import complete, style_transfer
 from rcedu.models.saved import shipped_student
-from rcedu.system.settings import data_folder
+from rcedu.system.settings import data_folder, preset
 
 strokes, EDITING = StrokeEdits(), data_folder() / "digits" / "editing"
 teacher, T = strokes.teacher, strokes.teacher.T
@@ -123,13 +123,14 @@ from rcedu.models.editing import image_to_image
 
 picked = torch.tensor([2, 3, 7])  # thin digits
 source, asked = images[picked], c_new[picked]
-t0 = 599  # strength 0.6 on a grid of 50 steps
+many = 50 if preset() != "smoke" else 10  # steps
+t0 = 599  # strength 0.6, on a grid of 50 steps or of 10
 alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t0)
 x0, eps = teacher.codec.encode(to_pixels(source)), teacher.noise(3, seed=2)
 x_t0 = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
-ours = teacher.sample(x_t0, asked, w=1.0, steps=50, start=t0)
+ours = teacher.sample(x_t0, asked, w=1.0, steps=many, start=t0)
 
-strengths, at = [0.2, 0.4, 0.6, 0.8, 1.0], {"w": 1.0, "steps": 50, "seed": 2}
+strengths, at = [0.2, 0.4, 0.6, 0.8, 1.0], {"w": 1.0, "steps": many, "seed": 2}
 edited = [image_to_image(teacher, source, asked, strength=strength, **at) for strength in strengths]
 assert torch.equal(ours, edited[2])  # the package's function is the equation
 columns = ["source", *(f"{strength:g}" for strength in strengths)]
@@ -198,9 +199,9 @@ notebook_09.to_noise(to_noise)
 from rcedu.data.mnist import to_uint8
 from rcedu.models.editing import encode
 
-x_T = encode(teacher, source, c[picked], steps=50)  # without guidance: real pictures never had any
-back = teacher.sample(x_T, c[picked], w=0.0, steps=50)
-thick = teacher.sample(x_T, asked, w=1.0, steps=50)
+x_T = encode(teacher, source, c[picked], steps=many)  # without guidance: real pictures never had it
+back = teacher.sample(x_T, c[picked], w=0.0, steps=many)
+thick = teacher.sample(x_T, asked, w=1.0, steps=many)
 noise = to_uint8(teacher.codec.decode(x_T))
 columns = ["source", "noise", "back", "thick"]
 plots.digit_grid(torch.stack([source, noise, back, thick], dim=1), col_labels=columns, size=0.8)
@@ -260,7 +261,7 @@ def round_trip(goes_up, goes_down, steps):
 
 trips = {
     "source": images[some],
-    "teacher, 50 + 50": round_trip(teacher, teacher, 50),
+    f"teacher, {many} + {many}": round_trip(teacher, teacher, many),
     "teacher, 4 + 4": round_trip(teacher, teacher, 4),
     "distilled, 4 + 4": round_trip(encoder, student, 4),
 }
@@ -301,7 +302,7 @@ plots.digit_grid(torch.stack([*trips.values()]), row_labels=[*trips])
 asks = {"images": images[some], "c": c[some], "c_new": c_new[some], "w": 1.0}
 by = {
     "source": images[some],
-    "teacher, 50 + 50": style_transfer(teacher, teacher, **asks, steps=50),
+    f"teacher, {many} + {many}": style_transfer(teacher, teacher, **asks, steps=many),
     "teacher, 4 + 4": style_transfer(teacher, teacher, **asks, steps=4),
     "distilled, 4 + 4": style_transfer(encoder, student, **asks, steps=4),
 }
@@ -367,7 +368,7 @@ from rcedu.experiments.edits import another_digit
 thin, wrong = images[:10], another_digit(old[:10])  # the digit five further on
 halves = {"what is kept": torch.where(known, thin, 128)}
 ask = {"known": known, "c": strokes.condition(wrong), "w": 1.0}
-halves["teacher, 50 steps"] = complete(teacher, thin, **ask, steps=50)
+halves[f"teacher, {many} steps"] = complete(teacher, thin, **ask, steps=many)
 halves["distilled, 4 steps"] = complete(student, thin, **ask, steps=4)
 pairs = zip(old[:10, 0].tolist(), wrong[:, 0].tolist(), strict=True)
 columns = [f"{own} as {other}" for own, other in pairs]

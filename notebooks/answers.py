@@ -136,7 +136,7 @@ for name, pictures in (("the teacher's answers", answers), ("single threes of MN
 from rcedu.data.captioned_digits import BACKGROUNDS, INKS
 from rcedu.experiments.mini_sd import MiniSD
 
-mini_sd, number = MiniSD(), min(count, 24)
+mini_sd, number = MiniSD(), 4 if preset() == "smoke" else 24
 model = mini_sd.teacher
 for sentence in ("a red seven on a navy background", "a seven on a navy background"):
     drawn = model.sample(model.noise(number, seed=0), model.conditions.tokenize([sentence] * number), w=2.0, steps=15)
@@ -181,7 +181,7 @@ def four_in_one(trainee, draw):
     return {"halving": output_kd(trainee(z_t, t, c, w), target, weight)}
 
 
-length = {"smoke": 3, "cpu": 700, "gpu": 2100}[preset()]
+length = {"smoke": 1, "cpu": 700, "gpu": 2100}[preset()]
 training = fit(four_in_one, skipped, steps=length, batch_size=64, lr=5e-4, decay="linear", warmup=20, progress="8 steps to 2")
 losses = [record.losses["halving"] for record in training]
 ways = {"8 steps, its teacher": (of_8, 8), "2 steps, by way of 4": (of_2, 2), f"2 steps at once, {length} of training": (skipped, 2)}

@@ -4,6 +4,7 @@ import copy
 import functools
 import os
 from collections.abc import Callable
+from multiprocessing import forkserver
 
 import torch
 import xxhash
@@ -24,7 +25,8 @@ class ForkedKernel:
     stdin = stdout = stderr = None
 
     def __init__(self, launcher: Launcher, command: list[str], *, cwd: str, env: dict[str, str], **_):
-        self.process = launcher.start(_be_a_kernel, command[command.index("-f") :], str(cwd), env)
+        server = forkserver._forkserver._forkserver_address
+        self.process = launcher.start(_be_a_kernel, command[command.index("-f") :], str(cwd), env, server)
         self.pid, self.kill = self.process.pid, self.process.kill
         # a kernel is ended with its group: until it has one of its own, that would be everybody
         wait_until(lambda: os.getpgid(self.pid) == self.pid, self.process)
@@ -39,8 +41,10 @@ class ForkedKernel:
         os.kill(self.pid, number)
 
 
-def _be_a_kernel(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
+def _be_a_kernel(arguments: list[str], folder: str, environment: dict[str, str], server: str) -> None:
     os.setsid()
+    forkserver._forkserver._forkserver_address = server  # which forks its workers, too: one of its own would import for seconds
+    forkserver.ensure_running = forkserver._forkserver.ensure_running = lambda: None
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment, MPLBACKEND="module://matplotlib_inline.backend_inline")

@@ -415,7 +415,7 @@ of_four, of_two = (shipped_student(teacher, data_folder() / "digits" / "few-step
 of_four.requires_grad_(False)
 student = with_unet(of_four, copy.deepcopy(of_four.unet).requires_grad_(True))
 alphas_cumprod, data = teacher.scheduler.alphas_cumprod, digits.data
-steps = {"smoke": 3, "cpu": 80, "gpu": 1400}[preset()]
+steps, B, count = {"smoke": (3, 8, 20), "cpu": (80, 64, 200), "gpu": (1400, 64, 200)}[preset()]
 
 
 def x0_of(model, c, w):
@@ -437,12 +437,12 @@ def step(trainee, draw):
     return {"halving": loss}
 
 
-losses = fit_to_the_end(step, student, steps=steps, batch_size=64, seed=mine.seed, lr=5e-4, warmup=min(20, steps), decay="linear", progress="4 steps to 2")
-x_T, c = teacher.noise(200, seed=mine.seed), torch.arange(200) % 10
+losses = fit_to_the_end(step, student, steps=steps, batch_size=B, seed=mine.seed, lr=5e-4, warmup=min(20, steps), decay="linear", progress="4 steps to 2")
+x_T, c = teacher.noise(count, seed=mine.seed), torch.arange(count) % 10
 rows = {"4 steps, its teacher": (of_four, 4), "2 steps of its teacher": (of_four, 2), f"2 steps, yours ({steps} steps of training)": (student, 2), "2 steps, notebook 08's": (of_two, 2)}
 drawn = {name: model.sample(x_T, c, w=mine.w, steps=n) for name, (model, n) in rows.items()}
 for name, images in drawn.items():
-    print(f"{name}: {int((digits.shipped.judge.probabilities(images).argmax(dim=1) == c).sum())} of 200 are read as asked, digit-FID {digits.fid(images):.0f}")
+    print(f"{name}: {int((digits.shipped.judge.probabilities(images).argmax(dim=1) == c).sum())} of {count} are read as asked, digit-FID {digits.fid(images):.0f}")
 plots.digit_grid(torch.stack([images[:10] for images in drawn.values()]), row_labels=list(drawn))
 
 # %% [raw]

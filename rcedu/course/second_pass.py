@@ -143,9 +143,13 @@ def _grade(question: str, tests: Mapping, names: dict, trusted: dict, before: li
 
 
 def _test_functions(source: str) -> list:
-    space = {}
-    exec(source, space)
-    return [test.test_func for test in space.values() if callable(getattr(test, "test_func", None))]
+    """Of a test file of Otter's, whose decorator is not needed here: importing Otter takes seconds."""
+    found = []
+    space = {"test_case": lambda **_: found.append}
+    for node in ast.parse(source).body:
+        if not (isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "otter"):
+            exec(compile(ast.Module([node], []), "<test>", "exec"), space)
+    return found
 
 
 def _inventory() -> list[tuple[object, dict]]:

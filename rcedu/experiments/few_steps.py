@@ -163,7 +163,7 @@ BUDGETS = {  # domain -> what its runs have at every preset, and at each
     },
     "digits-without-3": {
         "always": _SMALL_TOO | {"student": "tiny", "scored_w": (1.0,)},
-        "smoke": {"guidance_steps": 3, "halving_steps": 2, "student_steps": 2, "batch_size": 8, "scored": 20, "first": 8},
+        "smoke": {"guidance_steps": 3, "halving_steps": 2, "student_steps": 2, "batch_size": 8, "scored": 10, "first": 8},
         "cpu": {"guidance_steps": 1500, "halving_steps": 500, "scored": 600},
         "gpu": _GPU | {"student_steps": 20_000},
     },

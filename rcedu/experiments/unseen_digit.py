@@ -103,7 +103,7 @@ POOLS = {"B": StudentRun(), "B, pool without the digit": StudentRun(pool_has_dig
 TABLES = {"arms": ARMS, "variants": VARIANTS, "students": NARROWED, "schedules": SCHEDULES, "pools": POOLS}
 
 BUDGETS = {  # smoke: does it run? cpu: a minute a run on one core; gpu: the full one
-    "smoke": {"steps": 6, "batch_size": 16, "scored_digit": 20, "scored_each": 4},
+    "smoke": {"steps": 4, "batch_size": 16, "scored_digit": 6, "scored_each": 2},
     "cpu": {"steps": 700, "batch_size": 32, "scored_digit": 300, "scored_each": 30},
     "gpu": {"steps": 3000, "batch_size": 64, "scored_digit": 1000, "scored_each": 200},
 }

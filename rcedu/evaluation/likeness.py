@@ -52,15 +52,3 @@ def precision_and_recall(features: Tensor, real: Tensor, k: int = 3) -> tuple[fl
         return (torch.cdist(some, of) <= radius).any(dim=1).double().mean().item()
 
     return within(features, real), within(real, features)
-
-
-def nearest_is_training(features: Tensor, training: Tensor, fresh: Tensor) -> float:
-    """Memorisation: the share of pictures that lie nearer to a training picture than to any of as many fresh real ones.
-
-    features (N, d), training and fresh (M, d) each. About 0.5 for pictures that know neither; 1 for copies.
-    ValueError where there are more of one than of the other, which would be nearer for that alone.
-    """
-    if len(training) != len(fresh):
-        raise ValueError(f"{len(training)} training pictures and {len(fresh)} fresh ones: take as many of each")
-    nearer = torch.cdist(features, training).amin(dim=1) < torch.cdist(features, fresh).amin(dim=1)
-    return nearer.double().mean().item()

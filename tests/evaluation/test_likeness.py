@@ -5,7 +5,7 @@ import pytest
 import scipy.linalg
 import torch
 
-from rcedu.evaluation.likeness import frechet, frechet_at_infinity, nearest_is_training, precision_and_recall
+from rcedu.evaluation.likeness import frechet, frechet_at_infinity, precision_and_recall
 
 
 def of(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -55,11 +55,3 @@ def test_precision_and_recall_know_what_is_missing_and_what_is_odd():
     precision, recall = precision_and_recall(half, real)
     assert precision > 0.8 and 0.3 < recall <= 0.5
     assert precision_and_recall(gaussian(600, shift=-20), real) == (0.0, 0.0)
-
-
-def test_copies_are_nearer_to_what_they_were_copied_from():
-    training, fresh = gaussian(200), gaussian(200, seed=1)
-    assert nearest_is_training(training + 1e-3, training, fresh) == 1.0
-    assert nearest_is_training(gaussian(2000, seed=2), training, fresh) == pytest.approx(0.5, abs=0.12)
-    with pytest.raises(ValueError, match="take as many of each"):
-        nearest_is_training(training, training, fresh[:100])

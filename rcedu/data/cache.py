@@ -91,17 +91,15 @@ def store_samples(
         folder, c = Path(folder), teacher.conditions.check(c)
         manifest = {"origin": made_from, "conditions": _hash_conditions(c), "count": len(c), "shard_size": shard_size}
         ranks = place_among_ranks()
-        begun = (folder / MANIFEST).exists()
-        found = _read_manifest(folder) if begun else None
-        if begun and any(folder.glob(f"*{teacher.codec.suffix}")):
+        found = _read_manifest(folder) if (folder / MANIFEST).exists() else None
+        if found is not None and any(folder.glob(f"*{teacher.codec.suffix}")):
             _check_origin(found, dict.fromkeys(found["origin"]) | made_from, folder)
             for key in ("conditions", "count", "shard_size"):
                 if found[key] != manifest[key]:
                     raise UsageError(f"{folder} holds samples of other {key}; choose another folder or delete it")
             manifest = found
         elif ranks.is_main_process:
-            if not begun:  # else it is ours, and nothing has been drawn into it yet
-                folder_to_fill(folder, MANIFEST)
+            folder_to_fill(folder, MANIFEST)
             _write_manifest(folder, manifest | {"shards": []})  # first: from now on the folder is ours
         ranks.wait_for_everyone()
         parts = c.split(shard_size)
@@ -182,20 +180,20 @@ class Samples:
 class Cache(Samples):
     """An opened cache. Compressed shards are read and verified at once, others mapped, each verified before its first use.
 
-    folder     where `draw_samples` wrote
-    teacher    whose samples they must be; steps and w, where given, are checked as well
+    folder   where `draw_samples` wrote
+    teacher  whose samples they must be
 
     UsageError, naming the file and what to do, for anything missing, torn, swapped or foreign, and for any flipped bit: of
     a latent not before it is used.
     """
 
-    def __init__(self, folder: Path, teacher, *, steps: int | None = None, w: float | None = None):
+    def __init__(self, folder: Path, teacher):
         self.folder, self.codec = Path(folder), teacher.codec
         if not (self.folder / MANIFEST).exists():
             raise UsageError(f"no cache in {folder}: {MANIFEST} is missing; draw one with: rcedu cache")
         self.manifest = _read_manifest(self.folder)
-        expected = {"teacher": teacher.fingerprint(), "schedule": teacher.noise_schedule(), "steps": steps, "w": w}
-        _check_origin(self.manifest, {key: value for key, value in expected.items() if value is not None}, self.folder)
+        expected = {"teacher": teacher.fingerprint(), "schedule": teacher.noise_schedule()}
+        _check_origin(self.manifest, expected, self.folder)
         size, digests = self.manifest["shard_size"], self.manifest["shards"]
         wanted = -(-self.manifest["count"] // size)
         if len(digests) < wanted:

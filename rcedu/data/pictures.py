@@ -30,9 +30,9 @@ FITS = ("crop", "squash")
 T = TypeVar("T")
 
 
-def read_picture(path: Path, again: str = "repair it, or take it out") -> Tensor:
-    """A picture file as (3, H, W) uint8. UsageError where it is damaged, saying what to do: `again`."""
-    return opened(path, lambda image: pil_to_tensor(image.convert("RGB")), again)
+def read_picture(file: Path | BinaryIO, again: str = "repair it, or take it out", name: str = "") -> Tensor:
+    """A picture file as (3, H, W) uint8. UsageError as for `opened`."""
+    return opened(file, lambda image: pil_to_tensor(image.convert("RGB")), again, name)
 
 
 def opened(file: Path | BinaryIO, read: Callable[[Image.Image], T], again: str, name: str = "") -> T:
@@ -102,7 +102,7 @@ class CaptionedSource(Dataset):
         if found["bytes"] is None and found["path"] is None:
             raise UsageError(f"{where}, is missing; --skip-bad goes on without")
         file = found["path"] if found["bytes"] is None else io.BytesIO(found["bytes"])
-        return opened(file, lambda image: pil_to_tensor(image.convert("RGB")), "repair it, or --skip-bad", f"{where},")
+        return read_picture(file, "repair it, or --skip-bad", f"{where},")
 
     def _name(self, row: int) -> str:
         return f"{self.table[row][self.pictures]['path'] or self.source}, picture {row + 1}"
@@ -159,17 +159,14 @@ def _read(source: Path) -> tuple["datasets.Dataset", str]:
     except Exception as error:  # of a damaged table the library makes many kinds
         why = " ".join(str(error.__cause__ or error).split())[:200]
         raise UsageError(f"the pictures in {source} cannot be read ({why}); repair them") from error
-    of_pictures = [name for name, kind in table.features.items() if _has_pictures(kind)]
+    of_pictures = [
+        name
+        for name, kind in table.features.items()
+        if isinstance(kind, datasets.Image) or (isinstance(kind, dict) and kind.keys() == {"bytes", "path"})  # of a .parquet
+    ]
     if len(of_pictures) != 1:
         raise UsageError(f"{source} has {len(of_pictures)} columns of pictures; it should have one")
     return table.cast_column(of_pictures[0], datasets.Image(decode=False)), of_pictures[0]
-
-
-def _has_pictures(kind) -> bool:
-    """Whether a column's type is a picture's, or that of a picture's bytes as a plain .parquet has them."""
-    import datasets
-
-    return isinstance(kind, datasets.Image) or (isinstance(kind, dict) and kind.keys() == {"bytes", "path"})
 
 
 def _captions(table: "datasets.Dataset", column: str | None, source: Path) -> list[str]:

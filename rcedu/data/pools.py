@@ -12,6 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from torch import Tensor
 
 from rcedu.system.files import atomic_path, sha256, sweep, write_text
@@ -20,7 +22,6 @@ from rcedu.system.settings import cache_folder
 from rcedu.system.usage import UsageError
 
 if TYPE_CHECKING:  # importing datasets takes seconds; a pool of a few sentences does without
-    import pyarrow as pa
     from datasets import Dataset
 
 KINDS = (".txt", ".csv", ".parquet")
@@ -52,7 +53,6 @@ def read_prompts_from(source: Path, column: str | None = None) -> "Dataset":
 
 
 def _open(path: Path, column: str | None) -> "Dataset":
-    import pyarrow as pa
     from datasets import Dataset
 
     if not path.exists():
@@ -81,10 +81,8 @@ def _unreadable(path: Path, why: object) -> UsageError:
     return UsageError(f"{path} cannot be read ({' '.join(str(why).split())}); repair it or take it out of the pool")
 
 
-def _convert(path: Path, column: str | None, arrow: "pa.NativeFile") -> None:
+def _convert(path: Path, column: str | None, arrow: pa.NativeFile) -> None:
     """Check every row of a file and write it in Arrow's format, a few at a time."""
-    import pyarrow as pa
-
     schema = pa.schema({"text": pa.string()})
     row = 0
     with pa.ipc.new_stream(arrow, schema) as out:
@@ -97,10 +95,8 @@ def _convert(path: Path, column: str | None, arrow: "pa.NativeFile") -> None:
     pa.default_memory_pool().release_unused()
 
 
-def _read_prompts(path: Path, column: str | None) -> Iterator["pa.Array"]:
+def _read_prompts(path: Path, column: str | None) -> Iterator[pa.Array]:
     """The texts of a file as arrays of strings; whatever is wrong with the file is a UsageError."""
-    import pyarrow as pa
-
     try:
         if path.suffix.lower() == ".parquet":
             yield from _read_parquet(path, column)
@@ -153,8 +149,7 @@ def _read_csv(path: Path, column: str | None) -> Iterator[str]:
             raise UsageError(f"line {rows.line_num} of {path} is broken ({error}); repair its quotes") from error
 
 
-def _read_parquet(path: Path, column: str | None) -> Iterator["pa.Array"]:
-    import pyarrow as pa
+def _read_parquet(path: Path, column: str | None) -> Iterator[pa.Array]:
     import pyarrow.parquet as pq
 
     # buffer_size: without it, all of a row group's column is read at once
@@ -188,10 +183,8 @@ def _text_column(path: Path, names: list[str], column: str | None) -> str:
     return name
 
 
-def _check(texts: "pa.Array", path: Path, rows_before: int) -> None:
+def _check(texts: pa.Array, path: Path, rows_before: int) -> None:
     """UsageError for the first row that is empty, too long, no plain text; in a .csv, where nothing else tells, a number."""
-    import pyarrow.compute as pc
-
     empty = pc.fill_null(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0), True)
     complaints = [
         (empty, "is empty; remove it (an empty prompt is the null condition)"),

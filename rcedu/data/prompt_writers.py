@@ -12,10 +12,10 @@ language model is another:
 import random
 import string
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from rcedu.data.captioned_digits import BACKGROUNDS, DIGITS, INKS, SLANTS, UNSAID, caption, prompts
+from rcedu.data.captioned_digits import SIZES, caption, prompts
 from rcedu.system.files import write_text
 from rcedu.system.usage import UsageError
 
@@ -23,28 +23,13 @@ Writer = Callable[[int], list[str]]
 PATIENCE = 20  # calls of a writer in a row that bring nothing new, after which it is taken to have no more to say
 
 
-def grammar_writer(seed: int = 0, weights: Mapping[str, float] | None = None) -> Writer:
-    """Captions of the grammar, every word drawn by itself: sentences of any number, with repetitions.
-
-    weights  how often a digit, ink, background or slant is named beside the others of its kind; not listed: 1, and 0 for
-             never. UsageError for a word that is none of theirs, or a kind of which nothing is left.
-    """
-    weights = dict(weights or {})
-    kinds = (DIGITS, tuple(INKS), tuple(BACKGROUNDS), (*SLANTS, "unsaid"))
-    words = [word for kind in kinds for word in kind]
-    if unknown := [word for word in weights if word not in words]:
-        raise UsageError(f"{unknown[0]!r} is no word of the grammar; choose from {', '.join(words)}")
-    odds = [[weights.get(word, 1.0) for word in kind] for kind in kinds]
-    for kind, own in zip(kinds, odds, strict=True):
-        if min(own) < 0 or not sum(own):
-            raise UsageError(f"weights must be 0 or more, and one of {', '.join(kind)} above 0; got {own}")
+def grammar_writer(seed: int = 0) -> Writer:
+    """Captions of the grammar, every word drawn by itself: sentences of any number, with repetitions."""
     generator = random.Random(seed)
 
     def write(count: int) -> list[str]:
-        drawn = [generator.choices(range(len(kind)), own, k=count) for kind, own in zip(kinds, odds, strict=True)]
-        return [caption(*row) for row in zip(*drawn, strict=True)]
+        return [caption(*row) for row in zip(*(generator.choices(range(size), k=count) for size in SIZES), strict=True)]
 
-    assert len(SLANTS) == UNSAID  # "unsaid" stands where UNSAID points
     return write
 
 

@@ -239,11 +239,6 @@ def table(
     return markdown([*by.values(), *also, *titles], lines)
 
 
-def _scale_and_digits(records: pd.DataFrame, column: Column) -> tuple[float, int]:
-    scale = 100 if is_share(records, column) else SCALES.get(column.score, 1)
-    return scale, DIGITS.get(column.score, 1)
-
-
 def _cell(records: pd.DataFrame, these: Mapping, against: Mapping | None, column: Column, digits: int | None) -> str:
     try:
         if against is None:
@@ -252,8 +247,8 @@ def _cell(records: pd.DataFrame, these: Mapping, against: Mapping | None, column
             interval = difference(records, these, {**these, **against}, **column._asdict())
     except KeyError:
         return ""
-    scale, usual = _scale_and_digits(records, column)
-    digits = usual if digits is None else digits
+    scale = 100 if is_share(records, column) else SCALES.get(column.score, 1)
+    digits = DIGITS.get(column.score, 1) if digits is None else digits
     if not interval.low < interval.high:  # what no seed changes, such as the number of parameters, or is of one seed
         return f"{scale * interval.value:,.{digits}f}"
     return format_interval(interval, scale, digits)

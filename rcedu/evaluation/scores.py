@@ -26,12 +26,6 @@ def asked_digit_accuracy(judge: DigitClassifier, images: Tensor, asked: Tensor) 
     return proportion(int((read == asked).sum()), len(asked))
 
 
-def confusion(judge: DigitClassifier, images: Tensor, asked: Tensor) -> Tensor:
-    """(10, 10) counts: row = asked digit, column = what the judge reads."""
-    read = judge.probabilities(images).argmax(dim=1)
-    return torch.bincount(10 * asked + read, minlength=100).view(10, 10)
-
-
 class _Features(torch.nn.Module):
     """The judge's 128 features in the form torchmetrics wants an extractor: on the CPU, wherever a judge just trained is."""
 

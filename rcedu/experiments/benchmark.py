@@ -15,9 +15,9 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from rcedu.data.cache import Samples
 from rcedu.data.captioned_digits import prompts
 from rcedu.data.pools import PromptPool
 from rcedu.equations.random_conditioning import p_exponential
@@ -41,19 +41,6 @@ COMPILED = "rcedu, compiled"
 MANY = 10**9  # steps: a race stops when it has seen enough
 
 
-class RandomLatents:
-    """Noise in the place of a `Cache`: the arithmetic of a step does not depend on the numbers."""
-
-    def __init__(self, c: Tensor, shape: tuple[int, int, int]):
-        self.c, self.stored = c, torch.randn(len(c), *shape)
-
-    def __len__(self) -> int:
-        return len(self.c)
-
-    def x0(self, rows: Tensor) -> Tensor:
-        return self.stored[rows]
-
-
 def mini_sd_task(batch_size: int = 32) -> Workload:
     """mini-SD into B-Base, from the latents that ship."""
     shipped = MiniSD()
@@ -73,7 +60,8 @@ def stable_diffusion_task(batch_size: int = 64) -> Workload:
     autoencoder = Autoencoder(AutoencoderKL(block_out_channels=(8,), norm_num_groups=4))  # decodes nothing here
     teacher = DiffusionModel(unet("SD v1.4", "cpu"), small.scheduler, conditions, autoencoder).to(torch.bfloat16)
     texts = prompts()[:512]
-    samples = RandomLatents(conditions.tokenize(texts), teacher.x_shape)
+    noise = torch.randn(len(texts), *teacher.x_shape)  # the arithmetic of a step does not depend on the numbers
+    samples = Samples(noise, conditions.tokenize(texts), autoencoder)
     return Workload(teacher, samples, texts, prompts(), batch_size, mixed_precision="bf16")
 
 
@@ -101,7 +89,7 @@ def ladder(on_gpu: bool) -> dict[str, Way]:
     return rungs
 
 
-def ours(task: Workload, lr: float, *, compiled: bool = False) -> Iterator[dict[str, float]]:
+def ours(task: Workload, *, compiled: bool = False) -> Iterator[dict[str, float]]:
     """`fit` of `distillation_step`: the losses after each step. Compiled are the blocks of a copy of the teacher, as well."""
     trainee, pool, teacher = task.trainee(), PromptPool(task.pool, task.teacher.conditions), task.teacher
     if compiled:
@@ -109,18 +97,17 @@ def ours(task: Workload, lr: float, *, compiled: bool = False) -> Iterator[dict[
         compile_blocks(teacher.unet, [pair.teacher for pair in trainee.pairs])
         compile_blocks(trainee.student.unet, [pair.student for pair in trainee.pairs])
     step = distillation_step(teacher, trainee, task.samples, Swap(pool, partial(p_exponential, T=teacher.T)))
-    for record in fit(
-        step, trainee, steps=MANY, batch_size=task.batch_size, lr=lr, ema_decay=0.99, mixed_precision=task.mixed_precision
-    ):
+    settings = {"batch_size": task.batch_size, "lr": task.lr, "ema_decay": 0.99, "mixed_precision": task.mixed_precision}
+    for record in fit(step, trainee, steps=MANY, **settings):
         yield record.losses
 
 
-def ours_on_a_rank(make_task: Callable[[], Workload], lr: float) -> Iterator[dict[str, float]]:
+def ours_on_a_rank(make_task: Callable[[], Workload]) -> Iterator[dict[str, float]]:
     """`ours`, its task made where it runs."""
-    return ours(make_task(), lr)
+    return ours(make_task())
 
 
-def usual(way: Way, task: Workload, lr: float, folder: Path) -> Iterator[dict[str, float]]:
+def usual(way: Way, task: Workload, folder: Path) -> Iterator[dict[str, float]]:
     """`usual_loop` in this way; the files of single samples go to `folder`."""
     samples, conditions = task.samples, task.teacher.conditions
     if way.sample_files:
@@ -128,14 +115,14 @@ def usual(way: Way, task: Workload, lr: float, folder: Path) -> Iterator[dict[st
     else:
         source = lambda rows: (samples.x0(rows), samples.c[rows])  # noqa: E731
     pool = (PandasPool if way.pandas_pool else PromptPool)(task.pool, conditions)
-    return usual_loop(way, task, source, pool, lr)
+    return usual_loop(way, task, source, pool)
 
 
 # --- the figures -----------------------------------------------------------------------------------
 
 
 def against_the_usual_way(
-    make_task: Callable[[], Workload], rounds: int, *, compiled: bool = False, lr: float = 1e-3, bar=iter
+    make_task: Callable[[], Workload], rounds: int, *, compiled: bool = False, bar=iter
 ) -> dict[str, dict]:
     """Every rung of the ladder, `rcedu` and, on a CPU, `rcedu` on several ranks, raced against the usual way; if it is
     asked for, `rcedu` with compiled blocks as well.
@@ -152,10 +139,10 @@ def against_the_usual_way(
     found = {}
     for group in bar([[name] for name in others] if on_gpu else [others]):
         with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-            ways = {name: usual(rungs[name], task, lr, Path(folder)) for name in (first, *group) if name in rungs}
-            ways |= {name: ours(task, lr, compiled=name == COMPILED) for name in group if name in ("rcedu", COMPILED)}
+            ways = {name: usual(rungs[name], task, Path(folder)) for name in (first, *group) if name in rungs}
+            ways |= {name: ours(task, compiled=name == COMPILED) for name in group if name in ("rcedu", COMPILED)}
             if several in group:
-                ways[several] = stack.enter_context(ranks(partial(ours_on_a_rank, make_task, lr), count))
+                ways[several] = stack.enter_context(ranks(partial(ours_on_a_rank, make_task), count))
             seen = race(ways, rounds)
         found = {name: _summary(seen, first, name, task) for name in seen} | found
     return {name: found[name] for name in (first, *others)}
@@ -173,11 +160,11 @@ def _summary(seen: dict, first: str, name: str, task: Workload) -> dict:
     }
 
 
-def gpu_figures(task: Workload, lr: float = 1e-3, steps: int = 10) -> dict:
+def gpu_figures(task: Workload) -> dict:
     """Of `rcedu` alone on a GPU: peak memory in GiB, TFLOP/s, and their share of what one large bf16 product reaches."""
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    ms = statistics.median(race({"rcedu": ours(task, lr)}, steps)["rcedu"]["ms"])
+    ms = statistics.median(race({"rcedu": ours(task)}, rounds=10)["rcedu"]["ms"])
     memory = torch.cuda.max_memory_allocated() / 2**30
     teacher, student = task.teacher.unet, task.trainee().student.unet
     tokens = task.teacher.conditions.tokenizer.model_max_length
@@ -185,10 +172,11 @@ def gpu_figures(task: Workload, lr: float = 1e-3, steps: int = 10) -> dict:
     return {"peak_memory_gib": memory, "tflops": flops / 1e12, "share_of_peak": flops / _peak_flops()}
 
 
-def _peak_flops(size: int = 8192, repeats: int = 20) -> float:
+def _peak_flops() -> float:
     """What the card reaches in one large product in bf16, FLOP/s."""
+    size = 8192
     a = torch.randn(size, size, device="cuda", dtype=torch.bfloat16)
-    ms = statistics.median(race({"product": again(lambda: a @ a)}, repeats)["product"]["ms"])
+    ms = statistics.median(race({"product": again(lambda: a @ a)}, rounds=20)["product"]["ms"])
     return 2 * size**3 / (ms / 1000)
 
 

@@ -27,10 +27,11 @@ def _steps(says: str, paper: str, table: str, column: Column, one: tuple, other:
     return Claim(says, paper, (table,), column, first | {"w": w}, second, **bound)
 
 
-THREE = {name: f"without three: {name}" for name in (
-    "no random conditioning", "its sentences in the pool", "the whole grammar in the pool",
-)}  # fmt: skip
-NONE, ITS_OWN, GRAMMAR = THREE.values()
+NONE, ITS_OWN, GRAMMAR = (
+    f"without three: {name}"
+    for name in ("no random conditioning", "its sentences in the pool", "the whole grammar in the pool")
+)
+SMALL_AND_FAST = (("Digits", "digits/small-and-fast", "tiny"), ("mini-SD", "mini-sd/small-and-fast", "base"))
 
 CLAIMS: dict[str, list[Claim]] = {  # page -> claims
     "unseen-digit": [
@@ -193,7 +194,7 @@ CLAIMS: dict[str, list[Claim]] = {  # page -> claims
                 f"{where}: random conditioning inside stages 1 and 2 carries what no picture shows", "not tried",
                 (table,), UNSEEN, {"row": WITH, "network": "deterministic", "steps": 4}, {"row": WITHOUT}, above=0,
             )
-            for where, table in (("Digits", "digits/small-and-fast"), ("mini-SD", "mini-sd/small-and-fast"))
+            for where, table, _ in SMALL_AND_FAST
         ),
         *(
             Claim(
@@ -201,16 +202,14 @@ CLAIMS: dict[str, list[Claim]] = {  # page -> claims
                 (table,), SEEN, {"row": WITH, "network": f"deterministic, {student}", "steps": 4},
                 {"network": f"{student}, deterministic"}, above=0,
             )
-            for where, table, student in (
-                ("Digits", "digits/small-and-fast", "tiny"), ("mini-SD", "mini-sd/small-and-fast", "base"),
-            )
+            for where, table, student in SMALL_AND_FAST
         ),
         *(
             Claim(
                 f"{where}: consistency is as good as halving, to within five points", "a later method",
                 (table,), SEEN, {"row": WITH, "network": "consistency", "steps": 4}, {"network": "deterministic"}, above=-0.05,
             )
-            for where, table in (("Digits", "digits/small-and-fast"), ("mini-SD", "mini-sd/small-and-fast"))
+            for where, table, _ in SMALL_AND_FAST
         ),
     ],
 }  # fmt: skip

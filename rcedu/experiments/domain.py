@@ -51,7 +51,7 @@ class Domain:
         found |= {} if pool is None else {"pool": pool.fingerprint()}
         return found | ({"measured p(t)": sha256(self.measured)} if p in MEASURED else {})
 
-    @property
+    @cached_property
     def measured(self) -> Path | None:
         """The table of its teacher's p(t), if there is one."""
         return self.measured_on and measured_file(self.measured_on)

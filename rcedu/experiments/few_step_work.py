@@ -14,7 +14,6 @@ from rcedu.experiments.few_step_training import climb, score_stage
 from rcedu.experiments.few_steps import APART, FewStepsRun, Stage, evaluations, few_step_identity, stages
 from rcedu.experiments.runner import Job, finished
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.models.saved import load_student
 from rcedu.system.files import write_json
 from rcedu.system.ranks import place_among_ranks
 
@@ -93,10 +92,10 @@ def examples_of_stages(
     """
     pictures, teacher = {}, stages(run)[0]._replace(way="teacher")
     for stage in (teacher, *stages(run)):
-        here = Path(folder) / stage.folder / "unet"
-        if stage is not teacher and not here.exists():
+        here = Path(folder) / stage.folder
+        if stage is not teacher and not (here / "unet").exists():
             continue
-        model = domain.teacher if stage is teacher else load_student(domain.teacher, here)
+        model = domain.teacher if stage is teacher else domain.kept(here)
         for steps in halvings(run.first, run.last) if stage.takes_any else [stage.steps]:
             if only is None or steps in only:
                 count = 20 if steps in twice else 10

@@ -4,11 +4,9 @@ import statistics
 from collections.abc import Callable
 from functools import partial
 
-from torch import Tensor
-
 from rcedu.evaluation.formatting import format_interval, markdown
 from rcedu.evaluation.race import again, on_threads, race, ratio
-from rcedu.experiments.domains import DOMAINS, Domain
+from rcedu.experiments.domains import DOMAINS
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.experiments.text_tables import SIZES
 from rcedu.models.diffusion import DiffusionModel
@@ -52,16 +50,15 @@ def few_step_latencies(domain: str, count: int = 1, rounds: int = 7) -> dict[str
     reference = "teacher, 50 steps"
     models = {reference: (teacher, 50)} | {f"takes w, {n} step{'s' * (n > 1)}": (student, n) for n in (50, 4, 1)}
     ways = {}
+
+    def end_to_end(model: DiffusionModel, steps: int) -> None:  # where the model is: `Domain.sample` would move it to a GPU
+        model.sample(model.noise(count, seed=0), of.c(count), w=of.w, steps=steps)
+
     for name, (model, steps) in models.items():
         ways["UNet", name] = partial(model.sample_x0, noise, c, w=of.w, steps=steps)
-        ways["end to end", name] = partial(_from_what_is_asked, of, model, count, steps)
+        ways["end to end", name] = partial(end_to_end, model, steps)
     timed = in_turn(ways, rounds, against={(part, name): (part, reference) for part, name in ways})
     return {part: {name: timed[part, name] for name in models} for part in ("UNet", "end to end")}
-
-
-def _from_what_is_asked(domain: Domain, model: DiffusionModel, count: int, steps: int) -> Tensor:
-    """As the domain draws, but where the model is: `Domain.sample` would move it to a GPU."""
-    return model.sample(model.noise(count, seed=0), domain.c(count), w=domain.w, steps=steps)
 
 
 def sampling_table(sampling: dict[str, dict]) -> str:

@@ -64,16 +64,12 @@ class OwnTeacher(Domain):
         self.pool = teacher.conditions.tokenize(self.texts) if pool is None else pool
         self.columns = (*((Column("all"), Column("fid")) if self.judged else ()), Column("error"))
         self.stops_on = "fid" if self.judged else "error"
-        self.table, self.guided = measured, {}
+        self.measured, self.guided = measured, {}
         if stage_1 is not None:
             check_same_space(stage_1, teacher)
             if not stage_1.takes_w:
                 raise UsageError("the network of stage 1 has no input for w; give one that stage 1 has taught")
             self.stage_1 = with_unet(teacher, stage_1.unet, stage_1.prediction_type)
-
-    @property
-    def measured(self) -> Path | None:
-        return self.table
 
     @cached_property
     def identity(self) -> dict[str, str]:

@@ -19,7 +19,6 @@ from rcedu.experiments.few_steps import FewStepsRun, budget, stages
 from rcedu.experiments.latency import in_turn
 from rcedu.experiments.runner import Job
 from rcedu.models.cost import macs
-from rcedu.models.saved import load_student
 from rcedu.models.surgery import parameter_count
 from rcedu.system.usage import check_choice
 from rcedu.training.guided_steps import guidance_student
@@ -46,11 +45,10 @@ def small_and_fast_rows(domain: str, preset: str) -> dict[str, FewStepsRun]:
 
 
 def run_small_and_fast(run: FewStepsRun, domain: Domain, job: Job) -> tuple[list[Record], dict]:
-    """As `few_step_work.work`, and in `REFERENCE_STEPS` guided steps the scores of teacher and smaller network."""
+    """As `run_few_steps`, and in `REFERENCE_STEPS` guided steps the scores of teacher and smaller network."""
     records, kept = few_step_work.run_few_steps(run, domain, job)
     small = next(stage for stage in stages(run) if stage.name == run.student)
-    networks = {"teacher": domain.teacher, small.way: load_student(domain.teacher, job.folder / small.folder / "unet")}
-    for way, model in networks.items():
+    for way, model in {"teacher": domain.teacher, small.way: domain.kept(job.folder / small.folder)}.items():
         found = score_stage(run, small._replace(way=way, steps=REFERENCE_STEPS), domain, model)
         records += [record._replace(row=job.row) for record in found]
     place = list(dict.fromkeys(record.network for record in records))

@@ -18,8 +18,8 @@ EACH = 25  # pictures that ship of each of D's sentences
 
 
 def has_words(text: str, words: str) -> bool:
-    """Whether a sentence has all of these words, in any order."""
-    return set(words.split()) <= set(text.split())
+    """Whether a sentence has all of these words, in any order; where there are none, it has not."""
+    return bool(words) and set(words.split()) <= set(text.split())
 
 
 def check_words(words: str) -> None:
@@ -49,7 +49,7 @@ def data_rows(texts: list[str], absent: str = "", samples: int | None = None) ->
 
     texts  the sentence of every row.  UsageError when there are not as many.
     """
-    rows = [row for row, text in enumerate(texts) if not (absent and has_words(text, absent))]
+    rows = [row for row, text in enumerate(texts) if not has_words(text, absent)]
     if samples is not None and samples > len(rows):
         raise UsageError(f"D has {len(rows)} samples for this run, not {samples}; draw more, or ask for fewer")
     return torch.tensor(rows[:samples], dtype=torch.long)
@@ -77,11 +77,11 @@ def real_samples(attributes: Tensor, teacher: DiffusionModel) -> Samples:
 
 
 def _own(absent: str) -> list[str]:
-    return [text for text in dict.fromkeys(cache_prompts()) if not (absent and has_words(text, absent))]
+    return [text for text in cache_prompts(1) if not has_words(text, absent)]
 
 
 def _absent(absent: str) -> list[str]:
-    return [text for text in prompts() if absent and has_words(text, absent)]
+    return [text for text in prompts() if has_words(text, absent)]
 
 
 # (absent words, seed) -> sentences

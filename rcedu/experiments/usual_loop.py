@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+import pandas as pd
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
@@ -58,9 +59,7 @@ class PandasPool:
     """Prompts in a DataFrame, looked up and tokenized one by one."""
 
     def __init__(self, prompts: Sequence[str], conditions: PromptEncoder):
-        import pandas
-
-        self.frame, self.conditions = pandas.DataFrame({"text": list(prompts)}), conditions
+        self.frame, self.conditions = pd.DataFrame({"text": list(prompts)}), conditions
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -71,25 +70,23 @@ class PandasPool:
 
 @dataclass(frozen=True)
 class Workload:
-    """What all ways do: distil `teacher` into a student of the named size from samples with sentences."""
+    """What all ways do: distil `teacher` into a B-Base from samples with sentences."""
 
     teacher: DiffusionModel
     samples: Samples  # D
     texts: Sequence[str]  # the sentence of every sample
     pool: Sequence[str]  # C
     batch_size: int
-    student: str = "base"
     mixed_precision: str = "no"
+    lr: float = 1e-3
 
     def trainee(self) -> DistilledStudent:
-        student = make_student(self.teacher, self.student, teacher_init=True, seed=0)
+        student = make_student(self.teacher, "base", teacher_init=True, seed=0)
         student.unet.float()  # of a teacher in 16 bits, a student in 32
         return DistilledStudent(student, self.teacher)
 
 
-def usual_loop(
-    way: Way, task: Workload, samples: Source, pool: PandasPool | PromptPool, lr: float
-) -> Iterator[dict[str, float]]:
+def usual_loop(way: Way, task: Workload, samples: Source, pool: PandasPool | PromptPool) -> Iterator[dict[str, float]]:
     """Random conditioning with p(t) exponential, all in one function; yields the losses after each step, without end.
 
     The same draws, losses and updates as `fit` of `distillation_step`, whichever the `way`, but for rounding.
@@ -104,7 +101,7 @@ def usual_loop(
         student.enable_gradient_checkpointing()
     layers_S, layers_T = [pair.student for pair in trainee.pairs], [pair.teacher for pair in trainee.pairs]
     parameters = [parameter for parameter in trainee.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.01, fused=way.fused_adamw or None)
+    optimizer = torch.optim.AdamW(parameters, lr=task.lr, weight_decay=0.01, fused=way.fused_adamw or None)
     ema = EMAModel(parameters, decay=0.99, foreach=way.foreach_ema)
     ema.to(device)
     optimizer = accelerator.prepare(optimizer)

@@ -18,7 +18,7 @@ from rcedu.data.captioned_digits import IMAGE_SIZE, prompts
 from rcedu.models.codecs import PixelShuffle
 from rcedu.models.conditions import LabelTable, write_clip_tokenizer
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.system.usage import UsageError
+from rcedu.system.usage import check_choice
 
 # What differs from UNet2DConditionModel's defaults, as in the `unet/config.json` of each model on the hub.
 UNETS = {
@@ -41,8 +41,7 @@ def unet(name: str, device: torch.device | str = "meta") -> UNet2DConditionModel
 
     UsageError for an unknown name.
     """
-    if name not in UNETS:
-        raise UsageError(f"unknown UNet {name!r}; choose from {', '.join(UNETS)}")
+    check_choice("UNet", name, UNETS)
     with torch.device(device):
         return UNet2DConditionModel(**UNETS[name])
 

@@ -212,8 +212,8 @@ def write_clip_tokenizer(
     write_json(folder / "tokenizer_config.json", config)
 
 
-def labels_without(held_out: int | None, num_labels: int = 10) -> Tensor:
-    """All labels but one, (num_labels - 1,); with None, all of them. UsageError for an unknown digit."""
-    if held_out is not None and not 0 <= held_out < num_labels:
-        raise UsageError(f"{held_out} is not a digit; labels are 0 to {num_labels - 1}")
-    return torch.tensor([label for label in range(num_labels) if label != held_out], dtype=torch.long)
+def labels_without(held_out: int | None) -> Tensor:
+    """All ten labels but one, (9,); with None, all of them. UsageError for an unknown digit."""
+    if held_out is not None and not 0 <= held_out < 10:
+        raise UsageError(f"{held_out} is not a digit; labels are 0 to 9")
+    return torch.tensor([label for label in range(10) if label != held_out])

@@ -97,9 +97,7 @@ class TwoPromptEncoders(nn.Module):
         return self.first.save(folder) | self.second.save(folder, "_2")
 
 
-def read_prompt_encoder(
-    folder: Path, index: dict, pixels: int, variant: str | None = None
-) -> PromptEncoder | TwoPromptEncoders:
+def read_prompt_encoder(folder: Path, index: dict, pixels: int, variant: str | None) -> PromptEncoder | TwoPromptEncoders:
     """The encoder of a text-to-image model's folder, by its model_index.json. UsageError as for `PromptEncoder.load`."""
     first = PromptEncoder.load(folder, variant=variant)
     if index.get("text_encoder_2") in NOTHING:

@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import json
-import math
 import os
 import re
 import secrets
@@ -17,7 +16,7 @@ from types import SimpleNamespace
 
 from safetensors import SafetensorError
 
-from rcedu.system.manifests import TEMPORARY, folder_to_replace, write_manifest
+from rcedu.system.manifests import TEMPORARY, checksum, folder_to_replace, write_manifest
 from rcedu.system.settings import cache_folder
 from rcedu.system.usage import UsageError
 
@@ -26,8 +25,7 @@ _UNCHANGED, _NEW = "what was there before is unchanged", "what is there is new a
 
 def sha256(path: Path) -> str:
     """Hex SHA-256 of a file."""
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
+    return checksum(path, "sha256")
 
 
 _TICK = 2 * 10**9  # nanoseconds: within a file system's tick, a file written twice may show one time and one size
@@ -201,15 +199,6 @@ def _followed(path: Path) -> Path:
     return Path(path).resolve() if Path(path).is_symlink() else Path(path)
 
 
-def _null_for_nan(value):
-    """NaN is no JSON: other languages' readers refuse a file that has one."""
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _null_for_nan(part) for key, part in value.items()}
-    return [_null_for_nan(part) for part in value] if isinstance(value, (list, tuple)) else value
-
-
 def write_text(path: Path, text: str) -> None:
     """Write a text in UTF-8, atomically."""
     with atomic_path(path) as temporary:
@@ -218,7 +207,9 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value) -> None:
     """Write JSON, atomically, what holds no list or dict on one line; NaN (an interval of a single run) as null."""
-    text = json.dumps(_null_for_nan(value), indent=2, sort_keys=False, allow_nan=False) + "\n"
+    # NaN is no JSON: other languages' readers refuse a file that has one
+    value = json.loads(json.dumps(value), parse_constant=lambda name: None if name == "NaN" else float(name))
+    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
     text = re.sub(r"([\[{])\n\s+([^\[\]{}]*?)\n\s+([\]}])", lambda at: at[1] + re.sub(r"\n +", " ", at[2]) + at[3], text)
     write_text(path, text)
 

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import xxhash
@@ -22,16 +23,15 @@ TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.rcedu\.tmp")  # the hidden name be
 _BROKEN = (OSError, ValueError, AttributeError, KeyError, TypeError)  # what reading a damaged manifest may end in
 
 
-def checksum(path: Path) -> str:
-    """Hex XXH3 (128 bits) of a file, several GB a second: a guard against damage, not against a forger."""
+def checksum(path: Path, kind=xxhash.xxh3_128) -> str:
+    """Hex XXH3 (128 bits) of a file, several GB a second: a guard against damage, not against a forger. Or another `kind`."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
+        return hashlib.file_digest(file, kind).hexdigest()
 
 
 def _is_as_written(path: Path, digest: str) -> bool:
     """Manifests of until 2026-11-30 have SHA-256."""
-    with open(path, "rb") as file:
-        return digest == hashlib.file_digest(file, "sha256" if len(digest) == 64 else xxhash.xxh3_128).hexdigest()
+    return digest == checksum(path, "sha256" if len(digest) == 64 else xxhash.xxh3_128)
 
 
 def write_manifest(folder: Path) -> None:
@@ -95,14 +95,10 @@ def verify_file(path: Path) -> None:
         raise UsageError(_not_as_written(path))
 
 
+@cache
 def say_unverified(path: Path) -> None:
     """Once a path, on stderr."""
-    if path not in _unverified:
-        _unverified.add(path)
-        print(f"{path} has no checksum: it is read as it is", file=sys.stderr)
-
-
-_unverified: set[Path] = set()
+    print(f"{path} has no checksum: it is read as it is", file=sys.stderr)
 
 
 def _damaged(folder: Path) -> str | None:

@@ -23,11 +23,14 @@ from rcedu.system.usage import UsageError
 
 def hash_tensors(tensors: dict[str, Tensor]) -> str:
     """Hex SHA-256 over names, shapes, types and bytes, whatever order the dict is in."""
-    digest = hashlib.sha256()
+    return _with_tensors(hashlib.sha256(), tensors)
+
+
+def _with_tensors(digest, tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
 
 
@@ -97,12 +100,7 @@ CHECKSUM = "xxh3-128"  # in the metadata of a file of tensors: of all of them, a
 
 
 def _checksum(tensors: dict[str, Tensor], metadata: dict) -> str:
-    digest = xxhash.xxh3_128(json.dumps(metadata).encode())
-    for name in sorted(tensors):
-        x = tensors[name].contiguous()
-        digest.update(f"{name} {x.dtype} {tuple(x.shape)}".encode())
-        digest.update(x.flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
+    return _with_tensors(xxhash.xxh3_128(json.dumps(metadata).encode()), tensors)
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict | None = None) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from rcedu.data.captioned_digits import INKS, prompts, read_prompts
+from rcedu.data.captioned_digits import prompts
 from rcedu.data.prompt_writers import filter_prompts, grammar_writer, is_caption, with_nonsense, write_prompts
 from rcedu.system.usage import UsageError
 
@@ -12,19 +12,6 @@ from rcedu.system.usage import UsageError
 def test_the_grammar_writer_writes_captions_and_the_same_from_the_same_seed():
     texts = grammar_writer(seed=3)(500)
     assert set(texts) <= set(prompts()) and texts == grammar_writer(seed=3)(500) != grammar_writer(seed=4)(500)
-
-
-def test_weights_decide_how_often_a_word_is_named():
-    """Three times as often as each of the other nine: 3/12 of 12,000, give or take four standard deviations."""
-    digits = read_prompts(grammar_writer(weights={"three": 3, "orange": 0})(12_000))
-    assert abs((digits[:, 0] == 3).sum().item() - 3000) < 4 * (12_000 * 0.25 * 0.75) ** 0.5
-    assert not (digits[:, 1] == list(INKS).index("orange")).any()
-
-
-@pytest.mark.parametrize("weights", [{"cat": 1}, {"three": -1}, dict.fromkeys(INKS, 0)])
-def test_weights_that_make_no_sense(weights):
-    with pytest.raises(UsageError):
-        grammar_writer(weights=weights)
 
 
 def test_the_filter_counts_what_it_drops():

@@ -19,8 +19,6 @@ from rcedu.models.cost import step_flops
 from rcedu.system.files import read_json
 from rcedu.system.usage import UsageError
 
-LR = 1e-3
-
 
 @pytest.fixture(scope="module")
 def task():
@@ -30,7 +28,7 @@ def task():
 @pytest.fixture(scope="module")
 def expected(task, tmp_path_factory):
     """Three steps of the usual way: written independently of `fit`, so an oracle for it."""
-    steps = usual(Way(), task, LR, tmp_path_factory.mktemp("files"))
+    steps = usual(Way(), task, tmp_path_factory.mktemp("files"))
     return [next(steps) for _ in range(3)]
 
 
@@ -41,18 +39,18 @@ def same(losses: list[dict], expected: list[dict]) -> bool:
 @pytest.mark.parametrize("name", [*list(ladder(on_gpu=False))[1:], "checkpointing"])
 def test_every_way_sees_the_same_losses(name, task, expected, tmp_path):
     way = ladder(on_gpu=False).get(name) or Way(checkpointing=True)
-    steps = usual(way, task, LR, tmp_path)
+    steps = usual(way, task, tmp_path)
     assert same([next(steps) for _ in range(3)], expected)
 
 
 def test_fit_sees_the_same_losses(task, expected):
-    steps = ours(task, LR)
+    steps = ours(task)
     assert same([next(steps) for _ in range(3)], expected)
 
 
 def test_compiled_it_sees_the_same_losses_and_the_teacher_stays_as_it_was(task, expected, monkeypatch):
     monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="eager"))  # no compiler
-    steps = ours(task, LR, compiled=True)
+    steps = ours(task, compiled=True)
     assert same([next(steps) for _ in range(3)], expected)
     assert all(part._compiled_call_impl is None for part in task.teacher.unet.modules())
 
@@ -145,6 +143,6 @@ def test_operations_of_a_teacher_in_16_bits_are_counted():
 
 
 def test_files_of_samples_hold_what_they_were_given(task, tmp_path):
-    next(usual(Way(), task, LR, tmp_path))
+    next(usual(Way(), task, tmp_path))
     stored = torch.load(tmp_path / "7.pt", weights_only=True)
     assert torch.equal(stored["latents"], task.samples.x0(torch.tensor([7]))[0]) and stored["text"] == task.texts[7]

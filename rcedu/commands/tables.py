@@ -64,9 +64,10 @@ class Series(Checked):
 
 def unseen(
     table: tyro.conf.Positional[str] = "arms",
-    digit: Digit = 3,
+    digit: Digit | None = None,
     steps: AtLeast1 | None = None,
     only: tuple[str, ...] = (),
+    data: str = "digits",
     ship: File = None,
     series: tyro.conf.OmitArgPrefixes[Series] = Series(),
 ) -> None:
@@ -75,23 +76,28 @@ def unseen(
     Args:
         table: arms (A, B, C), variants (what decides what A knows, loss spaces), students (surgery, initialisation),
             schedules (every p(t)), or pools (with and without the digit's label).
-        digit: the held-out digit.
+        digit: the held-out digit; default 3, of garments 1, the trouser.
         steps: of each training, instead of the preset's.
         only: these rows of the table; default all.
+        data: digits, or fashion: Fashion-MNIST's garments.
         ship: a folder for the first seed's students, in 8 bits; what was shipped there is replaced.
     """
-    from rcedu.experiments.domains import DrawnDigits
+    from rcedu.experiments.digits import shipped_as
+    from rcedu.experiments.domains import DrawnDigits, DrawnGarments
     from rcedu.experiments.unseen_digit import EXPERIMENTS, ship_arms
     from rcedu.system.manifests import folder_to_replace
 
     check_choice("table", table, EXPERIMENTS)
+    domain = {of.ships: of for of in (DrawnDigits, DrawnGarments)}[shipped_as(data)]()
+    shipped, digit = domain.shipped, domain.shipped.held_out if digit is None else digit
     if ship:
         folder_to_replace(ship)
     runs = EXPERIMENTS[table].runs(series.seeds, preset(), only=only, digit=digit, steps=steps)
-    folder = runs_folder() / f"unseen-{table}-{preset()}-digit-{digit}"
+    folder = shipped.runs(f"unseen-{table}-{preset()}-{shipped.thing}-{digit}")
     path = series.file(folder / "table.json")  # not what ships: another digit or preset must not overwrite it unasked
-    command = command_line("unseen", table, seeds=series.seeds, digit=digit, steps=steps, only=only, ship=ship)
-    series.table(EXPERIMENTS[table], DrawnDigits(), runs, folder, path, command, told=lambda: {"digit": digit})
+    given = {"seeds": series.seeds, "digit": digit, "steps": steps, "only": only, "data": shipped.said, "ship": ship}
+    command = command_line("unseen", table, **given)
+    series.table(EXPERIMENTS[table], domain, runs, folder, path, command, told=lambda: {"digit": digit})
     if ship:
         first = {name.split("/")[0]: folder / name for name, run in runs.items() if run.seed == series.seeds[0]}
         ship_arms(first, ship, command)

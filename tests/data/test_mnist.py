@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torchvision.datasets import MNIST
 
 import rcedu.data.mnist
 from rcedu.data.mnist import MNIST_SHA256, mnist, to_pixels, to_uint8
@@ -121,7 +122,7 @@ def test_no_packed_file_and_no_network(own_data, monkeypatch):
         raise RuntimeError("Error downloading t10k-labels-idx1-ubyte.gz")
 
     own_data.unlink()
-    monkeypatch.setattr(rcedu.data.mnist, "MNIST", offline)
+    monkeypatch.setattr(MNIST, "download", offline)
     assert "RCEDU_DATA" in one_line_naming(own_data)
 
 

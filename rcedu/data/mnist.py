@@ -55,12 +55,12 @@ ORIGINS = {
 def _content(name: str, kind: type[MNIST]) -> bytes:
     """One of an origin's files, verified: unpacked once into the cache folder, where that can be written."""
     of, raw = ORIGINS[kind], cache_folder() / kind.__name__ / "raw"  # where torchvision has them, too
-    unpacked, packed = raw / name, of.folder() / f"{name}.gz"
+    unpacked, packed = raw / name, of.folder() / f"{name}.xz"
     with suppress(OSError):
         if _is_whole(content := unpacked.read_bytes(), of.sha256[name]):
             return content
-    if not packed.exists():
-        packed = packed.with_suffix(".xz")
+    if packed.with_suffix(".gz").exists():
+        packed = packed.with_suffix(".gz")
     try:
         if not packed.exists():
             kind(cache_folder(), download=True)  # asks torchvision's mirrors
@@ -68,7 +68,7 @@ def _content(name: str, kind: type[MNIST]) -> bytes:
         content = unpack(packed.read_bytes()) if packed.exists() else unpacked.read_bytes()
     except (OSError, RuntimeError, EOFError, zlib.error, lzma.LZMAError) as error:
         if not packed.exists():
-            raise UsageError(f"{packed} is missing and could not be downloaded; {of.get}") from error
+            raise UsageError(f"{packed} (or .gz) is missing and could not be downloaded; {of.get}") from error
         raise UsageError(f"{packed} is damaged ({error}); restore it: {of.restore}") from error
     if not _is_whole(content, of.sha256[name]):
         raise UsageError(f"{packed} does not hold {of.title} (SHA-256 differs); restore it: {of.restore}")

@@ -126,7 +126,8 @@ def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, .
     """Print every line of tables that ship minus another one, paired by seed: mean difference and 95% interval.
 
     Args:
-        tables: names in data/digits/results or data/mini-sd/results, for instance unseen-schedules; several are read as one.
+        tables: names in data/digits/results or data/mini-sd/results, for instance unseen-schedules, or with the folder,
+            fashion/unseen-arms; several are read as one.
         against: what to subtract: a row, for instance "constant, p = 1", or values of row, network, steps and w, for instance
             network=teacher steps=64; what is not named is the same in both.
     """
@@ -139,9 +140,10 @@ def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, .
         raise UsageError("name a table, for instance unseen-arms, and none twice")
     if not against:
         raise UsageError("say what to subtract: --against ROW")
-    data = data_folder()
-    paths = [[data / kind / "results" / f"{name}.json" for kind in ("mini-sd", "digits")] for name in tables]
-    found = [load_results(mini if mini.exists() else digits) for mini, digits in paths]
+    found = []
+    for kind, _, name in (table.rpartition("/") for table in tables):
+        *others, path = (data_folder() / of / "results" / f"{name}.json" for of in ([kind] if kind else ("mini-sd", "digits")))
+        found.append(load_results(next((other for other in others if other.exists()), path)))
     records = pd.concat([results.records for results in found])
     records = records[records.groupby("row")["seed"].transform("nunique") > 1]  # drawn once, as by a teacher: nothing to pair
     columns = found[0].shown

@@ -42,12 +42,12 @@ FASHION_SHA256 = {
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
-_DEBIAN = "dataset-fashion-mnist"  # its package
+DEBIAN, _PACKAGE = Path("/usr/share/datasets/fashion-mnist"), "dataset-fashion-mnist"
 ORIGINS = {
     MNIST: Origin("MNIST", lambda: data_folder() / "mnist", HOW_TO_GET_DATA, "git checkout -- data/mnist", MNIST_SHA256),
     FashionMNIST: Origin(
-        "Fashion-MNIST", lambda: Path("/usr/share/datasets/fashion-mnist"), f"on Debian and Ubuntu: apt install {_DEBIAN}",
-        f"apt install --reinstall {_DEBIAN}", FASHION_SHA256,
+        "Fashion-MNIST", lambda: DEBIAN, f"on Debian and Ubuntu: apt install {_PACKAGE}",
+        f"apt install --reinstall {_PACKAGE}", FASHION_SHA256,
     ),
 }  # fmt: skip
 

@@ -152,7 +152,7 @@ BUDGETS = {  # domain -> what its runs have at every preset, and at each
     "fashion": {
         "always": {"samplers": ("deterministic",), "first": 32, "scored_w": (1.0,)},
         "smoke": {"guidance_steps": 3, "halving_steps": 2, "batch_size": 8, "scored": 20, "first": 8},
-        "cpu": {"guidance_steps": 1000, "halving_steps": 300},
+        "cpu": {"guidance_steps": 800, "halving_steps": 200, "batch_size": 32, "scored": 300},
         "gpu": _GPU,
     },
     "strokes": {

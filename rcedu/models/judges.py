@@ -66,9 +66,9 @@ class Judge(nn.Module):
         return self.body(to_pixels(images))
 
     def save(self, path: Path) -> None:
-        """The second one in 16 bits, half the bytes."""
+        """The second one, and the garments', in 16 bits, half the bytes."""
         first = self.architecture == ARCHITECTURES[0]
-        weights = {name: x if first else x.half() for name, x in self.state_dict().items()}
+        weights = {name: x if first and not self.told else x.half() for name, x in self.state_dict().items()}
         save_tensors(path, weights, self.told | ({} if first else {"architecture": self.architecture}))
 
     @classmethod

@@ -124,12 +124,11 @@ def conditioning(
 
     shipped = shipped_as(data)()
     path, digit = result_file(out or shipped.runs("conditioning.json")), shipped.held_out if digit is None else digit
-    labels = labels_without(digit)
+    labels, (images, true) = labels_without(digit), (x[:pairs] for x in shipped.real(train=False))
     rows = visible_rows(shipped.cache, shipped.judge, digit)
     x0, c = shipped.cache.x0(rows), shipped.cache.c[rows]
     shipped.teacher.to(place_among_ranks().device)
     found = measure_p(shipped.teacher, x0, c, labels, [0, *range(9, shipped.teacher.T, 10)], each=each, bar=tqdm)
-    images, true = (x[:pairs] for x in shipped.real(train=False))
     contests = who_wins(shipped.teacher, shipped.judge, images, true, range(99, shipped.teacher.T, 50), bar=tqdm)
     torn = torn_band(contests)
     told = {"pairs": pairs, "contests": [contest._asdict() for contest in contests], "torn": torn}

@@ -90,6 +90,7 @@ def unseen(
     check_choice("table", table, EXPERIMENTS)
     domain = {of.ships: of for of in (DrawnDigits, DrawnGarments)}[shipped_as(data)]()
     shipped, digit = domain.shipped, domain.shipped.held_out if digit is None else digit
+    shipped.real(train=True)  # where they cannot be had this is said now, and not when the first student is scored
     if ship:
         folder_to_replace(ship)
     runs = EXPERIMENTS[table].runs(series.seeds, preset(), only=only, digit=digit, steps=steps)

@@ -249,10 +249,9 @@ def _caption(name: str, found: Results, columns: Sequence[Column], records: pd.D
     if not asked and not counted.empty:
         asked = {"": int(counted["asked"].max())}
     pictures = " and ".join(f"{number:,}{task and f' ({task})'}" for task, number in asked.items())
-    kind = name.partition("/")[0]
-    of, shows_fid = SHIPPED.get(kind), any(column.score == "fid" for column in columns)
-    real = of and read_json(result_path(f"{kind}/teacher"), dict).get(of.floor(pictures_scored(run)))
-    floor = f" FID of as many real {of.thing}s: {real:.1f}." if real and shows_fid else ""
+    of = SHIPPED.get(name.partition("/")[0]) if any(column.score == "fid" for column in columns) else None
+    real = of and read_json(result_path(f"{of.name}/teacher"), dict).get(of.floor(pictures_scored(run)))
+    floor = f" FID of as many real {of.thing}s: {real:.1f}." if real else ""
     return f"Seeds {seeds}{budget}; N = {pictures} pictures a seed.{floor} {_origin(name, found.told['provenance'])}"
 
 

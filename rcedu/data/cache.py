@@ -93,7 +93,7 @@ def store_samples(
         ranks = place_among_ranks()
         begun = (folder / MANIFEST).exists()
         found = _read_manifest(folder) if begun else None
-        if begun and any(folder.glob(f"*{teacher.codec.suffix}")):
+        if begun and any(folder.glob("shard-*")):
             _check_origin(found, dict.fromkeys(found["origin"]) | made_from, folder)
             for key in ("conditions", "count", "shard_size"):
                 if found[key] != manifest[key]:
@@ -215,10 +215,12 @@ class Cache(Samples):
 
     @property
     def _compressed(self) -> bool:
-        return self.codec.suffix.endswith(".gz")
+        return self.codec.suffix.endswith(".xz")
 
     def _path(self, index: int) -> Path:
-        return self.folder / _shard_name(index, self.codec)
+        """Of before, the digits' say, compressed ones end in .gz."""
+        path = self.folder / _shard_name(index, self.codec)
+        return old if not path.exists() and (old := path.with_suffix(".gz")).exists() else path
 
     def _open_shard(self, index: int) -> dict[str, Tensor]:
         path = self._path(index)

@@ -261,7 +261,7 @@ def test_a_new_folder_or_none(tmp_path):
 # --- tensors, JSON, sums --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["x.safetensors", "x.safetensors.gz"])
+@pytest.mark.parametrize("name", ["x.safetensors", "x.safetensors.gz", "x.safetensors.xz"])
 def test_tensors_round_trip(tmp_path, name):
     """Bit for bit, types and metadata included, the names in order; a view is stored without what it is a view of."""
     base = torch.arange(1_000_000, dtype=torch.float32)

@@ -154,13 +154,12 @@ def test_fashion_mnist_that_is_not_there(debian, content):
 
 
 @pytest.mark.skipif(not fashion_is_here(), reason="Fashion-MNIST is not on this machine, and no test downloads it")
-def test_fashion_mnist(debian, monkeypatch):
+def test_fashion_mnist(request):
     """Packed as Debian has it it is read, and refused with one byte flipped; 1,000 test pictures of each garment."""
-    monkeypatch.delenv("RCEDU_CACHE")
     images, labels = mnist(False, FashionMNIST)
+    debian = request.getfixturevalue("debian")
     assert labels.bincount().tolist() == [1000] * 10 and images.shape == (10_000, 1, 28, 28)
     assert abs(images.double().mean().item() / 255 - 0.2868) < 5e-4
-    monkeypatch.setenv("RCEDU_CACHE", str(debian / "cache"))
     header = (2051).to_bytes(4, "big") + b"".join(size.to_bytes(4, "big") for size in (10_000, 28, 28))
     content = bytearray(header + images.numpy().tobytes())
     path = debian / "t10k-images-idx3-ubyte.gz"

@@ -16,10 +16,18 @@ from diffusers import (
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from rcedu.data.mnist import DEBIAN
 from rcedu.models.anatomies import digit_model, mini_scheduler, write_mini_tokenizer
 from rcedu.models.codecs import Autoencoder
 from rcedu.models.conditions import PromptEncoder
 from rcedu.models.diffusion import DiffusionModel
+from rcedu.system.settings import cache_folder
+
+
+def fashion_is_here() -> bool:
+    """Whether Fashion-MNIST is on this machine: it does not ship."""
+    name = "t10k-images-idx3-ubyte"
+    return any(path.exists() for path in (cache_folder() / "FashionMNIST" / "raw" / name, DEBIAN / f"{name}.gz"))
 
 
 def seeded(seed: int) -> torch.Generator:

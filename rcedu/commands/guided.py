@@ -50,7 +50,8 @@ def few_steps(
     <table>-pictures.safetensors.gz has what the first seed's networks draw.
 
     Args:
-        domain: digits (64 steps down to 1), mini-sd (32 down to 1), or strokes (thin and thick digits, 32 down to 2).
+        domain: digits (64 steps down to 1), fashion (garments, 32 down to 1), mini-sd (32 down to 1), or strokes (thin and
+            thick digits, 32 down to 2).
         samplers: stage 2 once for each: deterministic, stochastic; default both on digits, deterministic on the others.
         allowed: end a sampler's halvings when one of them has let FID grow by more than this factor.
         ship: write the first seed's networks for the deterministic sampler here, in 8 bits.

@@ -1,4 +1,4 @@
-"""Remaking what ships in data/: the digits' models, data and scores, mini-SD; and p(t) as it is measured on a teacher."""
+"""Remaking what ships in data/: models, data and scores of digits and garments, mini-SD; and p(t) measured on a teacher."""
 
 import functools
 import math
@@ -10,14 +10,12 @@ import tyro
 from tqdm.auto import tqdm
 
 from rcedu.commands.given import MINI_SD, open_model, say_plan
-from rcedu.data.mnist import mnist
-from rcedu.evaluation.likeness import floor_at
 from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy
-from rcedu.experiments.digits import CacheRun, ClassifierRun, Shipped, draw_cache, train_classifier, train_teacher
+from rcedu.experiments.digits import CacheRun, ClassifierRun, Shipped, draw_cache, shipped_as, train_classifier, train_teacher
 from rcedu.experiments.strokes import StrokesRun, save_strokes, train_strokes
 from rcedu.models.conditions import labels_without
 from rcedu.system.locks import alone_in
-from rcedu.system.manifests import file_to_write, folder_to_replace
+from rcedu.system.manifests import file_to_write
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import data_folder, runs_folder
@@ -25,53 +23,70 @@ from rcedu.system.usage import AtLeast1, Digit, UsageError, check_choice
 from rcedu.training.teacher_step import TeacherRun
 
 
-def _digits() -> Path:
-    return data_folder() / "digits"
+def classifier(run: ClassifierRun = ClassifierRun(), data: str = "digits", out: Path | None = None) -> None:  # noqa: B008 (frozen)
+    """Train the classifier that judges, or the second (attention). Writes data/digits/...classifier.safetensors; resumes.
 
-
-def classifier(run: ClassifierRun = ClassifierRun(), out: Path | None = None) -> None:  # noqa: B008 (frozen)
-    """Train the classifier that judges, or the second (attention). Writes data/digits/...classifier.safetensors; resumes."""
-    name = "classifier" if run.architecture == ClassifierRun.architecture else "second-classifier"
-    path = file_to_write(out or _digits() / f"{name}.safetensors")
+    Args:
+        run: the training.
+        data: digits, or fashion: Fashion-MNIST's garments, in data/fashion.
+        out: the file.
+    """
+    of, name = shipped_as(data), "classifier" if run.architecture == ClassifierRun.architecture else "second-classifier"
+    path = file_to_write(out or of().folder / f"{name}.safetensors")
     with alone_in(path):
-        judge = train_classifier(run, runs_folder() / name)
-        images, labels = mnist(train=False)
-        print(f"test accuracy {asked_digit_accuracy(judge, images, labels)}")
+        judge = train_classifier(run, of.runs(name), of=of)
+        print(f"test accuracy {asked_digit_accuracy(judge, *of.real(train=False))}")
         judge.save(path)
 
 
-def teacher(run: TeacherRun = TeacherRun(), out: Path | None = None) -> None:  # noqa: B008
-    """Train the digits' teacher. Writes data/digits/teacher; resumes a killed run."""
-    folder = folder_to_replace(out or _digits() / "teacher")
-    with alone_in(folder):
-        train_teacher(run, runs_folder() / "teacher").save(folder)
+def teacher(run: TeacherRun = TeacherRun(), data: str = "digits", out: Path | None = None) -> None:  # noqa: B008
+    """Train the digits' teacher. Writes data/digits/teacher; resumes a killed run.
+
+    Args:
+        run: the training.
+        data: digits, or fashion: Fashion-MNIST's garments, in data/fashion, one file in 8 bits.
+        out: the folder, or of garments the file.
+    """
+    of = shipped_as(data)
+    path = of.writable(out or of().folder / of.network)
+    with alone_in(path):
+        of.save_teacher(train_teacher(run, of.runs("teacher"), of=of), path)
 
 
-def cache(run: CacheRun = CacheRun(), out: Path | None = None) -> None:  # noqa: B008
-    """Let the teacher draw the students' data set. Writes data/digits/cache; resumes."""
-    draw_cache(run, Shipped().teacher, out or _digits() / "cache", bar=tqdm)
+def cache(run: CacheRun = CacheRun(), data: str = "digits", out: Path | None = None) -> None:  # noqa: B008
+    """Let the teacher draw the students' data set. Writes data/digits/cache; resumes.
+
+    Args:
+        run: what is drawn.
+        data: digits, or fashion: by the garments' teacher, in data/fashion.
+        out: the folder.
+    """
+    shipped = shipped_as(data)()
+    draw_cache(run, shipped.teacher, out or shipped.folder / "cache", bar=tqdm)
 
 
 def strokes(run: StrokesRun = StrokesRun(), out: Path | None = None) -> None:  # noqa: B008
     """Teach the digits' teacher thin strokes and thick ones. Writes data/digits/strokes.safetensors; resumes a killed run."""
-    path = file_to_write(out or _digits() / "strokes.safetensors")
+    path = file_to_write(out or Shipped().folder / "strokes.safetensors")
     with alone_in(path):
         save_strokes(train_strokes(run, Shipped().teacher, runs_folder() / "strokes"), path)
 
 
-def judge(out: Path | None = None) -> None:
+def judge(data: str = "digits", out: Path | None = None) -> None:
     """Score what ships: both classifiers on MNIST's test set, the teacher's samples, and the FIDs of both.
 
     Args:
+        data: digits, or fashion: the same of Fashion-MNIST's garments.
         out: write here, not to runs/judge.json; data/digits/results/teacher.json is what ships.
     """
-    path, shipped = result_file(out or runs_folder() / "judge.json"), Shipped()
+    shipped = shipped_as(data)()
+    path, thing, title = result_file(out or shipped.runs("judge.json")), shipped.thing, shipped.title
     classifier, second, samples = shipped.judge, shipped.second_judge, shipped.cache  # first: a damaged file is found at once
-    train_images, _ = mnist(train=True)
-    test_images, test_labels = mnist(train=False)
+    train_images, _ = shipped.real(train=True)
+    test_images, test_labels = shipped.real(train=False)
     fid = FeatureFID(classifier, train_images)
     images = samples.images()
-    read = {"test accuracy": (test_images, test_labels), "teacher: asked-digit accuracy": (images, samples.c)}
+    read = {"test accuracy": (test_images, test_labels), f"teacher: asked-{thing} accuracy": (images, samples.c)}
     result = {
         f"{title}{whose}": asked_digit_accuracy(reader, *of)
         for title, of in read.items()
@@ -79,39 +94,46 @@ def judge(out: Path | None = None) -> None:
     }
     result |= {
         "teacher: samples": len(samples),
-        "teacher: digit-FID against MNIST train": fid(images),
-        "MNIST test: digit-FID against MNIST train": fid(test_images),
-        **{floor_at(n): statistics.mean(fid(part) for part in test_images.split(n)[: 10_000 // n]) for n in (1000, 2000, 3000)},
+        f"teacher: {thing}-FID against {title} train": fid(images),
+        f"{title} test: {thing}-FID against {title} train": fid(test_images),
+        **{
+            shipped.floor(n): statistics.mean(fid(part) for part in test_images.split(n)[: 10_000 // n])
+            for n in (1000, 2000, 3000)
+        },
     }
-    write_result(path, command_line("judge"), result)
+    write_result(path, command_line("judge", data=shipped.said), result)
     for name, value in result.items():
         print(f"{name}: {value}")
 
 
-def conditioning(digit: Digit = 3, each: AtLeast1 = 20, pairs: AtLeast1 = 500, out: Path | None = None) -> None:
+def conditioning(
+    digit: Digit | None = None, each: AtLeast1 = 20, pairs: AtLeast1 = 500, data: str = "digits", out: Path | None = None
+) -> None:
     """Measure how much the digit asked for matters at every t, and p(t) from it. Writes a table.
 
     Args:
-        digit: held out: the measured p(t) come from the other nine, as a student of rcedu unseen sees them.
+        digit: held out: the measured p(t) come from the other nine, as a student of rcedu unseen sees them; default 3, of
+            garments 1, the trouser.
         each: pictures an ordered pair of conditions.
         pairs: real digits denoised under unrelated conditions, a time.
+        data: digits, or fashion: the garments' teacher.
         out: write here, not to runs/conditioning.json; the experiments read data/digits/results/conditioning.json.
     """
     from rcedu.experiments.conditioning import measure_p, torn_band, who_wins
     from rcedu.experiments.digits import visible_rows
 
-    path = result_file(out or runs_folder() / "conditioning.json")
-    shipped, labels = Shipped(), labels_without(digit)
+    shipped = shipped_as(data)()
+    path, digit = result_file(out or shipped.runs("conditioning.json")), shipped.held_out if digit is None else digit
+    labels, (images, true) = labels_without(digit), (x[:pairs] for x in shipped.real(train=False))
     rows = visible_rows(shipped.cache, shipped.judge, digit)
     x0, c = shipped.cache.x0(rows), shipped.cache.c[rows]
     shipped.teacher.to(place_among_ranks().device)
     found = measure_p(shipped.teacher, x0, c, labels, [0, *range(9, shipped.teacher.T, 10)], each=each, bar=tqdm)
-    images, true = (x[:pairs] for x in mnist(train=False))
     contests = who_wins(shipped.teacher, shipped.judge, images, true, range(99, shipped.teacher.T, 50), bar=tqdm)
     torn = torn_band(contests)
     told = {"pairs": pairs, "contests": [contest._asdict() for contest in contests], "torn": torn}
     result = {"digit": digit, **found.as_result(), **told}
-    write_result(path, command_line("conditioning", digit=digit, each=each, pairs=pairs), result)
+    write_result(path, command_line("conditioning", digit=digit, each=each, pairs=pairs, data=shipped.said), result)
     print(f"neither source nor condition reaches 90% from t = {torn[0]} to {torn[1]}" if torn else "one of them always wins")
     print(found.in_words(shipped.teacher.T))
 

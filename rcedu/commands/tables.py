@@ -64,9 +64,10 @@ class Series(Checked):
 
 def unseen(
     table: tyro.conf.Positional[str] = "arms",
-    digit: Digit = 3,
+    digit: Digit | None = None,
     steps: AtLeast1 | None = None,
     only: tuple[str, ...] = (),
+    data: str = "digits",
     ship: File = None,
     series: tyro.conf.OmitArgPrefixes[Series] = Series(),
 ) -> None:
@@ -75,23 +76,29 @@ def unseen(
     Args:
         table: arms (A, B, C), variants (what decides what A knows, loss spaces), students (surgery, initialisation),
             schedules (every p(t)), or pools (with and without the digit's label).
-        digit: the held-out digit.
+        digit: the held-out digit; default 3, of garments 1, the trouser.
         steps: of each training, instead of the preset's.
         only: these rows of the table; default all.
+        data: digits, or fashion: Fashion-MNIST's garments.
         ship: a folder for the first seed's students, in 8 bits; what was shipped there is replaced.
     """
-    from rcedu.experiments.domains import DrawnDigits
+    from rcedu.experiments.digits import shipped_as
+    from rcedu.experiments.domains import DrawnDigits, DrawnGarments
     from rcedu.experiments.unseen_digit import EXPERIMENTS, ship_arms
     from rcedu.system.manifests import folder_to_replace
 
     check_choice("table", table, EXPERIMENTS)
+    domain = {of.ships: of for of in (DrawnDigits, DrawnGarments)}[shipped_as(data)]()
+    shipped, digit = domain.shipped, domain.shipped.held_out if digit is None else digit
+    shipped.real(train=True)  # where they cannot be had this is said now, and not when the first student is scored
     if ship:
         folder_to_replace(ship)
     runs = EXPERIMENTS[table].runs(series.seeds, preset(), only=only, digit=digit, steps=steps)
-    folder = runs_folder() / f"unseen-{table}-{preset()}-digit-{digit}"
+    folder = shipped.runs(f"unseen-{table}-{preset()}-{shipped.thing}-{digit}")
     path = series.file(folder / "table.json")  # not what ships: another digit or preset must not overwrite it unasked
-    command = command_line("unseen", table, seeds=series.seeds, digit=digit, steps=steps, only=only, ship=ship)
-    series.table(EXPERIMENTS[table], DrawnDigits(), runs, folder, path, command, told=lambda: {"digit": digit})
+    given = {"seeds": series.seeds, "digit": digit, "steps": steps, "only": only, "data": shipped.said, "ship": ship}
+    command = command_line("unseen", table, **given)
+    series.table(EXPERIMENTS[table], domain, runs, folder, path, command, told=lambda: {"digit": digit})
     if ship:
         first = {name.split("/")[0]: folder / name for name, run in runs.items() if run.seed == series.seeds[0]}
         ship_arms(first, ship, command)
@@ -120,7 +127,8 @@ def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, .
     """Print every line of tables that ship minus another one, paired by seed: mean difference and 95% interval.
 
     Args:
-        tables: names in data/digits/results or data/mini-sd/results, for instance unseen-schedules; several are read as one.
+        tables: names in data/digits/results or data/mini-sd/results, for instance unseen-schedules, or with the folder,
+            fashion/unseen-arms; several are read as one.
         against: what to subtract: a row, for instance "constant, p = 1", or values of row, network, steps and w, for instance
             network=teacher steps=64; what is not named is the same in both.
     """
@@ -133,9 +141,10 @@ def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, .
         raise UsageError("name a table, for instance unseen-arms, and none twice")
     if not against:
         raise UsageError("say what to subtract: --against ROW")
-    data = data_folder()
-    paths = [[data / kind / "results" / f"{name}.json" for kind in ("mini-sd", "digits")] for name in tables]
-    found = [load_results(mini if mini.exists() else digits) for mini, digits in paths]
+    found = []
+    for kind, _, name in (table.rpartition("/") for table in tables):
+        *others, path = (data_folder() / of / "results" / f"{name}.json" for of in ([kind] if kind else ("mini-sd", "digits")))
+        found.append(load_results(next((other for other in others if other.exists()), path)))
     records = pd.concat([results.records for results in found])
     records = records[records.groupby("row")["seed"].transform("nunique") > 1]  # drawn once, as by a teacher: nothing to pair
     columns = found[0].shown

@@ -92,7 +92,7 @@ def store_samples(
         manifest = {"origin": made_from, "conditions": _hash_conditions(c), "count": len(c), "shard_size": shard_size}
         ranks = place_among_ranks()
         found = _read_manifest(folder) if (folder / MANIFEST).exists() else None
-        if found is not None and any(folder.glob(f"*{teacher.codec.suffix}")):
+        if found is not None and any(folder.glob("shard-*")):
             _check_origin(found, dict.fromkeys(found["origin"]) | made_from, folder)
             for key in ("conditions", "count", "shard_size"):
                 if found[key] != manifest[key]:
@@ -213,10 +213,12 @@ class Cache(Samples):
 
     @property
     def _compressed(self) -> bool:
-        return self.codec.suffix.endswith(".gz")
+        return self.codec.suffix.endswith(".xz")
 
     def _path(self, index: int) -> Path:
-        return self.folder / _shard_name(index, self.codec)
+        """Of before, the digits' say, compressed ones end in .gz."""
+        path = self.folder / _shard_name(index, self.codec)
+        return old if not path.exists() and (old := path.with_suffix(".gz")).exists() else path
 
     def _open_shard(self, index: int) -> dict[str, Tensor]:
         path = self._path(index)

@@ -6,11 +6,6 @@ from torch import Tensor
 ENOUGH = 1000  # pictures, below which a Frechet distance says more about their number than about the network
 
 
-def floor_at(count: int) -> str:
-    """What `rcedu judge` calls the digit-FID of so many real pictures: what no network can be expected to fall below."""
-    return f"MNIST test: digit-FID of {count:,}"
-
-
 def gaussian(total: Tensor, squares: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (d,) and covariance (d, d) of features, of their sum (d,), the sum of f f^T (d, d) and their number."""
     mean = total / count

@@ -1,4 +1,4 @@
-"""What ships in data/digits and how each piece is remade."""
+"""What ships in data/digits and in data/fashion, and how each piece is remade."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,13 +8,16 @@ from typing import Annotated
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.datasets import MNIST, FashionMNIST
 
 from rcedu.data.cache import Cache, draw_samples
 from rcedu.data.mnist import mnist
 from rcedu.models.anatomies import digit_model
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.models.judges import ARCHITECTURES, AttributeJudge, DigitClassifier
-from rcedu.system.settings import data_folder
+from rcedu.models.judges import ARCHITECTURES, AttributeJudge, DigitClassifier, GarmentClassifier
+from rcedu.models.saved import save_model_8_bits, shipped_student
+from rcedu.system.manifests import file_to_write, folder_to_replace
+from rcedu.system.settings import data_folder, runs_folder
 from rcedu.system.tensors import remembered
 from rcedu.system.usage import (
     AtLeast1,
@@ -38,15 +41,43 @@ class Shipped:
     """What ships in data/digits, each loaded when first asked for; `MiniSD` has what ships in data/mini-sd."""
 
     name, network = "digits", "teacher"  # folders
+    kind: type[MNIST] = MNIST  # of real pictures
+    title, thing, held_out = "MNIST", "digit", 3  # the last is the label that is not shown, where none is named
+    writable = staticmethod(folder_to_replace)  # where its teacher goes
     judged_by: type[DigitClassifier | AttributeJudge] = DigitClassifier
     judge_file = "classifier.safetensors"
 
     def __init__(self, folder: Path | None = None):
         self.folder = Path(folder) if folder else data_folder() / self.name
 
+    @property
+    def said(self) -> str | None:
+        """How --data names it; None where it need not be said."""
+        return None if self.name == Shipped.name else self.name
+
+    @classmethod
+    def runs(cls, name: str) -> Path:
+        """Where what is made of it goes, in runs/."""
+        return runs_folder() / (name if cls.name == Shipped.name else f"{cls.name}-{name}")
+
+    @classmethod
+    def floor(cls, count: int) -> str:
+        """What `rcedu judge` calls the FID of so many real pictures: what no network can be expected to fall below."""
+        return f"{cls.title} test: {cls.thing}-FID of {count:,}"
+
+    @classmethod
+    def real(cls, train: bool) -> tuple[Tensor, Tensor]:
+        """Real pictures (N, 1, 28, 28) uint8 and their labels (N,)."""
+        return mnist(train, cls.kind)
+
     @cached_property
     def teacher(self) -> DiffusionModel:
         return DiffusionModel.load(self.folder / self.network)
+
+    @staticmethod
+    def save_teacher(model: DiffusionModel, path: Path) -> None:
+        """As `teacher` reads it."""
+        model.save(path)
 
     @cached_property
     def judge(self) -> DigitClassifier | AttributeJudge:
@@ -62,9 +93,34 @@ class Shipped:
         return Cache(self.folder / "cache", self.teacher)
 
 
+class Fashion(Shipped):
+    """What ships in data/fashion, of Fashion-MNIST's garments. Its teacher is one file, in 8 bits: a quarter of the bytes."""
+
+    name, network, kind, judged_by = "fashion", "teacher.safetensors", FashionMNIST, GarmentClassifier
+    title, thing, held_out = "Fashion-MNIST", "garment", 1  # the trouser
+    writable = staticmethod(file_to_write)
+
+    @cached_property
+    def teacher(self) -> DiffusionModel:
+        return shipped_student(digit_model(), self.folder / self.network, "the garments' teacher")
+
+    @staticmethod
+    def save_teacher(model: DiffusionModel, path: Path) -> None:
+        save_model_8_bits(model, path, command="rcedu teacher --data fashion")
+
+
+SHIPPED = {of.name: of for of in (Shipped, Fashion)}
+
+
+def shipped_as(data: str) -> type[Shipped]:
+    """By what --data says. UsageError for anything else."""
+    check_choice("data", data, SHIPPED)
+    return SHIPPED[data]
+
+
 @dataclass(frozen=True)
 class ClassifierRun(Checked):
-    """Train the classifier that judges, on MNIST's 60,000 training images."""
+    """Train the classifier that judges, on the 60,000 training images."""
 
     steps: AtLeast1 = 3000
     batch_size: BatchSize = 128
@@ -79,9 +135,11 @@ class ClassifierRun(Checked):
         check_choice("architecture", self.architecture, ARCHITECTURES)
 
 
-def train_classifier(run: ClassifierRun, folder: Path | None = None, progress: str | None = "classifier") -> DigitClassifier:
-    """A trained DigitClassifier. `folder`: where checkpoints go, None for none."""
-    images, labels = mnist(train=True)
+def train_classifier(
+    run: ClassifierRun, folder: Path | None = None, progress: str | None = "classifier", of: type[Shipped] = Shipped
+) -> DigitClassifier:
+    """A trained classifier of what ships there. `folder`: where checkpoints go, None for none."""
+    images, labels = of.real(train=True)
     images = F.pad(images, [run.shift] * 4)  # (60000, 1, 28 + 2 shift, 28 + 2 shift)
 
     def step(classifier, draw: Draw):
@@ -94,15 +152,17 @@ def train_classifier(run: ClassifierRun, folder: Path | None = None, progress: s
         return {"cross entropy": F.cross_entropy(classifier(batch), c, label_smoothing=0.05)}
 
     torch.manual_seed(run.seed)
-    classifier = DigitClassifier(run.architecture)
+    classifier = of.judged_by(run.architecture)
     fit_run(run, step, classifier, warmup=100, folder=folder, progress=progress)
     return classifier
 
 
-def train_teacher(run: TeacherRun, folder: Path | None = None, progress: str | None = "teacher", watch=None) -> DiffusionModel:
-    """A trained digit model; folder, progress and watch as for `fit_run`."""
+def train_teacher(
+    run: TeacherRun, folder: Path | None = None, progress: str | None = "teacher", watch=None, of: type[Shipped] = Shipped
+) -> DiffusionModel:
+    """A trained model of digits, or of what else ships there; folder, progress and watch as for `fit_run`."""
     torch.manual_seed(run.seed)
-    return fit_teacher(run, digit_model(), labelled(*mnist(train=True)), folder=folder, progress=progress, watch=watch)
+    return fit_teacher(run, digit_model(), labelled(*of.real(train=True)), folder=folder, progress=progress, watch=watch)
 
 
 @dataclass(frozen=True)

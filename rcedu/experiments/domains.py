@@ -10,13 +10,12 @@ from torch import Tensor
 
 from rcedu.data.cache import Samples
 from rcedu.data.captioned_digits import all_attributes, is_held_out, prompts, read_prompts, real_pictures
-from rcedu.data.mnist import mnist
 from rcedu.data.pools import PromptPool
 from rcedu.evaluation.intervals import counts, unseen_and_seen
 from rcedu.evaluation.records import Column
 from rcedu.evaluation.scores import FeatureFID, real_spread, spread
 from rcedu.experiments import text_data
-from rcedu.experiments.digits import visible_rows
+from rcedu.experiments.digits import Fashion, visible_rows
 from rcedu.experiments.domain import Domain
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts
 from rcedu.experiments.strokes import load_strokes, stroke_digits, thickness
@@ -36,7 +35,7 @@ class DrawnDigits(Domain):
 
     def pictures(self, train: bool) -> tuple[Tensor, Tensor]:
         """Real ones and their labels."""
-        return mnist(train=train)
+        return self.shipped.real(train)
 
     @property
     def pool(self) -> Tensor:
@@ -85,6 +84,18 @@ class Digits(DrawnDigits):
     @cached_property
     def data(self) -> Samples:
         return Samples(*self.pictures(train=True), self.teacher.codec, name="images")
+
+
+class DrawnGarments(DrawnDigits):
+    """The same of Fashion-MNIST: garments, their teacher and classifier."""
+
+    ships, measured_on = Fashion, Fashion.name
+
+
+class Garments(Digits):
+    """With real garments instead of what their teacher drew."""
+
+    ships, measured_on = Fashion, Fashion.name
 
 
 class Strokes(Digits):
@@ -205,6 +216,6 @@ class PicturesWithoutThree(DrawnPictures):
 
 
 DOMAINS = {  # whose students become faster, by their names on the command line; notebooks 02, 05 and 06 have the drawn ones
-    "digits": Digits, "strokes": Strokes, "mini-sd": CaptionedPictures,
+    "digits": Digits, "fashion": Garments, "strokes": Strokes, "mini-sd": CaptionedPictures,
     "digits-without-3": DigitsWithout3, "mini-sd-without-three": PicturesWithoutThree,
 }  # fmt: skip

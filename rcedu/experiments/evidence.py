@@ -18,11 +18,12 @@ import pandas as pd
 
 from rcedu.evaluation.formatting import format_interval, markdown
 from rcedu.evaluation.intervals import proportion
-from rcedu.evaluation.likeness import ENOUGH, floor_at
+from rcedu.evaluation.likeness import ENOUGH
 from rcedu.evaluation.records import Column, Results, is_share, load_results, select, table
 from rcedu.evaluation.verdicts import FAILED, HELD, OPEN, Verdict, corrected, judged
 from rcedu.experiments.benchmark import steps_table
 from rcedu.experiments.claims import CLAIMS
+from rcedu.experiments.digits import SHIPPED
 from rcedu.experiments.few_steps import evaluations
 from rcedu.experiments.latency import sampling_table
 from rcedu.experiments.small_and_fast import small_and_fast_table
@@ -112,7 +113,7 @@ def _table(name: str, *where: str) -> str:
         if {"network", "steps"} <= by.keys() and records["w"].nunique() == 1 and Column("nfe") not in columns:
             w = float(records["w"].iloc[0])
             also = {"evaluations": lambda of: str(evaluations(of["network"], of["steps"], w))}
-        made = table(records, columns, by, names=ARM_LABELS if name == "digits/unseen-arms" else None, also=also)
+        made = table(records, columns, by, names=ARM_LABELS if name.endswith("/unseen-arms") else None, also=also)
     return f"{made}\n\n{_caption(name, found, columns, records)}{left_out}"
 
 
@@ -153,16 +154,16 @@ def _mini_sd() -> str:
     return f"{markdown(titles, lines)}\n\n{about} {_origin('mini-sd/marks', told['provenance'])}"
 
 
-def _digits() -> str:
-    """What the digits' judge makes of MNIST and of the teacher."""
-    told = dict(read_json(result_path("digits/teacher"), dict))
+def _teacher(data: str) -> str:
+    """What the judge of "digits" or "fashion" makes of real pictures and of the teacher."""
+    told = dict(read_json(result_path(f"{data}/teacher"), dict))
     origin = told.pop("provenance")
     lines = [[k, format_interval(x) + "%" if isinstance(x, list) else f"{x:,.2f}".removesuffix(".00")] for k, x in told.items()]
-    return f"{markdown(['what ships', ''], lines)}\n\n{_origin('digits/teacher', origin)}"
+    return f"{markdown(['what ships', ''], lines)}\n\n{_origin(f'{data}/teacher', origin)}"
 
 
 BLOCKS = {
-    "claims": _claims, "table": _table, "differences": _differences, "bench": _bench, "mini-sd": _mini_sd, "digits": _digits,
+    "claims": _claims, "table": _table, "differences": _differences, "bench": _bench, "mini-sd": _mini_sd, "teacher": _teacher,
 }  # fmt: skip
 
 
@@ -248,10 +249,9 @@ def _caption(name: str, found: Results, columns: Sequence[Column], records: pd.D
     if not asked and not counted.empty:
         asked = {"": int(counted["asked"].max())}
     pictures = " and ".join(f"{number:,}{task and f' ({task})'}" for task, number in asked.items())
-    real = (
-        read_json(result_path("digits/teacher"), dict).get(floor_at(pictures_scored(run))) if name.startswith("digits/") else 0
-    )
-    floor = f" FID of as many real digits: {real:.1f}." if real and any(column.score == "fid" for column in columns) else ""
+    of = SHIPPED.get(name.partition("/")[0]) if any(column.score == "fid" for column in columns) else None
+    real = of and read_json(result_path(f"{of.name}/teacher"), dict).get(of.floor(pictures_scored(run)))
+    floor = f" FID of as many real {of.thing}s: {real:.1f}." if real else ""
     return f"Seeds {seeds}{budget}; N = {pictures} pictures a seed.{floor} {_origin(name, found.told['provenance'])}"
 
 

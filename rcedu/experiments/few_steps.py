@@ -149,6 +149,12 @@ BUDGETS = {  # domain -> what its runs have at every preset, and at each
         "cpu": {},
         "gpu": _GPU,
     },
+    "fashion": {
+        "always": {"samplers": ("deterministic",), "first": 32, "scored_w": (1.0,)},
+        "smoke": {"guidance_steps": 3, "halving_steps": 2, "batch_size": 8, "scored": 20, "first": 8},
+        "cpu": {"guidance_steps": 800, "halving_steps": 200, "batch_size": 32, "scored": 300},
+        "gpu": _GPU,
+    },
     "strokes": {
         "always": {"samplers": ("deterministic",), "first": 32, "last": 2, "scored_w": (0.0, 1.0)},
         "smoke": {"guidance_steps": 3, "halving_steps": 2, "batch_size": 8, "scored": 20},

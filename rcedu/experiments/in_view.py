@@ -43,7 +43,7 @@ def train_in_view(
     run = StudentRun(p=family, p_parameter=parameter, teacher_init=True, steps=steps)
     teacher = deepcopy(shipped.teacher)  # the reader may use the other one meanwhile
     model = DistilledStudent(untrained_student(teacher, run), teacher)
-    swap = Swap(labels_without(None), p_of(run, teacher.T))
+    swap = Swap(labels_without(None), p_of(run, shipped))
     step = distillation_step(teacher, model, data_of(run, shipped), swap)
     noise, c, rows = teacher.noise(count, seed=0), torch.full((count,), run.digit), {}
 

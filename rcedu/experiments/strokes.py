@@ -14,7 +14,7 @@ from torch import Tensor
 from rcedu.data.mnist import mnist
 from rcedu.models.conditions import LabelTable
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.models.saved import Facts, save_8_bits, shipped_student
+from rcedu.models.saved import save_model_8_bits, shipped_student
 from rcedu.system.settings import data_folder
 from rcedu.system.usage import AtLeast1, LearningRate
 from rcedu.training.teacher_step import TeacherRun, fit_teacher, labelled
@@ -86,8 +86,7 @@ def train_strokes(
 
 def save_strokes(model: DiffusionModel, path: Path) -> None:
     """Its network in 8 bits; `load_strokes` reads it."""
-    facts = Facts(model.prediction_type, takes_w=False, steps=None, sampler="deterministic")
-    save_8_bits(path, model.unet.state_dict(), facts, {"what": WHAT, "command": "rcedu strokes"})
+    save_model_8_bits(model, path, what=WHAT, command="rcedu strokes")
 
 
 def load_strokes(teacher: DiffusionModel, path: Path | None = None) -> DiffusionModel:

@@ -14,13 +14,12 @@ from torch import Tensor
 from rcedu.data.cache import Samples
 from rcedu.evaluation.intervals import unseen_and_seen
 from rcedu.evaluation.records import Column, Record, scored
-from rcedu.evaluation.scores import FeatureFID
 from rcedu.experiments.digits import Shipped, visible_rows
 from rcedu.experiments.domains import DrawnDigits
 from rcedu.experiments.runner import Experiment, Job
 from rcedu.models.conditions import LabelTable, labels_without
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.models.saved import Facts, save_8_bits, shipped_student
+from rcedu.models.saved import save_model_8_bits, shipped_student
 from rcedu.models.surgery import STUDENTS, parameter_count
 from rcedu.system.files import atomic_folder
 from rcedu.system.usage import AtLeast1, BatchSize, Checked, Digit, LearningRate, NotNegative, Seed, Share, check_choice
@@ -126,10 +125,10 @@ def data_of(run: StudentRun, shipped: Shipped) -> Samples:
     return Subset(shipped.cache, visible_rows(shipped.cache, shipped.judge, run.digit, keep_lookalikes=run.keep_lookalikes))
 
 
-def p_of(run: StudentRun, T: int) -> Callable[[Tensor], Tensor]:
+def p_of(run: StudentRun, shipped: Shipped) -> Callable[[Tensor], Tensor]:
     """p(t) of a run; UsageError where it was measured with pictures of the digit that the student must not see."""
-    absent = None if run.sees_digit else run.digit
-    return swap_schedule(run.p, run.p_parameter, T=T, path=measured_file("digits"), absent=absent, on="digit")
+    absent, path = None if run.sees_digit else run.digit, measured_file(shipped.name)
+    return swap_schedule(run.p, run.p_parameter, T=shipped.teacher.T, path=path, absent=absent, on="digit")
 
 
 def train_arm(run: StudentRun, shipped: Shipped, **settings) -> tuple[DiffusionModel, dict[str, list[float]]]:
@@ -137,7 +136,7 @@ def train_arm(run: StudentRun, shipped: Shipped, **settings) -> tuple[DiffusionM
     teacher = shipped.teacher
     model = DistilledStudent(untrained_student(teacher, run), teacher, features=run.features)
     pool = labels_without(None if run.pool_has_digit else run.digit)  # every label, the unseen one too
-    step = distillation_step(teacher, model, data_of(run, shipped), Swap(pool, p_of(run, teacher.T)), space=run.space)
+    step = distillation_step(teacher, model, data_of(run, shipped), Swap(pool, p_of(run, shipped)), space=run.space)
     return model.student, fit_run(run, step, model, warmup=20, **settings)
 
 
@@ -146,8 +145,7 @@ def ship_arms(runs: Mapping[str, Path], out: Path, command: str) -> None:
     with atomic_folder(out) as temporary:
         for arm, folder in runs.items():
             student = DiffusionModel.load(folder / "student")
-            facts = Facts(student.prediction_type, student.takes_w, steps=None, sampler="deterministic")
-            save_8_bits(temporary / f"{arm}.safetensors.gz", student.unet.state_dict(), facts, {"command": command, "arm": arm})
+            save_model_8_bits(student, temporary / f"{arm}.safetensors.gz", command=command, arm=arm)
 
 
 def shipped_arm(name: str, shipped: Shipped) -> DiffusionModel:
@@ -159,7 +157,7 @@ def shipped_arm(name: str, shipped: Shipped) -> DiffusionModel:
 W, SAMPLING_STEPS = 1.0, 25  # guidance and DDIM steps that students are scored with
 
 
-def score_student(student: DiffusionModel, run: StudentRun, shipped: Shipped, fid: FeatureFID) -> dict:
+def score_student(student: DiffusionModel, run: StudentRun, domain: DrawnDigits) -> dict:
     """Sample the student (the same noise for every student) and let the judge read: scores for `scored`.
 
     "unseen" is the digit in question, "seen" are the others: [read as asked, samples]; and of the unseen [read as k, samples]
@@ -168,7 +166,7 @@ def score_student(student: DiffusionModel, run: StudentRun, shipped: Shipped, fi
     others = labels_without(run.digit)
     asked = torch.cat([torch.full((run.scored_digit,), run.digit), others.repeat_interleave(run.scored_each)])
     images = student.sample(student.noise(len(asked), seed=10_000), asked, w=W, steps=SAMPLING_STEPS)
-    read, again = (judge.probabilities(images).argmax(dim=1) for judge in (shipped.judge, shipped.second_judge))
+    read, again = (judge.probabilities(images).argmax(dim=1) for judge in (domain.shipped.judge, domain.shipped.second_judge))
     is_digit = asked == run.digit
     balanced = torch.cat([images[is_digit][: run.scored_each], images[~is_digit]])
     read_as = torch.bincount(read[is_digit], minlength=10).tolist()
@@ -176,7 +174,7 @@ def score_student(student: DiffusionModel, run: StudentRun, shipped: Shipped, fi
         **unseen_and_seen(read == asked, is_digit),
         **unseen_and_seen(again == asked, is_digit, "as asked, second judge"),
         **{("unseen", f"read as {k}"): [count, run.scored_digit] for k, count in enumerate(read_as) if count},
-        **fid.scores(balanced, lambda: DrawnDigits().real(len(balanced))),
+        **domain.likeness(balanced),
     }
 
 
@@ -186,7 +184,7 @@ def run_unseen(run: StudentRun, domain: DrawnDigits, job: Job) -> tuple[list[Rec
     student, losses = train_arm(run, shipped, folder=job.folder, config=job.config, watch=job.watch)
     trained = time.perf_counter()
     student.save(job.folder / "student")
-    scores = score_student(student, run, shipped, domain.fid) | {"parameters": parameter_count(student.unet)}
+    scores = score_student(student, run, domain) | {"parameters": parameter_count(student.unet)}
     seconds = {"training": round(trained - start, 1), "scoring": round(time.perf_counter() - trained, 1)}
     kept = {"losses": {key: [round(value, 5) for value in values] for key, values in losses.items()}, "seconds": seconds}
     return scored(scores, row=job.row, seed=run.seed, steps=SAMPLING_STEPS, w=W), kept
@@ -194,7 +192,7 @@ def run_unseen(run: StudentRun, domain: DrawnDigits, job: Job) -> tuple[list[Rec
 
 def unseen_identity(run: StudentRun, domain: DrawnDigits) -> dict[str, str]:
     """Fingerprints of a run; UsageError before any training where it has no p(t): see `p_of`."""
-    p_of(run, T=1000)
+    p_of(run, domain.shipped)
     return domain.fingerprints(run.p)
 
 

@@ -26,7 +26,7 @@ class PixelShuffle:
     """
 
     factor = 2
-    suffix = ".safetensors.gz"  # half the bytes: most of a digit is black
+    suffix = ".safetensors.xz"  # half the bytes or less: most of a digit is black
     settings: ClassVar[dict] = {}
 
     def encode(self, pixels: Tensor) -> Tensor:

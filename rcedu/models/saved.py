@@ -106,6 +106,12 @@ def save_8_bits(path: Path, weights: dict[str, Tensor], facts: Facts, told: dict
     save_tensors(path, to_8_bits(weights), told | {"network": facts.told()})
 
 
+def save_model_8_bits(model: DiffusionModel, path: Path, **told) -> None:
+    """The same of a model that DDIM draws with in any number of steps; its conditions and codec are not written."""
+    facts = Facts(model.prediction_type, model.takes_w, steps=None, sampler=SAMPLERS[0])
+    save_8_bits(path, model.unet.state_dict(), facts, told)
+
+
 def shipped_student(teacher: DiffusionModel, path: Path, what: str = "a few-step student of this teacher") -> DiffusionModel:
     """The network that `save_8_bits` wrote, of the teacher's anatomy. UsageError when the file does not hold `what`."""
     weights, told = load_tensors(path := Path(path))

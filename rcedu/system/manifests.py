@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import lzma
 import re
 import sys
 import zlib
@@ -179,7 +180,7 @@ def file_to_write(path: Path) -> Path:
 
 
 def _is_our_file(path: Path) -> bool:
-    with suppress(OSError, EOFError, ValueError, SafetensorError, zlib.error):
+    with suppress(OSError, EOFError, ValueError, SafetensorError, zlib.error, lzma.LZMAError):
         return "json" in _tensors_header(path)
     with suppress(*_BROKEN):
         return "command" in json.loads(path.read_text(encoding="utf-8"))["provenance"]
@@ -197,10 +198,10 @@ def _text_in_png(path: Path) -> str | None:
 
 def _tensors_header(path: Path) -> dict[str, str]:
     """The metadata of a safetensors file, packed or not, without its tensors; {} for one that has none."""
-    if path.suffix != ".gz":
+    if path.suffix not in (".gz", ".xz"):
         with safe_open(path, framework="pt") as f:
             return f.metadata() or {}
-    with gzip.open(path) as f:
+    with (gzip if path.suffix == ".gz" else lzma).open(path) as f:
         size = int.from_bytes(f.read(8), "little")
         if size > 100_000_000:  # safetensors' own limit
             raise ValueError("no header")

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -104,7 +105,7 @@ def _checksum(tensors: dict[str, Tensor], metadata: dict) -> str:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict | None = None) -> None:
-    """Write a safetensors file, atomically; one that ends in .gz is compressed, which pays for pictures in 8 bits.
+    """Write a safetensors file, atomically; one that ends in .gz or .xz is compressed, which pays for pictures in 8 bits.
 
     `metadata` is stored in its header as one JSON text. UsageError where the file is there and not ours (`file_to_write`).
     """
@@ -117,6 +118,8 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict | None =
     with atomic_path(path) as temporary:
         if Path(path).suffix == ".gz":
             temporary.write_bytes(gzip.compress(safetensors.torch.save(tensors, header), mtime=0))  # the same bytes every time
+        elif Path(path).suffix == ".xz":
+            temporary.write_bytes(lzma.compress(safetensors.torch.save(tensors, header), preset=6 | lzma.PRESET_EXTREME))
         else:
             safetensors.torch.save_file(tensors, temporary, metadata=header)
 
@@ -156,13 +159,20 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
 
     UsageError when it is not one, or not as it was written: its header has a checksum, or else a manifest names it.
     """
+    path = _there(Path(path))
     tensors, metadata = map_tensors(path)
     digest = metadata.pop(CHECKSUM, None)
     if digest is None:
-        verify_file(Path(path))
+        verify_file(path)
     elif digest != _checksum(tensors, metadata):
         raise UsageError(f"{path} is damaged: its tensors are not those that were written; get or make it anew")
     return tensors, metadata
+
+
+def _there(path: Path) -> Path:
+    """Itself; where it is missing, the same file packed by xz, as many of data/ ship."""
+    packed = path.with_name(f"{path.name}.xz")
+    return packed if packed.exists() and not path.exists() else path
 
 
 def map_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
@@ -171,10 +181,10 @@ def map_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     The tensors are the file itself, mapped into memory: pages are read when they are used, and all processes share them (a
     compressed file is read whole). The metadata still have their CHECKSUM. UsageError when it is no such file.
     """
-    path = Path(path)
+    path = _there(Path(path))
     try:
-        if path.suffix == ".gz":
-            data = gzip.decompress(path.read_bytes())
+        if path.suffix in (".gz", ".xz"):
+            data = (gzip if path.suffix == ".gz" else lzma).decompress(path.read_bytes())
             # From bytes the library gives a hash map's order, another one each time; from a file the names', in order.
             tensors, size = dict(sorted(safetensors.torch.load(data).items())), int.from_bytes(data[:8], "little")
             header = json.loads(data[8 : 8 + size]).get("__metadata__", {})
@@ -187,5 +197,5 @@ def map_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
         return tensors, metadata
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist") from error
-    except (SafetensorError, ValueError, AttributeError, OSError, EOFError, zlib.error) as error:
+    except (SafetensorError, ValueError, AttributeError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise UsageError(f"{path} is not a safetensors file ({error})") from error

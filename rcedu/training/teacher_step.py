@@ -17,7 +17,7 @@ from rcedu.training.fit import fit_run
 
 @dataclass(frozen=True)
 class TeacherRun(Checked):
-    """Train the digits' teacher on MNIST's 60,000 training images."""
+    """Train a teacher on MNIST's 60,000 training images, or on as many others."""
 
     steps: AtLeast1 = 4000
     batch_size: BatchSize = 128

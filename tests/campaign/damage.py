@@ -78,9 +78,9 @@ def latents(to: Path) -> Prepared:
 CHECKED = {  # of files with a checksum, in their header or in a manifest
     "the digits' teacher": shipped("digits/teacher", DiffusionModel.load),
     "the classifier": shipped("digits/classifier.safetensors", lambda path: Shipped(path.parent).judge),
-    "strokes": shipped("digits/strokes.safetensors", lambda path: load_strokes(Shipped(DIGITS).teacher, path)),
+    "strokes": shipped("digits/strokes.safetensors.xz", lambda path: load_strokes(Shipped(DIGITS).teacher, path)),
     "a few-step network": shipped(
-        "digits/few-steps/stage-1.safetensors", lambda path: shipped_student(Shipped(DIGITS).teacher, path)
+        "digits/few-steps/stage-1.safetensors.xz", lambda path: shipped_student(Shipped(DIGITS).teacher, path.with_suffix(""))
     ),
     "mini-SD's judge": shipped("mini-sd/judge.safetensors", lambda path: MiniSD(path.parent).judge),
     "a text-to-image model": made(DiffusionModel.load, small_text),

@@ -18,7 +18,7 @@ from rcedu.system.tensors import load_tensors, save_tensors
 from rcedu.system.usage import UsageError
 
 SETTINGS = {"steps": 2, "w": 1.0, "shard_size": 4}
-SHARDS = [f"shard-{i:05d}.safetensors.gz" for i in range(3)]
+SHARDS = [f"shard-{i:05d}.safetensors.xz" for i in range(3)]
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_finished_cache_is_not_drawn_again(small_model, folder, monkeypatch):
 
 @pytest.mark.parametrize("shard", SHARDS)
 def test_every_flipped_bit_is_caught(small_model, folder, shard):
-    """One bit, anywhere: gzip's header and its checksum at the end, the data between; 100% of them."""
+    """One bit, anywhere: xz's header and its checksum at the end, the data between; 100% of them."""
     path = folder / shard
     whole = path.read_bytes()
     generator = seeded(int(shard[6:11]))

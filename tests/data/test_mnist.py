@@ -1,7 +1,8 @@
-"""The real MNIST, as it ships: counts, checksums, repair, and what is said when it is not there."""
+"""The real MNIST, as it ships, and Fashion-MNIST: counts, checksums, repair, and what is said when it is not there."""
 
 import gzip
 import hashlib
+import lzma
 import os
 import shutil
 import subprocess
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from small import fashion_is_here
+from torchvision.datasets import MNIST, FashionMNIST
 
 import rcedu.data.mnist
-from rcedu.data.mnist import MNIST_SHA256, mnist, to_pixels, to_uint8
+from rcedu.data.mnist import MNIST_SHA256, ORIGINS, mnist, to_pixels, to_uint8
 from rcedu.system.settings import data_folder
 from rcedu.system.usage import UsageError
 
@@ -39,11 +42,11 @@ def test_sums_match_the_files():
     """data/mnist/SHA256SUMS names each packed file, with its sum."""
     lines = (PACKED / "SHA256SUMS").read_text().splitlines()
     sums = {name: digest for digest, name in (line.split() for line in lines)}
-    assert {f"{name}.gz" for name in MNIST_SHA256} <= sums.keys()
+    assert {f"{name}.xz" for name in MNIST_SHA256} <= sums.keys()
     for name, digest in sums.items():
         assert hashlib.sha256((PACKED / name).read_bytes()).hexdigest() == digest, name
     for name, digest in MNIST_SHA256.items():
-        assert hashlib.sha256(gzip.decompress((PACKED / f"{name}.gz").read_bytes())).hexdigest() == digest, name
+        assert hashlib.sha256(lzma.decompress((PACKED / f"{name}.xz").read_bytes())).hexdigest() == digest, name
 
 
 @pytest.mark.parametrize(
@@ -86,9 +89,9 @@ def own_data(tmp_path, monkeypatch, cache):
     monkeypatch.setenv("RCEDU_DATA", str(tmp_path / "data"))
     wanted = cache / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
     wanted.unlink()
-    yield tmp_path / "data" / "mnist" / "t10k-labels-idx1-ubyte.gz"
+    yield tmp_path / "data" / "mnist" / "t10k-labels-idx1-ubyte.xz"
     monkeypatch.delenv("RCEDU_DATA")
-    wanted.write_bytes(gzip.decompress((PACKED / "t10k-labels-idx1-ubyte.gz").read_bytes()))
+    wanted.write_bytes(lzma.decompress((PACKED / "t10k-labels-idx1-ubyte.xz").read_bytes()))
 
 
 def one_line_naming(path: Path, what=UsageError):
@@ -101,17 +104,24 @@ def one_line_naming(path: Path, what=UsageError):
 
 @pytest.mark.parametrize("offset", [0, 3, 12, 40, 1000, 2000, 3000, 4000, -6, -1])
 def test_a_damaged_packed_file(own_data, offset):
-    """A flipped byte anywhere: in gzip's header, in the compressed stream, in its checksum."""
+    """A flipped byte anywhere: in xz's header, in the compressed stream, in its checksum."""
     content = bytearray(own_data.read_bytes())
     content[offset] ^= 0xFF
     own_data.write_bytes(content)
     assert "git checkout" in one_line_naming(own_data)
 
 
-@pytest.mark.parametrize("content", [b"", b"junk", gzip.compress(b"not MNIST"), "half"], ids=["empty", "junk", "other", "half"])
+@pytest.mark.parametrize("content", [b"", b"junk", lzma.compress(b"not MNIST"), "half"], ids=["empty", "junk", "other", "half"])
 def test_a_packed_file_that_is_something_else(own_data, content):
     own_data.write_bytes(own_data.read_bytes()[:2000] if content == "half" else content)
     assert "git checkout" in one_line_naming(own_data)
+
+
+def test_files_packed_by_gzip_are_read(own_data):
+    """As they came, and as data/ had them until 2026-12-01."""
+    own_data.with_suffix(".gz").write_bytes(gzip.compress(lzma.decompress(own_data.read_bytes())))
+    own_data.unlink()
+    assert len(mnist(train=False)[1]) == 10_000
 
 
 def test_no_packed_file_and_no_network(own_data, monkeypatch):
@@ -121,8 +131,48 @@ def test_no_packed_file_and_no_network(own_data, monkeypatch):
         raise RuntimeError("Error downloading t10k-labels-idx1-ubyte.gz")
 
     own_data.unlink()
-    monkeypatch.setattr(rcedu.data.mnist, "MNIST", offline)
+    monkeypatch.setattr(MNIST, "download", offline)
     assert "RCEDU_DATA" in one_line_naming(own_data)
+
+
+@pytest.fixture
+def debian(tmp_path, monkeypatch):
+    """Where Debian's package of Fashion-MNIST would be; nothing is in the cache folder, and there is no network."""
+    monkeypatch.setenv("RCEDU_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(ORIGINS, FashionMNIST, ORIGINS[FashionMNIST]._replace(folder=lambda: tmp_path))
+    monkeypatch.setattr(MNIST, "download", lambda self: (_ for _ in ()).throw(RuntimeError("no network")))
+    return tmp_path
+
+
+@pytest.mark.parametrize("content", [None, b"junk", gzip.compress(b"not Fashion-MNIST")], ids=["missing", "junk", "other"])
+def test_fashion_mnist_that_is_not_there(debian, content):
+    if content:
+        (debian / "t10k-images-idx3-ubyte.gz").write_bytes(content)
+    says = "apt install --reinstall" if content else "could not be downloaded; on Debian and Ubuntu: apt install"
+    with pytest.raises(UsageError, match=f"{says} dataset-fashion-mnist$"):
+        mnist(False, FashionMNIST)
+
+
+@pytest.mark.skipif(not fashion_is_here(), reason="Fashion-MNIST is not on this machine, and no test downloads it")
+def test_fashion_mnist(request):
+    """Packed as Debian has it it is read, and refused with one byte flipped; 1,000 test pictures of each garment."""
+    images, labels = mnist(False, FashionMNIST)
+    debian = request.getfixturevalue("debian")
+    assert labels.bincount().tolist() == [1000] * 10 and images.shape == (10_000, 1, 28, 28)
+    assert abs(images.double().mean().item() / 255 - 0.2868) < 5e-4
+    header = (2051).to_bytes(4, "big") + b"".join(size.to_bytes(4, "big") for size in (10_000, 28, 28))
+    content = bytearray(header + images.numpy().tobytes())
+    path = debian / "t10k-images-idx3-ubyte.gz"
+    (debian / "t10k-labels-idx1-ubyte.gz").write_bytes(
+        gzip.compress((2049).to_bytes(4, "big") + (10_000).to_bytes(4, "big") + labels.byte().numpy().tobytes())
+    )
+    content[5000] ^= 1
+    path.write_bytes(gzip.compress(content, 1))
+    with pytest.raises(UsageError, match="does not hold Fashion-MNIST"):
+        mnist(False, FashionMNIST)
+    content[5000] ^= 1
+    path.write_bytes(gzip.compress(content, 1))
+    assert torch.equal(mnist(False, FashionMNIST)[0], images)
 
 
 def test_rcedu_data_pointing_nowhere(tmp_path, monkeypatch):

@@ -58,7 +58,7 @@ def test_one_network_under_anothers_name_is_refused(tmp_path):
     with pytest.raises(UsageError, match="holds another network, that of 'deterministic, 2 steps'"):
         shipped_student(student, tmp_path / "deterministic-4-steps.safetensors")
     copied("digits/few-steps", to=tmp_path)
-    shutil.copy(*(tmp_path / "digits" / "few-steps" / f"deterministic-{steps}-steps.safetensors" for steps in (2, 4)))
+    shutil.copy(*(tmp_path / "digits" / "few-steps" / f"deterministic-{steps}-steps.safetensors.xz" for steps in (2, 4)))
     with pytest.raises(UsageError, match="is damaged, or was changed"):
         shipped_student(Shipped(DIGITS).teacher, tmp_path / "digits" / "few-steps" / "deterministic-4-steps.safetensors")
 

@@ -3,6 +3,7 @@
 import errno
 import gzip
 import json
+import lzma
 import os
 import re
 import shutil
@@ -260,7 +261,7 @@ def test_a_new_folder_or_none(tmp_path):
 # --- tensors, JSON, sums --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["x.safetensors", "x.safetensors.gz"])
+@pytest.mark.parametrize("name", ["x.safetensors", "x.safetensors.gz", "x.safetensors.xz"])
 def test_tensors_round_trip(tmp_path, name):
     """Bit for bit, types and metadata included, the names in order; a view is stored without what it is a view of."""
     base = torch.arange(1_000_000, dtype=torch.float32)
@@ -278,13 +279,33 @@ def test_tensors_round_trip(tmp_path, name):
     assert (tmp_path / name).stat().st_size < 2000
 
 
+def test_tensors_packed_by_xz_are_read_where_the_plain_file_is_not(tmp_path):
+    """As files in data/ ship; one that was made anew beside it goes first."""
+    path = tmp_path / "x.safetensors"
+    save_tensors(path, {"x": torch.arange(3)}, {"which": "old"})
+    (tmp_path / "x.safetensors.xz").write_bytes(lzma.compress(path.read_bytes()))
+    save_tensors(path, {"x": torch.arange(4)}, {"which": "new"})
+    assert load_tensors(path)[1] == {"which": "new"}
+    path.unlink()
+    loaded, told = load_tensors(path)
+    assert torch.equal(loaded["x"], torch.arange(3)) and told == {"which": "old"}
+    damaged = bytearray((tmp_path / "x.safetensors.xz").read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / "x.safetensors.xz").write_bytes(damaged)
+    with pytest.raises(UsageError, match=r"x\.safetensors\.xz is not a safetensors file"):
+        load_tensors(path)
+
+
 @pytest.mark.parametrize(
     "junk", [b"", b"junk", b"\x00" * 64, b"\xff" * 64, (10).to_bytes(8, "little") + b"{}", b"\x80\x02}q\x00."]
 )
 def test_junk_is_refused(tmp_path, junk):
-    """Also inside a gzip file, and cut off in it."""
-    packed = gzip.compress(junk)
-    for name, content in (("junk.safetensors", junk), ("a.gz", junk), ("b.gz", packed), ("c.gz", packed[:-9])):
+    """Also inside a packed file, and cut off in it."""
+    files = {"junk.safetensors": junk}
+    for module, suffix in ((gzip, ".gz"), (lzma, ".xz")):
+        packed = module.compress(junk)
+        files |= {f"a{suffix}": junk, f"b{suffix}": packed, f"c{suffix}": packed[:-9]}
+    for name, content in files.items():
         path = tmp_path / name
         path.write_bytes(content)
         with pytest.raises(UsageError, match=f"{name} is not a safetensors file") as raised:

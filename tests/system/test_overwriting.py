@@ -175,7 +175,7 @@ def test_something_that_comes_while_we_write_is_kept(tmp_path):
     assert snapshot(tmp_path) == {"out": None, "out/thesis.tex": b"three years"}
 
 
-@pytest.mark.parametrize("name", ["a.json", "a.safetensors", "a.safetensors.gz", "a.txt"])
+@pytest.mark.parametrize("name", ["a.json", "a.safetensors", "a.safetensors.gz", "a.safetensors.xz", "a.txt"])
 @pytest.mark.parametrize("content", [b"", b"three years", b'{"provenance": 3}', b"[1, 2]", b"\x80\x02}q\x00.", b"\x1f\x8b"])
 def test_only_files_of_ours_are_overwritten(tmp_path, name, content):
     path = tmp_path / name

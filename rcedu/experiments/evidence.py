@@ -2,7 +2,7 @@
 
 A page is prose, by hand, and blocks between two markers, which are made from what ships in data/*/results:
 
-    <!-- rcedu: table digits/few-steps w=1 -->
+    <!-- rcedu: table mini-sd/few-steps w=2 score=ink,all -->   (columns: these scores; else the table's own)
     ...
     <!-- end -->
 """
@@ -102,9 +102,9 @@ def _claims(page: str) -> str:
 def _table(name: str, *where: str) -> str:
     found = shipped_results(name)
     records = _selected(found.records, where)
-    columns, left_out = _printable(found)
-    there = set(records["score"]), set(records["task"])
-    columns = [of for of in columns if of.score in there[0] and (not of.task or of.task in there[1])]
+    named = [Column(score) for score in records["score"].unique()] if "score=" in "".join(where) else []
+    columns, left_out = (named, "") if named else _printable(found)
+    columns = [of for of in columns if of.score in set(records["score"]) and (not of.task or of.task in set(records["task"]))]
     if "costs" in found.told:
         made = small_and_fast_table(records, columns, found.told)
     else:

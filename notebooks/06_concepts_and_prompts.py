@@ -55,7 +55,7 @@ plots.digit_grid(torch.stack([drawn[row] for row in rows]), row_labels=list(rows
 # %% [markdown]
 # *Figure: eight sentences that say "three", drawn by the teacher and by two students that never saw a three. The last one had 108 sentences about threes, and no picture of one.*
 #
-# Of the pictures that ask for a three, the student without random conditioning gets 9% right, no more than by guessing, and the one with the sentences gets every one: 324 of 324 over three trainings ([evidence](evidence/concepts.md)). What both were shown, both draw equally well. In the paper the missing words are animals, and the FID of pictures of animals falls from 37.9 to 23.3, where the teacher has 22.5.
+# Of the pictures that ask for a three, the student without random conditioning gets 9% right, no more than by guessing, and the one with the sentences gets every one: 540 of 540 over five trainings ([evidence](evidence/concepts.md)). What both were shown, it draws no worse. In the paper the missing words are animals, and the FID of pictures of animals falls from 37.9 to 23.3, where the teacher has 22.5.
 #
 # ## 1 · Taking a word out
 #

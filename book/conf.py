@@ -82,6 +82,7 @@ Smaller students <notebooks/evidence/students>
 Two stages, few steps <notebooks/evidence/few-steps>
 Editing <notebooks/evidence/editing>
 Smaller and faster <notebooks/evidence/small-and-fast>
+Garments <notebooks/evidence/fashion>
 Cost <notebooks/evidence/speed>
 ```
 

@@ -1,15 +1,16 @@
-"""What ships in data/digits holds up, and the presets."""
+"""What ships in data/digits and data/fashion holds up, and the presets."""
 
 import re
 
 import pytest
 import torch
+from small import fashion_is_here
 
 from rcedu.data.cache import derived_seed
 from rcedu.data.mnist import mnist
 from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy
-from rcedu.experiments.digits import ClassifierRun, Shipped, train_classifier, train_teacher
-from rcedu.system.files import sha256
+from rcedu.experiments.digits import ClassifierRun, Fashion, Shipped, shipped_as, train_classifier, train_teacher
+from rcedu.system.files import read_json, sha256
 from rcedu.system.settings import data_folder, preset
 from rcedu.system.tensors import hash_tensors
 from rcedu.system.usage import UsageError
@@ -33,6 +34,42 @@ def test_preset(monkeypatch):
 
 def test_judge_reads_the_test_set(shipped):
     assert asked_digit_accuracy(shipped.judge, *mnist(train=False)).value >= 0.994
+
+
+@pytest.mark.skipif(not fashion_is_here(), reason="Fashion-MNIST is not on this machine, and no test downloads it")
+def test_the_garments_judge_reads_the_test_set_as_the_record_says():
+    images, labels = (x[:1000] for x in Fashion.real(train=False))
+    told = read_json(data_folder() / "fashion" / "results" / "teacher.json")["test accuracy"]
+    assert abs(asked_digit_accuracy(Fashion().judge, images, labels).value - told[0]) < 0.03
+
+
+def test_the_garments_teacher_drew_what_was_asked():
+    """Over the 4,000 samples that ship; the second judge, of another architecture and seed, agrees."""
+    shipped = Fashion()
+    assert shipped.cache.c.bincount().tolist() == [400] * 10
+    told = read_json(data_folder() / "fashion" / "results" / "teacher.json")
+    for whose, judge in (("", shipped.judge), (", second judge", shipped.second_judge)):
+        read = asked_digit_accuracy(judge, shipped.cache.images(), shipped.cache.c)
+        assert read.value >= 0.85 and read.value == pytest.approx(told[f"teacher: asked-garment accuracy{whose}"][0], abs=1e-3)
+
+
+def test_a_judge_of_the_other_data_is_refused(tmp_path):
+    """They are of one anatomy: the file says which it is."""
+    for mine, other in ((Shipped, Fashion), (Fashion, Shipped)):
+        with pytest.raises(UsageError, match=f"is not a {other.thing} classifier's checkpoint"):
+            other.judged_by.load(mine().folder / "classifier.safetensors")
+
+
+def test_a_cache_of_the_other_teacher_is_refused():
+    mixed = Fashion()
+    mixed.teacher = Shipped().teacher
+    with pytest.raises(UsageError, match="is of another teacher"):
+        mixed.cache  # noqa: B018
+
+
+def test_unknown_data_is_refused():
+    with pytest.raises(UsageError, match="unknown data 'shoes'; choose from digits, fashion"):
+        shipped_as("shoes")
 
 
 def test_teacher_drew_what_was_asked(shipped):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rcedu.evaluation.records import frame
-from rcedu.experiments.digits import Shipped
+from rcedu.experiments.digits import Fashion, Shipped
 from rcedu.experiments.domains import DrawnDigits
 from rcedu.experiments.runner import run_experiment
 from rcedu.experiments.unseen_digit import (
@@ -16,6 +16,7 @@ from rcedu.experiments.unseen_digit import (
     VARIANTS,
     StudentRun,
     data_of,
+    p_of,
     ship_arms,
     shipped_arm,
     train_arm,
@@ -41,6 +42,18 @@ def test_no_image_of_the_digit_is_visible(shipped):
     kept = data_of(VARIANTS["A, keeps look-alikes"], shipped)
     assert torch.equal(kept.rows, (cache.c != 3).nonzero().flatten())
     assert len(data_of(ARMS["A"], shipped)) > 0.98 * len(kept)
+
+
+def test_no_trouser_is_visible():
+    """The held-out garment: nothing asked to be one, nothing the judge takes for one; and p(t) was measured without it."""
+    shipped, run = Fashion(), StudentRun(digit=Fashion.held_out, p="overlap")
+    rows = data_of(run, shipped).rows
+    read = shipped.judge.probabilities(shipped.cache.images()[rows]).argmax(dim=1)
+    assert len(rows) > 3300 and not (shipped.cache.c[rows] == 1).any() and not (read == 1).any()
+    p_t = p_of(run, shipped)(torch.arange(1000))
+    assert 0 <= p_t.min() < p_t.max() <= 1
+    with pytest.raises(UsageError, match="was measured without 1, and so with 3"):
+        p_of(replace(run, digit=3), shipped)
 
 
 def test_arms_differ_in_one_thing_each():

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
 from processes import free_port, go, one_rank_of, small_distillation, train, wait, wait_until, where_apple_silicon_computes
-from small import max_error
+from small import max_error, seeded
 from torch import nn
 
 from rcedu.system.tensors import load_tensors
@@ -20,7 +21,7 @@ from rcedu.system.usage import UsageError
 from rcedu.training import fit as training
 from rcedu.training.checkpoints import checkpoints
 from rcedu.training.draws import Draw
-from rcedu.training.fit import fit, learning_rate
+from rcedu.training.fit import Average, fit, learning_rate
 
 # --- learning rate --------------------------------------------------------------------------------
 
@@ -345,6 +346,20 @@ def test_how_samples_are_worked_off_may_change_at_a_stop(tmp_path, change):
         if record.step == 2:
             break
     assert [record.step for record in fit(toy_step, toy(9), **settings | change)] == [3, 4]
+
+
+def test_the_average_is_diffusers_to_the_last_bit(monkeypatch):
+    """Also while it forgets more than half; and then without a second copy of the weights."""
+    weights = [nn.Parameter(torch.randn(n, generator=seeded(n))) for n in (1, 7, 64, 1003, 4099)]
+    ours, theirs = (kind(weights, decay=0.97, foreach=True) for kind in (Average, EMAModel))
+    for step in range(400):
+        for x in weights:
+            x.data += 0.01 * torch.randn(x.shape, generator=seeded(step))
+        ours.step(weights), theirs.step(weights)
+        assert all(map(torch.equal, ours.shadow_params, theirs.shadow_params)), step
+    assert ours.state_dict().keys() == theirs.state_dict().keys() and ours.cur_decay_value == 0.97
+    monkeypatch.setattr(torch, "_foreach_sub", lambda *_: pytest.fail("a second copy of the weights"))
+    ours.step(weights)
 
 
 def test_an_average_of_nothing_but_the_last_step():

@@ -40,8 +40,8 @@ def draw(
     """
     from rcedu.data.cache import MANIFEST, draw_samples
     from rcedu.data.pools import read_prompts_from
+    from rcedu.evaluation.picture_plans import plan_drawing
     from rcedu.experiments.text_data import cache_prompts
-    from rcedu.training.plan import plan_drawing
 
     if out is None and (prompts is not None or teacher != MINI_SD):
         raise UsageError("say where to keep the samples: --out FOLDER")
@@ -86,7 +86,7 @@ def encode(
     """
     from rcedu.data.cache import MANIFEST
     from rcedu.data.pictures import FITS, CaptionedSource, encode_pictures
-    from rcedu.training.plan import plan_encoding
+    from rcedu.evaluation.picture_plans import plan_encoding
 
     check_choice("fit", fit, FITS)
     folder, model = folder_to_fill(out, MANIFEST), open_model(teacher)
@@ -126,7 +126,7 @@ def generate(
     """
     from rcedu.data.pools import read_prompts_from
     from rcedu.evaluation.images import LIST, generate_images
-    from rcedu.training.plan import plan_generating
+    from rcedu.evaluation.picture_plans import plan_generating
 
     folder = folder_to_fill(out or runs_folder() / "images", LIST)
     texts = read_prompts_from(prompts, drawing.column)["text"][: drawing.count]

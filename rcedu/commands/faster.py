@@ -134,6 +134,7 @@ def faster(
     from rcedu.data.pictures import CaptionedSource, encode_pictures
     from rcedu.data.pools import PromptPool, read_prompts_from
     from rcedu.evaluation.formatting import plain_table
+    from rcedu.evaluation.picture_plans import plan_encoding
     from rcedu.evaluation.records import frame, save_results
     from rcedu.experiments.few_step_plan import plan_few_steps
     from rcedu.experiments.few_step_work import few_steps_table, run_few_steps
@@ -143,7 +144,7 @@ def faster(
     from rcedu.experiments.runner import Job
     from rcedu.figures.few_step_figures import plot_scores
     from rcedu.training.logs import ContactSheet, shown_rows
-    from rcedu.training.plan import Disk, Plan, plan_encoding
+    from rcedu.training.plan import Disk, Plan
 
     folder = folder_to_fill(out or runs_folder() / "faster", MARKER)
     if samples is not None and images is not None:

@@ -3,16 +3,25 @@
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import torch
 import tyro
 
-from rcedu.commands.given import open_model
+from rcedu.commands.given import open_model, say_plan
 from rcedu.commands.options import Drawing
 from rcedu.system.locks import alone_in
 from rcedu.system.manifests import file_to_write
 from rcedu.system.provenance import beside, command_line, result_file, write_result
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import BatchSize, Pixels, UsageError, check_choice
+
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset
+
+    from rcedu.training.plan import Work
+
+By = tuple[tuple[Path, ...], str, str | None]  # real pictures, how they are fitted, a CLIP
 
 
 def score(
@@ -26,6 +35,7 @@ def score(
     fit: str = "crop",
     clip: str | None = None,
     groups: tuple[Path, ...] = (),
+    plan: bool = False,
     out: Path | None = None,
 ) -> None:
     """Score pictures, or all students that a training kept: FID, inception and CLIP score; of mini-SD, what the judge reads.
@@ -49,10 +59,13 @@ def score(
             open_clip's, as open_clip:ViT-g-14/laion2b_s34b_b88k (the reference's).
         groups: prompt files (.txt, .csv, .parquet), seen.csv unseen.csv for example: the pictures of each one's sentences are
             scored apart as well.
+        plan: only say what it will take, in time, memory and disk.
         out: write the scores here; default scores.json beside the pictures, or the students.
     """
     from rcedu.data.pictures import FITS
     from rcedu.evaluation.formatting import markdown, plain_table
+    from rcedu.evaluation.images import read_images
+    from rcedu.training.plan import Disk, Plan
 
     check_choice("fit", fit, FITS)
     if (images is None) == (students is None):
@@ -66,11 +79,14 @@ def score(
         if groups:
             raise UsageError("--groups goes with --images")
         how = {"size": size, "batch_size": batch_size}
-        _score_students(students, prompts, drawing, how, (real, fit, clip), out, typed)
+        _score_students(students, prompts, drawing, how, (real, fit, clip), out, typed, plan)
         return
     if prompts or size or drawing != Drawing(column=drawing.column):
         raise UsageError("--prompts, and how they are drawn, go with --students; what --images has is drawn already")
     path = result_file(out or images / "scores.json")
+    if plan:
+        say_plan(Plan(_scoring_work(*read_images(images), (real, fit, clip)), Disk(0, 0)), path)
+        return
     scores = _scores(images, real, fit, clip, groups, drawing.column)
     if not place_among_ranks().is_main_process:
         return
@@ -100,6 +116,18 @@ def _scores(
     return {name: _mini_sd().scores(drawn[list(of)], [texts[i] for i in of]) for name, of in rows.items()}
 
 
+def _scoring_work(pictures: "Dataset", texts: list[str], by: By, times: int = 1) -> "list[Work]":
+    """So many sets of pictures as these are scored."""
+    from rcedu.evaluation.inception import scoring_work
+    from rcedu.training.plan import Work, measured
+
+    real, fit, clip = by
+    if real or clip:
+        return scoring_work(pictures, texts, times=times, real=real, fit=fit, clip=clip)
+    drawn = torch.stack([pictures[i] for i in range(len(texts))])
+    return [Work("scores by the judge,", times, *measured(lambda: _mini_sd().scores(drawn, texts), timed=1))]
+
+
 def _rows(texts: list[str], groups: tuple[Path, ...], column: str | None) -> dict[str, list[int]]:
     """A file's name without its ending -> which pictures are of its sentences. UsageError where those are fewer than two."""
     from rcedu.data.pools import read_prompts_from
@@ -123,15 +151,15 @@ def _mini_sd():
 
 
 def _score_students(
-    folder: Path, prompts: Path | None, drawing: Drawing, how: dict, by: tuple[tuple[Path, ...], str, str | None],
-    out: Path | None, typed: str,
-) -> None:  # fmt: skip
+    folder: Path, prompts: Path | None, drawing: Drawing, how: dict, by: By, out: Path | None, typed: str, plan: bool
+) -> None:
     from rcedu.data.captioned_digits import read_prompts
     from rcedu.data.pools import PromptPool, read_prompts_from
     from rcedu.evaluation.formatting import markdown, plain_table
     from rcedu.evaluation.images import generate_images
     from rcedu.evaluation.inception import fingerprint_of_real
     from rcedu.evaluation.over_training import scores_by_step, scores_over_training
+    from rcedu.evaluation.picture_plans import plan_generating
     from rcedu.experiments.mini_sd import held_out_prompts
     from rcedu.experiments.own_teacher import is_mini_sd
     from rcedu.figures.plots import save_png, score_curves
@@ -157,6 +185,12 @@ def _score_students(
         generate_images(open_model(str(student)), texts, drawn / student.name, **how)
         return {name: x for name, x in _scores(drawn / student.name, *by)["all"].items() if name != "pictures"}
 
+    if plan:
+        drawing_all = plan_generating(model, texts, times=len(kept), **how)
+        one = torch.randint(256, (1, 3, size, size), dtype=torch.uint8)
+        work = [*drawing_all.work, *_scoring_work(one.expand(len(texts), -1, -1, -1), texts, by, times=len(kept))]
+        say_plan(drawing_all._replace(work=work), drawn)
+        return
     with alone_in(path):
         records = scores_over_training(kept, score_one, path, given=given, command=typed)
         if place_among_ranks().is_main_process:

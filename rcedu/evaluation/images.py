@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from PIL import Image
@@ -71,8 +72,6 @@ def generate_images(
         foreign = [path for path in paths if path.exists() and opened(path, _made_from, _AGAIN) != made_from]
         if foreign:
             raise UsageError(f"{foreign[0]} was not drawn with these settings; choose another folder, or move it away")
-        told = PngInfo()
-        told.add_text(IN_PNG, made_from)
 
         def there(start: int) -> bool:
             return all(path.exists() for path in paths[start : start + batch_size])
@@ -80,16 +79,28 @@ def generate_images(
         starts = share_of_the_rest(range(0, len(texts), batch_size), there)
         for start in tqdm(starts, desc="pictures", unit="batch", disable=not ranks.is_main_process):
             here = slice(start, min(start + batch_size, len(texts)))
-            noise = model.noise(here.stop - here.start, derived_seed(seed, start // batch_size))
-            how = {"w": w, "steps": steps, "batch_size": batch_size}
-            how |= sampler_settings(sampler, derived_seed(seed, start // batch_size))
-            images = model.sample(noise, model.conditions.tokenize(texts[here]), **how)
-            if size is not None:
-                images = resize(images, [size, size], antialias=True)
+            how = {"w": w, "steps": steps, "size": size, "sampler": sampler, "batch_size": batch_size}
+            images = pictures_of_sentences(model, texts[here], seed=derived_seed(seed, start // batch_size), **how)
             for image, path in zip(images, paths[here], strict=True):
                 with atomic_path(path) as temporary:
-                    Image.fromarray(image.permute(1, 2, 0).numpy()).save(temporary, format="PNG", pnginfo=told)
+                    write_png(image, temporary, made_from)
         return len(paths) if all(path.exists() for path in paths) else None
+
+
+def pictures_of_sentences(
+    model: DiffusionModel, texts: Sequence[str], *, seed: int, size: int | None, sampler: str, **how
+) -> Tensor:
+    """(N, 3, H, H) uint8, from noise of this seed; `generate_images` has the rest, but for `how` the model samples."""
+    how |= sampler_settings(sampler, seed)
+    images = model.sample(model.noise(len(texts), seed), model.conditions.tokenize(texts), **how)
+    return images if size is None else resize(images, [size, size], antialias=True)
+
+
+def write_png(image: Tensor, file: Path | BinaryIO, made_from: str) -> None:
+    """A picture (3, H, W) uint8, with what it was made from in its header."""
+    told = PngInfo()
+    told.add_text(IN_PNG, made_from)
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(file, format="PNG", pnginfo=told)
 
 
 def read_images(folder: Path) -> tuple["Pictures", list[str]]:

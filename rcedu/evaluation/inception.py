@@ -5,7 +5,7 @@ val2014 squashed to 256 by Pillow, as statistics in an .npz file. Everything is 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from rcedu.system.files import sha256
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import remembered
 from rcedu.system.usage import UsageError, check_choice
+from rcedu.training.plan import Work, measured
 
 PARTS, SHUFFLED = 10, 2020  # torch-fidelity's for the inception score: so many parts, after a shuffle with this seed
 Sums = dict[str, Tensor]
@@ -96,12 +97,9 @@ def published_scores(
 
     UsageError for what is missing or cannot be read, before the first picture is looked at.
     """
-    ranks = place_among_ranks()
-    asked = clip_scores(clip, ranks.device) if clip else None
-    features, logits = (network.to(ranks.device) for network in inception_networks()) if real else (None, None)
-    theirs = {}
+    ranks, read, theirs = place_among_ranks(), _readers(bool(real), clip), {}
     for path in dict.fromkeys((real or {}).values()):
-        theirs[path] = _real_sums(path, images[0].shape[-1], fit, features, batch_size)
+        theirs[path] = _real_sums(path, images[0].shape[-1], fit, read["features"], batch_size)
     here = {name: torch.zeros(len(images), dtype=torch.bool) for name in rows}
     part = {name: torch.zeros(len(images), dtype=torch.long) for name in rows}
     for name, of in rows.items():
@@ -109,13 +107,11 @@ def published_scores(
 
     found: dict[str, Sums] = {name: {} for name in rows}
     for numbers, pictures in _batches(images, batch_size, "pictures"):
-        seen = {"features": features(pictures).double(), "logits": logits(pictures).double()} if real else {}
-        if asked:
-            seen["clip"] = asked(pictures, [texts[i] for i in numbers]).double()
+        seen = {name: of(pictures, [texts[i] for i in numbers]).double() for name, of in read.items()}
         for name in rows:
             chosen = here[name][numbers].to(ranks.device)
             mine = {key: value[chosen] for key, value in seen.items()}
-            sums = {"clip": mine["clip"].sum()} if asked else {}
+            sums = {"clip": mine["clip"].sum()} if clip else {}
             if real:
                 sums |= _moments(mine["features"]) | _entropies(mine["logits"], part[name][numbers].to(ranks.device)[chosen])
             found[name] = {key: found[name].get(key, 0) + value for key, value in sums.items()}
@@ -127,9 +123,43 @@ def published_scores(
         if real:
             fid = frechet(*_gaussian(sums), *_gaussian(theirs[real[name]]))
             scores[name] = {"fid": fid, "is": _inception_score(sums)}
-        scores[name] |= {"clip": (sums["clip"] / len(of)).item()} if asked else {}
+        scores[name] |= {"clip": (sums["clip"] / len(of)).item()} if clip else {}
         scores[name]["pictures"] = len(of)
     return scores
+
+
+def scoring_work(
+    images: Dataset, texts: Sequence[str], *, times: int = 1, real: Iterable[Path] = (), fit: str = "crop",
+    clip: str | None = None, batch_size: int = 50,
+) -> list[Work]:  # fmt: skip
+    """What `published_scores` will take of so many sets of pictures as these: a batch is read, and one of the real ones."""
+    ranks, real = place_among_ranks(), list(dict.fromkeys(real))
+    read = _readers(bool(real), clip)
+
+    def work(what: str, images: Dataset, times: int, names: Iterable[str]) -> Work:
+        some = range(min(batch_size, len(images)))
+
+        def seen() -> list[Tensor]:
+            pictures = torch.stack([images[i] for i in some]).to(ranks.device)
+            return [read[name](pictures, texts[: len(some)]).cpu() for name in names]
+
+        with torch.no_grad():
+            seconds, operations = measured(seen)
+        return Work(what, times, seconds / len(some) / ranks.num_processes, operations / len(some))
+
+    folders = [RealPictures(path, images[0].shape[-1], fit) for path in real if Path(path).suffix != ".npz"]
+    once = [work("real pictures, whose statistics are kept,", of, len(of), ["features"]) for of in folders]
+    return [*once, work("pictures scored,", images, times * len(images), read)]
+
+
+def _readers(inception: bool, clip: str | None) -> dict[str, Callable[[Tensor, Sequence[str]], Tensor]]:
+    """What pictures are read for, by whom: (pictures (B, 3, H, W) uint8, their sentences) -> (B, ...)."""
+    device = place_among_ranks().device
+    read = {"clip": clip_scores(clip, device)} if clip else {}
+    if inception:
+        features, logits = (network.to(device) for network in inception_networks())
+        read |= {"features": lambda pictures, _: features(pictures), "logits": lambda pictures, _: logits(pictures)}
+    return read
 
 
 def _batches(images: Dataset, batch_size: int, title: str) -> Iterator[tuple[Tensor, Tensor]]:
@@ -178,17 +208,17 @@ def _inception_score(sums: Sums) -> float:
     return (entropy - torch.xlogy(q, q)).sum(dim=1).exp().mean().item()
 
 
-def _real_sums(path: Path, size: int, fit: str, network: Callable[[Tensor], Tensor], batch_size: int) -> Sums:
+def _real_sums(path: Path, size: int, fit: str, features: Callable[[Tensor, Sequence[str]], Tensor], batch_size: int) -> Sums:
     """The moments of what is at a path."""
     if Path(path).suffix == ".npz":
         blank = torch.zeros(1, 3, size, size, dtype=torch.uint8, device=place_among_ranks().device)
-        return _sums_of_file(Path(path), network(blank).shape[1])
+        return _sums_of_file(Path(path), features(blank, [""]).shape[1])
     real = RealPictures(path, size, fit)
 
     def make() -> Sums:
         sums: Sums = {}
         for _, pictures in _batches(real, batch_size, "real pictures"):
-            sums = {key: sums.get(key, 0) + value for key, value in _moments(network(pictures).double()).items()}
+            sums = {key: sums.get(key, 0) + value for key, value in _moments(features(pictures, []).double()).items()}
         return {name: reduce(value, "sum").cpu() for name, value in sums.items()}
 
     def everywhere(here: bool) -> bool:  # on another machine it may not be, and ranks add up together

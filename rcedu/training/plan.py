@@ -14,12 +14,8 @@ from accelerate.utils import get_max_memory
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from rcedu.data.cache import Samples
-from rcedu.data.mnist import to_pixels
-from rcedu.data.pictures import CaptionedSource
 from rcedu.equations.sampling import ddim
 from rcedu.models.diffusion import DiffusionModel
-from rcedu.models.saved import sampler_settings
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.usage import UsageError
 from rcedu.training.checkpoints import frozen_names
@@ -29,8 +25,6 @@ PEAK = {"RTX 4090": 165, "A100": 312, "H100": 989}  # 10^12 operations a second 
 SHARE = 0.3  # of the peak that a training of a UNet may hope for
 LINE_OF_STEPS = 90  # bytes a step in steps.csv
 NAME = 110  # bytes a tensor: its name, type and shape in a file's header
-PNG_HEADER = 250  # bytes a picture
-HEADER = 950  # bytes a shard of a cache: what it was drawn from
 
 
 class Work(NamedTuple):
@@ -158,52 +152,6 @@ def evaluations_in(steps: int, model: DiffusionModel, sampler: Callable = ddim, 
     way = sampler(count, x_T, scheduler=model.scheduler, steps=steps, **settings)
     deque(way, maxlen=0)
     return len(asked)
-
-
-def plan_drawing(
-    teacher: DiffusionModel, c: Tensor, *, w: float, steps: int, batch_size: int, shard_size: int,
-    solver: tuple[str, Callable] | None = None, **_,
-) -> Plan:  # fmt: skip
-    """What `rcedu.data.cache.draw_samples` will take under all conditions c (N, ...), shared out over the ranks."""
-    sampler = {"sampler": solver[1]} if solver else {}
-    some, ranks = c[:batch_size], place_among_ranks().num_processes
-    asked = evaluations_in(steps, teacher, **sampler)
-    work = drawing_work("pictures", teacher, some, times=len(c), steps=asked, w=w, decoded=False)
-    work = work._replace(seconds=work.seconds / ranks)
-    size = samples_bytes(teacher, c) + HEADER * (-(-len(c) // shard_size))
-    return Plan([work], Disk(size, size))
-
-
-def plan_generating(
-    model: DiffusionModel, texts: Sequence[str], *, w: float, steps: int, size: int | None, batch_size: int,
-    sampler: str = "deterministic", **_,
-) -> Plan:  # fmt: skip
-    """What `rcedu.evaluation.images.generate_images` will take; its PNGs are at most as large as the pixels."""
-    asked = evaluations_in(steps, model, **sampler_settings(sampler, 0))
-    c, ranks = model.conditions.tokenize(texts[:batch_size]), place_among_ranks().num_processes
-    work = drawing_work("pictures", model, c, times=len(texts), steps=asked, w=w)
-    most = len(texts) * (3 * (size or model.pixels) ** 2 + PNG_HEADER)
-    return Plan([work._replace(seconds=work.seconds / ranks)], Disk(most, most))
-
-
-def plan_encoding(teacher: DiffusionModel, images: CaptionedSource) -> tuple[Plan, Samples]:
-    """What `rcedu.data.pictures.encode_pictures` will take, and the first few of its samples."""
-    some, c = range(min(8, len(images))), teacher.conditions.tokenize(images.texts)
-
-    def encode() -> Tensor:
-        return teacher.codec.encode(to_pixels(torch.stack([images[i] for i in some])))
-
-    seconds, operations = measured(encode)
-    ranks = place_among_ranks().num_processes  # which share the work
-    work = Work("pictures encoded,", len(images), seconds / len(some) / ranks, operations / len(some))
-    size = samples_bytes(teacher, c)
-    return Plan([work], Disk(size, size)), Samples(teacher.codec.pack(encode()), c[: len(some)], teacher.codec)
-
-
-def samples_bytes(teacher: DiffusionModel, c: Tensor) -> int:
-    """Of a cache's samples under these conditions; at most, where they are compressed."""
-    one = teacher.codec.pack(teacher.noise(1, 0))
-    return len(c) * one.numel() * one.element_size() + c.numel() * c.element_size()
 
 
 def bytes_of(network: nn.Module, trained: bool = False) -> int:

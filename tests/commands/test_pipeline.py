@@ -273,11 +273,16 @@ def test_scores_over_a_training(tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         main(f"{score} --real {tmp_path / 'student'}".split())
     assert "no pictures in" in capsys.readouterr().err and not (students / "scores-pictures").exists()
+    main(f"{score} --plan".split())
+    planned = capsys.readouterr().out
+    assert "4 pictures of" in planned and "4 pictures scored, of" in planned and not (students / "scores-pictures").exists()
     drawn, generate = [], images.generate_images
     monkeypatch.setattr(images, "generate_images", lambda *args, **how: drawn.append(args[2].name) or generate(*args, **how))
     for _ in range(2):
         main(score.split())
     said = capsys.readouterr().out
+    used = sum(path.stat().st_size for path in (students / "scores-pictures").rglob("*.png"))
+    assert float(planned.split("disk ")[1].split(" MB")[0]) == pytest.approx(used / 1e6, rel=0.1)
     assert drawn == ["step-00000001", "step-00000002"] and "by default: --w 2 (suits mini-SD)" in said
     with open(students / "scores.csv", newline="") as file:
         rows = [*csv.DictReader(file)]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ from PIL import Image
 from processes import ToyInception, toy_networks
 from safetensors.torch import save_file
 from small import seeded
+from torch.utils.flop_counter import FlopCounterMode
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from rcedu.commands.cli import main
 from rcedu.evaluation import inception
-from rcedu.evaluation.inception import RealPictures, inception_networks, published_scores
+from rcedu.evaluation.inception import RealPictures, inception_networks, published_scores, scoring_work
 from rcedu.evaluation.scores import clip_scores
 from rcedu.system.files import read_json
 from rcedu.system.settings import data_folder
@@ -130,11 +132,27 @@ def test_a_clip_alone_scores(asked, tmp_path):
     assert set(scores) == {"clip", "pictures", "provenance"} and scores["pictures"] == 5
 
 
+def test_a_plan_counts_what_scoring_does(drawn, real, monkeypatch):
+    """Every product and sum of the networks that pictures are shown to, and real ones to one of them, where they are read."""
+    texts, toy = ["a white one on a navy background"] * 9, torch.nn.Sequential(ToyInception(), torch.nn.Linear(4, 4))
+    monkeypatch.setattr(inception, "inception_networks", lambda: (toy, toy))
+    (by_clip,) = scoring_work(drawn, texts, times=2, clip=CLIP, batch_size=3)
+    with FlopCounterMode(display=False) as counter:
+        published_scores(drawn, texts, {"all": range(9)}, clip=CLIP, batch_size=3)
+    assert by_clip.times == 2 * 9 and 9 * by_clip.operations == counter.get_total_flops()
+    first, every = scoring_work(drawn, texts, real=[real, real], clip=CLIP, batch_size=3)
+    assert (first.times, first.operations) == (7, 2 * 4 * 4)
+    assert (every.times, every.operations) == (9, by_clip.operations + 2 * (2 * 4 * 4))
+    assert [work.times for work in scoring_work(drawn, texts, real=[Path("real.npz")])] == [9]
+
+
 @pytest.mark.parametrize("how", [f"--clip {CLIP}", ""])
 def test_a_row_for_each_group_and_one_for_all(how, asked, tmp_path, capsys, monkeypatch):
     """By a CLIP, and by mini-SD's judge."""
     monkeypatch.undo()  # the judge's features of 10,000 pictures are remembered where other tests have put them
     out = tmp_path / "scores.json"
+    main(f"score --images {asked / 'drawn'} {how} --plan --out {out}".split())
+    assert ("5 pictures scored, of" if how else "1 scores by the judge, of") in capsys.readouterr().out and not out.exists()
     main(f"score --images {asked / 'drawn'} {how} --groups {asked / 'seen.txt'} {asked / 'unseen.txt'} --out {out}".split())
     scores = read_json(out)
     lines = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]

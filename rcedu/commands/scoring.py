@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from rcedu.training.plan import Work
 
+REFERENCE = ("squash", "open_clip:ViT-g-14/laion2b_s34b_b88k")  # fit and CLIP of random conditioning's reference
 By = tuple[tuple[Path, ...], str, str | None]  # real pictures, how they are fitted, a CLIP
 
 
@@ -34,6 +35,7 @@ def score(
     real: tuple[Path, ...] = (),
     fit: str = "crop",
     clip: str | None = None,
+    reference: bool = False,
     groups: tuple[Path, ...] = (),
     plan: bool = False,
     out: Path | None = None,
@@ -54,9 +56,10 @@ def score(
         real: a folder of real pictures, or an .npz of pytorch-fid, for FID and inception score in Inception's features. With
             --groups, one for all rows; or one for all pictures and then one for each group. With neither --real nor --clip,
             mini-SD's judge scores.
-        fit: how real pictures become as large as those drawn: crop (the middle square) or squash (as the reference does).
+        fit: how real pictures become as large as those drawn: crop (the middle square) or squash.
         clip: a CLIP's folder or name on the hub, for example openai/clip-vit-large-patch14, for a CLIP score; or one of
-            open_clip's, as open_clip:ViT-g-14/laion2b_s34b_b88k (the reference's).
+            open_clip's, as open_clip:NAME/WEIGHTS.
+        reference: as the reference of random conditioning scores: --fit squash, --clip open_clip:ViT-g-14/laion2b_s34b_b88k.
         groups: prompt files (.txt, .csv, .parquet), seen.csv unseen.csv for example: the pictures of each one's sentences are
             scored apart as well.
         plan: only say what it will take, in time, memory and disk.
@@ -68,6 +71,10 @@ def score(
     from rcedu.training.plan import Disk, Plan
 
     check_choice("fit", fit, FITS)
+    if reference:
+        if fit != FITS[0] or clip:
+            raise UsageError("--reference says --fit and --clip; leave those away")
+        fit, clip = REFERENCE
     if (images is None) == (students is None):
         raise UsageError("score pictures, --images, or the students of a training, --students")
     if len(real) not in (0, 1, 1 + len(groups)):

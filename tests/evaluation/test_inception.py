@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from rcedu.commands.cli import main
+from rcedu.data.pictures import fitted
 from rcedu.evaluation import inception
 from rcedu.evaluation.inception import RealPictures, inception_networks, published_scores, scoring_work
 from rcedu.evaluation.scores import clip_scores
@@ -166,6 +167,15 @@ def test_a_row_for_each_group_and_one_for_all(how, asked, tmp_path, capsys, monk
         assert read[0] == [read[1][0] + read[2][0], 5]
 
 
+def test_as_the_reference_scores(asked, real, tmp_path, monkeypatch):
+    """Real pictures squashed, and the CLIP of its figures, in whose place a small one stands."""
+    said, at = [], {"fit": None}
+    monkeypatch.setattr(inception, "clip_scores", lambda name, device: said.append(name) or clip_scores(CLIP, device))
+    monkeypatch.setattr(inception, "fitted", lambda image, size, fit: at.update(fit=fit) or fitted(image, size, fit))
+    main(f"score --images {asked / 'drawn'} --real {real} --reference --out {tmp_path / 'scores.json'}".split())
+    assert said == ["open_clip:ViT-g-14/laion2b_s34b_b88k"] and at["fit"] == "squash"
+
+
 @pytest.mark.parametrize(
     "more, says",
     [
@@ -173,6 +183,8 @@ def test_a_row_for_each_group_and_one_for_all(how, asked, tmp_path, capsys, monk
         ("--groups {tmp}/one.txt", "1 pictures are of sentences in"),
         ("--real a b", "--real wants one for all, or one and then one for each of the 0 groups; got 2"),
         ("--clip open_clip:ViT-g-14", "needs open_clip: pip install -e"),
+        ("--reference", "open_clip:ViT-g-14/laion2b_s34b_b88k needs open_clip: pip install -e"),
+        ("--reference --fit squash", "--reference says --fit and --clip; leave those away"),
         ("--clip {tmp}/no-clip", "no CLIP could be read from"),
     ],
 )

@@ -49,7 +49,7 @@ def _stay(say, name: str, folder: Path) -> dict:
 
 
 def toy_training(name: str, run: Nothing, folder: Path, report, steps: int = 10**9, at_first=lambda: None) -> dict:
-    """A training with checkpoints; it touches <name>.began after its first step, and calls `at_first`."""
+    """A training with checkpoints; after its first step it writes its process's number to <name>.began and calls `at_first`."""
     import torch
 
     from rcedu.training.fit import fit
@@ -59,7 +59,7 @@ def toy_training(name: str, run: Nothing, folder: Path, report, steps: int = 10*
     loss = lambda trainee, draw: {"x": trainee(draw.mine(draw.normal(3))).square().mean()}  # noqa: E731
     for record in fit(loss, model, steps=steps, batch_size=4, folder=Path(folder) / name, checkpoint_every=10**9):
         if record.step == 1:
-            Path(folder, f"{name}.began").touch()
+            Path(folder, f"{name}.began").write_text(str(os.getpid()))
             at_first()
     return {"weights": model.weight.tolist()}
 

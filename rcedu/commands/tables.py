@@ -84,7 +84,7 @@ def unseen(
     """
     from rcedu.experiments.digits import shipped_as
     from rcedu.experiments.domains import DrawnDigits, DrawnGarments
-    from rcedu.experiments.unseen_digit import EXPERIMENTS, ship_arms
+    from rcedu.experiments.unseen_digit import EXPERIMENTS, examples_of_digit, ship_arms
     from rcedu.system.manifests import folder_to_replace
 
     check_choice("table", table, EXPERIMENTS)
@@ -98,9 +98,10 @@ def unseen(
     path = series.file(folder / "table.json")  # not what ships: another digit or preset must not overwrite it unasked
     given = {"seeds": series.seeds, "digit": digit, "steps": steps, "only": only, "data": shipped.said, "ship": ship}
     command = command_line("unseen", table, **given)
-    series.table(EXPERIMENTS[table], domain, runs, folder, path, command, told=lambda: {"digit": digit})
+    first = {name.split("/")[0]: folder / name for name, run in runs.items() if run.seed == series.seeds[0]}
+    beside = {"told": lambda: {"digit": digit}, "pictures": lambda: examples_of_digit(first, digit, domain.teacher)}
+    series.table(EXPERIMENTS[table], domain, runs, folder, path, command, **beside)
     if ship:
-        first = {name.split("/")[0]: folder / name for name, run in runs.items() if run.seed == series.seeds[0]}
         ship_arms(first, ship, command)
 
 
@@ -233,13 +234,14 @@ def evidence() -> None:
     """Fill RESULTS.md and the pages of evidence from the records.
 
     Those are in data/*/results. What stands between the markers of a page is replaced, the prose around it is kept; beside the
-    pages, a picture of each one's claims, and claims.json.
+    pages, a picture of each one's claims, the strip of garments, and claims.json.
     """
     import matplotlib
 
     from rcedu.experiments.claims import CLAIMS
     from rcedu.experiments.evidence import claims_told, filled, verdicts
     from rcedu.figures.forests import forest
+    from rcedu.figures.unseen_digit_figures import strip
     from rcedu.system.files import atomic_path, write_json, write_text
 
     root = data_folder().parent
@@ -251,6 +253,8 @@ def evidence() -> None:
     for name in ("headlines", *CLAIMS):
         with matplotlib.rc_context(plain), atomic_path(root / "notebooks" / "evidence" / f"{name}.svg") as temporary:
             forest(verdicts(name)).savefig(temporary, format="svg", metadata={"Date": None})
+    with atomic_path(root / "notebooks" / "evidence" / "fashion.png") as temporary:
+        strip(data_folder() / "fashion/results/unseen-arms-pictures.safetensors.gz").savefig(temporary, format="png", dpi=90)
     write_json(root / "notebooks" / "evidence" / "claims.json", claims_told())
     held = {verdict: sum(of.verdict == verdict for of in verdicts("headlines")) for verdict in ("held", "did not hold", "open")}
     print(f"{len(pages)} pages; headline claims: " + ", ".join(f"{number} {verdict}" for verdict, number in held.items()))

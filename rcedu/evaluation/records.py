@@ -161,7 +161,8 @@ def difference(records: pd.DataFrame, one: Mapping, other: Mapping, *, ratio: bo
     one, other  what distinguishes the two, {"row": "B"} and {"row": "A"} say, beside `where`, which both have
     ratio       one as a multiple of the other instead
 
-    Where two shares differ by as much in every seed, Newcombe's interval of all that was counted, as in `over_seeds`.
+    Of two shares it is cut off at -1 and 1; where they differ by as much in every seed it is Newcombe's, of all that was
+    counted, as in `over_seeds`.
     ValueError where the two do not have the same seeds.
     """
     found = [_one_a_seed(records, {**where, **these}).set_index("seed") for these in (one, other)]
@@ -170,8 +171,11 @@ def difference(records: pd.DataFrame, one: Mapping, other: Mapping, *, ratio: bo
         raise ValueError(f"{one} has seeds {sorted(first.index)} and {other} has {sorted(second.index)}; pair equal ones")
     second = second[first.index]
     mean, counts = mean_interval((first / second if ratio else first - second).tolist()), pd.concat(found)["asked"]
-    alike = not ratio and mean.high - mean.low < 1e-12 and counts.notna().all()
-    return share_difference(*map(_counted, found)) if alike else mean
+    if ratio or counts.isna().any():
+        return mean
+    if mean.high - mean.low < 1e-12:
+        return share_difference(*map(_counted, found))
+    return mean._replace(low=max(mean.low, -1.0), high=min(mean.high, 1.0))
 
 
 def _counted(found: pd.DataFrame) -> Interval:

@@ -157,6 +157,15 @@ def shipped_arm(name: str, shipped: Shipped) -> DiffusionModel:
 W, SAMPLING_STEPS = 1.0, 25  # guidance and DDIM steps that students are scored with
 
 
+def examples_of_digit(runs: Mapping[str, Path], digit: int, teacher: DiffusionModel, count: int = 12) -> dict[str, Tensor]:
+    """What finished runs, row -> folder, draw of a digit, beside the teacher, from the same noise: row -> (count, 1, 28, 28)
+    uint8.
+    """
+    models = {"teacher": teacher, **{row: DiffusionModel.load(folder / "student") for row, folder in runs.items()}}
+    noise, asked = teacher.noise(count, seed=10_000), torch.full((count,), digit)
+    return {row: model.sample(noise, asked, w=W, steps=SAMPLING_STEPS) for row, model in models.items()}
+
+
 def score_student(student: DiffusionModel, run: StudentRun, domain: DrawnDigits) -> dict:
     """Sample the student (the same noise for every student) and let the judge read: scores for `scored`.
 

@@ -1,6 +1,7 @@
 """Figures of notebook 02: what an unrelated label makes of the teacher's answer, how the arms learn, and what they draw."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from rcedu.experiments.unseen_digit import StudentRun
 from rcedu.figures.plots import GREY, ORANGE, VERMILLION, arm_colour, digit_grid, plain_axes, tiles
+from rcedu.system.tensors import load_tensors
 
 
 def arms_diagram(arms: Mapping[str, StudentRun]) -> Figure:
@@ -109,3 +111,13 @@ def swap_panel(images: Tensor, c: Tensor, c_hat: Tensor, replaced: Tensor, *, t:
             text = rf"$\hat{{c}}$ = {given}" + (", swap" if colour else "")
             axes.text(x, images.shape[-2] + 5, text, ha="center", va="top", bbox=box)
     return figure
+
+
+def strip(path: Path) -> Figure:
+    """What the teacher and arms A, B and C draw of what A and B never saw: a row each, a column a noise.
+
+    path  of the pictures that `rcedu unseen` writes beside its table
+    """
+    drawn, _ = load_tensors(path)
+    rows = {row: row if row == "teacher" else f"student {row}" for row in ("teacher", "A", "B", "C")}
+    return digit_grid(torch.stack([drawn[row] for row in rows]), row_labels=list(rows.values()))

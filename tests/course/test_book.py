@@ -23,7 +23,7 @@ from rcedu.course.notebooks import without_badge
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 EACH = [pytest.param(path, id=path.stem) for path in NOTEBOOKS]
-EVIDENCE = ["unseen-digit", "schedules", "concepts", "students", "few-steps", "editing", "small-and-fast", "speed"]
+EVIDENCE = ["unseen-digit", "schedules", "concepts", "students", "few-steps", "editing", "small-and-fast", "fashion", "speed"]
 PAGES = ["notebooks/glossary.html", "RESULTS.html", *(f"notebooks/evidence/{name}.html" for name in EVIDENCE)]
 PAGES += ["notebooks/install.html", "notebooks/own_teacher.html", "notebooks/scale.html", "notebooks/assignments/README.html"]
 PAGES += ["notebooks/package.html", "notebooks/promises.html", "data/README.html"]

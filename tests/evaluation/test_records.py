@@ -74,6 +74,16 @@ def test_paired_differences_and_ratios_by_hand():
         difference(records[(records["row"] == "A") | (records["seed"] == 0)], {"row": "B"}, {"row": "A"}, score="fid")
 
 
+def test_a_difference_of_shares_ends_at_one():
+    rows = ((seed, row, hits) for seed, more in enumerate((80, 90)) for row, hits in (("A", 0), ("B", more)))
+    records = frame(
+        record for seed, row, hits in rows for record in scored({"right": [hits, 100]}, row=row, seed=seed, steps=25, w=1.0)
+    )
+    half = 12.7062 * 0.05  # Student's t with one degree of freedom times s / sqrt(n)
+    assert difference(records, {"row": "B"}, {"row": "A"}, score="right") == pytest.approx((0.85, 0.85 - half, 1), rel=1e-4)
+    assert difference(records, {"row": "A"}, {"row": "B"}, score="right") == pytest.approx((-0.85, -1, half - 0.85), rel=1e-4)
+
+
 def test_what_is_not_one_score_a_seed_is_refused():
     records = frame(two_rows())
     with pytest.raises(ValueError, match="more than one record a seed; say which row"):

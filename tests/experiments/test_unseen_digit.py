@@ -16,6 +16,7 @@ from rcedu.experiments.unseen_digit import (
     VARIANTS,
     StudentRun,
     data_of,
+    examples_of_digit,
     p_of,
     ship_arms,
     shipped_arm,
@@ -88,6 +89,15 @@ def test_students_that_ship_are_those_that_were_written(shipped, tmp_path):
         x, t, c = shipped.teacher.noise(1, seed=0), torch.tensor([900]), torch.tensor([3])
         A, B = (shipped_arm(arm, shipped)(x, t, c) for arm in "AB")
     assert (A - B).abs().mean() > 0.01
+
+
+def test_examples_are_what_the_networks_draw_from_one_noise(shipped, tmp_path):
+    student = untrained_student(shipped.teacher, ARMS["A"])
+    student.save(tmp_path / "student")
+    drawn = examples_of_digit({"A": tmp_path}, 7, shipped.teacher, count=2)
+    noise = shipped.teacher.noise(2, seed=10_000)
+    for name, network in (("teacher", shipped.teacher), ("A", student)):
+        assert torch.equal(drawn[name], network.sample(noise, torch.tensor([7, 7]), w=1.0, steps=25))
 
 
 def test_arms_start_from_the_same_weights(shipped):

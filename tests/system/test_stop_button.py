@@ -115,9 +115,9 @@ def test_the_stop_button_ends_an_experiments_workers(forked, tmp_path):
             workers = []
 
             def ready() -> bool:
-                if all(path.exists() for path in began):
-                    own = kernel.processes()  # its own children are those that start and tidy up
-                    workers.extend(x for x in own.children(recursive=True) if x.ppid() != own.pid)
+                numbers = [path.read_text() for path in began if path.exists()]
+                if all(numbers) and len(numbers) == 2:
+                    workers.extend(psutil.Process(int(number)) for number in numbers)
                 return bool(workers)
 
             error = only(await kernel.shows(stopped, ready, go_file.touch), "error")

@@ -1,40 +1,14 @@
 """The commands of notebooks 07 and 08: guided distillation from end to end, on digits and on mini-SD."""
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import tyro
 
-from rcedu.commands.tables import File, Series
-from rcedu.system.manifests import check_path, file_to_write
+from rcedu.commands.series import LongSeries
 from rcedu.system.provenance import beside, command_line
 from rcedu.system.settings import preset, runs_folder
 from rcedu.system.usage import AtLeast2, Factor, SamplingSteps, UsageError, check_choice
-
-
-@dataclass(frozen=True)
-class LongSeries(Series):
-    """What a table takes whose runs may be shared among machines."""
-
-    also: File = None  # a table made elsewhere; what it has of these seeds is taken over, and only the others are run
-
-    def first(self, runs: dict, ship: Path | None) -> tuple:
-        """The run whose networks ship and whose pictures are kept: (name, run, whether it is here and not taken over).
-
-        UsageError if its networks are to ship and are not here, or a folder has other files of such names.
-        """
-        from rcedu.evaluation.records import load_results
-
-        name, run = next(iter(runs.items()))
-        if ship is not None and check_path(ship).exists() and not ship.is_dir():
-            raise UsageError(f"{ship} is a file; name a folder")
-        for path in () if ship is None else ship.glob("*.safetensors"):
-            file_to_write(path)
-        here = self.also is None or name not in load_results(self.also).runs
-        if ship is not None and not here:
-            raise UsageError(f"the networks of {name} are not here but where its table was made; ship them there")
-        return name, run, here
 
 
 def few_steps(

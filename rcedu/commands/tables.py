@@ -1,65 +1,12 @@
 """Tables over several seeds as commands: `demo`, `unseen`, `recognition`, `students`; and `compare`, of two rows."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
 import tyro
 
+from rcedu.commands.series import File, LongSeries, Series
 from rcedu.evaluation.formatting import plain_table
-from rcedu.system.provenance import command_line, result_file
+from rcedu.system.provenance import command_line
 from rcedu.system.settings import data_folder, preset, runs_folder
-from rcedu.system.usage import AtLeast1, Checked, Digit, Jobs, Seed, UsageError, check_choice, check_seeds
-
-if TYPE_CHECKING:  # so that a command's help does not wait for torch and pandas
-    import pandas as pd
-    from torch import Tensor
-
-    from rcedu.experiments.runner import Done, Experiment
-
-File = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
-
-
-@dataclass(frozen=True)
-class Series(Checked):
-    """What every table over several seeds takes."""
-
-    seeds: tuple[Seed, ...] = (0, 1, 2)  # one run of every row a seed
-    # runs at a time, 0 for one after another in this process; default all where that is at most two a core, else one a core
-    jobs: Annotated[Jobs | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
-    out: File = None  # write the table here, not where the command says; what ships is in data/*/results
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_seeds(self.seeds)
-
-    def file(self, default: Path) -> Path:
-        """Where the table goes. UsageError, before any work, for a place that cannot be."""
-        return result_file(self.out or default)
-
-    def table(
-        self, experiment: "Experiment", domain, runs: dict, folder: Path, path: Path, command: str, *,
-        also: Path | None = None, show: "Callable[[pd.DataFrame, Mapping], str] | None" = None,
-        told: Callable[[], Mapping] = dict, pictures: "Callable[[], dict[str, Tensor]] | None" = None,
-    ) -> "Done":  # fmt: skip
-        """What is missing is run, the records are written, the table is printed.
-
-        also  a table made elsewhere, whose runs are taken over
-        show  Markdown from the records and all that is told; default the experiment's columns
-        told, pictures  called after the runs: what else the file says, and what the first seed's networks drew
-        """
-        from rcedu.evaluation.records import frame, save_results
-        from rcedu.evaluation.records import table as as_table
-        from rcedu.experiments.runner import run_experiment
-
-        done = run_experiment(experiment, domain, runs, folder, jobs=self.jobs, also=also)
-        told = {**told(), **done.told}
-        beside = {"pictures": pictures() if pictures else None, "seed": self.seeds[0]}
-        save_results(path, command, done.records, done.runs, experiment.columns, told=told, **beside)
-        records = frame(done.records)
-        print(plain_table(show(records, told) if show else as_table(records, experiment.columns, experiment.by)))
-        return done
+from rcedu.system.usage import AtLeast1, Digit, Jobs, UsageError, check_choice
 
 
 def unseen(
@@ -196,7 +143,7 @@ def students(
     steps: AtLeast1 | None = None,
     scored: AtLeast1 | None = None,
     only: tuple[str, ...] = (),
-    series: tyro.conf.OmitArgPrefixes[Series] = Series(),
+    series: tyro.conf.OmitArgPrefixes[LongSeries] = LongSeries(),
 ) -> None:
     """A table of mini-SD's students over several seeds. Writes <table>.json; resumes run by run.
 
@@ -208,26 +155,31 @@ def students(
             (which word, and whether the pool names it), table-1-without-three (the rows of table 1 again), prompts (who wrote
             the pool), images (how many pictures D has; with few, records also count what is nearer to D than to other pictures
             of the teacher's), pool-sizes (how many sentences the pool has), schedules (which p(t)).
-            A training that two tables share is done once.
+            A training that two tables share is done once, and --also takes it from either.
         steps: of each training, instead of the preset's.
         scored: pictures a run (where D lacks a word, with it and without it each), instead of the preset's. Of 1,000 and more
             there is also FID at infinity, precision and recall. Nothing is trained again for another number.
         only: these rows of the table; default all.
     """
     from rcedu.experiments.domains import DrawnPictures
-    from rcedu.experiments.text_students import examples_of_words, teachers
+    from rcedu.experiments.text_students import examples_of_words, network_folder, teachers
     from rcedu.experiments.text_tables import EXPERIMENTS
 
     check_choice("table", table, EXPERIMENTS)
     runs = EXPERIMENTS[table].runs(series.seeds, preset(), only=only, steps=steps, scored=scored)
     domain, folder = DrawnPictures(), runs_folder() / "students"
     path = series.file(folder / f"{table}.json")
-    first = {name.rpartition("/seed-")[0]: run for name, run in runs.items() if run.seed == series.seeds[0]}
+    first = {name.rpartition("/seed-")[0]: run for name, run in runs.items() if run.seed == series.seeds[0] and run.absent}
     command = command_line("students", table, seeds=series.seeds, steps=steps, scored=scored, only=only)
+
+    def pictures() -> dict:  # of students that are here, and were not taken over
+        here = {row: run for row, run in first.items() if network_folder(run, folder).is_dir()}
+        return examples_of_words(here, domain.teacher, folder)
+
     runs = teachers(runs.values()) | runs
-    absent = any(run.absent for run in first.values())
-    pictures = (lambda: examples_of_words(first, domain.teacher, folder)) if absent else None
-    series.table(EXPERIMENTS[table], domain, runs, folder, path, command, pictures=pictures)
+    series.table(
+        EXPERIMENTS[table], domain, runs, folder, path, command, also=series.also, pictures=pictures if first else None
+    )  # fmt: skip
 
 
 def evidence() -> None:

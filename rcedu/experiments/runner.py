@@ -73,12 +73,12 @@ def run_experiment(
 
     domain  opened where it is needed, in every worker anew
     runs    "row/seed-N" -> run, as `Experiment.runs` names them
-    also    a file of the same experiment that was made elsewhere: its runs are taken over, and not worked off
+    also    a file of records made elsewhere: its runs are taken over, and not worked off (`adopted`)
 
     UsageError where a result in `folder`, or one to be taken over, is of other settings or of another teacher, other data ...
     """
     given = {name: experiment.identity(run, domain) for name, run in runs.items()}
-    taken = adopted(runs, given, also) if also else {}
+    taken = adopted(runs, given, also, shared=experiment.kept_in is not None) if also else {}
     kept_in = {name: experiment.kept_in(run) if experiment.kept_in else name for name, run in runs.items()}
     left = {kept_in[name]: run for name, run in runs.items() if name not in taken}
     given = {kept_in[name]: of for name, of in given.items()}
@@ -196,23 +196,28 @@ def _check_given(ours: Mapping, theirs: Mapping, path: Path) -> None:
             raise UsageError(f"{path} was made from another {key} than what is there now; move it away, it is made again")
 
 
-def adopted(runs: Mapping[str, object], given: Mapping[str, Mapping], path: Path) -> dict[str, dict]:
-    """The results of these runs that another file of the experiment has, made elsewhere: name -> result.
+def adopted(runs: Mapping[str, object], given: Mapping[str, Mapping], path: Path, *, shared: bool = False) -> dict[str, dict]:
+    """The results of these runs that another file has, made elsewhere: name -> result.
+
+    shared  they may be another table's: a run of the same settings is the same, whatever row it is there
 
     UsageError when it has a run of that name with other settings, or made from something else.
     """
-    found = load_results(path)
-    results = {}
-    for name in (name for name in runs if name in found.runs):
-        ours, theirs = (json.loads(json.dumps(settings)) for settings in (asdict(runs[name]), found.runs[name]["run"]))
-        if different := [key for key in ours if ours[key] != theirs.get(key)]:
+    found, results = load_results(path), {}
+    for name, run in runs.items():
+        theirs = {other: _with_defaults(run, kept["run"]) for other, kept in found.runs.items() if shared or other == name}
+        ours, theirs = json.loads(json.dumps([asdict(run), theirs]))
+        there = name if name in theirs else next((other for other, of in theirs.items() if of == ours), None)
+        if there is None:
+            continue
+        if different := [key for key in ours if ours[key] != theirs[there].get(key)]:
             raise UsageError(f"{path} has {name} with another {different[0]}; take a file of the same settings")
-        _check_given(given[name], found.runs[name].get("given", {}), path)
-        row, _, seed = name.rpartition("/seed-")
+        _check_given(given[name], found.runs[there].get("given", {}), path)
+        row, _, seed = there.rpartition("/seed-")
         records = found.records[(found.records["row"] == row) & (found.records["seed"] == int(seed))]
         if records.empty:
-            raise UsageError(f"{path} has {name} without one record of it; make it again with the command that wrote it")
-        results[name] = found.runs[name] | {"records": records_of(records)}
+            raise UsageError(f"{path} has {there} without one record of it; make it again with the command that wrote it")
+        results[name] = found.runs[there] | {"records": records_of(records)}
     return results
 
 

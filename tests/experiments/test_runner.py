@@ -6,7 +6,7 @@ import random
 import re
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 import pytest
@@ -129,6 +129,17 @@ def test_runs_of_another_file_are_adopted_if_they_are_the_same(finished_runs, tm
         run_experiment(TOY, DOMAIN | {"data": "other"}, RUNS, tmp_path / "runs", progress=False, also=elsewhere)
     with pytest.raises(UsageError, match="has a/seed-0 with another steps"):
         run_experiment(TOY, DOMAIN, {"a/seed-0": Drawn(0, steps=2)}, tmp_path / "runs", progress=False, also=elsewhere)
+
+
+def test_a_training_that_two_tables_share_is_adopted_under_its_name_in_each(finished_runs, tmp_path):
+    _, done = finished_runs
+    save_results(path := tmp_path / "elsewhere.json", "rcedu toy", done.records, done.runs, TOY.columns)
+    renamed = {name.replace("b/", "the second/"): run for name, run in RUNS.items() if name.startswith("b/")}
+    assert not run_experiment(TOY, DOMAIN, renamed, tmp_path / "apart", jobs=0, progress=False, also=path).told
+    again = run_experiment(replace(TOY, kept_in=repr), DOMAIN, renamed, tmp_path / "shared", jobs=0, progress=False, also=path)
+    assert again.told["taken over"]["runs"] == list(renamed) and not (tmp_path / "shared").exists()
+    theirs = [record._replace(row="the second") for record in done.records if record.row == "b"]
+    assert sorted(again.records) == sorted(theirs)
 
 
 def test_a_table_of_another_shape_is_not_adopted(finished_runs, tmp_path):

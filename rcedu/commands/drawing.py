@@ -19,8 +19,8 @@ from rcedu.system.usage import AtLeast1, BatchSize, Pixels, UsageError, check_ch
 def draw(
     prompts: Path | None = None,
     teacher: str = MINI_SD,
-    drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),  # noqa: B008 (frozen)
-    arithmetic: tyro.conf.OmitArgPrefixes[Arithmetic] = Arithmetic(),  # noqa: B008
+    drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),
+    arithmetic: tyro.conf.OmitArgPrefixes[Arithmetic] = Arithmetic(),
     batch_size: BatchSize = 250,
     shard_size: AtLeast1 = 500,
     plan: bool = False,
@@ -105,8 +105,8 @@ def encode(
 def generate(
     prompts: Path,
     model: str = MINI_SD,
-    drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),  # noqa: B008 (frozen)
-    arithmetic: tyro.conf.OmitArgPrefixes[Arithmetic] = Arithmetic(),  # noqa: B008
+    drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),
+    arithmetic: tyro.conf.OmitArgPrefixes[Arithmetic] = Arithmetic(),
     size: Pixels | None = None,
     batch_size: BatchSize = 100,
     plan: bool = False,

@@ -91,8 +91,8 @@ class FasterRun(Checked):
 
 def faster(
     run: tyro.conf.OmitArgPrefixes[FasterRun] = FasterRun(),
-    machine: tyro.conf.OmitArgPrefixes[Machine] = Machine(),  # noqa: B008 (frozen)
-    watching: tyro.conf.OmitArgPrefixes[Watching] = Watching(),  # noqa: B008
+    machine: tyro.conf.OmitArgPrefixes[Machine] = Machine(),
+    watching: tyro.conf.OmitArgPrefixes[Watching] = Watching(),
     teacher: str = MINI_SD,
     samples: Path | None = None,
     drawn_by: str | None = None,

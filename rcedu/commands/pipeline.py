@@ -80,8 +80,8 @@ OF_FIT = ("batch_size", "seed", "warmup", "decay", "weight_decay", "grad_clip", 
 
 def distil(
     run: tyro.conf.OmitArgPrefixes[DistilRun] = DistilRun(),
-    machine: tyro.conf.OmitArgPrefixes[Machine] = Machine(),  # noqa: B008 (frozen)
-    watching: tyro.conf.OmitArgPrefixes[Watching] = Watching(),  # noqa: B008
+    machine: tyro.conf.OmitArgPrefixes[Machine] = Machine(),
+    watching: tyro.conf.OmitArgPrefixes[Watching] = Watching(),
     teacher: str = MINI_SD,
     samples: Path | None = None,
     pool: Path | None = None,

@@ -29,7 +29,7 @@ def score(
     images: Path | None = None,
     students: Path | None = None,
     prompts: Path | None = None,
-    drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),  # noqa: B008 (frozen)
+    drawing: tyro.conf.OmitArgPrefixes[Drawing] = Drawing(),
     size: Pixels | None = None,
     batch_size: BatchSize = 100,
     real: tuple[Path, ...] = (),

@@ -23,7 +23,7 @@ from rcedu.system.usage import AtLeast1, Digit, UsageError, check_choice
 from rcedu.training.teacher_step import TeacherRun
 
 
-def classifier(run: ClassifierRun = ClassifierRun(), data: str = "digits", out: Path | None = None) -> None:  # noqa: B008 (frozen)
+def classifier(run: ClassifierRun = ClassifierRun(), data: str = "digits", out: Path | None = None) -> None:
     """Train the classifier that judges, or the second (attention). Writes data/digits/...classifier.safetensors; resumes.
 
     Args:
@@ -39,7 +39,7 @@ def classifier(run: ClassifierRun = ClassifierRun(), data: str = "digits", out: 
         judge.save(path)
 
 
-def teacher(run: TeacherRun = TeacherRun(), data: str = "digits", out: Path | None = None) -> None:  # noqa: B008
+def teacher(run: TeacherRun = TeacherRun(), data: str = "digits", out: Path | None = None) -> None:
     """Train the digits' teacher. Writes data/digits/teacher; resumes a killed run.
 
     Args:
@@ -53,7 +53,7 @@ def teacher(run: TeacherRun = TeacherRun(), data: str = "digits", out: Path | No
         of.save_teacher(train_teacher(run, of.runs("teacher"), of=of), path)
 
 
-def cache(run: CacheRun = CacheRun(), data: str = "digits", out: Path | None = None) -> None:  # noqa: B008
+def cache(run: CacheRun = CacheRun(), data: str = "digits", out: Path | None = None) -> None:
     """Let the teacher draw the students' data set. Writes data/digits/cache; resumes.
 
     Args:
@@ -65,7 +65,7 @@ def cache(run: CacheRun = CacheRun(), data: str = "digits", out: Path | None = N
     draw_cache(run, shipped.teacher, out or shipped.folder / "cache", bar=tqdm)
 
 
-def strokes(run: StrokesRun = StrokesRun(), out: Path | None = None) -> None:  # noqa: B008
+def strokes(run: StrokesRun = StrokesRun(), out: Path | None = None) -> None:
     """Teach the digits' teacher thin strokes and thick ones. Writes data/digits/strokes.safetensors; resumes a killed run."""
     path = file_to_write(out or Shipped().folder / "strokes.safetensors")
     with alone_in(path):

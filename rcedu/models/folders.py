@@ -63,6 +63,9 @@ def load_network(kind: type[nn.Module], folder: Path) -> nn.Module:
         return read_network(kind, folder)
 
 
+_ALIGNED = 64  # bytes, of all that torch makes: without AVX-512, how a product is rounded depends on where its factors lie
+
+
 def read_network(kind: type[nn.Module], folder: Path, variant: str | None = None) -> nn.Module:
     """As `load_network`, for who verifies the folder around it.
 
@@ -84,6 +87,9 @@ def read_network(kind: type[nn.Module], folder: Path, variant: str | None = None
         raise UsageError(f"the model in {folder} cannot be read ({first_line(error)})") from error
     if missing := sorted(found["missing_keys"]):
         raise UsageError(f"the model in {folder} lacks {len(missing)} of its tensors, {missing[0]} for one; get it anew")
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.data_ptr() % _ALIGNED:  # where the file, which is mapped into memory, happens to have it
+            tensor.data = tensor.data.clone()
     return network
 
 

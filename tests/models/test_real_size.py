@@ -1,21 +1,31 @@
-"""A training step of each kind at Stable Diffusion's real size, with random weights: `python -m pytest -n 0 -m slow`."""
+"""At Stable Diffusion's real size, with random weights: a training step of each kind, and a load with its check.
+
+`python -m pytest -n 0 -m slow -s tests/models/test_real_size.py`, and which: `-k distil`, `stage`, `halving`, `load`.
+"""
 
 import copy
+import os
 import resource
+import statistics
 import sys
+import time
 
 import pytest
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from small import small_text_model
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from rcedu.data.pools import PromptPool
 from rcedu.equations.random_conditioning import p_exponential
+from rcedu.evaluation.formatting import format_interval
+from rcedu.evaluation.intervals import mean_interval
 from rcedu.models.anatomies import unet
 from rcedu.models.codecs import Autoencoder
 from rcedu.models.conditions import PromptEncoder
 from rcedu.models.diffusion import DiffusionModel, with_unet
+from rcedu.models.folders import load_network, read_network
+from rcedu.models.saved import save_network
 from rcedu.training.batches import Swap
 from rcedu.training.fit import fit
 from rcedu.training.guided_steps import guidance_step, guidance_student, halving_step
@@ -85,3 +95,32 @@ def test_a_step_at_the_size_of_sd_v1_4(kind, tmp_path):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
         print(f"{kind}: {peak:.1f} GB at the peak")
         assert peak < MEMORY[kind]
+
+
+@pytest.mark.slow
+def test_a_load_at_the_size_of_sd_v1_4(tmp_path):
+    """Its UNet, 3.4 GB, with its check and without, in turn: from memory, and from the disk, where the system is asked to
+    forget what it holds of the file."""
+    save_network(made := unet("SD v1.4", "cpu"), tmp_path / "unet")
+    name, kept = "conv_out.weight", made.state_dict()["conv_out.weight"].clone()
+    del made
+    (path,) = (tmp_path / "unet").glob("*.safetensors")
+    for where, pairs in (("memory", 20), ("the disk", 10)):
+        more, plain = [], []
+        for _ in range(1 + pairs):
+            seconds = []
+            for read in (read_network, load_network):
+                if where == "the disk":
+                    with open(path, "rb") as file:
+                        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # Linux's
+                start = time.perf_counter()
+                loaded = read(UNet2DConditionModel, tmp_path / "unet")
+                seconds.append(time.perf_counter() - start)
+                assert torch.equal(loaded.state_dict()[name], kept)
+                del loaded
+            more.append(seconds[1] / seconds[0] - 1)
+            plain.append(seconds[0])
+        found, size = mean_interval(more[1:]), path.stat().st_size / 1e9  # the first pair warms up
+        print(
+            f"{size:.1f} GB from {where}: {statistics.median(plain):.1f} s; with the check {format_interval(found, 100)}% more"
+        )

@@ -10,6 +10,7 @@ import pytest
 import torch
 from second_device import DEVICE, second_device
 from small import Made, max_error, seeded, small_digit_model, small_text_model
+from torch.utils._pytree import tree_leaves
 
 from rcedu.data.captioned_digits import all_attributes, prompts
 from rcedu.data.mnist import mnist, to_pixels
@@ -232,7 +233,9 @@ def test_judges_that_were_just_trained(digits):
             lambda judge, coloured: judge.probabilities(digits).tolist(),
             lambda judge, coloured: coloured.read(pictures).tolist(),
         ):
-            assert score(moved(judge), moved(coloured)) == score(judge, coloured)
+            # to rounding: without AVX-512 a product's last bit depends on where in memory its factors lie
+            there, here = (tree_leaves(score(*of)) for of in ((moved(judge), moved(coloured)), (judge, coloured)))
+            assert there == pytest.approx(here, rel=1e-6)
 
 
 def test_measurements(small_model, digits):

@@ -55,8 +55,10 @@ class Series(Checked):
 
         done = run_experiment(experiment, domain, runs, folder, jobs=self.jobs, also=also)
         told = {**told(), **done.told}
+        # the losses stay in each run's result.json: they are most of it, and no table shows them
+        runs = {name: {key: value for key, value in kept.items() if key != "losses"} for name, kept in done.runs.items()}
         beside = {"pictures": pictures() if pictures else None, "seed": self.seeds[0]}
-        save_results(path, command, done.records, done.runs, experiment.columns, told=told, **beside)
+        save_results(path, command, done.records, runs, experiment.columns, told=told, **beside)
         records = frame(done.records)
         print(plain_table(show(records, told) if show else as_table(records, experiment.columns, experiment.by)))
         return done

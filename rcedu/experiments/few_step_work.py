@@ -22,7 +22,7 @@ def run_few_steps(
     run: FewStepsRun, domain: Domain, job: Job, plot: Callable[[pd.DataFrame, Path, int], None] | None = None,
     after: Callable[[Stage, DiffusionModel], None] | None = None, **how,
 ) -> tuple[list[Record], dict]:  # fmt: skip
-    """All stages of one run in `job.folder`, and the teacher beside them: its records, and by stage its losses and seconds.
+    """All stages of one run in `job.folder`, and the teacher beside them: its records, and by stage its seconds.
 
     network   "teacher", and the ways of the stages;  stopped  what ended early, in words
 
@@ -31,7 +31,7 @@ def run_few_steps(
     after  called after every stage with its network
     how    further settings of `climb`
     """
-    records, kept = [], {"losses": {}, "seconds": {}, "stopped": []}
+    records, kept = [], {"seconds": {}, "stopped": []}
 
     def plot_so_far() -> None:
         if plot and place_among_ranks().is_main_process:
@@ -40,7 +40,6 @@ def run_few_steps(
     for stage, student, result in climb(run, domain, job.folder, watch=job.watch, **how):
         if after:
             after(stage, student)
-        kept["losses"][stage.name] = result["losses"][:: max(1, stage.training_steps // 50)]
         kept["seconds"][stage.name] = result["seconds"]
         kept["stopped"] += [result["stopped"]] if "stopped" in result else []
         records += result["records"]

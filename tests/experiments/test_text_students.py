@@ -7,6 +7,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
+from rcedu.commands.cli import main
 from rcedu.data.captioned_digits import (
     UNSAID,
     all_attributes,
@@ -18,7 +19,7 @@ from rcedu.data.captioned_digits import (
     real_pictures,
 )
 from rcedu.data.mnist import mnist, to_uint8
-from rcedu.evaluation.records import frame, load_results, over_seeds, scored, select
+from rcedu.evaluation.records import frame, load_results, over_seeds, records_of, scored, select
 from rcedu.evaluation.records import table as as_table
 from rcedu.experiments.domains import DrawnPictures
 from rcedu.experiments.mini_sd import GUIDANCE, MiniSD, held_out_prompts, real_images
@@ -394,3 +395,22 @@ def test_a_table_of_scores_apart():
     assert cells["unseen: the word, %"] == cells["unseen: all four, %"] == "50.0 [0.0, 100.0]"
     assert "seen: the word, %" not in cells and cells["parameters"] == above["parameters"] == "7,000"
     assert above["unseen: the word, %"] == "100.0 [96.3, 100.0]" and above["FID"] == "25.0"
+
+
+def test_what_another_table_has_trained_is_taken_over(tmp_path, monkeypatch):
+    """Rows 1 and 4 without threes are two of table 2's: with --also nothing is trained, and their scores come back."""
+    monkeypatch.setenv("RCEDU_PRESET", "cpu")
+    trained, out = FOLDER / "results" / "concepts-long.json", tmp_path / "table.json"
+    rows = {
+        "1: nothing": "without three: no random conditioning",
+        "4: random conditioning": "without three: the whole grammar in the pool",
+    }
+    words = ["students", "table-1-without-three", "--seeds", "2", "3", "--steps", "3000", "--jobs", "0", "--only"]
+    main([*words, *rows, "--also", str(trained), "--out", str(out)])
+    taken, there = load_results(out), load_results(trained)
+    assert len(taken.told["taken over"]["runs"]) == 1 + 2 * 2  # with the teacher
+    for row, theirs in rows.items():
+        for seed in (2, 3):
+            found = records_of(select(taken.records, row=row, seed=seed))
+            expected = records_of(select(there.records, row=theirs, seed=seed))
+            assert len(found) > 10 and found == [record._replace(row=row) for record in expected]

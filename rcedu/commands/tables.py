@@ -5,7 +5,7 @@ import tyro
 from rcedu.commands.series import File, LongSeries, Series
 from rcedu.evaluation.formatting import plain_table
 from rcedu.system.provenance import command_line
-from rcedu.system.settings import data_folder, preset, runs_folder
+from rcedu.system.settings import checkout, data_folder, preset, runs_folder
 from rcedu.system.usage import AtLeast1, Digit, Jobs, UsageError, check_choice
 
 
@@ -126,7 +126,7 @@ def demo(jobs: Jobs | None = None) -> None:
     from rcedu.experiments.unseen_digit import DEMO_FOLDER, EXPERIMENTS
 
     series = Series((0,), jobs)
-    source = data_folder().parent / "notebooks" / "02_unseen_digit.py"
+    source = checkout() / "notebooks" / "02_unseen_digit.py"
     folder = runs_folder() / DEMO_FOLDER[preset()]
     runs = EXPERIMENTS["arms"].runs(series.seeds, preset())
     size = "{0.steps} steps of batch {0.batch_size} each, preset {1}".format(next(iter(runs.values())), preset())
@@ -196,7 +196,7 @@ def evidence() -> None:
     from rcedu.figures.unseen_digit_figures import strip
     from rcedu.system.files import atomic_path, write_json, write_text
 
-    root = data_folder().parent
+    root = checkout()
     pages = [root / "RESULTS.md", *sorted((root / "notebooks" / "evidence").glob("*.md"))]
     made = {page: filled(page.read_text(encoding="utf-8")) for page in pages}  # all of them, before any is written
     plain = {"svg.fonttype": "none", "svg.hashsalt": "rcedu", "font.family": ["DejaVu Sans", "sans-serif"]}

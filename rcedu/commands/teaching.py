@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tyro
 
-from rcedu.system.settings import data_folder, preset, runs_folder
+from rcedu.system.settings import checkout, preset, runs_folder
 from rcedu.system.usage import Positive, Seconds
 
 
@@ -32,7 +32,7 @@ def notebooks(names: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
     """Execute notebooks/*.py (or those named), write the paired .ipynb beside each, and say how long it took."""
     from rcedu.course.notebooks import write_pair
 
-    folder = data_folder().parent / "notebooks"
+    folder = checkout() / "notebooks"
     for source in [folder / f"{name}.py" for name in names] or sorted(folder.glob("*.py")):
         start = time.perf_counter()
         print(f"{write_pair(source)}: {time.perf_counter() - start:.0f} s, preset {preset()}", flush=True)
@@ -63,7 +63,7 @@ def assignments(out: Path | None = None) -> None:
     """
     from rcedu.course.assignments import build
 
-    folder = out or data_folder().parent / "dist" / "course"
+    folder = out or checkout() / "dist" / "course"
     names = build(folder)
     print(f"{len(names)} assignments: {folder / 'student'} to hand out, {folder / 'autograder'} to grade with")
 

@@ -18,13 +18,13 @@ import nbformat
 from rcedu.colab import Release, release
 from rcedu.system.files import atomic_folder, has_shape, read_json, scratch_folder
 from rcedu.system.manifests import folder_to_replace
-from rcedu.system.settings import data_folder
+from rcedu.system.settings import checkout
 from rcedu.system.usage import UsageError
 
 
 def sources() -> list[Path]:
     """The assignments, in order."""
-    return sorted((data_folder().parent / "notebooks" / "assignments").glob("[0-9]*.py"))
+    return sorted((checkout() / "notebooks" / "assignments").glob("[0-9]*.py"))
 
 
 def build(out: Path, paths: list[Path] | None = None) -> list[str]:

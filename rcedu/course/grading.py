@@ -15,7 +15,7 @@ from pathlib import Path
 from rcedu.course.assignments import student_number
 from rcedu.system.files import atomic_folder, folder_to_replace, read_json, scratch_folder, write_json
 from rcedu.system.jail import can_lock, run_jailed
-from rcedu.system.settings import data_folder
+from rcedu.system.settings import checkout, data_folder
 from rcedu.system.usage import UsageError, visible
 
 
@@ -45,7 +45,7 @@ def grade(
         print("this system locks no files away: a notebook can read and write what you can (see the teacher's page)")
     with zipfile.ZipFile(archive) as files:
         tests = {Path(name).stem: files.read(name).decode() for name in files.namelist() if name.startswith("tests/")}
-    readable = [data_folder(), data_folder().parent / "pyproject.toml"]
+    readable = [data_folder(), checkout() / "pyproject.toml"]
     limits = {"seconds": seconds, "gigabytes": gigabytes, "user": user}
     jailed = partial(run_jailed, environment=_environment(), readable=readable, **limits)
     for notebook in notebooks:

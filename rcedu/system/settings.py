@@ -7,6 +7,8 @@ from platformdirs import user_cache_dir
 
 from rcedu.system.usage import UsageError
 
+_HERE = Path(__file__).resolve().parents[2]  # the checkout, where the package is imported from one
+_OF_A_CHECKOUT = _HERE / "pyproject.toml"
 HOW_TO_GET_DATA = "clone the repository, or set RCEDU_DATA to a copy of its data/ folder"
 
 
@@ -27,9 +29,17 @@ def data_folder() -> Path:
         if not folder.is_dir():
             raise UsageError(f"RCEDU_DATA is {folder}, which is not a folder; {HOW_TO_GET_DATA}")
         return folder
-    folder = Path(__file__).resolve().parents[2] / "data"
+    folder = _HERE / "data"
     if not (folder / "README.md").is_file():
         raise UsageError(f"rcedu's data folder is not installed with the package; {HOW_TO_GET_DATA}")
+    return folder
+
+
+def checkout() -> Path:
+    """The checkout this package is imported from, or that $RCEDU_DATA is in. UsageError where there are no notebooks in it."""
+    folder = _HERE if _OF_A_CHECKOUT.is_file() else data_folder().parent
+    if not (folder / "notebooks").is_dir():
+        raise UsageError("rcedu's notebooks are not installed with the package; clone the repository")
     return folder
 
 
@@ -40,8 +50,7 @@ def cache_folder() -> Path:
 
 def runs_folder() -> Path:
     """Where trainings, checkpoints and results go: runs/ of $RCEDU_HOME, or of the checkout, or of this folder without one."""
-    checkout = Path(__file__).resolve().parents[2]
-    home = checkout if (checkout / "pyproject.toml").exists() else Path.cwd()
+    home = _HERE if _OF_A_CHECKOUT.is_file() else Path.cwd()
     return (_folder("RCEDU_HOME") or home) / "runs"
 
 

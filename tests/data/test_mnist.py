@@ -16,7 +16,7 @@ from torchvision.datasets import MNIST, FashionMNIST
 
 import rcedu.data.mnist
 from rcedu.data.mnist import MNIST_SHA256, ORIGINS, mnist, to_pixels, to_uint8
-from rcedu.system.settings import data_folder
+from rcedu.system.settings import checkout, data_folder
 from rcedu.system.usage import UsageError
 
 PACKED = data_folder() / "mnist"
@@ -189,7 +189,7 @@ def test_rcedu_data_that_is_empty_is_not_set(tmp_path, monkeypatch):
 
 
 def test_rcedu_data_is_used(own_data):
-    assert data_folder() == own_data.parents[1]
+    assert data_folder() == own_data.parents[1] and checkout() == PACKED.parents[1]
     assert len(mnist(train=False)[1]) == 10_000
 
 

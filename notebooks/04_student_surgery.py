@@ -239,7 +239,7 @@ diagrams.cost_bars({name: (parameter_count(net), macs(net)) for name, net in net
 # *Figure: parameters (left) and MACs (right) of the teacher and its seven students. From B-Base to B-Tiny the parameters fall by another 30% of the teacher's, the work hardly at all. Narrowing saves both: C-Tiny is as large as B-Tiny, and does a third less work.*
 
 # %% [markdown]
-# MACs are not seconds. Timed on a CPU with mini-SD, notebook 05's small Stable Diffusion, B-Tiny draws 1.9 times as fast as its teacher and C-Tiny only 1.2 times: few large layers run better than many thin ones. ([evidence](evidence/speed.md))
+# MACs are not seconds. Timed on a CPU with mini-SD, notebook 05's small Stable Diffusion, B-Tiny draws 1.8 times as fast as its teacher and C-Tiny only 1.2 times: few large layers run better than many thin ones. ([evidence](evidence/speed.md))
 
 # %% [markdown]
 # ## 5 · What the student inherits, and where it is compared

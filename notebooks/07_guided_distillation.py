@@ -294,7 +294,7 @@ for k in range(length):
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    losses.append(float(loss))
+    losses.append(loss.item())
 
 # %% [markdown]
 # `rcedu.training.fit` is this loop with a learning rate that rises and falls, checkpoints, and several GPUs; the step it repeats is `guidance_step`. The two agree on the first batch, where the student is still the teacher:
@@ -307,7 +307,7 @@ with torch.no_grad():
     theirs = step(student, Draw(seed=0, step=0, batch_size=64, device=teacher.device))["guidance"]
     batch = Draw(seed=1, step=0, batch_size=B, device=teacher.device)  # of no training
     before, after, end = (step(x, batch)["guidance"] for x in (student, mine, finished))
-assert abs(float(theirs) - losses[0]) < 1e-4
+assert abs(theirs.item() - losses[0]) < 1e-4
 print(f"loss on one batch of {B}: {before:.4f} untrained, {after:.4f} now, {end:.4f} finished")
 
 # %% [markdown]

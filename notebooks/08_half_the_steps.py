@@ -303,7 +303,7 @@ for i in range(length):
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    losses.append(float(loss))
+    losses.append(loss.item())
 
 # %% [markdown]
 # `halving_step` is the same for `rcedu.training.fit`, and has the same first loss. What the networks draw:
@@ -314,7 +314,7 @@ from rcedu.training.guided_steps import halving_step
 step = halving_step(of_4, of_4, digits.data, (0.0, 4.0), 2)
 with torch.no_grad():
     first = step(of_4, Draw(seed=0, step=0, batch_size=64, device=teacher.device))["halving"]
-assert abs(float(first) / losses[0] - 1) < 1e-3
+assert abs(first.item() / losses[0] - 1) < 1e-3
 drawn = {
     "its teacher, N = 4": students[4].sample(noise, c, w=1.0, steps=4),
     "its teacher, N = 2": students[4].sample(noise, c, w=1.0, steps=2),

@@ -145,7 +145,7 @@ losses = {}
 for name, swap in swaps.items():
     step = guidance_step(teacher, student, digits.data, (0.0, 4.0), swap=swap)  # stage 1
     with torch.no_grad():
-        losses[name] = float(step(student, Draw(seed=0, step=0, batch_size=64))["guidance"])
+        losses[name] = step(student, Draw(seed=0, step=0, batch_size=64))["guidance"].item()
 assert losses["without"] == losses["p(t) = 0"]
 share = float(exponential(torch.arange(T)).mean()) / 10
 print(f"with the swap a 3 is asked for in {share:.1%} of stage 1's questions, without it in none")

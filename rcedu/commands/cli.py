@@ -1,6 +1,6 @@
 """The command line: `rcedu COMMAND --help`.
 
-Only the room of the command that is asked for is imported, so that help and a mistyped word are answered at once.
+Only the module of the command that is asked for is imported, so that help and typos are answered at once.
 Bad input ends with one line on stderr and exit code 2; nothing is left half-written.
 """
 
@@ -24,9 +24,9 @@ from typing import Annotated, get_args, get_type_hints
 
 import rcedu
 from rcedu.system.interrupts import was_interrupted
-from rcedu.system.usage import UsageError, check_ranges, out_of_memory, visible
+from rcedu.system.usage import UsageError, check_limits, out_of_memory, visible
 
-GROUPS = {  # what a person wants -> command -> the room of this folder that has it
+GROUPS = {  # what a person wants -> command -> the module in this folder that has it
     "start here": {"demo": "tables", "lab": "teaching"},
     "experiments": {
         "unseen": "tables", "recognition": "tables", "students": "tables", "few-steps": "guided", "editing": "guided",
@@ -49,12 +49,12 @@ ROOMS = {name: room for group in GROUPS.values() for name, room in group.items()
 
 
 def command(name: str) -> Callable[..., None]:
-    """The function of a command, by the name that is typed; its room is imported now."""
+    """The function of a command, by the name that is typed; imports its module."""
     return getattr(importlib.import_module(f"rcedu.commands.{ROOMS[name]}"), name.replace("-", "_"))
 
 
 def overview() -> str:
-    """What `rcedu --help` prints: every command with the first sentence of its docstring, read without importing it."""
+    """The text of `rcedu --help`: every command with its docstring's first sentence, read without importing anything."""
     texts = {}
     for room in set(ROOMS.values()):
         source = ast.parse(Path(__file__).with_name(f"{room}.py").read_text(encoding="utf-8"))
@@ -71,14 +71,20 @@ def overview() -> str:
 
 
 def _plain(function: Callable) -> Callable:
-    """The same command line, for tyro: an option that may be left out says so by having no default, and not `{None}|INT`.
+    """The command for tyro, with plainer help: `INT` and not `{None}|INT` for an option without a default, `[TABLE]` and not
+    `[STR]` for a word without a flag, and no line breaks from the docstring's own width.
 
-    Calling it returns what is to be run: parsing, and the check of every number's range, end before work begins.
+    Calling it checks every option's limits and returns the work, which has not begun.
     """
     import tyro
 
     def annotation(parameter: inspect.Parameter):
         kind, default, shown = parameter.annotation, parameter.default, plain[parameter.name]
+        if tyro.conf.Positional in getattr(hints[parameter.name], "__metadata__", ()):
+            required, several = default is parameter.empty, bool(get_args(shown))
+            name = parameter.name.upper() + " ..." * several
+            hint = {"help_behavior_hint": "(required)" if required else ""} if several else {}
+            return Annotated[kind, tyro.conf.arg(metavar=name if required else f"[{name}]", **hint)]
         if default == ():
             return Annotated[kind, tyro.conf.arg(help_behavior_hint="")]
         if default is not None or len(kinds := [part for part in get_args(shown) if part is not type(None)]) != 1:
@@ -89,20 +95,21 @@ def _plain(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def prepared(*args, **kwargs):
-        check_ranges(hints, signature.bind(*args, **kwargs).arguments)
+        check_limits(hints, signature.bind(*args, **kwargs).arguments)
         return functools.partial(function, *args, **kwargs)
 
     signature, plain = inspect.signature(function, eval_str=True), get_type_hints(function)
     hints = get_type_hints(function, include_extras=True)
     parameters = [part.replace(annotation=annotation(part)) for part in signature.parameters.values()]
+    prepared.__doc__ = re.sub(r"(?<=\S)\n(?: {4}| {12})(?=\S)", " ", function.__doc__)
     prepared.__signature__ = signature.replace(parameters=parameters)
     prepared.__annotations__ = {part.name: part.annotation for part in parameters}
-    del prepared.__wrapped__  # or its annotations would be read
+    del prepared.__wrapped__  # or tyro would read its annotations
     return prepared
 
 
 def _in_one_line(complaint: str) -> str:
-    """What tyro's framed error says first. Where there is no Unicode, the frame is of hyphens, and its title a line above."""
+    """The first message in tyro's framed error. Without Unicode the frame is made of hyphens, and its title stands above."""
     parts = [[]]
     for line in complaint.splitlines():
         if re.search("[─-]{3}", line):
@@ -111,11 +118,11 @@ def _in_one_line(complaint: str) -> str:
             parts[-1].append(line.strip("│ "))
     framed = [part for part in parts if part]
     said = framed[0] if "╭" in complaint or len(framed) == 1 else framed[1]
-    return re.sub("no type matching .* - .*?: ", "", " ".join(said))  # of an option that may be left out: why it is no number
+    return re.sub("no type matching .* - .*?: ", "", " ".join(said))  # tyro's preamble for optional numbers
 
 
 def _with_its_flag(complaint: str, options: Sequence[str]) -> str:
-    """What is wrong with a number begins with its name; the user wrote it as a flag, with dashes, and a prefix perhaps."""
+    """A complaint about an option starts with its field's name; put the flag that the user typed in its place."""
     name, space, rest = complaint.partition(" ")
     flags = (word.partition("=")[0] for word in options if word.startswith("--"))
     flag = next((flag for flag in flags if flag.rpartition(".")[2].lstrip("-").replace("-", "_") == name), name)
@@ -123,7 +130,7 @@ def _with_its_flag(complaint: str, options: Sequence[str]) -> str:
 
 
 def parse(arguments: Sequence[str]) -> Callable[[], None]:
-    """The work that a command line asks for, not begun. UsageError for one that cannot be; SystemExit after help."""
+    """The work that a command line asks for, not begun. UsageError if it cannot be parsed; SystemExit after printing help."""
     name, *options = arguments or ["--help"]
     if name in ("--help", "-h"):
         print(overview())
@@ -143,7 +150,7 @@ def parse(arguments: Sequence[str]) -> Callable[[], None]:
             return tyro.cli(_plain(command(name)), args=options, prog=f"rcedu {name}")
     except (SystemExit, UsageError) as stop:
         error = stop
-        while error and not isinstance(error, UsageError):  # tyro frames one from within a run: it is what led to its exit
+        while error and not isinstance(error, UsageError):  # tyro frames our own error and exits: ours is in its context
             error = error.__context__
         if error:
             raise UsageError(_with_its_flag(str(error), options)) from None
@@ -153,7 +160,7 @@ def parse(arguments: Sequence[str]) -> Callable[[], None]:
 
 
 def _needs_less(name: str) -> str:
-    """Which options of a command decide how much memory it takes."""
+    """Advice on how to make a command take less memory."""
     taken = inspect.signature(command(name.replace("_", "-"))).parameters.values()
     names = {x.name for of in taken for x in (fields(of.default) if is_dataclass(of.default) else [of])}
     smaller = [f"--{name.replace('_', '-')}" for name in ("batch_size", "jobs") if name in names]
@@ -163,13 +170,13 @@ def _needs_less(name: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `rcedu`."""
     if os.environ.get("PYTHONWARNINGS") is None:
-        warnings.simplefilter("ignore", category=FutureWarning)  # the libraries' own, not the reader's business
+        warnings.simplefilter("ignore", category=FutureWarning)  # from the libraries; nothing the reader can act on
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         parse(arguments)()
-    except (UsageError, FloatingPointError) as error:  # the last of a training that diverged
+    except (UsageError, FloatingPointError) as error:  # FloatingPointError: a training diverged
         says = str(error)
-    except BrokenPipeError:  # of who reads what we print (`rcedu.__main__`)
+    except BrokenPipeError:  # whoever read our output has stopped (`rcedu.__main__`)
         raise
     except OSError as error:
         from rcedu.system.files import what_failed

@@ -1,4 +1,4 @@
-"""Pictures, as commands: what a teacher draws and real ones, both kept as its latents, and what a model draws as PNG."""
+"""Commands that make pictures: a teacher's samples and real pictures, kept as its latents; and PNG files of any model."""
 
 import functools
 from pathlib import Path
@@ -7,13 +7,14 @@ import tyro
 from tqdm.auto import tqdm
 
 from rcedu.commands.given import MINI_SD, open_model, say_plan, say_skipped
-from rcedu.commands.options import Arithmetic, Drawing
+from rcedu.commands.options import Arithmetic, Drawing, one_of
+from rcedu.data.pictures import FITS
 from rcedu.models.saved import SAMPLERS
 from rcedu.models.solvers import solver
 from rcedu.system.manifests import folder_to_fill
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import data_folder, runs_folder
-from rcedu.system.usage import AtLeast1, BatchSize, Pixels, UsageError, check_choice
+from rcedu.system.usage import AtLeast1, BatchSize, Pixels, UsageError
 
 
 def draw(
@@ -26,17 +27,17 @@ def draw(
     plan: bool = False,
     out: Path | None = None,
 ) -> None:
-    """Let the teacher draw prompts, and keep its latents: the students' data set D. Resumes; shares the work over ranks.
+    """Let the teacher draw prompts and keep the latents, the students' data set D. Resumes; shares the work over ranks.
 
     Args:
-        prompts: a .txt, .csv or .parquet file or a folder of them; default: notebook 05's prompts for mini-SD.
+        prompts: a .txt, .csv or .parquet file or a folder of them; default notebook 05's prompts for mini-SD.
         teacher: mini-sd, a folder, or a name on the hub such as CompVis/stable-diffusion-v1-4.
         drawing: which prompts, and how.
-        arithmetic: how it computes.
+        arithmetic: how networks compute.
         batch_size: pictures at a time.
-        shard_size: pictures a file.
-        plan: only say what it will take, in time, memory and disk.
-        out: default data/mini-sd/cache for mini-sd's own prompts; must be given otherwise.
+        shard_size: pictures in each file.
+        plan: only print an estimate of time, memory and disk.
+        out: the folder of samples; default data/mini-sd/cache for mini-sd's own prompts, required otherwise.
     """
     from rcedu.data.cache import MANIFEST, draw_samples
     from rcedu.data.pools import read_prompts_from
@@ -53,7 +54,7 @@ def draw(
     bar = functools.partial(tqdm, desc="shards", disable=not first)
     settings = drawing.settings(model, teacher)
     if settings.get("sampler") in SAMPLERS:
-        raise UsageError(f"{teacher} was made for the {settings['sampler']} sampler; samples are kept of deterministic ones")
+        raise UsageError(f"{teacher} was made for the {settings['sampler']} sampler; samples need a deterministic one")
     if name := settings.pop("sampler", None):
         settings["solver"] = (name, solver(name))
     settings |= {"shard_size": shard_size, "batch_size": batch_size}
@@ -62,33 +63,32 @@ def draw(
             say_plan(plan_drawing(model, c, **settings), folder)
             return
         kept = draw_samples(model, c, folder, **settings, told=arithmetic.told(), bar=bar)
-    if kept is not None:  # of several ranks, the last to end has it
+    if kept is not None:  # only on the rank that finishes last
         print(f"{len(kept)} samples in {folder}")
 
 
 def encode(
-    images: Path, out: Path, teacher: str = MINI_SD, column: str | None = None, fit: str = "crop", mirrored: bool = False,
-    skip_bad: bool = False, batch_size: BatchSize = 16, shard_size: AtLeast1 = 500, plan: bool = False,
+    images: Path, out: Path, teacher: str = MINI_SD, column: str | None = None, fit: one_of(FITS) = FITS[0],
+    mirrored: bool = False, skip_bad: bool = False, batch_size: BatchSize = 16, shard_size: AtLeast1 = 500, plan: bool = False,
 ) -> None:  # fmt: skip
-    """Keep real pictures with captions as a teacher's latents: samples for `rcedu distil --task`. Resumes; shares over ranks.
+    """Encode real pictures with captions as a teacher's latents, for `rcedu distil --task`. Resumes; shares work over ranks.
 
     Args:
         images: a folder of pictures with metadata.csv (file_name,text), of .tar files (webdataset), or of .parquet files.
         out: the folder of latents.
         teacher: mini-sd, a folder, or a name on the hub.
-        column: of the captions; default text, prompt, caption or txt.
-        fit: how pictures become as large as the teacher's: crop (the middle square) or squash.
-        mirrored: every picture once more, as in a mirror.
-        skip_bad: go on without pictures that cannot be read; else the first is named.
+        column: the captions' column; default text, prompt, caption or txt.
+        fit: how pictures are brought to the teacher's size: crop the middle square, or squash.
+        mirrored: also keep every picture mirrored left to right.
+        skip_bad: skip pictures that cannot be read, instead of stopping at the first.
         batch_size: pictures at a time.
-        shard_size: pictures a file.
-        plan: only say what it will take, in time, memory and disk.
+        shard_size: pictures in each file.
+        plan: only print an estimate of time, memory and disk.
     """
     from rcedu.data.cache import MANIFEST
-    from rcedu.data.pictures import FITS, CaptionedSource, encode_pictures
+    from rcedu.data.pictures import CaptionedSource, encode_pictures
     from rcedu.evaluation.picture_plans import plan_encoding
 
-    check_choice("fit", fit, FITS)
     folder, model = folder_to_fill(out, MANIFEST), open_model(teacher)
     source = CaptionedSource(images, model.pixels, column=column, fit=fit, mirrored=mirrored, skip_bad=skip_bad)
     first = place_among_ranks().is_main_process
@@ -98,7 +98,7 @@ def encode(
         return
     settings = {"batch_size": batch_size, "shard_size": shard_size}
     kept = encode_pictures(model, source, folder, **settings, bar=lambda shards: tqdm(shards, desc="shards", disable=not first))
-    if kept is not None:  # of several ranks, the last to end has it
+    if kept is not None:  # only on the rank that finishes last
         print(f"{len(kept)} samples in {folder}")
 
 
@@ -116,12 +116,12 @@ def generate(
 
     Args:
         prompts: a .txt, .csv or .parquet file or a folder of them.
-        model: mini-sd, a folder (a student's, say), or a name on the hub.
+        model: mini-sd, a folder (a student, say), or a name on the hub.
         drawing: which prompts, and how.
-        arithmetic: how it computes.
+        arithmetic: how networks compute.
         size: shrink to this many pixels (the papers score 512 shrunk to 256).
         batch_size: pictures at a time; the noise of picture i is a function of (seed, batch_size, i).
-        plan: only say what it will take, in time, memory and disk.
+        plan: only print an estimate of time, memory and disk.
         out: the folder; default runs/images.
     """
     from rcedu.data.pools import read_prompts_from

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from rcedu.commands.given import MINI_SD, check_measured, open_model, samples_of, say_defaults, say_plan, say_skipped, suits
-from rcedu.commands.options import FLOAT, INT, INTS, STR, Machine, Watching
+from rcedu.commands.options import FLOAT, INT, INTS, Machine, Watching, one_of
+from rcedu.experiments.few_steps import FewStepsRun, budget, few_step_identity, own_budget, stages
 from rcedu.models.saved import SAMPLERS, pipeline_facts, save_pipeline
 from rcedu.system.files import write_json
 from rcedu.system.locks import alone_in
@@ -17,71 +18,74 @@ from rcedu.system.provenance import command_line, provenance, result_file
 from rcedu.system.ranks import place_among_ranks
 from rcedu.system.settings import preset, runs_folder
 from rcedu.system.usage import (
+    AtLeast0,
     AtLeast1,
     BatchSize,
     Checked,
     Factor,
     Guidance,
     LearningRate,
+    Positive,
     SamplingSteps,
     Seed,
+    Share,
     UsageError,
-    check_choice,
 )
-from rcedu.training.swap_schedules import MEASURED, measured_file, swap_schedule
+from rcedu.training.swap_schedules import CHOICES, MEASURED, measured_file, swap_schedule
 
 if TYPE_CHECKING:
     from rcedu.data.cache import Samples
-    from rcedu.experiments.few_steps import FewStepsRun, Stage
+    from rcedu.experiments.few_steps import Stage
     from rcedu.models.diffusion import DiffusionModel
     from rcedu.models.saved import Facts
 
-MARKER = "faster.json"  # in the folder that a run fills: which it is
+MARKER = "faster.json"  # marks the folder that a run fills as ours
 
 
 @dataclass(frozen=True)
 class FasterRun(Checked):
-    """What is trained and scored; what is not said has the size of the preset (RCEDU_PRESET)."""
+    """What is trained and scored. Sizes that are not given are the preset's (RCEDU_PRESET)."""
 
-    # stage 2 once for each: deterministic, stochastic; default deterministic
-    samplers: Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="[STR ...]", help_behavior_hint="")] = None
+    # stage 2 is run once for each; default deterministic
+    samplers: one_of(SAMPLERS, several=True, optional=True) = None
     first: Annotated[SamplingSteps | None, INT] = None  # sampling steps before the first halving; default 32
-    last: Annotated[SamplingSteps | None, INT] = None  # after the last; default 1
+    last: Annotated[SamplingSteps | None, INT] = None  # sampling steps after the last halving; default 1
     # w = guidance_scale - 1 is drawn from 0 to this; default 13, with --from-stage-1 what that network was taught
     w_max: Annotated[Guidance | None, FLOAT] = None
-    # p(t) of random conditioning inside: none, or a family of rcedu.training.swap_schedules; default exponential with --pool
-    p: Annotated[str | None, STR] = None
-    guidance_steps: Annotated[AtLeast1 | None, INT] = None  # of training, in stage 1
-    halving_steps: Annotated[AtLeast1 | None, INT] = None  # of training, in each halving; twice as many in those to 2 and 1
-    batch_size: Annotated[BatchSize | None, INT] = None  # global, over all ranks and accumulated parts
-    # of stage 1, annealed to 0 in a straight line; default 2e-3 for mini-SD, 1e-4 for others
+    # p(t) of random conditioning in all stages; default exponential with --pool, none without
+    p: one_of(CHOICES, optional=True) = None
+    guidance_steps: Annotated[AtLeast1 | None, INT] = None  # training steps of stage 1
+    halving_steps: Annotated[AtLeast1 | None, INT] = None  # training steps of each halving; twice as many in those to 2 and 1
+    batch_size: Annotated[BatchSize | None, INT] = None  # global: over all ranks and accumulated parts
+    # learning rate of stage 1, which falls linearly to 0; default 2e-3 for mini-SD, else 1e-4
     guidance_lr: Annotated[LearningRate | None, FLOAT] = None
-    halving_lr: Annotated[LearningRate | None, FLOAT] = None  # of each halving, likewise; default 5e-4 for mini-SD, else 5e-5
-    scored: Annotated[AtLeast1 | None, INT] = None  # pictures, at each w and after each stage
+    # learning rate of each halving, which falls linearly to 0; default 5e-4 for mini-SD, else 5e-5
+    halving_lr: Annotated[LearningRate | None, FLOAT] = None
+    warmup: AtLeast0 = FewStepsRun.warmup  # steps of learning-rate warm-up, in every stage
+    weight_decay: Share = FewStepsRun.weight_decay  # AdamW's
+    grad_clip: Positive = FewStepsRun.grad_clip  # clip the gradient's norm to this
+    scored: Annotated[AtLeast1 | None, INT] = None  # pictures scored at each w, after each stage
     scored_w: Annotated[tuple[Guidance, ...] | None, INTS] = None  # default 0 2 6.5 13, as far as the network is taught
-    # end a sampler's halvings when one of them has let its score (mini-SD: FID, else the error) grow by more than this factor
+    # end a sampler's halvings if one lets the score (FID for mini-SD, else the error) grow by more than this factor
     allowed: Annotated[Factor | None, FLOAT] = None
-    seed: Seed = 0  # of the training, and of the noise of what is scored
+    seed: Seed = 0  # seed of the training and of the noise of scored pictures
 
-    def few_steps(self, told: "Facts | None", where: Path | None, mini_sd: bool = False) -> "FewStepsRun":
+    def few_steps(self, told: "Facts | None", where: Path | None, mini_sd: bool = False) -> FewStepsRun:
         """The run, at the preset's size.
 
-        told  what a finished stage 1 says of itself, and `where` it is;  mini_sd  whether the teacher is mini-SD
+        told     what a finished stage 1, in the folder `where`, records about itself; None: stage 1 is trained
+        mini_sd  whether the teacher is mini-SD
 
-        UsageError where numbers of steps are no halvings of each other, and for a w above what is taught.
+        UsageError if `first` cannot be halved down to `last`, or for a w above what is taught.
         """
-        from rcedu.experiments.few_steps import budget, own_budget
-
         sized = partial(budget, "mini-sd") if mini_sd else own_budget
         said = {key: value for key, value in asdict(self).items() if value is not None}
-        for sampler in self.samplers or ():
-            check_choice("sampler", sampler, SAMPLERS)
         if self.samplers:
             said["samplers"] = tuple(dict.fromkeys(self.samplers))
         if told and told.w_max is not None and said.setdefault("w_max", told.w_max) > told.w_max:
             raise UsageError(f"--w-max {self.w_max:g} is above what {where} was taught: w up to {told.w_max:g}")
         if told and told.steps:
-            raise UsageError(f"{where} is halved already, to {told.steps} steps; give the stage 1 that it was made of")
+            raise UsageError(f"{where} has been halved already, to {told.steps} steps; give the stage 1 it was made from")
         run = sized(preset(), **said)
         if self.scored_w and max(self.scored_w) > run.w_max:
             raise UsageError(f"--scored-w {max(self.scored_w):g} is above what the network is taught: w up to {run.w_max:g}")
@@ -105,28 +109,27 @@ def faster(
     measured: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Distil a teacher into networks of few steps: stage 1, then half the steps again and again; scored after each. Resumes.
+    """Distil a teacher into few-step networks: stage 1, then half the steps again and again; scored after each. Resumes.
 
-    Every network is a folder of its own, `OUT/stage-1`, `OUT/deterministic-4-steps` ..., which a stock pipeline of diffusers
-    opens (guidance_scale is w + 1), which `rcedu generate` draws with, and `rcedu distil` makes smaller. OUT/scores.json and
-    scores.png have the scores: for mini-SD those of its judge; for any teacher the relative error of the latents against its
-    own guided ones from the same noise. OUT/pictures.png has what every network draws of eight of the prompts; each stage's own
-    folder is OUT/training/STAGE.
+    Every network gets a folder, `OUT/stage-1`, `OUT/deterministic-4-steps` ..., that a stock diffusers pipeline opens
+    (guidance_scale is w + 1), `rcedu generate` draws with, and `rcedu distil` makes smaller. OUT/scores.json and scores.png
+    hold the scores: the relative error of the latents against the teacher's guided ones from the same noise, and for mini-SD
+    also its judge's. OUT/pictures.png shows what every network draws for eight prompts. Stages train in OUT/training/STAGE.
 
     Args:
         run: what is trained.
-        machine: how it fits a machine.
-        watching: what one sees of it.
+        machine: how the training fits this machine.
+        watching: what is logged and kept on the way.
         teacher: mini-sd, a folder (a student of `rcedu distil`, say), or a name on the hub.
-        samples: what `rcedu draw` wrote with this teacher; default mini-SD's.
-        drawn_by: the model that drew the samples, where it is not the teacher: the teacher of a student.
+        samples: the folder that `rcedu draw` wrote with this teacher; default mini-SD's.
+        drawn_by: the model that drew the samples, if it was not the teacher (a student's own teacher, say).
         images: real pictures instead: a folder with metadata.csv or .jsonl (file_name, text), of .tar or of .parquet files.
-        skip_bad: leave out pictures that cannot be read.
-        from_stage_1: a folder with stage 1 of this teacher, which is not trained again.
-        prompts: to score by (.txt, .csv, .parquet, or a folder); default mini-SD's unseen ones.
-        pool: prompts that strangers are drawn from, of the same kinds: random conditioning inside all stages.
-        column: of a table of prompts; default text, prompt or caption.
-        measured: the table of p(t) overlap and indifference, measured on this teacher; default mini-SD's.
+        skip_bad: skip pictures that cannot be read.
+        from_stage_1: a folder with this teacher's stage 1, which is not trained again.
+        prompts: the prompts to score by (.txt, .csv, .parquet, or a folder); default mini-SD's unseen ones.
+        pool: prompts to swap in (.txt, .csv, .parquet, or a folder): random conditioning in all stages.
+        column: the prompts' column in a table; default text, prompt or caption.
+        measured: the table for --p overlap and indifference, measured on this teacher; default mini-SD's.
         out: the folder; default runs/faster.
     """
     from rcedu.data.captioned_digits import prompts as grammar
@@ -138,7 +141,6 @@ def faster(
     from rcedu.evaluation.records import frame, save_results
     from rcedu.experiments.few_step_plan import plan_few_steps
     from rcedu.experiments.few_step_work import few_steps_table, run_few_steps
-    from rcedu.experiments.few_steps import few_step_identity, stages
     from rcedu.experiments.mini_sd import held_out_prompts
     from rcedu.experiments.own_teacher import OwnTeacher, is_mini_sd, usual_guidance
     from rcedu.experiments.runner import Job
@@ -148,33 +150,33 @@ def faster(
 
     folder = folder_to_fill(out or runs_folder() / "faster", MARKER)
     if samples is not None and images is not None:
-        raise UsageError("learn from --samples or from --images, not from both")
+        raise UsageError("give --samples or --images, not both")
     if images is not None and drawn_by is not None:
-        raise UsageError("--drawn-by says who drew --samples; pictures of --images were drawn by nobody")
+        raise UsageError("--drawn-by says who drew --samples; it does not go with --images")
     if teacher != MINI_SD and ((samples or images) is None or prompts is None):
         raise UsageError("another teacher needs its own --samples (or --images) and --prompts")
     if run.p not in (None, "none") and pool is None and teacher != MINI_SD:
-        raise UsageError(f"--p {run.p} draws strangers from a pool; give one: --pool")
+        raise UsageError(f"--p {run.p} swaps in prompts from a pool; give one: --pool")
     if run.p == "none" and pool is not None:
-        raise UsageError("--p none draws nothing from a pool; leave --pool away, or choose another p(t)")
+        raise UsageError("--p none never uses a pool; leave out --pool, or choose another p(t)")
     if run.p is None:
         run = replace(run, p="none" if pool is None else "exponential")
     how = machine.settings()
     told = from_stage_1 and pipeline_facts(from_stage_1)
-    few = run.few_steps(told, from_stage_1)  # what is wrong with the run is said before a model is read
+    few = run.few_steps(told, from_stage_1)  # complain about the settings before a model is read
     texts = held_out_prompts(108) if prompts is None else read_prompts_from(prompts, column)["text"]
     strangers = read_prompts_from(pool, column) if pool else grammar() if run.p != "none" else None
     model = open_model(teacher)
     if model.takes_w:
-        raise UsageError(f"{teacher} takes w already: it is --from-stage-1, and --teacher the model it was taught by")
+        raise UsageError(f"{teacher} takes w already: give it as --from-stage-1, and as --teacher the model that taught it")
     stage_1 = None if from_stage_1 is None else open_model(str(from_stage_1))
     if is_mini_sd(model):
         few = run.few_steps(told, from_stage_1, mini_sd=True)
-        read_prompts(texts)  # its judge has to understand them, which it says now and not after stage 1
+        read_prompts(texts)  # its judge must understand them: find out now, not after stage 1
     if measured is not None and few.p not in MEASURED:
-        raise UsageError(f"--p {few.p} is not measured; leave --measured away, or choose --p {' or '.join(MEASURED)}")
+        raise UsageError(f"--p {few.p} is not measured; leave out --measured, or choose --p {' or '.join(MEASURED)}")
     measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)
-    swap_schedule(few.p, T=model.T, path=measured, on="absent")  # a table that is none is refused now, not after hours
+    swap_schedule(few.p, T=model.T, path=measured, on="absent")  # a bad table is refused now, not after hours
     check_measured(few.p, measured, model, drawn_by)
     fitted = {key: value for key, value in asdict(machine).items() if value != getattr(Machine(), key)}
     command = command_line(
@@ -185,7 +187,7 @@ def faster(
     w = w if w in few.scored_w else few.scored_w[-1]
     first, trained = place_among_ranks().is_main_process, folder / "training"
     shown = [texts[row] for row in shown_rows(len(texts))]
-    # opened before a folder is made, in which there would be nothing if they cannot be
+    # opened before any folder is made, so that none is left empty if they cannot be read
     source = None if images is None else CaptionedSource(images, model.pixels, column=column, skip_bad=skip_bad)
     say_skipped(source.skipped if source else ())
     data = samples_of(model, samples, drawn_by) if images is None else None
@@ -228,7 +230,7 @@ def faster(
         if first and not (folder / MARKER).exists():
             write_json(folder / MARKER, {"provenance": provenance(command), "run": asdict(few)})
         if source is not None:
-            samples = folder / f"latents-{source.fingerprint()[:8]}"  # a picture that was repaired makes others
+            samples = folder / f"latents-{source.fingerprint()[:8]}"  # pictures that were repaired since make other latents
             encode_pictures(model, source, samples)
             place_among_ranks().wait_for_everyone()
             data = samples_of(model, samples, drawn_by)

@@ -1,4 +1,4 @@
-"""What the commands of the pipeline are given: a model by its name, samples, what a teacher of few steps was taught."""
+"""What the pipeline's commands are given: a model by name, samples, and what a few-step teacher was taught."""
 
 import math
 from collections.abc import Sequence
@@ -20,33 +20,33 @@ MINI_SD = "mini-sd"  # stands for data/mini-sd/pipeline wherever a model is aske
 
 
 def say_defaults(chosen: dict[str, tuple[float, str]]) -> None:
-    """One line with the values that were taken because none was said: what it is -> (value, why this one)."""
+    """Print one line with the defaults that were chosen: name -> (value, reason)."""
     if chosen and place_among_ranks().is_main_process:
         print(f"by default: {', '.join(f'{name} {x:g} ({why})' for name, (x, why) in chosen.items())}")
 
 
 def suits(model: "DiffusionModel") -> str:
-    """Why a value is the default for a model."""
+    """The reason why a value is the default for this model."""
     from rcedu.experiments.own_teacher import is_mini_sd
 
     return "suits mini-SD" if is_mini_sd(model) else "the papers', for Stable Diffusion"
 
 
 def say_skipped(names: Sequence[str]) -> None:
-    """Which pictures could not be read: ten of them by name."""
+    """Print which pictures could not be read, up to ten by name."""
     if names and place_among_ranks().is_main_process:
         more = f" and {len(names) - 10} more" if len(names) > 10 else ""
         print(f"{len(names)} pictures cannot be read and are left out: {'; '.join(names[:10])}{more}")
 
 
 def say_plan(plan: "Plan", folder: Path, *beside: Path) -> None:
-    """Once, however many ranks measured it. UsageError as for `Plan.told`."""
+    """Print a plan, on the first rank only. UsageError as for `Plan.told`."""
     if place_among_ranks().is_main_process:
         print("\n".join(plan.told(folder, *beside)))
 
 
 def open_model(source: str):
-    """The text-to-image model that a command names: mini-sd, a folder, or a name on the hub. UsageError for one of digits."""
+    """The text-to-image model of this name: mini-sd, a folder, or a name on the hub. UsageError if it draws by label."""
     from rcedu.models.conditions import LabelTable
     from rcedu.models.diffusion import DiffusionModel
 
@@ -57,9 +57,9 @@ def open_model(source: str):
 
 
 def samples_of(model, samples: Path | None, drawn_by: str | None):
-    """The cache in a folder, default mini-SD's, for a student to learn from.
+    """The cache that a student of `model` learns from; default mini-SD's.
 
-    drawn_by  names the model that drew it, where that is not this one: UsageError unless they work in the same space
+    drawn_by  name of the model that drew it, if it was another one. UsageError unless both have the same latent space
     """
     from rcedu.data.cache import Cache
     from rcedu.models.layouts import check_same_space
@@ -70,7 +70,7 @@ def samples_of(model, samples: Path | None, drawn_by: str | None):
 
 
 def check_measured(p: str, path: Path | None, model, drawn_by: str | None = None) -> None:
-    """UsageError where a measured p(t) is taken from a table of another teacher: neither of this one, nor of who drew."""
+    """UsageError if a measured p(t) was measured on a teacher that is neither `model` nor the one that drew the samples."""
     if p not in MEASURED or path is None:
         return
     of = read_json(path).get("teacher")  # mini-SD's own table does not say
@@ -79,14 +79,17 @@ def check_measured(p: str, path: Path | None, model, drawn_by: str | None = None
 
 
 def taught_few_steps(model, source: str, task: bool, w_max: float | None) -> dict:
-    """What `save_pipeline` is told of a student of a teacher that takes w; {} for another. UsageError for what cannot be."""
+    """Arguments of `save_pipeline` for the student of a teacher that takes w; {} for other teachers.
+
+    UsageError for --w-max or --task where they do not apply, and for a w_max that is missing or above what was taught.
+    """
     told = pipeline_facts(source)
     if not model.takes_w:
         if w_max is not None:
             raise UsageError(f"--w-max is of a teacher that takes w, and {source} does not")
         return {}
     if task:
-        raise UsageError(f"--task learns from real noise, and what {source} predicts is guided; leave it away")
+        raise UsageError(f"--task learns from real noise, and what {source} predicts is guided; leave it out")
     if w_max is None and (told is None or told.w_max is None):
         raise UsageError(f"{source} does not say up to which w it was taught; say it: --w-max")
     if w_max is not None and told and told.w_max is not None and w_max > told.w_max:
@@ -96,7 +99,7 @@ def taught_few_steps(model, source: str, task: bool, w_max: float | None) -> dic
 
 
 def guidance_for(model, source: str, w: float | None) -> float:
-    """w, or where none is said the usual one for a model, as far as it was taught. UsageError for one above that."""
+    """The w that was asked for, or the model's usual one. UsageError if it is above what the model was taught."""
     from rcedu.experiments.own_teacher import usual_guidance
 
     told = pipeline_facts(source)

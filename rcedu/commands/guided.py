@@ -1,4 +1,4 @@
-"""The commands of notebooks 07 and 08: guided distillation from end to end, on digits and on mini-SD."""
+"""The commands of notebooks 07 to 10: guided distillation from end to end, on digits and on mini-SD."""
 
 from functools import partial
 from pathlib import Path
@@ -18,17 +18,17 @@ def few_steps(
     ship: Path | None = None,
     series: tyro.conf.OmitArgPrefixes[LongSeries] = LongSeries(),
 ) -> None:
-    """Stage 1, then half the steps again and again, scored after every stage; over several seeds. Resumes where it was stopped.
+    """Stage 1, then half the steps again and again, scored after every stage; over several seeds. Resumes.
 
-    Beside each run's networks, scores.png grows with every stage; beside the table, runs/few-steps/<domain>.json,
-    <table>-pictures.safetensors.gz has what the first seed's networks draw.
+    Writes the table runs/few-steps/<domain>.json, and beside it pictures by the first seed's networks. In each run's folder,
+    scores.png grows with every stage.
 
     Args:
         domain: digits (64 steps down to 1), fashion (garments, 32 down to 1), mini-sd (32 down to 1), or strokes (thin and
             thick digits, 32 down to 2).
-        samplers: stage 2 once for each: deterministic, stochastic; default both on digits, deterministic on the others.
-        allowed: end a sampler's halvings when one of them has let FID grow by more than this factor.
-        ship: write the first seed's networks for the deterministic sampler here, in 8 bits.
+        samplers: deterministic, stochastic: stage 2 is run once for each; default both on digits, deterministic elsewhere.
+        allowed: end a sampler's halvings if one lets FID grow by more than this factor.
+        ship: also write the first seed's networks for the deterministic sampler to this folder, in 8 bits.
     """
     from rcedu.experiments.domains import DOMAINS
     from rcedu.experiments.few_step_training import ship as ship_networks
@@ -67,13 +67,12 @@ def editing(
 ) -> None:
     """Style transfer, image to image and inpainting in few steps, over several seeds.
 
-    Trains what `rcedu few-steps` has not trained yet, the encoders above all, and goes on where it was stopped. Beside the
-    table, runs/editing/<domain>.json, <table>-pictures.safetensors.gz has what the first seed edits, and
-    <table>-frames.safetensors.gz what notebook 09's explorer shows.
+    Trains the networks that `rcedu few-steps` has not trained yet, above all the encoders. Resumes. Writes the table
+    runs/editing/<domain>.json, and beside it the first seed's pictures and the frames of notebook 09's explorer.
 
     Args:
         domain: strokes (thin digits made thick, and thick ones thin) or mini-sd (the ink exchanged).
-        ship: write the first seed's networks of 4 steps here, in 8 bits: of the sampler and of the encoder.
+        ship: also write the first seed's 4-step networks, sampler and encoder, to this folder, in 8 bits.
     """
     from rcedu.experiments.edit_tables import EDITING, editing_budget, explorer_frames, gallery
     from rcedu.experiments.edits import EDITS
@@ -104,15 +103,15 @@ def small_and_fast(
 ) -> None:
     """Students both smaller and faster, in both orders, from pictures without a three; scored, counted and timed.
 
-    Twice for every seed: with random conditioning inside the stages of guided distillation, and without. Resumes. Writes
+    Every seed is run twice: with random conditioning inside the stages of guided distillation, and without. Resumes. Writes
     runs/small-and-fast/<domain>.json.
 
     Args:
         domain: digits or mini-sd.
-        rounds: of timing.
-        pictured: numbers of steps in which the pictures beside the table are drawn; default all.
-        ship: write the first seed's two networks that are smaller and need 4 steps here, one an order, in 8 bits; those that
-            stages 1 and 2 taught with random conditioning inside.
+        rounds: how many times each network is timed.
+        pictured: numbers of steps at which the pictures beside the table are drawn; default all.
+        ship: also write the first seed's two smaller 4-step networks, one for each order, to this folder, in 8 bits; those with
+            random conditioning inside.
     """
     from rcedu.equations.progressive import halvings
     from rcedu.experiments import small_and_fast as both
@@ -132,7 +131,7 @@ def small_and_fast(
     grid = halvings(first.first, first.last)
     unknown = [steps for steps in pictured if steps not in grid]
     if unknown:
-        raise UsageError(f"--pictured {unknown[0]}: no network draws in so many steps; choose from {', '.join(map(str, grid))}")
+        raise UsageError(f"--pictured {unknown[0]}: no network has so many steps; choose from {', '.join(map(str, grid))}")
     command = command_line("small-and-fast", domain, seeds=series.seeds, rounds=rounds, pictured=pictured)
 
     def pictures() -> dict:

@@ -1,8 +1,8 @@
-"""Options that several commands of the pipeline share: what is drawn, how it is computed, what one sees of it."""
+"""Options that several commands share: what is drawn, how it is computed, and what is logged on the way."""
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from rcedu.models.arithmetic import PRECISIONS, compile_blocks, in_fewer_bits
 from rcedu.models.saved import SAMPLERS, pipeline_facts
 from rcedu.models.solvers import SOLVERS
 from rcedu.system.files import remove_folder, sweep
-from rcedu.system.usage import AtLeast1, Checked, Guidance, SamplingSteps, Seed, UsageError, check_choice
+from rcedu.system.usage import AtLeast1, Checked, Guidance, OneOf, SamplingSteps, Seed, UsageError
 from rcedu.training.checkpoints import KEEP, export_folder, exports
 
 if TYPE_CHECKING:
@@ -25,29 +25,35 @@ if TYPE_CHECKING:
     from rcedu.training.fit import StepRecord
 
 DDIM = "ddim"
-# of what may be left out: how its value is called, where it has no default to show
+# how --help shows the value of an option that may be left out and has no default to show
 INT, FLOAT, STR, INTS = (tyro.conf.arg(metavar=of, help_behavior_hint="") for of in ("INT", "FLOAT", "STR", "[FLOAT ...]"))
+
+
+def one_of(choices: Iterable[str], *, several: bool = False, optional: bool = False):
+    """The type of an option that takes one of a few words, or several: --help lists them, and no others get in."""
+    kind, words = Annotated[str, OneOf(*choices)], f"{{{','.join(choices)}}}"
+    if several:
+        kind, words = tuple[kind, ...], f"[{words} ...]"
+    if optional:
+        return Annotated[kind | None, tyro.conf.arg(metavar=words, help_behavior_hint="")]
+    return Annotated[kind, tyro.conf.arg(metavar=words)]
 
 
 @dataclass(frozen=True)
 class Drawing(Checked):
     """Which prompts are drawn, and how."""
 
-    column: Annotated[str | None, STR] = None  # of a table of prompts; default text, prompt or caption
-    count: Annotated[AtLeast1 | None, INT] = None  # only the first so many prompts (COCO-30K: 30000)
+    column: Annotated[str | None, STR] = None  # the prompts' column in a table; default text, prompt or caption
+    count: Annotated[AtLeast1 | None, INT] = None  # use only the first COUNT prompts (COCO-30K: 30000)
     # guidance_scale - 1; default mini-SD's best for it and its students, for others 6.5 (the papers' guidance_scale 7.5)
     w: Annotated[Guidance | None, FLOAT] = None
-    steps: Annotated[SamplingSteps | None, INT] = None  # of sampling; default 25, or as many as the network was made for
-    sampler: str = DDIM  # ddim, or as diffusers has them: pndm, dpm++, unipc, euler
-    seed: Seed = 0  # of the noise
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_choice("sampler", self.sampler, (DDIM, *SOLVERS))
+    steps: Annotated[SamplingSteps | None, INT] = None  # sampling steps; default 25, or the number the network was made for
+    sampler: one_of((DDIM, *SOLVERS)) = DDIM  # all but ddim are diffusers' own solvers
+    seed: Seed = 0  # seed of the noise
 
     def settings(self, model, source: str) -> dict:
-        """w, steps and seed, as what draws takes them; and the sampler, where it is not DDIM: the one that is asked for, or
-        that the network of this source was made for. UsageError for a w above what it was taught, and for another sampler.
+        """Keyword arguments for drawing: w, steps and seed; and a sampler unless it is DDIM, the one asked for or the one that
+        the network in `source` was made for. UsageError if w is above what it was taught, or it was made for another sampler.
         """
         w, told = guidance_for(model, source, self.w), pipeline_facts(source)
         if self.w is None:
@@ -55,7 +61,7 @@ class Drawing(Checked):
         sampler = told.sampler if told else SAMPLERS[0]
         if self.sampler != DDIM:
             if told and (told.steps is not None or sampler != SAMPLERS[0]):
-                raise UsageError(f"{source} was made for few steps of its own; leave --sampler {self.sampler} away")
+                raise UsageError(f"{source} was made for few steps of its own; leave out --sampler {self.sampler}")
             sampler = self.sampler
         other = {"sampler": sampler} if sampler != SAMPLERS[0] else {}
         return {"w": w, "steps": self.steps or (told and told.steps) or 25, "seed": self.seed} | other
@@ -63,46 +69,42 @@ class Drawing(Checked):
 
 @dataclass(frozen=True)
 class Arithmetic(Checked):
-    """How networks compute: but for the precision, to rounding the same."""
+    """How networks compute. Apart from the precision, none of this changes results by more than rounding."""
 
-    mixed_precision: str = "no"  # no, bf16, fp16: by autocast, weights stay in 32 bits
-    tf32: bool = False  # on a GPU of NVIDIA's, products of matrices in TF32, as its convolutions are anyhow
-    # the UNet's blocks by torch.compile, which wants a C++ compiler and minutes at first; what it gains is not measured yet
+    mixed_precision: one_of(PRECISIONS) = PRECISIONS[0]  # autocast; weights stay in 32 bits
+    tf32: bool = False  # matrix products in TF32 on NVIDIA GPUs, whose convolutions use it anyway
+    # compile the UNet's blocks with torch.compile: needs a C++ compiler and a few minutes at first; no gain on a CPU so far
     compile: bool = False
 
-    def __post_init__(self):
-        super().__post_init__()
-        check_choice("precision", self.mixed_precision, PRECISIONS)
-
     def begin(self) -> None:
-        """What is set for the whole process. UsageError where nothing can be compiled."""
+        """Apply what holds for the whole process. UsageError if --compile is given and there is no compiler."""
         if self.tf32:
             torch.set_float32_matmul_precision("high")
         if self.compile and not any(map(shutil.which, [os.environ.get("CXX", "c++"), "g++", "clang++", "cl"])):
-            raise UsageError("--compile needs a C++ compiler (Debian: apt install g++); leave it away")
+            raise UsageError("--compile needs a C++ compiler (Debian: apt install g++); install one, or leave out --compile")
 
     def of(self, unet) -> AbstractContextManager:
-        """Inside, a UNet that draws computes like this."""
+        """A context in which a UNet draws with these settings."""
         self.begin()
         if self.compile:
             compile_blocks(unet)
         return in_fewer_bits(unet, self.mixed_precision)
 
     def told(self) -> dict:
-        """What decides pictures by more than rounding, where it is not usual: precision."""
+        """What changes pictures by more than rounding: the precision, unless it is the usual one."""
         return {} if self.mixed_precision == PRECISIONS[0] else {"precision": self.mixed_precision}
 
 
 @dataclass(frozen=True)
 class Machine(Arithmetic):
-    """How the work is fitted to a machine; of all these only the precision changes what is learned by more than rounding."""
+    """How a training fits the machine. Only the precision changes what is learned by more than rounding."""
 
-    accumulate: AtLeast1 = 1  # parts a rank's share of the batch is worked off in
-    gradient_checkpointing: bool = False  # less memory, a quarter more work
-    eight_bit: bool = False  # optimizer state in 8 bits (bitsandbytes)
+    accumulate: AtLeast1 = 1  # split each rank's share of the batch into this many parts, to save memory
+    gradient_checkpointing: bool = False  # save memory for about a quarter more computing
+    eight_bit: bool = False  # keep the optimizer's state in 8 bits (needs bitsandbytes and a GPU)
 
     def settings(self) -> dict:
-        """As `fit` takes them, and beside them gradient_checkpointing and compile; what is set for all of the process is."""
+        """Keyword arguments for `fit`, plus gradient_checkpointing and compile; applies what holds for the whole process."""
         self.begin()
         found = {key: value for key, value in asdict(self).items() if key not in ("eight_bit", "tf32")}
         if self.eight_bit:
@@ -116,26 +118,25 @@ class Machine(Arithmetic):
 
 @dataclass(frozen=True)
 class Watching(Checked):
-    """What one sees of a long training. All its steps stand in steps.csv, in the training's own folder."""
+    """What a long training logs and keeps on the way. Every step is logged to steps.csv in the training's folder."""
 
-    plan: bool = False  # only say what it will take, in time, memory and disk
-    checkpoint_every: AtLeast1 = 500  # steps
-    # of the checkpoints, and of what --export-every keeps: only the newest; default two checkpoints, and all exports
+    plan: bool = False  # only print an estimate of time, memory and disk
+    checkpoint_every: AtLeast1 = 500  # steps between checkpoints
+    # keep only the newest KEEP checkpoints and exports; default two checkpoints, and every export
     keep: Annotated[AtLeast1 | None, INT] = None
-    # steps between two networks that are kept on the way, each a pipeline in a folder, in students/ beside steps.csv: `rcedu
-    # score --students` draws their scores over the steps
+    # steps between exports of the student: pipelines in students/, beside steps.csv, for `rcedu score --students`
     export_every: Annotated[AtLeast1 | None, INT] = None
-    # steps between two rows of pictures.png, beside steps.csv: eight prompts, always from the same noise; first the teacher's
+    # steps between rows of pictures.png, beside steps.csv: eight prompts from the same noise each time, the teacher's first
     pictures_every: Annotated[AtLeast1 | None, INT] = None
-    tracker: Annotated[str | None, STR] = None  # tensorboard, wandb, or another of accelerate's, where it is installed
+    tracker: Annotated[str | None, STR] = None  # tensorboard, wandb or another of accelerate's trackers, if installed
 
     @property
     def checkpoints(self) -> dict:
-        """How `fit` keeps them."""
+        """Keyword arguments for `fit`."""
         return {"checkpoint_every": self.checkpoint_every, "keep": self.keep or KEEP}
 
     def export(self, training: Path, save: Callable[[Path], None]) -> dict:
-        """How `fit` exports what `save` writes to a folder, into the students of a training; {} where nothing is kept."""
+        """Keyword arguments for `fit` that export into training/students with `save(folder)`; {} without --export-every."""
         if self.export_every is None:
             return {}
         return {"export": partial(self._keep, training, save), "export_every": self.export_every}
@@ -151,9 +152,11 @@ class Watching(Checked):
     def watch(
         self, folder: Path, config: dict, teacher: "Drawn", student: "Drawn", texts: Sequence[str], batch_size: int
     ) -> "Iterator[Callable[[StepRecord], None]]":
-        """What `fit_to_the_end` calls with each step's record. UsageError for a tracker that is not there.
+        """The `watch` of `fit_to_the_end`: a log, a tracker, pictures. UsageError if the tracker is not installed.
 
-        folder  of the training;  config  of the run;  texts  of the pictures;  teacher, student  whose they are
+        folder   the training's
+        config   the run's, for the tracker
+        teacher, student  the networks whose pictures of `texts` are shown, with the settings of `ContactSheet.add`
         """
         from rcedu.training.logs import ContactSheet, StepTable, all_of, tracker
 
@@ -173,4 +176,4 @@ class Watching(Checked):
             yield all_of(watchers)
 
 
-Drawn = tuple["DiffusionModel", dict]  # by which network, with which settings of `ContactSheet.add`
+Drawn = tuple["DiffusionModel", dict]  # a network, and the settings of `ContactSheet.add`

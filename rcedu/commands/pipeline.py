@@ -18,7 +18,7 @@ from rcedu.commands.given import (
     suits,
     taught_few_steps,
 )
-from rcedu.commands.options import FLOAT, Machine, Watching
+from rcedu.commands.options import FLOAT, Machine, Watching, one_of
 from rcedu.equations.sampling import time_grid
 from rcedu.models.arithmetic import compile_blocks
 from rcedu.models.saved import SAMPLERS
@@ -40,39 +40,36 @@ from rcedu.system.usage import (
     Seed,
     Share,
     UsageError,
-    check_choice,
 )
 from rcedu.training.fit import DECAYS, fit_to_the_end
-from rcedu.training.swap_schedules import MEASURED, NONE, check_family, measured_file, swap_schedule
+from rcedu.training.swap_schedules import CHOICES, MEASURED, NONE, check_family, measured_file, swap_schedule
 
 
 @dataclass(frozen=True)
 class DistilRun(Checked):
     """Distil a text-to-image teacher into a smaller student, from samples that `rcedu draw` kept."""
 
-    student: str = "base"  # base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro; of SDXL also KOALA-1B, KOALA-700M
-    p: str = "exponential"  # p(t): none, or a family of rcedu.training.swap_schedules
-    p_parameter: Annotated[NotNegative | None, FLOAT] = None  # of the family; default its own
-    teacher_init: bool = True  # take the teacher's weights along
-    task: bool = False  # add L_task on the samples that kept their condition
-    null_probability: Share = 0.1  # of dropping the condition, so that guidance works
-    steps: AtLeast1 = 400
-    batch_size: BatchSize = 32  # global, over all ranks and accumulated parts
-    lr: Annotated[LearningRate | None, FLOAT] = None  # default 1e-3 for mini-SD, and as the papers for Stable Diffusion 5e-5
-    warmup: AtLeast0 = 20  # steps
-    decay: str = "cosine"  # of the learning rate: constant, linear, cosine
-    weight_decay: Share = 0.01
-    grad_clip: Positive = 1.0  # of the gradient's norm
-    feature_weight: NotNegative = 1.0  # of L_feat
-    task_weight: NotNegative = 1.0  # of L_task
-    ema_decay: Share = 0.99  # of the average that is kept; 0: the weights of the last step
-    seed: Seed = 0
+    student: one_of(STUDENTS_AND_KOALA) = "base"  # the student's size; KOALA's are for SDXL teachers only
+    p: one_of(CHOICES) = "exponential"  # p(t), the probability of swapping the prompt at time t; none: never
+    p_parameter: Annotated[NotNegative | None, FLOAT] = None  # parameter of p(t): lambda, the centre, or the constant
+    teacher_init: bool = True  # start from the teacher's weights
+    task: bool = False  # add L_task, on the samples that kept their own prompt
+    null_probability: Share = 0.1  # how often the prompt is dropped, so that guidance works
+    steps: AtLeast1 = 400  # training steps
+    batch_size: BatchSize = 32  # global: over all ranks and accumulated parts
+    lr: Annotated[LearningRate | None, FLOAT] = None  # peak learning rate; default 1e-3 for mini-SD, else the papers' 5e-5
+    warmup: AtLeast0 = 20  # steps of learning-rate warm-up
+    decay: one_of(DECAYS) = "cosine"  # how the learning rate falls after the warm-up
+    weight_decay: Share = 0.01  # AdamW's
+    grad_clip: Positive = 1.0  # clip the gradient's norm to this
+    feature_weight: NotNegative = 1.0  # weight of L_feat
+    task_weight: NotNegative = 1.0  # weight of L_task
+    ema_decay: Share = 0.99  # decay of the weights' moving average, which is what is saved; 0: save the last step's weights
+    seed: Seed = 0  # seed of the training
 
     def __post_init__(self):
         super().__post_init__()
-        check_choice("student", self.student, STUDENTS_AND_KOALA)
         check_family(self.p, self.p_parameter)
-        check_choice("learning-rate decay", self.decay, DECAYS)
 
 
 OF_FIT = ("batch_size", "seed", "warmup", "decay", "weight_decay", "grad_clip", "ema_decay")
@@ -92,25 +89,25 @@ def distil(
     raw: bool = False,
     out: Path | None = None,
 ) -> None:
-    """Distil a student from samples, with random conditioning; a folder that a stock pipeline opens. Resumes.
+    """Distil a smaller student with random conditioning, into a folder that a stock pipeline opens. Resumes.
 
-    A teacher that takes w (of `rcedu faster`) is asked at the times of its own steps, without the null condition; its student
-    takes w as well, and draws in as many steps.
+    If the teacher takes w (a network of `rcedu faster`), it is queried at its own sampling times and without the null
+    condition; its student takes w as well, and samples in as many steps.
 
-    An unfinished training goes on with the same teacher, samples, pool and measured table only; with others it is refused.
+    An unfinished training resumes only with the same teacher, samples, pool and measured table.
 
     Args:
-        run: the training.
-        machine: how it fits a machine.
-        watching: what one sees of it.
+        run: what is trained.
+        machine: how the training fits this machine.
+        watching: what is logged and kept on the way.
         teacher: mini-sd, a folder, or a name on the hub.
-        samples: what `rcedu draw`, or of real pictures `rcedu encode`, wrote with this teacher; default mini-SD's.
-        pool: prompts that strangers are drawn from (.txt, .csv, .parquet, or a folder); default all of mini-SD's grammar.
-        column: of a table of prompts; default text, prompt or caption.
-        measured: the table of p(t) overlap and indifference, measured on this teacher; default mini-SD's.
-        drawn_by: the model that drew the samples, where it is not the teacher: that of a teacher of few steps, say.
-        w_max: of a teacher that takes w: the largest w that is learned; default all that it was taught.
-        raw: keep the weights of the last step too, in OUT-raw, beside their average.
+        samples: the folder that `rcedu draw` (or `rcedu encode`, for real pictures) wrote; default mini-SD's.
+        pool: prompts to swap in (.txt, .csv, .parquet, or a folder); default all of mini-SD's grammar.
+        column: the prompts' column in a table; default text, prompt or caption.
+        measured: the table for --p overlap and indifference, measured on this teacher; default mini-SD's.
+        drawn_by: the model that drew the samples, if it was not the teacher (a few-step teacher's own teacher, say).
+        w_max: the largest w to learn, for a teacher that takes w; default all it was taught.
+        raw: also save the last step's weights, before averaging, to OUT-raw.
         out: the student's folder; default runs/distil-<student>.
     """
     from rcedu.data.captioned_digits import prompts
@@ -135,20 +132,20 @@ def distil(
     check_measured(run.p, measured, model, drawn_by)
     few = taught_few_steps(model, teacher, run.task, w_max)
     cache = samples_of(model, samples, drawn_by)
-    without = prompts() if teacher == MINI_SD else ["nothing"]  # from which none draws
+    without = prompts() if teacher == MINI_SD else ["nothing"]  # with --p none, nothing is drawn from it
     strangers = PromptPool(without if pool is None else read_prompts_from(pool, column), model.conditions)
     student = make_student(model, run.student, run.teacher_init, run.seed)
     how = machine.settings()
     if how.pop("gradient_checkpointing"):
         student.unet.enable_gradient_checkpointing()
     if machine.mixed_precision != "no" and place_among_ranks().device.type == "cuda":
-        # the student was cut in 32 bits above; the text encoder and the codec, which it shares, stay in 32 as well
+        # the student was cut above, in 32 bits; the text encoder and codec, which it shares, stay in 32 bits too
         model.unet.to(torch.bfloat16 if machine.mixed_precision == "bf16" else torch.float16)
     trainee = DistilledStudent(student, model)
     if how.pop("compile"):
         compile_blocks(model.unet, [pair.teacher for pair in trainee.pairs])
         compile_blocks(student.unet, [pair.student for pair in trainee.pairs])
-    given = {  # what the run's own settings do not show: another one of these is another run
+    given = {  # what the run's own settings do not show; if one of these changes, it is another run
         "teacher": cache.manifest["origin"]["teacher"] if drawn_by is None else model.fingerprint(),
         "samples": cache.fingerprint(),
         "pool": strangers.fingerprint(),
@@ -156,7 +153,7 @@ def distil(
     }
     asked = {"null_probability": run.null_probability, "task": run.task}
     weights = {"feat": run.feature_weight, "task": run.task_weight}
-    if few:  # the teacher answers guided, and is asked at the times of its own steps
+    if few:  # the teacher's answer is guided already, and it knows only the times of its own steps
         given["w_max"], times = few["w_max"], few["steps"] and time_grid(few["steps"], model.T)
         asked = {"null_probability": 0.0, "w": (0.0, few["w_max"]), "times": times}
     step = distillation_step(model, trainee, cache, Swap(strangers, p), weights=weights, **asked)
@@ -196,4 +193,4 @@ def distil(
             if raw:
                 trainee.load_state_dict(stored_weights(training), strict=False)
                 save(of_last_step)
-                print(f"and as it was after the last step in {of_last_step}")
+                print(f"and the last step's weights in {of_last_step}")

@@ -1,4 +1,4 @@
-"""How good pictures are, as a command: those in a folder, or those of all students that a training kept."""
+"""`rcedu score`: how good pictures are, those in a folder or those of every student that a training exported."""
 
 from dataclasses import asdict
 from functools import cache
@@ -9,20 +9,21 @@ import torch
 import tyro
 
 from rcedu.commands.given import open_model, say_plan
-from rcedu.commands.options import Drawing
+from rcedu.commands.options import Drawing, one_of
+from rcedu.data.pictures import FITS
 from rcedu.system.locks import alone_in
 from rcedu.system.manifests import file_to_write
 from rcedu.system.provenance import beside, command_line, result_file, write_result
 from rcedu.system.ranks import place_among_ranks
-from rcedu.system.usage import BatchSize, Pixels, UsageError, check_choice
+from rcedu.system.usage import BatchSize, Pixels, UsageError
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
     from rcedu.training.plan import Work
 
-REFERENCE = ("squash", "open_clip:ViT-g-14/laion2b_s34b_b88k")  # fit and CLIP of random conditioning's reference
-By = tuple[tuple[Path, ...], str, str | None]  # real pictures, how they are fitted, a CLIP
+REFERENCE = ("squash", "open_clip:ViT-g-14/laion2b_s34b_b88k")  # --fit, --clip of random conditioning's code
+By = tuple[tuple[Path, ...], str, str | None]  # --real, --fit, --clip
 
 
 def score(
@@ -33,52 +34,49 @@ def score(
     size: Pixels | None = None,
     batch_size: BatchSize = 100,
     real: tuple[Path, ...] = (),
-    fit: str = "crop",
+    fit: one_of(FITS) = FITS[0],
     clip: str | None = None,
     reference: bool = False,
     groups: tuple[Path, ...] = (),
     plan: bool = False,
     out: Path | None = None,
 ) -> None:
-    """Score pictures, or all students that a training kept: FID, inception and CLIP score; of mini-SD, what the judge reads.
+    """Score pictures, or every student that a training exported: FID, inception score, CLIP score; for mini-SD, its judge.
 
-    Several ranks share the pictures, but for the judge.
+    Several ranks share the pictures, except for the judge.
 
     Args:
         images: the folder that `rcedu generate` wrote.
-        students: instead, what --export-every kept, of `rcedu distil` OUT-training/students, of `rcedu faster`
-            OUT/training/STAGE/students: each draws the prompts, as `rcedu generate` does, and is scored. Resumes. Beside --out
-            are a .csv, a line a step, and a .png with the curves.
-        prompts: of --students, a .txt, .csv or .parquet file or a folder of them; default mini-SD's unseen ones.
-        drawing: of --students, which prompts, and how they are drawn; --column is that of --groups as well.
-        size: of --students: shrink pictures to this many pixels (the papers score 512 shrunk to 256).
-        batch_size: of --students: pictures at a time; the noise of picture i is a function of (seed, batch_size, i).
-        real: a folder of real pictures, or an .npz of pytorch-fid, for FID and inception score in Inception's features. With
-            --groups, one for all rows; or one for all pictures and then one for each group. With neither --real nor --clip,
+        students: instead of --images: the students that --export-every kept (OUT-training/students for `rcedu distil`,
+            OUT/training/STAGE/students for `rcedu faster`). Each draws the prompts as `rcedu generate` does and is scored.
+            Resumes. Also writes a .csv with a line for each step, and a .png with the curves.
+        prompts: with --students: a .txt, .csv or .parquet file or a folder of them; default mini-SD's unseen ones.
+        drawing: with --students: which prompts, and how they are drawn; --column also applies to --groups.
+        size: with --students: shrink pictures to this many pixels (the papers score 512 shrunk to 256).
+        batch_size: with --students: pictures at a time; the noise of picture i is a function of (seed, batch_size, i).
+        real: a folder of real pictures, or pytorch-fid's .npz, for FID and inception score in Inception's features. With
+            --groups: one for all rows, or one for all pictures followed by one for each group. With neither --real nor --clip,
             mini-SD's judge scores.
-        fit: how real pictures become as large as those drawn: crop (the middle square) or squash.
-        clip: a CLIP's folder or name on the hub, for example openai/clip-vit-large-patch14, for a CLIP score; or one of
+        fit: how real pictures are brought to the size of the drawn ones: crop the middle square, or squash.
+        clip: for a CLIP score: a CLIP's folder or name on the hub, such as openai/clip-vit-large-patch14; or one of
             open_clip's, as open_clip:NAME/WEIGHTS.
-        reference: as the reference of random conditioning scores: --fit squash, --clip open_clip:ViT-g-14/laion2b_s34b_b88k.
-        groups: prompt files (.txt, .csv, .parquet), seen.csv unseen.csv for example: the pictures of each one's sentences are
-            scored apart as well.
-        plan: only say what it will take, in time, memory and disk.
-        out: write the scores here; default scores.json beside the pictures, or the students.
+        reference: score as random conditioning's code does: --fit squash --clip open_clip:ViT-g-14/laion2b_s34b_b88k.
+        groups: prompt files (.txt, .csv, .parquet) such as seen.csv unseen.csv; each one's pictures are also scored separately.
+        plan: only print an estimate of time, memory and disk.
+        out: the file of scores; default scores.json beside the pictures or the students.
     """
-    from rcedu.data.pictures import FITS
     from rcedu.evaluation.formatting import markdown, plain_table
     from rcedu.evaluation.images import read_images
     from rcedu.training.plan import Disk, Plan
 
-    check_choice("fit", fit, FITS)
     if reference:
         if fit != FITS[0] or clip:
-            raise UsageError("--reference says --fit and --clip; leave those away")
+            raise UsageError("--reference sets --fit and --clip; leave those out")
         fit, clip = REFERENCE
     if (images is None) == (students is None):
-        raise UsageError("score pictures, --images, or the students of a training, --students")
+        raise UsageError("name what to score: --images FOLDER, or --students FOLDER")
     if len(real) not in (0, 1, 1 + len(groups)):
-        raise UsageError(f"--real wants one for all, or one and then one for each of the {len(groups)} groups; got {len(real)}")
+        raise UsageError(f"--real takes one, or one and then one for each of the {len(groups)} groups; got {len(real)}")
     said = {key: value for key, value in asdict(drawing).items() if value != getattr(Drawing(), key)}
     said |= {"images": images, "students": students, "prompts": prompts, "size": size, "real": real, "fit": fit, "clip": clip}
     typed = command_line("score", **said, groups=groups)
@@ -89,7 +87,7 @@ def score(
         _score_students(students, prompts, drawing, how, (real, fit, clip), out, typed, plan)
         return
     if prompts or size or drawing != Drawing(column=drawing.column):
-        raise UsageError("--prompts, and how they are drawn, go with --students; what --images has is drawn already")
+        raise UsageError("--prompts and drawing options go with --students; the pictures in --images are drawn already")
     path = result_file(out or images / "scores.json")
     if plan:
         say_plan(Plan(_scoring_work(*read_images(images), (real, fit, clip)), Disk(0, 0)), path)
@@ -110,7 +108,7 @@ def score(
 def _scores(
     folder: Path, real: tuple[Path, ...], fit: str, clip: str | None, groups: tuple[Path, ...] = (), column: str | None = None
 ) -> dict[str, dict]:
-    """Of the pictures in a folder, "all" and each group's; on several ranks the first one has them all."""
+    """The scores of a folder's pictures: "all", and each group's. On several ranks only the first has all of them."""
     from rcedu.evaluation.images import read_images
     from rcedu.evaluation.inception import published_scores
 
@@ -124,7 +122,7 @@ def _scores(
 
 
 def _scoring_work(pictures: "Dataset", texts: list[str], by: By, times: int = 1) -> "list[Work]":
-    """So many sets of pictures as these are scored."""
+    """The work of scoring `times` sets of pictures like these."""
     from rcedu.evaluation.inception import scoring_work
     from rcedu.training.plan import Work, measured
 
@@ -136,7 +134,7 @@ def _scoring_work(pictures: "Dataset", texts: list[str], by: By, times: int = 1)
 
 
 def _rows(texts: list[str], groups: tuple[Path, ...], column: str | None) -> dict[str, list[int]]:
-    """A file's name without its ending -> which pictures are of its sentences. UsageError where those are fewer than two."""
+    """File name without suffix -> the pictures of its sentences. UsageError if there are fewer than two."""
     from rcedu.data.pools import read_prompts_from
 
     rows: dict[str, list[int]] = {}
@@ -146,7 +144,7 @@ def _rows(texts: list[str], groups: tuple[Path, ...], column: str | None) -> dic
         said = set(read_prompts_from(path, column)["text"])
         rows[path.stem] = [i for i, text in enumerate(texts) if text in said]
         if len(rows[path.stem]) < 2:
-            raise UsageError(f"{len(rows[path.stem])} pictures are of sentences in {path}; a score wants two or more")
+            raise UsageError(f"{len(rows[path.stem])} pictures are of sentences in {path}; a score needs at least two")
     return rows
 
 
@@ -173,7 +171,7 @@ def _score_students(
     from rcedu.training.checkpoints import exports
 
     if not (kept := exports(folder)):
-        raise UsageError(f"no students in {folder}: it has no step-...; keep some with: --export-every")
+        raise UsageError(f"no students in {folder}: it has no step-... folders; export some with --export-every")
     path = result_file(out or folder / "scores.json")
     picture, drawn = file_to_write(beside(path, ".png")), beside(path, "-pictures")
     texts = None if prompts is None else read_prompts_from(prompts, drawing.column)["text"][: drawing.count]
@@ -183,7 +181,7 @@ def _score_students(
         raise UsageError("students of another teacher than mini-SD need --prompts")
     texts, how = texts or held_out_prompts(108)[: drawing.count], drawing.settings(model, source) | how
     if not (real or clip):
-        read_prompts(texts)  # mini-SD's judge has to understand them: before they are drawn
+        read_prompts(texts)  # mini-SD's judge must understand them: find out before they are drawn
     size = how["size"] or model.pixels
     given = how | {"prompts": PromptPool(texts, None).fingerprint(), "fit": fit, "clip": clip}
     given["real"] = fingerprint_of_real(next(iter(real), None), size, fit)

@@ -1,4 +1,4 @@
-"""What every table over several seeds takes as a command, and how it is made."""
+"""The options that every command with a table over several seeds takes, and how it makes the table."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from rcedu.system.manifests import check_path, file_to_write
 from rcedu.system.provenance import result_file
 from rcedu.system.usage import Checked, Jobs, Seed, UsageError, check_seeds
 
-if TYPE_CHECKING:  # so that a command's help does not wait for torch and pandas
+if TYPE_CHECKING:  # so that --help does not wait for torch and pandas
     import pandas as pd
     from torch import Tensor
 
@@ -23,19 +23,19 @@ File = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="
 
 @dataclass(frozen=True)
 class Series(Checked):
-    """What every table over several seeds takes."""
+    """Options of every table over several seeds."""
 
-    seeds: tuple[Seed, ...] = (0, 1, 2)  # one run of every row a seed
-    # runs at a time, 0 for one after another in this process; default all where that is at most two a core, else one a core
+    seeds: tuple[Seed, ...] = (0, 1, 2)  # every row is run once with each seed
+    # runs at a time; 0: one after another in this process; default all of them if that is at most two a core, else one a core
     jobs: Annotated[Jobs | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
-    out: File = None  # write the table here, not where the command says; what ships is in data/*/results
+    out: File = None  # the table's file, if not the usual one; the tables that ship are in data/*/results
 
     def __post_init__(self):
         super().__post_init__()
         check_seeds(self.seeds)
 
     def file(self, default: Path) -> Path:
-        """Where the table goes. UsageError, before any work, for a place that cannot be."""
+        """The table's path. UsageError, before any work, if it cannot be written there."""
         return result_file(self.out or default)
 
     def table(
@@ -43,11 +43,11 @@ class Series(Checked):
         also: Path | None = None, show: "Callable[[pd.DataFrame, Mapping], str] | None" = None,
         told: Callable[[], Mapping] = dict, pictures: "Callable[[], dict[str, Tensor]] | None" = None,
     ) -> "Done":  # fmt: skip
-        """What is missing is run, the records are written, the table is printed.
+        """Run what is missing, write the records, print the table.
 
-        also  a table made elsewhere, whose runs are taken over
-        show  Markdown from the records and all that is told; default the experiment's columns
-        told, pictures  called after the runs: what else the file says, and what the first seed's networks drew
+        also  a table made elsewhere, whose runs are reused
+        show  makes Markdown from the records and what else the file holds; default the experiment's columns
+        told, pictures  called after the runs: what else the file holds, and pictures by the first seed's networks
         """
         from rcedu.evaluation.records import frame, save_results
         from rcedu.evaluation.records import table as as_table
@@ -66,14 +66,14 @@ class Series(Checked):
 
 @dataclass(frozen=True)
 class LongSeries(Series):
-    """What a table takes whose runs may be shared among machines."""
+    """Options of a table whose runs may be shared between machines."""
 
-    also: File = None  # a table made elsewhere; what it has of these seeds is taken over, and only the others are run
+    also: File = None  # a table made elsewhere: its runs with these seeds are reused, and only the others are run
 
     def first(self, runs: dict, ship: Path | None) -> tuple:
-        """The run whose networks ship and whose pictures are kept: (name, run, whether it is here and not taken over).
+        """The run whose networks ship and whose pictures are kept: (name, run, whether it was run here).
 
-        UsageError if its networks are to ship and are not here, or a folder has other files of such names.
+        UsageError if its networks should ship but are not here, or if the folder has files of those names that are not ours.
         """
         from rcedu.evaluation.records import load_results
 
@@ -84,5 +84,5 @@ class LongSeries(Series):
             file_to_write(path)
         here = self.also is None or name not in load_results(self.also).runs
         if ship is not None and not here:
-            raise UsageError(f"the networks of {name} are not here but where its table was made; ship them there")
+            raise UsageError(f"the networks of {name} are where its table was made, not here; run --ship there")
         return name, run, here

@@ -1,4 +1,4 @@
-"""Remaking what ships in data/: models, data and scores of digits and garments, mini-SD; and p(t) measured on a teacher."""
+"""Commands that remake what ships in data/: models, data and scores of digits, garments and mini-SD; and measure p(t)."""
 
 import functools
 import math
@@ -24,11 +24,11 @@ from rcedu.training.teacher_step import TeacherRun
 
 
 def classifier(run: ClassifierRun = ClassifierRun(), data: str = "digits", out: Path | None = None) -> None:
-    """Train the classifier that judges, or the second (attention). Writes data/digits/...classifier.safetensors; resumes.
+    """Train the judge, a classifier, or the second one (attention). Writes data/digits/...classifier.safetensors; resumes.
 
     Args:
         run: the training.
-        data: digits, or fashion: Fashion-MNIST's garments, in data/fashion.
+        data: digits, or fashion for Fashion-MNIST's garments, in data/fashion.
         out: the file.
     """
     of, name = shipped_as(data), "classifier" if run.architecture == ClassifierRun.architecture else "second-classifier"
@@ -44,8 +44,8 @@ def teacher(run: TeacherRun = TeacherRun(), data: str = "digits", out: Path | No
 
     Args:
         run: the training.
-        data: digits, or fashion: Fashion-MNIST's garments, in data/fashion, one file in 8 bits.
-        out: the folder, or of garments the file.
+        data: digits, or fashion for Fashion-MNIST's garments, in data/fashion, as one file in 8 bits.
+        out: the folder, or for garments the file.
     """
     of = shipped_as(data)
     path = of.writable(out or of().folder / of.network)
@@ -58,7 +58,7 @@ def cache(run: CacheRun = CacheRun(), data: str = "digits", out: Path | None = N
 
     Args:
         run: what is drawn.
-        data: digits, or fashion: by the garments' teacher, in data/fashion.
+        data: digits, or fashion for Fashion-MNIST's garments, in data/fashion.
         out: the folder.
     """
     shipped = shipped_as(data)()
@@ -73,15 +73,19 @@ def strokes(run: StrokesRun = StrokesRun(), out: Path | None = None) -> None:
 
 
 def judge(data: str = "digits", out: Path | None = None) -> None:
-    """Score what ships: both classifiers on MNIST's test set, the teacher's samples, and the FIDs of both.
+    """Score what ships: both classifiers on MNIST's test set, and the accuracy and FID of the teacher's samples.
 
     Args:
-        data: digits, or fashion: the same of Fashion-MNIST's garments.
-        out: write here, not to runs/judge.json; data/digits/results/teacher.json is what ships.
+        data: digits, or fashion for Fashion-MNIST's garments.
+        out: the file; default runs/judge.json. data/digits/results/teacher.json is the one that ships.
     """
     shipped = shipped_as(data)()
     path, thing, title = result_file(out or shipped.runs("judge.json")), shipped.thing, shipped.title
-    classifier, second, samples = shipped.judge, shipped.second_judge, shipped.cache  # first: a damaged file is found at once
+    classifier, second, samples = (
+        shipped.judge,
+        shipped.second_judge,
+        shipped.cache,
+    )  # first, so that a damaged file is found at once
     train_images, _ = shipped.real(train=True)
     test_images, test_labels = shipped.real(train=False)
     fid = FeatureFID(classifier, train_images)
@@ -112,12 +116,12 @@ def conditioning(
     """Measure how much the digit asked for matters at every t, and p(t) from it. Writes a table.
 
     Args:
-        digit: held out: the measured p(t) come from the other nine, as a student of rcedu unseen sees them; default 3, of
-            garments 1, the trouser.
-        each: pictures an ordered pair of conditions.
-        pairs: real digits denoised under unrelated conditions, a time.
-        data: digits, or fashion: the garments' teacher.
-        out: write here, not to runs/conditioning.json; the experiments read data/digits/results/conditioning.json.
+        digit: the held-out digit: p(t) is measured on the other nine, which are all that a student of rcedu unseen sees;
+            default 3, for garments 1, the trouser.
+        each: pictures for each ordered pair of conditions.
+        pairs: at each t, how many real digits are denoised under unrelated conditions.
+        data: digits, or fashion for Fashion-MNIST's garments.
+        out: the file; default runs/conditioning.json. The experiments read data/digits/results/conditioning.json.
     """
     from rcedu.experiments.conditioning import measure_p, torn_band, who_wins
     from rcedu.experiments.digits import visible_rows
@@ -142,7 +146,7 @@ def frames(out: Path | None = None) -> None:
     """Draw what the explorers of notebooks 03 and 08 show. Writes three files of frames.
 
     Args:
-        out: a folder for them, not runs/frames; data/digits/results has those that ship.
+        out: the folder; default runs/frames. Those that ship are in data/digits/results.
     """
     from rcedu.experiments.denoising_frames import shipped_denoising
     from rcedu.experiments.few_step_frames import shipped_few_steps
@@ -159,13 +163,13 @@ def frames(out: Path | None = None) -> None:
 
 
 def mini_sd(part: tyro.conf.Positional[str] = "all", out: Path | None = None) -> None:
-    """Remake mini-SD: autoencoder, CLIP, judge, UNet, each resumed where it stopped; then its scores. Writes data/mini-sd.
+    """Remake mini-SD: autoencoder, CLIP, judges, UNet, and then its scores. Resumes. Writes data/mini-sd.
 
-    Two cores do best as two processes: torchrun --nproc_per_node 2 -m rcedu mini-sd
+    On two cores, two processes are fastest: torchrun --nproc_per_node 2 -m rcedu mini-sd
 
     Args:
-        part: autoencoder, clip, judge, second-judge, unet, marks, or all of them in this order.
-        out: write here, not to data/mini-sd.
+        part: autoencoder, clip, judge, second-judge, unet, marks (its scores), or all of them in this order.
+        out: the folder; default data/mini-sd.
     """
     from rcedu.experiments.mini_sd_making import PARTS, make
 
@@ -177,29 +181,27 @@ def text_conditioning(
     teacher: str = MINI_SD, samples: Path | None = None, absent: str | None = None, pairs: AtLeast1 = 500,
     every: AtLeast1 = 25, plan: bool = False, out: Path | None = None,
 ) -> None:  # fmt: skip
-    """Measure how much the sentence matters at every t, and p(t) from it: on mini-SD, or on a teacher of your own.
+    """Measure how much the prompt matters at every t, and p(t) from it: on mini-SD, or on a teacher of your own.
 
-    Several ranks share the times.
-
-    `rcedu distil --p overlap --measured FILE` reads what this writes.
+    `rcedu distil --p overlap --measured FILE` reads the table that this writes. Several ranks share the times.
 
     Args:
         teacher: mini-sd, a folder, or a name on the hub.
-        samples: what `rcedu draw` wrote with this teacher; default mini-SD's.
-        absent: words that no sentence has together, of mini-SD's: those that a student does not see either; default three.
-        pairs: ordered pairs of the samples' sentences, one picture each.
-        every: steps between the times.
-        plan: only say what it will take, in time and memory.
-        out: write here, not to runs/text-conditioning.json; mini-SD's trainings read data/mini-sd/results/conditioning.json.
+        samples: the folder that `rcedu draw` wrote with this teacher; default mini-SD's.
+        absent: leave out mini-SD's prompts with all of these words, which the student must not see either; default three.
+        pairs: how many ordered pairs of the samples' prompts, with one picture each.
+        every: measure at every EVERY-th time t.
+        plan: only print an estimate of time and memory.
+        out: the file; default runs/text-conditioning.json. mini-SD's trainings read data/mini-sd/results/conditioning.json.
     """
     from rcedu.experiments.conditioning import measure_p
     from rcedu.models.diffusion import at_a_time
     from rcedu.training.plan import Disk, Plan, drawing_work
 
     if teacher != MINI_SD and samples is None:
-        raise UsageError("another teacher needs its own --samples: what rcedu draw wrote with it")
+        raise UsageError("another teacher needs its own --samples: the folder that rcedu draw wrote with it")
     if samples is not None and absent is not None:
-        raise UsageError("--absent goes with mini-SD's own samples; take the words out of the prompts that were drawn")
+        raise UsageError("--absent works with mini-SD's own samples only; draw --samples from prompts without those words")
     path = result_file(out or runs_folder() / "text-conditioning.json")
     model, absent, x0, c = _some_samples(teacher, samples, absent, pairs)
     sentences = c.unique(dim=0)
@@ -225,7 +227,7 @@ def text_conditioning(
 
 
 def _some_samples(teacher: str, samples: Path | None, absent: str | None, pairs: int):
-    """(Teacher, what its samples lack, some of them x0 (N, C, H, W), their conditions c (N, L)): enough for so many pairs."""
+    """(teacher, the words its samples lack, samples x0 (N, C, H, W), their conditions c (N, L)), enough for so many pairs."""
     from rcedu.data.cache import Cache
     from rcedu.experiments.mini_sd import MiniSD
     from rcedu.experiments.text_data import cache_prompts, check_words, data_rows
@@ -238,6 +240,6 @@ def _some_samples(teacher: str, samples: Path | None, absent: str | None, pairs:
     else:
         model = open_model(teacher)
         cache, absent = Cache(samples, model), ""
-        enough = math.ceil(4 * pairs**0.5)  # sixteen times as many pairs as are wanted
+        enough = math.ceil(4 * pairs**0.5)  # makes sixteen times as many pairs as are wanted
         rows = torch.randperm(len(cache), generator=torch.Generator().manual_seed(0))[:enough].sort().values
     return model, absent, cache.x0(rows), cache.c[rows]

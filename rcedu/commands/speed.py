@@ -1,38 +1,38 @@
-"""The commands that time: how fast steps and samplers are. Speeds are ratios within one run."""
+"""Commands that measure speed. Speeds are ratios within one run."""
 
 from functools import partial
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from rcedu.commands.options import one_of
 from rcedu.evaluation.formatting import plain_table
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.settings import runs_folder
-from rcedu.system.usage import AtLeast2, BatchSize, Threads, check_choice
+from rcedu.system.usage import AtLeast2, BatchSize, Threads
 
 
 def bench(
-    size: str = "mini-sd", rounds: AtLeast2 = 20, batch_size: BatchSize | None = None, compile: bool = False,
-    out: Path | None = None,
+    size: one_of(("mini-sd", "sd-v1.4")) = "mini-sd", rounds: AtLeast2 = 20, batch_size: BatchSize | None = None,
+    compile: bool = False, out: Path | None = None,
 ) -> None:  # fmt: skip
-    """Race our distillation step against one written the usual way, rung by rung; and time the students' sampling.
+    """Race our distillation step against one written the usual way, change by change; and time the students' sampling.
 
     Args:
-        size: mini-sd, or sd-v1.4: random weights of Stable Diffusion's size, on a GPU.
-        rounds: steps of each way that are timed.
-        batch_size: pictures a step; default 32 for mini-sd, 64 for sd-v1.4.
-        compile: race our step with torch.compile as well, which takes minutes first.
-        out: write the figures here; default runs/bench-SIZE.json. data/mini-sd/results/bench.json is the one that ships.
+        size: which teacher; sd-v1.4 is random weights of Stable Diffusion's size, and needs a GPU.
+        rounds: how many steps of each way are timed.
+        batch_size: pictures in a step; default 32 for mini-sd, 64 for sd-v1.4.
+        compile: also race our step with torch.compile, which takes a few minutes to start.
+        out: the file of figures; default runs/bench-SIZE.json. data/mini-sd/results/bench.json is the one that ships.
     """
     from rcedu.experiments import benchmark
     from rcedu.experiments.latency import latencies, sampling_table
 
-    check_choice("size", size, benchmark.TASKS)
     path = result_file(out or runs_folder() / f"bench-{size}.json")
     make_task = benchmark.TASKS[size] if batch_size is None else partial(benchmark.TASKS[size], batch_size)
     found = {"steps": benchmark.against_the_usual_way(make_task, rounds, compiled=compile, bar=partial(tqdm, desc="races"))}
     command = command_line("bench", size=size, rounds=rounds, batch_size=batch_size, compile=compile)
-    write_result(path, command, found)  # the races took longest: whatever fails below, they are kept
+    write_result(path, command, found)  # the races took longest: keep them, whatever fails below
     if size == "sd-v1.4":
         found["gpu"] = benchmark.gpu_figures(make_task())
     if size == "mini-sd":
@@ -51,8 +51,8 @@ def latency(rounds: AtLeast2 = 10, out: Path | None = None) -> None:
     All rows of a domain and a count take turns in one race.
 
     Args:
-        rounds: pictures of each way that are timed.
-        out: write the figures here; default runs/latency.json. data/digits/results/latency.json is the one that ships.
+        rounds: how many times each way is timed.
+        out: the file of figures; default runs/latency.json. data/digits/results/latency.json is the one that ships.
     """
     from rcedu.experiments.latency import few_step_latencies, sampling_table
 

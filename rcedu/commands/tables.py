@@ -1,4 +1,4 @@
-"""Tables over several seeds as commands: `demo`, `unseen`, `recognition`, `students`; and `compare`, of two rows."""
+"""Commands that make tables over several seeds (`demo`, `unseen`, `recognition`, `students`), and `compare`, `evidence`."""
 
 import tyro
 
@@ -23,11 +23,11 @@ def unseen(
     Args:
         table: arms (A, B, C), variants (what decides what A knows, loss spaces), students (surgery, initialisation),
             schedules (every p(t)), or pools (with and without the digit's label).
-        digit: the held-out digit; default 3, of garments 1, the trouser.
-        steps: of each training, instead of the preset's.
-        only: these rows of the table; default all.
-        data: digits, or fashion: Fashion-MNIST's garments.
-        ship: a folder for the first seed's students, in 8 bits; what was shipped there is replaced.
+        digit: the held-out digit; default 3, for garments 1, the trouser.
+        steps: training steps, instead of the preset's.
+        only: only these rows of the table; default all.
+        data: digits, or fashion for Fashion-MNIST's garments.
+        ship: also write the first seed's students to this folder, in 8 bits, replacing those shipped there before.
     """
     from rcedu.experiments.digits import shipped_as
     from rcedu.experiments.domains import DrawnDigits, DrawnGarments
@@ -37,12 +37,12 @@ def unseen(
     check_choice("table", table, EXPERIMENTS)
     domain = {of.ships: of for of in (DrawnDigits, DrawnGarments)}[shipped_as(data)]()
     shipped, digit = domain.shipped, domain.shipped.held_out if digit is None else digit
-    shipped.real(train=True)  # where they cannot be had this is said now, and not when the first student is scored
+    shipped.real(train=True)  # if they cannot be read, say so now, not after a training
     if ship:
         folder_to_replace(ship)
     runs = EXPERIMENTS[table].runs(series.seeds, preset(), only=only, digit=digit, steps=steps)
     folder = shipped.runs(f"unseen-{table}-{preset()}-{shipped.thing}-{digit}")
-    path = series.file(folder / "table.json")  # not what ships: another digit or preset must not overwrite it unasked
+    path = series.file(folder / "table.json")  # not the table that ships, which another digit or preset must not overwrite
     given = {"seeds": series.seeds, "digit": digit, "steps": steps, "only": only, "data": shipped.said, "ship": ship}
     command = command_line("unseen", table, **given)
     first = {name.split("/")[0]: folder / name for name, run in runs.items() if run.seed == series.seeds[0]}
@@ -53,13 +53,13 @@ def unseen(
 
 
 def recognition(digit: Digit = 3, steps: AtLeast1 | None = None, series: tyro.conf.OmitArgPrefixes[Series] = Series()) -> None:
-    """The held-out digit as a classifier meets it: taught without one picture of it, by labels and by soft targets.
+    """The held-out digit for a classifier: trained without one picture of it, on labels and on soft targets.
 
     Writes runs/recognition-<preset>-digit-<digit>/table.json.
 
     Args:
         digit: the held-out digit.
-        steps: of each training, instead of the preset's.
+        steps: training steps, instead of the preset's.
     """
     from rcedu.experiments.domains import DrawnDigits
     from rcedu.experiments.recognition import RECOGNITION
@@ -72,13 +72,13 @@ def recognition(digit: Digit = 3, steps: AtLeast1 | None = None, series: tyro.co
 
 
 def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, ...]) -> None:
-    """Print every line of tables that ship minus another one, paired by seed: mean difference and 95% interval.
+    """Compare every line of the tables that ship with another one, paired by seed: mean difference and 95% interval.
 
     Args:
-        tables: names in data/digits/results or data/mini-sd/results, for instance unseen-schedules, or with the folder,
+        tables: names in data/digits/results or data/mini-sd/results, such as unseen-schedules, or with their folder, such as
             fashion/unseen-arms; several are read as one.
-        against: what to subtract: a row, for instance "constant, p = 1", or values of row, network, steps and w, for instance
-            network=teacher steps=64; what is not named is the same in both.
+        against: what to subtract: a row, such as "constant, p = 1", or values of row, network, steps and w, such as
+            network=teacher steps=64; whatever is not named is the same on both sides.
     """
     import pandas as pd
 
@@ -94,7 +94,7 @@ def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, .
         *others, path = (data_folder() / of / "results" / f"{name}.json" for of in ([kind] if kind else ("mini-sd", "digits")))
         found.append(load_results(next((other for other in others if other.exists()), path)))
     records = pd.concat([results.records for results in found])
-    records = records[records.groupby("row")["seed"].transform("nunique") > 1]  # drawn once, as by a teacher: nothing to pair
+    records = records[records.groupby("row")["seed"].transform("nunique") > 1]  # with one seed there are no pairs
     columns = found[0].shown
     if any(results.shown != columns for results in found):
         raise UsageError(f"{' + '.join(tables)} do not have the same scores; compare tables of one kind")
@@ -106,7 +106,7 @@ def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, .
         if value not in there:
             raise UsageError(f"no {key} {value!r} in {' + '.join(tables)}; choose from {'; '.join(there)}")
         if key not in by:
-            raise UsageError(f"every line of {' + '.join(tables)} is of {key} {value!r}: nothing is left to compare with it")
+            raise UsageError(f"every line of {' + '.join(tables)} has {key} {value!r}: there is nothing to compare it with")
         if reference.setdefault(key, there[value]) != there[value]:
             raise UsageError(f"--against names more than one {key}; name one of {'; '.join(there)}")
     try:
@@ -119,7 +119,7 @@ def demo(jobs: Jobs | None = None) -> None:
     """The held-out digit from end to end: trains arms A, B and C side by side; table, page and picture in runs/demo.
 
     Args:
-        jobs: trainings at a time, 0 for one after another in this process; default all three.
+        jobs: trainings at a time; 0: one after another in this process; default all three.
     """
     from rcedu.course.notebooks import execute, write_html
     from rcedu.experiments.domains import DrawnDigits
@@ -147,19 +147,19 @@ def students(
 ) -> None:
     """A table of mini-SD's students over several seeds. Writes <table>.json; resumes run by run.
 
-    Where D lacks a word, <table>-pictures.safetensors.gz has what the first seed's students draw of it.
+    If D lacks a word, the first seed's pictures of it are kept beside the table.
 
     Args:
-        table: table-1 (random conditioning, teacher init, real images), sizes (three block and four channel students),
-            slices (channel students that start from slices of the teacher's weights); and, where D lacks a word: concepts
-            (which word, and whether the pool names it), table-1-without-three (the rows of table 1 again), prompts (who wrote
-            the pool), images (how many pictures D has; with few, records also count what is nearer to D than to other pictures
-            of the teacher's), pool-sizes (how many sentences the pool has), schedules (which p(t)).
-            A training that two tables share is done once, and --also takes it from either.
-        steps: of each training, instead of the preset's.
-        scored: pictures a run (where D lacks a word, with it and without it each), instead of the preset's. Of 1,000 and more
-            there is also FID at infinity, precision and recall. Nothing is trained again for another number.
-        only: these rows of the table; default all.
+        table: table-1 (random conditioning, teacher init, real images), sizes (three block and four channel students) or
+            slices (channel students that start from slices of the teacher's weights); or, from a D that lacks a word: concepts
+            (which word, and whether the pool has it), table-1-without-three (table 1 again), prompts (who wrote the pool),
+            images (how many pictures D has; if few, also how many are nearer to D than to other pictures by the teacher),
+            pool-sizes (how many sentences the pool has) or schedules (which p(t)). A training that two tables share is done
+            once; --also reuses it from either.
+        steps: training steps, instead of the preset's.
+        scored: pictures scored in a run, instead of the preset's number; if D lacks a word, so many with it and without it.
+            From 1,000 on, there are also FID at infinity, precision and recall. Another number needs no new training.
+        only: only these rows of the table; default all.
     """
     from rcedu.experiments.domains import DrawnPictures
     from rcedu.experiments.text_students import examples_of_words, network_folder, teachers
@@ -172,7 +172,7 @@ def students(
     first = {name.rpartition("/seed-")[0]: run for name, run in runs.items() if run.seed == series.seeds[0] and run.absent}
     command = command_line("students", table, seeds=series.seeds, steps=steps, scored=scored, only=only)
 
-    def pictures() -> dict:  # of students that are here, and were not taken over
+    def pictures() -> dict:  # only by students that were trained here
         here = {row: run for row, run in first.items() if network_folder(run, folder).is_dir()}
         return examples_of_words(here, domain.teacher, folder)
 
@@ -183,10 +183,10 @@ def students(
 
 
 def evidence() -> None:
-    """Fill RESULTS.md and the pages of evidence from the records.
+    """Regenerate RESULTS.md and the evidence pages from the records in data/*/results.
 
-    Those are in data/*/results. What stands between the markers of a page is replaced, the prose around it is kept; beside the
-    pages, a picture of each one's claims, the strip of garments, and claims.json.
+    Replaces what stands between a page's markers and keeps the prose around it; also writes each page's picture of its claims,
+    the strip of garments, and claims.json.
     """
     import matplotlib
 
@@ -198,7 +198,7 @@ def evidence() -> None:
 
     root = checkout()
     pages = [root / "RESULTS.md", *sorted((root / "notebooks" / "evidence").glob("*.md"))]
-    made = {page: filled(page.read_text(encoding="utf-8")) for page in pages}  # all of them, before any is written
+    made = {page: filled(page.read_text(encoding="utf-8")) for page in pages}  # all of them before any is written
     plain = {"svg.fonttype": "none", "svg.hashsalt": "rcedu", "font.family": ["DejaVu Sans", "sans-serif"]}
     for page, text in made.items():
         write_text(page, text)

@@ -1,4 +1,4 @@
-"""The commands that keep notebooks: executed, timed, pointed at a release; and the assignments made of theirs, and graded."""
+"""Commands for notebooks (open, execute, time, stamp with a release) and for assignments (build, grade)."""
 
 import os
 import subprocess
@@ -13,23 +13,27 @@ from rcedu.system.usage import Positive, Seconds
 
 
 def lab() -> None:
-    """Open the notebooks in JupyterLab: a copy in runs/notebooks, where all that you change is kept."""
+    """Open the notebooks in JupyterLab, as a copy in runs/notebooks that keeps all your changes."""
     from rcedu.course.lab import working_copy
 
     folder = runs_folder() / "notebooks"
     if older := working_copy(folder):
         print(
-            f"yours, and older than those in notebooks/: {', '.join(older)}; rename one in {folder} to get the new one",
+            f"you changed these, and newer ones exist: {', '.join(older)}; rename yours in {folder} to get the new one",
             flush=True,
         )
     command = [sys.executable, "-m", "jupyterlab", str(folder)]
     if os.name == "posix":
-        os.execv(command[0], command)  # Ctrl-C is JupyterLab's
+        os.execv(command[0], command)  # so that Ctrl-C reaches JupyterLab
     sys.exit(subprocess.call(command))
 
 
 def notebooks(names: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
-    """Execute notebooks/*.py (or those named), write the paired .ipynb beside each, and say how long it took."""
+    """Execute notebooks/*.py, write the paired .ipynb beside each, and print how long it took.
+
+    Args:
+        names: only these, such as 02_unseen_digit; default all.
+    """
     from rcedu.course.notebooks import write_pair
 
     folder = checkout() / "notebooks"
@@ -39,12 +43,13 @@ def notebooks(names: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
 
 
 def times(names: tyro.conf.Positional[tuple[str, ...]] = (), measure: bool = True) -> None:
-    """Run notebooks and solved assignments in this preset, and write how long each took.
+    """Run notebooks and solved assignments in this preset, and record how long each took.
 
-    Nothing else should be running. What was measured, where and when is kept in notebooks/times.json.
+    Nothing else should be running. The times, with machine and date, are kept in notebooks/times.json.
 
     Args:
-        measure: --no-measure only writes the tables anew from that file.
+        names: only these, such as 02_unseen_digit; default all.
+        measure: with --no-measure, only rewrite the tables from that file.
     """
     from rcedu.course import times as tables
 
@@ -56,10 +61,10 @@ def times(names: tyro.conf.Positional[tuple[str, ...]] = (), measure: bool = Tru
 
 
 def assignments(out: Path | None = None) -> None:
-    """Make what a course hands out and what grades it, from notebooks/assignments: student/ and autograder/, both anew.
+    """Build a course from notebooks/assignments: student/, to hand out, and autograder/, to grade with.
 
     Args:
-        out: the folder, empty or made before; default dist/course of the checkout.
+        out: the folder, empty or from an earlier build, which is replaced; default dist/course in the checkout.
     """
     from rcedu.course.assignments import build
 
@@ -76,15 +81,15 @@ def grade(
     memory: Positive = 4,
     user: str | None = None,
 ) -> None:
-    """Grade a folder of notebooks with an assignment's archive, each in a process of its own, and print a table with tabs.
+    """Grade a folder of notebooks with an assignment's archive, each in its own process; print a tab-separated table.
 
     Args:
-        archive: dist/course/autograder/<assignment>.zip, its solved notebook beside it.
+        archive: dist/course/autograder/<assignment>.zip, with its solved notebook beside it.
         handed_in: the folder of notebooks, each named after its student.
-        out: the folder for results, one in it for each student.
-        seconds: after which a notebook is stopped.
-        memory: in GB, above which a notebook is stopped.
-        user: as whom to run them, somebody without rights; only root can say so.
+        out: the folder for results, with one folder for each student.
+        seconds: stop a notebook after this time.
+        memory: stop a notebook that takes more than this many GB.
+        user: run the notebooks as this user, who should have no rights; only root can do that.
     """
     from rcedu.course.assignments import collect
     from rcedu.course.grading import grade
@@ -94,12 +99,12 @@ def grade(
 
 
 def stamp(origin: bool = False) -> None:
-    """Write what pyproject.toml says under [tool.rcedu] into all notebooks, badges and first cells, and into the READMEs.
+    """Write the repository in pyproject.toml's [tool.rcedu] into every notebook's badge and first cell, and the READMEs.
 
-    Where it names no owner, no badge and no address is written.
+    Without an owner there, no badge and no address is written.
 
     Args:
-        origin: first take owner and repository from `git remote get-url origin` into pyproject.toml.
+        origin: first write owner and repository from `git remote get-url origin` into pyproject.toml.
     """
     from rcedu import colab
     from rcedu.course import stamp as stamps

@@ -1,4 +1,4 @@
-"""What all stages of a `FewStepsRun` will take: a step of each kind is timed, and what is scored and drawn is counted."""
+"""Estimate what a `FewStepsRun` will take: time a step of each kind of stage, and count what is scored and drawn."""
 
 import torch
 
@@ -21,21 +21,22 @@ from rcedu.training.plan import (
     training_work,
 )
 
-TOGETHER = 32  # pictures drawn at a time to see how fast they are
+TOGETHER = 32  # pictures drawn at a time when drawing is timed
 
 
 def plan_few_steps(
     run: FewStepsRun, domain: OwnTeacher, *, pictures_every: int | None = None, export_every: int | None = None,
     exports: int | None = None, checkpoint_every: int, keep: int, **how,
 ) -> Plan:  # fmt: skip
-    """What `run_few_steps` will take from its beginning; nothing is written.
+    """An estimate for `run_few_steps` from its beginning; nothing is written.
 
-    pictures_every          steps between rows of pictures within a stage, None for none; a row more is drawn after each
-    export_every, exports   steps between networks that are kept within a stage, None for none, and how many: None for all
-    checkpoint_every, keep  as for `rcedu.training.fit.fit`;  how  further settings of `train_stage`
+    pictures_every          steps between rows of pictures within a stage, None for none; one more row follows each stage
+    export_every, exports   steps between exports within a stage, None for none; how many of them are kept, None for all
+    checkpoint_every, keep  as for `rcedu.training.fit.fit`
+    how                     further settings of `train_stage`
     """
     work, timed, before = [], {}, domain.stage_1
-    disk = rolling(bytes_of(before), 1, None) if before else Disk(0, 0)  # it is kept with the others
+    disk = rolling(bytes_of(before), 1, None) if before else Disk(0, 0)  # a copy is kept with the other networks
     trained = [stage for stage in stages(run) if stage.kind != "guidance" or domain.stage_1 is None]
     for stage in trained:
         kind = stage.kind, stage.sampler
@@ -63,7 +64,7 @@ def plan_few_steps(
 
 
 def _scores(run: FewStepsRun, domain: OwnTeacher) -> list[Work]:
-    """Every stage as it is made for, the teacher and stage 1 in every number of steps, and what all are compared with."""
+    """The work of scoring: every stage at its own steps, teacher and stage 1 at every number, and the reference of them all."""
     grid = halvings(run.first, run.last)
     each: list[tuple[str, int]] = [(name, steps) for name in ("teacher", STAGE_1) for steps in grid]
     each += [(stage.way, stage.steps) for stage in stages(run)]

@@ -1,5 +1,5 @@
-"""The stages of a `FewStepsRun`, trained and scored one after the other; each in a folder of its own, so that a run goes on
-where it was killed. And its networks as files that ship.
+"""Train and score the stages of a `FewStepsRun` one after the other, each in its own folder, so that a killed run resumes
+where it stopped. And save its networks as files that ship.
 """
 
 import copy
@@ -39,14 +39,14 @@ def train_stage(
     run: FewStepsRun, stage: Stage, domain: Domain, before: DiffusionModel | None = None, *, config: dict | None = None,
     watch: Callable[[StepRecord], None] | None = None, around: "Around | None" = None, export: "Export | None" = None, **kept,
 ) -> tuple[DiffusionModel, list[float]]:  # fmt: skip
-    """One stage: (student, loss of every step).
+    """Train one stage: (student, loss of every step).
 
-    before  the student of `stage.before`; None where the domain's teacher teaches
+    before  the student of `stage.before`; None if the domain's teacher teaches
     config  what a checkpoint must agree on; default the run's settings
     watch   called with each step's record
-    around  (stage, student, config) -> a context for the training; what it yields is called with each step's record as well
-    export  (stage, student) -> the settings of `fit` that keep the student on its way
-    kept    further settings of `stage_task`, and of `fit_to_the_end`: folder of checkpoints, progress ...
+    around  (stage, student, config) -> a context around the training; what it yields is also called with each step's record
+    export  (stage, student) -> the settings of `fit` that export the student on the way
+    kept    further settings of `stage_task` and of `fit_to_the_end`: folder of checkpoints, progress ...
     """
     if stage.kind == "guidance" and stage.before is None and domain.stage_1 is not None:
         return domain.stage_1, []
@@ -59,6 +59,7 @@ def train_stage(
     return student, [sum(parts) for parts in zip(*losses.values(), strict=True)]
 
 
+OF_FIT = ("batch_size", "seed", "warmup", "weight_decay", "grad_clip")  # the settings of a run that `fit` takes as they are
 Around = Callable[[Stage, DiffusionModel, dict], AbstractContextManager[Callable[[StepRecord], None]]]
 Export = Callable[[Stage, DiffusionModel], dict]
 
@@ -68,21 +69,21 @@ def stage_task(
     run: FewStepsRun, stage: Stage, domain: Domain, before: DiffusionModel | None = None, *,
     gradient_checkpointing: bool = False, compile: bool = False, **how,
 ) -> Iterator[tuple[StepFunction, nn.Module, DiffusionModel, dict]]:  # fmt: skip
-    """What `fit` is called with for a stage: (step function, trainee, the student in it, settings); for as long as it trains.
+    """A context that gives what `fit` needs for a stage: (step function, trainee, the student in it, settings).
 
     before   as for `train_stage`
-    compile  whether the blocks of teacher and student are (`compile_blocks`)
-    how      further settings of `fit`; with mixed_precision the teacher computes in fewer bits as well
+    compile  compile the blocks of teacher and student (`compile_blocks`)
+    how      further settings of `fit`; with mixed_precision the teacher computes in fewer bits, too
     """
     teacher = before or domain.teacher
     trainee, student, step, settings = _task(run, stage, domain, teacher)
     if gradient_checkpointing:
         student.unet.enable_gradient_checkpointing()
     if compile:
-        pairs = getattr(trainee, "pairs", ())  # of a student that is made smaller
+        pairs = getattr(trainee, "pairs", ())  # if the student is smaller
         compile_blocks(teacher.unet, [pair.teacher for pair in pairs])
         compile_blocks(student.unet, [pair.student for pair in pairs])
-    settings |= {"steps": stage.training_steps, "batch_size": run.batch_size, "seed": run.seed, "warmup": 20}
+    settings |= {"steps": stage.training_steps} | {name: getattr(run, name) for name in OF_FIT}
     with in_fewer_bits(teacher.unet, how.get("mixed_precision", "no")):
         yield step, trainee, student, settings | how
 
@@ -90,8 +91,8 @@ def stage_task(
 def _task(
     run: FewStepsRun, stage: Stage, domain: Domain, teacher: DiffusionModel
 ) -> tuple[nn.Module, DiffusionModel, StepFunction, dict]:
-    """What of `stage_task` the kind of the stage decides: (trainee, the student in it, the step function, settings)."""
-    w = (0.0, 0.0 if stage.sampler == ENCODER else run.w_max)  # encoding is never guided
+    """The part of `stage_task` that depends on the stage's kind: (trainee, the student in it, step function, settings)."""
+    w = (0.0, 0.0 if stage.sampler == ENCODER else run.w_max)  # an encoder is never guided
     if stage.kind == "smaller":
         student = make_student(teacher, run.student, run.teacher_init, run.seed)
         trainee = DistilledStudent(student, teacher)
@@ -115,7 +116,7 @@ def _task(
 
 
 class Rung(NamedTuple):
-    """A stage that is done: `result` has its records, of no row yet, its losses and its seconds."""
+    """A finished stage: `result` holds its records (without a row yet), losses and seconds."""
 
     stage: Stage
     student: DiffusionModel
@@ -131,15 +132,16 @@ def climb(
     progress: bool = False,
     **how,
 ) -> Iterator[Rung]:
-    """All stages of a run, each yielded when it is trained and scored; what is in `folder` already is read.
+    """Train and score all stages of a run, yielding each when it is done; finished ones in `folder` are read instead.
 
-    watch  called with each training step's record, counted through all stages;  progress  whether bars are shown
-    how    further settings of `train_stage` that decide no stage: gradient_checkpointing, accumulate ...
+    watch     called with each training step's record, numbered through all stages
+    progress  show progress bars
+    how       further settings of `train_stage` that do not change results: gradient_checkpointing, accumulate ...
 
-    A way's halvings end early where one has lost more than `run.allowed`: `rung.result["stopped"]` says so.
-    Each `folder/<stage>` keeps checkpoints, unet/ and result.json. UsageError where it holds another run's, or was made from
-    another teacher, other data ...; runs that differ in their samplers, their student or their last number of steps share the
-    stages that they have in common. On several ranks all train and draw, and the first one writes.
+    The halvings of a way end early if one lets the score grow by more than `run.allowed`: `rung.result["stopped"]` says so.
+    Each `folder/<stage>` keeps checkpoints, unet/ and result.json. UsageError if it belongs to another run, teacher, data ...;
+    runs that differ only in samplers, student or last number of steps share the stages they have in common. On several
+    ranks all train and draw, and the first one writes.
     """
     ranks = place_among_ranks()
     done, stopped, behind, given = {}, set(), 0, few_step_identity(run, domain)
@@ -188,20 +190,20 @@ def climb(
                 result["stopped"] = f"{stage.name}: {said}, more than {run.allowed:g}; stopped here"
         behind += stage.training_steps
         yield done[stage.name]
-        teaching = {later.before for later in left}  # of the others the networks may go: Stable Diffusion's are 3.4 GB each
+        teaching = {later.before for later in left}  # drop the other networks: Stable Diffusion's take 3.4 GB each
         done = {name: rung if name in teaching else rung._replace(student=None) for name, rung in done.items()}
 
 
 def growth(records: Iterable[Record], before: Iterable[Record], score: str = "fid") -> float:
-    """By what factor a score has grown, in the geometric mean over w."""
+    """The factor by which a score has grown, as a geometric mean over w."""
     now, then = ({record.w: record.value for record in of if record.score == score} for of in (records, before))
     return math.exp(sum(math.log(now[w] / then[w]) for w in now) / len(now))
 
 
 def score_stage(run: FewStepsRun, stage: Stage, domain: Domain, model: DiffusionModel, bar=iter) -> list[Record]:
-    """The domain's scores of `run.scored` pictures at each w, of no row yet.
+    """The domain's scores of `run.scored` pictures at each w, as records without a row yet.
 
-    Of an encoder, at w = 0 alone, the scores of a `round_trip` back by the teacher in `run.first` steps.
+    For an encoder: the scores of a `round_trip` at w = 0, back by the teacher in `run.first` steps.
     """
     found, of = [], {"row": "", "seed": run.seed, "network": stage.way, "steps": stage.steps}
     if stage.sampler == ENCODER:
@@ -215,9 +217,9 @@ def score_stage(run: FewStepsRun, stage: Stage, domain: Domain, model: Diffusion
 def round_trip(
     domain: Domain, encoder: DiffusionModel, count: int, steps: int, back: int, home: DiffusionModel | None = None
 ) -> dict:
-    """Real pictures to their noise by `encoder` in `steps` steps, and back in `back` by `home`, or the teacher; never guided.
+    """Encode real pictures to noise in `steps` steps, and decode them in `back` steps with `home` or the teacher, unguided.
 
-    The domain's scores of what came back, and "round trip", the root mean square error of a pixel, of 0 to 1.
+    Returns the domain's scores of the decoded pictures, and "round trip": the root mean square error of a pixel in [0, 1].
     """
     images, c, device = domain.real(count), domain.c(count), place_among_ranks().device
     z = encode(encoder.to(device), images, c, steps=steps)
@@ -230,9 +232,11 @@ def ship(
     run: FewStepsRun, folder: Path, out: Path, ways: Sequence[str] = (STAGE_1, "deterministic"),
     *, steps: Sequence[int] | None = None, command: str = "",
 ) -> list[Path]:  # fmt: skip
-    """Write networks in 8 bits, from a run's folder to `out`: those of some ways to draw; `shipped_student` reads them.
+    """Write a run's networks to `out` in 8 bits, as `shipped_student` reads them.
 
-    steps  only those made for so many steps
+    folder  the run's
+    ways    which networks: `Stage.way`
+    steps   only those for these numbers of steps; None: all
     """
     paths = []
     for stage in stages(run):

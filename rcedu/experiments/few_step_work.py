@@ -1,4 +1,4 @@
-"""The work of a `FewStepsRun`: all its stages, the teacher beside them, and what the networks draw."""
+"""The work of a `FewStepsRun`: train and score all stages, score the teacher beside them, and draw with the networks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -22,12 +22,12 @@ def run_few_steps(
     run: FewStepsRun, domain: Domain, job: Job, plot: Callable[[pd.DataFrame, Path, int], None] | None = None,
     after: Callable[[Stage, DiffusionModel], None] | None = None, **how,
 ) -> tuple[list[Record], dict]:  # fmt: skip
-    """All stages of one run in `job.folder`, and the teacher beside them: its records, and by stage its seconds.
+    """Run all stages in `job.folder`, and score the teacher beside them: (records, {"seconds", "stopped"}).
 
-    network   "teacher", and the ways of the stages;  stopped  what ended early, in words
+    A record's network is "teacher" or the way of a stage; "seconds" has each stage's, "stopped" says what ended early.
 
-    plot   called after every stage with the records so far at the domain's w, the path of their picture, scores.png, and how
-           many pictures were scored
+    plot   called after every stage with the records so far at the domain's w, the path of their picture, scores.png, and the
+           number of pictures scored
     after  called after every stage with its network
     how    further settings of `climb`
     """
@@ -51,12 +51,12 @@ def run_few_steps(
 
 
 def with_any_steps(run: FewStepsRun, domain: Domain, folder: Path) -> list[Record]:
-    """Scores at every number of steps of those that sample with any; each one's are kept in `folder`.
+    """Scores, at every number of steps, of the networks that can sample in any: kept in `folder`, a file each.
 
-    "teacher" with its two evaluations a step, "stage 1" and the other stages that take any number.
+    These are "teacher", with its two evaluations a step, "stage 1", and the other stages that take any number.
     """
     folder, found, given = Path(folder), [], few_step_identity(run, domain)
-    teacher = stages(run)[0]._replace(way="teacher")  # drawn from as stage 1 is
+    teacher = stages(run)[0]._replace(way="teacher")  # it samples as stage 1 does
     for stage in (teacher, *(stage for stage in stages(run) if stage.takes_any)):
         path = folder / "any steps" / stage.folder
         stored = finished(path, run, tuple(name for name in APART if name != "last"), given)
@@ -75,7 +75,7 @@ BY = {"network": "drawn by", "steps": "steps"}
 
 
 def few_steps_table(records: pd.DataFrame, columns: Sequence[Column], w: float) -> str:
-    """Markdown of the records at one w: a line a network and number of steps."""
+    """A Markdown table of the records at one w: a line for each network and number of steps."""
     also = {"evaluations": lambda of: str(evaluations(of["network"], of["steps"], w))}
     return table(select(records, w=w), columns, BY, also=also)
 
@@ -83,11 +83,12 @@ def few_steps_table(records: pd.DataFrame, columns: Sequence[Column], w: float) 
 def examples_of_stages(
     run: FewStepsRun, domain: Domain, folder: Path, *, twice: Sequence[int] = (), only: Sequence[int] | None = None
 ) -> dict[str, Tensor]:
-    """What a finished run draws of the first things asked for, at the domain's w: "way, steps" -> (10, C, H, W) uint8.
+    """Pictures by a finished run's networks, at the domain's w: "way, steps" -> (10, C, H, W) uint8.
 
-    The same noise everywhere; the networks and numbers of steps that `run_few_steps` scores.
+    All start from the same noise and ask for the same things; the networks and numbers of steps are those of `run_few_steps`.
 
-    twice  the numbers of steps in which twice as many pictures are drawn;  only  those in which any are, default all
+    twice  numbers of steps at which twice as many pictures are drawn
+    only   numbers of steps at which any are drawn; default all
     """
     pictures, teacher = {}, stages(run)[0]._replace(way="teacher")
     for stage in (teacher, *stages(run)):

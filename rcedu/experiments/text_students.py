@@ -31,11 +31,11 @@ from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import load_student, save_student
 from rcedu.models.surgery import STUDENTS, parameter_count
 from rcedu.system.settings import runs_folder
-from rcedu.system.usage import AtLeast0, AtLeast1, BatchSize, Checked, LearningRate, Range, Seed, Share, check_choice
+from rcedu.system.usage import AtLeast0, AtLeast1, BatchSize, Checked, LearningRate, OneOf, Range, Seed, Share
 from rcedu.training.batches import Subset, Swap
 from rcedu.training.fit import fit_run
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
-from rcedu.training.swap_schedules import check_family, measured_file, swap_schedule
+from rcedu.training.swap_schedules import CHOICES, measured_file, swap_schedule
 
 LOSS_EVERY = 10  # steps between the losses that a result keeps
 SAMPLING_STEPS = 25  # of DDIM, with which students are scored
@@ -46,16 +46,16 @@ TEACHER = "teacher"  # instead of a student: nothing is trained
 class TextStudentRun(Checked):
     """One student of mini-SD, trained and scored; or the teacher, scored in the same way."""
 
-    p: str = "exponential"  # p(t): none, or a family of rcedu.training.swap_schedules
-    student: str = "base"  # base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro; or TEACHER
-    teacher_init: bool = True
-    real_images: bool = False  # True: D is real captioned digits (of the same prompts), and L_task is added
-    absent: str = ""  # words that no sentence of D has together, for instance "three", or "orange three"
-    pool: str = "grammar"  # C: one of rcedu.experiments.text_data.POOLS
-    pool_size: AtLeast1 | None = None  # only so many of its sentences, at random; None: all
-    nonsense: Annotated[float, Range(0, 0.999)] = 0.0  # share of C that is nonsense, mixed into it
-    samples: AtLeast1 | None = None  # of D; None: all that there are
-    steps: AtLeast0 = 300  # 0: of the teacher
+    p: Annotated[str, OneOf(*CHOICES)] = "exponential"  # p(t) by name
+    student: Annotated[str, OneOf(*STUDENTS, TEACHER)] = "base"
+    teacher_init: bool = True  # start from the teacher's weights
+    real_images: bool = False  # True: D is real captioned digits (for the same prompts), and L_task is added
+    absent: str = ""  # leave sentences with all of these words out of D: "three", or "orange three"
+    pool: Annotated[str, OneOf(*text_data.POOLS)] = "grammar"  # C
+    pool_size: AtLeast1 | None = None  # how many sentences of the pool, at random; None: all
+    nonsense: Annotated[float, Range(0, 0.999)] = 0.0  # share of nonsense mixed into the pool
+    samples: AtLeast1 | None = None  # how many samples D has; None: all there are
+    steps: AtLeast0 = 300  # training steps; 0 for the teacher
     batch_size: BatchSize = 32
     lr: LearningRate = 1e-3
     ema_decay: Share = 0.99
@@ -64,9 +64,6 @@ class TextStudentRun(Checked):
 
     def __post_init__(self):
         super().__post_init__()
-        check_family(self.p)
-        check_choice("student", self.student, (*STUDENTS, TEACHER))
-        check_choice("pool", self.pool, text_data.POOLS)
         if self.absent:
             text_data.check_words(self.absent)
 

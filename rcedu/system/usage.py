@@ -40,6 +40,17 @@ class Range(NamedTuple):
         return None if value == value else f"must be a number; got {value}"
 
 
+class OneOf:
+    """One of a few words, as the user types them."""
+
+    def __init__(self, *choices: str):
+        self.choices = choices
+
+    def complaint(self, value: object) -> str | None:
+        """What is wrong with a word, None if nothing is."""
+        return None if value in self.choices else f"must be one of {', '.join(self.choices)}; got {value!r}"
+
+
 AtLeast0 = Annotated[int, Range(0, 10**9)]
 AtLeast1 = Annotated[int, Range(1, 10**9)]
 AtLeast2 = Annotated[int, Range(2, 10**9)]  # rounds of timing: an interval needs two
@@ -60,18 +71,18 @@ Share = Annotated[float, Range(0, 1)]
 Shift = Annotated[int, Range(0, 28)]  # pixels; further, and nothing of a digit is left
 
 
-def ranges(annotation: object) -> list[Range]:
-    """The ranges that an annotation states of a number, or of each of several."""
-    own = [part for part in getattr(annotation, "__metadata__", ()) if isinstance(part, Range)]
-    return own + [found for part in get_args(annotation) for found in ranges(part)]
+def limits(annotation: object) -> list[Range | OneOf]:
+    """What an annotation allows for a value, or for each of several."""
+    own = [part for part in getattr(annotation, "__metadata__", ()) if isinstance(part, Range | OneOf)]
+    return own + [found for part in get_args(annotation) for found in limits(part)]
 
 
-def check_ranges(annotations: Mapping[str, object], values: Mapping[str, object]) -> None:
-    """UsageError, beginning with its name, for the first value, or one of several, that is not in its range; None passes."""
+def check_limits(annotations: Mapping[str, object], values: Mapping[str, object]) -> None:
+    """UsageError, starting with its name, for the first value that its annotation does not allow; None always passes."""
     for name, value in values.items():
-        for number in value if isinstance(value, (tuple, list)) else (value,):
-            for within in ranges(annotations.get(name)) if number is not None else ():
-                if says := within.complaint(number):
+        for one in value if isinstance(value, (tuple, list)) else (value,):
+            for limit in limits(annotations.get(name)) if one is not None else ():
+                if says := limit.complaint(one):
                     raise UsageError(f"{name} {says}")
 
 
@@ -79,7 +90,7 @@ class Checked:
     """A dataclass whose fields lie in the ranges that their annotations state: UsageError where one is made that does not."""
 
     def __post_init__(self):
-        check_ranges(get_type_hints(type(self), include_extras=True), vars(self))
+        check_limits(get_type_hints(type(self), include_extras=True), vars(self))
 
 
 def check_choice(what: str, value: object, choices: Iterable[str]) -> None:

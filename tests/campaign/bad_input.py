@@ -15,7 +15,7 @@ from campaign.started import Failed, complaints, refused_in_one_line, said, star
 from campaign.trials import Trial
 from rcedu.commands import cli
 from rcedu.system.settings import data_folder
-from rcedu.system.usage import UsageError, ranges
+from rcedu.system.usage import UsageError, limits
 
 # --- numbers --------------------------------------------------------------------------------------
 
@@ -56,7 +56,7 @@ def of_kinds(annotations: dict[str, object], kinds: set[type]) -> dict[str, obje
 
 def outside(annotation: object) -> list[str]:
     """Numbers that are not in its range, as one types them."""
-    (within,) = ranges(annotation)
+    (within,) = limits(annotation)
     whole = float not in leaves(annotation)
     below = [within.low - 1, -(10**30), -(2**63) - 1, *([within.low] if within.above else [])]
     above = [within.high + 1, 2 * within.high + 1, 10**30, 2**64]
@@ -75,7 +75,7 @@ def number(name: str, flag: str, annotation: object, text: str, folder: Path, _:
         value = float(text) if float in leaves(annotation) else int(text)
     except ValueError:
         raise Failed(f"{flag}={text!r} is taken, and is no number") from None
-    if complaint := ranges(annotation)[0].complaint(value):
+    if complaint := limits(annotation)[0].complaint(value):
         raise Failed(f"{flag}={text!r} is taken, and {complaint}")
 
 

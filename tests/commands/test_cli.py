@@ -63,7 +63,7 @@ def test_overview_and_version(capsys):
         (["compare", "unseen-arms", "unseen-arms", "--against", "B"], "and none twice"),
         (["compare", "unseen-arms", "--against"], "say what to subtract"),
         (["compare", "unseen-arms", "--against", "A", "B"], "--against names more than one row; name one of A; B; C"),
-        (["compare", "few-steps", "--against", "mini-sd"], "every line of few-steps is of row 'mini-sd': nothing is left"),
+        (["compare", "few-steps", "--against", "mini-sd"], "every line of few-steps has row 'mini-sd': there is nothing"),
         (["unseen", "--steps", "0"], "--steps must be at least 1; got 0"),
         (["unseen", "--seeds", "0", "0"], "--seeds must be one or more different numbers; got 0 0"),
         (["unseen", "--seeds"], "got none"),

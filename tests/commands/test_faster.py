@@ -245,7 +245,7 @@ def test_from_a_finished_stage_1_the_same_halvings(own, tmp_path, capsys):
     for more, says in (
         (["--w-max", 20], "--w-max 20 is above what"),
         (["--scored-w", 0, 14], "--scored-w 14 is above what the network is taught: w up to 13"),
-        (["--from-stage-1", folder / "fast" / "deterministic-2-steps"], "is halved already, to 2 steps"),
+        (["--from-stage-1", folder / "fast" / "deterministic-2-steps"], "has been halved already, to 2 steps"),
         (["--from-stage-1", folder / "teacher"], "has no input for w"),
         (["--from-stage-1", data_folder() / "mini-sd" / "pipeline"], "do not belong together"),
         (["--teacher", folder / "fast" / "stage-1"], "takes w already"),
@@ -330,19 +330,19 @@ def test_from_real_pictures(own, pictures, tmp_path, capsys):
     [
         ("--first 6", "6 halved again and again never is 1; take 4"),
         ("--first 8 --last 3", "8 halved again and again never is 3; take 12"),
-        ("--samplers consistency", "unknown sampler 'consistency'; choose from deterministic, stochastic"),
+        ("--samplers consistency", "--samplers must be one of deterministic, stochastic; got 'consistency'"),
         ("--samples {tmp}/a --images {tmp}/b", "not from both"),
         ("--teacher {tmp}/nowhere", "another teacher needs its own --samples (or --images) and --prompts"),
-        ("--p never", "unknown p(t) 'never'"),
-        ("--p none --pool {pool}", "--p none draws nothing from a pool"),
+        ("--p never", "--p must be one of none, exponential"),
+        ("--p none --pool {pool}", "--p none never uses a pool"),
         ("--pool {bad}", "is not UTF-8"),
         ("--prompts {bad}", "is not UTF-8"),
         ("--prompts {strange}", "'a cat' is not a caption of ours"),  # which mini-SD's judge could not judge
-        ("--mixed-precision fp32", "unknown precision 'fp32'"),
+        ("--mixed-precision fp32", "--mixed-precision must be one of no, bf16, fp16; got 'fp32'"),
         ("--scored-w 14", "--scored-w 14 is above what the network is taught: w up to 13"),
         ("--eight-bit", "bitsandbytes"),
         ("--samples {tmp}/none", "no cache in"),
-        ("--measured {pool}", "--p none is not measured; leave --measured away"),
+        ("--measured {pool}", "--p none is not measured; leave out --measured"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_made(more, says, tmp_path, capsys):

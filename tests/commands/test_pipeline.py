@@ -140,8 +140,8 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(stage, tmp_path, c
         ("distil --p never --steps 1 --out {tmp}/s", "unknown"),
         ("distil --samples {tmp}/none --out {tmp}/s", "no cache in"),
         ("distil --pool {none}.csv --out {tmp}/s", "does not exist"),
-        ("distil --decay linera --out {tmp}/s", "unknown learning-rate decay 'linera'; choose from constant, linear, cosine"),
-        ("distil --mixed-precision fp32 --out {tmp}/s", "unknown precision 'fp32'"),
+        ("distil --decay linera --out {tmp}/s", "--decay must be one of constant, linear, cosine; got 'linera'"),
+        ("distil --mixed-precision fp32 --out {tmp}/s", "--mixed-precision must be one of no, bf16, fp16; got 'fp32'"),
         ("distil --null-probability 2 --out {tmp}/s", "--null-probability must be at most 1; got 2"),
         ("distil --ema-decay 1.5 --out {tmp}/s", "--ema-decay must be at most 1; got 1.5"),
         ("distil --steps 0 --out {tmp}/s", "--steps must be at least 1"),
@@ -151,14 +151,14 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(stage, tmp_path, c
         ("distil --teacher {digits} --samples {tmp} --pool {one} --out {tmp}/s", "draws digits by their label"),
         ("generate --prompts {one} --model {digits} --out {tmp}/i", "draws digits by their label"),
         ("generate --prompts {one} --size 0 --out {tmp}/i", "--size must be at least 1"),
-        ("score --images {tmp} --fit stretch", "unknown fit 'stretch'; choose from crop, squash"),
+        ("score --images {tmp} --fit stretch", "--fit must be one of crop, squash; got 'stretch'"),
         ("distil --batch-size 3 --accumulate 2 --out {tmp}/s", "not a multiple"),
         ("distil --eight-bit --out {tmp}/s", "bitsandbytes"),
         ("generate --prompts {one} --w -2 --out {tmp}/i", "--w must be at least 0"),
         ("score --images {tmp}", "rcedu generate"),
-        ("score", "score pictures, --images, or the students of a training, --students"),
-        ("score --images {tmp} --students {tmp}", "score pictures, --images, or"),
-        ("score --images {tmp} --steps 3", "go with --students; what --images has is drawn already"),
+        ("score", "name what to score: --images FOLDER, or --students FOLDER"),
+        ("score --images {tmp} --students {tmp}", "name what to score"),
+        ("score --images {tmp} --steps 3", "go with --students; the pictures in --images are drawn already"),
         ("score --students {tmp}", "no students in"),
         ("students table-7", "unknown table"),
         ("students table-1 --only nobody", "no row"),
@@ -383,7 +383,7 @@ def test_p_measured_on_a_teacher_of_ones_own(tmp_path, capsys):
     capsys.readouterr()
     for arguments, says in (
         (f"--teacher {teacher}", "another teacher needs its own --samples"),
-        (f"--samples {samples} --absent three", "--absent goes with mini-SD's own samples"),
+        (f"--samples {samples} --absent three", "--absent works with mini-SD's own samples only"),
         (f"--teacher {teacher} --samples {samples} --pairs 7", "3 sentences make 6 pairs; 7 were asked for"),
     ):
         with pytest.raises(SystemExit):

@@ -14,7 +14,7 @@ import rcedu
 from rcedu.commands import cli
 from rcedu.experiments.edit_tables import EditingRun
 from rcedu.experiments.few_steps import FewStepsRun
-from rcedu.system.usage import Checked, UsageError, ranges
+from rcedu.system.usage import Checked, UsageError, limits
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def stubbed(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", cli.ROOMS)
 def test_every_number_of_a_command_has_a_range_and_nothing_else_gets_in(name, stubbed, capsys, tmp_path):
     for flag, annotation in options(cli.command(name), NUMBERS).items():
-        assert len(ranges(annotation)) == 1, f"rcedu {name} {flag} states no range"
-        (within,) = ranges(annotation)
+        assert len(limits(annotation)) == 1, f"rcedu {name} {flag} states no range"
+        (within,) = limits(annotation)
         for text in outside(annotation) + NO_NUMBERS:
             with pytest.raises(SystemExit) as stopped:
                 cli.main([name, *NEEDED.get(name, []), f"{flag}={text}"])

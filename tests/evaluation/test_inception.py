@@ -181,10 +181,10 @@ def test_as_the_reference_scores(asked, real, tmp_path, monkeypatch):
     [
         ("--groups {asked}/seen.txt {asked}/seen.txt", "two rows of scores would be called seen"),
         ("--groups {tmp}/one.txt", "1 pictures are of sentences in"),
-        ("--real a b", "--real wants one for all, or one and then one for each of the 0 groups; got 2"),
+        ("--real a b", "--real takes one, or one and then one for each of the 0 groups; got 2"),
         ("--clip open_clip:ViT-g-14", "needs open_clip: pip install -e"),
         ("--reference", "open_clip:ViT-g-14/laion2b_s34b_b88k needs open_clip: pip install -e"),
-        ("--reference --fit squash", "--reference says --fit and --clip; leave those away"),
+        ("--reference --fit squash", "--reference sets --fit and --clip; leave those out"),
         ("--clip {tmp}/no-clip", "no CLIP could be read from"),
     ],
 )

@@ -23,7 +23,7 @@ from rcedu.experiments.domains import (
     PicturesWithoutThree,
     Strokes,
 )
-from rcedu.experiments.few_step_training import climb, growth, ship, train_stage
+from rcedu.experiments.few_step_training import climb, growth, ship, stage_task, train_stage
 from rcedu.experiments.few_step_work import few_steps_table, run_few_steps, with_any_steps
 from rcedu.experiments.few_steps import CONSISTENCY, STAGE_1, FewStepsRun, budget, evaluations, few_step_identity, stages
 from rcedu.experiments.runner import Job, adopted
@@ -112,16 +112,16 @@ def test_smaller_before_and_after():
 @pytest.mark.parametrize(
     "changes, complaint",
     [
-        ({"samplers": ("heun",)}, "unknown sampler 'heun'; choose from deterministic, stochastic, encoder, consistency"),
-        ({"p": "half"}, f"unknown p(t) 'half'; choose from {', '.join(CHOICES)}"),
-        ({"student": "huge"}, "unknown student 'huge'; choose from base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro"),
+        ({"samplers": ("heun",)}, "samplers must be one of deterministic, stochastic, encoder, consistency; got 'heun'"),
+        ({"p": "half"}, f"p must be one of {', '.join(CHOICES)}; got 'half'"),
+        ({"student": "huge"}, "student must be one of base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro; got 'huge'"),
         (
             {"student": "tiny", "student_at": (3,)},
-            "no network of 3 steps is there to be made smaller; choose from 32, 16, 8, 4, 2, 1",
+            "no network of 3 steps could be made smaller; choose from 32, 16, 8, 4, 2, 1",
         ),
         (
             {"student": "tiny", "samplers": ("stochastic",)},
-            "what is made smaller after it was made fast is deterministic; add that sampler",
+            "only deterministic networks are made smaller after they are made fast; add that sampler",
         ),
         ({"allowed": 0.5}, "allowed must be at least 1; got 0.5"),
         ({"first": 6}, "6 halved again and again never is 1; take 4"),
@@ -131,6 +131,14 @@ def test_what_cannot_be_run_is_said_in_a_line(changes, complaint):
     with pytest.raises(UsageError) as error:
         FewStepsRun(**changes)
     assert str(error.value) == complaint
+
+
+@pytest.mark.parametrize("stage", stages(FewStepsRun(student="tiny"))[::6], ids=lambda stage: stage.name)
+def test_what_a_run_says_of_the_optimizer_reaches_fit(stage):
+    said = {"batch_size": 6, "seed": 3, "warmup": 5, "weight_decay": 0.2, "grad_clip": 0.5}
+    domain = TinyDigits()
+    with stage_task(FewStepsRun(student="tiny", **said), stage, domain, domain.teacher) as (_, _, _, settings):
+        assert settings.items() >= (said | {"steps": stage.training_steps}).items()
 
 
 @pytest.fixture(scope="module")

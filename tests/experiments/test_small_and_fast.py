@@ -116,7 +116,7 @@ def test_the_command_writes_table_and_pictures(tmp_path, monkeypatch, capsys):
     assert torch.equal(some["deterministic, tiny, 4"], drawn)
     with pytest.raises(SystemExit):
         main(["small-and-fast", "digits", "--pictured", "4", "3"])
-    assert "--pictured 3: no network draws in so many steps; choose from 8, 4, 2, 1" in capsys.readouterr().err
+    assert "--pictured 3: no network has so many steps; choose from 8, 4, 2, 1" in capsys.readouterr().err
     # what ships draws what the run drew, but for its 8 bits: the run with random conditioning inside, not the other one
     domain, small = DigitsWithout3(), make_student(DigitsWithout3().teacher, "tiny", teacher_init=False, seed=0)
     shipped = {path.stem: shipped_student(small, path) for path in sorted((tmp_path / "networks").iterdir())}

@@ -1,4 +1,4 @@
-"""A text-to-image teacher of one's own as a domain: any Stable Diffusion folder, its samples, and the prompts one scores by."""
+"""Your own text-to-image teacher as a domain: any Stable Diffusion folder, its samples, and the prompts to score by."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -27,29 +27,29 @@ BATCH = 250  # pictures drawn at a time, fewer where they are large
 
 
 def is_mini_sd(model: DiffusionModel) -> bool:
-    """Whether it is mini-SD or a student of it: then its judge can read what is drawn."""
+    """Whether a model is mini-SD or one of its students, whose pictures mini-SD's judge can read."""
     mini = MiniSD().teacher
     return model.conditions.settings == mini.conditions.settings and model.codec.settings == mini.codec.settings
 
 
 def usual_guidance(model: DiffusionModel) -> float:
-    """w where none is said: mini-SD's best for it and its students, for others the papers'."""
+    """The default w: mini-SD's best for it and its students, the papers' for others."""
     return GUIDANCE if is_mini_sd(model) else SD_GUIDANCE
 
 
 class OwnTeacher(Domain):
-    """Its networks are pipelines in folders of their own, which a stock pipeline of diffusers opens.
+    """Every stage's network becomes a pipeline in its own folder, which a stock diffusers pipeline opens.
 
-    teacher    the model that is distilled, without an input for w
-    data       clean latents and their conditions (`rcedu.data.cache.Samples`): drawn by it, or of real pictures
-    texts      the prompts that are scored by, each in turn
-    networks   the folder where each stage's network gets a folder
-    steps      DDIM steps of the teacher's guided pictures that the others are compared with
-    pool       C of random conditioning; None: none is drawn from
-    stage_1    a network of this teacher that takes w, where stage 1 is done
+    teacher    the model that is distilled, which does not take w
+    data       clean latents and their conditions (`rcedu.data.cache.Samples`): drawn by the teacher, or of real pictures
+    texts      the prompts to score by, used in turn
+    networks   the folder in which each stage's network gets a folder
+    steps      DDIM steps of the teacher's guided pictures, the reference of the error
+    pool       C of random conditioning; None without it
+    stage_1    a finished stage 1 of this teacher, a network that takes w
     measured   the table of this teacher's p(t)
 
-    UsageError where `stage_1` takes no w or works in another space than the teacher.
+    UsageError if `stage_1` does not take w, or has another latent space than the teacher.
     """
 
     ships = MiniSD  # whose judge reads mini-SD's pictures
@@ -68,12 +68,12 @@ class OwnTeacher(Domain):
         if stage_1 is not None:
             check_same_space(stage_1, teacher)
             if not stage_1.takes_w:
-                raise UsageError("the network of stage 1 has no input for w; give one that stage 1 has taught")
+                raise UsageError("the network for stage 1 has no input for w; give one that stage 1 has trained")
             self.stage_1 = with_unet(teacher, stage_1.unet, stage_1.prediction_type)
 
     @cached_property
     def identity(self) -> dict[str, str]:
-        """Fingerprints of all but the pool and p(t); hashing a teacher takes a while."""
+        """Fingerprints of everything but the pool and p(t); cached, since hashing a teacher takes a while."""
         found = {"teacher": self.teacher.fingerprint(), "data": self.data.fingerprint()}
         found["prompts"] = hash_tensors({"c": self.teacher.conditions.tokenize(self.texts)})
         if self.stage_1 is not None:
@@ -96,9 +96,9 @@ class OwnTeacher(Domain):
         return load_student(self.teacher, self.networks / folder.name / "unet")
 
     def latents(self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str, seed: int) -> Tensor:
-        """x0 (count, C, H, W) of what is `asked`, on the CPU: the same on any number of ranks, which share the work.
+        """x0 (count, C, H, W) for the prompts that are `asked`, on the CPU. Ranks share the work; their number changes nothing.
 
-        The noise is that of `Domain.sample`; what a sampler adds on its way is a function of (seed, batch).
+        The noise is that of `Domain.sample`; noise that a sampler adds is a function of (seed, batch).
         """
         ranks, batch = place_among_ranks(), at_a_time(model.x_shape, BATCH)
         noise, c = model.to(ranks.device).noise(count, seed).split(batch), self.c(count).split(batch)
@@ -109,8 +109,8 @@ class OwnTeacher(Domain):
         return torch.cat([x0 for _, x0 in sorted(gather_object(mine), key=lambda part: part[0])])
 
     def scores_of(self, model: DiffusionModel, count: int, **how) -> dict:
-        """error  of the latents, || x0 - x0_T || / || x0_T ||, x0_T the teacher's guided ones from the same noise at this w,
-        by DDIM in `steps` steps; what a stochastic sampler adds is in it. Of mini-SD, before it, the scores of `MiniSD.scores`.
+        """ "error": || x0 - x0_T || / || x0_T || over the latents, with x0_T the teacher's guided ones from the same noise at
+        this w, by DDIM in `steps` steps; noise that a sampler adds counts as error. For mini-SD also `MiniSD.scores`, first.
         """
         which = how["w"], how["seed"], count
         if which not in self.guided:  # latents, not pictures: a fiftieth of the memory

@@ -1,4 +1,4 @@
-"""Several runs at once, each in a process of its own; results as JSON, so that a long table can be finished in pieces."""
+"""Several runs at once, each in its own process; results are kept as JSON, so that a long table can be made in pieces."""
 
 import json
 import os
@@ -23,25 +23,25 @@ from rcedu.training.fit import StepRecord
 
 @dataclass(frozen=True)
 class Experiment:
-    """A question asked of a domain: its rows, how one run of a row is worked off, and how its records are read."""
+    """A question asked of a domain: its rows, how one run is worked, and how its records become a table."""
 
     rows: Mapping[str, object]  # title -> run, a frozen dataclass with `steps` and `seed`
-    work: Callable  # (run, domain, job) -> (records, what else its result keeps), at the top level of a module, or a partial
-    identity: Callable  # (run, domain) -> {what: fingerprint} of all that decides the result beside the run's own settings
+    work: Callable  # (run, domain, job) -> (records, what else its result keeps); a module-level function or a partial
+    identity: Callable  # (run, domain) -> {what: fingerprint}: everything besides the run's settings that decides its result
     columns: Sequence[Column]  # of its table
-    by: Mapping[str, str] = field(default_factory=lambda: {"row": "model"})  # column of the records -> title in the table
+    by: Mapping[str, str] = field(default_factory=lambda: {"row": "model"})  # what tells lines apart: records' column -> title
     kept_in: Callable | None = None  # run -> the folder of its result, which other tables may share; None: "row/seed-N"
-    budgets: Mapping[str, Mapping] = field(default_factory=dict)  # preset -> what all of its runs have at that size
+    budgets: Mapping[str, Mapping] = field(default_factory=dict)  # preset -> the settings that its size changes
 
     def run(self, row: str, preset: str | None = None, **changes):
-        """The run of a row at a preset's size, None for its own; with `changes`, None for none. UsageError: no such row."""
+        """The run of a row at a preset's size (None: its own), with those `changes` that are not None. UsageError: no such row."""
         if row not in self.rows:
             raise UsageError(f"no row {row!r}; choose from {'; '.join(self.rows)}")
         said = {name: value for name, value in changes.items() if value is not None}
         return replace(self.rows[row], **(self.budgets.get(preset, {}) | said))
 
     def runs(self, seeds: Sequence[int], preset: str | None = None, *, only: Sequence[str] = (), **changes) -> dict:
-        """One run of every row a seed, or of those rows that are named: {"row/seed-N": `run`}, as in all result files."""
+        """The run of every row (or of the rows in `only`) with every seed: {"row/seed-N": `run`}, as in all result files."""
         for row in only:
             self.run(row)  # is there one?
         rows = [row for row in self.rows if not only or row in only]
@@ -49,7 +49,7 @@ class Experiment:
 
 
 class Job(NamedTuple):
-    """What the work of a run is given beside its settings."""
+    """What a run's work is given besides its settings."""
 
     row: str
     folder: Path  # its own: checkpoints, networks
@@ -62,20 +62,20 @@ class Done(NamedTuple):
 
     records: list[Record]
     runs: dict[str, dict]  # name -> {"run": settings, "given": fingerprints, and what else its work keeps}
-    told: dict  # what was taken over from another table, if anything
+    told: dict  # which runs were taken over from another table, if any
 
 
 def run_experiment(
     experiment: Experiment, domain, runs: Mapping[str, object], folder: Path, *,
     jobs: int | None = None, progress: bool = True, also: Path | None = None,
 ) -> Done:  # fmt: skip
-    """Work off those runs of an experiment that are not done yet, side by side (`run_all`), and gather all their records.
+    """Work the runs of an experiment that are not done yet, side by side (`run_all`), and gather the records of all.
 
-    domain  opened where it is needed, in every worker anew
+    domain  passed to every worker, which opens it there
     runs    "row/seed-N" -> run, as `Experiment.runs` names them
-    also    a file of records made elsewhere: its runs are taken over, and not worked off (`adopted`)
+    also    a file of records made elsewhere, whose runs are taken over instead of worked (`adopted`)
 
-    UsageError where a result in `folder`, or one to be taken over, is of other settings or of another teacher, other data ...
+    UsageError if a result in `folder`, or one to be taken over, has other settings, or another teacher, data ...
     """
     given = {name: experiment.identity(run, domain) for name, run in runs.items()}
     taken = adopted(runs, given, also, shared=experiment.kept_in is not None) if also else {}
@@ -87,7 +87,7 @@ def run_experiment(
         preload=getattr(experiment.work, "func", experiment.work).__module__,
     )  # fmt: skip
     results = {name: taken[name] if name in taken else done[kept_in[name]] for name in runs}
-    rows = {name: name.rpartition("/seed-")[0] for name in runs}  # whoever else has the same training may call it otherwise
+    rows = {name: name.rpartition("/seed-")[0] for name in runs}  # another table may call the same training by another name
     records = [Record(*line)._replace(row=rows[name]) for name in runs for line in results[name]["records"]]
     kept = {name: {key: value for key, value in results[name].items() if key != "records"} for name in runs}
     told = {"taken over": {"runs": list(taken), **load_results(also).told["provenance"]}} if taken else {}
@@ -106,19 +106,19 @@ def run_all(
 ) -> dict[str, dict]:  # fmt: skip
     """{name: work(name, run, folder, report)} for several runs, `jobs` at a time, each on its share of the cores.
 
-    work      a function at the top level of a module; `report(name, record)` feeds its progress bar
+    work      a module-level function; it calls `report(name, record)` for its progress bar
     runs      name -> run, a frozen dataclass with `steps`; results come back in this order, with "run" added
-    folder    a result is kept in folder/name/result.json; what is finished is read, not done again
-    preload   the module that workers import before they are many; default the one that `work` is in
-    given     name -> fingerprints that a finished result must have, beside its run's settings
-    jobs      default: all at once where that is at most two a core, else one a core. Two processes of one thread
-              each train nearly twice as many images a second as one process with two threads. 0: one after another in this
-              process, as a debugger wants it
-    progress  one bar a run
+    folder    each result is kept in folder/name/result.json; finished ones are read, not made again
+    preload   the module that workers import before they are forked; default the one with `work`
+    given     name -> fingerprints that a finished result must have, besides its run's settings
+    jobs      default: all at once if that is at most two a core, else one a core. Two processes of one thread each train
+              nearly twice as many images a second as one process of two threads. 0: one after another in this process, for
+              debugging
+    progress  show a bar for each run
 
-    UsageError where folder/name holds the result of another run, or jobs is below 0; what a worker raises is raised here, at
-    once, and ChildProcessError, naming the run, for one that is killed: the others are stopped, as they are when this process
-    is interrupted or killed (`fit` keeps a checkpoint).
+    UsageError if folder/name holds the result of another run, or jobs is negative. What a worker raises is raised here at
+    once, and ChildProcessError, naming the run, if one is killed. The other workers are then stopped, as they are when this
+    process is interrupted or killed (`fit` keeps a checkpoint).
     """
     if jobs is not None and jobs < 0:
         raise UsageError(f"jobs must be 0, in this process, or more; got jobs = {jobs}")
@@ -164,13 +164,13 @@ def run_all(
 def finished(
     folder: Path, run, apart: tuple[str, ...] = (), given: Mapping | None = None, also: Mapping | None = None
 ) -> dict | None:
-    """The result in a folder, None if there is none yet. UsageError when it is another run's.
+    """The result in a folder, None if there is none yet. UsageError if it is another run's.
 
-    Settings that are younger than the result count as their defaults.
+    A setting that is newer than the result counts as its default there.
 
     apart  fields of the run in which the two may differ
-    given  fingerprints that it must have, beside its records; None: none are asked for
-    also   what else it must have then: key -> shape (`has_shape`)
+    given  fingerprints that the result must have, along with records; None: neither is checked
+    also   what else it must hold: key -> shape (`has_shape`)
     """
     path = Path(folder) / "result.json"
     if not path.exists():
@@ -188,7 +188,7 @@ def finished(
 
 
 def _check_given(ours: Mapping, theirs: Mapping, path: Path) -> None:
-    """UsageError where a result was made from something else than what is there now, or does not say from what."""
+    """UsageError if a result was made from something other than what is there now, or does not record from what."""
     for key, value in ours.items():
         if not isinstance(theirs, Mapping) or key not in theirs:
             raise UsageError(f"{path} is of an older rcedu and does not say from which {key}; move it away, it is made again")
@@ -197,11 +197,11 @@ def _check_given(ours: Mapping, theirs: Mapping, path: Path) -> None:
 
 
 def adopted(runs: Mapping[str, object], given: Mapping[str, Mapping], path: Path, *, shared: bool = False) -> dict[str, dict]:
-    """The results of these runs that another file has, made elsewhere: name -> result.
+    """The results of these runs that another file holds: name -> result.
 
-    shared  they may be another table's: a run of the same settings is the same, whatever row it is there
+    shared  the file may be another table's: a run with the same settings is the same, whatever its row is called there
 
-    UsageError when it has a run of that name with other settings, or made from something else.
+    UsageError if it has a run of that name with other settings, or made from something else.
     """
     found, results = load_results(path), {}
     for name, run in runs.items():
@@ -222,7 +222,7 @@ def adopted(runs: Mapping[str, object], given: Mapping[str, Mapping], path: Path
 
 
 def _with_defaults(run, stored: dict) -> dict:
-    """Stored settings, and those that they lack as the run's class has them; also of a run within a run."""
+    """Stored settings, completed by the run's defaults; also for a run within a run."""
     found = {field.name: field.default for field in fields(run) if field.default is not MISSING} | stored
     return {
         key: _with_defaults(of, value) if is_dataclass(of := getattr(run, key, None)) and has_shape(value, dict) else value
@@ -231,7 +231,7 @@ def _with_defaults(run, stored: dict) -> dict:
 
 
 def _run_and_keep(say: Callable, name: str, work: Callable, run, folder: Path, threads: int) -> dict:
-    """What a worker does: it says every tenth step's record, and returns the result, which is kept by then."""
+    """A worker's job: work the run, reporting every tenth step, keep the result and return it."""
     torch.set_num_threads(min(threads, torch.get_num_threads()))
 
     def report(_: str, record: StepRecord) -> None:

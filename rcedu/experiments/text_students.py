@@ -1,8 +1,8 @@
 """The experiments of notebooks 05 and 06: students of mini-SD, cut or narrowed, with and without random conditioning.
 
-As in `unseen_digit`, one `TextStudentRun` is one training, and a table (`text_tables`) is several of them over
-several seeds. D, the students' data, is what the teacher drew for *some* prompts; C, the pool, may have all of them
-(`text_data`); what is scored are pictures that D has no example of.
+As in `unseen_digit`, a `TextStudentRun` is one training, and a table (`text_tables`) is several of them over several seeds.
+D, the students' data, is what the teacher drew for *some* prompts; C, the pool, may hold all of them (`text_data`); students
+are scored on pictures that D has no example of.
 """
 
 import time
@@ -37,14 +37,14 @@ from rcedu.training.fit import fit_run
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
 from rcedu.training.swap_schedules import CHOICES, measured_file, swap_schedule
 
-LOSS_EVERY = 10  # steps between the losses that a result keeps
-SAMPLING_STEPS = 25  # of DDIM, with which students are scored
-TEACHER = "teacher"  # instead of a student: nothing is trained
+LOSS_EVERY = 10  # a result keeps the loss of every tenth step
+SAMPLING_STEPS = 25  # DDIM steps when students are scored
+TEACHER = "teacher"  # in place of a student: nothing is trained
 
 
 @dataclass(frozen=True)
 class TextStudentRun(Checked):
-    """One student of mini-SD, trained and scored; or the teacher, scored in the same way."""
+    """One student of mini-SD, trained and scored; or the teacher, scored the same way."""
 
     p: Annotated[str, OneOf(*CHOICES)] = "exponential"  # p(t) by name
     student: Annotated[str, OneOf(*STUDENTS, TEACHER)] = "base"
@@ -69,37 +69,37 @@ class TextStudentRun(Checked):
 
 
 def run_name(run: TextStudentRun) -> str:
-    """A run by its settings that are not the defaults: the same training in two tables has one name, and one folder."""
+    """A name made of the settings that are not the defaults: the same training in two tables has one name, and one folder."""
     changed = {field.name: getattr(run, field.name) for field in fields(run) if getattr(run, field.name) != field.default}
     return ",".join(f"{name}={value}" for name, value in (changed | {"seed": run.seed}).items()).replace(" ", "_")
 
 
 def network_folder(run: TextStudentRun, folder: Path) -> Path:
-    """Where a run's student is trained and kept, among the results in `folder`, however many pictures it is scored on."""
+    """The folder in `folder` where a run's student is trained and kept, however many pictures it is scored on."""
     return Path(folder) / run_name(replace(run, scored=TextStudentRun.scored))
 
 
 def teachers(runs: Iterable[TextStudentRun]) -> dict[str, TextStudentRun]:
-    """The teacher, asked for what these runs' students are: a row for each choice of absent words, of one seed."""
+    """The teacher's rows, asked for the same as these runs' students: one for each choice of absent words, with one seed."""
     asked = {run.absent: TextStudentRun(student=TEACHER, absent=run.absent, steps=0, scored=run.scored) for run in runs}
     return {f"{teacher_row(absent)}/seed-0": run for absent, run in asked.items()}
 
 
 def teacher_row(absent: str) -> str:
-    """What its row is called."""
+    """The name of the teacher's row."""
     return f"without {absent}: the teacher" if absent else "mini-SD, the teacher"
 
 
-@cache  # they take seconds to encode, and several runs of a table have the same
+@cache  # encoding takes seconds, and several runs of a table share them
 def real_source(teacher: DiffusionModel, each: int) -> Samples:
     """Real pictures for the sentences that the teacher drew, `each` for every sentence."""
     return text_data.real_samples(read_prompts(text_data.cache_prompts(each)), teacher)
 
 
 def ingredients(run: TextStudentRun, shipped: MiniSD, bar=iter) -> tuple[Samples, Swap]:
-    """D, and what it is swapped with. A larger D than what ships is drawn first, once, in runs/ (`bar`: tqdm).
+    """(D, the pool and p(t) to swap with). If D is larger than what ships, it is drawn first, once, in runs/ (`bar`: tqdm).
 
-    UsageError where p(t) was measured with sentences that the student must not know.
+    UsageError if p(t) was measured with sentences that the student must not know.
     """
     teacher, each = shipped.teacher, text_data.pictures_each(run.absent, run.samples)
     p = swap_schedule(run.p, T=teacher.T, path=measured_file("mini-sd"), absent=run.absent or None, on="absent")
@@ -108,17 +108,17 @@ def ingredients(run: TextStudentRun, shipped: MiniSD, bar=iter) -> tuple[Samples
         source = real_source(teacher, each)
     elif each == text_data.EACH:
         source = shipped.cache
-    else:  # its first pictures are those that ship; drawing it resumes
+    else:  # starts with the pictures that ship; drawing resumes
         c, folder = teacher.conditions.tokenize(texts), runs_folder() / f"mini-sd-cache-{each}"
         source = draw_samples(teacher, c, folder, w=GUIDANCE, steps=25, seed=0, shard_size=500, bar=bar)
     D = Subset(source, text_data.data_rows(texts, run.absent, run.samples))
-    # C costs nothing: also sentences that D has no picture of
+    # sentences cost nothing: C may have some that D has no picture of
     C = text_data.pool_texts(run.pool, run.absent, run.pool_size, run.nonsense, run.seed)
     return D, Swap(PromptPool(C, teacher.conditions), p)
 
 
 def train_student(run: TextStudentRun, shipped: MiniSD, **settings) -> tuple[DiffusionModel, dict[str, list[float]]]:
-    """Train the student of a run: (student, loss parts step by step). Settings of `fit_run`."""
+    """Train a run's student: (student, loss parts step by step). `settings` are those of `fit_run`."""
     teacher, (data, swap) = shipped.teacher, ingredients(run, shipped)
     model = DistilledStudent(make_student(teacher, run.student, run.teacher_init, run.seed), teacher)
     step = distillation_step(teacher, model, data, swap, task=run.real_images)
@@ -126,12 +126,14 @@ def train_student(run: TextStudentRun, shipped: MiniSD, **settings) -> tuple[Dif
 
 
 def run_text_student(run: TextStudentRun, domain: DrawnPictures, job: Job) -> tuple[list[Record], dict]:
-    """Train one run in its `network_folder`, where checkpoints and unet/ are left, and score it: records, losses, seconds."""
+    """Train one run in its `network_folder`, which keeps checkpoints and unet/, and score it: records, losses, seconds."""
     shipped, start = domain.shipped, time.perf_counter()
     model, losses = shipped.teacher, {}
     if run.student != TEACHER:
         here = network_folder(run, job.folder.parent)
-        config = {key: value for key, value in job.config.items() if key not in ("scored", "judge")}  # they teach nothing
+        config = {
+            key: value for key, value in job.config.items() if key not in ("scored", "judge")
+        }  # they do not affect training
         model, losses = train_student(run, shipped, folder=here, config=config, watch=job.watch)
         save_student(model, here / "unet")
     trained = time.perf_counter()
@@ -144,7 +146,7 @@ def run_text_student(run: TextStudentRun, domain: DrawnPictures, job: Job) -> tu
 
 
 def text_student_identity(run: TextStudentRun, domain: DrawnPictures) -> dict[str, str]:
-    """Fingerprints of a run's `ingredients`, which are there before any training."""
+    """Fingerprints of a run's `ingredients`, which exist before any training."""
     if run.student == TEACHER:
         return domain.fingerprints()
     data, swap = ingredients(run, domain.shipped, bar=partial(tqdm, desc="drawing pictures", leave=False))
@@ -152,11 +154,11 @@ def text_student_identity(run: TextStudentRun, domain: DrawnPictures) -> dict[st
 
 
 def scores_of_words(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun) -> dict:
-    """Scores (for `scored`) of `run.scored` pictures of combinations that D never shows: see `MiniSD.scores`.
+    """`MiniSD.scores` of `run.scored` pictures of combinations that D never shows.
 
-    Where words are absent from D: of so many with them, "unseen", and of as many without, "seen", and the FID over both. "word"
-    counts the pictures in which what the absent words name is as asked, whatever else is; FID is `likeness_of_sentences` here.
-    Of a small D, see `memorised`.
+    If D lacks words: of `run.scored` pictures with them, "unseen", and as many without, "seen", and the FID over both
+    (`likeness_of_sentences`). "word" counts the pictures that are right in what the absent words name, the rest aside.
+    For a small D, also `memorised`.
     """
     if not run.absent:
         texts = held_out_prompts(run.scored)
@@ -179,13 +181,13 @@ def scores_of_words(shipped: MiniSD, model: DiffusionModel, run: TextStudentRun)
 
 @torch.no_grad()
 def memorised(shipped: MiniSD, run: TextStudentRun, images: Tensor) -> dict[str, list[int]]:
-    """How many pictures are nearer to one of D's than to any of as many that the teacher drew beside it: "nearest is training".
+    """ "nearest is training": how many pictures are nearer to one of D's than to any of as many others by the teacher.
 
-    Those beside it are of the same sentences, and no student of this D saw them: without memory it is half of the pictures.
-    {} where D is too large for that: what ships has not so many more.
+    The others show the same sentences, and no student of this D saw them: without memory it is half of the pictures. {} if D
+    is too large: what ships does not have enough others.
     """
     rows = text_data.data_rows(text_data.cache_prompts(), run.absent)
-    a_round = len(rows) // text_data.EACH  # of D's sentences
+    a_round = len(rows) // text_data.EACH  # one picture of each of D's sentences
     beside = -(-(run.samples or len(rows)) // a_round) * a_round
     if run.samples is None or run.real_images or beside + run.samples > len(rows):
         return {}
@@ -198,7 +200,7 @@ def memorised(shipped: MiniSD, run: TextStudentRun, images: Tensor) -> dict[str,
 def examples_of_words(
     runs: dict[str, TextStudentRun], teacher: DiffusionModel, folder: Path, count: int = 8
 ) -> dict[str, Tensor]:
-    """What finished runs draw of their absent words, beside the teacher: row -> (count, 3, 32, 32) uint8.
+    """Pictures of the absent words by finished runs, and by the teacher: row -> (count, 3, 32, 32) uint8.
 
     runs    row -> run, each with absent words, trained in its `network_folder`; the pictures are the first "unseen" ones
             that are scored, from the same noise for all

@@ -1,7 +1,7 @@
 """The tables of notebooks 05 and 06: which students of mini-SD are compared, and for how long they are trained.
 
 From `CONCEPTS` on, D lacks a word and the students start from random weights: inherited ones know the word already. Every
-table from `PROMPTS` on changes one thing about the same student (digit three absent), and shares its rows with the others.
+table from `PROMPTS` on changes one thing about the same student (*three* is absent), and shares rows with the others.
 """
 
 from dataclasses import replace
@@ -27,7 +27,7 @@ SIZES = {
     "B-Tiny": TextStudentRun(student="tiny"),
     **{name: TextStudentRun(student=name, teacher_init=False) for name in CHANNEL_STUDENTS},
 }
-# Table 2: what D never shows, and whether the pool names it.
+# Table 2: which word D never shows, and whether the pool has it.
 CONCEPTS = {
     f"without {words}: {name}": TextStudentRun(student="tiny", teacher_init=False, absent=words, p=p, pool=pool)
     for words in ("three", "orange", "orange three")
@@ -38,7 +38,7 @@ CONCEPTS = {
     )
 }
 NAIVE, RANDOM = (CONCEPTS[f"without three: {name}"] for name in ("no random conditioning", "the whole grammar in the pool"))
-# Table 1 again, where D lacks a word: of students so small, and with such pools, that table 2 has two of the six.
+# Table 1 again, with a D that lacks a word; student and pools are table 2's, which has two of the six rows.
 TABLE_1_WITHOUT_THREE = {
     row: replace(run, student="tiny", absent="three", pool=NAIVE.pool if run.p == "none" else RANDOM.pool)
     for row, run in TABLE_1.items()
@@ -52,13 +52,13 @@ PROMPTS = {
     "generated, 10% nonsense": replace(RANDOM, pool="generated", nonsense=0.1),
     "generated, 50% nonsense": replace(RANDOM, pool="generated", nonsense=0.5),
 }
-# Figure 7: how many pictures D has. All that ships is 2,675 without a three; 10,000 are drawn first, in runs/.
+# Figure 7: how many pictures D has. 2,675 without a three ship; 10,000 are drawn first, in runs/.
 IMAGES = {
     f"{count:,} pictures, {name}": replace(run, samples=None if count == 2675 else count)
     for count in (100, 300, 1000, 2675, 10_000)
     for name, run in (("no random conditioning", NAIVE), ("random conditioning", RANDOM))
 }
-# How many sentences C has: some of the captions, all of them, all of them among others about something else.
+# How many sentences C has: some of the captions, all of them, or all of them among sentences about something else.
 POOL_SIZES = {
     **{f"{size} captions": replace(RANDOM, pool_size=size) for size in (36, 108, 360)},
     "1,080 captions": RANDOM,
@@ -73,7 +73,7 @@ SCHEDULES = {
     "exponential": RANDOM,
     **{name: replace(RANDOM, p=name) for name in ("constant", "overlap", "indifference")},
 }
-# Channel students that take slices of the teacher's weights; beside `SIZES`, where they start from random ones.
+# Channel students that start from slices of the teacher's weights, unlike in `SIZES`.
 SLICES = {f"{name}, sliced": TextStudentRun(student=name) for name in CHANNEL_STUDENTS}
 
 TABLES = {
@@ -81,18 +81,18 @@ TABLES = {
     "prompts": PROMPTS, "images": IMAGES, "pool-sizes": POOL_SIZES, "schedules": SCHEDULES,
 }  # fmt: skip
 COLUMNS = [Column(score) for score in ("parameters", "digit", "all", "fid", "is", "clip")]
-# Where D lacks a word, in the order of the paper's table 2; the last is over both.
+# If D lacks a word: in the order of the paper's table 2; the last is over both.
 APART = [
     *(Column(score, "seen") for score in ("all", "fid", "is", "clip")),
     *(Column(score, "unseen") for score in ("word", "all", "fid", "is", "clip")),
     Column("fid"),
 ]
-BUDGETS = {  # smoke: does it run? cpu: minutes a run on one core; gpu: the full one
+BUDGETS = {  # smoke: does it run? cpu: minutes for a run on one core; gpu: the full budget
     "smoke": {"steps": 3, "batch_size": 8, "scored": 8},
     "cpu": {"steps": 300, "batch_size": 32, "scored": 216},
     "gpu": {"steps": 10_000, "batch_size": 128, "scored": 5000},
 }
-# Where D lacks a word: from random weights students need longer to say anything, and are scored twice (seen and unseen).
+# If D lacks a word: from random weights students need longer, and they are scored twice (seen and unseen).
 BUDGETS_APART = BUDGETS | {"cpu": BUDGETS["cpu"] | {"steps": 500, "scored": 108}}
 EXPERIMENTS = {
     name: Experiment(

@@ -34,7 +34,7 @@ class Experiment:
     budgets: Mapping[str, Mapping] = field(default_factory=dict)  # preset -> the settings that its size changes
 
     def run(self, row: str, preset: str | None = None, **changes):
-        """The run of a row at a preset's size (None: its own), with those `changes` that are not None. UsageError: no such row."""
+        """A row's run at a preset's size (None: its own), with those `changes` that are not None. UsageError for other rows."""
         if row not in self.rows:
             raise UsageError(f"no row {row!r}; choose from {'; '.join(self.rows)}")
         said = {name: value for name, value in changes.items() if value is not None}

@@ -19,10 +19,10 @@ def cfg(out_c: Tensor, out_null: Tensor, w: Tensor | float) -> Tensor:
 
 
 def guided(model: Callable, c: Tensor, null: Tensor | int, w: Tensor | float) -> Callable[[Tensor, Tensor], Tensor]:
-    """predict(x_t, t): `model(x_t, t, c)` under guidance, both halves in one batch of 2B.
+    """predict(x_t, t): `model(x_t, t, c)` under guidance, with both halves in one batch of 2B.
 
-    c (B, ...) conditions; null is the null condition; w a number, or (B,) one a sample. At the number 0 the null half is
-    not evaluated.
+    c (B, ...) conditions; null the null condition; w a number, or (B,), one for each sample. If w is the number 0, the null
+    half is not evaluated.
     """
     if isinstance(w, Tensor) and w.ndim:
         w = w.view(-1, 1, 1, 1)
@@ -38,7 +38,7 @@ def guided(model: Callable, c: Tensor, null: Tensor | int, w: Tensor | float) ->
 
 
 def w_embedding(w: Tensor, dim: int) -> Tensor:
-    """What a w-conditioned network (Meng et al. 2023, stage 1) is told of w: sin and cos of 1000 w at falling frequencies.
+    """The embedding of w for a w-conditioned network (Meng et al. 2023, stage 1): sin and cos of 1000 w at falling frequencies.
 
     w (B,), guidance_scale - 1 -> (B, dim): [sin | cos] of 1000 w f_i, f_i = 10000^(-i / (dim/2 - 1)). The same numbers as
     `get_guidance_scale_embedding` of diffusers' pipelines, so that a student opens there. ValueError for an odd dim.

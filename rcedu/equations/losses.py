@@ -1,4 +1,4 @@
-"""The distillation losses of random conditioning, and how to tap the features they compare.
+"""The distillation losses of random conditioning, and how to capture the features they compare.
 
 L = L_out + L_feat (+ L_task),   all weights 1
 """
@@ -27,9 +27,9 @@ def distance_weight(prediction_type: str, space: str, *, alpha_t: Tensor, sigma_
     With x_t fixed, d_eps = alpha_t d_v and d_x0 = sigma_t d_v, so
     ||d_eps||^2 = alpha_t^2 ||d_v||^2 and ||d_x0||^2 = sigma_t^2 ||d_v||^2.
 
-    prediction_type, space  "v_prediction", "epsilon" or "sample" (x0), diffusers' names. For step distillation (Salimans & Ho
-                            2022), in their terms of a squared distance of x0: the weight SNR + 1 is "v_prediction", and
-                            space may be "truncated SNR", their max(SNR, 1): the larger of the distances of x0 and of eps
+    prediction_type, space  "v_prediction", "epsilon" or "sample" (x0), diffusers' names. Salimans & Ho (2022) weight the
+                            squared distance of x0 instead: their SNR + 1 is space "v_prediction" here, and their max(SNR, 1)
+                            is "truncated SNR", the larger of the distances of x0 and of eps
     """
     squared_in_v = {"v_prediction": torch.ones_like(alpha_t), "epsilon": alpha_t**2, "sample": sigma_t**2}
     spaces = squared_in_v | {"truncated SNR": torch.maximum(alpha_t**2, sigma_t**2)}
@@ -56,7 +56,7 @@ def feature_kd(features_S: Sequence[Tensor], features_T: Sequence[Tensor]) -> Te
 
 
 def _wide(x: Tensor) -> Tensor:
-    """At least 32 bits: the mean of a million squares does not fit 16."""
+    """x in at least 32 bits: the mean of a million squares does not fit in 16."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -78,9 +78,9 @@ def task_loss(out_S: Tensor, target: Tensor, replaced: Tensor, paired_total: flo
 class Projections(nn.ModuleList):
     """Temporary 1x1 convolutions, student width -> teacher width, thrown away after training.
 
-    Features are (B, C, H, W); or (B, HW, C), as an attention of Stable Diffusion 2 or XL ends in a linear layer.
+    Features are (B, C, H, W), or (B, HW, C) for the attention blocks of Stable Diffusion 2 and XL, which end in a linear layer.
 
-    widths  one (student, teacher) pair a layer; equal widths need none and get the identity.
+    widths  a (student, teacher) pair for each layer; where both are equal, the projection is the identity
     """
 
     def __init__(self, widths: Sequence[tuple[int, int]]):
@@ -99,9 +99,9 @@ class Projections(nn.ModuleList):
 def capture(model: nn.Module, layer_names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     """Collect the outputs of named submodules: `with capture(unet, names) as f: unet(...)`.
 
-    Yields a dict name -> output of the latest forward (a block that returns a tuple gives its first element). When
-    gradient checkpointing computes a block again, that overwrites nothing: the tensors kept are those the loss was built of.
-    Raises ValueError, naming the layer, when the model has no such submodule.
+    Yields a dict name -> output of the latest forward pass (the first element, if a block returns a tuple). If gradient
+    checkpointing computes a block again, nothing is overwritten: the tensors kept are those that the loss was built from.
+    Raises ValueError, naming the layer, if the model has no such submodule.
     """
     modules = dict(model.named_modules())
     unknown = [name for name in layer_names if name not in modules]

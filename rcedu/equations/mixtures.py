@@ -1,8 +1,8 @@
-"""A toy whose every distribution is known: on a line, p(x_0 | c) is a few equal Gaussians. Noise keeps each of them Gaussian,
+"""A toy with known distributions: on a line, p(x_0 | c) is a mixture of a few equal Gaussians. Noise keeps each one Gaussian,
 
     N(mu, spread^2)  becomes  N(alpha_t mu, alpha_t^2 spread^2 + sigma_t^2),
 
-so what a perfect network would answer can be written down. The notebooks use it with two modes.
+so the answer of a perfect network can be written down. The notebooks use it with two modes.
 """
 
 import torch
@@ -13,8 +13,8 @@ from torch.distributions import Categorical, MixtureSameFamily, Normal
 def noised_mixture(means: Tensor, spread: float, *, alpha_t: Tensor, sigma_t: Tensor) -> MixtureSameFamily:
     """p(x_t | c): a distribution with `log_prob` and `sample`.
 
-    means            (K,) where the modes of x_0 lie
-    spread           > 0, the standard deviation of each
+    means            (K,) the modes of x_0
+    spread           > 0, the standard deviation of each mode
     alpha_t, sigma_t scalars, from `rcedu.equations.noise.alpha_sigma`
     """
     width = torch.sqrt(alpha_t**2 * spread**2 + sigma_t**2).expand(means.shape)
@@ -22,9 +22,9 @@ def noised_mixture(means: Tensor, spread: float, *, alpha_t: Tensor, sigma_t: Te
 
 
 def mixture_x0(x_t: Tensor, means: Tensor, spread: float, *, alpha_t: Tensor, sigma_t: Tensor) -> Tensor:
-    """E[x_0 | x_t, c], the answer of a perfect network, for every x_t; shapes as `noised_mixture`, the result like x_t.
+    """E[x_0 | x_t, c], the answer of a perfect network; arguments as for `noised_mixture`, result shaped like x_t.
 
-    Of one Gaussian it is a line in x_t; of several, these lines mixed by how probable it is that x_t came from each.
+    For one Gaussian it is a line in x_t; for several, a mixture of their lines, weighted by how likely x_t came from each.
     """
     x_t = x_t.unsqueeze(-1)  # (..., 1) against (K,)
     alpha_t, sigma_t = (torch.as_tensor(x, dtype=x_t.dtype).unsqueeze(-1) for x in (alpha_t, sigma_t))

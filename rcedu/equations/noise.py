@@ -1,4 +1,4 @@
-"""The forward process and the three ways to name the same prediction: x0, eps, v.
+"""The forward process, and three ways to express the same prediction: x0, eps, v.
 
     x_t = alpha_t x0 + sigma_t eps,      alpha_t^2 + sigma_t^2 = 1
     v   = alpha_t eps - sigma_t x0       (Salimans & Ho 2022, appendix D)
@@ -64,7 +64,7 @@ def eps_from_v(x_t: Tensor, v: Tensor, *, alpha_t: Tensor, sigma_t: Tensor) -> T
 
 
 def x0_and_eps(x_t: Tensor, out: Tensor, prediction_type: str, *, alpha_t: Tensor, sigma_t: Tensor):
-    """What a network's output says about (x0, eps), whichever of the three it predicts.
+    """(x0, eps) from a network's output, whichever of the three it predicts.
 
     prediction_type  as in a diffusers scheduler's config: "epsilon", "sample" or "v_prediction"
     """

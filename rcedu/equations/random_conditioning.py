@@ -42,7 +42,7 @@ def p_constant(t: Tensor, T: int, p: float = 1.0) -> Tensor:
 
 
 def p_measured(t: Tensor, T: int, times: Tensor, values: Tensor) -> Tensor:
-    """p(t) on the straight lines through (times, values), level outside them.
+    """p(t) by linear interpolation between (times, values), constant outside them.
 
     times   (K,) increasing, K >= 1;  values (K,) in [0, 1]
     """
@@ -60,10 +60,10 @@ def kl_from_sensitivity(squared: Tensor, snr: Tensor) -> Tensor:
     KL_t = 1/2 integral from 0 (t = T) to SNR_t of  E_{x_s ~ p(x_s | c)} || x0(x_s, s, c) - x0(x_s, s, c') ||^2  dSNR_s
     (Verdu 2010, "Mismatched estimation and relative entropy", for the Gaussian channel of SNR alpha_t^2 / sigma_t^2.)
 
-    squared  (K, ...) that expectation at K times t, increasing; the norm is a *sum* over pixels, not a mean
+    squared  (K, ...) that expectation at K increasing times t; the norm is a *sum* over pixels, not a mean
     snr      (K,) alpha_t^2 / sigma_t^2, decreasing
 
-    Returns (K, ...) in nats: trapezoids between the times, and a level integrand from the last of them to SNR 0.
+    Returns (K, ...) in nats, by the trapezoidal rule between the times, with a constant integrand from the last one to SNR 0.
     """
     rising, x = squared.flip(0), snr.flip(0)
     gaps = (x[1:] - x[:-1]).view(-1, *[1] * (squared.ndim - 1))
@@ -75,7 +75,7 @@ def overlap(kl: Tensor) -> Tensor:
     """p(t) = mean over pairs (c, c') of exp(-KL_t): how plausible a picture is under a stranger's condition.
 
     exp(-KL) is the geometric mean of p(x_t | c') / p(x_t | c) over the x_t of c: 1 at t = T, and falls to 0
-    as the two part. No constant is chosen.  kl (K, pairs) -> (K,)
+    as the two move apart. There is no constant to choose.  kl (K, pairs) -> (K,)
     """
     return torch.exp(-kl).mean(dim=1)
 
@@ -84,7 +84,7 @@ def indifference(squared: Tensor) -> Tensor:
     """p(t) = 1 - Delta(t) / max Delta, with Delta(t) = E || eps(x_t, t, c) - eps(x_t, t, c') ||^2.
 
     Swap where the noise prediction hardly depends on the condition, not where the two compete: a measured
-    p(t) that is raised at both ends.  squared (K,), at any common scale -> (K,)
+    p(t) that is raised at both ends.  squared (K,), up to a common factor -> (K,)
     """
     return 1 - squared / squared.max()
 
@@ -98,15 +98,15 @@ def randomize(
 ) -> tuple[Tensor, Tensor]:
     """The swap: c_hat = c with probability 1 - p(t), else a condition drawn from the pool.
 
-    c          (B, ...) conditions, one a sample: labels (B,), token ids (B, 77), ...
+    c          (B, ...) conditions, one for each sample: labels (B,), token ids (B, 77), ...
     t          (B,) integer timesteps
     pool       anything with `len(pool)` and a batched `pool[rows]`: a tensor, or prompts on disk
     p          p(t): a function of t, or its value(s) in [0, 1]
     generator  all randomness comes from it; it is advanced by the same amount whatever p is
 
-    Returns (c_hat, replaced): c_hat like c, replaced (B,) bool. A stranger drawn from the pool may
+    Returns (c_hat, replaced): c_hat shaped like c, replaced (B,) bool. A stranger drawn from the pool may
     happen to equal c; it still counts as replaced.
-    Raises ValueError for an empty pool, a pool of conditions of another shape than c's, or p outside [0, 1].
+    Raises ValueError if the pool is empty or its conditions have another shape than c's, or if p is outside [0, 1].
     """
     replaced, rows = draw_swaps(t, len(pool), p, generator)
     return swapped(c, replaced, pool, rows), replaced
@@ -115,7 +115,7 @@ def randomize(
 def draw_swaps(
     t: Tensor, size: int, p: Callable[[Tensor], Tensor] | Tensor | float, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """What is random in `randomize`: (replaced (B,) bool, rows (B,) of a pool of `size` conditions, one for every sample)."""
+    """The random part of `randomize`: (replaced (B,) bool, rows (B,) of a pool of `size` conditions, one for each sample)."""
     if size == 0:
         raise ValueError("the pool of conditions is empty; random conditioning needs at least one to draw from")
     p_t = torch.as_tensor(p(t) if callable(p) else p, dtype=torch.float32, device=t.device)
@@ -126,7 +126,7 @@ def draw_swaps(
 
 
 def swapped(c: Tensor, replaced: Tensor, pool, rows: Tensor) -> Tensor:
-    """What is sure in `randomize`: c (B, ...) with pool[rows] where `replaced` (B,). The pool is asked for no others."""
+    """The deterministic part of `randomize`: c (B, ...) with pool[rows] where `replaced` (B,). No other rows are read."""
     c_hat, asked = c.clone(), rows[replaced.to(rows.device)]
     if len(asked):
         strangers = pool[asked].to(c)
@@ -139,7 +139,7 @@ def swapped(c: Tensor, replaced: Tensor, pool, rows: Tensor) -> Tensor:
 def drop_condition(c: Tensor, null: Tensor | int, p: float, generator: torch.Generator | None = None) -> Tensor:
     """Replace each condition by the null condition with probability p, so that guidance can be learned.
 
-    It comes after `randomize` and independently of it; it does not change which samples count as paired.
+    It follows `randomize`, independently of it, and does not change which samples count as paired.
     c (B, ...), null one condition or a number, p in [0, 1]; raises ValueError otherwise.
     """
     if not 0 <= p <= 1:

@@ -1,4 +1,4 @@
-"""DDIM (Song et al. 2020) on an explicit time grid: down to a picture, up to its noise, around a part that is known.
+"""DDIM (Song et al. 2020) on an explicit time grid: sampling, encoding, inpainting; and samplers for few-step networks.
 
 Samplers are generators over the trajectory.
 """
@@ -26,8 +26,8 @@ def time_grid(steps: int, T: int) -> list[int]:
     """t_i = round((i + 1) T / steps) - 1 for i = steps-1 ... 0, so always from T - 1 downwards.
 
     Halving `steps` keeps every second point, whatever steps and T are, which step distillation relies on.
-    diffusers' timestep_spacing="trailing" has the same points where steps divides T, and mostly where not: there it adds up
-    rounding errors, so that for some steps a few points are off by one (48 of T = 1000), or a last one, -1, is too many (61).
+    diffusers' timestep_spacing="trailing" has the same points if steps divides T, and mostly otherwise: its rounding errors
+    add up, so that for some steps a few points are off by one (48 of T = 1000), or there is an extra last one, -1 (61).
     Raises ValueError unless 1 <= steps <= T.
     """
     if not 1 <= steps <= T:
@@ -39,7 +39,7 @@ def ddim_step(x_t: Tensor, out: Tensor, t: Tensor, t_next: Tensor, scheduler) ->
     """One deterministic step:   x_next = alpha_next x0_hat + sigma_next eps_hat.   Returns (x_next, x0_hat).
 
     out        (B, C, H, W) the network's output for x_t at t, in the scheduler's prediction type
-    t, t_next  integers, () or (B,); t_next = -1 is clean data. A t_next above t steps back towards the noise
+    t, t_next  integers, () or (B,); t_next = -1 is clean data. With t_next > t, the step goes back towards the noise
     """
     alpha_t, sigma_t = alpha_sigma(scheduler, t, ndim=x_t.ndim, dtype=x_t.dtype)
     x0, eps = x0_and_eps(x_t, out, scheduler.config.prediction_type, alpha_t=alpha_t, sigma_t=sigma_t)
@@ -56,11 +56,11 @@ def ddim(
                (`rcedu.equations.guidance.guided` makes one with guidance)
     x_T        (B, C, H, W) standard normal noise
     scheduler  a diffusers scheduler: only its alphas_cumprod and prediction_type are read
-    steps      network evaluations on the whole way, 1 to T
-    start      x_T is at this time instead of T - 1: the way begins here and goes on over the grid's smaller times
+    steps      network evaluations for the whole grid, 1 to T
+    start      the time of x_T, if not T - 1: sampling starts here and continues at the grid's smaller times
 
     Yields a Step after each evaluation; the last has t = -1, where x_t = x0. Nothing is clipped.
-    Raises ValueError when start lies outside [0, T).
+    Raises ValueError if start lies outside [0, T).
     """
     T = len(scheduler.alphas_cumprod)
     start = T - 1 if start is None else start
@@ -70,7 +70,7 @@ def ddim(
 
 
 def along(predict: Callable[[Tensor, Tensor], Tensor], x_t: Tensor, times: Sequence[int], *, scheduler) -> Iterator[Step]:
-    """`ddim_step` from each of `times` to the next, down or up; x_t is at the first. Yields a Step at each of the others."""
+    """`ddim_step` from each of `times` to the next, down or up, with x_t at the first. Yields a Step at each of the others."""
     for t, t_next in pairwise(times):
         out = predict(x_t, torch.full((len(x_t),), t, device=x_t.device))
         x_t, x0 = ddim_step(x_t, out, *(torch.tensor(x, device=x_t.device) for x in (t, t_next)), scheduler)
@@ -78,7 +78,7 @@ def along(predict: Callable[[Tensor, Tensor], Tensor], x_t: Tensor, times: Seque
 
 
 def encoding_grid(steps: int, T: int) -> list[int]:
-    """The times of an encoder, upwards: 0, and then those of `time_grid` from its smallest to T - 1. It nests as that does.
+    """An encoder's times, upwards: 0, then those of `time_grid` from the smallest to T - 1. Halving keeps every second point.
 
     At t = -1, clean data, there is no noise to predict; t = 0 is the nearest time that the network knows, and a clean
     picture is taken to be there. Raises ValueError unless 1 <= steps < T.
@@ -89,12 +89,12 @@ def encoding_grid(steps: int, T: int) -> list[int]:
 
 
 def ddim_encode(predict: Callable[[Tensor, Tensor], Tensor], x0: Tensor, *, scheduler, steps: int) -> Iterator[Step]:
-    """DDIM backwards, from a picture to the noise that DDIM would make it of: `ddim_step` up the `encoding_grid`.
+    """DDIM backwards, from a picture to the noise that DDIM would make it from: `ddim_step` up the `encoding_grid`.
 
     x0  (B, C, H, W) clean data; the other arguments as for `ddim`
 
-    Yields a Step after each evaluation; the last has t = T - 1 and the noise as its x_t. Each step asks the network at the
-    less noisy of its ends, the way back at the other; so a round trip comes home only as the steps become small.
+    Yields a Step after each evaluation; the last has t = T - 1 and the noise as its x_t. Each step evaluates the network at
+    its less noisy end, and the way back at the other, so a round trip returns to the picture only if the steps are small.
     """
     yield from along(predict, x0, encoding_grid(steps, len(scheduler.alphas_cumprod)), scheduler=scheduler)
 
@@ -102,15 +102,15 @@ def ddim_encode(predict: Callable[[Tensor, Tensor], Tensor], x0: Tensor, *, sche
 def inpaint(
     predict: Callable[[Tensor, Tensor], Tensor], x_T: Tensor, *, scheduler, steps: int, known: Tensor, mask: Tensor
 ) -> Iterator[Step]:
-    """DDIM around a part that is known: after every step that part is put back, as noisy as it has to be there.
+    """DDIM around a known part of the picture: after every step that part is put back, with the noise of that time.
 
         x_next <- mask (alpha_next known + sigma_next eps) + (1 - mask) x_next,     eps = x_T throughout
 
-    known  (B, C, H, W) clean data, of which the part under the mask is used
-    mask   broadcasts against it; 1 where the picture is known, 0 where it is to be made up
+    known  (B, C, H, W) clean data; only the part under the mask is used
+    mask   broadcasts against it; 1 where the picture is known, 0 where it is to be filled in
 
-    With the same eps at every step the known part moves along one trajectory, as DDIM's own part does. The other arguments,
-    and what is yielded, as for `ddim`; at the end the known part is exactly `known`.
+    With the same eps at every step, the known part moves along one trajectory, as the rest does. Other arguments and Steps as
+    for `ddim`; at the end the known part is exactly `known`.
     """
     times = [*time_grid(steps, len(scheduler.alphas_cumprod)), -1]
     x_t = x_T
@@ -125,14 +125,14 @@ def inpaint(
 def stochastic(
     predict: Callable[[Tensor, Tensor], Tensor], x_T: Tensor, *, scheduler, steps: int, generator: torch.Generator
 ) -> Iterator[Step]:
-    """The stochastic sampler of Meng et al. 2023: from t a deterministic step of *double* length, to k, then noised again to s.
+    """The stochastic sampler of Meng et al. 2023: a deterministic step of *double* length from t to k, then noise back up to s.
 
         z_k = DDIM(z_t, t -> k),     z_s = (alpha_s / alpha_k) z_k + sigma_{s|k} eps
         sigma_{s|k}^2 = (1 - e^(lambda_s - lambda_k)) sigma_s^2,     lambda = log(alpha^2 / sigma^2)
 
     where s and k are the next point of the grid and the one after (k = -1: clean data, sigma_k = 0). The last step, from the
-    smallest t, ends on its x0. Every jump but that one is two points long: a network that was distilled for this sampler was
-    trained on those (`rcedu.equations.progressive.jumps`).
+    smallest t, ends on its x0. Every other jump is two points long, as in the training of a network for this sampler
+    (`rcedu.equations.progressive.jumps`).
 
     Arguments as for `ddim`; `generator` (CPU) for the noise. Yields a Step after each evaluation, the last with t = -1.
     """
@@ -153,12 +153,12 @@ def stochastic(
 def consistency(
     predict: Callable[[Tensor, Tensor], Tensor], x_T: Tensor, *, scheduler, steps: int, generator: torch.Generator
 ) -> Iterator[Step]:
-    """Multistep consistency sampling (Song et al. 2023, algorithm 1): the x0 that is predicted, noised anew to the next time.
+    """Multistep consistency sampling (Song et al. 2023, algorithm 1): predict x0, and add new noise for the next time.
 
         x_next = alpha_next x0_hat + sigma_next eps
 
-    For a network of `rcedu.training.guided_steps.consistency_step`, whose x0_hat is a picture, not an average of pictures. What
-    diffusers' LCMScheduler does, on our grid. Arguments as for `stochastic`. Yields a Step after each evaluation, the last
+    For networks of `rcedu.training.guided_steps.consistency_step`, whose x0_hat is a picture, not an average of pictures. The
+    same as diffusers' LCMScheduler, on our grid. Arguments as for `stochastic`. Yields a Step after each evaluation, the last
     with t = -1, where x_t = x0.
     """
     x_t = x_T

@@ -3,7 +3,8 @@
 random_conditioning_step  smaller: distillation with random conditioning
 guided_steps              faster: stage 1, halving, consistency
 teacher_step              plain denoising
-draws                     what is random in a step, whoever computes it
-swap_schedules            p(t) by name: a new one is one more line of FAMILIES
-checkpoints               a run on disk;  logs  what one sees of it;  plan  what it will take, before it starts
+batches                   the noisy batch that every distillation step starts from
+draws                     the randomness of a step, the same on any number of ranks
+swap_schedules            p(t) by name: to add one, add a line to FAMILIES
+checkpoints               a run on disk;  logs  its table and pictures;  plan  what it will take, before it starts
 """

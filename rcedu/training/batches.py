@@ -1,4 +1,4 @@
-"""What every distillation step begins with: clean data, noised, each sample with its time and its condition."""
+"""The start of every distillation step: clean data with noise added, and a time and a condition for each sample."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from rcedu.training.draws import Draw
 
 
 class Subset(Samples):
-    """Some rows (n,) of a source, as if it had no others."""
+    """The rows (n,) of a source as a data set of their own."""
 
     def __init__(self, source: Samples, rows: Tensor):
         self.source, self.rows, self.c = source, rows, source.c[rows]
@@ -24,19 +24,19 @@ class Subset(Samples):
         return self.source.x0(self.rows[rows])
 
     def fingerprint(self) -> str:
-        """SHA-256 of the source's and the rows."""
+        """SHA-256 of the source's fingerprint and the rows."""
         return hash_tensors({self.source.fingerprint(): self.rows})
 
 
 class Swap(NamedTuple):
-    """Random conditioning inside a step: C and p(t), as `randomize` takes them."""
+    """Random conditioning in a step: the pool C and p(t), as `randomize` takes them."""
 
     pool: object  # anything with `len(pool)` and a batched `pool[rows]`
     p: Callable[[Tensor], Tensor] | Tensor | float
 
 
 class NoisyBatch(NamedTuple):
-    """This rank's slice of a batch, on its device: what both networks are asked about, and what it was made of."""
+    """This rank's slice of a batch, on its device: the input of both networks, and what it was made from."""
 
     x_t: Tensor  # (B, C, H, W) alpha_t x0 + sigma_t eps
     t: Tensor  # (B,)
@@ -48,7 +48,7 @@ class NoisyBatch(NamedTuple):
     sigma_t: Tensor  # (B, 1, 1, 1)
     index: Tensor  # (B,) t = times[index]
     replaced: Tensor  # (B,) bool: c is a stranger's
-    paired: float  # samples that are not replaced, of the global batch, a rank
+    paired: float  # samples of the global batch that are not replaced, divided by the number of ranks
 
 
 def noisy_batch(
@@ -61,15 +61,15 @@ def noisy_batch(
     swap: Swap | None = None,
     null_probability: float | None = None,
 ) -> NoisyBatch:
-    """Samples of `data` at random times under their conditions; moves the teacher to where the draw is.
+    """A batch of `data` at random times, with conditions swapped and dropped. Moves the teacher to the draw's device.
 
-    times             (K,) t is one of these; None: any of [0, T)
-    w                 drawn uniformly from this range, one a sample; None: none is
+    times             (K,) the values that t may take; None: all of [0, T)
+    w                 draw a w for each sample, uniformly from this range; None: no w
     swap              random conditioning; None: every sample keeps its own condition
-    null_probability  of dropping the condition after the swap; None: never, and nothing is drawn for it
+    null_probability  probability of dropping the condition, after the swap; None: never, and nothing is drawn for it
 
-    The order of the draws is part of what a seed means: rows, times, eps, w, swap, drop. They are the global batch's; what
-    costs time, samples and sentences, is fetched for this rank's slice alone.
+    The order of the draws is part of what a seed means: rows, times, eps, w, swap, drop. They cover the global batch; samples
+    and sentences, which are expensive, are fetched for this rank's slice alone.
     """
     times = torch.arange(teacher.T) if times is None else times
     rows, index, eps = draw.integers(len(data)), draw.integers(len(times)), draw.noise(*teacher.x_shape)
@@ -90,7 +90,7 @@ def noisy_batch(
     t, index, replaced = draw.mine(t, index, replaced)
     if teacher.device != x0.device:
         teacher.to(x0.device)
-    c = teacher.conditions.encode(c)  # once, for all networks that are asked
+    c = teacher.conditions.encode(c)  # once, for teacher and student
     alpha_t, sigma_t = alpha_sigma(teacher.scheduler, t)
     x_t = q_sample(x0, eps, alpha_t=alpha_t, sigma_t=sigma_t)
     return NoisyBatch(x_t, t, c, w_, x0, eps, alpha_t, sigma_t, index, replaced, paired)

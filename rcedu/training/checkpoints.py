@@ -1,4 +1,4 @@
-"""A training run on disk: one safetensors file a checkpoint, written whole, the previous one kept."""
+"""A training run on disk: one safetensors file for each checkpoint, written atomically, with the previous one kept."""
 
 import json
 from pathlib import Path
@@ -26,10 +26,10 @@ def save_checkpoint(
     scaler: torch.amp.GradScaler | None = None,
     keep: int = KEEP,
 ) -> Path:
-    """Write `step-<step>.safetensors`: weights, optimizer, EMA, losses so far, fp16's loss scale; then drop all but `keep`.
+    """Write `step-<step>.safetensors`: weights, optimizer, EMA, losses so far, fp16's loss scale; then delete all but `keep`.
 
-    Everything else a resume needs is the step number, because draws are a function of (seed, step). Frozen weights
-    are left out (a student of Stable Diffusion carries its teacher's text encoder and autoencoder along).
+    Besides these a resume needs only the step number, because draws are a function of (seed, step). Frozen weights are left
+    out (a student of Stable Diffusion holds its teacher's text encoder and autoencoder).
     """
     frozen = frozen_names(trainee)
     weights = {name: value for name, value in trainee.state_dict().items() if name not in frozen}
@@ -43,12 +43,12 @@ def save_checkpoint(
     scale = {} if scaler is None else {"scaler": scaler.state_dict()}
     save_tensors(path, tensors, {"step": step, "config": config} | scale)
     for old in checkpoints(folder)[:-keep]:
-        file_to_write(old).unlink()  # another's file of such a name is refused, not deleted
+        file_to_write(old).unlink()  # a file of that name that is not ours is refused, not deleted
     return path
 
 
 def frozen_names(trainee: nn.Module) -> set[str]:
-    """Names of the parameters that no training changes."""
+    """Names of the parameters that are not trained."""
     return {name for name, parameter in trainee.named_parameters(remove_duplicate=False) if not parameter.requires_grad}
 
 
@@ -58,12 +58,12 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def export_folder(folder: Path, step: int) -> Path:
-    """Where in a folder of exports a student of this step is."""
+    """The folder of this step's student, in a folder of exports."""
     return Path(folder) / f"step-{step:08d}"
 
 
 def exports(folder: Path) -> dict[int, Path]:
-    """The students that were kept over a training: step -> folder, in order."""
+    """The students exported during a training: step -> folder, in order."""
     found = (path for path in sorted(Path(folder).glob("step-*")) if path.is_dir() and path.name[5:].isdigit())
     return {int(path.name[5:]): path for path in found}
 
@@ -78,8 +78,8 @@ def load_checkpoint(
 ) -> tuple[int, dict[str, list[float]]]:
     """Load the newest checkpoint into trainee, optimizer, EMA and scaler; returns (step, losses so far), (0, {}) if none.
 
-    UsageError when the file is no checkpoint or belongs to a run with another config. What a killed save left
-    half-written is deleted. A checkpoint of before scales were kept leaves the scaler as it is.
+    UsageError if the file is not a checkpoint, or belongs to a run with another config. Half-written files of a killed save
+    are deleted. An old checkpoint without a loss scale leaves the scaler as it is.
     """
     sweep(folder, older_than=0)
     found = checkpoints(folder)
@@ -89,7 +89,7 @@ def load_checkpoint(
     tensors, metadata = load_tensors(path)
     if not has_shape(metadata, {"step": int, "config": dict}):
         raise UsageError(f"{path} is not a checkpoint of rcedu; delete it, or choose another folder")
-    config = json.loads(json.dumps(config))  # as it was stored: tuples are lists
+    config = json.loads(json.dumps(config))  # as it was stored: tuples become lists
     for key, value in config.items():
         if (there := metadata["config"].get(key)) != value:
             other = f"another run ({key} = {there!r} there, {value!r} here)"
@@ -104,7 +104,7 @@ def load_checkpoint(
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in _part(tensors, "optimizer.").items():
         i, key = name.split(".")
-        state.setdefault(int(i), {})[key] = value.clone()  # not the file's own memory, or Windows could not delete the file
+        state.setdefault(int(i), {})[key] = value.clone()  # a copy: Windows cannot delete a file that is still mapped
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     if ema is not None:
         for i, shadow in enumerate(ema.shadow_params):
@@ -122,7 +122,7 @@ def stored_losses(folder: Path) -> dict[str, list[float]]:
 
 
 def stored_weights(folder: Path) -> dict[str, Tensor]:
-    """The trained weights of the newest checkpoint in a folder, as that step left them: not their average."""
+    """The trained weights in a folder's newest checkpoint: that step's own, not their average."""
     return _part(load_tensors(checkpoints(folder)[-1])[0], "trainee.")
 
 

@@ -1,4 +1,4 @@
-"""What is random in a step of training: the same on one rank or on many, in one part or in several."""
+"""The randomness of a training step: the same on one rank or many, in one part or several."""
 
 import hashlib
 import math
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-_TOGETHER = 16  # torch's CPU generator makes this many normal numbers out of as many of its own, each block by itself
+_TOGETHER = 16  # torch's CPU generator makes normal numbers in blocks of this size, each from as many of its own numbers
 
 
 class Draw:
@@ -15,20 +15,20 @@ class Draw:
 
     Draw for the *global* batch (`draw.batch_size` samples, `draw.generator`), then let `mine` take this
     rank's slice. So the data are the same on one rank or eight, and a resume needs only the step number.
-    What is large, `noise`, is made for the slice alone, and the rest of the batch's is passed over.
+    Only `noise`, which is large, is made for this slice alone; the generator skips the rest of the batch.
     """
 
     def __init__(self, seed: int, step: int, batch_size: int, *, rank: int = 0, ranks: int = 1, device="cpu"):
         self.seed, self.step, self.batch_size, self.device = seed, step, batch_size, device
         self.rank, self.ranks = rank, ranks
         self._whole, self._asked = self, 0
-        self._noises: list[tuple[Tensor, Tensor]] = []  # made so far, each with the generator's state after it
-        # torch's CPU generator uses 32 bits of its seed: hash the seed, count the steps, so no two steps of a run collide
+        self._noises: list[tuple[Tensor, Tensor]] = []  # made so far, with the generator's state after each
+        # torch's CPU generator uses 32 bits of its seed: hash the seed and add the step, so that no two steps of a run collide
         base = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4], "big")
         self.generator = torch.Generator().manual_seed((base + step) % 2**32)
 
     def parts(self, count: int) -> Iterator["Draw"]:
-        """This rank's slice in `count` equal parts, each as if drawn by a rank of its own; `noise` is made once for all."""
+        """This rank's slice in `count` equal parts, each as if it were a rank; `noise` is made once for all of them."""
         for part in range(count):
             place = {"rank": self.rank * count + part, "ranks": self.ranks * count, "device": self.device}
             draw = Draw(self.seed, self.step, self.batch_size, **place)
@@ -37,7 +37,7 @@ class Draw:
 
     @property
     def here(self) -> slice:
-        """Which samples of the global batch are this rank's."""
+        """This rank's slice of the global batch."""
         share = self.batch_size // self.ranks
         return slice(self.rank * share, (self.rank + 1) * share)
 
@@ -54,7 +54,7 @@ class Draw:
         return torch.randn(self.batch_size, *shape, generator=self.generator)
 
     def noise(self, *shape: int) -> Tensor:
-        """`mine(normal(*shape))`, to the last bit and with the generator left as that leaves it, for a fraction of the work."""
+        """`mine(normal(*shape))`, with the same bits and the same generator state afterwards, for a fraction of the work."""
         whole, asked = self._whole, self._asked
         self._asked += 1
         if asked == len(whole._noises):
@@ -83,7 +83,7 @@ def _normal_slice(here: slice, count: int, shape: tuple[int, ...], generator: to
 
 
 def _pass_over(numbers: int, generator: torch.Generator) -> None:
-    """Leave out so many numbers of 32 bits, an even count: drawn as half as many of 64, which costs least."""
+    """Skip an even count of 32-bit numbers, by drawing half as many of 64 bits, which is the cheapest way."""
     scratch = torch.empty(min(numbers // 2, 2**15), dtype=torch.int64)
     for first in range(0, numbers // 2, 2**15):
         scratch[: numbers // 2 - first].random_(generator=generator)

@@ -1,4 +1,4 @@
-"""One trainer for everything: `fit` repeats a step function, and a run that was killed goes on bit for bit."""
+"""One trainer for everything: `fit` repeats a step function, and a killed run resumes bit for bit."""
 
 import inspect
 import math
@@ -32,13 +32,13 @@ class StepRecord(NamedTuple):
     losses: dict[str, float]
     lr: float
     grad_norm: float
-    seconds: float  # that it took, without what is done between steps: checkpoints, exports, pictures
+    seconds: float  # the step alone, without checkpoints, exports and pictures
 
 
 StepFunction = Callable[[nn.Module, Draw], dict[str, Tensor]]
 
 
-DECAYS = {  # of the learning rate, over what is left after the warm-up
+DECAYS = {  # of the learning rate, after the warm-up
     "constant": lambda progress: 1.0,
     "linear": lambda progress: 1 - progress,
     "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
@@ -46,7 +46,7 @@ DECAYS = {  # of the learning rate, over what is left after the warm-up
 
 
 def learning_rate(step: int, *, steps: int, peak: float, warmup: int, decay: str) -> float:
-    """Linear warm-up over `warmup` steps, then constant, or a cosine or straight line down to 0 at `steps`."""
+    """Linear warm-up over `warmup` steps, then constant, or down to 0 at `steps` along a cosine or a straight line."""
     if decay not in DECAYS:
         raise UsageError(f"unknown learning-rate decay {decay!r}; choose from {', '.join(DECAYS)}")
     if step < warmup:
@@ -55,20 +55,20 @@ def learning_rate(step: int, *, steps: int, peak: float, warmup: int, decay: str
 
 
 class Average(EMAModel):
-    """diffusers' moving average to the last bit, but in one pass over the weights, once it keeps more than half of itself."""
+    """diffusers' moving average, bit for bit, but in a single pass over the weights once the decay is above 0.5."""
 
     @torch.no_grad()
     def step(self, parameters: list[nn.Parameter]) -> None:
-        """All of which must be trained."""
+        """All parameters must be trained ones."""
         decay = self.get_decay(self.optimization_step + 1)
-        if decay <= 0.5:  # where lerp rounds in another way
+        if decay <= 0.5:  # below that, lerp rounds differently
             super().step(parameters)
         else:
             self.optimization_step, self.cur_decay_value = self.optimization_step + 1, decay
             torch._foreach_lerp_(self.shadow_params, parameters, 1 - decay)
 
 
-# how the same samples are worked off: on another machine this may be another way, and the run goes on
+# settings that change how samples are processed, but not which: a run may resume with others, on another machine say
 MAY_CHANGE = {"accumulate", "gradient_checkpointing", "mixed_precision"}
 
 
@@ -98,35 +98,36 @@ def fit(
     progress: str | None = None,
     watch: Callable[[StepRecord], None] | None = None,
 ) -> Iterator[StepRecord]:
-    """Train with AdamW, yielding a Record *after* each optimizer step (a `break` loses nothing).
+    """Train with AdamW, yielding a StepRecord *after* each optimizer step (a `break` loses nothing).
 
     step_fn           (trainee, draw) -> {name: scalar loss}; the parts are summed. It must call `trainee`
                       itself (it may be wrapped for several ranks) and draw from `draw` only
     trainee           everything that is trained, in one module (student, projections, label table)
     batch_size        the global batch, a multiple of the number of ranks times `accumulate`
-    ema_decay         exponential moving average of the weights; when the run is complete, the trainee
-                      holds the average. None: no average
-    accumulate        a rank's share of the batch is worked off in this many equal parts, to save memory: the same
-                      samples and, but for rounding, the same gradient
+    ema_decay         decay of a moving average of the weights, which the trainee holds when the run is complete;
+                      None: no average
+    accumulate        process a rank's share of the batch in this many equal parts, to save memory: the same samples
+                      and, up to rounding, the same gradient
     mixed_precision   "no", "bf16", or "fp16" (accelerate's autocast; weights, optimizer and average stay in 32 bits)
     optimizer_class   called with (parameters, lr=, weight_decay=); bitsandbytes.optim.AdamW8bit keeps its state in 8 bits
-    folder            where checkpoints go, every `checkpoint_every` steps, at the end, and on SIGTERM or Ctrl-C (then
-                      SystemExit or KeyboardInterrupt follows). A folder with checkpoints is resumed. None: nothing is written
-    keep              how many checkpoints stay there, the newest
-    export            called by the first rank with the number of every `export_every`-th step and of the last, while the
-                      trainee holds what it would if the run ended there; before that step's checkpoint, so that none is missed
-    config            what a resumed run must agree on, beside this function's own numbers; JSON values. Not on `MAY_CHANGE`,
-                      nor on the number of ranks; and with a constant rate, not on steps: such a run may grow
+    folder            where checkpoints go, every `checkpoint_every` steps, at the end, and on SIGTERM or Ctrl-C (before
+                      SystemExit or KeyboardInterrupt). A folder with checkpoints is resumed. None: nothing is written
+    keep              how many checkpoints are kept, the newest
+    export            called on the first rank with every `export_every`-th step's number and the last one's, while the
+                      trainee holds what it would if the run ended there; before that step's checkpoint, so that a killed
+                      run misses none
+    config            what a resumed run must agree on, besides this function's own numbers; JSON values. `MAY_CHANGE` and
+                      the number of ranks may differ; with a constant learning rate steps may, too, so that a run can grow
     progress          label of a progress bar (loss parts, images/s, time left), or None
-    watch             called with each Record before the checkpoint of its step: a killed run tells a step again, and leaves
-                      none out
+    watch             called with each StepRecord before that step's checkpoint, so that a killed run may repeat a step
+                      but never leaves one out
 
-    Raises FloatingPointError at a NaN or Inf, naming the step and the part, before weights or EMA change (in fp16 an
+    Raises FloatingPointError at a NaN or Inf, naming the step and the loss part, before weights or EMA change (in fp16 an
     infinite *gradient* is expected now and then: that step is skipped and the loss scale halved);
-    UsageError when the folder holds another run's checkpoint, or another process trains in it.
+    UsageError if the folder holds another run's checkpoint, or another process is training in it.
     """
-    AcceleratorState._reset_state()  # it would hold this process to the precision of its first training; ranks stay as they are
-    place_among_ranks()  # decides the device, for Accelerator as well
+    AcceleratorState._reset_state()  # or the process would keep the precision of its first training; the ranks stay as they are
+    place_among_ranks()  # also decides Accelerator's device
     accelerator = Accelerator(mixed_precision=mixed_precision)
     rank, ranks = accelerator.process_index, accelerator.num_processes
     if batch_size % (ranks * accumulate):
@@ -140,7 +141,7 @@ def fit(
     config = {key: value for key, value in config.items() if key not in may_change}
     trainee.to(accelerator.device)
     parameters = [p for p in trainee.parameters() if p.requires_grad]
-    # all weights in one kernel: nine times as fast as torch's default on a CPU
+    # one kernel for all weights: nine times as fast as torch's default on a CPU
     fused = {"fused": True} if optimizer_class is torch.optim.AdamW and accelerator.device.type in ("cpu", "cuda") else {}
     optimizer = optimizer_class(parameters, lr=lr, weight_decay=weight_decay, **fused)
     ema = None if ema_decay is None else Average(parameters, decay=ema_decay, foreach=True)
@@ -172,7 +173,7 @@ def fit(
     )  # fmt: skip
     trainee.train()
     with bar, asked_to_stop() as signals, ExitStack() as afterwards:
-        # what mixed precision does to `forward` ends with the training
+        # undo what mixed precision did to `forward`
         afterwards.callback(accelerator.unwrap_model, wrapped, keep_fp32_wrapper=False)
         for step in range(start, steps):
             since = time.perf_counter()
@@ -186,7 +187,7 @@ def fit(
                     losses = step_fn(wrapped, draw)
                     accelerator.backward(sum(losses.values()) / accumulate)
                 sums = sums + torch.stack([loss.detach().float() for loss in losses.values()]) / accumulate
-            # a signal may reach one rank only, or each in another step: all learn of it here, and stop after the same step
+            # a signal may reach only one rank, or each at another step: they share it here and stop after the same step
             values = torch.cat([sums, sums.new_tensor([bool(signals)])])
             *means, asked = accelerator.reduce(values, "mean").tolist()
             losses = dict(zip(losses, means, strict=True))
@@ -224,7 +225,7 @@ def fit(
 
 
 def fit_to_the_end(step_fn: StepFunction, trainee: nn.Module, **settings) -> dict[str, list[float]]:
-    """All of `fit`: every loss part, step by step, with the steps before a resume."""
+    """Run `fit` to its end; returns every loss part, step by step, including the steps before a resume."""
     folder = settings.get("folder")
     losses = stored_losses(folder) if folder else {}
     for record in fit(step_fn, trainee, **settings):
@@ -236,10 +237,10 @@ def fit_to_the_end(step_fn: StepFunction, trainee: nn.Module, **settings) -> dic
 def fit_run(
     run, step_fn: StepFunction, trainee: nn.Module, *, config: dict | None = None, **settings
 ) -> dict[str, list[float]]:
-    """`fit_to_the_end` with the settings of a run, a dataclass: those of its fields that are called as one of `fit`'s.
+    """`fit_to_the_end` with the settings of a run, a dataclass: those fields with the name of an argument of `fit`.
 
     config    what a checkpoint must agree on; default the run's settings
-    settings  the others of `fit`, whose decay is a cosine here
+    settings  other arguments of `fit`; the decay is a cosine by default
     """
     names = inspect.signature(fit).parameters
     own = {name: value for name, value in asdict(run).items() if name in names}

@@ -1,7 +1,7 @@
 """The steps of guided distillation (Meng et al., CVPR 2023), for `rcedu.training.fit`.
 
-Stage 1 folds guidance into one network that takes w; stage 2 makes one DDIM step of two, again and again. Beside them, what
-many take today instead of stage 2: consistency distillation.
+Stage 1 folds guidance into one network that takes w; stage 2 turns two DDIM steps into one, again and again. Also here:
+consistency distillation, today's common alternative to stage 2.
 """
 
 import torch
@@ -21,18 +21,18 @@ from rcedu.training.fit import StepFunction
 
 
 def guidance_student(teacher: DiffusionModel, dim: int = 256, prediction_type: str | None = None) -> DiffusionModel:
-    """The student of stage 1 before training: a copy of the teacher with an input for w, to which it is still deaf.
+    """The student of stage 1 before training: a copy of the teacher with an input for w, which it still ignores.
 
-    dim              of the embedding of w
-    prediction_type  None: the teacher's, and then the student *is* the conditional teacher. "v_prediction" for a teacher that
-                     predicts eps: at t = T - 1 an error of eps is an error of x0 sigma/alpha times as large (14.6 for Stable
-                     Diffusion), which few steps do not forgive. That student has to learn its new language first
+    dim              size of the embedding of w
+    prediction_type  None: the teacher's, so that the student starts as the conditional teacher. Use "v_prediction" for a
+                     teacher that predicts eps: at t = T - 1 an error in eps becomes an error in x0 that is sigma/alpha times
+                     as large (14.6 for Stable Diffusion), too large for few steps. Such a student must first learn to predict v
     """
     return with_unet(teacher, with_guidance_input(teacher.unet, dim), prediction_type)
 
 
 def _distance(out_S: Tensor, batch: NoisyBatch, x0: Tensor, student: DiffusionModel, space: str) -> Tensor:
-    """omega(lambda_t) || x0 - x0_S ||^2, with omega as `space` (`rcedu.equations.losses.distance_weight`) says."""
+    """omega(lambda_t) || x0 - x0_S ||^2, with omega given by `space` (`rcedu.equations.losses.distance_weight`)."""
     predicts, at = student.prediction_type, {"alpha_t": batch.alpha_t, "sigma_t": batch.sigma_t}
     target = training_target(x0, eps_from_x0(batch.x_t, x0, **at), predicts, **at)
     return output_kd(out_S, target, distance_weight(predicts, space, **at))
@@ -45,16 +45,15 @@ def guidance_step(
     """Stage 1:   omega(lambda_t) || x0_S(x_t, t, c, w) - [(1 + w) x0_T(x_t, t, c) - w x0_T(x_t, t, null)] ||^2
 
     Meng et al. (CVPR 2023), for `rcedu.training.fit`: returns (trainee, draw) -> {"guidance": scalar}; the trainee is
-    `student`, wrapped or not. Freezes the teacher, and moves it to where the draw is.
+    `student`, wrapped or not. Freezes the teacher, and moves it to the draw's device.
 
     data   clean samples and their conditions
-    w      drawn uniformly from this range, one a sample
-    swap   random conditioning inside: then no picture of a condition is needed for the network to keep it. None: every
-           picture keeps its own condition
+    w      the range from which a w is drawn for each sample, uniformly
+    swap   random conditioning: the student then keeps conditions that no sample has. None: samples keep their own conditions
     space  omega: "v_prediction" (SNR + 1) or "truncated SNR"
     """
     teacher.eval().requires_grad_(False)
-    null = teacher.conditions.encode(teacher.conditions.null)  # always the same
+    null = teacher.conditions.encode(teacher.conditions.null)  # the same in every step
 
     def step(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
         batch = noisy_batch(teacher, data, draw, w=w, swap=swap)
@@ -71,12 +70,12 @@ def halving_step(
     teacher: DiffusionModel, student: DiffusionModel, data: Samples, w: tuple[float, float], steps: int,
     *, sampler: str = "deterministic", swap: Swap | None = None, space: str = "truncated SNR",
 ) -> StepFunction:  # fmt: skip
-    """Stage 2:   omega(lambda_t) || x0_S(z_t, t, c, w) - x_tilde ||^2, x_tilde of two teacher steps at the same w.
+    """Stage 2:   omega(lambda_t) || x0_S(z_t, t, c, w) - x_tilde ||^2, with x_tilde from two teacher steps at the same w.
 
-    Meng et al. (CVPR 2023), as `guidance_step`; returns (trainee, draw) -> {"halving": scalar}.
+    Meng et al. (CVPR 2023), like `guidance_step`; returns (trainee, draw) -> {"halving": scalar}.
 
-    teacher               the student before, of 2 `steps` steps: a network that takes w
-    steps, sampler        the student's, see `rcedu.equations.progressive.jumps`
+    teacher               the previous student, for 2 `steps` steps: a network that takes w
+    steps, sampler        the student's; see `rcedu.equations.progressive.jumps`
     data, w, swap, space  as for `guidance_step`
     """
     teacher.eval().requires_grad_(False)
@@ -84,7 +83,7 @@ def halving_step(
 
     def step(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
         batch = noisy_batch(teacher, data, draw, times=every.t, w=w, swap=swap)
-        if sampler == "encoder":  # which begins at t = 0 with the picture itself
+        if sampler == "encoder":  # it starts at t = 0 from the picture itself
             batch = batch._replace(x_t=torch.where((batch.t == 0).view(-1, 1, 1, 1), batch.x0, batch.x_t))
         x_t, t, c, w_ = batch[:4]
         jump = Jump(*(times.to(t.device)[batch.index] for times in every))
@@ -100,21 +99,21 @@ def consistency_step(
     teacher: DiffusionModel, student: DiffusionModel, data: Samples, w: tuple[float, float],
     *, steps: int = 50, swap: Swap | None = None, space: str = "truncated SNR",
 ) -> StepFunction:  # fmt: skip
-    """Latent consistency distillation (Luo et al. 2023), what many take today instead of stage 2:
+    """Latent consistency distillation (Luo et al. 2023), today's common alternative to stage 2:
 
         omega(lambda_t) || x0_S(x_t, t, c, w) - x0_S(x_next, t_next, c, w) ||^2,     x_next by one DDIM step of the teacher
 
-    From both ends of a step the same picture shall be predicted: the one nearer to clean data says which (no gradient flows
-    there), and where that is clean data itself, t_next = -1, the teacher does. One training serves every number of steps.
-    As `guidance_step`; returns (trainee, draw) -> {"consistency": scalar}.
+    The student should predict the same picture from both ends of a step. The target is its prediction at the end nearer to
+    clean data, without gradient; at t_next = -1, clean data itself, it is the teacher's. One training serves every number of
+    steps. Like `guidance_step`; returns (trainee, draw) -> {"consistency": scalar}.
 
-    teacher               a network that takes w: stage 1's. (The paper's code asks a teacher twice here, for guidance)
-    steps                 of its grid; the paper's code has 50
+    teacher               a network that takes w, from stage 1. (The paper's code evaluates a teacher twice, for guidance.)
+    steps                 of the teacher's grid; 50 in the paper's code
     data, w, swap, space  as for `guidance_step`
 
     Two of the paper's parts are left out because they do nothing here: c_skip and c_out, which are 0 and 1 to 0.3% from t = 1
-    on, and the moving average of the student as its own target (Song & Dhariwal 2023 found it better without). Its Huber
-    loss is the weighted square of stage 2, so that the two can be compared.
+    on, and the student's moving average as its target (Song & Dhariwal 2023 do better without). In place of its Huber loss
+    stands the weighted square of stage 2, so that the two can be compared.
     """
     teacher.eval().requires_grad_(False)
     grid = torch.tensor([*time_grid(steps, teacher.T), -1])

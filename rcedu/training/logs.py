@@ -1,4 +1,4 @@
-"""What one sees of a long training: a table of all steps, what is drawn from the same noise as it learns, other trackers."""
+"""Logs of a long training: a table of all steps, a sheet of pictures from the same noise, and accelerate's trackers."""
 
 import csv
 import io
@@ -25,12 +25,12 @@ _AWAY = "move it away"
 
 
 class StepTable:
-    """Called with each StepRecord of a training, it adds a line to a CSV file: step, losses, lr, grad_norm, images_per_s.
+    """A watcher that adds a line to a CSV file for each StepRecord: step, losses, lr, grad_norm, images_per_s.
 
-    path        in the training's own folder. What a resumed training does again takes the place of the lines of before
+    path        in the training's own folder; steps that a resumed training repeats replace their old lines
     batch_size  of all ranks together
 
-    UsageError at the first step where the file is no such table, or of other losses.
+    UsageError at the first step if the file is not such a table, or has other losses.
     """
 
     def __init__(self, path: Path, batch_size: int):
@@ -53,12 +53,12 @@ class StepTable:
                 found, *rows = [*csv.reader(file)] or [[]]
             if found != header:
                 raise UsageError(f"{self.path} is not the table of this training; {_AWAY}")
-        kept = [row for row in rows if len(row) == len(header) and row[0].isdigit() and int(row[0]) < step]  # none cut short
+        kept = [row for row in rows if len(row) == len(header) and row[0].isdigit() and int(row[0]) < step]  # whole lines
         return "".join(map(_csv_line, [header, *kept]))
 
 
 def _kept_of(record: StepRecord, batch_size: int) -> dict[str, float]:
-    """What is kept of a step."""
+    """What is logged about a step."""
     return record.losses | {"lr": record.lr, "grad_norm": record.grad_norm, "images_per_s": batch_size / record.seconds}
 
 
@@ -68,27 +68,27 @@ def _csv_line(values) -> str:
     return line.getvalue()
 
 
-FONT, LINE = 12, 15  # pixels: of letters, and from line to line
-TILE = (128, 256)  # pixels: smaller pictures are enlarged to at least the first, larger ones shrunk to the second
+FONT, LINE = 12, 15  # pixels: size of letters, and distance of lines
+TILE = (128, 256)  # pixels: smaller pictures are enlarged to at least the first, larger ones reduced to the second
 
 
 def shown_rows(count: int) -> list[int]:
-    """Which of so many sentences a sheet shows: eight, spread over all."""
+    """Which of `count` sentences a sheet shows: eight, evenly spread."""
     return [i * count // 8 for i in range(8)] if count > 8 else [*range(count)]
 
 
 class ContactSheet:
-    """Pictures of the same sentences from the same noise, a row a network, in a PNG that grows; the sentences stand above.
+    """A PNG that grows: each row shows one network's pictures of the same sentences, from the same noise.
 
     path   of the PNG
-    texts  the sentences, one a column
+    texts  the sentences, one for each column
 
-    UsageError, before any work, where the file is there and no such picture, or one of other sentences.
+    UsageError, before any work, if the file exists and is not such a sheet, or has other sentences.
     """
 
     def __init__(self, path: Path, texts: Sequence[str], seed: int = 0):
         self.path, self.texts, self.seed = file_to_write(path), list(texts), seed
-        self.rows: list[int] = []  # what they are called by, in their order
+        self.rows: list[int] = []  # their numbers, in order
         if self.path.exists():
             with Image.open(self.path) as found:
                 told = _json_or_none(found.info[IN_PNG])
@@ -97,7 +97,7 @@ class ContactSheet:
             self.rows = told["rows"]
 
     def pictures(self, model: DiffusionModel, *, sampler: str = "deterministic", **settings) -> list[Image.Image]:
-        """What a row shows: settings of `DiffusionModel.sample`, and the sampler's name. Leaves the model's mode as it is."""
+        """A row's pictures, drawn with settings of `DiffusionModel.sample` and a sampler by name. Keeps the model's mode."""
         model.to(place_among_ranks().device)
         modes = {module: module.training for module in model.modules()}
         noise, c = model.noise(len(self.texts), self.seed), model.conditions.tokenize(self.texts)
@@ -107,9 +107,10 @@ class ContactSheet:
         return [to_pil_image(image) for image in found]
 
     def add(self, row: int, name: str, model: DiffusionModel, once: bool = False, **settings) -> None:
-        """Let a model draw a row more. Rows of the same number or of larger ones are of what is done again: they go.
+        """Let a model draw one more row. Rows with this number or a larger one, left by a run that now repeats, are removed.
 
-        once  not where there is a row of this number;  settings  as for `pictures`
+        once      do nothing if there is a row with this number
+        settings  as for `pictures`
         """
         if not place_among_ranks().is_main_process or (once and row in self.rows):
             return
@@ -134,19 +135,19 @@ class ContactSheet:
         self.rows = [*kept, row]
 
     def _sizes(self, width: int) -> tuple[int, int, int]:
-        """(Width of a picture as it is shown, height of the sentences, height of a row)."""
+        """(width of a picture as shown, height of the sentences, height of a row), in pixels."""
         least, most = TILE
         tile = min(width * -(-least // width), most)
         return tile, LINE * max(len(_lines(text, tile)) for text in self.texts) + 4, tile + 2
 
 
 def _lines(text: str, width: int) -> list[str]:
-    """A sentence in lines of so many pixels, at most six."""
+    """A sentence broken into at most six lines of `width` pixels."""
     return textwrap.wrap(text, max(8, int(width / (0.56 * FONT))), max_lines=6, placeholder=" ...") or [""]
 
 
 def _write(sheet: Image.Image, x: int, y: int, text: str, width: int) -> None:
-    from matplotlib import get_data_path  # whose font has more alphabets than Pillow's own
+    from matplotlib import get_data_path  # its font covers more alphabets than Pillow's
 
     font = ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), FONT)
     for i, line in enumerate(_lines(text, width)):
@@ -156,24 +157,24 @@ def _write(sheet: Image.Image, x: int, y: int, text: str, width: int) -> None:
 def _json_or_none(text: str) -> object:
     try:
         return json.loads(text)
-    except ValueError:  # of another of our pictures
+    except ValueError:  # another kind of picture of ours
         return None
 
 
 @contextmanager
 def tracker(kind: str, folder: Path, config: dict, batch_size: int) -> Iterator[Callable[[StepRecord], None]]:
-    """What tells a tracker of accelerate's each StepRecord: tensorboard, wandb, mlflow, ...; its files go to `folder`.
+    """A watcher that logs to one of accelerate's trackers (tensorboard, wandb, mlflow, ...), with its files in `folder`.
 
-    config  of the run, numbers and texts
+    config  the run's: numbers and texts
 
-    UsageError for an unknown one, and for one that is not installed.
+    UsageError if the tracker is unknown or not installed.
     """
     check_choice("tracker", kind, LOGGER_TYPE_TO_CLASS)
     if kind not in map(str, get_available_trackers()):
         raise UsageError(f"{kind} is not installed: pip install {kind}")
     made = LOGGER_TYPE_TO_CLASS[kind]
     found = made("rcedu", logging_dir=folder) if made.requires_logging_directory else made("rcedu")
-    if hasattr(found, "start"):  # of newer versions of accelerate
+    if hasattr(found, "start"):  # newer versions of accelerate
         found.start()
     found.store_init_configuration({key: x if isinstance(x, int | float | str) else str(x) for key, x in config.items()})
     try:
@@ -183,7 +184,7 @@ def tracker(kind: str, folder: Path, config: dict, batch_size: int) -> Iterator[
 
 
 def all_of(watchers: list[Callable[[StepRecord], None]]) -> Callable[[StepRecord], None]:
-    """One watcher that tells each of them."""
+    """One watcher that calls all of them."""
 
     def tell(record: StepRecord) -> None:
         for watch in watchers:

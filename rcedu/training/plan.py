@@ -1,4 +1,4 @@
-"""What a long command will take, before it starts: a little of each kind of its work is done, timed, counted, thrown away."""
+"""Estimate what a long command will take: do a little of each kind of its work, time it, count it, throw it away."""
 
 import shutil
 import sys
@@ -22,45 +22,45 @@ from rcedu.training.checkpoints import frozen_names
 from rcedu.training.fit import StepFunction, fit
 
 PEAK = {"RTX 4090": 165, "A100": 312, "H100": 989}  # 10^12 operations a second in bf16, without sparsity; NVIDIA's data sheets
-SHARE = 0.3  # of the peak that a training of a UNet may hope for
-LINE_OF_STEPS = 90  # bytes a step in steps.csv
-NAME = 110  # bytes a tensor: its name, type and shape in a file's header
+SHARE = 0.3  # of the peak that training a UNet may reach
+LINE_OF_STEPS = 90  # bytes for a step in steps.csv
+NAME = 110  # bytes for a tensor's name, type and shape in a file's header
 
 
 class Work(NamedTuple):
-    """One kind of work, done so many times."""
+    """One kind of work, and how often it is done."""
 
     what: str
     times: int
     seconds: float  # each time, here
-    operations: float  # each time, floating-point ones: every product and sum of the networks' layers, backward too
+    operations: float  # floating-point operations each time: products and sums of the networks' layers, with the backward pass
 
 
 class Disk(NamedTuple):
-    """Bytes that are kept, and at most at a time: a new checkpoint is written before an old one goes."""
+    """Bytes that are kept, and the most at any time: a new checkpoint is written before an old one is deleted."""
 
     kept: int
     most: int
 
     def __add__(self, other: "Disk") -> "Disk":
-        """Of two whose most may come at the same time."""
+        """For two that may reach their most at the same time."""
         return Disk(self.kept + other.kept, self.most + other.most)
 
     def then(self, other: "Disk") -> "Disk":
-        """Of two of which the other is written when this one is done."""
+        """For two of which the other is written when this one is done."""
         return Disk(self.kept + other.kept, max(self.most, self.kept + other.most))
 
 
 class Plan(NamedTuple):
-    """What was measured."""
+    """An estimate: work, and room on the disk."""
 
     work: Sequence[Work]
     disk: Disk
 
     def told(self, folder: Path, *beside: Path) -> list[str]:
-        """Lines for a person. UsageError where the disk of `folder` has less room than is wanted.
+        """The plan in lines to print. UsageError if the disk of `folder` has too little room.
 
-        beside  other folders that are written to: what is there already needs no room anew
+        beside  other folders that are written to; files that are already in one of them need no new room
         """
         free = shutil.disk_usage(_that_is_there(folder)).free
         there = sum(path.stat().st_size for of in (folder, *beside) for path in Path(of).rglob("*") if path.is_file())
@@ -88,9 +88,9 @@ class Plan(NamedTuple):
 
 
 def measured(work: Callable[[], object], timed: int = 2, untimed: int = 0) -> tuple[float, float]:
-    """(Seconds, floating-point operations) of a piece of work, which is done once to be counted, and so often to be timed.
+    """(seconds, floating-point operations) of a piece of work: done once to count them, then `timed` times to time it.
 
-    untimed  times between: in the first after what is counted, a network may be compiled
+    untimed  repetitions in between, not timed: a network may be compiled in the first
     """
     with FlopCounterMode(display=False) as counter:
         work()
@@ -103,11 +103,11 @@ def measured(work: Callable[[], object], timed: int = 2, untimed: int = 0) -> tu
 
 
 def training_work(what: str, step_fn: StepFunction, trainee: nn.Module, *, steps: int, timed: int = 2, **settings) -> Work:
-    """So many steps of a training, of which a few are done: the trainee is not as it was afterwards, nothing is written.
+    """The work of `steps` training steps, from a few that are done. This changes the trainee; nothing is written.
 
-    settings  of `fit`, but for folder and progress
+    settings  of `fit`, except folder and progress
 
-    UsageError, before the first, where what a training keeps beside its weights is more than the memory that is free.
+    UsageError, before the first step, if gradients, optimizer and average need more memory than is free.
     """
     if (keeps := _beside_weights(trainee, **settings)) > (free := _free_memory()):
         raise UsageError(
@@ -119,7 +119,7 @@ def training_work(what: str, step_fn: StepFunction, trainee: nn.Module, *, steps
 
 
 def _beside_weights(trainee: nn.Module, *, optimizer_class=torch.optim.AdamW, ema_decay: float | None = None, **_) -> float:
-    """Bytes of gradients, of Adam's two moments (in 8 bits a quarter of that), and of the average if there is one."""
+    """Bytes of the gradients, Adam's two moments (a quarter of that in 8 bits), and the average, if there is one."""
     of_weights = sum(x.numel() * x.element_size() for x in trainee.parameters() if x.requires_grad)
     return of_weights * (1 + (2 if optimizer_class is torch.optim.AdamW else 0.5) + (ema_decay is not None))
 
@@ -132,9 +132,10 @@ def _free_memory() -> int:
 def drawing_work(
     what: str, model: DiffusionModel, c: Tensor, *, times: int, steps: float, w: float, decoded: bool = True
 ) -> Work:
-    """So many pictures drawn, at the pace of these under conditions c (N, ...): one of their steps is done, and a decoding.
+    """The work of drawing `times` pictures, from one guided step and one decoding for conditions c (N, ...).
 
-    steps  in which the network is asked under guidance w, on average;  decoded  whether latents become pixels
+    steps    guided evaluations for a picture, on average
+    decoded  whether latents are decoded to pixels
     """
     model.eval().to(place_among_ranks().device)
     x = model.noise(len(c), 0).to(model.device)
@@ -146,7 +147,7 @@ def drawing_work(
 
 
 def evaluations_in(steps: int, model: DiffusionModel, sampler: Callable = ddim, **settings) -> int:
-    """How often a sampler asks its network in so many steps: some ask once more."""
+    """How many evaluations a sampler takes for so many steps: for some it is one more."""
     asked: list[Tensor] = []
     x_T, count = model.noise(1, 0), lambda x_t, t: asked.append(t) or x_t
     way = sampler(count, x_T, scheduler=model.scheduler, steps=steps, **settings)
@@ -155,7 +156,7 @@ def evaluations_in(steps: int, model: DiffusionModel, sampler: Callable = ddim, 
 
 
 def bytes_of(network: nn.Module, trained: bool = False) -> int:
-    """Of its tensors as a file has them; or of those alone that a training changes, and of buffers."""
+    """Bytes of a network's tensors in a file; with `trained`, of the trained ones and buffers only."""
     apart = frozen_names(network) if trained else ()
     return sum(x.numel() * x.element_size() + NAME for name, x in network.state_dict().items() if name not in apart)
 
@@ -163,20 +164,20 @@ def bytes_of(network: nn.Module, trained: bool = False) -> int:
 def training_disk(weights: int, *, steps: int, checkpoint_every: int, keep: int, average: bool = False) -> Disk:
     """What a training leaves in its folder: checkpoints and the table of its steps.
 
-    weights  bytes of what is trained: a checkpoint has Adam's two moments beside them, and their average, if any
+    weights  bytes of the trained weights; a checkpoint also holds Adam's two moments, and the average if there is one
     """
     one = weights * (3 + average)
     return Disk(LINE_OF_STEPS * steps, LINE_OF_STEPS * steps) + rolling(one, -(-steps // checkpoint_every), keep)
 
 
 def rolling(size: int, written: int, keep: int | None) -> Disk:
-    """So many things of a size written one after the other, of which only the newest are kept; None: all."""
+    """The room for `written` files of a size, written one after the other, of which the newest `keep` stay; None: all."""
     keep = written if keep is None else keep
     return Disk(min(written, keep) * size, min(written, keep + 1) * size)
 
 
 def sheet_bytes(model: DiffusionModel, pictures: int, rows: int) -> int:
-    """At most, of a PNG of its pictures; enlarged ones compress to what they were."""
+    """An upper bound for a PNG of its pictures; enlarged ones compress to their original size."""
     return 3 * min(model.pixels, 256) ** 2 * pictures * rows
 
 

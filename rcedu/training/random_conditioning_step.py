@@ -1,4 +1,4 @@
-"""The distillation step of random conditioning: what `fit` repeats."""
+"""The distillation step of random conditioning, which `fit` repeats."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,9 +17,9 @@ from rcedu.training.fit import StepFunction
 
 
 def make_student(teacher: DiffusionModel, student: str, teacher_init: bool, seed: int) -> DiffusionModel:
-    """The untrained student: surgery on the teacher's UNet, then random or inherited weights.
+    """The untrained student: surgery on the teacher's UNet, then random or inherited weights. Seeds torch with `seed`.
 
-    student  one of `surgery.STUDENTS_AND_KOALA`; UsageError for another.  Seeds torch's generator with `seed`
+    student  one of `surgery.STUDENTS_AND_KOALA`; UsageError for any other
     """
     torch.manual_seed(seed)
     unet = cut_student(teacher.unet, student)
@@ -31,8 +31,8 @@ def make_student(teacher: DiffusionModel, student: str, teacher_init: bool, seed
 class DistilledStudent(nn.Module):
     """A student and its temporary projections in one module, so that clipping, ranks and checkpoints see both.
 
-    Calling it gives (out, features): the student's output and its tapped features, projected to the
-    teacher's widths, in the order of `pairs`. With features=False there are none of either, and no L_feat.
+    Calling it gives (out, features): the student's output, and its captured features, projected to the
+    teacher's widths, in the order of `pairs`. With features=False there are no features, and no L_feat.
     """
 
     def __init__(self, student: DiffusionModel, teacher: DiffusionModel, features: bool = True):
@@ -62,18 +62,18 @@ def distillation_step(
 ) -> StepFunction:
     """The step function of distillation with random conditioning (L_out + L_feat, CVPR 2025), for `rcedu.training.fit`.
 
-    Returns (trainee, draw) -> {"out", "feat" where the student has feature pairs, "task" where asked: scalars}; the trainee
-    is `student`, wrapped or not. Freezes the teacher, and moves it to where the draw is. ValueError, at the first step, for
-    an unknown space.
+    Returns (trainee, draw) -> {"out", "feat" (if the student has feature pairs), "task" (if asked for): scalars}; the trainee
+    is `student`, wrapped or not. Freezes the teacher, and moves it to the draw's device. ValueError at the first step for an
+    unknown space.
 
     data              D
-    swap              C and p(t) of `randomize`
-    null_probability  of dropping the condition, after the swap
-    space             where L_out is measured (epsilon, sample, v_prediction); None: what the networks predict
+    swap              the pool C and p(t) of `randomize`
+    null_probability  probability of dropping the condition, after the swap
+    space             where L_out is measured (epsilon, sample, v_prediction); None: in what the networks predict
     task              add L_task, on the samples that kept their own condition
-    w                 for a teacher that takes w (and a student of it): drawn uniformly from this range, one a sample
-    times             t is one of these: those at which a teacher of few steps is asked. None: any of [0, T)
-    weights           of the losses by name; None, as in the paper: all 1
+    w                 if teacher and student take w: draw one for each sample, uniformly from this range
+    times             the values that t may take, for a few-step teacher those of its steps; None: all of [0, T)
+    weights           of the losses, by name; None: all 1, as in the paper
     """
     teacher.eval().requires_grad_(False)
     layers_T = [pair.teacher for pair in student.pairs]
@@ -81,7 +81,7 @@ def distillation_step(
 
     def step(trainee: nn.Module, draw: Draw) -> dict[str, Tensor]:
         batch = noisy_batch(teacher, data, draw, times=asked_at, swap=swap, null_probability=null_probability)
-        # drawn last, not where stages 1 and 2 draw it: without w, and with it, a seed means the same samples and swaps
+        # drawn last, unlike in stages 1 and 2: so a seed means the same samples and swaps with w and without
         guidance = () if w is None else (draw.mine(draw.uniform(*w)),)
         question = (batch.x_t, batch.t, batch.c, *guidance)
         with torch.no_grad(), capture(teacher.unet, layers_T) as tapped:

@@ -1,4 +1,4 @@
-"""p(t) by name: the families an experiment, a table or a slider can choose from, each with its one parameter."""
+"""p(t) by name: the families that experiments, tables and sliders choose from, each with at most one parameter."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +15,7 @@ from rcedu.system.usage import UsageError, check_choice
 
 
 class Parameter(NamedTuple):
-    """The parameter of a family: its name in the function and in formulas, its default and what is sensible."""
+    """A family's parameter: its name in the function and in formulas, its default, and a sensible range."""
 
     name: str
     symbol: str
@@ -25,7 +25,7 @@ class Parameter(NamedTuple):
 
 
 class Family(NamedTuple):
-    p: Callable | None  # p(t, T, ...); None: the measured table of the family's name
+    p: Callable | None  # p(t, T, ...); None: read from a measured table, under the family's name
     parameter: Parameter | None = None
 
 
@@ -35,7 +35,7 @@ FAMILIES = {
     "sigmoid": Family(p_sigmoid, Parameter("center", "a", 0.7, 0.1, 0.95)),
     "quadratic": Family(p_quadratic),
     "constant": Family(p_constant, Parameter("p", "p", 1.0, 0.0, 1.0)),
-    "overlap": Family(None),  # measured on a teacher: see `rcedu.equations.random_conditioning.overlap`
+    "overlap": Family(None),  # measured on a teacher: `rcedu.equations.random_conditioning.overlap`
     "indifference": Family(None),  # likewise
 }
 NONE = "none"  # no random conditioning: p(t) = 0
@@ -48,14 +48,14 @@ def measured_file(teacher: str) -> Path:
     return data_folder() / teacher / "results" / "conditioning.json"
 
 
-_TAUGHT = {"digit": "digits", "absent": "sentences"}  # what a table says it was measured without -> what its teacher draws
+_TAUGHT = {"digit": "digits", "absent": "sentences"}  # the key for what a table was measured without -> what its teacher takes
 
 
 def check_family(family: str, parameter: float | None = None) -> None:
     """UsageError for an unknown family, a parameter that it does not have, or a constant outside [0, 1].
 
     family     one of CHOICES
-    parameter  of the family: lambda, the sigmoid's centre, or the constant; None for its default
+    parameter  the family's: lambda, the sigmoid's centre, or the constant; None: its default
     """
     check_choice("p(t)", family, CHOICES)
     knob = None if family == NONE else FAMILIES[family].parameter
@@ -71,14 +71,14 @@ def swap_schedule(
 ) -> Callable[[Tensor], Tensor]:  # fmt: skip
     """p(t) as a function of t alone.
 
-    family, parameter  as `check_family` takes them
+    family, parameter  as for `check_family`
     T          number of timesteps
-    path       the table of a measured family: `measured_file` of the teacher, since what was measured is a teacher's
-    absent     the digit or the words that the student must not see: a measured family must not have seen them either
-    on         "digit" or "absent": what the table must say, of a teacher of digits or of sentences; None: either
+    path       the table of a measured family, for this teacher: see `measured_file`
+    absent     the digit or words that the student must not see: the table must have been measured without them
+    on         "digit" or "absent": the table must be for a teacher of digits or of sentences; None: either
 
-    UsageError where `check_family` has one, and for a measured family without a table, with a damaged one or another
-    teacher's, or with one that was measured with what is absent.
+    UsageError as for `check_family`, and for a measured family whose table is missing, damaged, another kind of teacher's, or
+    measured with what is absent.
     """
     check_family(family, parameter)
     p, knob = Family(partial(p_constant, p=0.0)) if family == NONE else FAMILIES[family]
@@ -98,7 +98,7 @@ def swap_schedule(
 
 
 def _measured_table(path: Path, T: int, on: str | None) -> tuple[dict[str, Tensor], object]:
-    """({"times" and each of MEASURED: (K,)}, without which digit or words it was measured)."""
+    """({"times" and each of MEASURED: (K,)}, the digit or words it was measured without)."""
     stored = read_json(path)
     remake = "remake it with rcedu conditioning, of sentences with rcedu text-conditioning"
     try:
@@ -107,7 +107,7 @@ def _measured_table(path: Path, T: int, on: str | None) -> tuple[dict[str, Tenso
         without = stored[said]
     except KeyError as error:
         raise UsageError(f"{path} holds no measured p(t) ({error} is missing); {remake}") from None
-    except (TypeError, ValueError, RuntimeError, OverflowError):  # lists of numbers were asked for
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # not lists of numbers
         raise UsageError(f"{path} holds no measured p(t): times and values are not lists of numbers; {remake}") from None
     times, *values = tables.values()
     if any(part.ndim != 1 or part.shape != times.shape or not part.numel() for part in tables.values()):
@@ -122,7 +122,7 @@ def _measured_table(path: Path, T: int, on: str | None) -> tuple[dict[str, Tenso
 
 
 def label(family: str, parameter: float | None = None) -> str:
-    """'exponential, λ = 5'; the default parameter where none is given."""
+    """'exponential, λ = 5'; with the default parameter if none is given."""
     knob = FAMILIES[family].parameter
     if knob is None:
         return family

@@ -17,14 +17,14 @@ from rcedu.training.fit import fit_run
 
 @dataclass(frozen=True)
 class TeacherRun(Checked):
-    """Train a teacher on MNIST's 60,000 training images, or on as many others."""
+    """Train a teacher on the 60,000 training images of MNIST or Fashion-MNIST."""
 
     steps: AtLeast1 = 4000
     batch_size: BatchSize = 128
     lr: LearningRate = 3e-3
     warmup: AtLeast0 = 100  # steps
     ema_decay: Share = 0.999
-    null_probability: Share = 0.1  # of the label, so that guidance works
+    null_probability: Share = 0.1  # how often the label is dropped, so that guidance works
     seed: Seed = 0
 
 
@@ -45,12 +45,12 @@ def fit_teacher(
 ) -> DiffusionModel:
     """Train a model in place; returns it.
 
-    pictures   a batch of them: draw -> (images uint8 (B, channels, H, W), labels (B, ...)); `labelled` makes it of tensors
-    condition  (labels, draw) -> c (B, ...), where that is not the labels themselves
+    pictures   draw -> (images uint8 (B, channels, H, W), labels (B, ...)), a batch; `labelled` makes one from tensors
+    condition  (labels, draw) -> c (B, ...), if the conditions are not the labels themselves
     settings   of `fit_run`
     """
 
-    # Not `noisy_batch`: nobody else is asked, and pixels are encoded after the slice, by this rank and on its device
+    # not `noisy_batch`: there is no teacher, and each rank encodes the pixels of its own slice on its device
     def step(trainee, draw: Draw):
         images, labels = pictures(draw)
         t, eps = draw.integers(model.T), draw.normal(*model.x_shape)
@@ -63,7 +63,7 @@ def fit_teacher(
 
 
 def labelled(images: Tensor, labels: Tensor) -> Callable[[Draw], tuple[Tensor, Tensor]]:
-    """A batch of images (N, ...) and their labels (N, ...), for `fit_teacher`."""
+    """The `pictures` of `fit_teacher`, from images (N, ...) and their labels (N, ...)."""
 
     def pictures(draw: Draw) -> tuple[Tensor, Tensor]:
         rows = draw.integers(len(images))

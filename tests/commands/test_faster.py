@@ -328,8 +328,8 @@ def test_from_real_pictures(own, pictures, tmp_path, capsys):
 @pytest.mark.parametrize(
     "more, says",
     [
-        ("--first 6", "6 halved again and again never is 1; take 4"),
-        ("--first 8 --last 3", "8 halved again and again never is 3; take 12"),
+        ("--first 6", "halving 6 never gives 1; start from 4"),
+        ("--first 8 --last 3", "halving 8 never gives 3; start from 12"),
         ("--samplers consistency", "--samplers must be one of deterministic, stochastic; got 'consistency'"),
         ("--samples {tmp}/a --images {tmp}/b", "not from both"),
         ("--teacher {tmp}/nowhere", "another teacher needs its own --samples (or --images) and --prompts"),

@@ -124,7 +124,7 @@ def test_smaller_before_and_after():
             "only deterministic networks are made smaller after they are made fast; add that sampler",
         ),
         ({"allowed": 0.5}, "allowed must be at least 1; got 0.5"),
-        ({"first": 6}, "6 halved again and again never is 1; take 4"),
+        ({"first": 6}, "halving 6 never gives 1; start from 4"),
     ],
 )
 def test_what_cannot_be_run_is_said_in_a_line(changes, complaint):

@@ -1,4 +1,4 @@
-"""Anatomies, untrained: the UNets of Stable Diffusion v1.4, v2 and XL from their published configs; the digits'; mini-SD's."""
+"""Untrained anatomies: the UNets of Stable Diffusion v1.4, v2 and XL from their published configs, the digits', mini-SD's."""
 
 import json
 from functools import partial
@@ -20,7 +20,7 @@ from rcedu.models.conditions import LabelTable, write_clip_tokenizer
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.system.usage import check_choice
 
-# What differs from UNet2DConditionModel's defaults, as in the `unet/config.json` of each model on the hub.
+# The entries of each model's `unet/config.json` on the hub that differ from UNet2DConditionModel's defaults.
 UNETS = {
     "SD v1.4": {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8},
     "SD v2": {
@@ -37,7 +37,7 @@ UNETS = {
 
 
 def unet(name: str, device: torch.device | str = "meta") -> UNet2DConditionModel:
-    """A UNet by name (SD v1.4, SD v2, SDXL), random weights; on the meta device, the default, none at all.
+    """A UNet by name (SD v1.4, SD v2, SDXL) with random weights; on the meta device, the default, without any.
 
     UsageError for an unknown name.
     """
@@ -47,7 +47,7 @@ def unet(name: str, device: torch.device | str = "meta") -> UNet2DConditionModel
 
 
 def example_inputs(unet: UNet2DConditionModel, size: int, tokens: int = 77) -> dict[str, Tensor]:
-    """Inputs of one picture for any of these UNets, on its device, in its precision: `size` x `size` latents, `tokens` long."""
+    """Inputs for one picture, on the UNet's device and in its precision: `size` x `size` latents and `tokens` tokens."""
     config, zeros = unet.config, partial(torch.zeros, dtype=unet.dtype)
     with torch.device(unet.device):
         inputs = {
@@ -67,8 +67,8 @@ def example_inputs(unet: UNet2DConditionModel, size: int, tokens: int = 77) -> d
 def digit_unet(widths=(16, 32, 64), layers: int = 2, label_dim: int = 32) -> UNet2DConditionModel:
     """The digits' UNet: 4x14x14 in and out, levels of 14, 7 and 4 pixels, no attention.
 
-    It has Stable Diffusion's anatomy (down, mid, up; `layers` residual blocks a level), so the same
-    surgery applies; the label enters through the class projection, beside the timestep.
+    It has Stable Diffusion's anatomy (down, mid, up; `layers` residual blocks at each level), so the same
+    surgery applies; the label enters through the class projection, along with the timestep.
     """
     levels = len(widths)
     return UNet2DConditionModel(
@@ -88,7 +88,7 @@ def digit_unet(widths=(16, 32, 64), layers: int = 2, label_dim: int = 32) -> UNe
 
 
 def _scheduler(beta_schedule: str, **schedule) -> DDIMScheduler:
-    """Of v-prediction, T = 1000, nothing clipped."""
+    """A scheduler for v-prediction, T = 1000, without clipping."""
     common = {"num_train_timesteps": 1000, "prediction_type": "v_prediction", "clip_sample": False}
     return DDIMScheduler(beta_schedule=beta_schedule, timestep_spacing="trailing", **common, **schedule)
 
@@ -104,7 +104,7 @@ def digit_model(widths=(16, 32, 64), layers: int = 2, label_dim: int = 32) -> Di
 
 
 LATENT_CHANNELS = 8
-TOKENS = 16  # a sentence, with its begin and end; Stable Diffusion has 77
+TOKENS = 16  # in a sentence, including start and end; Stable Diffusion has 77
 
 
 def mini_autoencoder() -> AutoencoderKL:
@@ -122,10 +122,10 @@ def mini_autoencoder() -> AutoencoderKL:
 
 
 def write_mini_tokenizer(folder: Path) -> None:
-    """Write CLIP's tokenizer with a vocabulary of our own: every word of the grammar is one token, any other is spelled out.
+    """Write CLIP's tokenizer with our own vocabulary: every word of the grammar is one token, any other word is spelled out.
 
-    Byte-pair merges are learned from the prompts. Pairs that are equally frequent are merged in the order of their first
-    letters' ids; these are given here, because left to itself the trainer numbers them anew in every run.
+    Byte-pair merges are learned from the prompts. Equally frequent pairs are merged in the order of their first letters' ids,
+    which are fixed here, because the trainer would otherwise number them differently in every run.
     """
     ids = [*ascii_lowercase, *(f"{letter}</w>" for letter in reversed(ascii_lowercase))]
     trainer = BpeTrainer(vocab_size=2000, end_of_word_suffix="</w>", show_progress=False, special_tokens=ids)
@@ -140,7 +140,7 @@ def write_mini_tokenizer(folder: Path) -> None:
 
 
 def mini_clip(tokenizer: CLIPTokenizer) -> CLIPModel:
-    """A CLIP of two transformers of width 64, one over words, one over patches of 4x4 pixels; fresh weights."""
+    """A CLIP of two transformers of width 64, one for words, one for patches of 4x4 pixels; fresh weights."""
     tower = {
         "hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 3, "num_attention_heads": 4, "projection_dim": 64,
     }  # fmt: skip
@@ -165,6 +165,6 @@ def mini_unet() -> UNet2DConditionModel:
 
 
 def mini_scheduler() -> DDIMScheduler:
-    """Stable Diffusion's noise schedule; v-prediction, as Stable Diffusion v2 has."""
-    # steps_offset is of other spacings; diffusers warns without it
+    """Stable Diffusion's noise schedule; v-prediction, as in Stable Diffusion v2."""
+    # steps_offset matters only for other spacings, but diffusers warns without it
     return _scheduler("scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1)

@@ -1,4 +1,4 @@
-"""In which numbers a network computes, and by which code: the same network, to rounding."""
+"""Mixed precision and compilation: the same network, up to rounding."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ from torch import nn
 
 from rcedu.system.ranks import place_among_ranks
 
-PRECISIONS = ("no", "bf16", "fp16")  # accelerate's words
+PRECISIONS = ("no", "bf16", "fp16")  # accelerate's names
 
 
 @contextmanager
 def in_fewer_bits(network: nn.Module, precision: str) -> Iterator[None]:
-    """Inside, a network computes by autocast in this one of PRECISIONS; its weights stay as they are."""
+    """A context in which a network computes with autocast in one of PRECISIONS; its weights do not change."""
     if precision == PRECISIONS[0]:
         yield
         return
@@ -24,20 +24,21 @@ def in_fewer_bits(network: nn.Module, precision: str) -> Iterator[None]:
     try:
         yield
     finally:
-        del network.forward  # of this one network; its class has the other
+        del network.forward  # the instance's own; the class's is back
 
 
 def compile_blocks(network: nn.Module, tapped: Iterable[str] = ()) -> None:
-    """From now on the residual and the attention blocks of a UNet run as torch.compile makes them; at the first use of each
-    size that takes a while. Weights keep their names, and a copy of the network is as it was before.
+    """Compile the residual and attention blocks of a UNet in place; the first use of each input size then takes a while.
+    Weights keep their names, and copies of the network are not compiled.
 
-    tapped  modules whose outputs somebody listens to (`rcedu.equations.losses.capture`): a block with one of them inside stays
-            as it is, because compiled code calls no new listener
+    tapped  modules whose outputs are captured (`rcedu.equations.losses.capture`): a block that contains one is not compiled,
+            because compiled code does not call hooks that are added later
 
-    Blocks and not all of it: they are compiled in a fraction of the time, and work with taps and gradient checkpointing.
+    Compiling blocks instead of the whole network takes a fraction of the time, and works with capture and gradient
+    checkpointing.
     """
     limit = torch._dynamo.config.cache_size_limit
-    torch._dynamo.config.cache_size_limit = max(limit, 256)  # for every size of a block, and every mode, once
+    torch._dynamo.config.cache_size_limit = max(limit, 256)  # one entry for each size and mode of a block
     for name, block in network.named_modules():
         if isinstance(block, ResnetBlock2D | BasicTransformerBlock) and not any(x.startswith(f"{name}.") for x in tapped):
             block.compile()

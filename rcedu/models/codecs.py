@@ -1,7 +1,7 @@
 """Between pixels and the space a UNet works in: a reshaping for digits, an autoencoder for Stable Diffusion.
 
-A codec has `encode`, `decode`, `mask`, `pack` and `unpack` (what a cache stores of a sample), `suffix` (of the files that a
-cache stores them in), `settings` (what its weights do not show) and `save`.
+A codec has `encode`, `decode`, `mask`, `pack` and `unpack` (to and from what a cache stores), `suffix` (of a cache's files),
+`settings` (what its weights do not show) and `save`.
 """
 
 from pathlib import Path
@@ -15,18 +15,17 @@ from torch import Tensor, nn
 from rcedu.data.mnist import to_pixels, to_uint8
 from rcedu.system.tensors import save_pretrained
 
-AT_ONCE, PIXELS = 64, 2**20  # of an autoencoder: pictures at a time, and pixels of all these; four pictures of 512 by 512
+AT_ONCE, PIXELS = 64, 2**20  # the most pictures, and pixels, that an autoencoder takes at a time: four pictures of 512 x 512
 
 
 class PixelShuffle:
     """The digits' codec: (B, 1, 28, 28) pixels <-> (B, 4, 14, 14), each 2x2 patch a vector. Lossless.
 
-    A quarter of the positions makes a convolution four times cheaper; where Stable Diffusion has a VAE,
-    the digits have this.
+    With a quarter of the positions, convolutions are four times cheaper: what the VAE is for Stable Diffusion.
     """
 
     factor = 2
-    suffix = ".safetensors.xz"  # half the bytes or less: most of a digit is black
+    suffix = ".safetensors.xz"  # half the bytes or less: most pixels of a digit are black
     settings: ClassVar[dict] = {}
 
     def encode(self, pixels: Tensor) -> Tensor:
@@ -54,12 +53,12 @@ class PixelShuffle:
 class Autoencoder(nn.Module):
     """Stable Diffusion's codec: pixels (B, 3, H, W) <-> latents, scaled to about unit variance. Frozen.
 
-    vae  a diffusers AutoencoderKL; its config's scaling_factor is what latents are multiplied by
+    vae  a diffusers AutoencoderKL; latents are multiplied by its config's scaling_factor
 
-    It works off AT_ONCE pictures at a time, fewer where they are large.
+    Pictures are processed AT_ONCE at a time, or fewer if they are large.
     """
 
-    suffix = ".safetensors"  # latents are as good as noise
+    suffix = ".safetensors"  # latents hardly compress
 
     def __init__(self, vae: AutoencoderKL):
         super().__init__()
@@ -85,7 +84,7 @@ class Autoencoder(nn.Module):
 
     @property
     def factor(self) -> int:
-        """Pixels a latent, in each direction."""
+        """Pixels per latent, in each direction."""
         return 2 ** (len(self.vae.config.block_out_channels) - 1)
 
     def mask(self, pixels: Tensor) -> Tensor:

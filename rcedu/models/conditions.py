@@ -1,9 +1,9 @@
-"""How a condition becomes what a UNet2DConditionModel takes, and pools of conditions.
+"""Encoders of conditions, from a label or a sentence to the inputs of a UNet2DConditionModel; and pools of conditions.
 
-An encoder has `null` (the null condition), `check(c)`, `unet_inputs(c)`, keyword arguments for the UNet, and
-`encode(c)`, that part of the work whose result several networks can share. A digit enters through the class
-projection; text through cross-attention, and of SDXL beside the timestep as well. Nothing outside this file and the UNet's
-config knows which of the three a model has: whatever replaces, drops or stores a condition has one row of numbers in hand.
+An encoder has `null` (the null condition), `check(c)`, `unet_inputs(c)` (keyword arguments for the UNet), and
+`encode(c)`, the part of the work whose result several networks can share. A digit enters through the class
+projection, text through cross-attention, and in SDXL also along with the timestep. Only this file and the UNet's config
+know which of the three a model has: code that replaces, drops or stores a condition sees one row of numbers.
 (SDXL's encoder is in `rcedu.models.two_encoders`.)
 
 A pool is anything with `len(pool)` and a batched `pool[rows]`: for digits, a tensor of labels.
@@ -28,14 +28,14 @@ from rcedu.system.usage import UsageError
 
 
 class LabelTable(nn.Module):
-    """One vector a label and one for null; rows of unit variance, drawn once from a seed.
+    """A vector for each label and one for null, of unit variance, drawn once from a seed.
 
     num_labels  10 for digits; the null condition is label `num_labels`
     dim         width of a vector; the UNet's `projection_class_embeddings_input_dim`
-    trainable   False: frozen and shared, as a frozen text encoder would be. True: the model learns its own
+    trainable   False: frozen and shared, like a frozen text encoder. True: the model learns its own
 
-    The vectors are random, not orthogonal: 2 of them overlap by about 1/sqrt(dim), so a student that
-    knows nine of them guesses a little about the tenth, as with the text embeddings of a shared CLIP.
+    The vectors are random, not orthogonal: two of them overlap by about 1/sqrt(dim), so a student that
+    knows nine of them can guess a little about the tenth, as with the text embeddings of a shared CLIP.
     """
 
     def __init__(self, num_labels: int = 10, dim: int = 32, seed: int = 0, trainable: bool = False):
@@ -56,25 +56,25 @@ class LabelTable(nn.Module):
         return self.table.shape[1]
 
     def check(self, c: Tensor) -> Tensor:
-        """The labels as they are, or UsageError naming the first that is no label (null is one)."""
+        """The labels, unchanged, or UsageError naming the first that is not a label (null is one)."""
         wrong = c[(c < 0) | (c > self.num_labels)]
         if len(wrong):
             raise UsageError(f"{wrong[0].item()} is not a digit; labels are 0 to {self.num_labels - 1}")
         return c
 
     def encode(self, c: Tensor | int) -> Tensor | int:
-        """The labels as they are: every network has a table of its own."""
+        """The labels, unchanged: every network has its own table."""
         return c
 
     def unet_inputs(self, c: Tensor) -> dict[str, Tensor | None]:
         """c (B,) int labels -> {"class_labels": (B, dim), "encoder_hidden_states": None}."""
         return {"class_labels": self.table[c], "encoder_hidden_states": None}
 
-    settings: ClassVar[dict] = {}  # the table shows everything
-    pipeline: ClassVar[dict] = {}  # diffusers has none that draws digits
+    settings: ClassVar[dict] = {}  # the weights show everything
+    pipeline: ClassVar[dict] = {}  # diffusers has no pipeline that takes labels of digits
 
     def copy(self) -> "LabelTable":
-        """A table of its own for a student: it may be replaced or trained."""
+        """A copy for a student, which may be replaced or trained."""
         return copy.deepcopy(self)
 
     def save(self, folder: Path) -> dict[str, str]:
@@ -94,14 +94,14 @@ class LabelTable(nn.Module):
 
 
 class PromptEncoder(nn.Module):
-    """A frozen CLIP: sentences -> token ids -> one vector a token, which the UNet attends to.
+    """A frozen CLIP: sentences -> token ids -> a vector for each token, which the UNet attends to.
 
-    A condition c is a row of token ids (L,), L = the tokenizer's model_max_length (77 for Stable Diffusion): small,
-    so that a cache can store it and a pool can hand it out; the vectors are 40 times as large. Where several networks are
-    asked about the same sentences, `encode` makes the vectors once, and they stand in the place of the ids.
+    A condition c is a row of token ids (L,), L = the tokenizer's model_max_length (77 for Stable Diffusion). It is small, so
+    that a cache can store it and a pool can hand it out; the vectors are 40 times as large. If several networks get the same
+    sentences, `encode` makes the vectors once, and they take the place of the ids.
     """
 
-    # what a stock pipeline wants to read in model_index.json beside the parts that we write
+    # what a stock pipeline expects in model_index.json besides the parts that we write
     pipeline: ClassVar[dict] = {
         "_class_name": "StableDiffusionPipeline", "safety_checker": [None, None], "feature_extractor": [None, None],
         "image_encoder": [None, None], "requires_safety_checker": False,
@@ -112,7 +112,7 @@ class PromptEncoder(nn.Module):
         self.tokenizer, self.text_encoder = tokenizer, text_encoder.eval().requires_grad_(False)
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """Sentences -> c (N, L) int32, padded and cut to L. UsageError for anything that is no list of texts."""
+        """Sentences -> c (N, L) int32, padded or truncated to L. UsageError for anything but a list of texts."""
         if isinstance(texts, str):
             raise UsageError(f"{texts[:40]!r} is one prompt, not a list of prompts; put it in brackets")
         for i, text in enumerate(texts):
@@ -130,7 +130,7 @@ class PromptEncoder(nn.Module):
         return self.tokenize([""])[0]
 
     def check(self, c: Tensor) -> Tensor:
-        """The token ids, or vectors (N, L, D) of `encode`, as they are, or UsageError."""
+        """The token ids, or vectors (N, L, D) from `encode`, unchanged, or UsageError."""
         length, size = self.tokenizer.model_max_length, self.text_encoder.config.vocab_size
         if c.is_floating_point() and c.shape[1:] == (length, self.text_encoder.config.hidden_size):
             return c
@@ -142,7 +142,7 @@ class PromptEncoder(nn.Module):
 
     @torch.no_grad()
     def encode(self, c: Tensor) -> Tensor:
-        """Token ids (..., L) -> vectors (..., L, D), on the text encoder's device; vectors as they are."""
+        """Token ids (..., L) -> vectors (..., L, D), on the text encoder's device; vectors stay as they are."""
         if c.is_floating_point():
             return c
         return self.text_encoder(c.to(self.text_encoder.device).view(-1, c.shape[-1]))[0].view(*c.shape, -1)
@@ -161,15 +161,15 @@ class PromptEncoder(nn.Module):
             "num_attention_heads": config.num_attention_heads,
             "hidden_act": config.hidden_act,
         }
-        # CLIP pads with its end; Stable Diffusion 2 does not
+        # CLIP pads with its end token; Stable Diffusion 2 does not
         return found if padding == self.tokenizer.eos_token else found | {"padding": padding}
 
     def copy(self) -> "PromptEncoder":
-        """Itself: frozen, so teacher and students share it."""
+        """Itself: it is frozen, so teacher and students share it."""
         return self
 
     def save(self, folder: Path, number: str = "") -> dict[str, list[str]]:
-        """Write folder/tokenizer and folder/text_encoder, `number` after both names; the entries of model_index.json."""
+        """Write folder/tokenizer and folder/text_encoder, `number` after both names; returns entries of model_index.json."""
         with without_bars():
             self.text_encoder.save_pretrained(Path(folder) / f"text_encoder{number}", safe_serialization=True)
         tokenizer = self.tokenizer
@@ -187,7 +187,7 @@ class PromptEncoder(nn.Module):
     def load(
         cls, folder: Path, kind: type[nn.Module] = CLIPTextModel, number: str = "", variant: str | None = None
     ) -> "PromptEncoder":
-        """What `save` wrote, or diffusers. UsageError where a part is missing, torn or of another shape."""
+        """Read what `save` or diffusers wrote. UsageError if a part is missing, damaged or has another shape."""
         require(folder, f"text_encoder{number}/config.json", f"tokenizer{number}")
         return cls(read_tokenizer(folder / f"tokenizer{number}"), read_network(kind, folder / f"text_encoder{number}", variant))
 
@@ -199,10 +199,11 @@ SPECIAL_TOKENS = {"bos_token": "<|startoftext|>", "eos_token": _END, "unk_token"
 def write_clip_tokenizer(
     folder: Path, vocabulary: dict[str, int], merges: list[str], length: int, special: dict[str, str] = SPECIAL_TOKENS
 ) -> None:
-    """A CLIP tokenizer as vocab.json and merges.txt, which transformers 4 and 5 both open (5 itself writes neither).
+    """Write a CLIP tokenizer as vocab.json and merges.txt, which transformers 4 and 5 both open (5 itself writes neither).
 
-    merges   pairs of tokens, "a b", in the order they are to be joined;  length  tokens a sentence
-    special  the tokens for beginning, end, unknown and padding
+    merges   pairs of tokens, "a b", in the order in which they are joined
+    length   tokens in a sentence
+    special  the tokens for start, end, unknown and padding
     """
     folder = Path(folder)
     write_json(folder / "vocab.json", dict(sorted(vocabulary.items(), key=lambda item: item[1])))

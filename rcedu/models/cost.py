@@ -9,9 +9,9 @@ from rcedu.models.anatomies import example_inputs
 
 
 class Macs(NamedTuple):
-    """Multiply-accumulates of one forward pass of one picture, in units of 10^9 (GMACs)."""
+    """Multiply-accumulates of one forward pass for one picture, in units of 10^9 (GMACs)."""
 
-    layers: float  # convolutions and linear layers, what papers usually count
+    layers: float  # convolutions and linear layers, which is what papers usually count
     attention: float  # the products inside attention, Q K^T and the weighted sum of V
 
     @property
@@ -20,9 +20,9 @@ class Macs(NamedTuple):
 
 
 def macs(unet, size: int = 64, tokens: int = 77) -> Macs:
-    """Count by torch's FlopCounterMode, on the UNet's device; on the meta device nothing is computed.
+    """Count with torch's FlopCounterMode, on the UNet's device; on the meta device nothing is computed.
 
-    size  width of the latents: 64 for pictures of 512
+    size  width of the latents: 64 for pictures of 512 pixels
     """
     return _macs_by_module(unet, size, tokens)["Global"]
 
@@ -37,7 +37,7 @@ def stage_macs(unet, size: int = 64, tokens: int = 77) -> dict[str, Macs]:
 
 
 def step_flops(teacher, student, size: int = 64, tokens: int = 77) -> float:
-    """Floating-point operations a picture of one distillation step: the teacher forward, the student forward and backward."""
+    """Floating-point operations of a distillation step, per picture: teacher forward, student forward and backward."""
     return 2e9 * (macs(teacher, size, tokens).total + 3 * macs(student, size, tokens).total)
 
 

@@ -1,6 +1,6 @@
-"""Editing with a diffusion model (Meng et al., CVPR 2023): another style, a part made up, a picture from a sketch.
+"""Editing with a diffusion model (Meng et al., CVPR 2023): style transfer, inpainting, image to image.
 
-All of it is sampling, so a network of few steps edits in few steps. Pictures come and go as uint8 (B, channels, H, W).
+All of it is sampling, so a few-step network edits in few steps. Pictures are uint8 (B, channels, H, W), in and out.
 """
 
 import torch
@@ -13,10 +13,10 @@ from rcedu.models.diffusion import DiffusionModel
 
 
 def encode(model: DiffusionModel, images: Tensor, c: Tensor, *, w: float = 0.0, steps: int) -> Tensor:
-    """The noise (B, C, H, W) that DDIM would make these pictures of, under conditions c (B, ...) which they fulfil.
+    """The noise (B, C, H, W) from which DDIM would draw these pictures, under the conditions c (B, ...) that describe them.
 
     model  a teacher, or a network distilled as an encoder of `steps` steps
-    w      guidance; 0, because a guided way back does not lead along the way that a picture of the data came
+    w      guidance; 0 by default, because a picture from the data was not drawn under guidance
     """
     return model.sample_x0(model.codec.encode(to_pixels(images)), c, w=w, steps=steps, sampler=ddim_encode)
 
@@ -24,9 +24,9 @@ def encode(model: DiffusionModel, images: Tensor, c: Tensor, *, w: float = 0.0, 
 def style_transfer(
     encoder: DiffusionModel, decoder: DiffusionModel, images: Tensor, c: Tensor, c_new: Tensor, *, w: float, steps: int
 ) -> Tensor:
-    """Pictures under other conditions: to their noise under c, and back under c_new. What c does not say, the noise keeps.
+    """Redraw pictures under other conditions: to their noise under c, and back under c_new. The noise keeps what c leaves open.
 
-    encoder, decoder  two networks, each of `steps` steps; or the same teacher twice
+    encoder, decoder  two networks for `steps` steps, or the same teacher twice
     w                 guidance on the way back
     """
     return decoder.sample(encode(encoder, images, c, steps=steps), c_new, w=w, steps=steps)
@@ -44,10 +44,10 @@ def complete(
     seed: int = 0,
     batch_size: int = 250,
 ) -> Tensor:
-    """Pictures of which only a part is kept; the rest is made up, under conditions c (B, ...), by `inpaint`.
+    """Keep a part of each picture and draw the rest anew under conditions c (B, ...), by `inpaint`.
 
-    known  (H, W) bool: where pictures are kept. With an autoencoder a latent is kept where all of its pixels are, and the
-           pictures come back through it: nearly as they were, not exactly
+    known  (H, W) bool, True where pictures are kept. With an autoencoder, a latent is kept if all of its pixels are, and the
+           kept part comes back decoded: nearly the same, not exactly
     """
     model.eval()
     x0, x_T = model.codec.encode(to_pixels(images)), model.noise(len(images), seed)
@@ -62,12 +62,12 @@ def complete(
 def image_to_image(
     model: DiffusionModel, images: Tensor, c: Tensor, *, w: float, steps: int, strength: float, seed: int = 0
 ) -> Tensor:
-    """SDEdit (Meng, He et al. 2022): noise on a picture, up to a point of the time grid, and from there down under c.
+    """SDEdit (Meng, He et al. 2022): add noise to a picture, up to a point of the time grid, and sample from there under c.
 
-    strength  (0, 1]: the share of the way that is walked again; `round(strength * steps)` of the grid's steps, so that a
-              network of few steps is asked only at times that it was trained on. 1 keeps next to nothing of the picture
+    strength  (0, 1]: the share of the grid's steps that is sampled, `round(strength * steps)` of them, so that a few-step
+              network is used only at times that it was trained on. 1 keeps next to nothing of the picture
 
-    ValueError where that is no step at all.
+    ValueError if that is less than one step.
     """
     count = round(strength * steps)
     if not 1 <= count <= steps:

@@ -1,4 +1,4 @@
-"""Which layers of a student and its teacher are compared by L_feat, and how wide they are."""
+"""The layers of student and teacher that L_feat compares, and their widths."""
 
 from typing import NamedTuple
 
@@ -17,10 +17,10 @@ class FeaturePair(NamedTuple):
 def feature_pairs(student: UNet2DConditionModel, teacher: UNet2DConditionModel) -> list[FeaturePair]:
     """The matched layers of L_feat, from the input to the output.
 
-    Same widths: the outputs of all down and up blocks; where the student's innermost level is gone, its last down stage (which
+    Same widths: the outputs of all down and up blocks; if the student lacks the innermost level, its last down stage (which
     no longer downsamples) is compared at its last attention (or residual block) instead. Narrower widths: the down- and
-    upsampling convolutions, the last layers at both ends of the mid path and of the last up block, compared through
-    `rcedu.equations.losses.Projections`.  UsageError when the student is deeper than the teacher.
+    upsampling convolutions, and the last layers of the last down, the mid and the last up block, compared through
+    `rcedu.equations.losses.Projections`.  UsageError if the student is deeper than the teacher.
     """
     check_not_deeper(student, teacher)
     n, layers = depth(student)
@@ -40,7 +40,7 @@ def feature_pairs(student: UNet2DConditionModel, teacher: UNet2DConditionModel) 
 
 
 def _tail(unet, block: str, whole: bool = False) -> str:
-    """The last attention's output projection of a block, or where it has none, its last residual block('s conv2)."""
+    """The output projection of a block's last attention; without attention, its last residual block (or that one's conv2)."""
     module = unet.get_submodule(block)
     if len(getattr(module, "attentions", None) or []):
         return f"{block}.attentions.{len(module.attentions) - 1}.proj_out"

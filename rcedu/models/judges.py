@@ -1,6 +1,6 @@
-"""Who reads pictures: the digit classifier, which judges samples and lends its features to FID, and the judge of mini-SD.
+"""Judges: the digit classifier, which reads samples and whose features FID uses, and mini-SD's judge of attributes.
 
-There are two of each: the second has another architecture and another seed, and nothing is ever chosen by its scores.
+There are two of each; the second has another architecture and seed, and nothing is ever chosen by its scores.
 """
 
 from collections.abc import Sequence
@@ -29,26 +29,27 @@ def conv_stage(c_in: int, c_out: int) -> list[nn.Module]:
 
 
 class _Patches(VisionTransformer):
-    """A small one (Dosovitskiy et al. 2021), over patches of 4x4 pixels; of a grey picture it sees three alike."""
+    """A small vision transformer (Dosovitskiy et al. 2021) on patches of 4x4 pixels; grey pictures fill all three channels."""
 
     def __init__(self, size: int, num_features: int):
         super().__init__(size, patch_size=4, num_layers=4, num_heads=4, hidden_dim=64, mlp_dim=128, num_classes=num_features)
-        self.heads.head.reset_parameters()  # zeros, as torchvision has them, would never leave the ReLU that follows
+        self.heads.head.reset_parameters()  # with torchvision's zeros, the following ReLU would pass no gradient
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.expand(-1, 3, -1, -1))
 
 
 class Judge(nn.Module):
-    """A small network: 128 features, which a subclass reads.
+    """A small network with 128 features, for subclasses to read.
 
-    channels      of a picture, and after each stage of convolutions;  size  of a picture, in pixels
-    architecture  convolutions, or attention: the second judge's
+    channels      those of a picture, and those after each stage of convolutions
+    size          width of a picture, in pixels
+    architecture  convolutions, or attention for the second judge
     """
 
-    num_features = 128  # what torchmetrics asks a feature extractor
+    num_features = 128  # torchmetrics wants to know
     title: ClassVar[str]  # what its file holds
-    told: ClassVar[dict] = {}  # and how the file says so, where its weights could be another's
+    told: ClassVar[dict] = {}  # metadata that tells its file from another judge's with the same shapes
 
     def __init__(self, channels: Sequence[int], size: int, architecture: str):
         super().__init__()
@@ -66,14 +67,14 @@ class Judge(nn.Module):
         return self.body(to_pixels(images))
 
     def save(self, path: Path) -> None:
-        """The second one, and the garments', in 16 bits, half the bytes."""
+        """Write the file: second judges and the garments' in 16 bits, half the bytes."""
         first = self.architecture == ARCHITECTURES[0]
         weights = {name: x if first and not self.told else x.half() for name, x in self.state_dict().items()}
         save_tensors(path, weights, self.told | ({} if first else {"architecture": self.architecture}))
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """UsageError when the file is missing or holds something else."""
+        """Read the file. UsageError if it is missing or holds something else."""
         weights, told = load_tensors(path)
         try:
             self = cls(**{key: value for key, value in told.items() if cls.told.get(key) != value})
@@ -106,13 +107,13 @@ class DigitClassifier(Judge):
 
 
 class GarmentClassifier(DigitClassifier):
-    """The same of Fashion-MNIST's garments."""
+    """The same for Fashion-MNIST's garments."""
 
     title = "a garment classifier"
     told: ClassVar[dict] = {"of": "garments"}
 
 
-CLASSES = (*SIZES[:3], len(SLANTS))  # a picture always has a slant, even if its caption says none
+CLASSES = (*SIZES[:3], len(SLANTS))  # a picture always has a slant, even if its caption does not mention it
 
 
 class AttributeJudge(Judge):
@@ -130,7 +131,7 @@ class AttributeJudge(Judge):
 
     @torch.no_grad()
     def read(self, images: Tensor, batch_size: int = 500) -> Tensor:
-        """(N, 3, 32, 32) uint8 -> (N, 4) the attributes read, on the CPU."""
+        """(N, 3, 32, 32) uint8 -> (N, 4) the attributes it reads, on the CPU."""
         self.eval()
         device = self.heads[0].weight.device
         parts = [torch.stack([x.argmax(dim=1) for x in self(part.to(device))], dim=1) for part in images.split(batch_size)]

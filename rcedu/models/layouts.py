@@ -1,4 +1,4 @@
-"""Which folders of diffusers hold an architecture that we know, by their configs; and which models belong together."""
+"""Check by their configs which diffusers folders have a supported architecture, and which models belong together."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ from rcedu.system.files import read_json
 from rcedu.system.usage import UsageError
 
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
-NOTHING = (None, [None, None])  # a part that a pipeline does without, as model_index.json has it
+NOTHING = (None, [None, None])  # how model_index.json says that a pipeline lacks a part
 
 
 def check_layout(folder: Path) -> None:
-    """UsageError, saying why, where a model's folder is of another architecture than Stable Diffusion 1's, 2's, XL's, or ours.
+    """UsageError, saying why, unless a folder has the architecture of Stable Diffusion 1, 2 or XL, or is one of ours.
 
-    What is missing or cannot be read is no business of this: whoever reads it says so.
+    Missing and unreadable files are ignored here: whatever reads them complains.
     """
     index, unet, text, text_2, vae, scheduler = (
         _config(Path(folder) / name)
@@ -52,7 +52,7 @@ def check_layout(folder: Path) -> None:
 
 
 def _check_xl(folder: Path, index: dict, unet: dict, text_2: dict) -> None:
-    """That SDXL's UNet comes with what a text alone fills: vectors of two encoders, one pooled one, six sizes."""
+    """Check that SDXL's UNet needs no more than a text provides: vectors of two encoders, one pooled vector, six sizes."""
     second = index.get("text_encoder_2") not in NOTHING
     if index.get("requires_aesthetics_score") or (second and index.get("text_encoder") in NOTHING):
         _refuse(folder, "it is SDXL's refiner, which goes on from another model's picture; give the base model")
@@ -68,18 +68,18 @@ def _check_xl(folder: Path, index: dict, unet: dict, text_2: dict) -> None:
 
 
 def check_same_space(model, other) -> None:
-    """UsageError where two models differ in what latents and conditions mean: in their shape, autoencoder or text encoder."""
+    """UsageError if two models differ in the shape of latents, the autoencoder or the text encoder."""
     for what, of in {
         "shape of latents": lambda x: x.x_shape,
         "autoencoder": lambda x: x.codec.settings,
         "text encoder": lambda x: x.conditions.settings,
     }.items():
         if of(model) != of(other):
-            raise UsageError(f"two of the models do not belong together: each has another {what}; take those of one teacher")
+            raise UsageError(f"two of the models do not belong together: their {what} differs; use models of one teacher")
 
 
 def _refuse(folder: Path, why: str) -> None:
-    raise UsageError(f"{folder} is of another architecture: {why}; Stable Diffusion 1's, 2's and XL's can be opened here")
+    raise UsageError(f"{folder} has an unsupported architecture: {why}; those of Stable Diffusion 1, 2 and XL are supported")
 
 
 def _all_ints(*values) -> bool:

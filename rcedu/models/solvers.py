@@ -1,4 +1,4 @@
-"""diffusers' solvers as samplers of `DiffusionModel.sample`: what a stock pipeline draws with the scheduler of that name."""
+"""diffusers' solvers as samplers for `DiffusionModel.sample`: the same pictures as a stock pipeline with that scheduler."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -23,10 +23,10 @@ SOLVERS = {
 
 
 def solver(name: str) -> Callable[..., Iterator[Step]]:
-    """A sampler by its name, one of SOLVERS; UsageError for another.
+    """A sampler by name, one of SOLVERS; UsageError for any other.
 
-    PNDM (Liu et al. 2022; one evaluation more than steps), DPM-Solver++ of second order (Lu et al. 2022), UniPC (Zhao et al.
-    2023), Euler (Karras et al. 2022): with the model's own noise schedule and its scheduler's spacing of the times.
+    PNDM (Liu et al. 2022; one more evaluation than steps), second-order DPM-Solver++ (Lu et al. 2022), UniPC (Zhao et al.
+    2023), Euler (Karras et al. 2022), with the model's own noise schedule and its scheduler's time spacing.
     """
     check_choice("sampler", name, SOLVERS)
     return partial(_solve, SOLVERS[name])
@@ -35,7 +35,7 @@ def solver(name: str) -> Callable[..., Iterator[Step]]:
 def _solve(
     kind: type[SchedulerMixin], predict: Callable[[Tensor, Tensor], Tensor], x_T: Tensor, *, scheduler, steps: int
 ) -> Iterator[Step]:
-    """As `rcedu.equations.sampling.ddim`; the arguments are the same."""
+    """Like `rcedu.equations.sampling.ddim`, with the same arguments."""
     stock = kind.from_config(scheduler.config)
     stock.set_timesteps(steps, device=x_T.device)
     x = x_T * stock.init_noise_sigma

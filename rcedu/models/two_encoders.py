@@ -1,4 +1,4 @@
-"""How a sentence enters SDXL's UNet: two text encoders, a pooled vector, sizes. An encoder as those of `conditions`."""
+"""SDXL's encoder of conditions, like those in `conditions`: two text encoders, a pooled vector, and sizes."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,17 +14,17 @@ from rcedu.system.usage import UsageError
 
 
 class TwoPromptEncoders(nn.Module):
-    """SDXL's two frozen CLIPs (Podell et al. 2023): one vector a token, [first | second], each from the layer before its last;
-    and beside the timestep the second's pooled vector, with the sizes that a stock pipeline takes where none are said.
+    """SDXL's two frozen CLIPs (Podell et al. 2023): a vector for each token, [first | second], each from the layer before its
+    last; and, along with the timestep, the second's pooled vector and the sizes that a stock pipeline uses by default.
 
-    A condition c is a row of token ids (2L,), the first's and the second's, whose padding is not the same. `encode` makes one
-    row of it, too, the vectors and after them the pooled one: both are swapped, dropped and shared together.
+    A condition c is a row of token ids (2L,), the first's and then the second's, which pads differently. `encode` makes one
+    row of it, too: the vectors followed by the pooled one, so that both are swapped, dropped and shared together.
 
     pixels     width of the pictures: original and target size, cropped at (0, 0)
-    zero_null  the null condition, which is the empty sentence, is all zeros (diffusers' force_zeros_for_empty_prompt), not what
-               the encoders make of it
+    zero_null  encode the null condition, the empty sentence, as zeros (diffusers' force_zeros_for_empty_prompt) instead of
+               passing it through the encoders
 
-    UsageError for two tokenizers that cut at different lengths.
+    UsageError if the two tokenizers have different lengths.
     """
 
     def __init__(self, first: PromptEncoder, second: PromptEncoder, pixels: int, zero_null: bool = True):
@@ -32,9 +32,9 @@ class TwoPromptEncoders(nn.Module):
         self.first, self.second, self.pixels, self.zero_null = first, second, pixels, zero_null
         self.length, other = (encoder.tokenizer.model_max_length for encoder in (first, second))
         if self.length != other:
-            raise UsageError(f"one tokenizer cuts at {self.length} tokens, the other at {other}; give two of one length")
+            raise UsageError(f"one tokenizer takes {self.length} tokens, the other {other}; give two of the same length")
         D = sum(encoder.text_encoder.config.hidden_size for encoder in (first, second))
-        self.widths = [self.length * D, second.text_encoder.config.projection_dim]  # of a row of `encode`
+        self.widths = [self.length * D, second.text_encoder.config.projection_dim]  # parts of a row of `encode`
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Sentences -> c (N, 2L) int32; UsageError as for `PromptEncoder.tokenize`."""
@@ -46,7 +46,7 @@ class TwoPromptEncoders(nn.Module):
         return self.tokenize([""])[0]
 
     def check(self, c: Tensor) -> Tensor:
-        """The token ids, or what `encode` made of them, as they are, or UsageError."""
+        """The token ids, or a row from `encode`, unchanged, or UsageError."""
         if c.is_floating_point() and c.shape[1:] == (sum(self.widths),):
             return c
         if c.ndim != 2 or c.shape[1] != 2 * self.length:
@@ -58,7 +58,7 @@ class TwoPromptEncoders(nn.Module):
 
     @torch.no_grad()
     def encode(self, c: Tensor) -> Tensor:
-        """Token ids (..., 2L) -> (..., L D + P), D of both encoders together, P of the pooled vector; such rows as they are."""
+        """Token ids (..., 2L) -> (..., L D + P), D for both encoders, P for the pooled vector; such rows stay as they are."""
         if c.is_floating_point():
             return c
         ids = c.to(self.first.text_encoder.device).view(-1, c.shape[-1])
@@ -89,7 +89,7 @@ class TwoPromptEncoders(nn.Module):
         return {"_class_name": "StableDiffusionXLPipeline", "force_zeros_for_empty_prompt": self.zero_null} | nothing
 
     def copy(self) -> "TwoPromptEncoders":
-        """Itself, as of one encoder."""
+        """Itself, like `PromptEncoder.copy`."""
         return self
 
     def save(self, folder: Path) -> dict[str, list[str]]:
@@ -98,7 +98,7 @@ class TwoPromptEncoders(nn.Module):
 
 
 def read_prompt_encoder(folder: Path, index: dict, pixels: int, variant: str | None) -> PromptEncoder | TwoPromptEncoders:
-    """The encoder of a text-to-image model's folder, by its model_index.json. UsageError as for `PromptEncoder.load`."""
+    """The encoder in a text-to-image model's folder, by its model_index.json. UsageError as for `PromptEncoder.load`."""
     first = PromptEncoder.load(folder, variant=variant)
     if index.get("text_encoder_2") in NOTHING:
         return first

@@ -372,7 +372,7 @@ def test_a_folder_of_another_architecture_is_refused_in_a_line(file, own, tmp_pa
     changes, says = CHANGES[file]
     (other / file).write_text(json.dumps(json.loads((other / file).read_text()) | changes))
     error = refused(capsys, "faster", *given, "--teacher", other, "--out", tmp_path / "fast")
-    assert f"{other} is of another architecture: " in error and says in error and not (tmp_path / "fast").exists()
+    assert f"{other} has an unsupported architecture: " in error and says in error and not (tmp_path / "fast").exists()
 
 
 def test_what_a_network_says_is_read_or_refused(own, tmp_path, capsys):

@@ -120,7 +120,7 @@ def test_what_cannot_be_scored_is_one_line(model, tmp_path, spoil, says):
 def test_a_network_of_nan_draws_nothing(tmp_path):
     model = small_text_model(tmp_path / "tokenizer")
     model.unet.conv_out.bias.data[0] = torch.nan
-    with pytest.raises(UsageError, match="the network draws what is not finite"):
+    with pytest.raises(UsageError, match="the network draws NaN or infinity"):
         generate_images(model, TEXTS[:2], tmp_path / "images", **SETTINGS)
     assert [path.name for path in (tmp_path / "images").iterdir()] == ["prompts.json"]
 

@@ -436,7 +436,7 @@ def test_what_ships_draws_nearly_the_same(done, tmp_path):
         shipped_student(Digits().teacher, paths[1])
     weights, told = load_tensors(paths[1])
     save_tensors(paths[1], weights, {name: value for name, value in told.items() if name != "network"})
-    with pytest.raises(UsageError, match=r"does not say what its network is .*; remake it: rcedu few-steps"):
+    with pytest.raises(UsageError, match=r"does not record what its network is .*; remake it: rcedu few-steps"):
         shipped_student(domain.teacher, paths[1])
 
 
@@ -466,7 +466,7 @@ def test_a_network_of_before_is_not_guessed_at(climbed, done):
     (unet / MANIFEST).unlink()
     before = sorted(done.rglob("*"))
     with pytest.raises(
-        UsageError, match=r"rcedu-network\.json does not say what its network is .*; move .*unet and the result"
+        UsageError, match=r"rcedu-network\.json does not record what its network is .*; move .*unet and the result"
     ) as raised:
         list(climb(RUN, TinyDigits(), done))
     assert "\n" not in str(raised.value) and sorted(done.rglob("*")) == before

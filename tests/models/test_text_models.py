@@ -192,7 +192,7 @@ def test_a_variant_beside_the_whole(model, folder, tmp_path):
     halves = DiffusionModel.load(f"{both}:fp16").state_dict()
     assert all(torch.equal(halves[name], x.half().float()) for name, x in model.state_dict().items() if x.is_floating_point())
     assert DiffusionModel.load(both).fingerprint() == DiffusionModel.load(str(both)).fingerprint() == model.fingerprint()
-    with pytest.raises(UsageError, match="unet has no weights of the variant 'bf16'; leave it away"):
+    with pytest.raises(UsageError, match="unet has no weights of the variant 'bf16'; leave it out"):
         DiffusionModel.load(f"{both}:bf16")
 
 

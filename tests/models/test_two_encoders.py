@@ -160,7 +160,7 @@ def test_what_cannot_be_is_refused_in_a_line(what, folder, tmp_path):
     (other / file).write_text(json.dumps(json.loads((other / file).read_text()) | changes))
     with pytest.raises(UsageError) as error:
         DiffusionModel.load(other)
-    assert f"{other} is of another architecture: " in str(error.value) and says in str(error.value)
+    assert f"{other} has an unsupported architecture: " in str(error.value) and says in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -185,5 +185,5 @@ def test_tokenizers_that_cut_at_different_lengths(folder, tmp_path):
     other = shutil.copytree(folder, tmp_path / "other")
     config = other / "tokenizer_2" / "tokenizer_config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"model_max_length": 12}))
-    with pytest.raises(UsageError, match="one tokenizer cuts at 16 tokens, the other at 12"):
+    with pytest.raises(UsageError, match="one tokenizer takes 16 tokens, the other 12"):
         DiffusionModel.load(other)

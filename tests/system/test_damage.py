@@ -55,7 +55,7 @@ def test_one_network_under_anothers_name_is_refused(tmp_path):
     save_8_bits(
         tmp_path / "deterministic-4-steps.safetensors", student.unet.state_dict(), facts, {"stage": "deterministic, 2 steps"}
     )
-    with pytest.raises(UsageError, match="holds another network, that of 'deterministic, 2 steps'"):
+    with pytest.raises(UsageError, match="holds another network, 'deterministic, 2 steps'"):
         shipped_student(student, tmp_path / "deterministic-4-steps.safetensors")
     copied("digits/few-steps", to=tmp_path)
     shutil.copy(*(tmp_path / "digits" / "few-steps" / f"deterministic-{steps}-steps.safetensors.xz" for steps in (2, 4)))

@@ -1,10 +1,10 @@
-"""Questions asked of a domain, each in a room of its own.
+"""Questions asked of a domain, each in a module of its own.
 
-A new experiment is its rows (title -> frozen dataclass), its `work(run, domain, job)`, which trains, scores and returns
-records, its `identity(run, domain)`, the fingerprints of all that decides the result, the columns of its table, and the sizes
-of its runs by preset, in one `runner.Experiment`. `runner.run_experiment` works off its `runs(seeds, preset)`; the shortest
-one to follow is `recognition`. Pictures are drawn by `Domain.sample` and judged by `Domain.scores`.
+A new experiment is one `runner.Experiment`: its rows (title -> frozen dataclass), its `work(run, domain, job)`, which trains,
+scores and returns records, its `identity(run, domain)`, the fingerprints of everything that decides the result, the columns of
+its table, and the sizes of its runs by preset. `runner.run_experiment` works its `runs(seeds, preset)`; `recognition` is the
+shortest example. Pictures are drawn by `Domain.sample` and judged by `Domain.scores`.
 
-Its runs are processes of their own: a script that starts them needs `if __name__ == "__main__":`. What is finished is read,
-also when the code has changed since: delete a run's folder to do it again.
+Runs are processes: a script that starts them needs `if __name__ == "__main__":`. Finished runs are read, even if the code has
+changed since: to run one again, delete its folder.
 """

@@ -1,6 +1,6 @@
-"""How fast a distillation step is: ours beside the same step written the usual way, and what each difference brings.
+"""How fast a distillation step is: ours against the same step written the usual way, and what each difference gains.
 
-All ways train the same student on the same draws, in a race (`rcedu.evaluation.race`). `rcedu bench`.
+All of them train the same student on the same draws, in a race (`rcedu.evaluation.race`). `rcedu bench`.
 """
 
 import copy
@@ -38,7 +38,7 @@ from rcedu.training.fit import fit
 from rcedu.training.random_conditioning_step import distillation_step
 
 COMPILED = "rcedu, compiled"
-MANY = 10**9  # steps: a race stops when it has seen enough
+MANY = 10**9  # steps: a race ends after its rounds
 
 
 def mini_sd_task(batch_size: int = 32) -> Workload:
@@ -48,11 +48,11 @@ def mini_sd_task(batch_size: int = 32) -> Workload:
 
 
 def stable_diffusion_task(batch_size: int = 64) -> Workload:
-    """Stable Diffusion v1.4 into B-Base in bf16, all weights random. Wants a GPU of 80 GB, or a smaller batch."""
+    """Stable Diffusion v1.4 into B-Base in bf16, with random weights. Needs a GPU of 80 GB, or a smaller batch."""
     if not torch.cuda.is_available():
         raise UsageError("a training step of Stable Diffusion's size is timed on a GPU; there is none here. Try --size mini-sd")
     torch.manual_seed(0)
-    small = MiniSD().teacher  # for its vocabulary and its schedule, which is Stable Diffusion's
+    small = MiniSD().teacher  # for its tokenizer and its noise schedule, which is Stable Diffusion's
     sizes = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
     text = CLIPTextConfig(vocab_size=49408, **sizes)
     small.conditions.tokenizer.model_max_length = 77
@@ -60,7 +60,7 @@ def stable_diffusion_task(batch_size: int = 64) -> Workload:
     autoencoder = Autoencoder(AutoencoderKL(block_out_channels=(8,), norm_num_groups=4))  # decodes nothing here
     teacher = DiffusionModel(unet("SD v1.4", "cpu"), small.scheduler, conditions, autoencoder).to(torch.bfloat16)
     texts = prompts()[:512]
-    noise = torch.randn(len(texts), *teacher.x_shape)  # the arithmetic of a step does not depend on the numbers
+    noise = torch.randn(len(texts), *teacher.x_shape)  # the time of a step does not depend on the numbers
     samples = Samples(noise, conditions.tokenize(texts), autoencoder)
     return Workload(teacher, samples, texts, prompts(), batch_size, mixed_precision="bf16")
 
@@ -72,7 +72,7 @@ TASKS = {"mini-sd": mini_sd_task, "sd-v1.4": stable_diffusion_task}
 
 
 def ladder(on_gpu: bool) -> dict[str, Way]:
-    """From the usual way to ours, one change at a time, each kept."""
+    """From the usual way to ours, one change after the other."""
     way = Way(checkpointing=on_gpu)
     rungs = {"the usual way": way}
     changes = {
@@ -90,7 +90,7 @@ def ladder(on_gpu: bool) -> dict[str, Way]:
 
 
 def ours(task: Workload, *, compiled: bool = False) -> Iterator[dict[str, float]]:
-    """`fit` of `distillation_step`: the losses after each step. Compiled are the blocks of a copy of the teacher, as well."""
+    """`fit` of `distillation_step`: yields each step's losses. `compiled`: compile the student and a copy of the teacher."""
     trainee, pool, teacher = task.trainee(), PromptPool(task.pool, task.teacher.conditions), task.teacher
     if compiled:
         teacher = with_unet(teacher, copy.deepcopy(teacher.unet))
@@ -103,12 +103,12 @@ def ours(task: Workload, *, compiled: bool = False) -> Iterator[dict[str, float]
 
 
 def ours_on_a_rank(make_task: Callable[[], Workload]) -> Iterator[dict[str, float]]:
-    """`ours`, its task made where it runs."""
+    """`ours`, with the task made in the process that runs it."""
     return ours(make_task())
 
 
 def usual(way: Way, task: Workload, folder: Path) -> Iterator[dict[str, float]]:
-    """`usual_loop` in this way; the files of single samples go to `folder`."""
+    """`usual_loop` in this way; files of single samples go to `folder`."""
     samples, conditions = task.samples, task.teacher.conditions
     if way.sample_files:
         source = SampleFiles(samples.x0(torch.arange(len(samples))), task.texts, folder, conditions)
@@ -124,13 +124,13 @@ def usual(way: Way, task: Workload, folder: Path) -> Iterator[dict[str, float]]:
 def against_the_usual_way(
     make_task: Callable[[], Workload], rounds: int, *, compiled: bool = False, bar=iter
 ) -> dict[str, dict]:
-    """Every rung of the ladder, `rcedu` and, on a CPU, `rcedu` on several ranks, raced against the usual way; if it is
-    asked for, `rcedu` with compiled blocks as well.
+    """Race every step of the `ladder`, `rcedu` and, on a CPU, `rcedu` on several ranks against the usual way; and `rcedu`
+    with compiled blocks, if asked for.
 
-    {name: {"ms": median milliseconds a step, "images_per_second": ..., "times_as_fast": [value, low, high],
-    "loss_difference": the largest relative difference to the usual way's losses}}. On a CPU all are in one race; a GPU
-    would not hold as many students, so there each is in a race of two. `make_task` is a function that another process
-    can import; `bar` wraps the list of races, for instance tqdm.
+    {name: {"ms": median milliseconds of a step, "images_per_second": ..., "times_as_fast": [value, low, high],
+    "loss_difference": the largest relative difference to the usual way's losses}}. On a CPU there is one race; a GPU
+    does not hold that many students, so each gets a race of two. `make_task` is a function that another process can
+    import; `bar` wraps the list of races, tqdm for instance.
     """
     task, on_gpu, cores = make_task(), torch.cuda.is_available(), min(os.cpu_count() or 1, 4)
     count = max(n for n in range(1, cores + 1) if task.batch_size % n == 0)
@@ -161,7 +161,7 @@ def _summary(seen: dict, first: str, name: str, task: Workload) -> dict:
 
 
 def gpu_figures(task: Workload) -> dict:
-    """Of `rcedu` alone on a GPU: peak memory in GiB, TFLOP/s, and their share of what one large bf16 product reaches."""
+    """`rcedu` alone on a GPU: peak memory in GiB, TFLOP/s, and their share of what one large bf16 product reaches."""
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     ms = statistics.median(race({"rcedu": ours(task)}, rounds=10)["rcedu"]["ms"])
@@ -173,7 +173,7 @@ def gpu_figures(task: Workload) -> dict:
 
 
 def _peak_flops() -> float:
-    """What the card reaches in one large product in bf16, FLOP/s."""
+    """FLOP/s that the GPU reaches in one large bf16 product."""
     size = 8192
     a = torch.randn(size, size, device="cuda", dtype=torch.bfloat16)
     ms = statistics.median(race({"product": again(lambda: a @ a)}, rounds=20)["product"]["ms"])
@@ -181,7 +181,7 @@ def _peak_flops() -> float:
 
 
 def steps_table(steps: dict[str, dict]) -> str:
-    """Markdown of `against_the_usual_way`."""
+    """A Markdown table of `against_the_usual_way`."""
     lines = []
     for name, row in steps.items():
         fast = format_interval(row["times_as_fast"], scale=1, digits=2) if name != next(iter(steps)) else "1"

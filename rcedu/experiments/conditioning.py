@@ -1,4 +1,4 @@
-"""How much a condition matters at every t, measured on a model: who wins, how far the prediction moves, and p(t) from it."""
+"""How much a condition matters at every t, measured on a model: which one wins, how far predictions move, and p(t) from it."""
 
 from collections.abc import Sequence
 from itertools import permutations
@@ -20,20 +20,20 @@ from rcedu.system.usage import UsageError
 
 
 def noised(model: DiffusionModel, x0: Tensor, t: int, seed: int) -> Tensor:
-    """x_t (B, C, H, W) of clean x0 at one time t, its noise drawn from a seed."""
+    """x_t (B, C, H, W) at one time t, from clean x0 and noise drawn with a seed."""
     alpha_t, sigma_t = alpha_sigma(model.scheduler, t)
     return q_sample(x0, model.noise(len(x0), seed), alpha_t=alpha_t, sigma_t=sigma_t)
 
 
 def strangers(c: Tensor, labels: Tensor, seed: int) -> Tensor:
-    """For every condition in c (B,) another one of `labels` (L,), each as likely; c must be drawn from labels, L >= 2."""
+    """For every condition in c (B,), another one of `labels` (L,), all equally likely; c must be among labels, L >= 2."""
     index = (c[:, None] == labels).int().argmax(dim=1)
     shift = torch.randint(1, len(labels), c.shape, generator=torch.Generator().manual_seed(seed))
     return labels[(index + shift) % len(labels)]
 
 
 class Contest(NamedTuple):
-    """Source picture against asked condition at one t: the judge's mean probability of each, with 95% intervals."""
+    """Source picture against requested condition at one t: the judge's mean probability of each, with 95% intervals."""
 
     t: int
     source: Interval
@@ -43,9 +43,9 @@ class Contest(NamedTuple):
 def who_wins(
     model: DiffusionModel, judge: DigitClassifier, images: Tensor, c: Tensor, times: Sequence[int], steps: int = 25, bar=iter
 ) -> list[Contest]:
-    """Noise pictures to t, denoise them under unrelated conditions, and let the judge read what came out.
+    """Noise pictures to t, denoise them under unrelated conditions, and let the judge read the results.
 
-    images (N, 1, H, W) uint8 with labels c (N,); N >= 2. Every t has the same pictures, strangers and noise.
+    images (N, 1, H, W) uint8 with labels c (N,); N >= 2. Every t uses the same pictures, strangers and noise.
     """
     x0, asked = model.codec.encode(to_pixels(images)), strangers(c, torch.arange(10), seed=0)
     rows = torch.arange(len(c))
@@ -59,7 +59,7 @@ def who_wins(
 
 
 def torn_band(contests: Sequence[Contest]) -> tuple[int, int] | None:
-    """(first, last) t of the ladder at which neither the source nor the condition reaches 90%; None if there is none."""
+    """The first and last t at which neither the source nor the condition reaches 90%; None if there is none."""
     torn = [contest.t for contest in contests if max(contest.source.value, contest.asked.value) < 0.9]
     return (torn[0], torn[-1]) if torn else None
 
@@ -68,9 +68,9 @@ def torn_band(contests: Sequence[Contest]) -> tuple[int, int] | None:
 def sensitivity(
     model: DiffusionModel, x0: Tensor, c: Tensor, c_other: Tensor, times: Sequence[int], *, seed: int = 0, bar=iter
 ) -> Tensor:
-    """|| out(x_t, t, c) - out(x_t, t, c') ||^2, in what the model predicts, as a mean over pixels and channels: (K, N).
+    """|| out(x_t, t, c) - out(x_t, t, c') ||^2 in what the model predicts, the mean over pixels and channels: (K, N).
 
-    x0 (N, C, H, W) with conditions c (N,), and others c_other (N,); times: K. Without guidance. Several ranks share the times.
+    x0 (N, C, H, W) with conditions c (N,) and others c_other (N,); K times. Without guidance. Several ranks share the times.
     """
     model.eval()
     ranks, mine = place_among_ranks(), []
@@ -88,7 +88,7 @@ def sensitivity(
 
 
 class MeasuredP(NamedTuple):
-    """What `measure_p` found on K times."""
+    """The result of `measure_p` at K times."""
 
     times: Tensor  # (K,)
     squared_eps: Tensor  # (K, pairs) mean over pixels and channels
@@ -97,7 +97,7 @@ class MeasuredP(NamedTuple):
     indifference: Tensor  # (K,) p(t)
 
     def as_result(self) -> dict:
-        """What a results file keeps: over the pairs means with 95% intervals, and both p(t)."""
+        """What a results file holds: means over the pairs with 95% intervals, and both p(t)."""
         return {
             "times": self.times.tolist(),
             "squared distance in eps": [mean_interval(row.tolist()) for row in self.squared_eps],
@@ -107,7 +107,7 @@ class MeasuredP(NamedTuple):
         }
 
     def in_words(self, T: int) -> str:
-        """Where the condition matters most, and the mean of each p(t) over all T times."""
+        """In words: where the condition matters most, and the mean of each p(t) over all T times."""
         peak = int(self.times[self.squared_eps.mean(dim=1).argmax()])
         means = {
             name: float(p_measured(torch.arange(T), T, self.times, getattr(self, name)).mean())
@@ -123,26 +123,27 @@ def measure_p(
     model: DiffusionModel, x0: Tensor, c: Tensor, labels: Tensor, times: Sequence[int], *,
     each: int, pairs: int | None = None, seed: int = 0, bar=iter,
 ) -> MeasuredP:  # fmt: skip
-    """Both measured p(t), from ordered pairs (c, c') of `labels` and `each` pictures of c a pair.
+    """Both measured p(t), from ordered pairs (c, c') of `labels`, with `each` pictures of c for a pair.
 
-    x0 (N, C, H, W) with conditions c (N, ...): what the student may see; labels (L, ...): the different ones among them
-    pairs  so many of the L (L - 1) pairs, at random; None: all
+    x0, c   (N, C, H, W) with conditions (N, ...): what the student may see
+    labels  (L, ...) the distinct conditions among them
+    pairs   how many of the L (L - 1) pairs, at random; None: all
 
-    UsageError where a label has fewer than `each` pictures, or there are fewer pairs.
+    UsageError if a label has fewer than `each` pictures, or there are fewer pairs.
     """
     L = len(labels)
     own = (c.view(len(c), 1, -1) == labels.view(1, L, -1)).all(dim=2)  # (N, L)
     ordered = list(permutations(range(L), 2))
     if pairs is not None:
         if pairs > len(ordered):
-            raise UsageError(f"{pairs} pairs are wanted; {L} conditions make {len(ordered)}")
+            raise UsageError(f"{pairs} pairs were asked for; {L} conditions make {len(ordered)}")
         ordered = [ordered[i] for i in torch.randperm(len(ordered), generator=torch.Generator().manual_seed(seed))[:pairs]]
     rows, others = [], []
     for label, other in ordered:
         pictures = own[:, label].nonzero().flatten()
         if len(pictures) < each:
             there = f"there are {len(pictures)} of {labels[label].tolist()}"
-            raise UsageError(f"{each} pictures of every label are wanted; {there}")
+            raise UsageError(f"{each} pictures of every label are needed; {there}")
         start = (len(rows) * each) % (len(pictures) - each + 1)
         rows.append(pictures[start : start + each])
         others.append(labels[[other] * each])

@@ -1,4 +1,4 @@
-"""What notebook 03's explorer of denoising shows: a digit noised to t, and what the teacher makes of it under each label."""
+"""Frames for notebook 03's explorer of denoising: a digit noised to t, and what the teacher makes of it under each label."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from rcedu.models.judges import DigitClassifier
 
 
 class DenoisingFrames(NamedTuple):
-    """Sources noised to every time and denoised under all ten conditions: what the explorer of notebook 03 shows."""
+    """Sources noised to every time and denoised under all ten conditions, for the explorer of notebook 03."""
 
     times: list[int]  # K
     alphas: list[float]  # K: alpha_t of each
@@ -23,16 +23,16 @@ class DenoisingFrames(NamedTuple):
     source: Tensor  # (S, 1, H, W) uint8
     noise: Tensor  # (S, 1, H, W) uint8: a source's eps, at half contrast
     drawn: Tensor  # (K, S, 10, 1, H, W) uint8
-    probabilities: Tensor  # (K, S, 10, 10): the judge's, the last over what it reads
+    probabilities: Tensor  # (K, S, 10, 10): the judge's, with the digit it reads last
 
     def x_t(self, time: int, source: int) -> Tensor:
-        """x_t = alpha_t x0 + sigma_t eps at half contrast, (1, H, W) uint8; of the time and the source at these places."""
+        """x_t = alpha_t x0 + sigma_t eps at half contrast, (1, H, W) uint8; the arguments are indices."""
         alpha = self.alphas[time]
         x0, eps = self.source[source].double() - 127.5, self.noise[source].double() - 127.5
         return (127.5 + alpha * x0 / 2 + (1 - alpha**2) ** 0.5 * eps).round().clamp(0, 255).to(torch.uint8)
 
     def sentence(self, time: int, source: int, asked: int) -> str:
-        """A frame in words; time and source are places, asked is the digit."""
+        """A frame in words; time and source are indices, asked is the digit."""
         probabilities = self.probabilities[time, source, asked]
         c = int(self.c[source])
         return (
@@ -66,7 +66,7 @@ EXPLORED = (199, 299, 399, 499, 599, 649, 699, 749, 799, 849, 899, 999)
 
 
 def shipped_denoising(shipped: Shipped, bar=iter) -> DenoisingFrames:
-    """Those of the teacher that ships, for the explorer: the first test picture of every digit, at the times EXPLORED."""
+    """The frames of the teacher that ships: the first test picture of every digit, at the times EXPLORED."""
     images, labels = mnist(train=False)
     rows = torch.stack([(labels == digit).nonzero()[0, 0] for digit in range(10)])
     return denoising_frames(shipped.teacher, shipped.judge, images[rows], labels[rows], EXPLORED, bar=bar)

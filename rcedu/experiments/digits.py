@@ -25,6 +25,7 @@ from rcedu.system.usage import (
     Checked,
     Guidance,
     LearningRate,
+    OneOf,
     Range,
     SamplingSteps,
     Seed,
@@ -38,12 +39,12 @@ from rcedu.training.teacher_step import TeacherRun, fit_teacher, labelled
 
 
 class Shipped:
-    """What ships in data/digits, each loaded when first asked for; `MiniSD` has what ships in data/mini-sd."""
+    """What ships in data/digits, each part loaded when it is first used; `MiniSD` is the same for data/mini-sd."""
 
     name, network = "digits", "teacher"  # folders
     kind: type[MNIST] = MNIST  # of real pictures
-    title, thing, held_out = "MNIST", "digit", 3  # the last is the label that is not shown, where none is named
-    writable = staticmethod(folder_to_replace)  # where its teacher goes
+    title, thing, held_out = "MNIST", "digit", 3  # held_out: the default label that is not shown
+    writable = staticmethod(folder_to_replace)  # checks where its teacher is written
     judged_by: type[DigitClassifier | AttributeJudge] = DigitClassifier
     judge_file = "classifier.safetensors"
 
@@ -52,17 +53,17 @@ class Shipped:
 
     @property
     def said(self) -> str | None:
-        """How --data names it; None where it need not be said."""
+        """Its value of --data; None for the default."""
         return None if self.name == Shipped.name else self.name
 
     @classmethod
     def runs(cls, name: str) -> Path:
-        """Where what is made of it goes, in runs/."""
+        """The path in runs/ for something made from it."""
         return runs_folder() / (name if cls.name == Shipped.name else f"{cls.name}-{name}")
 
     @classmethod
     def floor(cls, count: int) -> str:
-        """What `rcedu judge` calls the FID of so many real pictures: what no network can be expected to fall below."""
+        """What `rcedu judge` calls the FID of so many real pictures, the floor for any network."""
         return f"{cls.title} test: {cls.thing}-FID of {count:,}"
 
     @classmethod
@@ -76,7 +77,7 @@ class Shipped:
 
     @staticmethod
     def save_teacher(model: DiffusionModel, path: Path) -> None:
-        """As `teacher` reads it."""
+        """Write the file or folder that `teacher` reads."""
         model.save(path)
 
     @cached_property
@@ -85,7 +86,7 @@ class Shipped:
 
     @cached_property
     def second_judge(self) -> DigitClassifier | AttributeJudge:
-        """Of another architecture and seed: for scores only, nothing is chosen by it."""
+        """A judge of another architecture and seed, for scores only: nothing is chosen by it."""
         return self.judged_by.load(self.folder / f"second-{self.judge_file}")
 
     @cached_property
@@ -94,7 +95,7 @@ class Shipped:
 
 
 class Fashion(Shipped):
-    """What ships in data/fashion, of Fashion-MNIST's garments. Its teacher is one file, in 8 bits: a quarter of the bytes."""
+    """What ships in data/fashion, for Fashion-MNIST's garments. Its teacher is one file in 8 bits: a quarter of the bytes."""
 
     name, network, kind, judged_by = "fashion", "teacher.safetensors", FashionMNIST, GarmentClassifier
     title, thing, held_out = "Fashion-MNIST", "garment", 1  # the trouser
@@ -113,26 +114,22 @@ SHIPPED = {of.name: of for of in (Shipped, Fashion)}
 
 
 def shipped_as(data: str) -> type[Shipped]:
-    """By what --data says. UsageError for anything else."""
+    """What ships under a value of --data. UsageError for any other value."""
     check_choice("data", data, SHIPPED)
     return SHIPPED[data]
 
 
 @dataclass(frozen=True)
 class ClassifierRun(Checked):
-    """Train the classifier that judges, on the 60,000 training images."""
+    """Train the judge, a classifier, on the 60,000 training images."""
 
     steps: AtLeast1 = 3000
     batch_size: BatchSize = 128
     lr: LearningRate = 2e-3
     weight_decay: Share = 0.05
-    shift: Shift = 2  # pixels; each image is moved by up to this much
-    architecture: str = ARCHITECTURES[0]  # attention: the second judge's
+    shift: Shift = 2  # move each image by up to so many pixels
+    architecture: Annotated[str, OneOf(*ARCHITECTURES)] = ARCHITECTURES[0]  # attention for the second judge
     seed: Seed = 0
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_choice("architecture", self.architecture, ARCHITECTURES)
 
 
 def train_classifier(

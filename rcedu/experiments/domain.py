@@ -1,4 +1,4 @@
-"""What a run is asked of: a teacher, the data that its students learn from, what they are asked for, and how that is scored."""
+"""A domain: a teacher, the data that its students learn from, what they are asked to draw, and how that is scored."""
 
 from functools import cached_property
 from pathlib import Path
@@ -17,15 +17,15 @@ from rcedu.training.swap_schedules import MEASURED, NONE, measured_file
 
 class Domain:
     """What all domains share. Each has: `teacher`; `data`, D (`Samples`); `pool`, C of random conditioning; `w`, the guidance
-    it is drawn with; `asked(count)`, what is asked for, and `c(count)`, the same as a network takes it;
-    `real(count)`; `scores(images)`, scores as `rcedu.evaluation.records.scored` takes them; `columns`, those that a table has.
+    for drawing; `asked(count)`, what to draw, and `c(count)`, the same as the network's input; `real(count)`, real pictures;
+    `scores(images)`, scores for `rcedu.evaluation.records.scored`; `columns`, a table's.
     """
 
     ships = Shipped  # what it is opened from
-    absent: int | str | None = None  # the digit or the word that no picture of the data shows
-    measured_on: str | None = None  # whose p(t) `rcedu.training.swap_schedules.measured_file` has: its teacher's
-    stops_on = "fid"  # the score that halvings stop on when it has grown too much
-    stage_1: DiffusionModel | None = None  # a network that takes w, where stage 1 was done elsewhere
+    absent: int | str | None = None  # the digit or word that no picture in the data shows
+    measured_on: str | None = None  # the teacher whose p(t) is in `rcedu.training.swap_schedules.measured_file`
+    stops_on = "fid"  # halvings stop when this score has grown too much
+    stage_1: DiffusionModel | None = None  # a network that takes w, if stage 1 was done elsewhere
 
     @cached_property
     def shipped(self) -> Shipped:
@@ -37,13 +37,13 @@ class Domain:
 
     @cached_property
     def data(self) -> Samples:
-        """What the teacher drew, as the students of notebooks 02, 05 and 06 get it; some domains have something else."""
+        """What the teacher drew, as in notebooks 02, 05 and 06; some domains override it."""
         return self.shipped.cache
 
     def fingerprints(self, p: str = NONE, *, data: Samples | None = None, pool=None) -> dict[str, str]:
-        """Of all that decides a result beside its run's settings: teacher, data, judge, and p(t) where it was measured.
+        """Fingerprints of everything besides a run's settings that decides its result: teacher, data, judge, measured p(t).
 
-        data  the run's, where it has others than the domain;  pool  where it has its own
+        data, pool  the run's own, if they are not the domain's
         """
         data = self.data if data is None else data
         found = {"teacher": self.teacher.fingerprint(), "data": data.fingerprint()}
@@ -53,28 +53,28 @@ class Domain:
 
     @cached_property
     def measured(self) -> Path | None:
-        """The table of its teacher's p(t), if there is one."""
+        """The table of the teacher's p(t), if there is one."""
         return self.measured_on and measured_file(self.measured_on)
 
     def keep(self, student: DiffusionModel, folder: Path, *, steps: int | None, sampler: str, w_max: float) -> None:
-        """Write a stage's network, whole or not at all; `kept` reads it. What the stage has else is in the same `folder`."""
+        """Write a stage's network atomically, into the stage's folder; `kept` reads it."""
         save_student(student, folder / "unet", steps=steps, sampler=sampler)
 
     def kept(self, folder: Path) -> DiffusionModel:
-        """The network that `keep` wrote. UsageError where it is not whole."""
+        """The network that `keep` wrote. UsageError if it is incomplete."""
         return load_student(self.teacher, folder / "unet")
 
     def __getstate__(self) -> dict:
-        """For a worker, which opens anew what it needs: none of what is open here."""
+        """What a worker gets: nothing that is already open here; it opens what it needs."""
         return {key: x for key, x in vars(self).items() if not isinstance(getattr(type(self), key, None), cached_property)}
 
     def sample(
         self, model: DiffusionModel, count: int, *, w: float, steps: int, sampler: str = "deterministic", seed: int = 10_000
     ) -> Tensor:
-        """Pictures of what is `asked`, the same noise for every model. Moves the model to the GPU where there is one."""
+        """Pictures of what is `asked`, from the same noise for every model. Moves the model to the GPU if there is one."""
         noise, c = model.to(place_among_ranks().device).noise(count, seed), self.c(count)
         return model.sample(noise, c, w=w, steps=steps, **sampler_settings(sampler, seed))
 
     def scores_of(self, model: DiffusionModel, count: int, **how) -> dict:
-        """The `scores` of what it draws; `how` as for `sample`."""
+        """The `scores` of a model's pictures; `how` as for `sample`."""
         return self.scores(self.sample(model, count, **how))

@@ -112,7 +112,7 @@ class Strokes(Digits):
         return stroke_digits(train)
 
     def scores(self, images: Tensor) -> dict:
-        """digit, stroke, all  [read as asked, asked];  fid."""
+        """digit, stroke, all: [read as asked, asked];  fid."""
         asked = self.asked(len(images))
         digit = self.shipped.judge.probabilities(images).argmax(dim=1) == asked % 10
         stroke = thickness(images) == asked // 10
@@ -121,7 +121,7 @@ class Strokes(Digits):
 
 
 class DrawnPictures(Domain):
-    """mini-SD, what it drew of combinations that it knows, and notebook 05's scores of those it does not."""
+    """mini-SD with pictures of combinations that it knows as data, and notebook 05's scores on those it does not know."""
 
     ships = MiniSD
     w = GUIDANCE
@@ -134,17 +134,17 @@ class DrawnPictures(Domain):
         return PromptPool(prompts(), self.teacher.conditions)
 
     def asked(self, count: int) -> list[str]:
-        """The sentences that are asked for: combinations that no training picture shows, each in turn; of fewer, some."""
+        """Sentences about combinations that no training picture shows, each in turn; if `count` is smaller, a selection."""
         every = int(is_held_out(all_attributes()).sum())
         texts = held_out_prompts(max(count, every))
         return [texts[i * every // count] for i in range(count)] if count < every else texts
 
     def c(self, count: int) -> Tensor:
-        """What is `asked`, as a network takes it: token ids (count, L)."""
+        """The token ids (count, L) of what is `asked`."""
         return self.teacher.conditions.tokenize(self.asked(count))
 
     def real(self, count: int) -> Tensor:
-        """MNIST's test digits (count, 3, 32, 32) in the colours and with the slant that are `asked`."""
+        """MNIST's test digits (count, 3, 32, 32), with the colours and slants that are `asked`."""
         return real_pictures(read_prompts(self.asked(count)), train=False)
 
     def scores(self, images: Tensor) -> dict:
@@ -153,17 +153,17 @@ class DrawnPictures(Domain):
 
 
 class CaptionedPictures(DrawnPictures):
-    """With real captioned digits instead of what the teacher drew."""
+    """The same with real captioned digits as data."""
 
     @cached_property
     def data(self) -> Samples:
-        """Ten of every sentence."""
+        """Ten pictures for each sentence."""
         known = all_attributes()[~is_held_out(all_attributes())]
         return text_data.real_samples(known.repeat(10, 1), self.teacher)
 
 
 class DigitsWithout3(DrawnDigits):
-    """And no three in what the teacher drew. Half of what is asked are threes."""
+    """The same without a three in the data. Half of what is asked are threes."""
 
     absent = 3
     columns = UNSEEN_AND_SEEN
@@ -174,13 +174,13 @@ class DigitsWithout3(DrawnDigits):
         return Subset(cache, visible_rows(cache, self.shipped.judge, self.absent))
 
     def asked(self, count: int) -> Tensor:
-        """As many threes as others, the nine others in turn."""
+        """Threes and others, one by one; the nine others in turn."""
         others = labels_without(self.absent)
         turns = others[torch.arange(count) % len(others)]
         return torch.where(torch.arange(count) % 2 == 0, torch.full((count,), self.absent), turns)
 
     def scores(self, images: Tensor) -> dict:
-        """as asked  [read so, asked], of threes, "unseen", and of others, "seen";  fid  with every tenth picture a three."""
+        """as asked: [read as asked, asked] of threes, "unseen", and others, "seen";  fid, with every tenth picture a three."""
         asked = self.asked(len(images))
         right, three = self.shipped.judge.probabilities(images).argmax(dim=1) == asked, asked == self.absent
         others = images[~three]
@@ -189,7 +189,7 @@ class DigitsWithout3(DrawnDigits):
 
 
 class PicturesWithoutThree(DrawnPictures):
-    """And no sentence with "three" in what the teacher drew. Half of what is asked has it."""
+    """The same without the word "three" in the data. Half of the sentences asked have it."""
 
     absent = "three"
     columns = UNSEEN_AND_SEEN
@@ -199,13 +199,13 @@ class PicturesWithoutThree(DrawnPictures):
         return Subset(self.shipped.cache, text_data.data_rows(text_data.cache_prompts(), self.absent))
 
     def asked(self, count: int) -> list[str]:
-        """Sentences with the word, and then as many without."""
+        """Sentences with the word, followed by as many without."""
         half = (count + 1) // 2
         return text_data.sentences(self.absent, True, half) + text_data.sentences(self.absent, False, count - half)
 
     def scores(self, images: Tensor) -> dict:
-        """as asked  [all four attributes so, asked], of sentences with the word, "unseen", and without, "seen";  word  [three,
-        asked], of the unseen;  fid  against real pictures of the same sentences, ten for each.
+        """as asked: [all four attributes right, asked], for sentences with the word, "unseen", and without, "seen";
+        word: [three, asked], of the unseen;  fid, against real pictures of the same sentences, ten for each.
         """
         texts = self.asked(len(images))
         right = self.shipped.as_asked(images, texts)
@@ -215,7 +215,7 @@ class PicturesWithoutThree(DrawnPictures):
         return unseen_and_seen(right.all(dim=1), with_word) | word | likeness
 
 
-DOMAINS = {  # whose students become faster, by their names on the command line; notebooks 02, 05 and 06 have the drawn ones
+DOMAINS = {  # for few-step students, by their names on the command line; notebooks 02, 05 and 06 use the drawn ones
     "digits": Digits, "fashion": Garments, "strokes": Strokes, "mini-sd": CaptionedPictures,
     "digits-without-3": DigitsWithout3, "mini-sd-without-three": PicturesWithoutThree,
 }  # fmt: skip

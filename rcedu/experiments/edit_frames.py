@@ -1,4 +1,4 @@
-"""Edits in frames, drawn beforehand: what the explorer of notebook 09 shows."""
+"""Edits drawn in advance, for the explorer of notebook 09."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -12,15 +12,15 @@ from rcedu.models.editing import image_to_image
 
 
 class EditFrames(NamedTuple):
-    """Pictures of one sketch each, under every label, for every strength and number of steps."""
+    """Each source edited towards every label, at every strength and in every number of steps."""
 
     source: Tensor  # (S, channels, H, W) uint8
-    shows: list[str]  # what is on each source
-    labels: list[str]  # asked for
+    shows: list[str]  # what each source shows
+    labels: list[str]  # what is asked for
     strengths: list[float]  # rising
     steps: list[int]
     drawn: Tensor  # (S, labels, strengths, steps, channels, H, W) uint8
-    read: Tensor  # (S, labels, strengths, steps): what the judge reads, a place in names
+    read: Tensor  # (S, labels, strengths, steps): what the judge reads, an index into names
     names: list[str]
 
     def sentence(self, source: int, label: int, strength: int, steps: int) -> str:
@@ -32,7 +32,7 @@ class EditFrames(NamedTuple):
         )
 
     def clearest(self) -> tuple[int, int, int]:
-        """(source, label, strength) of the change that most numbers of steps make as asked; the least strength that will do."""
+        """(source, label, strength) of the change that succeeds in the most numbers of steps, at the least strength."""
         place = {name: i for i, name in enumerate(self.names)}
         wanted = torch.tensor([place.get(label, -1) for label in self.labels])
         right = (self.read == wanted[:, None, None]).sum(dim=3)
@@ -47,16 +47,16 @@ class EditFrames(NamedTuple):
 
 
 def _steps_of(strength: float, steps: int) -> int:
-    """How many of a grid's steps a strength is: one at least."""
+    """How many of a grid's steps a strength stands for, at least one."""
     return max(1, round(strength * steps))
 
 
 def edit_frames(
     domain: Edits, models: Mapping[int, DiffusionModel], images: Tensor, old: Tensor, asked: Tensor, strengths: Sequence[float]
 ) -> EditFrames:
-    """Draw all frames by `image_to_image` with the same noise, at the domain's guidance.
+    """Draw all frames by `image_to_image`, from the same noise, at the domain's guidance.
 
-    models  by their number of steps;  images (S, channels, H, W) uint8, of which old (S, columns) is true;  asked (L, columns)
+    models  number of steps -> model;  images (S, channels, H, W) uint8 with attributes old (S, columns);  asked (L, columns)
     """
     S, L = len(images), len(asked)
     c, sources = domain.condition(asked.repeat(S, 1)), images.repeat_interleave(L, dim=0)

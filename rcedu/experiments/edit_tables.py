@@ -1,6 +1,6 @@
-"""The table of edits: every edit by networks of few steps and by their teacher, over several seeds.
+"""The table of edits: every edit by few-step networks and by their teacher, over several seeds.
 
-One `EditingRun` is all of it for one seed, with the networks that `rcedu.experiments.few_step_training.climb` trains.
+An `EditingRun` is all of it for one seed, with the networks that `rcedu.experiments.few_step_training.climb` trains.
 """
 
 import time
@@ -24,22 +24,22 @@ from rcedu.system.tensors import hash_tensors
 from rcedu.system.usage import AtLeast1, Checked, SamplingSteps, UsageError
 from rcedu.training.fit import StepRecord
 
-ROUND_TRIP = "round trip"  # a task beside those of `TASKS`: to the noise and back to the picture
+ROUND_TRIP = "round trip"  # one more task besides `TASKS`: to the noise and back to the picture
 Networks = dict[tuple[str, int], tuple[DiffusionModel, DiffusionModel]]  # (who, steps) -> (encoder, decoder)
 
 
 @dataclass(frozen=True)
 class EditingRun(Checked):
-    """Networks of few steps, and what they edit, beside their teacher with many steps and with few."""
+    """Edits by few-step networks, and by their teacher in many steps and in few."""
 
     few_steps: FewStepsRun
-    numbers: tuple[SamplingSteps, ...] = (2, 4, 8)  # of steps
+    numbers: tuple[SamplingSteps, ...] = (2, 4, 8)  # the numbers of steps
     teacher_steps: SamplingSteps = 50
-    scored: AtLeast1 = 200  # pictures a task
+    scored: AtLeast1 = 200  # pictures for each task
 
     @property
     def steps(self) -> int:
-        """Of training, as progress bars count."""
+        """Training steps, for progress bars."""
         return self.few_steps.steps
 
     @property
@@ -48,7 +48,7 @@ class EditingRun(Checked):
 
 
 def editing_budget(domain: str, preset: str, seed: int) -> EditingRun:
-    """A domain's run at a preset's size. UsageError for a domain without edits."""
+    """The run of a domain at a preset's size. UsageError for a domain without edits."""
     if domain not in EDITS:
         raise UsageError(f"nothing to edit in {domain!r}; choose from {', '.join(EDITS)}")
     run = budget(domain, preset, seed=seed, samplers=("deterministic", ENCODER), last=2)
@@ -58,7 +58,7 @@ def editing_budget(domain: str, preset: str, seed: int) -> EditingRun:
 def networks(
     run: EditingRun, domain: Edits, folder: Path, watch: Callable[[StepRecord], None] | None = None
 ) -> tuple[Networks, dict[int, dict]]:
-    """(The networks, steps -> scores of the distilled encoder); trains what is not in `folder` yet."""
+    """(the networks, steps -> scores of the distilled encoder); trains those that are not in `folder` yet."""
     students, scores = {}, {}
     for stage, student, result in climb(run.few_steps, domain, folder, watch=watch):
         students[stage.way, stage.steps] = student
@@ -66,17 +66,17 @@ def networks(
             scores[stage.steps] = {x.score: x.value if x.asked is None else [x.hits, x.asked] for x in result["records"]}
     found = {("teacher", steps): (domain.teacher, domain.teacher) for steps in (*run.numbers, run.teacher_steps)}
     found |= {("student", steps): (students[ENCODER, steps], students["deterministic", steps]) for steps in run.numbers}
-    for model in {model for pair in found.values() for model in pair}:  # those that were read from files are on the CPU
+    for model in {model for pair in found.values() for model in pair}:  # networks that were read from files are on the CPU
         model.to(place_among_ranks().device)
     return found, scores
 
 
 def run_edits(run: EditingRun, domain: Edits, job: Job) -> tuple[list[Record], dict]:
-    """Train what is missing (shared with `rcedu few-steps`), edit, and go to the noise and back: the records.
+    """Train what is missing (shared with `rcedu few-steps`), edit, and make round trips: the records.
 
-    Of an edit  the scores of `score_edit`, "nfe", the evaluations of the network, and "seconds", both a picture
-    Of a round trip  those of `few_step_training.round_trip`; network: "teacher", "student, teacher" (back by the teacher in as
-    many steps as stage 1 has), "student"; steps: of the way to the noise
+    For an edit: the scores of `score_edit`, "nfe", the network evaluations, and "seconds", both per picture.
+    For a round trip: those of `few_step_training.round_trip`; network: "teacher", "student, teacher" (back by the teacher in
+    as many steps as stage 1 has), "student"; steps: of the way to the noise.
     """
     # runs/editing/row/seed-N finds its networks in runs/few-steps/row/seed-N
     found, encoders = networks(run, domain, job.folder.parents[2] / "few-steps" / Path(*job.folder.parts[-2:]), job.watch)
@@ -104,7 +104,7 @@ def run_edits(run: EditingRun, domain: Edits, job: Job) -> tuple[list[Record], d
 def every_edit(
     run: EditingRun, domain: Edits, found: Networks, images: Tensor, old: Tensor
 ) -> Iterator[tuple[str, tuple[str, int], Edit, Callable[[], Tensor]]]:
-    """(task, (who, steps), the edit, what performs it): all that so many steps can do."""
+    """(task, (who, steps), the edit, the function that performs it) for every edit that is possible in so many steps."""
     for title, task in TASKS.items():
         edit = task.ask(domain, images, old)
         for (who, steps), pair in found.items():
@@ -113,7 +113,7 @@ def every_edit(
 
 
 def edit_identity(run: EditingRun, domain: Edits) -> dict[str, str]:
-    """Fingerprints of a run."""
+    """Fingerprints of what a run starts from."""
     return domain.fingerprints(run.few_steps.p) | {"test pictures": hash_tensors({"images": domain.real(run.scored)})}
 
 
@@ -126,7 +126,7 @@ EDITING = Experiment(ROWS, run_edits, edit_identity, (*COLUMNS, Column("error of
 def gallery(run: EditingRun, domain: Edits, folder: Path, count: int = 8) -> dict[str, Tensor]:
     """The first pictures of a finished run, before and after: "source", and "task, who, steps" -> (count, channels, H, W).
 
-    folder  of its networks
+    folder  the one with its networks
     """
     found, _ = networks(run, domain, folder)
     images, old = domain.real(count), domain.attributes(count)
@@ -135,7 +135,7 @@ def gallery(run: EditingRun, domain: Edits, folder: Path, count: int = 8) -> dic
 
 
 def explorer_frames(run: EditingRun, domain: Edits, folder: Path) -> EditFrames:
-    """Image to image by a finished run's students, for an explorer: six pictures, each to become any of twenty things."""
+    """Image to image by a finished run's students, for an explorer: six pictures, each with twenty new conditions."""
     found, _ = networks(run, domain, folder)
     images, old = domain.real(20), domain.attributes(20)
     models = {steps: model for (who, steps), (_, model) in found.items() if who == "student"}

@@ -1,4 +1,4 @@
-"""What notebook 09 edits and how it judges: thin strokes made thick, one ink made another, half a picture made up."""
+"""The edits of notebook 09 and their scores: another stroke, another ink, half a picture drawn anew."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,18 +32,18 @@ class StrokeEdits(Strokes):
         return attributes * torch.tensor([1, -1]) + torch.tensor([0, 1])
 
     def read(self, images: Tensor) -> Tensor:
-        """Attributes as the judge reads and the ruler measures them; a stroke of -1 is neither thin nor thick."""
+        """Attributes as the judge reads and `thickness` measures them; a stroke of -1 is neither thin nor thick."""
         return torch.stack([self.shipped.judge.probabilities(images).argmax(dim=1), thickness(images)], dim=1)
 
     def right(self, images: Tensor, attributes: Tensor) -> Tensor:
-        """Which attributes are as they should be: (N, columns) bool."""
+        """Which attributes are right: (N, columns) bool."""
         return self.read(images) == attributes
 
     def names(self, attributes: Tensor) -> list[str]:
         return [f"{('thin', 'thick', 'medium')[stroke]} {digit}" for digit, stroke in attributes.tolist()]
 
     def change(self, before: Tensor, after: Tensor, old: Tensor, new: Tensor) -> float:
-        """How far digits were straightened or tilted, which no label asked for: the mean change of `shear`, 1 = 45 degrees."""
+        """How far digits were straightened or tilted, although no label asked for it: the mean change of `shear`, 1 = 45°."""
         return (shear(after) - shear(before)).nan_to_num(1.0).abs().mean().item()
 
 
@@ -70,14 +70,14 @@ class InkEdits(CaptionedPictures):
         return self.shipped.judge.read(images)
 
     def right(self, images: Tensor, attributes: Tensor) -> Tensor:
-        """Which attributes are as they should be: (N, columns) bool. A slant that was not asked for is always right."""
+        """Which attributes are right: (N, columns) bool. If no slant was asked for, any is right."""
         return self.shipped.as_asked(images, captions(attributes))
 
     def names(self, attributes: Tensor) -> list[str]:
         return captions(attributes)
 
     def change(self, before: Tensor, after: Tensor, old: Tensor, new: Tensor) -> float:
-        """How far the digit itself moved: the mean change of a pixel's coverage by ink, 0 to 1, whatever the colours."""
+        """How much the digit itself changed: the mean change of a pixel's coverage by ink, 0 to 1, whatever the colours."""
         return (coverage(after, new[:, 1], new[:, 2]) - coverage(before, old[:, 1], old[:, 2])).abs().mean().item()
 
 
@@ -86,17 +86,17 @@ Edits = StrokeEdits | InkEdits
 
 
 class Edit(NamedTuple):
-    """An edit that is to be done: pictures, what is true of them, and what shall be."""
+    """An edit to perform: pictures, their attributes, and the attributes they should get."""
 
     images: Tensor  # (N, channels, H, W) uint8
     old: Tensor  # (N, columns)
-    new: Tensor
-    column: str  # the attribute that it is about
-    known: Tensor | None = None  # (H, W) bool: what has to stay, where a part is to be made up
+    new: Tensor  # (N, columns)
+    column: str  # the attribute that changes
+    known: Tensor | None = None  # (H, W) bool: the part that stays, in inpainting
 
 
 def another_digit(attributes: Tensor) -> Tensor:
-    """The same but for the digit, which is the one five further on."""
+    """The same attributes with another digit, five further on."""
     changed = attributes.clone()
     changed[:, 0] = (changed[:, 0] + 5) % 10
     return changed
@@ -111,7 +111,7 @@ def upper_half(images: Tensor) -> Tensor:
 
 @contextmanager
 def counting_evaluations(*models: DiffusionModel) -> Iterator[list[int]]:
-    """Inside, a list grows by the batch of every evaluation of these models' networks."""
+    """A context that gives a list, to which every evaluation of these models' networks adds its batch size."""
     count = []
     unets = {model.unet for model in models}
     hooks = [unet.register_forward_pre_hook(lambda module, args: count.append(len(args[0]))) for unet in unets]
@@ -135,19 +135,19 @@ def _halved_and_wrong(domain: Edits, images: Tensor, old: Tensor) -> Edit:
 
 
 class Task(NamedTuple):
-    """A kind of edit: what is asked for, and how networks of few steps do it."""
+    """A kind of edit: what it asks for, and how few-step networks perform it."""
 
     ask: Callable[[Edits, Tensor, Tensor], Edit]  # (domain, images, their attributes)
     strength: float | None = None  # of image to image; None for the other kinds
 
     def possible(self, steps: int) -> bool:
-        """Whether a grid of so many steps has this strength, to within a fiftieth: two steps have 0.5 and 1 only."""
+        """Whether a grid of so many steps has this strength, up to 0.02: two steps have only 0.5 and 1."""
         return self.strength is None or abs(round(self.strength * steps) / steps - self.strength) < 0.02
 
     def perform(
         self, domain: Edits, edit: Edit, encoder: DiffusionModel, model: DiffusionModel, *, steps: int, seed: int
     ) -> Tensor:
-        """The edited pictures: inpainting where a part is known, image to image at a strength, or else style transfer."""
+        """The edited pictures: inpainting if a part is known, image to image if there is a strength, else style transfer."""
         c, settings = domain.condition(edit.new), {"w": domain.w, "steps": steps}
         if edit.known is not None:
             return complete(model, edit.images, edit.known, c, **settings, seed=seed)
@@ -165,8 +165,8 @@ TASKS = {
 
 
 def score_edit(domain: Edits, edit: Edit, after: Tensor) -> dict:
-    """edited, kept, all  [as asked, asked]: the attribute that the edit is about; all others; both.  change  outside the edit:
-    where a part was known, the root mean square of its pixels' change, 0 to 1; else the domain's `change`.
+    """edited, kept, all: [as asked, asked] for the attribute that the edit changes, for all others, and for all together.
+    change, outside the edit: the root mean square change of the known part's pixels, 0 to 1, or the domain's `change`.
     """
     right = domain.right(after, edit.new)
     column = domain.columns.index(edit.column)

@@ -1,6 +1,6 @@
-"""Pages that records fill in: every table and verdict of `RESULTS.md` and `notebooks/evidence/` (`rcedu evidence`).
+"""Fill pages from records: every table and verdict in `RESULTS.md` and `notebooks/evidence/` (`rcedu evidence`).
 
-A page is prose, by hand, and blocks between two markers, which are made from what ships in data/*/results:
+A page is prose, written by hand, with blocks between two markers that are made from the records in data/*/results:
 
     <!-- rcedu: table mini-sd/few-steps w=2 score=ink,all -->   (columns: these scores; else the table's own)
     ...
@@ -39,20 +39,20 @@ BY = {"row": "model", "task": "task", "network": "drawn by", "steps": "steps", "
 
 
 def result_path(name: str) -> Path:
-    """Of "digits/unseen-arms"."""
+    """The file of a result such as "digits/unseen-arms"."""
     kind, _, stem = name.partition("/")
     return data_folder() / kind / "results" / f"{stem}.json"
 
 
 @cache
 def shipped_results(name: str) -> Results:
-    """What ships of an experiment, by a name such as "digits/unseen-arms"; read once."""
+    """The records that ship, by a name such as "digits/unseen-arms"; read once."""
     return load_results(result_path(name))
 
 
 @cache
 def verdicts(page: str) -> list[Verdict]:
-    """On a page's claims; those on the headline claims count them all (`corrected`), the others stand alone.
+    """The verdicts on a page's claims; those on headline claims are corrected for their number (`corrected`), others are not.
 
     page  of `CLAIMS`, or "headlines"
     """
@@ -66,14 +66,14 @@ def verdicts(page: str) -> list[Verdict]:
 
 
 def filled(text: str) -> str:
-    """A page with all of its blocks made anew. UsageError, naming the block, for one that asks for what there is not."""
+    """A page with all of its blocks regenerated. UsageError, naming the block, if it asks for something that does not exist."""
 
     def fill(block: re.Match) -> str:
         kind, *words = shlex.split(block["asks"])
         try:
             says = BLOCKS[kind](*words)
         except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"the block {block['asks']!r} asks for what there is not: {error}") from error
+            raise UsageError(f"the block {block['asks']!r} asks for something that does not exist: {error}") from error
         return f"<!-- rcedu: {block['asks']} -->\n{says}\n<!-- end -->"
 
     return BLOCK.sub(fill, text)
@@ -118,7 +118,7 @@ def _table(name: str, *where: str) -> str:
 
 
 def _differences(name: str, *words: str) -> str:
-    """Words: further tables that are read as one with it, `against=` what is subtracted, and what to select."""
+    """words: further tables to read as one with it, `against=` the row to subtract, and selections."""
     names = [name, *(word for word in words if "=" not in word)]
     against = dict(word.partition("=")[::2] for word in words if word.startswith("against="))["against"]
     where = [word for word in words if "=" in word and not word.startswith("against=")]
@@ -131,14 +131,14 @@ def _differences(name: str, *words: str) -> str:
 
 
 def _bench(name: str, of: str) -> str:
-    """Times: of a training step ("steps"), or of drawing ("sampling")."""
+    """Times of a training step ("steps"), or of drawing ("sampling")."""
     told = read_json(result_path(name), dict)
     made = {"steps": steps_table, "sampling": sampling_table}[of](told[of])
     return f"{made}\n\n{_origin(name, told['provenance'])}"
 
 
 def _mini_sd() -> str:
-    """What mini-SD's judge reads in real pictures and in drawn ones."""
+    """What mini-SD's judge reads in real and in drawn pictures."""
     told = read_json(result_path("mini-sd/marks"), dict)
     of = {"real test pictures": told["judge on real test pictures"]}
     of |= {"their reconstructions": told["judge on their reconstructions"]}
@@ -155,7 +155,7 @@ def _mini_sd() -> str:
 
 
 def _teacher(data: str) -> str:
-    """What the judge of "digits" or "fashion" makes of real pictures and of the teacher."""
+    """How the judge of "digits" or "fashion" scores real pictures and the teacher."""
     told = dict(read_json(result_path(f"{data}/teacher"), dict))
     origin = told.pop("provenance")
     lines = [[k, format_interval(x) + "%" if isinstance(x, list) else f"{x:,.2f}".removesuffix(".00")] for k, x in told.items()]
@@ -168,7 +168,7 @@ BLOCKS = {
 
 
 def claims_told() -> list[dict]:
-    """Every claim for whoever reads it by machine: page, claim, paper, command, value, interval, bound, p, verdict, commit."""
+    """Every claim in machine-readable form: page, claim, paper, command, value, interval, bound, p, verdict, commit."""
     found = []
     for page in CLAIMS:
         for of in verdicts(page):
@@ -188,7 +188,7 @@ def claims_told() -> list[dict]:
 
 
 def _commit(name: str) -> str | None:
-    """That last changed a file of records; None without git's history."""
+    """The commit that last changed a file of records; None without git's history."""
     path = result_path(name)
     try:
         asked = ["git", "log", "-1", "--format=%h", "--", path.name]
@@ -201,7 +201,7 @@ def _commit(name: str) -> str | None:
 
 
 def _selected(records: pd.DataFrame, words: Sequence[str]) -> pd.DataFrame:
-    """Of words like "w=1", "network=teacher,stage 1" and "task!=round trip"."""
+    """The records selected by words like "w=1", "network=teacher,stage 1" and "task!=round trip"."""
     for word in words:
         key, _, values = word.partition("=")
         kinds = {str(x) if isinstance(x, str) else f"{x:g}": x for x in records[key.rstrip("!")].unique()}
@@ -212,7 +212,7 @@ def _selected(records: pd.DataFrame, words: Sequence[str]) -> pd.DataFrame:
 
 
 def _varying(records: pd.DataFrame, columns: Sequence[Column]) -> dict[str, str]:
-    """What tells a table's lines apart, and what does not follow from it; tasks are columns, if the columns name them."""
+    """The keys that tell a table's lines apart, without redundant ones; tasks are columns, if the columns name them."""
     of, by = records[records["score"].isin({column.score for column in columns})], []
     for key in BY:
         named = key == "task" and any(column.task for column in columns)
@@ -223,12 +223,12 @@ def _varying(records: pd.DataFrame, columns: Sequence[Column]) -> dict[str, str]
 
 
 def pictures_scored(run: Mapping) -> int:
-    """Pictures behind a run's FID, from its settings; 0 where there is none."""
+    """The number of pictures behind a run's FID, from its settings; 0 if there is none."""
     return run.get("scored", 10 * run.get("scored_each", 0))
 
 
 def _printable(found: Results) -> tuple[list[Column], str]:
-    """The columns that may be printed, and what to say of those that may not."""
+    """The columns that may be printed, and a sentence about those that may not."""
     drawn = pictures_scored(next(iter(found.runs.values()))["run"])
     columns = [column for column in found.shown if drawn >= ENOUGH or column.score not in NEEDS_MANY]
     few = f" FID and IS are not printed: {drawn} pictures are too few (at least {ENOUGH:,})."

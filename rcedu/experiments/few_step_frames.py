@@ -1,4 +1,4 @@
-"""What notebook 08 shows of networks: the same digits for every w and number of steps, and one real jump."""
+"""Frames for notebook 08: the same digits for every w and number of steps, and one real jump."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -16,12 +16,12 @@ from rcedu.models.saved import shipped_student
 
 
 class FewStepFrames(NamedTuple):
-    """The same digits from the same noise, for every w and every number of steps: what the explorer of notebook 08 shows."""
+    """The same digits from the same noise, for every w and number of steps, for the explorer of notebook 08."""
 
     w: list[float]
     steps: list[int]
     asked: Tensor  # (B,)
-    teacher: Tensor  # (W, B, C, H, W) uint8: two evaluations a step, the largest number of steps
+    teacher: Tensor  # (W, B, C, H, W) uint8: with two evaluations a step, in the largest number of steps
     drawn: Tensor  # (W, S, B, C, H, W) uint8
     read: Tensor  # (W, S, B): what the judge reads in `drawn`
 
@@ -39,7 +39,7 @@ class FewStepFrames(NamedTuple):
 def few_step_frames(
     teacher: DiffusionModel, students: Mapping[int, DiffusionModel], judge, noise: Tensor, c: Tensor, w: Sequence[float]
 ) -> FewStepFrames:
-    """Draw all frames: students by their number of steps, noise (B, C, H, W), c (B,); `judge.probabilities(images)` reads."""
+    """Draw all frames: students {number of steps: model}, noise (B, C, H, W), c (B,); `judge.probabilities(images)` reads."""
     most = max(students)
     above = torch.stack([teacher.sample(noise, c, w=value, steps=most) for value in w])
     drawn = [model.sample(noise, c, w=value, steps=N) for value in w for N, model in students.items()]
@@ -49,38 +49,38 @@ def few_step_frames(
 
 
 def few_step_students(shipped: Shipped) -> dict[int, DiffusionModel]:
-    """Those that ship, by their number of steps."""
+    """The students that ship: number of steps -> model."""
     names = {64: "stage-1"} | {N: f"deterministic-{N}-step{'s' * (N > 1)}" for N in halvings(32)}
     folder = shipped.folder / "few-steps"
     return {N: shipped_student(shipped.teacher, folder / f"{name}.safetensors") for N, name in names.items()}
 
 
 def shipped_few_steps(shipped: Shipped) -> FewStepFrames:
-    """Those of the teacher and the students that ship, for the explorer: the digits 0 to 9, at five w."""
+    """The frames of the teacher and the students that ship: the digits 0 to 9, at five w."""
     noise, c = shipped.teacher.noise(10, seed=4), torch.arange(10)
     return few_step_frames(shipped.teacher, few_step_students(shipped), shipped.judge, noise, c, [0.0, 0.5, 1.0, 2.0, 4.0])
 
 
 class JumpPicture(NamedTuple):
-    """A real jump, seen in the coordinates where a DDIM step is a straight line.
+    """A real jump, in coordinates where a DDIM step is a straight line.
 
-    Over the noise level s = sigma/alpha, x/alpha moves along eps: x_t/alpha_t = x0_hat + s eps_hat. Of the many dimensions
-    one is drawn: along second - first, the teacher's two predictions of x0, in units of their distance, and sheared so that
-    the first step lies flat. So the first prediction is at height 0, the second at 1, and x_tilde at its k.
+    As the noise level s = sigma/alpha changes, x/alpha moves along eps: x_t/alpha_t = x0_hat + s eps_hat. One of the many
+    dimensions is drawn: along second - first, the teacher's two predictions of x0, in units of their distance, and sheared so
+    that the first step is level. So the first prediction is at height 0, the second at 1, and x_tilde at its k.
     """
 
-    s: Tensor  # (3,) of t, t_mid, t_next
+    s: Tensor  # (3,) at t, t_mid, t_next
     height: Tensor  # (3,) of z_t, z_mid, z_next; the first two are 0
     k: float  # of x_tilde
-    fine_s: Tensor  # of a way with many more steps
+    fine_s: Tensor  # the same with many more steps
     fine_height: Tensor
 
 
 @torch.no_grad()
 def jump_picture(model: DiffusionModel, z_t: Tensor, c: Tensor, w: float, jump: Jump, every: int = 5) -> JumpPicture:
-    """What two DDIM steps of a model do over a jump, and what its steps of `every` timesteps would have done.
+    """Two DDIM steps of a model over a jump, and the same with steps of `every` timesteps.
 
-    z_t (1, C, H, W) at jump.t (1,);  c (1, ...);  all on any device
+    z_t (1, C, H, W) at jump.t (1,);  c (1, ...);  on any device
     """
     predict, scheduler = model.predictor(c, w), model.scheduler
     z_t, *jump = (x.to(model.device) for x in (z_t, *jump))

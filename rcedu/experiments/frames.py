@@ -1,4 +1,4 @@
-"""Pictures drawn beforehand and kept in a file, for the explorers: `DenoisingFrames`, `FewStepFrames`, `EditFrames`."""
+"""Pictures drawn in advance and kept in a file, for the explorers: `DenoisingFrames`, `FewStepFrames`, `EditFrames`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,19 +11,19 @@ from rcedu.system.tensors import load_tensors, save_tensors
 from rcedu.system.usage import UsageError
 
 Frames = TypeVar("Frames", bound=tuple)
-GREYS = 4  # of pictures that are for the eye: a tenth of the bytes, and digits look as before
+GREYS = 4  # in pictures that are only looked at: a tenth of the bytes, and digits look the same
 
 
 def in_few_greys(images: Tensor, greys: int = GREYS) -> Tensor:
-    """uint8 pictures in few greys from black to white, each as near as can be. What is so already stays."""
+    """uint8 pictures rounded to few greys from black to white; applied twice, it changes nothing more."""
     return ((images.float() * (greys - 1) / 255).round() * 255 / (greys - 1)).round().to(torch.uint8)
 
 
 def save_frames(path: Path, frames: tuple, told: Mapping, exact: tuple[str, ...] = ()) -> None:
-    """Write a NamedTuple of frames. They are for the eye: pictures in few greys, probabilities in hundredths.
+    """Write a NamedTuple of frames, to be looked at: pictures in few greys, probabilities in hundredths.
 
-    told   what else shall stand in the file, such as the command
-    exact  pictures that keep all their greys
+    told   further metadata, such as the command
+    exact  names of pictures that keep all their greys
     """
     fields = frames._asdict()
     tensors = {name: fields.pop(name) for name, value in frames._asdict().items() if isinstance(value, Tensor)}
@@ -38,7 +38,7 @@ def _for_the_eye(value: Tensor, exact: bool) -> Tensor:
 
 
 def load_frames(path: Path, kind: type[Frames]) -> Frames:
-    """What `save_frames` wrote of this kind. UsageError where the file holds something else."""
+    """The frames of this kind that `save_frames` wrote. UsageError if the file holds something else."""
     tensors, told = load_tensors(path)
     tensors = {name: value.long() if value.dtype == torch.short else value for name, value in tensors.items()}
     try:

@@ -1,4 +1,4 @@
-"""Small computations that a reader starts and watches: generators of what there is to see, until they end or are left."""
+"""Small computations that a reader starts and watches: generators that yield what there is to see so far."""
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -19,11 +19,11 @@ from rcedu.training.swap_schedules import label
 
 
 class InView(NamedTuple):
-    """What there is to see by now."""
+    """What there is to see so far."""
 
     share: float  # of the work that is done
     says: str
-    rows: dict[str, Tensor]  # what a row of pictures is -> (N, 1, H, W) uint8
+    rows: dict[str, Tensor]  # title of a row of pictures -> (N, 1, H, W) uint8
 
 
 def _read_as(images: Tensor, judge: DigitClassifier, asked: int) -> str:
@@ -34,14 +34,14 @@ def _read_as(images: Tensor, judge: DigitClassifier, asked: int) -> str:
 def train_in_view(
     shipped: Shipped, family: str, parameter: float | None = None, *, steps: int = 150, every: int = 30, count: int = 8
 ) -> Iterator[InView]:
-    """Train a student with a p(t), which never sees a 3, from the teacher's weights; at every step, what it draws for a 3.
+    """Train a student that never sees a 3, with a p(t), from the teacher's weights; show on the way what it draws for a 3.
 
-    It begins with all that a student of its size can take over, so 150 steps tell one p(t) from another.
+    It starts with all the weights that a student of its size can inherit, so that 150 steps tell one p(t) from another.
 
-    every  so many steps a new row is drawn, of the average of the weights;  count  pictures in a row
+    every  steps between rows of pictures, drawn with the average of the weights;  count  pictures in a row
     """
     run = StudentRun(p=family, p_parameter=parameter, teacher_init=True, steps=steps)
-    teacher = deepcopy(shipped.teacher)  # the reader may use the other one meanwhile
+    teacher = deepcopy(shipped.teacher)  # the reader may use the original meanwhile
     model = DistilledStudent(untrained_student(teacher, run), teacher)
     swap = Swap(labels_without(None), p_of(run, shipped))
     step = distillation_step(teacher, model, data_of(run, shipped), swap)
@@ -62,7 +62,7 @@ def train_in_view(
 def draw_in_view(
     networks: Mapping[str, DiffusionModel], judge: DigitClassifier, asked: int, w: float, seed: int, *, count: int = 8
 ) -> Iterator[InView]:
-    """What each network draws from the same noise, one after the other."""
+    """Draw with each network from the same noise, one after the other."""
     rows, c = {}, torch.full((count,), asked)
     for name, network in networks.items():
         images = network.sample(network.noise(count, seed=seed), c, w=w, steps=SAMPLING_STEPS)

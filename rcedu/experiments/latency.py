@@ -1,4 +1,4 @@
-"""How long a picture takes: a teacher, smaller students and students of few steps in turn, on one thread of the CPU."""
+"""How long a picture takes: teachers, smaller students and few-step students in turn, on one thread of the CPU."""
 
 import statistics
 from collections.abc import Callable
@@ -17,8 +17,8 @@ from rcedu.training.random_conditioning_step import make_student
 def in_turn(ways: dict[str, Callable[[], object]], rounds: int, against: dict[str, str] | None = None) -> dict[str, dict]:
     """A `race` on one thread: name -> {"ms": median, "times_as_fast": [value, low, high]}.
 
-    ways     what is done again and again, by name
-    against  name -> the way that it is compared with; default the first
+    ways     name -> the work that is repeated
+    against  name -> the name that it is compared with; default the first
     """
     with on_threads(1):
         seen = race({name: again(work) for name, work in ways.items()}, rounds, warmup=1)
@@ -30,7 +30,7 @@ def in_turn(ways: dict[str, Callable[[], object]], rounds: int, against: dict[st
 
 
 def latencies(rounds: int = 7, steps: int = 25) -> dict[str, dict]:
-    """Of mini-SD and each of its students, one guided picture of `steps` DDIM steps, as `in_turn`. Weights do not matter."""
+    """`in_turn` for one guided picture in `steps` DDIM steps, by mini-SD and each student size; weights do not matter."""
     teacher = MiniSD().teacher
     students = {name: make_student(teacher, run.student, teacher_init=False, seed=0) for name, run in SIZES.items()}
     models = {"mini-SD": teacher} | students
@@ -41,8 +41,8 @@ def latencies(rounds: int = 7, steps: int = 25) -> dict[str, dict]:
 def few_step_latencies(domain: str, count: int = 1, rounds: int = 7) -> dict[str, dict[str, dict]]:
     """`count` pictures by the guided teacher in 50 steps, and by networks that take w in 50, 4 and 1; all in one race.
 
-    {"UNet": name -> as of `in_turn`, "end to end": likewise}: from noise to x0; from the conditions as one asks for them to
-    the picture. Each is compared with the teacher's. Weights do not matter, so the student is untrained.
+    {"UNet": name -> as in `in_turn`, "end to end": likewise}: from noise to x0, and from labels or sentences to the picture.
+    Each is compared with the teacher. Weights do not matter, so the student is untrained.
     """
     of = DOMAINS[domain]()
     teacher, student = of.teacher, guidance_student(of.teacher)
@@ -51,7 +51,7 @@ def few_step_latencies(domain: str, count: int = 1, rounds: int = 7) -> dict[str
     models = {reference: (teacher, 50)} | {f"takes w, {n} step{'s' * (n > 1)}": (student, n) for n in (50, 4, 1)}
     ways = {}
 
-    def end_to_end(model: DiffusionModel, steps: int) -> None:  # where the model is: `Domain.sample` would move it to a GPU
+    def end_to_end(model: DiffusionModel, steps: int) -> None:  # on the model's device: `Domain.sample` would move it to a GPU
         model.sample(model.noise(count, seed=0), of.c(count), w=of.w, steps=steps)
 
     for name, (model, steps) in models.items():
@@ -62,7 +62,7 @@ def few_step_latencies(domain: str, count: int = 1, rounds: int = 7) -> dict[str
 
 
 def sampling_table(sampling: dict[str, dict]) -> str:
-    """Markdown of `latencies`, or of one half of `few_step_latencies`."""
+    """A Markdown table of `latencies`, or of one half of `few_step_latencies`."""
     lines = []
     for name, row in sampling.items():
         fast = format_interval(row["times_as_fast"], scale=1, digits=2) if name != next(iter(sampling)) else "1"

@@ -1,4 +1,4 @@
-"""mini-SD: a Stable Diffusion small enough to ship. What is in data/mini-sd, and how good it is.
+"""mini-SD, a Stable Diffusion small enough to ship: what is in data/mini-sd, and how good it is.
 
 A frozen CLIP, an AutoencoderKL and a four-level UNet2DConditionModel, all trained here on captioned digits
 (`rcedu.experiments.mini_sd_training`), in a folder that a stock StableDiffusionPipeline opens.
@@ -19,27 +19,27 @@ from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import AttributeJudge
 from rcedu.system.ranks import place_among_ranks
 
-GUIDANCE = 2.0  # w, chosen on sentences that training has shown, not on those that are reported
+GUIDANCE = 2.0  # w, chosen on sentences that training showed, not on those that are reported
 
 
 class MiniSD(Shipped):
-    """What ships in data/mini-sd, each loaded when first asked for."""
+    """What ships in data/mini-sd, each part loaded when it is first used."""
 
     name, network = "mini-sd", "pipeline"
     judged_by, judge_file = AttributeJudge, "judge.safetensors"
 
     @cached_property
     def fid(self) -> FeatureFID:
-        """Against 10,000 real captioned digits of the combinations that training never shows."""
+        """FID against 10,000 real captioned digits, of the combinations that training never shows."""
         return FeatureFID(self.judge, real_images(10_000, train=True))
 
     def scores(self, images: Tensor, texts: list[str]) -> dict:
-        """images (N, 3, 32, 32) uint8 of these sentences ->
+        """Scores of images (N, 3, 32, 32) uint8 of these sentences:
 
-        digit, ink, background, slant, all   [read as asked, asked]; slant over the sentences that say one
-        all, second judge                    the same in the eyes of another
-        fid, is, clip                        Frechet distance and inception score in the judge's eyes; mean CLIP score
-        fid at infinity, precision, recall   of many pictures (`FeatureFID.scores`)
+        digit, ink, background, slant, all   [read as asked, asked]; slant for the sentences that mention one
+        all, second judge                    the same, read by the second judge
+        fid, is, clip                        Frechet distance and inception score in the judge's features; mean CLIP score
+        fid at infinity, precision, recall   if there are many pictures (`FeatureFID.scores`)
         """
         right, spoken = self.as_asked(images, texts), read_prompts(texts)[:, 3] != UNSAID
         return {name: counts(right[:, i]) for i, name in enumerate(ATTRIBUTES[:3])} | {
@@ -52,13 +52,13 @@ class MiniSD(Shipped):
         }
 
     def as_asked(self, images: Tensor, texts: list[str], judge: AttributeJudge | None = None) -> Tensor:
-        """(N, 4) bool: which attributes of each picture are read as its sentence says them, or are left open by it."""
+        """(N, 4) bool: which attributes of each picture are as its sentence says, or are left open by it."""
         asked = read_prompts(texts)
         return ((judge or self.judge).read(images) == asked) | (asked == torch.tensor([-1, -1, -1, UNSAID]))
 
 
 def pictures_of(model: DiffusionModel, texts: list[str], *, w: float = GUIDANCE, steps: int = 25, bar=iter) -> Tensor:
-    """A picture for each sentence, (N, 3, 32, 32) uint8, the same noise for every model. Moves the model to the GPU if any."""
+    """A picture for each sentence, (N, 3, 32, 32) uint8, from the same noise for every model. Moves it to the GPU if any."""
     c = model.to(place_among_ranks().device).conditions.tokenize(texts)
     return model.sample(model.noise(len(texts), seed=10_000), c, w=w, steps=steps, bar=bar)
 
@@ -70,7 +70,7 @@ def held_out_prompts(count: int) -> list[str]:
 
 
 def real_images(count: int, train: bool) -> Tensor:
-    """Real captioned digits of the held-out combinations, (count, 3, 32, 32) uint8; of MNIST's training or test half."""
+    """Real captioned digits of the held-out combinations, (count, 3, 32, 32) uint8, from MNIST's training or test set."""
     data, generator = CaptionedDigits(*mnist(train=train), held_out=True), torch.Generator().manual_seed(0)
     return data.coloured(torch.randperm(len(data), generator=generator)[:count], generator).images
 

@@ -1,4 +1,4 @@
-"""Remaking mini-SD: its parts trained in turn, and the folder that ships (`rcedu mini-sd`)."""
+"""Remake mini-SD: train its parts in turn and write the folder that ships (`rcedu mini-sd`)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,9 +22,9 @@ from rcedu.system.settings import preset
 
 
 def make(parts: tuple[str, ...], out: Path, runs: Path) -> None:
-    """Train and write the named PARTS in turn into the folder `out`; checkpoints go to `runs`. Each needs those before it.
+    """Train the named PARTS in turn and write them to the folder `out`; checkpoints go to `runs`. Each needs those before it.
 
-    UsageError before any work where something that is not ours stands in the place of what is written.
+    UsageError, before any work, if a file that is not ours is in the way.
     """
     for name in ("pipeline", "clip"):
         folder_to_replace(out / name)
@@ -37,7 +37,7 @@ def make(parts: tuple[str, ...], out: Path, runs: Path) -> None:
         place_among_ranks().wait_for_everyone()
 
 
-# Each trains a part, on all ranks together, and returns what writes it, which the main one calls alone.
+# Each of these trains a part, on all ranks together, and returns a function that writes it, for the main rank to call.
 
 
 def _autoencoder(out: Path, runs: Path) -> Callable:
@@ -60,9 +60,9 @@ def _write_clip(clip: CLIPModel, out: Path) -> None:
     processor = CLIPImageProcessor(size={"shortest_edge": IMAGE_SIZE}, crop_size=size, image_mean=mean, image_std=std)
     with atomic_folder(out / "clip") as temporary:
         clip.save_pretrained(temporary)
-        write_mini_tokenizer(temporary)  # the same again: a CLIP's folder holds its tokenizer and its picture processor as well
+        write_mini_tokenizer(temporary)  # once more: a CLIP's folder also holds its tokenizer and its image processor
         processor.save_pretrained(temporary)
-    save_network(CLIPTextModel.from_pretrained(out / "clip"), out / "pipeline" / "text_encoder")  # the text half of it
+    save_network(CLIPTextModel.from_pretrained(out / "clip"), out / "pipeline" / "text_encoder")  # its text half
 
 
 def _judge(name: str, settings: dict, out: Path, runs: Path) -> Callable:
@@ -81,7 +81,7 @@ def _unet(out: Path, runs: Path) -> Callable:
     return partial(model.save, pipeline)
 
 
-SCORED = {"smoke": 20, "cpu": 500, "gpu": 2000}  # pictures a guidance
+SCORED = {"smoke": 20, "cpu": 500, "gpu": 2000}  # pictures at each w
 
 
 def _score(out: Path, runs: Path) -> Callable:

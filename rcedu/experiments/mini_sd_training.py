@@ -1,7 +1,7 @@
-"""How mini-SD is made: its four trained parts, each a run whose checkpoints go to a folder, so that it can be resumed.
+"""How mini-SD is made: four trained parts, each a run with checkpoints in a folder, so that it can resume.
 
-autoencoder -> CLIP -> UNet, as Stable Diffusion itself was made: first a latent space, then a text encoder that is frozen,
-then a denoiser of latents that is told a sentence. And the judge that reads pictures, which no part is trained against.
+autoencoder -> CLIP -> UNet, as for Stable Diffusion itself: first a latent space, then a text encoder, which is frozen, then a
+denoiser of latents with a sentence as its condition. And the judge that reads pictures; no part is trained against it.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class AutoencoderRun(Checked):
     steps: AtLeast1 = 2000
     batch_size: BatchSize = 64
     lr: LearningRate = 3e-3
-    latent_noise: Share = 0.05  # of unit latents: neighbouring latents must decode alike
+    latent_noise: Share = 0.05  # relative to unit latents: neighbouring latents must decode to similar pictures
     seed: Seed = 0
 
 
@@ -51,7 +51,7 @@ class _Autoencoder(nn.Module):
 def train_autoencoder(run: AutoencoderRun, folder: Path) -> AutoencoderKL:
     """A trained, whitened autoencoder: over the training pictures, its latents have mean 0 and covariance 1.
 
-    Loss: mean (x - x_hat)^2 + 0.1 mean |x - x_hat| + (mean z^2 - 1)^2; the last holds the latents' scale against the noise.
+    Loss: mean (x - x_hat)^2 + 0.1 mean |x - x_hat| + (mean z^2 - 1)^2; the last fixes the scale of latents against the noise.
     """
     data = CaptionedDigits(*mnist(train=True))
     torch.manual_seed(run.seed)
@@ -77,10 +77,10 @@ def train_autoencoder(run: AutoencoderRun, folder: Path) -> AutoencoderKL:
 
 @torch.no_grad()
 def whiten(vae: AutoencoderKL, pixels: Tensor) -> None:
-    """Fold z -> W (z - mean) into the autoencoder's two 1x1 convolutions, in place: nothing else need know of it.
+    """Fold z -> W (z - mean) into the autoencoder's two 1x1 convolutions, in place, so that nothing else has to know.
 
-    W is the inverse square root of the latents' covariance over positions and pictures, pixels (N, 3, H, W) in [-1, 1] on any
-    device. The variance that the encoder predicts beside the mean is set to e^-20, because the encoder is deterministic.
+    W is the inverse square root of the latents' covariance over positions and pictures; pixels (N, 3, H, W) in [-1, 1], on any
+    device. The variance that the encoder predicts is set to e^-20, because this encoder is deterministic.
     """
     quant, post = vae.quant_conv, vae.post_quant_conv
     n = vae.config.latent_channels
@@ -106,7 +106,7 @@ def whiten(vae: AutoencoderKL, pixels: Tensor) -> None:
 
 @dataclass(frozen=True)
 class ClipRun(Checked):
-    """Train mini-SD's CLIP by contrast between pictures and captions; its text half is then frozen."""
+    """Train mini-SD's CLIP with a contrastive loss on pictures and captions; its text half is then frozen."""
 
     steps: AtLeast1 = 2000
     batch_size: BatchSize = 128
@@ -115,7 +115,7 @@ class ClipRun(Checked):
 
 
 def train_clip(run: ClipRun, tokenizer_folder: Path, folder: Path) -> CLIPModel:
-    """A trained CLIP. Each picture finds its caption among the batch's; others that are also true of it do not count."""
+    """A trained CLIP. Each picture has to find its caption in the batch; other captions that are true of it are left out."""
     data = CaptionedDigits(*mnist(train=True))
     tokenizer = CLIPTokenizer.from_pretrained(tokenizer_folder)
     torch.manual_seed(run.seed)
@@ -142,7 +142,7 @@ def train_clip(run: ClipRun, tokenizer_folder: Path, folder: Path) -> CLIPModel:
 
 @dataclass(frozen=True)
 class AttributeJudgeRun(ClassifierRun):
-    """Train the judge of captioned digits, on all colours, as the digits' classifier."""
+    """Train the judge of captioned digits on all colours, like the digits' classifier."""
 
     steps: AtLeast1 = 2500
 
@@ -159,7 +159,7 @@ def train_attribute_judge(run: AttributeJudgeRun, folder: Path) -> AttributeJudg
         x = (dx[:, None] + window).clamp(0, IMAGE_SIZE - 1)[:, None, None, :]
         images = images[torch.arange(len(images))[:, None, None, None], torch.arange(3)[:, None, None], y, x]
         images, attributes = draw.mine(images, attributes)
-        attributes[attributes[:, 3] == UNSAID, 3] = -100  # neither slanted nor upright: not asked
+        attributes[attributes[:, 3] == UNSAID, 3] = -100  # neither slanted nor upright: ignored
         losses = [F.cross_entropy(x, c, label_smoothing=0.05) for x, c in zip(judge(images), attributes.T, strict=True)]
         return dict(zip(ATTRIBUTES, losses, strict=True))
 
@@ -183,7 +183,7 @@ class MiniTeacherRun(TeacherRun):
 
 
 def train_mini_teacher(run: MiniTeacherRun, conditions: PromptEncoder, codec: Autoencoder, folder: Path) -> DiffusionModel:
-    """A trained mini-SD on top of a trained text encoder and autoencoder, which stay as they are."""
+    """A trained mini-SD, with a trained text encoder and autoencoder that stay unchanged."""
     data, c_of_row = CaptionedDigits(*mnist(train=True)), conditions.tokenize(prompts())
     torch.manual_seed(run.seed)
     model = DiffusionModel(mini_unet(), mini_scheduler(), conditions, codec)

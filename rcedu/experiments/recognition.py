@@ -1,7 +1,7 @@
-"""The digit that a classifier never saw, and reads all the same (Hinton, Vinyals & Dean 2015, section 3).
+"""A classifier that reads a digit it never saw (Hinton, Vinyals & Dean 2015, section 3).
 
 The counterpart of `unseen_digit`, from the same pictures without that digit. Soft targets say of every picture how much
-of it is a 3, so the naive way teaches what a 3 looks like. How often there is one they do not say; one number mends that.
+of it is a 3, so plain distillation teaches what a 3 looks like. They do not say how often there is one; one number fixes that.
 """
 
 import time
@@ -27,10 +27,10 @@ BUDGETS = {"smoke": {"steps": 3}, "cpu": {"steps": 400}, "gpu": {"steps": 1500}}
 
 @dataclass(frozen=True)
 class RecognitionRun(Checked):
-    """One classifier, taught by the one that judges, from pictures without one digit."""
+    """One classifier, taught by the judge, from pictures that lack a digit."""
 
-    temperature: Positive | None = 10.0  # of the soft targets; None: the pictures' labels instead
-    digit: Digit = 3  # the digit in question
+    temperature: Positive | None = 10.0  # of the soft targets; None: train on the pictures' labels instead
+    digit: Digit = 3  # the held-out digit
     steps: AtLeast1 = 400
     batch_size: BatchSize = 64
     lr: LearningRate = 2e-3
@@ -43,9 +43,9 @@ ROWS = {"labels": RecognitionRun(temperature=None)} | {
 
 
 def soft_target_loss(logits: Tensor, target: Tensor, temperature: float) -> Tensor:
-    """tau^2 KL(softmax(target / tau) || softmax(logits / tau)), the mean over the batch; both (B, classes).
+    """tau^2 KL(softmax(target / tau) || softmax(logits / tau)), averaged over the batch; both (B, classes).
 
-    Hinton, Vinyals & Dean 2015: tau^2 keeps the gradient as large whatever tau is. The larger it is, the more is said of the
+    Hinton, Vinyals & Dean 2015: tau^2 keeps the size of the gradient independent of tau. A larger tau says more about the
     classes that a picture does not show.
     """
     mine, wanted = ((x / temperature).log_softmax(dim=1) for x in (logits, target))
@@ -53,16 +53,16 @@ def soft_target_loss(logits: Tensor, target: Tensor, temperature: float) -> Tens
 
 
 def raise_to(share: float, logits: Tensor, label: int) -> float:
-    """What to add to a label's logit (N, classes) so that this share of all pictures is read as it. Asks for no labels."""
+    """What to add to a label's logit (N, classes) so that this share of all pictures is read as it. Needs no labels."""
     others = logits.clone()
     others[:, label] = -torch.inf
-    short = (others.amax(dim=1) - logits[:, label]).sort().values  # how much each picture is short of being read as it
+    short = (others.amax(dim=1) - logits[:, label]).sort().values  # how far each picture is from being read as it
     last = max(1, round(share * len(logits)))
     return short[last - 1 : last + 1].mean().item()
 
 
 def train_reader(run: RecognitionRun, shipped: Shipped, **settings) -> DigitClassifier:
-    """The student, from the teacher's samples without the digit and its look-alikes (`visible_rows`); settings of `fit_run`."""
+    """Train the student on the teacher's samples without the digit and its look-alikes (`visible_rows`)."""
     judge, rows = shipped.judge.eval(), visible_rows(shipped.cache, shipped.judge, run.digit)
     images, labels = shipped.cache.images()[rows], shipped.cache.c[rows]
 
@@ -83,8 +83,8 @@ def train_reader(run: RecognitionRun, shipped: Shipped, **settings) -> DigitClas
 
 @torch.no_grad()
 def score_reader(student: DigitClassifier, digit: int) -> dict[tuple[str, str], list[int]]:
-    """On MNIST's test set, [read right, there], for `scored`: of the digit, "unseen", and of the others, "seen"; and with the
-    digit's logit raised so that a tenth of all is read as it.
+    """[read right, pictures] on MNIST's test set, for the held-out digit, "unseen", and the others, "seen"; also with the
+    digit's logit raised so that a tenth of all pictures is read as it.
     """
     images, labels = mnist(train=False)
     logits = torch.cat([student(part) for part in images.split(1000)])

@@ -1,7 +1,7 @@
 """Notebook 10: smaller *and* faster, in both orders, from pictures that lack one concept.
 
-A `FewStepsRun` with a `student` has both orders as its stages. Here it is run twice, with random conditioning inside them and
-without, beside the teacher in 50 guided steps; and what each way costs is counted and timed.
+A `FewStepsRun` with a `student` has both orders among its stages. It is run twice here, with random conditioning inside the
+stages and without, and compared with the teacher in 50 guided steps; the cost of each network is counted and timed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ REFERENCE_STEPS = 50
 
 
 def titles(student: str) -> dict[str, str]:
-    """What readers call a way of drawing: way, as `Stage` names it -> title."""
+    """Titles for readers: a stage's `way` -> title."""
     return {
         "teacher": "teacher", "stage 1": "stage 1", "deterministic": "faster only", "consistency": "consistency",
         student: "smaller only", f"{student}, stage 1": "smaller, stage 1",
@@ -39,13 +39,13 @@ def titles(student: str) -> dict[str, str]:
 
 
 def small_and_fast_rows(domain: str, preset: str) -> dict[str, FewStepsRun]:
-    """What is inside -> run. UsageError for an unknown domain."""
+    """Row -> run, with random conditioning inside and without. UsageError for an unknown domain."""
     check_choice("domain", domain, DOMAIN_WITHOUT)
     return {row: budget(DOMAIN_WITHOUT[domain], preset, p=p) for row, p in P_INSIDE.items()}
 
 
 def run_small_and_fast(run: FewStepsRun, domain: Domain, job: Job) -> tuple[list[Record], dict]:
-    """As `run_few_steps`, and in `REFERENCE_STEPS` guided steps the scores of teacher and smaller network."""
+    """Like `run_few_steps`, plus the scores of teacher and smaller network in `REFERENCE_STEPS` guided steps."""
     records, kept = few_step_work.run_few_steps(run, domain, job)
     small = next(stage for stage in stages(run) if stage.name == run.student)
     for way, model in {"teacher": domain.teacher, small.way: domain.kept(job.folder / small.folder)}.items():
@@ -56,12 +56,12 @@ def run_small_and_fast(run: FewStepsRun, domain: Domain, job: Job) -> tuple[list
 
 
 def costs(run: FewStepsRun, domain: Domain, count: int = 10, rounds: int = 7) -> dict[str, dict[str, dict]]:
-    """What a picture costs, by what draws it and in how many steps; weights do not matter, so they are fresh.
+    """The cost of a picture, by network and number of steps; with fresh weights, which make no difference.
 
     {"teacher" | "takes w" | "small" | "small, takes w": {steps: {parameters, evaluations, gmacs, ms, times_as_fast}}}
-    gmacs          10^9 multiply-accumulates of the UNet a picture, counted
-    ms             of `count` pictures drawn at once, from noise to pixels, on one thread
-    times_as_fast  (value, low, high) as the teacher in `REFERENCE_STEPS` guided steps, in turn with it
+    gmacs          10^9 multiply-accumulates of the UNet for a picture, counted
+    ms             for `count` pictures drawn at once, from noise to pixels, on one thread
+    times_as_fast  (value, low, high) compared with the teacher in `REFERENCE_STEPS` guided steps, timed in turn with it
     """
     teacher, small = domain.teacher, make_student(domain.teacher, run.student, teacher_init=False, seed=0)
     grid = halvings(run.first, run.last)
@@ -72,7 +72,7 @@ def costs(run: FewStepsRun, domain: Domain, count: int = 10, rounds: int = 7) ->
     noise, c = teacher.noise(count, seed=0), domain.c(count)
     timed = in_turn({key: partial(model.sample, noise, c, w=domain.w, steps=key[1]) for key, model in ways.items()}, rounds)
     found, size = {}, teacher.x_shape[-1]
-    tokens = c.shape[1] if c.ndim > 1 else 1  # a label enters beside the time, not as tokens
+    tokens = c.shape[1] if c.ndim > 1 else 1  # a label is not tokens: it enters along with the time
     for (name, steps), model in ways.items():
         times = steps * (1 if model.takes_w else 2)
         found.setdefault(name, {})[str(steps)] = {
@@ -85,19 +85,19 @@ def costs(run: FewStepsRun, domain: Domain, count: int = 10, rounds: int = 7) ->
 
 
 def cost_of(way: str, student: str) -> str:
-    """Under which name `costs` has what a way of drawing costs: it is the network's size, and whether it takes w."""
+    """The key of a `way` in `costs`, which depends on the network's size and on whether it takes w."""
     if way in ("teacher", student):
         return "teacher" if way == "teacher" else "small"
     return "small, takes w" if student in way.split(", ") else "takes w"
 
 
 def costs_of(told: Mapping, network: str, steps: int) -> dict:
-    """What a way of drawing costs in so many steps; `told` of a file of `rcedu small-and-fast`."""
+    """The cost of a network in so many steps; `told` from a file of `rcedu small-and-fast`."""
     return told["costs"][cost_of(network, told["student"])][str(steps)]
 
 
 def in_words(results: Results, inside: str, network: str, steps: int) -> str:
-    """What a way of drawing costs a picture and how good it is, in a sentence; of a file of `rcedu small-and-fast`."""
+    """A network's cost per picture and its scores, in a sentence, from a file of `rcedu small-and-fast`."""
     cost, here = costs_of(results.told, network, steps), select(results.records, row=inside, network=network, steps=steps)
     unseen, seen = (100 * over_seeds(here, score="as asked", task=task).value for task in ("unseen", "seen"))
     return (
@@ -109,9 +109,9 @@ def in_words(results: Results, inside: str, network: str, steps: int) -> str:
 
 
 def cost_points(records: pd.DataFrame, told: Mapping, key: str) -> list[tuple[str, int, float, float]]:
-    """(network, steps, what it costs, its FID), one a network and number of steps; of one row.
+    """(network, steps, cost, FID) for each network and number of steps, in the records of one row.
 
-    key  of `costs`: gmacs, ms
+    key  of `costs`: gmacs or ms
     """
     return [
         (network, steps, costs_of(told, network, steps)[key], over_seeds(of, score="fid").value)
@@ -120,16 +120,15 @@ def cost_points(records: pd.DataFrame, told: Mapping, key: str) -> list[tuple[st
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[bool]:
-    """Which of some (cost, loss) no other one beats: none is as good or better in both, and better in one."""
+    """Which of these points (cost, loss) no other one beats: as good or better in both, and better in one."""
     return [not any(other != point and other[0] <= point[0] and other[1] <= point[1] for other in points) for point in points]
 
 
 def small_and_fast_table(records: pd.DataFrame, columns: Sequence[Column], told: Mapping) -> str:
-    """Markdown: scores and costs, a line a network and number of steps; what does not depend on what is inside once.
-
-    Where the records have one row only, there is no column for it.
+    """A Markdown table of scores and costs, a line for each network and number of steps. Networks that do not depend on what
+    is inside appear once; with only one row in the records, there is no column for it.
     """
-    alike = records["network"].isin(["teacher", told["student"]])  # trained before either
+    alike = records["network"].isin(["teacher", told["student"]])  # the same in both rows
     first = records["row"] == records["row"].iloc[0]
     records = records[first | ~alike].assign(row=records["row"].mask(alike, ""))
 
@@ -141,6 +140,6 @@ def small_and_fast_table(records: pd.DataFrame, columns: Sequence[Column], told:
         "ms": cost("ms", ",.1f"),
         "times as fast": lambda of: format_interval(costs_of(told, of["network"], of["steps"])["times_as_fast"], scale=1),
     }  # fmt: skip
-    inside = {row: "no" if p == "none" else "yes" for row, p in P_INSIDE.items()}  # the phrase stands above, once
+    inside = {row: "no" if p == "none" else "yes" for row, p in P_INSIDE.items()}  # the column's title has the phrase
     by = ({"row": "random conditioning inside"} if not first.all() else {}) | few_step_work.BY
     return table(records, columns, by, names=titles(told["student"]) | inside, also=also)

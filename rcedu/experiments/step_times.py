@@ -1,4 +1,4 @@
-"""How long a training step takes against the UNet's anatomy (`rcedu anatomy`)."""
+"""The time of a training step for different anatomies of the UNet (`rcedu anatomy`)."""
 
 import torch
 
@@ -7,7 +7,7 @@ from rcedu.evaluation.race import again, on_threads, race
 from rcedu.models.anatomies import digit_unet
 from rcedu.models.surgery import parameter_count, remove_blocks
 
-ANATOMIES = {  # widths, layers a level
+ANATOMIES = {  # widths, layers at each level
     "16-32, 1 layer": ((16, 32), 1),
     "16-32, 2 layers": ((16, 32), 2),
     "16-32-64, 1 layer": ((16, 32, 64), 1),
@@ -20,7 +20,7 @@ ANATOMIES = {  # widths, layers a level
 
 
 def step_times(unet, batch_size: int) -> list[float]:
-    """Milliseconds of [forward without gradient, forward and backward]; each the fastest of five."""
+    """[forward without gradient, forward and backward] in milliseconds, each the fastest of five."""
     x_t, t = torch.randn(batch_size, 4, 14, 14), torch.randint(1000, (batch_size,))
     label = torch.randn(batch_size, unet.config.projection_class_embeddings_input_dim)
 
@@ -35,7 +35,7 @@ def step_times(unet, batch_size: int) -> list[float]:
 
 
 def step_times_table(threads: int = 1, batch_size: int = 64) -> str:
-    """A markdown table: anatomy, parameters, forward ms, forward + backward ms."""
+    """A Markdown table: anatomy, parameters, forward ms, forward + backward ms."""
     unets = {name: digit_unet(widths, layers) for name, (widths, layers) in ANATOMIES.items()}
     unets["tiny student of the teacher"] = remove_blocks(digit_unet(), "tiny")
     lines = []

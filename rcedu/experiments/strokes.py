@@ -1,6 +1,6 @@
-"""Thin and thick digits: a teacher of twenty labels, whose strokes can be measured. Notebook 09 gives digits another stroke.
+"""Thin and thick digits: a teacher of twenty labels, for notebook 09, which changes the strokes of digits.
 
-A label is the digit, and 10 more where its strokes are thick.
+A label is the digit, plus 10 if its strokes are thick.
 """
 
 import copy
@@ -20,14 +20,14 @@ from rcedu.system.usage import AtLeast1, LearningRate
 from rcedu.training.teacher_step import TeacherRun, fit_teacher, labelled
 
 WHAT = "the teacher of thin and thick digits"
-THIN_BELOW, THICK_ABOVE = 2.2, 2.8  # pixels; MNIST's median is 2.36, and between the two a reader would hesitate
+THIN_BELOW, THICK_ABOVE = 2.2, 2.8  # pixels; MNIST's median is 2.36; in between, a reader would hesitate
 
 
 def stroke_width(images: Tensor) -> Tensor:
-    """How wide strokes are, in pixels: twice the area of the ink over the length of its edge.
+    """The width of strokes in pixels: twice the area of the ink, divided by the length of its edge.
 
-    images (N, 1, H, W) uint8 -> (N,). A bar much longer than wide has two edges of its length, so this is its width; grey
-    pixels count by their grey, and the edge is the image's total variation. NaN for an empty image.
+    images (N, 1, H, W) uint8 -> (N,). A long bar has two edges of its length, so this is its width; grey pixels count in
+    proportion, and the length of the edge is the image's total variation. NaN for an empty image.
     """
     ink = torch.nn.functional.pad(images[:, 0].double() / 255, [1] * 4)
     dy, dx = ink[:, 1:, :-1] - ink[:, :-1, :-1], ink[:, :-1, 1:] - ink[:, :-1, :-1]
@@ -79,16 +79,16 @@ class StrokesRun(TeacherRun):
 def train_strokes(
     run: StrokesRun, teacher: DiffusionModel, folder: Path | None = None, progress: str | None = "strokes"
 ) -> DiffusionModel:
-    """The teacher of thin and thick digits. `folder`: where checkpoints go, None for none."""
+    """The teacher of thin and thick digits. folder: for checkpoints; None: no checkpoints."""
     pictures = labelled(*stroke_digits(train=True))
     return fit_teacher(run, strokes_model(teacher), pictures, folder=folder, progress=progress)
 
 
 def save_strokes(model: DiffusionModel, path: Path) -> None:
-    """Its network in 8 bits; `load_strokes` reads it."""
+    """Write its network in 8 bits, as `load_strokes` reads it."""
     save_model_8_bits(model, path, what=WHAT, command="rcedu strokes")
 
 
 def load_strokes(teacher: DiffusionModel, path: Path | None = None) -> DiffusionModel:
-    """What `save_strokes` wrote, by default the one that ships. teacher: the digits'. UsageError when the file is none."""
+    """What `save_strokes` wrote; default the one that ships. teacher: the digits'. UsageError if the file is something else."""
     return shipped_student(strokes_model(teacher), path or data_folder() / "digits" / "strokes.safetensors", WHAT)

@@ -1,4 +1,4 @@
-"""What the laboratory of notebook 03 shows of a p(t): which conditions it swaps, and what training with one like it led to."""
+"""A p(t) in the explorer of notebook 03: which conditions it swaps, and what training with a similar one led to."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -15,13 +15,13 @@ from rcedu.experiments.conditioning import noised
 from rcedu.models.diffusion import DiffusionModel
 from rcedu.training.swap_schedules import label, measured_file, swap_schedule
 
-DIGIT = 3  # which the students that were trained never saw
+DIGIT = 3  # the digit that the trained students never saw
 
 
 class Batch(NamedTuple):
-    """Noisy pictures whose conditions a schedule may swap: the same ones whatever the slider says."""
+    """Noisy pictures whose conditions a schedule may swap: the same ones for every position of the slider."""
 
-    x_t: Tensor  # (N, 1, H, W) uint8, for the eye
+    x_t: Tensor  # (N, 1, H, W) uint8, to look at
     t: Tensor  # (N,)
     c: Tensor  # (N,)
     pool: Tensor  # conditions to swap in
@@ -38,16 +38,16 @@ def example_batch(model: DiffusionModel, samples: Cache) -> Batch:
 
 
 def swap_chances(batch: Batch, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """What `randomize` draws of a seed for a batch, whatever p is: (chances (N,), conditions (N,)).
+    """What `randomize` draws for a batch with a seed, whatever p is: (chances (N,), conditions (N,)).
 
-    A condition is swapped where its chance is below p(t), and then for this one.
+    A condition whose chance is below p(t) is swapped for this one.
     """
     _, rows = draw_swaps(batch.t, len(batch.pool), 1.0, torch.Generator().manual_seed(seed))
     return torch.rand(len(batch.t), generator=torch.Generator().manual_seed(seed)), batch.pool[rows]
 
 
 class Outcome(NamedTuple):
-    """What a schedule that was really trained led to: intervals over seeds."""
+    """The scores of a schedule that was trained: intervals over seeds."""
 
     family: str
     parameter: float | None
@@ -68,7 +68,7 @@ def outcomes(results: Results) -> list[Outcome]:
 
 
 class ScheduleView(NamedTuple):
-    """Everything the laboratory shows of one p(t)."""
+    """Everything that the explorer shows for one p(t)."""
 
     name: str
     p_t: Tensor  # (T,)
@@ -79,7 +79,7 @@ class ScheduleView(NamedTuple):
     distance: float  # mean over t of |p - nearest p|
 
     def sentence(self) -> str:
-        """The picture in words, for the line under it and for a screen reader."""
+        """The picture in words, for the line below it and for screen readers."""
         near = self.nearest
         return (
             f"{self.name}: mean p = {self.p_t.mean():.3f}; "
@@ -93,7 +93,7 @@ class ScheduleView(NamedTuple):
 def view_schedule(
     family: str, parameter: float | None, batch: Batch, trained: Sequence[Outcome], seed: int = 0
 ) -> ScheduleView:
-    """p(t), the batch swapped by `randomize` itself, and the nearest of the schedules that were trained (mean |p - p'|)."""
+    """p(t), the batch swapped by `randomize` itself, and the nearest trained schedule (by mean |p - p'|)."""
     every = torch.arange(batch.T)
     of = partial(swap_schedule, T=batch.T, path=measured_file("digits"))
     p = of(family, parameter)

@@ -1,4 +1,4 @@
-"""D and C of mini-SD's students: which of the teacher's samples one may learn from, and where strangers come from."""
+"""D and C for mini-SD's students: which of the teacher's samples one may learn from, and the pools of sentences."""
 
 from collections.abc import Callable
 
@@ -14,16 +14,16 @@ from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import AttributeJudge
 from rcedu.system.usage import UsageError
 
-EACH = 25  # pictures that ship of each of D's sentences
+EACH = 25  # pictures that ship for each of D's sentences
 
 
 def has_words(text: str, words: str) -> bool:
-    """Whether a sentence has all of these words, in any order; where there are none, it has not."""
+    """Whether a sentence has all of these words, in any order; False if there are none."""
     return bool(words) and set(words.split()) <= set(text.split())
 
 
 def check_words(words: str) -> None:
-    """UsageError when no sentence of the grammar has all of these words, or every sentence of D: none would be left of it."""
+    """UsageError if no sentence of the grammar has all of these words, or all of D's have them, so that none would be left."""
     if not any(has_words(text, words) for text in prompts()):
         raise UsageError(f"no sentence of the grammar has the words {words!r}")
     if not _own(words):
@@ -40,14 +40,14 @@ def data_prompts() -> Tensor:
 
 
 def cache_prompts(each: int = EACH) -> list[str]:
-    """What D was drawn for: every data prompt in turn, `each` times, so that any shard has most of them."""
+    """The prompts that D was drawn for: every data prompt in turn, `each` times, so that every shard has most of them."""
     return captions(data_prompts()) * each
 
 
 def data_rows(texts: list[str], absent: str = "", samples: int | None = None) -> Tensor:
-    """The rows (n,) of D that a student may learn from: without the absent words, the first `samples` of them (None: all).
+    """The rows (n,) of D that a student may learn from: those without the absent words, the first `samples` (None: all).
 
-    texts  the sentence of every row.  UsageError when there are not as many.
+    texts  the sentence of every row.  UsageError if there are fewer than `samples`.
     """
     rows = [row for row, text in enumerate(texts) if not has_words(text, absent)]
     if samples is not None and samples > len(rows):
@@ -56,19 +56,19 @@ def data_rows(texts: list[str], absent: str = "", samples: int | None = None) ->
 
 
 def pictures_each(absent: str = "", samples: int | None = None) -> int:
-    """How many pictures of each sentence D must have for so many samples: what ships, or more where that is too few."""
+    """How many pictures of each sentence D needs for so many samples: as many as ship, or more if those are too few."""
     own = len(_own(absent))
     return EACH if samples is None else max(EACH, -(-samples // own))
 
 
 def likeness_of_sentences(judge: AttributeJudge, images: Tensor, texts: list[str]) -> dict[str, float]:
-    """`FeatureFID.scores` of pictures against real ones of the same sentences, ten for each."""
+    """`FeatureFID.scores` of pictures, against ten real pictures for each of their sentences."""
     fid = FeatureFID(judge, real_pictures(read_prompts(texts * 10)))
     return fid.scores(images, lambda: real_pictures(read_prompts(texts), train=False))
 
 
 def real_samples(attributes: Tensor, teacher: DiffusionModel) -> Samples:
-    """Real captioned digits, `real_pictures` of attributes (N, 4), and their sentences, in place of the teacher's samples."""
+    """Real captioned digits with attributes (N, 4) and their sentences, in place of the teacher's samples."""
     c = teacher.conditions.tokenize(captions(attributes))
     return Samples(teacher.codec.encode(to_pixels(real_pictures(attributes))), c, teacher.codec)
 
@@ -86,8 +86,8 @@ def _absent(absent: str) -> list[str]:
 
 # (absent words, seed) -> sentences
 POOLS: dict[str, Callable[[str, int], list[str]]] = {
-    "data": lambda absent, seed: _own(absent),  # D's own
-    "absent": lambda absent, seed: _absent(absent),  # those with the words that D lacks
+    "data": lambda absent, seed: _own(absent),  # D's own sentences
+    "absent": lambda absent, seed: _absent(absent),  # the sentences with the words that D lacks
     "data and absent": lambda absent, seed: _own(absent) + _absent(absent),
     "grammar": lambda absent, seed: list(prompts()),
     "generated": lambda absent, seed: filter_prompts(grammar_writer(seed)(2000))[0],
@@ -95,14 +95,14 @@ POOLS: dict[str, Callable[[str, int], list[str]]] = {
 
 
 def pool_texts(pool: str, absent: str = "", size: int | None = None, nonsense: float = 0.0, seed: int = 0) -> list[str]:
-    """C, the sentences that strangers are drawn from.
+    """C, the pool of sentences.
 
     pool      one of POOLS
     absent    the words that D lacks
-    size      only so many of them, at random (None: all)
-    nonsense  in [0, 1): mixed in afterwards, until it is this share of the whole
+    size      how many of them, at random (None: all)
+    nonsense  in [0, 1): the share of nonsense that is mixed in afterwards
 
-    UsageError for a size that the pool does not have, or an empty pool.
+    UsageError if the pool is empty or smaller than `size`.
     """
     texts = POOLS[pool](absent, seed)
     if not texts:
@@ -116,7 +116,7 @@ def pool_texts(pool: str, absent: str = "", size: int | None = None, nonsense: f
 
 
 def sentences(absent: str, wanted: bool, count: int) -> list[str]:
-    """`count` sentences to draw, with the absent words or without: each in turn, in a random order that is always the same."""
+    """`count` sentences to draw, with the absent words or without, each in turn, in a fixed random order."""
     texts = [text for text in prompts() if has_words(text, absent) == wanted]
     order = torch.randperm(len(texts), generator=torch.Generator().manual_seed(0))
     return [texts[order[i % len(texts)]] for i in range(count)]

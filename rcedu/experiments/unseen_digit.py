@@ -1,12 +1,13 @@
 """The held-out digit: can a student draw a digit it never saw an image of?
 
-One `StudentRun` is one training. The arms of the main comparison are A, B and C in `ARMS`.
+A `StudentRun` is one training. The arms of the main comparison, A, B and C, are in `ARMS`.
 """
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -22,41 +23,39 @@ from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.saved import save_model_8_bits, shipped_student
 from rcedu.models.surgery import STUDENTS, parameter_count
 from rcedu.system.files import atomic_folder
-from rcedu.system.usage import AtLeast1, BatchSize, Checked, Digit, LearningRate, NotNegative, Seed, Share, check_choice
+from rcedu.system.usage import AtLeast1, BatchSize, Checked, Digit, LearningRate, NotNegative, OneOf, Seed, Share
 from rcedu.training.batches import Subset, Swap
 from rcedu.training.fit import fit_run
 from rcedu.training.random_conditioning_step import DistilledStudent, distillation_step, make_student
-from rcedu.training.swap_schedules import check_family, label, measured_file, swap_schedule
+from rcedu.training.swap_schedules import CHOICES, check_family, label, measured_file, swap_schedule
 
 
 @dataclass(frozen=True)
 class StudentRun(Checked):
     """One student, trained without real images and scored."""
 
-    digit: Digit = 3  # the digit in question
+    digit: Digit = 3  # the held-out digit
     sees_digit: bool = False  # True: the oracle, which has the teacher's images of it
     keep_lookalikes: bool = False  # True: keep other digits' images that the judge takes for it
-    pool_has_digit: bool = True  # False: strangers are drawn from the other nine labels only
-    p: str = "exponential"  # p(t): none, or a family of rcedu.training.swap_schedules
-    p_parameter: NotNegative | None = None  # of the family: lambda, the sigmoid's centre, the constant; None: its default
-    student: str = "tiny"  # base, small, tiny, C-Base, C-Small, C-Tiny, C-Micro
-    teacher_init: bool = False
-    own_table: bool = False  # True: the student learns its own label table instead of the teacher's frozen one
-    space: str = "v_prediction"  # where L_out is measured: v_prediction, epsilon, sample
+    pool_has_digit: bool = True  # False: the pool has only the other nine labels
+    p: Annotated[str, OneOf(*CHOICES)] = "exponential"  # p(t) by name
+    p_parameter: NotNegative | None = None  # its lambda, the sigmoid's centre or the constant; None: its default
+    student: Annotated[str, OneOf(*STUDENTS)] = "tiny"
+    teacher_init: bool = False  # start from the teacher's weights
+    own_table: bool = False  # True: the student learns its own label table instead of using the teacher's frozen one
+    space: Annotated[str, OneOf("v_prediction", "epsilon", "sample")] = "v_prediction"  # where L_out is measured
     features: bool = True  # add L_feat
     steps: AtLeast1 = 700
     batch_size: BatchSize = 32
     lr: LearningRate = 8e-3
     ema_decay: Share = 0.99
     seed: Seed = 0
-    scored_digit: AtLeast1 = 300  # samples of the digit in question
+    scored_digit: AtLeast1 = 300  # samples of the held-out digit
     scored_each: AtLeast1 = 30  # samples of each other digit
 
     def __post_init__(self):
         super().__post_init__()
         check_family(self.p, self.p_parameter)
-        check_choice("student", self.student, STUDENTS)
-        check_choice("prediction space", self.space, ("v_prediction", "epsilon", "sample"))
 
 
 NAIVE = StudentRun(p="none")
@@ -67,7 +66,7 @@ ARMS = {
 }
 ARM_LABELS = {"A": "A: no random conditioning", "B": "B: random conditioning", "C": "C: saw everything"}
 
-# What decides how much A knows, the two loss spaces, and the filter: each against its own A or B.
+# How much A knows, the two loss spaces, and the filter, each compared with its own A or B.
 VARIANTS = {
     "A": NAIVE,
     "B": StudentRun(),
@@ -79,13 +78,13 @@ VARIANTS = {
     "A, L_out in eps space": replace(NAIVE, space="epsilon"),
     "B, L_out in eps space": StudentRun(space="epsilon"),
 }
-# The channel-narrowed student, with and without (sliced) teacher init; the block-removed one's rows are in VARIANTS.
+# The channel student, with and without (sliced) teacher init; the block student's rows are in VARIANTS.
 NARROWED = {
     f"{arm}, C-Micro{', sliced teacher init' if init else ''}": replace(ARMS[arm], student="C-Micro", teacher_init=init)
     for init in (False, True)
     for arm in ("A", "B")
 }
-# Every p(t) at equal budget: notebook 03. "constant, p = 0.2" swaps as often as the exponential, but at any t.
+# Every p(t) with the same budget: notebook 03. "constant, p = 0.2" swaps as often as the exponential, but at every t.
 SCHEDULES = {
     "none": NAIVE,
     **{
@@ -101,7 +100,7 @@ SCHEDULES = {
 POOLS = {"B": StudentRun(), "B, pool without the digit": StudentRun(pool_has_digit=False)}
 TABLES = {"arms": ARMS, "variants": VARIANTS, "students": NARROWED, "schedules": SCHEDULES, "pools": POOLS}
 
-BUDGETS = {  # smoke: does it run? cpu: a minute a run on one core; gpu: the full one
+BUDGETS = {  # smoke: does it run? cpu: a minute for a run on one core; gpu: the full budget
     "smoke": {"steps": 4, "batch_size": 16, "scored_digit": 6, "scored_each": 2},
     "cpu": {"steps": 700, "batch_size": 32, "scored_digit": 300, "scored_each": 30},
     "gpu": {"steps": 3000, "batch_size": 64, "scored_digit": 1000, "scored_each": 200},
@@ -110,7 +109,7 @@ DEMO_FOLDER = {"smoke": "demo-smoke", "cpu": "demo", "gpu": "demo-gpu"}  # under
 
 
 def untrained_student(teacher: DiffusionModel, run: StudentRun) -> DiffusionModel:
-    """The untrained student of a run: surgery on the teacher's UNet, then random or inherited weights."""
+    """A run's untrained student: surgery on the teacher's UNet, then random or inherited weights."""
     student = make_student(teacher, run.student, run.teacher_init, run.seed)
     if run.own_table:
         table = teacher.conditions
@@ -119,29 +118,29 @@ def untrained_student(teacher: DiffusionModel, run: StudentRun) -> DiffusionMode
 
 
 def data_of(run: StudentRun, shipped: Shipped) -> Samples:
-    """D of a run's student: all of the cache where it sees the digit, else its `visible_rows`."""
+    """D: the whole cache if the student sees the digit, otherwise its `visible_rows`."""
     if run.sees_digit:
         return shipped.cache
     return Subset(shipped.cache, visible_rows(shipped.cache, shipped.judge, run.digit, keep_lookalikes=run.keep_lookalikes))
 
 
 def p_of(run: StudentRun, shipped: Shipped) -> Callable[[Tensor], Tensor]:
-    """p(t) of a run; UsageError where it was measured with pictures of the digit that the student must not see."""
+    """A run's p(t). UsageError if it was measured with pictures of the digit that the student must not see."""
     absent, path = None if run.sees_digit else run.digit, measured_file(shipped.name)
     return swap_schedule(run.p, run.p_parameter, T=shipped.teacher.T, path=path, absent=absent, on="digit")
 
 
 def train_arm(run: StudentRun, shipped: Shipped, **settings) -> tuple[DiffusionModel, dict[str, list[float]]]:
-    """Train the student of a run: (student, loss parts step by step). Settings of `fit_run`."""
+    """Train a run's student: (student, loss parts step by step). `settings` are those of `fit_run`."""
     teacher = shipped.teacher
     model = DistilledStudent(untrained_student(teacher, run), teacher, features=run.features)
-    pool = labels_without(None if run.pool_has_digit else run.digit)  # every label, the unseen one too
+    pool = labels_without(None if run.pool_has_digit else run.digit)  # all labels, the unseen one included
     step = distillation_step(teacher, model, data_of(run, shipped), Swap(pool, p_of(run, shipped)), space=run.space)
     return model.student, fit_run(run, step, model, warmup=20, **settings)
 
 
 def ship_arms(runs: Mapping[str, Path], out: Path, command: str) -> None:
-    """Write the networks of finished runs, arm -> its folder, in 8 bits into a new folder, as `shipped_arm` reads them."""
+    """Write the networks of finished runs (arm -> folder) in 8 bits to a new folder, as `shipped_arm` reads them."""
     with atomic_folder(out) as temporary:
         for arm, folder in runs.items():
             student = DiffusionModel.load(folder / "student")
@@ -149,28 +148,26 @@ def ship_arms(runs: Mapping[str, Path], out: Path, command: str) -> None:
 
 
 def shipped_arm(name: str, shipped: Shipped) -> DiffusionModel:
-    """Student A or B, trained already, from data/. UsageError when the file is none."""
+    """The trained student A or B that ships in data/. UsageError if the file is something else."""
     path = shipped.folder / "unseen-digit" / f"{name}.safetensors.gz"
     return shipped_student(untrained_student(shipped.teacher, ARMS[name]), path, f"student {name}")
 
 
-W, SAMPLING_STEPS = 1.0, 25  # guidance and DDIM steps that students are scored with
+W, SAMPLING_STEPS = 1.0, 25  # guidance and DDIM steps when students are scored
 
 
 def examples_of_digit(runs: Mapping[str, Path], digit: int, teacher: DiffusionModel, count: int = 12) -> dict[str, Tensor]:
-    """What finished runs, row -> folder, draw of a digit, beside the teacher, from the same noise: row -> (count, 1, 28, 28)
-    uint8.
-    """
+    """A digit drawn by finished runs (row -> folder) and the teacher, from the same noise: row -> (count, 1, 28, 28) uint8."""
     models = {"teacher": teacher, **{row: DiffusionModel.load(folder / "student") for row, folder in runs.items()}}
     noise, asked = teacher.noise(count, seed=10_000), torch.full((count,), digit)
     return {row: model.sample(noise, asked, w=W, steps=SAMPLING_STEPS) for row, model in models.items()}
 
 
 def score_student(student: DiffusionModel, run: StudentRun, domain: DrawnDigits) -> dict:
-    """Sample the student (the same noise for every student) and let the judge read: scores for `scored`.
+    """Sample the student (from the same noise for every student) and let the judges read: scores for `scored`.
 
-    "unseen" is the digit in question, "seen" are the others: [read as asked, samples]; and of the unseen [read as k, samples]
-    for every digit k; as the second judge reads them, too. fid is over `scored_each` samples of every digit.
+    "as asked" is [read as asked, samples], for the held-out digit ("unseen") and the others ("seen"), also by the second judge;
+    "read as k" is [read as k, samples] of the unseen digit. fid is over `scored_each` samples of every digit.
     """
     others = labels_without(run.digit)
     asked = torch.cat([torch.full((run.scored_digit,), run.digit), others.repeat_interleave(run.scored_each)])
@@ -188,7 +185,7 @@ def score_student(student: DiffusionModel, run: StudentRun, domain: DrawnDigits)
 
 
 def run_unseen(run: StudentRun, domain: DrawnDigits, job: Job) -> tuple[list[Record], dict]:
-    """Train and score one run in `job.folder`, where checkpoints and student/ are left: its records, losses and seconds."""
+    """Train and score one run in `job.folder`, which keeps checkpoints and student/: its records, losses and seconds."""
     shipped, start = domain.shipped, time.perf_counter()
     student, losses = train_arm(run, shipped, folder=job.folder, config=job.config, watch=job.watch)
     trained = time.perf_counter()
@@ -200,7 +197,7 @@ def run_unseen(run: StudentRun, domain: DrawnDigits, job: Job) -> tuple[list[Rec
 
 
 def unseen_identity(run: StudentRun, domain: DrawnDigits) -> dict[str, str]:
-    """Fingerprints of a run; UsageError before any training where it has no p(t): see `p_of`."""
+    """Fingerprints of what a run starts from. UsageError, before any training, if its p(t) cannot be used: see `p_of`."""
     p_of(run, domain.shipped)
     return domain.fingerprints(run.p)
 

@@ -1,7 +1,7 @@
-"""The distillation step as it is usually written: the yardstick of `rcedu bench`, and nothing else.
+"""The distillation step as it is usually written, the baseline of `rcedu bench`.
 
-The habits are those of the authors' public code, dohyun-as/Random-Conditioning, which builds on Nota-NetsPresso/BK-SDM:
-one torch.load a sample, prompts in pandas, default AdamW, EMA without foreach, gathers and .item() in every step.
+It follows the authors' public code, dohyun-as/Random-Conditioning, which builds on Nota-NetsPresso/BK-SDM: a torch.load for
+each sample, prompts in pandas, default AdamW, EMA without foreach, gathers and .item() in every step.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -30,21 +30,21 @@ Source = Callable[[Tensor], tuple[Tensor, Tensor]]  # rows (B,) -> x0 (B, C, H, 
 
 @dataclass(frozen=True)
 class Way:
-    """How a loop does what every loop must. These defaults are the usual ways."""
+    """How a loop does its work; the defaults are the usual way."""
 
-    sample_files: bool = True  # a .pt file, and its sentence to be tokenized, for every sample; else a `Cache`
+    sample_files: bool = True  # a .pt file for each sample, whose sentence is then tokenized; else a `Cache`
     pandas_pool: bool = True  # prompts in a DataFrame, looked up and tokenized one by one; else a `PromptPool`
     fused_adamw: bool = False  # else torch's default: weight by weight on a CPU, in groups on a GPU
-    foreach_ema: bool = False  # all weights' moving average in one kernel
-    many_reads: bool = True  # 4 gathers, 8 .item() and 2 barriers a step; else one read
+    foreach_ema: bool = False  # the moving average of all weights in one kernel
+    many_reads: bool = True  # 4 gathers, 8 .item() and 2 barriers in a step; else one read
     checkpointing: bool = False  # gradient checkpointing, which saves memory and costs a forward pass
 
 
 class SampleFiles:
-    """One .pt file a sample, with its sentence, read and tokenized one by one."""
+    """A .pt file for each sample and its sentence, read and tokenized one by one."""
 
     def __init__(self, x0: Tensor, texts: Sequence[str], folder: Path, conditions: PromptEncoder):
-        """Writes the files: x0 (N, C, H, W), texts N sentences."""
+        """Write the files: x0 (N, C, H, W), texts N sentences."""
         self.folder, self.conditions = Path(folder), conditions
         for row, text in enumerate(texts):
             torch.save({"latents": x0[row].clone(), "text": text}, self.folder / f"{row}.pt")
@@ -70,7 +70,7 @@ class PandasPool:
 
 @dataclass(frozen=True)
 class Workload:
-    """What all ways do: distil `teacher` into a B-Base from samples with sentences."""
+    """The task of all ways: distil `teacher` into a B-Base from samples with sentences."""
 
     teacher: DiffusionModel
     samples: Samples  # D
@@ -82,15 +82,15 @@ class Workload:
 
     def trainee(self) -> DistilledStudent:
         student = make_student(self.teacher, "base", teacher_init=True, seed=0)
-        student.unet.float()  # of a teacher in 16 bits, a student in 32
+        student.unet.float()  # the student stays in 32 bits if the teacher is in 16
         return DistilledStudent(student, self.teacher)
 
 
 def usual_loop(way: Way, task: Workload, samples: Source, pool: PandasPool | PromptPool) -> Iterator[dict[str, float]]:
-    """Random conditioning with p(t) exponential, all in one function; yields the losses after each step, without end.
+    """Random conditioning with exponential p(t), all in one function; yields the losses after each step, endlessly.
 
-    The same draws, losses and updates as `fit` of `distillation_step`, whichever the `way`, but for rounding.
-    samples  how D is read;  pool  C
+    Draws, losses and updates are those of `fit` of `distillation_step`, up to rounding, whatever the `way`.
+    samples  reads D;  pool  C
     """
     teacher, trainee, batch_size = task.teacher, task.trainee(), task.batch_size
     accelerator = Accelerator(mixed_precision=task.mixed_precision)
@@ -129,7 +129,7 @@ def usual_loop(way: Way, task: Workload, samples: Source, pool: PandasPool | Pro
         optimizer.zero_grad()
         ema.step(parameters)
 
-        if way.many_reads:  # each averaged over ranks for the log, and read once more for the progress bar; the sum twice
+        if way.many_reads:  # average over ranks for the log, read again for the progress bar; the sum twice
             read = {}
             for name, value in (*losses.items(), ("sum", loss), ("sum", loss)):
                 read[name] = accelerator.gather(value.detach().repeat(batch_size)).mean().item()

@@ -87,7 +87,7 @@ def test_large_pictures_are_worked_off_a_few_at_a_time(monkeypatch):
 
 def test_measure_wants_enough_pictures():
     model = GaussianDigits()
-    with pytest.raises(ValueError, match="5 pictures of every label are wanted; there are 4 of 0"):
+    with pytest.raises(ValueError, match="5 pictures of every label are needed; there are 4 of 0"):
         measure_p(model, torch.zeros(8, *model.x_shape), torch.tensor([0, 1] * 4), torch.tensor([0, 1]), [999], each=5)
 
 
@@ -111,7 +111,7 @@ def test_measure_of_rows_of_tokens_and_of_some_pairs():
     assert some.shape == (3, 4) and (columns.min(dim=1).values < 1e-3 * exact.max()).all()
     unordered = torch.tensor([0, 1, 0, 2, 1, 2])  # (a, b) and (b, a) are as far apart
     assert unordered[columns.argmin(dim=1)].bincount().max() <= 2  # no ordered pair twice
-    with pytest.raises(ValueError, match="7 pairs are wanted; 3 conditions make 6"):
+    with pytest.raises(ValueError, match="7 pairs were asked for; 3 conditions make 6"):
         measure_p(model, x0, c, labels, times, each=2, pairs=7)
 
 

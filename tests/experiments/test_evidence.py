@@ -59,7 +59,7 @@ def test_no_fid_of_few_pictures_is_printed():
 
 @pytest.mark.parametrize("asks", ["table digits/unseen-arms steps=7", "claims nothing", "picture x", "table"])
 def test_a_block_that_asks_for_nothing_is_named(asks):
-    with pytest.raises(UsageError, match=f"the block '{asks}' asks for what there is not"):
+    with pytest.raises(UsageError, match=f"the block '{asks}' asks for something that does not exist"):
         filled(f"text\n<!-- rcedu: {asks} -->\n<!-- end -->\n")
 
 

@@ -138,9 +138,9 @@ def test_side_by_side_is_one_after_the_other(shipped, runs, tmp_path):
     ("change", "says"),
     [
         ({"digit": 12}, "digit must be at most 9; got 12"),
-        ({"p": "cubic"}, "unknown p.t. 'cubic'; choose from none, exponential"),
-        ({"student": "huge"}, "unknown student 'huge'; choose from base, small, tiny, C-Base"),
-        ({"space": "w"}, "unknown prediction space 'w'"),
+        ({"p": "cubic"}, "p must be one of none, exponential"),
+        ({"student": "huge"}, "student must be one of base, small, tiny, C-Base"),
+        ({"space": "w"}, "space must be one of v_prediction, epsilon, sample; got 'w'"),
     ],
 )
 def test_bad_runs_are_refused(change, says):

@@ -6,20 +6,20 @@ import sys
 
 
 def main() -> None:
-    """The command line; Ctrl-C at any moment, imports too, is one line and exit code 130."""
+    """The command line; Ctrl-C at any moment, even during imports, gives one line and exit code 130."""
     try:
         try:
             _main()
         finally:
             sys.stdout.flush()
-    except OSError as error:  # of what we print
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or it fails once more, in other words, when Python ends
-        if isinstance(error, BrokenPipeError):  # who reads it has seen enough
+    except OSError as error:  # printing failed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or it would fail again, with another message, when Python exits
+        if isinstance(error, BrokenPipeError):  # the reader has seen enough
             raise SystemExit(128 + 13) from None
         print(f"rcedu: could not print: {error.strerror}; free some and run the same command again", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt as stopped:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # once more ends it at once
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends it at once
         print(f"rcedu: {str(stopped) or 'interrupted; run the same command again to go on'}", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
 
@@ -30,7 +30,7 @@ def _main() -> None:
 
     note_interrupts()
     if sys.argv[1:2] in (["demo"], ["unseen"]) and not {"--help", "-h"} & set(sys.argv):
-        worker_context("rcedu.experiments.unseen_digit")  # takes seconds: the workers and this process import it side by side
+        worker_context("rcedu.experiments.unseen_digit")  # imports take seconds: workers do them in parallel
     from rcedu.commands.cli import main as command_line
 
     command_line()

@@ -1,6 +1,6 @@
-"""Colab: where the project lives (pyproject.toml, [tool.rcedu]), and what a notebook's first cell does there.
+"""Colab: the project's repository (pyproject.toml, [tool.rcedu]), and the work of a notebook's first cell.
 
-Only the standard library is imported at the top: on Colab this is read before anything is installed.
+Imports only the standard library at the top: on Colab this runs before anything is installed.
 """
 
 import importlib.metadata
@@ -16,20 +16,20 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 class Release(NamedTuple):
-    """Where the project lives, and as of when."""
+    """The project's repository and release."""
 
-    owner: str  # "" while nobody has said whose copy this is
+    owner: str  # "" if not set
     repository: str
     tag: str
 
     @property
     def url(self) -> str:
-        """Where to clone from; the word ADDRESS where that is not known."""
+        """The address to clone from; the word ADDRESS if it is not known."""
         return f"https://github.com/{self.owner}/{self.repository}" if self.owner else "ADDRESS"
 
 
 def release() -> Release:
-    """What pyproject.toml says."""
+    """The release in pyproject.toml."""
     return Release(**_project()["tool"]["rcedu"])
 
 
@@ -38,11 +38,11 @@ def _project() -> dict:
 
 
 def set_up(drive: bool = False) -> None:
-    """On Colab: install this checkout and what is missing for it, choose the preset, and say what there is. Twice is fine.
+    """On Colab: install this checkout and its missing requirements, choose the preset, and print both. May run twice.
 
-    drive  mount the user's Google Drive, and let RCEDU_HOME be its folder rcedu/
+    drive  mount the user's Google Drive, and keep results in its folder rcedu/
 
-    subprocess.CalledProcessError where pip fails; its own words are above.
+    subprocess.CalledProcessError if pip fails, after pip's own message.
     """
     missing = lacking()
     _pip("--no-deps", "-e", str(CHECKOUT))
@@ -66,7 +66,7 @@ def set_up(drive: bool = False) -> None:
 
 
 def lacking() -> list[str]:
-    """The package's requirements, as pip takes them, of which nothing is installed here; an old version is left alone."""
+    """The package's requirements that are not installed, in pip's format; old versions are left alone."""
     found = []
     for line in _project()["project"]["dependencies"]:
         try:

@@ -1,9 +1,9 @@
-"""What the teacher drew, on disk: the image-free data set D = {(x0, c)}. Or real pictures in the teacher's latents.
+"""The image-free data set D = {(x0, c)} on disk: what the teacher drew. Or real pictures in the teacher's latent space.
 
 A folder of shards (safetensors) and a manifest. Everything that decides the pictures (teacher, schedule,
-prediction type, steps, w, seed, the conditions asked for) stands in the manifest and in each shard's header,
-with a SHA-256 of each file, so a torn, flipped, swapped or foreign shard is refused rather than learned from.
-Latents are memory-mapped: however many there are, and however many ranks, they are in memory once.
+prediction type, steps, w, seed, the conditions asked for) is in the manifest and in each shard's header,
+with a SHA-256 of each file, so that a damaged, swapped or foreign shard is refused and never learned from.
+Latents are memory-mapped: all ranks together hold them in memory once.
 """
 
 import hashlib
@@ -33,12 +33,12 @@ def _shard_name(index: int, codec) -> str:
 
 
 def derived_seed(seed: int, stream: int | str) -> int:
-    """A seed of 32 bits hashed from both, so that shards, batches and samplers each have random numbers of their own."""
+    """A 32-bit seed hashed from both, so that every shard, batch and sampler has its own random numbers."""
     return int(hash_json([seed, stream])[:8], 16)
 
 
 def origin(teacher, *, steps: int, w: float, seed: int) -> dict:
-    """All that decides what the teacher draws for a given list of conditions."""
+    """Everything that decides what the teacher draws for given conditions."""
     return {"teacher": teacher.fingerprint(), "schedule": teacher.noise_schedule(), "steps": steps, "w": w, "seed": seed}
 
 
@@ -56,19 +56,20 @@ def draw_samples(
     told: dict | None = None,
     bar=iter,
 ) -> "Cache | None":
-    """Let the teacher draw one sample for each condition in c (N, ...), and store them; returns the opened Cache.
+    """Let the teacher draw a sample for each condition in c (N, ...), and store them; returns the opened Cache.
 
     w, steps    guidance and DDIM steps
     seed        sample i of shard k is a function of (seed, k, i) only
-    shard_size  samples a file
+    shard_size  samples in a file
     batch_size  samples at a time, as memory allows
-    solver      another deterministic sampler than DDIM, with its name (`rcedu.models.solvers`);  told  what else decides them
-    bar         wraps the list of shards still to do, for instance tqdm
+    solver      (name, sampler) of another deterministic sampler (`rcedu.models.solvers`) in place of DDIM
+    told        whatever else decides the samples
+    bar         wraps the list of shards still to draw, tqdm for instance
 
-    On several ranks (torchrun, accelerate launch) each draws its share of the shards that are not there, and waits for nobody:
-    the last to end finds all of them, and writes them into the manifest; the others get None. Killed half-way, the same call
-    goes on where it stopped, on as many ranks as there now are. UsageError when the folder holds samples of another teacher,
-    schedule, steps, w, seed or conditions, or files that are not of a cache.
+    On several ranks (torchrun, accelerate launch) each draws its share of the missing shards and waits for no other; the last
+    to finish completes the manifest, and the others get None. After a kill the same call continues, on any number of ranks.
+    UsageError if the folder holds samples of another teacher, schedule, steps, w, seed or conditions, or files that do not
+    belong to a cache.
     """
 
     def made(rows: range) -> Tensor:
@@ -83,9 +84,9 @@ def draw_samples(
 def store_samples(
     folder: Path, teacher, c: Tensor, made_from: dict, made: Callable[[range], Tensor], *, shard_size: int, bar=iter
 ) -> "Cache | None":
-    """Store made(rows), x0 (B, C, H, W) of some rows, under the conditions c (N, ...), a shard at a time: see `draw_samples`.
+    """Store x0 (B, C, H, W) = made(rows) for the conditions c (N, ...), shard by shard: see `draw_samples`.
 
-    made_from  all that decides what is made; JSON values
+    made_from  everything that decides what is made; JSON values
     """
     with alone_in(folder):
         folder, c = Path(folder), teacher.conditions.check(c)
@@ -100,7 +101,7 @@ def store_samples(
             manifest = found
         elif ranks.is_main_process:
             folder_to_fill(folder, MANIFEST)
-            _write_manifest(folder, manifest | {"shards": []})  # first: from now on the folder is ours
+            _write_manifest(folder, manifest | {"shards": []})  # first, so that from now on the folder is ours
         ranks.wait_for_everyone()
         parts = c.split(shard_size)
         paths = [folder / _shard_name(index, teacher.codec) for index in range(len(parts))]
@@ -114,13 +115,13 @@ def store_samples(
             if not all(path.exists() for path in paths):
                 return None
             if not all(_is_drawn(path, index, parts[index], made_from) for index, path in enumerate(paths)):
-                return None  # a damaged one, of before a kill, whose rank is about to draw it again
+                return None  # one is damaged by a kill, and its rank is about to draw it again
             _write_manifest(folder, manifest | {"shards": [sha256(path) for path in paths]})
         return Cache(folder, teacher)
 
 
 def _is_drawn(path: Path, index: int, c: Tensor, made_from: dict) -> bool:
-    """Whether a shard is there, whole, and the one that it should be."""
+    """Whether a shard exists, is intact, and is the right one."""
     try:
         tensors, header = load_tensors(path)
     except UsageError:
@@ -145,8 +146,8 @@ def _check_origin(manifest: dict, expected: dict, where: Path) -> None:
     for key, value in expected.items():
         if (there := manifest["origin"].get(key)) != value:
             raise UsageError(
-                f"{where} is of another {key} ({_short(there)} there, {_short(value)} here); "
-                "choose another folder, or delete it; or load the model that drew it"
+                f"{where} has another {key} ({_short(there)} there, {_short(value)} here); "
+                "choose another folder, delete it, or load the model that drew it"
             )
 
 
@@ -156,10 +157,11 @@ def _short(value) -> str:
 
 
 class Samples:
-    """D, clean data with conditions, as step functions draw from it: `len(data)`, `data.x0(rows)`, `data.c`, a fingerprint.
+    """D, clean data with conditions, for step functions to draw from: `len(data)`, `data.x0(rows)`, `data.c`, a fingerprint.
 
-    stored  (N, ...) what `codec.unpack` takes: for digits uint8 images, for Stable Diffusion latents;  c  (N, ...)
-    name    what the fingerprint calls what is stored
+    stored  (N, ...) what `codec.unpack` takes: uint8 images for digits, latents for Stable Diffusion
+    c       (N, ...) conditions
+    name    the name of `stored` in the fingerprint
     """
 
     def __init__(self, stored: "Tensor | Shards", c: Tensor, codec, name: str = "stored"):
@@ -173,18 +175,18 @@ class Samples:
         return self.codec.unpack(self.stored[rows])
 
     def fingerprint(self) -> str:
-        """SHA-256 of all of it: equal means the same samples."""
+        """SHA-256 of everything: equal means the same samples."""
         return hash_tensors({self.name: self.stored, "c": self.c})
 
 
 class Cache(Samples):
-    """An opened cache. Compressed shards are read and verified at once, others mapped, each verified before its first use.
+    """An opened cache. Compressed shards are read and verified at once; others are mapped, and verified before their first use.
 
-    folder   where `draw_samples` wrote
-    teacher  whose samples they must be
+    folder   the folder that `draw_samples` wrote
+    teacher  the model whose samples they must be
 
-    UsageError, naming the file and what to do, for anything missing, torn, swapped or foreign, and for any flipped bit: of
-    a latent not before it is used.
+    UsageError, naming the file and what to do, for anything missing, damaged, swapped or foreign, down to a single bit (in a
+    latent, when it is first used).
     """
 
     def __init__(self, folder: Path, teacher):
@@ -200,7 +202,7 @@ class Cache(Samples):
             there = sum(self._path(index).exists() for index in range(wanted))
             raise UsageError(
                 f"{self.folder} is unfinished: {there} of {wanted} shards; "
-                "run the command that draws it again, it goes on where it stopped"
+                "run the command that draws it again, and it continues"
             )
         self._again = f"delete {self.folder} and draw it again"
         shards = [self._open_shard(index) for index in range(wanted)]
@@ -216,7 +218,7 @@ class Cache(Samples):
         return self.codec.suffix.endswith(".xz")
 
     def _path(self, index: int) -> Path:
-        """Of before, the digits' say, compressed ones end in .gz."""
+        """A shard's path; older compressed ones (the digits', for example) end in .gz."""
         path = self.folder / _shard_name(index, self.codec)
         return old if not path.exists() and (old := path.with_suffix(".gz")).exists() else path
 
@@ -229,7 +231,7 @@ class Cache(Samples):
             if not {"x0", "c"} <= tensors.keys():
                 raise UsageError(f"{path} holds other tensors")
         except UsageError as error:
-            raise UsageError(f"{path} is torn or damaged (its SHA-256 differs); {self._again}") from error
+            raise UsageError(f"{path} is damaged (its SHA-256 differs); {self._again}") from error
         theirs = header.get("origin")
         for key, value in self.manifest["origin"].items():
             there = theirs.get(key) if isinstance(theirs, dict) else None
@@ -247,9 +249,9 @@ class Cache(Samples):
             raise UsageError(f"{path} has changed since it was drawn (its SHA-256 differs); {self._again}")
 
     def fingerprint(self) -> str:
-        """SHA-256 over the manifest, and so over all shards and what they were drawn from."""
+        """SHA-256 over the manifest, which covers all shards and what they were drawn from."""
         return hash_json(self.manifest)
 
     def images(self) -> Tensor:
-        """All of it as stored: for digits, (N, 1, 28, 28) uint8; for Stable Diffusion, latents in 16 bits."""
+        """Everything as stored: (N, 1, 28, 28) uint8 for digits, latents in 16 bits for Stable Diffusion."""
         return self.stored[:]

@@ -1,11 +1,11 @@
 """Captioned digits: real MNIST digits in coloured ink on a coloured background, and the sentences that describe them.
 
 "a slanted orange seven on a navy background" has four attributes: digit, ink, background, slant. The first three are
-chosen, the slant is *measured*, from the digit's moments; where it is neither clearly slanted nor clearly upright, the
-caption does not say. That gives 1,080 prompts. Every tenth combination of digit, ink and background is held out of
-training, so that prompts nobody drew can be asked for.
+chosen, the slant is *measured*, from the digit's moments; if a digit is neither clearly slanted nor clearly upright, its
+caption does not mention it. That gives 1,080 prompts. Every tenth combination of digit, ink and background is held out of
+training, so that one can ask for prompts that no picture showed.
 
-Attributes travel as integers (N, 4): digit, row of INKS, row of BACKGROUNDS, row of SLANTS (2: not said).
+Attributes are integers (N, 4): digit, row of INKS, row of BACKGROUNDS, row of SLANTS (2: not mentioned).
 """
 
 from functools import cache
@@ -20,7 +20,7 @@ from rcedu.data.mnist import mnist
 from rcedu.system.usage import UsageError
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-# light inks on dark backgrounds, so that every pair can be read
+# light inks on dark backgrounds, so that every pair is legible
 INKS = {
     "white": (250, 250, 250), "yellow": (250, 220, 50), "orange": (250, 135, 30),
     "pink": (250, 130, 190), "green": (110, 225, 90), "cyan": (80, 215, 245),
@@ -33,8 +33,8 @@ SLANTS = ("upright", "slanted")
 UNSAID = len(SLANTS)
 ATTRIBUTES = ("digit", "ink", "background", "slant")
 SIZES = (len(DIGITS), len(INKS), len(BACKGROUNDS), len(SLANTS) + 1)
-IMAGE_SIZE = 32  # pixels: MNIST's 28, which are centred on their centre of mass, and a margin of 2
-# a shear of 0.22 leans one pixel in 4.5; between the two a reader would hesitate
+IMAGE_SIZE = 32  # pixels: MNIST's 28, where digits are centred on their centre of mass, and a margin of 2
+# a shear of 0.22 leans one pixel in 4.5; in between, a reader would hesitate
 UPRIGHT_BELOW, SLANTED_ABOVE = 0.08, 0.22
 
 
@@ -52,8 +52,8 @@ def shear(images: Tensor) -> Tensor:
 
 
 def measured_slant(images: Tensor) -> Tensor:
-    """(N, 1, H, W) uint8 digits -> (N,) rows of SLANTS, UNSAID where the shear lies between the two."""
-    lean = torch.cat([shear(part) for part in images.split(200)])  # a part stays in the processor's cache: four times as fast
+    """(N, 1, H, W) uint8 digits -> (N,) rows of SLANTS, UNSAID if the shear lies in between."""
+    lean = torch.cat([shear(part) for part in images.split(200)])  # parts fit in the processor's cache: four times as fast
     slanted_or_not = torch.where(lean > SLANTED_ABOVE, SLANTS.index("slanted"), UNSAID)
     return torch.where(lean < UPRIGHT_BELOW, SLANTS.index("upright"), slanted_or_not)
 
@@ -70,9 +70,9 @@ def compose(digits: Tensor, ink: Tensor, background: Tensor) -> Tensor:
 
 
 def coverage(images: Tensor, ink: Tensor, background: Tensor) -> Tensor:
-    """How much of each pixel is ink: where its colour lies on the line from background to ink. The way back of `compose`.
+    """How much of each pixel is ink: where its colour lies on the line from background to ink. The inverse of `compose`.
 
-    images (N, 3, H, W) uint8, ink (N,) and background (N,) rows -> (N, H, W), 0 to 1; off the line, the nearest point of it
+    images (N, 3, H, W) uint8, ink (N,) and background (N,) rows -> (N, H, W), 0 to 1; off the line, its nearest point counts
     """
     low = torch.tensor(list(BACKGROUNDS.values()))[background][:, :, None, None].float()
     line = torch.tensor(list(INKS.values()))[ink][:, :, None, None].float() - low
@@ -107,23 +107,23 @@ def prompts() -> tuple[str, ...]:
 
 
 def captions(attributes: Tensor) -> list[str]:
-    """(N, 4) attributes -> their N sentences; `read_prompts` is the way back."""
+    """(N, 4) attributes -> their N sentences; `read_prompts` is the inverse."""
     return [prompts()[row] for row in prompt_rows(attributes)]
 
 
 def read_prompts(texts: list[str]) -> Tensor:
-    """The attributes (N, 4) that sentences of the grammar ask for; UsageError naming the first that is none."""
+    """The attributes (N, 4) of sentences of the grammar. UsageError naming the first that is not one."""
     rows = {prompt: row for row, prompt in enumerate(prompts())}
     for text in texts:
         if text not in rows:
-            raise UsageError(f"{text!r} is not a caption of ours, so nothing in it can be judged; try {prompts()[0]!r}")
+            raise UsageError(f"{text!r} is not a sentence of mini-SD's grammar, which its judge reads; try {prompts()[0]!r}")
     return all_attributes()[[rows[text] for text in texts]]
 
 
 def is_held_out(attributes: Tensor) -> Tensor:
     """(N, 4) -> (N,) bool: the 36 of 360 combinations of digit, ink and background that no training picture shows.
 
-    For each ink and background one digit, so that every attribute by itself is seen about equally often.
+    One digit for each ink and background, so that every attribute by itself is seen about equally often.
     """
     digit, ink, background = attributes.T[:3]
     return (digit + 2 * ink + 3 * background) % 10 == 0
@@ -133,21 +133,21 @@ def is_held_out(attributes: Tensor) -> Tensor:
 
 
 class CaptionedImages(NamedTuple):
-    """Pictures and what is true of them."""
+    """Pictures and their attributes."""
 
     images: Tensor  # (N, 3, 32, 32) uint8
     attributes: Tensor  # (N, 4); slant as measured
 
 
 class CaptionedDigits:
-    """MNIST digits, to be coloured: `len(data)`, `data.coloured(rows, generator)`.
+    """MNIST digits that are coloured on demand: `len(data)`, `data.coloured(rows, generator)`.
 
     digits (N, 1, 28, 28) uint8, labels (N,);  held_out True: only the combinations that training never shows; None: all
     """
 
     def __init__(self, digits: Tensor, labels: Tensor, held_out: bool | None = False):
         self.digits, self.labels, self.slants = digits, labels, measured_slant(digits)
-        every = all_attributes()[:: len(SLANTS) + 1].chunk(len(DIGITS))  # of each digit, all colours
+        every = all_attributes()[:: len(SLANTS) + 1].chunk(len(DIGITS))  # for each digit, all colours
         pairs = [own if held_out is None else own[is_held_out(own) == held_out] for own in every]
         self._counts = torch.tensor([len(p) for p in pairs])
         self._pairs = torch.nn.utils.rnn.pad_sequence(pairs, batch_first=True)  # (10, most, 4)
@@ -156,7 +156,7 @@ class CaptionedDigits:
         return len(self.digits)
 
     def coloured(self, rows: Tensor, generator: torch.Generator | None = None) -> CaptionedImages:
-        """The digits of these rows, each in colours drawn at random."""
+        """The digits of these rows, each in random colours."""
         labels = self.labels[rows]
         which = (torch.rand(len(rows), generator=generator) * self._counts[labels]).long()
         attributes = self._pairs[labels, which]
@@ -172,9 +172,9 @@ def _mnist_measured(train: bool) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def real_pictures(attributes: Tensor, train: bool = True) -> Tensor:
-    """Attributes (N, 4) -> (N, 3, 32, 32) uint8: for each an MNIST digit that fits, another one each time, in its colours.
+    """Attributes (N, 4) -> (N, 3, 32, 32) uint8: for each, an MNIST digit that fits, a new one each time, in its colours.
 
-    train  MNIST's training half; else its test half
+    train  use MNIST's training set; otherwise its test set
     """
     (digits, labels, slants), rows = _mnist_measured(train), torch.empty(len(attributes), dtype=torch.long)
     for label in range(len(DIGITS)):
@@ -186,7 +186,7 @@ def real_pictures(attributes: Tensor, train: bool = True) -> Tensor:
 
 
 def said(attributes: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """What a caption says of pictures: their attributes, the slant left out of a third of them. (N, 4) -> (N, 4)"""
+    """The attributes that captions mention: a third leave out the slant. (N, 4) -> (N, 4)"""
     silent = torch.rand(len(attributes), generator=generator) < 1 / 3
     attributes = attributes.clone()
     attributes[silent, 3] = UNSAID
@@ -194,7 +194,7 @@ def said(attributes: Tensor, generator: torch.Generator | None = None) -> Tensor
 
 
 def true_of(texts: Tensor, images: Tensor) -> Tensor:
-    """Whether each caption is true of each picture: (M, 4), (N, 4) -> (N, M) bool. A slant not said is true of any."""
+    """Whether each caption is true of each picture: (M, 4), (N, 4) -> (N, M) bool. An unmentioned slant fits any."""
     same = texts[None] == images[:, None]  # (N, M, 4)
     same[..., 3] |= texts[None, :, 3] == UNSAID
     return same.all(dim=2)

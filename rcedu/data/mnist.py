@@ -1,4 +1,4 @@
-"""MNIST from the files that ship, and Fashion-MNIST, in files of the same form, from where it is found."""
+"""MNIST, from the files that ship; and Fashion-MNIST, in files of the same format, from wherever they are found."""
 
 import gzip
 import hashlib
@@ -22,13 +22,13 @@ class Origin(NamedTuple):
     """Where a set of 70,000 pictures comes from, if not from the cache folder or torchvision's mirrors."""
 
     title: str
-    folder: Callable[[], Path]  # that has its four files, packed
-    get: str  # what to do where it has not
-    restore: str  # what to do where one of them is damaged
-    sha256: dict[str, str]  # of the four, unpacked
+    folder: Callable[[], Path]  # with its four files, compressed
+    get: str  # what to do if they are missing
+    restore: str  # what to do if one is damaged
+    sha256: dict[str, str]  # of the four files, unpacked
 
 
-# data/mnist/SHA256SUMS has those of the packed files as well.
+# data/mnist/SHA256SUMS also has those of the compressed files.
 MNIST_SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -53,8 +53,8 @@ ORIGINS = {
 
 
 def _content(name: str, kind: type[MNIST]) -> bytes:
-    """One of an origin's files, verified: unpacked once into the cache folder, where that can be written."""
-    of, raw = ORIGINS[kind], cache_folder() / kind.__name__ / "raw"  # where torchvision has them, too
+    """One of an origin's files, verified, and unpacked once into the cache folder if that can be written."""
+    of, raw = ORIGINS[kind], cache_folder() / kind.__name__ / "raw"  # torchvision's place for them
     unpacked, packed = raw / name, of.folder() / f"{name}.xz"
     with suppress(OSError):
         if _is_whole(content := unpacked.read_bytes(), of.sha256[name]):

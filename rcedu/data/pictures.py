@@ -1,4 +1,4 @@
-"""Picture files: read, made as large as they must be; and real pictures with their captions, for a teacher to be learned with.
+"""Read picture files and fit them to a size; and real pictures with captions, as training data.
 
 Folders of pictures, webdatasets and tables are read by the `datasets` library; pictures are opened one at a time.
 """
@@ -36,19 +36,19 @@ def read_picture(file: Path | BinaryIO, again: str = "repair it, or take it out"
 
 
 def opened(file: Path | BinaryIO, read: Callable[[Image.Image], T], again: str, name: str = "") -> T:
-    """What `read` gives of a picture. UsageError where it is damaged, naming it, and saying what to do: `again`."""
+    """read(picture). UsageError if the picture is damaged, naming it and saying what to do: `again`."""
     try:
         with Image.open(file) as image:
             return read(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's names for a damaged picture
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow raises for damaged pictures
         raise UsageError(f"{name or file} is damaged ({str(error).splitlines()[0]}); {again}") from error
 
 
 def fitted(image: Tensor, size: int, fit: str = "crop") -> Tensor:
     """(3, H, W) uint8 -> (3, size, size).
 
-    fit  crop: the middle square, shrunk with antialiasing;  squash: all of it, by Pillow's bicubic filter, as the reference
-         of random conditioning does
+    fit  crop: the middle square, resized with antialiasing;  squash: the whole picture, by Pillow's bicubic filter, as in
+         random conditioning's code
     """
     if fit == "squash":
         small = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((size, size), Image.Resampling.BICUBIC)
@@ -61,12 +61,12 @@ def fitted(image: Tensor, size: int, fit: str = "crop") -> Tensor:
 class CaptionedSource(Dataset):
     """Real pictures with captions: images[i] is (3, size, size) uint8, images.texts[i] its caption.
 
-    source    a folder of pictures with metadata.csv or metadata.jsonl (columns file_name, and text, prompt or caption), as
-              BK-SDM's LAION sets have it; a folder of .tar files (webdataset: 0001.jpg beside 0001.txt); or a .parquet file, or
+    source    a folder of pictures with metadata.csv or metadata.jsonl (columns file_name, and text, prompt or caption), like
+              BK-SDM's LAION sets; a folder of .tar files (webdataset: 0001.jpg beside 0001.txt); or a .parquet file, or
               a folder of them, with a column of pictures
-    column    of the captions; default text, prompt, caption or txt
+    column    the captions' column; default text, prompt, caption or txt
     fit       crop or squash: see `fitted`
-    mirrored  every picture once more, as in a mirror: images[N + i] is images[i], flipped
+    mirrored  also every picture mirrored left to right: images[N + i] is images[i], flipped
     skip_bad  leave out pictures that cannot be read; `skipped` has their names
 
     UsageError for a source without pictures or captions, an empty caption, and for a damaged picture when it is read.
@@ -84,7 +84,7 @@ class CaptionedSource(Dataset):
         self.rows = [row for row in range(len(table)) if not skip_bad or self._is_whole(row)]
         self.skipped = [self._name(row) for row in sorted({*range(len(table))} - {*self.rows})]
         if not self.rows:
-            raise UsageError(f"none of the {len(table)} pictures in {source} can be read; get them anew")
+            raise UsageError(f"none of the {len(table)} pictures in {source} can be read; download them again")
 
     @property
     def texts(self) -> list[str]:
@@ -115,7 +115,7 @@ class CaptionedSource(Dataset):
         return True
 
     def fingerprint(self) -> str:
-        """SHA-256 of what the source holds, and of how it is read."""
+        """SHA-256 of the source's files and of how they are read."""
         paths = [self.source] if self.source.is_file() else sorted(x for x in self.source.rglob("*") if x.is_file())
         of = [f"{self.size} {self.fit} {self.mirrored} {self.rows}", *self.captions, *map(sha256, paths)]
         return hashlib.sha256("\n".join(of).encode()).hexdigest()
@@ -124,10 +124,10 @@ class CaptionedSource(Dataset):
 def encode_pictures(
     teacher, images: CaptionedSource, folder: Path, *, shard_size: int = 1000, batch_size: int = 50, bar=iter
 ) -> Cache | None:
-    """Real pictures as the teacher's latents, stored as `draw_samples` stores them: D of a student that has real images.
+    """Encode real pictures as the teacher's latents, stored like those of `draw_samples`: D for a student with real images.
 
-    images      pictures as large as the teacher's, with their captions
-    batch_size  pictures at a time;  the others, ranks and errors as for `draw_samples`
+    images      pictures of the teacher's size, with their captions
+    batch_size  pictures at a time;  other arguments, ranks and errors as for `draw_samples`
     """
 
     def made(rows: range) -> Tensor:
@@ -141,7 +141,7 @@ def encode_pictures(
 
 
 def _read(source: Path) -> tuple["datasets.Dataset", str]:
-    """A source as a table, and which of its columns has the pictures, as {"bytes", "path"}."""
+    """(a source as a table, the name of its column of pictures, which are {"bytes", "path"})."""
     import datasets
 
     if not source.exists():
@@ -156,13 +156,13 @@ def _read(source: Path) -> tuple["datasets.Dataset", str]:
         raise UsageError(f"no pictures in {source}: it has no {', '.join(sorted(SUFFIXES))}, .tar or .parquet file")
     try:
         table = datasets.load_dataset(kind, split="train", cache_dir=str(cache_folder() / "pictures"), **where)
-    except Exception as error:  # of a damaged table the library makes many kinds
+    except Exception as error:  # damaged tables raise all kinds of errors in the library
         why = " ".join(str(error.__cause__ or error).split())[:200]
         raise UsageError(f"the pictures in {source} cannot be read ({why}); repair them") from error
     of_pictures = [
         name
         for name, kind in table.features.items()
-        if isinstance(kind, datasets.Image) or (isinstance(kind, dict) and kind.keys() == {"bytes", "path"})  # of a .parquet
+        if isinstance(kind, datasets.Image) or (isinstance(kind, dict) and kind.keys() == {"bytes", "path"})  # in a .parquet
     ]
     if len(of_pictures) != 1:
         raise UsageError(f"{source} has {len(of_pictures)} columns of pictures; it should have one")
@@ -175,10 +175,10 @@ def _captions(table: "datasets.Dataset", column: str | None, source: Path) -> li
     if found is None:
         raise UsageError(
             f"the pictures in {source} have no captions: no column {' or '.join(wanted)}; "
-            "a folder of pictures wants a metadata.csv with file_name,text"
+            "a folder of pictures needs a metadata.csv with file_name,text"
         )
     texts = list(table[found])
     bad = next((row for row, text in enumerate(texts) if not isinstance(text, str) or not text.strip()), None)
     if bad is not None:
-        raise UsageError(f"the caption of picture {bad + 1} in {source} is {texts[bad]!r}; give it one, or take it out")
+        raise UsageError(f"the caption of picture {bad + 1} in {source} is {texts[bad]!r}; write one, or take the picture out")
     return texts

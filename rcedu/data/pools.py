@@ -1,7 +1,7 @@
-"""Prompt pools: from a handful of sentences to twenty million on disk, with one face, `len(pool)` and `pool[rows]`.
+"""Prompt pools, from a handful of sentences to twenty million on disk, with one interface: `len(pool)` and `pool[rows]`.
 
-A pool knows nothing of t, and p(t) knows nothing of storage. A file of prompts is checked and converted once, to an
-Arrow file in the cache, and memory-mapped by the `datasets` library: every process that opens it shares the same pages.
+A pool knows nothing about t, and p(t) nothing about storage. A file of prompts is checked and converted once, to an
+Arrow file in the cache, and memory-mapped by the `datasets` library: all processes that open it share the same pages.
 """
 
 import csv
@@ -21,25 +21,25 @@ from rcedu.system.manifests import checksum
 from rcedu.system.settings import cache_folder
 from rcedu.system.usage import UsageError
 
-if TYPE_CHECKING:  # importing datasets takes seconds; a pool of a few sentences does without
+if TYPE_CHECKING:  # importing datasets takes seconds, and a small pool does not need it
     from datasets import Dataset
 
 KINDS = (".txt", ".csv", ".parquet")
-COLUMNS = ("text", "prompt", "caption")  # looked for in this order, in any case
+COLUMNS = ("text", "prompt", "caption")  # looked up in this order, in upper or lower case
 ROWS_AT_A_TIME = 2**15  # held in memory while converting
 LONGEST = 10_000  # characters of a prompt; CLIP reads the first 77 tokens
-CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"  # all but tab and the ends of lines
+CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"  # all except tabs and line ends
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 
 
 def read_prompts_from(source: Path, column: str | None = None) -> "Dataset":
-    """The prompts in a file (.txt with one a line, .csv with a header, .parquet) or in all such files of a folder.
+    """The prompts in a file (.txt with one per line, .csv with a header, .parquet) or in all such files in a folder.
 
-    column  of a table: its name; default: text, prompt or caption in any case, or the only one of a .parquet
+    column  the prompts' column in a table; default text, prompt or caption in upper or lower case, or a .parquet's only one
 
     Returns a memory-mapped `datasets.Dataset` with the single column "text". UsageError, naming the file and the row
     (1 is the first; a .csv's header has no number), for a file that cannot be read, a missing column, and rows that
-    are empty or no text: never a shorter pool in silence. A file's content decides whether it is converted anew.
+    are empty or not text: a pool never gets shorter silently. A file is converted again if its content has changed.
     """
     from datasets import concatenate_datasets
 
@@ -58,21 +58,21 @@ def _open(path: Path, column: str | None) -> "Dataset":
     if not path.exists():
         raise UsageError(f"{path} does not exist; a prompt pool is a {', '.join(KINDS)} file, or a folder of them")
     if path.suffix.lower() not in KINDS:
-        raise UsageError(f"{path} is no prompt pool; give a {', '.join(KINDS)} file, or a folder of them")
+        raise UsageError(f"{path} is not a prompt pool; give a {', '.join(KINDS)} file, or a folder of them")
     try:
-        key = f"1 {sha256(path)} {path.suffix.lower()} {column}"  # 1: of this conversion; another one, another number
+        key = f"1 {sha256(path)} {path.suffix.lower()} {column}"  # 1: the version of this conversion
     except OSError as error:
         raise _unreadable(path, error) from error
     arrow = cache_folder() / "prompts" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.arrow"
-    digest = arrow.with_suffix(".xxh3")  # a damaged conversion may crash the process, or read as a shorter pool
-    sweep(arrow.parent)  # always: what was killed here may not have been the last to convert
+    digest = arrow.with_suffix(".xxh3")  # reading a damaged conversion may crash, or give a shorter pool
+    sweep(arrow.parent)  # always: a killed conversion may be followed by successful ones
     try:
         if not (arrow.exists() and digest.exists() and digest.read_text(encoding="utf-8", errors="replace") == checksum(arrow)):
             with atomic_path(arrow) as temporary, pa.OSFile(str(temporary), "wb") as file:
                 _convert(path, column, file)
             write_text(digest, checksum(arrow))
         return Dataset.from_file(str(arrow))
-    except OSError:  # a cache folder that cannot be written: in memory, each time
+    except OSError:  # if the cache folder cannot be written, convert in memory, each time
         _convert(path, column, memory := pa.BufferOutputStream())
         return Dataset.from_buffer(memory.getvalue())
 
@@ -82,7 +82,7 @@ def _unreadable(path: Path, why: object) -> UsageError:
 
 
 def _convert(path: Path, column: str | None, arrow: pa.NativeFile) -> None:
-    """Check every row of a file and write it in Arrow's format, a few at a time."""
+    """Check every row of a file and write it in Arrow's format, some rows at a time."""
     schema = pa.schema({"text": pa.string()})
     row = 0
     with pa.ipc.new_stream(arrow, schema) as out:
@@ -96,7 +96,7 @@ def _convert(path: Path, column: str | None, arrow: pa.NativeFile) -> None:
 
 
 def _read_prompts(path: Path, column: str | None) -> Iterator[pa.Array]:
-    """The texts of a file as arrays of strings; whatever is wrong with the file is a UsageError."""
+    """A file's texts as arrays of strings. UsageError for anything that is wrong with the file."""
     try:
         if path.suffix.lower() == ".parquet":
             yield from _read_parquet(path, column)
@@ -104,7 +104,7 @@ def _read_prompts(path: Path, column: str | None) -> Iterator[pa.Array]:
             texts = _read_txt(path) if path.suffix.lower() == ".txt" else _read_csv(path, column)
             while some := list(islice(texts, ROWS_AT_A_TIME)):
                 yield pa.array(some, pa.string())
-    except UnicodeDecodeError as error:  # its position is one in a block of the file
+    except UnicodeDecodeError as error:  # its position is relative to a block of the file
         with open(path, "rb") as f:
             raise UsageError(f"line {_undecodable(f) + 1} of {path} is not UTF-8; save the file as UTF-8") from error
     except UsageError:
@@ -114,7 +114,7 @@ def _read_prompts(path: Path, column: str | None) -> Iterator[pa.Array]:
 
 
 def _undecodable(lines: Iterable[bytes]) -> int:
-    """Which line or row is the first that is not UTF-8."""
+    """The index of the first line or row that is not UTF-8."""
     for i, line in enumerate(lines):
         try:
             line.decode()
@@ -130,7 +130,7 @@ def _read_txt(path: Path) -> Iterator[str]:
 
 
 def _read_csv(path: Path, column: str | None) -> Iterator[str]:
-    """Every cell as it stands, "NA" and "null" too. (pandas drops blank lines, and shifts rows with a cell too many.)"""
+    """Every cell as written, even "NA" and "null". (pandas drops blank lines, and shifts rows that have a cell too many.)"""
     with open(path, encoding="utf-8-sig", newline="") as f:
         rows = csv.reader(f, strict=True)
         try:
@@ -152,7 +152,7 @@ def _read_csv(path: Path, column: str | None) -> Iterator[str]:
 def _read_parquet(path: Path, column: str | None) -> Iterator[pa.Array]:
     import pyarrow.parquet as pq
 
-    # buffer_size: without it, all of a row group's column is read at once
+    # without buffer_size, a row group's whole column is read at once
     with pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False, page_checksum_verification=True) as file:
         schema = file.schema_arrow
         name = schema.names[0] if column is None and len(schema.names) == 1 else _text_column(path, schema.names, column)
@@ -184,7 +184,7 @@ def _text_column(path: Path, names: list[str], column: str | None) -> str:
 
 
 def _check(texts: pa.Array, path: Path, rows_before: int) -> None:
-    """UsageError for the first row that is empty, too long, no plain text; in a .csv, where nothing else tells, a number."""
+    """UsageError for the first row that is empty, too long, or not plain text; in a .csv, which has no types, also a number."""
     empty = pc.fill_null(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0), True)
     complaints = [
         (empty, "is empty; remove it (an empty prompt is the null condition)"),
@@ -193,7 +193,7 @@ def _check(texts: pa.Array, path: Path, rows_before: int) -> None:
     ]
     if path.suffix.lower() == ".csv":
         number = pc.match_substring_regex(texts, NUMBER)
-        complaints.append((number, "is the number {}, not text; put it in words, or choose another column"))
+        complaints.append((number, "is the number {}, not text; write it in words, or choose another column"))
     for wrong, say in complaints:
         where = pc.index(wrong, True).as_py()
         if where >= 0:
@@ -204,13 +204,14 @@ def _check(texts: pa.Array, path: Path, rows_before: int) -> None:
 class PromptPool:
     """C of random conditioning: prompts in, token ids out. `len(pool)`, `pool[rows]`, `pool.texts(rows)`.
 
-    prompts  a sequence of sentences, or what `read_prompts_from` gives;  conditions  tokenizes them as they are drawn
+    prompts     a sequence of sentences, or the result of `read_prompts_from`
+    conditions  tokenizes them as they are drawn
     """
 
     def __init__(self, prompts: "Sequence[str] | Dataset", conditions):
         self.on_disk = hasattr(prompts, "column_names")
         if isinstance(prompts, str):
-            raise UsageError(f"{prompts[:40]!r} is no pool of prompts; give a list of sentences, or read_prompts_from(file)")
+            raise UsageError(f"{prompts[:40]!r} is not a pool of prompts; give a list of sentences, or read_prompts_from(file)")
         if self.on_disk and "text" not in prompts.column_names:
             raise UsageError(f"the pool has no column 'text', only {', '.join(prompts.column_names)}; rename one")
         if not self.on_disk:
@@ -226,7 +227,7 @@ class PromptPool:
         return len(self.prompts)
 
     def fingerprint(self) -> str:
-        """SHA-256 over the sentences in their order, on disk or not: equal means the same pool."""
+        """SHA-256 over the sentences in order, on disk or not: equal means the same pool."""
         digest = hashlib.sha256()
         for first in range(0, len(self), ROWS_AT_A_TIME):
             some = self.prompts[first : first + ROWS_AT_A_TIME]

@@ -1,10 +1,10 @@
-"""Prompts that nobody collected: a writer makes them up, a filter keeps what is new and to the point (Kim et al., table 3).
+"""Generated prompts: a writer makes them up, and a filter keeps those that are new and on topic (Kim et al., table 3).
 
 A writer is any function from a number to that many sentences. `grammar_writer` is one that needs no network; a call to a
 language model is another:
 
     def ask(count):
-        return client.complete(f"Write {count} captions of digits, one a line").splitlines()
+        return client.complete(f"Write {count} captions of digits, one per line").splitlines()
 
     prompts = write_prompts(ask, 1000, "prompts.txt", on_topic=is_caption)
 """
@@ -20,11 +20,11 @@ from rcedu.system.files import write_text
 from rcedu.system.usage import UsageError
 
 Writer = Callable[[int], list[str]]
-PATIENCE = 20  # calls of a writer in a row that bring nothing new, after which it is taken to have no more to say
+PATIENCE = 20  # a writer that returns nothing new in so many calls in a row is considered exhausted
 
 
 def grammar_writer(seed: int = 0) -> Writer:
-    """Captions of the grammar, every word drawn by itself: sentences of any number, with repetitions."""
+    """A writer of captions of the grammar, with every word drawn independently: any number of sentences, with repetitions."""
     generator = random.Random(seed)
 
     def write(count: int) -> list[str]:
@@ -41,9 +41,9 @@ def is_caption(text: str) -> bool:
 def filter_prompts(
     texts: Iterable[str], known: Iterable[str] = (), on_topic: Callable[[str], bool] = lambda text: True
 ) -> tuple[list[str], Counter]:
-    """(what is new and on topic, in order; how many were dropped as "empty", "repeated" or "off topic").
+    """(the sentences that are new and on topic, in order; how many were dropped as "empty", "repeated" or "off topic").
 
-    Sentences are compared without regard to case and surrounding or doubled spaces, and kept without the latter.
+    Comparisons ignore case and extra spaces; sentences are kept without extra spaces.
     """
     seen, kept, dropped = {_plain(text).lower() for text in known}, [], Counter()
     for text in map(_plain, texts):
@@ -63,10 +63,10 @@ def _plain(text: str) -> str:
 def write_prompts(
     writer: Writer, count: int, path: Path | str, *, on_topic: Callable[[str], bool] = lambda text: True, batch: int = 200
 ) -> list[str]:
-    """`count` different prompts, kept in a text file, one a line: what is there is read, and only the rest is written.
+    """`count` different prompts, kept in a text file, one per line: those already there are read, the rest are written.
 
-    The file is brought up to date after every call of the writer (`batch` sentences), so that a paid call is never lost.
-    UsageError when 20 calls in a row bring nothing new; what was kept until then stays.
+    The file is updated after every call of the writer (for `batch` sentences), so that a paid call is never lost.
+    UsageError if 20 calls in a row return nothing new; the prompts kept until then stay.
     """
     path = Path(path)
     kept = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -75,9 +75,9 @@ def write_prompts(
         new, dropped = filter_prompts(writer(batch), kept, on_topic)
         idle = 0 if new else idle + 1
         if idle == PATIENCE:
-            what = ", ".join(f"{n} {why}" for why, n in dropped.items()) or "nothing at all"
+            what = ", ".join(f"{n} {why}" for why, n in dropped.items()) or "none at all"
             raise UsageError(
-                f"the writer has no more to say: {len(kept)} of {count} prompts are in {path}; its last {batch} brought {what}"
+                f"the writer has nothing new: {len(kept)} of {count} prompts are in {path}; its last {batch} were {what}"
             )
         if new:
             kept += new
@@ -86,7 +86,7 @@ def write_prompts(
 
 
 def with_nonsense(texts: list[str], share: float, seed: int = 0) -> list[str]:
-    """The pool with nonsense mixed in until that share of it is nonsense: as many words, of random letters.
+    """The pool with a share of nonsense mixed in: sentences with as many words, of random letters.
 
     share  in [0, 1); UsageError otherwise
     """

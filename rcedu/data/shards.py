@@ -7,18 +7,18 @@ from torch import Tensor
 
 
 class Shards:
-    """(N, ...) in pieces, to be asked like one tensor: `shards[rows]`, rows a slice or (B,) ints from 0 to N - 1.
+    """A tensor (N, ...) in pieces, indexed as one: `shards[rows]`, with rows a slice or (B,) ints from 0 to N - 1.
 
-    pieces  memory-mapped as a rule
-    size    samples of every piece but the last, which may be shorter
-    verify  called with a piece's number before its first use, to raise where it is damaged
+    pieces  usually memory-mapped
+    size    samples in every piece except the last, which may be shorter
+    verify  called with a piece's number before its first use; raises if the piece is damaged
     """
 
     def __init__(self, pieces: list[Tensor], size: int, verify: Callable[[int], None]):
         self.pieces, self.size, self.verify, self.verified = pieces, size, verify, set()
 
     def piece(self, index: int) -> Tensor:
-        """(size, ...) a piece, verified."""
+        """One piece (size, ...), verified."""
         if index not in self.verified:
             self.verify(index)
             self.verified.add(index)

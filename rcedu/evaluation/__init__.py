@@ -1,5 +1,5 @@
 """Scores, their intervals, and records: one score of one network, flat, from which every table and figure is made.
 
-A new score is a function in `scores`, of features alone in `likeness` (of a network of its own: models/judges), called in
-`Domain.scores`; what readers call it stands in `records.TITLES`.
+A new score is a function in `scores`, or in `likeness` if it needs only features (a new judge goes to models/judges). Call it
+in `Domain.scores`, and give it a title in `records.TITLES`.
 """

@@ -1,4 +1,4 @@
-"""Pictures in a folder: drawn a batch at a time, kept, and read one at a time."""
+"""Pictures in a folder: drawn in batches, kept, and read one at a time."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,18 +40,18 @@ def generate_images(
     sampler: str = "deterministic",
     told: dict | None = None,
 ) -> int | None:
-    """Draw one picture for each sentence: folder/000000.png ..., and prompts.json. Returns how many there are.
+    """Draw a picture for each sentence: folder/000000.png ..., and prompts.json. Returns their number.
 
     w, steps    guidance and DDIM steps
     size        shrink to (size, size), antialiased; None: as drawn
     seed        batch k's noise is a function of (seed, k)
     batch_size  pictures at a time
-    sampler     deterministic (DDIM), stochastic or consistency: what the network was made for
-    told        what else decides the pictures, by name
+    sampler     deterministic (DDIM), stochastic or consistency, whichever the network was made for
+    told        whatever else decides the pictures, by name
 
-    Pictures that are there are kept: a killed call goes on where it stopped. On several ranks each draws its share of those
-    that are not, and waits for nobody: the last to end finds all of them; the others may get None.
-    UsageError when the folder holds the pictures of other settings, or other files and no pictures of ours.
+    Existing pictures are kept, so a killed call continues where it stopped. On several ranks each draws its share of the
+    missing ones and waits for no other: the last to finish gets the number, others may get None.
+    UsageError if the folder holds pictures with other settings, or other files and no pictures of ours.
     """
     with alone_in(folder):
         folder, ranks = Path(folder), place_among_ranks()
@@ -59,10 +59,10 @@ def generate_images(
         wanted |= {"prompts": list(texts)} | ({} if sampler == "deterministic" else {"sampler": sampler}) | (told or {})
         folder_to_fill(folder, LIST)
         if (folder / LIST).exists():
-            found = read_json(folder / LIST, {"model": str}, "it is not of rcedu generate: choose another folder")
+            found = read_json(folder / LIST, {"model": str}, "rcedu generate did not write it: choose another folder")
             differs = [key for key in wanted if found.get(key) != wanted[key]]
             if differs:
-                raise UsageError(f"{folder} holds pictures of another {differs[0]}; choose another folder, or delete it")
+                raise UsageError(f"{folder} holds pictures with another {differs[0]}; choose another folder, or delete it")
         elif ranks.is_main_process:
             write_json(folder / LIST, wanted)
         ranks.wait_for_everyone()
@@ -90,31 +90,31 @@ def generate_images(
 def pictures_of_sentences(
     model: DiffusionModel, texts: Sequence[str], *, seed: int, size: int | None, sampler: str, **how
 ) -> Tensor:
-    """(N, 3, H, H) uint8, from noise of this seed; `generate_images` has the rest, but for `how` the model samples."""
+    """Pictures (N, 3, H, H) uint8 from noise of this seed; arguments as for `generate_images`, `how` as for `model.sample`."""
     how |= sampler_settings(sampler, seed)
     images = model.sample(model.noise(len(texts), seed), model.conditions.tokenize(texts), **how)
     return images if size is None else resize(images, [size, size], antialias=True)
 
 
 def write_png(image: Tensor, file: Path | BinaryIO, made_from: str) -> None:
-    """A picture (3, H, W) uint8, with what it was made from in its header."""
+    """Write a picture (3, H, W) uint8, with what it was made from in its header."""
     told = PngInfo()
     told.add_text(IN_PNG, made_from)
     Image.fromarray(image.permute(1, 2, 0).numpy()).save(file, format="PNG", pnginfo=told)
 
 
 def read_images(folder: Path) -> tuple["Pictures", list[str]]:
-    """What `generate_images` left: (`Pictures`, their sentences), N >= 2.
+    """What `generate_images` wrote: (`Pictures`, their sentences), N >= 2.
 
-    UsageError when pictures are missing or of different sizes, when their list is, or when there is only one.
+    UsageError if pictures or their list are missing, if sizes differ, or if there is only one picture.
     """
     folder = Path(folder)
     if not (folder / LIST).exists():
         raise UsageError(f"no pictures in {folder}: {LIST} is missing; draw them with: rcedu generate")
-    again = "it is not of rcedu generate: it has no list of prompts; draw the pictures again"
+    again = "it has no list of prompts, so rcedu generate did not write it; draw the pictures again"
     texts = (told := read_json(folder / LIST, {"prompts": [str]}, again))["prompts"]
     if len(texts) < 2:
-        raise UsageError(f"FID compares two pictures or more; {folder} has {len(texts)}")
+        raise UsageError(f"a score needs at least two pictures; {folder} has {len(texts)}")
     paths = [folder / f"{i:06d}.png" for i in range(len(texts))]
     missing = [path for path in paths if not path.exists()]
     if missing:
@@ -126,9 +126,9 @@ def read_images(folder: Path) -> tuple["Pictures", list[str]]:
 class Pictures(Dataset):
     """PNG files of one size, read one at a time: pictures[i], (3, H, W) uint8.
 
-    made_from  what those that say it were made from (`generate_images`)
+    made_from  what they were made from (`generate_images`); pictures that do not record it are accepted
 
-    UsageError for two sizes, for one that was made from something else, and for damage.
+    UsageError if sizes differ, a picture was made from something else, or one is damaged.
     """
 
     def __init__(self, paths: Sequence[Path], made_from: str):
@@ -137,7 +137,7 @@ class Pictures(Dataset):
         self.size = headers[0][0]  # (W, H)
         for path, (size, says) in zip(paths, headers, strict=True):
             if size != self.size:
-                raise UsageError(f"{path} has another size than {self.paths[0].name}; {_AGAIN}")
+                raise UsageError(f"{path} and {self.paths[0].name} differ in size; {_AGAIN}")
             if says != made_from:
                 raise UsageError(f"{path} was not drawn as {LIST} says: one of the two was changed; draw {path.parent} again")
 
@@ -148,10 +148,10 @@ class Pictures(Dataset):
         return read_picture(self.paths[i], _AGAIN)
 
     def all(self) -> Tensor:
-        """(N, 3, H, W) uint8, in memory at once."""
+        """All pictures at once, (N, 3, H, W) uint8."""
         return torch.stack([self[i] for i in range(len(self))])
 
 
 def _made_from(image: Image.Image) -> str | None:
-    image.load()  # what is damaged must not be taken for drawn
+    image.load()  # so that a damaged picture does not count as drawn
     return image.info.get(IN_PNG)

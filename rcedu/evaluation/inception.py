@@ -1,7 +1,7 @@
-"""Scores as the papers give them: FID, inception and CLIP score, in one pass over the pictures, on any number of ranks.
+"""The papers' scores: FID, inception and CLIP score, in one pass over the pictures, on any number of ranks.
 
-Both papers score 30,000 captions of COCO, drawn at 512 and shrunk to 256. Random conditioning's reference compares them with
-val2014 squashed to 256 by Pillow, as statistics in an .npz file. Everything is a sum over pictures: a batch is in memory.
+Both papers score 30,000 captions of COCO, drawn at 512 and shrunk to 256. Random conditioning's code compares them with
+val2014, squashed to 256 by Pillow, as statistics in an .npz file. Scores are sums over pictures, so only a batch is in memory.
 """
 
 import hashlib
@@ -24,14 +24,14 @@ from rcedu.system.tensors import remembered
 from rcedu.system.usage import UsageError, check_choice
 from rcedu.training.plan import Work, measured
 
-PARTS, SHUFFLED = 10, 2020  # torch-fidelity's for the inception score: so many parts, after a shuffle with this seed
+PARTS, SHUFFLED = 10, 2020  # torch-fidelity's inception score: the number of parts, and the seed of the shuffle before
 Sums = dict[str, Tensor]
 
 
 class RealPictures(Dataset):
-    """Real pictures of a folder and its folders, one at a time, each (3, size, size) uint8, `fitted`.
+    """Real pictures in a folder and its subfolders, one at a time, each (3, size, size) uint8, `fitted`.
 
-    UsageError where there is none, or one is damaged.
+    UsageError if there are none, or one is damaged.
     """
 
     def __init__(self, folder: Path, size: int, fit: str = "crop"):
@@ -48,21 +48,21 @@ class RealPictures(Dataset):
         return fitted(read_picture(self.paths[i]), self.size, self.fit)
 
     def fingerprint(self) -> Tensor:
-        """(32,) uint8, of what all of them hold and how they are made smaller."""
+        """(32,) uint8, a hash of all files and of how they are resized."""
         of = [f"{self.size} {self.fit}", *(sha256(path) for path in self.paths)]
         return torch.frombuffer(bytearray(hashlib.sha256(" ".join(of).encode()).digest()), dtype=torch.uint8)
 
 
 def fingerprint_of_real(real: Path | None, size: int, fit: str) -> str | None:
-    """SHA-256 of what pictures are compared with: an .npz file, or a folder of pictures made as large as those."""
+    """SHA-256 of what pictures are compared with: an .npz file, or a folder of pictures at this size."""
     if real is None:
         return None
     return sha256(real) if Path(real).is_file() else bytes(RealPictures(real, size, fit).fingerprint().tolist()).hex()
 
 
 def inception_networks() -> tuple[nn.Module, nn.Module]:
-    """Inception twice, as FID wants it and as the inception score does: (B, 3, H, W) uint8 -> (B, 2048) features; (B, 1008)
-    logits. torchmetrics fetches the weights when it needs them. UsageError if it cannot.
+    """Inception twice, for FID and for the inception score: (B, 3, H, W) uint8 -> (B, 2048) features, and (B, 1008) logits.
+    torchmetrics downloads the weights if necessary. UsageError if it cannot.
     """
     from torchmetrics.image.fid import FrechetInceptionDistance
     from torchmetrics.image.inception import InceptionScore
@@ -72,7 +72,7 @@ def inception_networks() -> tuple[nn.Module, nn.Module]:
             return FrechetInceptionDistance(normalize=False).inception, InceptionScore(normalize=False).inception
     except ModuleNotFoundError as error:
         raise UsageError('FID in Inception\'s features needs torch-fidelity: pip install -e ".[score]"') from error
-    except Exception as error:  # the download has many ways to fail
+    except Exception as error:  # a download can fail in many ways
         raise UsageError(f"Inception's weights could not be fetched ({str(error).splitlines()[0]})") from error
 
 
@@ -81,21 +81,21 @@ def published_scores(
     images: Dataset, texts: Sequence[str], rows: Mapping[str, Sequence[int]], *, real: Mapping[str, Path] | None = None,
     fit: str = "crop", clip: str | None = None, batch_size: int = 50,
 ) -> dict[str, dict]:  # fmt: skip
-    """Scores of each of some sets of pictures, from one pass over all of them, which the ranks share:
+    """Scores of several sets of pictures, in one pass over all of them, which the ranks share:
 
-    fid, is    where there are `real` ones: the Frechet distance in Inception's features (Heusel et al. 2017); the inception
-               score (Salimans et al. 2016), the mean over ten parts of the set, shuffled as torch-fidelity does
-    clip       where a CLIP is named: the mean of its `clip_scores`
-    pictures   how many there are
+    fid, is    if `real` is given: the Frechet distance in Inception's features (Heusel et al. 2017), and the inception score
+               (Salimans et al. 2016), averaged over ten parts of the set, shuffled as in torch-fidelity
+    clip       if a CLIP is named: the mean of its `clip_scores`
+    pictures   their number
 
-    images  images[i] (3, H, H) uint8, of the sentence texts[i]
-    rows    name of a set -> which pictures are in it; one may be in several
-    real    name of a set -> what it is compared with. A folder of pictures, fitted as `RealPictures` says; their statistics are
-            kept in the cache folder, by content. Or an .npz file of Inception's mean `mu` (2048,) and covariance `sigma`
-            (2048, 2048), as pytorch-fid writes them. None: no Inception
+    images  images[i] (3, H, H) uint8, for the sentence texts[i]
+    rows    name of a set -> the pictures in it; a picture may be in several
+    real    name of a set -> what it is compared with: a folder of pictures, `fitted` to size, whose statistics are kept in the
+            cache folder; or an .npz file with Inception's mean `mu` (2048,) and covariance `sigma` (2048, 2048), as pytorch-fid
+            writes them. None: no Inception
     clip    as for `clip_scores`
 
-    UsageError for what is missing or cannot be read, before the first picture is looked at.
+    UsageError, before the first picture is scored, for anything missing or unreadable.
     """
     ranks, read, theirs = place_among_ranks(), _readers(bool(real), clip), {}
     for path in dict.fromkeys((real or {}).values()):
@@ -132,7 +132,7 @@ def scoring_work(
     images: Dataset, texts: Sequence[str], *, times: int = 1, real: Iterable[Path] = (), fit: str = "crop",
     clip: str | None = None, batch_size: int = 50,
 ) -> list[Work]:  # fmt: skip
-    """What `published_scores` will take of so many sets of pictures as these: a batch is read, and one of the real ones."""
+    """The work of `published_scores` for `times` sets like these, from scoring a batch, and a batch of real pictures."""
     ranks, real = place_among_ranks(), list(dict.fromkeys(real))
     read = _readers(bool(real), clip)
 
@@ -153,7 +153,7 @@ def scoring_work(
 
 
 def _readers(inception: bool, clip: str | None) -> dict[str, Callable[[Tensor, Sequence[str]], Tensor]]:
-    """What pictures are read for, by whom: (pictures (B, 3, H, W) uint8, their sentences) -> (B, ...)."""
+    """What is read from pictures: name -> a function (pictures (B, 3, H, W) uint8, their sentences) -> (B, ...)."""
     device = place_among_ranks().device
     read = {"clip": clip_scores(clip, device)} if clip else {}
     if inception:
@@ -163,17 +163,17 @@ def _readers(inception: bool, clip: str | None) -> dict[str, Callable[[Tensor, S
 
 
 def _batches(images: Dataset, batch_size: int, title: str) -> Iterator[tuple[Tensor, Tensor]]:
-    """This rank's share: (their numbers, pictures on its device). UsageError where there are fewer pictures than ranks."""
+    """This rank's share in batches: (indices, pictures on its device). UsageError if there are fewer pictures than ranks."""
     ranks = place_among_ranks()
     if len(images) < ranks.num_processes:
-        raise UsageError(f"{len(images)} {title} cannot be shared out over {ranks.num_processes} ranks; start fewer")
+        raise UsageError(f"{len(images)} {title} cannot be shared by {ranks.num_processes} ranks; start fewer")
     mine = torch.arange(ranks.process_index, len(images), ranks.num_processes)
     for numbers in tqdm(mine.split(batch_size), desc=title, disable=not ranks.is_main_process):
         yield numbers, torch.stack([images[i] for i in numbers.tolist()]).to(ranks.device)
 
 
 def _moments(features: Tensor) -> Sums:
-    """What a mean and a covariance are made of, by torchmetrics' names; features (B, F)."""
+    """The sums behind a mean and a covariance, by torchmetrics' names; features (B, F)."""
     count = torch.tensor(len(features)).to(features)
     return dict(zip(REAL_SUMS, (features.sum(dim=0), features.T @ features, count), strict=True))
 
@@ -183,7 +183,7 @@ def _gaussian(sums: Sums) -> tuple[Tensor, Tensor]:
 
 
 def _in_tenths(count: int) -> Tensor:
-    """(count,) which of PARTS each picture of a set is in."""
+    """(count,) the part, of PARTS, that each picture of a set is in."""
     order, part = torch.from_numpy(np.random.RandomState(SHUFFLED).permutation(count)), torch.empty(count, dtype=torch.long)
     for k in range(PARTS):
         part[order[k * count // PARTS : (k + 1) * count // PARTS]] = k
@@ -191,7 +191,7 @@ def _in_tenths(count: int) -> Tensor:
 
 
 def _entropies(logits: Tensor, part: Tensor) -> Sums:
-    """What the inception score of each part is made of: sums of p and of p log p, counts; logits (B, K), part (B,)."""
+    """The sums behind each part's inception score: of p, of p log p, and counts; logits (B, K), part (B,)."""
     log_p = logits.log_softmax(dim=1)
     p, empty = log_p.exp(), torch.zeros(PARTS, logits.shape[1]).to(logits)
     return {
@@ -202,14 +202,14 @@ def _entropies(logits: Tensor, part: Tensor) -> Sums:
 
 
 def _inception_score(sums: Sums) -> float:
-    """exp E KL(p(y | x) || p(y)), the mean over the parts that are not empty.   E KL = E sum p log p - sum q log q, q = E p"""
+    """exp E KL(p(y | x) || p(y)), averaged over the parts that are not empty.   E KL = E sum p log p - sum q log q, q = E p"""
     there = sums["in part"] > 0
     q, entropy = (sums[name][there] / sums["in part"][there, None] for name in ("p", "p log p"))
     return (entropy - torch.xlogy(q, q)).sum(dim=1).exp().mean().item()
 
 
 def _real_sums(path: Path, size: int, fit: str, features: Callable[[Tensor, Sequence[str]], Tensor], batch_size: int) -> Sums:
-    """The moments of what is at a path."""
+    """The sums behind mean and covariance for the real pictures, or the .npz file, at a path."""
     if Path(path).suffix == ".npz":
         blank = torch.zeros(1, 3, size, size, dtype=torch.uint8, device=place_among_ranks().device)
         return _sums_of_file(Path(path), features(blank, [""]).shape[1])
@@ -221,14 +221,14 @@ def _real_sums(path: Path, size: int, fit: str, features: Callable[[Tensor, Sequ
             sums = {key: sums.get(key, 0) + value for key, value in _moments(features(pictures, []).double()).items()}
         return {name: reduce(value, "sum").cpu() for name, value in sums.items()}
 
-    def everywhere(here: bool) -> bool:  # on another machine it may not be, and ranks add up together
+    def everywhere(here: bool) -> bool:  # another machine may not have it, and the ranks sum together
         return reduce(torch.tensor(float(here)).to(place_among_ranks().device), "mean").item() == 1
 
     return remembered("real", {"fingerprint": real.fingerprint()}, make, everywhere)
 
 
 def _sums_of_file(path: Path, features: int, count: int = 10_000) -> Sums:
-    """As many pictures of this mean and covariance would add up to; how many does not matter."""
+    """The sums of `count` pictures with the mean and covariance in a file; their number does not matter."""
     try:
         with np.load(path, allow_pickle=False) as found:
             mu, sigma = (torch.from_numpy(found[name]).double() for name in ("mu", "sigma"))

@@ -1,4 +1,4 @@
-"""A value with its 95% interval."""
+"""Values with 95% intervals."""
 
 import math
 from typing import NamedTuple
@@ -19,7 +19,7 @@ class Interval(NamedTuple):
 
 
 def proportion(hits: int, total: int) -> Interval:
-    """hits / total with Wilson's 95% interval: the spread of *samples* from one model. ValueError if total is 0."""
+    """hits / total with Wilson's 95% interval: the spread over *samples* from one model. ValueError if total is 0."""
     if total == 0:
         raise ValueError("an accuracy over no samples is undefined")
     bounds = stats.binomtest(hits, total).proportion_ci(method="wilson")
@@ -27,7 +27,7 @@ def proportion(hits: int, total: int) -> Interval:
 
 
 def share_difference(one: Interval, other: Interval) -> Interval:
-    """Of two shares with their Wilson intervals (`proportion`): Newcombe's interval (1998, method 10)."""
+    """The difference of two shares, from their Wilson intervals (`proportion`): Newcombe's interval (1998, method 10)."""
     value = one.value - other.value
     below = math.hypot(one.value - one.low, other.high - other.value)
     above = math.hypot(one.high - one.value, other.value - other.low)
@@ -35,17 +35,17 @@ def share_difference(one: Interval, other: Interval) -> Interval:
 
 
 def counts(right: torch.Tensor) -> list[int]:
-    """(N,) bool -> [hits, N]: a share, before it is divided."""
+    """(N,) bool -> [hits, N]: a share before the division."""
     return [int(right.sum()), len(right)]
 
 
 def unseen_and_seen(right: torch.Tensor, unseen: torch.Tensor, score: str = "as asked") -> dict[tuple[str, str], list[int]]:
-    """(task, score) -> `counts` of what is right (N,), of those that are of something unseen (N,), and of the others."""
+    """(task, score) -> `counts` of what is right (N,): of the unseen ones (N,), and of the others."""
     return {("unseen", score): counts(right[unseen]), ("seen", score): counts(right[~unseen])}
 
 
 def mean_interval(values: list[float]) -> Interval:
-    """Mean with its 95% t-interval; over trainings: how well the mean over *trainings* is known. Of one value, it is NaN."""
+    """The mean with its 95% t-interval; over trainings, how well the mean over *trainings* is known. NaN for a single value."""
     values = torch.tensor(values, dtype=torch.float64)
     mean, n = values.mean().item(), len(values)
     if n < 2:

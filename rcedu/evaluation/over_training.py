@@ -1,4 +1,4 @@
-"""Scores of the students that a training kept as it went on (`--export-every`), step by step."""
+"""Scores of the students that a training exported on the way (`--export-every`), step by step."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,19 +18,20 @@ _AWAY = "move it away, or name another --out"
 def scores_over_training(
     students: Mapping[int, Path], score: Callable[[int, Path], Mapping], path: Path, *, given: Mapping, command: str
 ) -> pd.DataFrame:
-    """Records of every student, a row a step (`row` is its number), in order; those that stand in `path` are not scored again.
+    """Records of every student, in order, with the step as `row`; students that are already in `path` are not scored again.
 
-    students  step -> folder;  score  (step, folder) -> scores as `scored` takes them
-    path      JSON as `save_results` writes it, and beside it a CSV: a line a step, a column a score, shares as such
-    given     what all are scored by, JSON values: prompts, sampling, real pictures
+    students  step -> folder
+    score     (step, folder) -> scores, as for `scored`
+    path      JSON as written by `save_results`, and beside it a CSV with a line for each step and a column for each score
+    given     how all of them are scored, JSON values: prompts, sampling, real pictures
 
-    Scores of students that are gone since stay. UsageError, before any work, where a file is there that is not ours, or has
-    scores by something else, or where a student is not the one that was scored.
+    Scores of students that have been deleted stay. UsageError, before any work, if a file is not ours or was scored in another
+    way, or if a student is not the one that was scored.
     """
     files = {step: folder / MANIFEST for step, folder in students.items()}
     for step, file in files.items():
         if not file.exists():
-            raise UsageError(f"{students[step]} is no student that rcedu kept: it has no {MANIFEST}")
+            raise UsageError(f"{students[step]} is not a student that rcedu exported: it has no {MANIFEST}")
     told, records, runs = {step: sha256(file) for step, file in files.items()}, [], {}
     if result_file(path).exists():
         found = load_results(path)
@@ -55,13 +56,13 @@ def scores_over_training(
 
 
 def scores_by_step(records: pd.DataFrame) -> pd.DataFrame:
-    """A line a step, in order; a column a score."""
+    """A line for each step, in order; a column for each score."""
     found = records.assign(step=records["row"].astype(int)).pivot(index="step", columns="score", values="value")
     return found.sort_index()[list(records["score"].unique())]
 
 
 def table_to_write(path: Path) -> Path:
-    """The same path, when there is no file or one that begins as `scores_by_step` does. Else UsageError."""
+    """The same path, if there is no file or one that starts like `scores_by_step`. Otherwise UsageError."""
     if path.exists() and not (path.is_file() and path.read_bytes().startswith(b"step,")):
         raise UsageError(f"{path} is not a table of scores over a training; {_AWAY}")
     return path

@@ -1,4 +1,4 @@
-"""What pictures will take: to be drawn, to be kept as latents, to be scored."""
+"""Estimates for drawing pictures and for encoding them as latents."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -16,15 +16,15 @@ from rcedu.system.ranks import place_among_ranks
 from rcedu.system.tensors import hash_json
 from rcedu.training.plan import Disk, Plan, Work, drawing_work, evaluations_in, measured
 
-HEADER = 950  # bytes a shard of a cache: what it was drawn from
-AS_FILES = 2  # pictures that are drawn to their end, to see how large a file is
+HEADER = 950  # bytes in a cache's shard for what it was drawn from
+AS_FILES = 2  # pictures that are drawn completely, to see how large their files are
 
 
 def plan_drawing(
     teacher: DiffusionModel, c: Tensor, *, w: float, steps: int, batch_size: int, shard_size: int,
     solver: tuple[str, Callable] | None = None, **_,
 ) -> Plan:  # fmt: skip
-    """What `rcedu.data.cache.draw_samples` will take under all conditions c (N, ...), shared out over the ranks."""
+    """An estimate for `rcedu.data.cache.draw_samples` with conditions c (N, ...), shared by the ranks."""
     sampler = {"sampler": solver[1]} if solver else {}
     asked = evaluations_in(steps, teacher, **sampler)
     work = _on_ranks(drawing_work("pictures", teacher, c[:batch_size], times=len(c), steps=asked, w=w, decoded=False))
@@ -36,7 +36,7 @@ def plan_generating(
     model: DiffusionModel, texts: Sequence[str], *, w: float, steps: int, size: int | None, batch_size: int,
     sampler: str = "deterministic", times: int = 1, **_,
 ) -> Plan:  # fmt: skip
-    """What `rcedu.evaluation.images.generate_images` will take, so many times; files are as large as the first ones are."""
+    """An estimate for `times` calls of `rcedu.evaluation.images.generate_images`, with files the size of the first ones."""
     asked, some = evaluations_in(steps, model, **sampler_settings(sampler, 0)), texts[:AS_FILES]
     c = model.conditions.tokenize(texts[:batch_size])
     work = _on_ranks(drawing_work("pictures", model, c, times=times * len(texts), steps=asked, w=w))
@@ -48,7 +48,7 @@ def plan_generating(
 
 
 def plan_encoding(teacher: DiffusionModel, images: CaptionedSource) -> tuple[Plan, Samples]:
-    """What `rcedu.data.pictures.encode_pictures` will take, and the first few of its samples."""
+    """(an estimate for `rcedu.data.pictures.encode_pictures`, the first few of its samples)."""
     some, c = range(min(8, len(images))), teacher.conditions.tokenize(images.texts)
 
     def encode() -> Tensor:
@@ -61,11 +61,11 @@ def plan_encoding(teacher: DiffusionModel, images: CaptionedSource) -> tuple[Pla
 
 
 def samples_bytes(teacher: DiffusionModel, c: Tensor) -> int:
-    """Of a cache's samples under these conditions; at most, where they are compressed."""
+    """Bytes of a cache's samples for these conditions; an upper bound if they are compressed."""
     one = teacher.codec.pack(teacher.noise(1, 0))
     return len(c) * one.numel() * one.element_size() + c.numel() * c.element_size()
 
 
 def _on_ranks(work: Work) -> Work:
-    """Which share it."""
+    """The same work, shared by the ranks."""
     return work._replace(seconds=work.seconds / place_among_ranks().num_processes)

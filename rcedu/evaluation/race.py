@@ -1,4 +1,4 @@
-"""Timing: several ways take turns, one step each, so that whatever else the machine does meets all alike."""
+"""Timing: several ways take turns, one step each, so that whatever else the machine does affects all alike."""
 
 import math
 import os
@@ -14,12 +14,12 @@ import torch
 from rcedu.evaluation.intervals import mean_interval
 from rcedu.system.workers import stop_with_parent, worker_context
 
-LATE = 300.0  # seconds after which a process that does not answer has failed
+LATE = 300.0  # seconds after which a silent process counts as failed
 
 
 @contextmanager
 def on_threads(count: int) -> Iterator[None]:
-    """Inside, torch computes on so many threads of the CPU."""
+    """A context in which torch uses so many CPU threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -29,9 +29,9 @@ def on_threads(count: int) -> Iterator[None]:
 
 
 def race(ways: dict[str, Iterator], rounds: int, warmup: int = 3) -> dict[str, dict]:
-    """One step of each way in turn, in another order every round: {name: {"ms": [a step], "yielded": [a step]}}.
+    """One step of each way in turn, in a new order every round: {name: {"ms": [per step], "yielded": [per step]}}.
 
-    The first `warmup` rounds are not timed, but what they yield is kept. A GPU is waited for.
+    The first `warmup` rounds are not timed, but what they yield is kept. Waits for a GPU to finish.
     """
     seen = {name: {"ms": [], "yielded": []} for name in ways}
     order, shuffler = list(ways), random.Random(0)
@@ -48,7 +48,7 @@ def race(ways: dict[str, Iterator], rounds: int, warmup: int = 3) -> dict[str, d
 
 
 def again(work: Callable[[], object]) -> Iterator[None]:
-    """A way of a race whose every step does `work`."""
+    """A way for a race, every step of which does `work`."""
     while True:
         work()
         yield
@@ -60,17 +60,18 @@ def _wait_for_gpu() -> None:
 
 
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> tuple[float, float, float]:
-    """How many times as fast: the geometric mean over rounds of slow / fast, with its 95% interval."""
+    """How many times as fast: the geometric mean of slow / fast over rounds, with its 95% interval."""
     return tuple(math.exp(x) for x in mean_interval([math.log(a / b) for a, b in zip(slow, fast, strict=True)]))
 
 
 @contextmanager
 def ranks(make_steps: Callable[[], Iterator], count: int) -> Iterator[Iterator]:
-    """A training on `count` CPU processes of one thread each, as torchrun starts them, that can take part in a race.
+    """A training on `count` single-threaded CPU processes, as torchrun starts them, that can take part in a race.
 
     make_steps  called in every rank; must be importable there
-    Yields an iterator: each `next` lets all ranks make one step, and gives what rank 0's step gave.
-    What a rank raises is raised here; queue.Empty when one does not answer for five minutes.
+
+    Yields an iterator: each `next` lets all ranks make one step, and returns what rank 0's step yielded.
+    What a rank raises is raised here; queue.Empty if one does not answer for five minutes.
     """
     context = worker_context(__name__)
     start, results = context.Barrier(count + 1), context.Queue()
@@ -84,7 +85,7 @@ def ranks(make_steps: Callable[[], Iterator], count: int) -> Iterator[Iterator]:
 
         def steps() -> Iterator:
             while True:
-                with suppress(BrokenBarrierError):  # broken by a rank that has failed, and says why in `results`
+                with suppress(BrokenBarrierError):  # broken by a rank that failed, and says why in `results`
                     start.wait(LATE)
                 yielded = results.get(timeout=LATE)
                 if isinstance(yielded, Exception):
@@ -104,7 +105,7 @@ def _rank(make_steps: Callable[[], Iterator], rank: int, count: int, meet: str, 
     stop_with_parent()
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
     os.environ |= {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}  # accelerate asks for them, but the ranks meet in a file
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}  # accelerate wants them, but the ranks meet in a file
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{meet}", rank=rank, world_size=count)
     try:

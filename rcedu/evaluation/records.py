@@ -1,6 +1,6 @@
-"""Records, and what is made of them: an interval over seeds, a paired difference, a table.
+"""Records, and what is made from them: intervals over seeds, paired differences, tables.
 
-A record is one score of one network, flat. An experiment's file is its records, the runs they come from, and their provenance.
+A record is one score of one network, flat. An experiment's file holds its records, the runs they come from, and provenance.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,16 +19,16 @@ from rcedu.system.usage import UsageError
 
 
 class Record(NamedTuple):
-    """One score of one network, once."""
+    """One score of one network."""
 
-    row: str  # of the experiment, as its run has it: "B", "without three: its sentences in the pool"
+    row: str  # the experiment's: "B", "without three: its sentences in the pool"
     seed: int
-    network: str  # what drew: "teacher", "student", "stage 1", "deterministic", ...
-    steps: int | None  # of sampling; None where nothing is sampled
-    w: float | None  # guidance it was drawn with
-    task: str  # what was asked for: "unseen", "seen", "style transfer"; "" where there is one task only, or all together
+    network: str  # which drew: "teacher", "student", "stage 1", "deterministic", ...
+    steps: int | None  # sampling steps; None if nothing is sampled
+    w: float | None  # guidance
+    task: str  # what was asked for: "unseen", "seen", "style transfer"; "" if there is only one task, or for all together
     score: str  # "as asked", "fid", "clip", ...
-    value: float | None  # None where it is a share: hits / asked
+    value: float | None  # None for a share, which is hits / asked
     hits: int | None = None
     asked: int | None = None
 
@@ -37,7 +37,7 @@ def scored(
     scores: Mapping[str | tuple[str, str], float | Sequence[int]], *, row: str, seed: int, network: str = "student",
     steps: int | None = None, w: float | None = None, task: str = "",
 ) -> list[Record]:  # fmt: skip
-    """Records of several scores of one network: score, or (task, score) -> a number, or [hits, asked] of what was counted."""
+    """Records of several scores of one network: score or (task, score) -> a number, or [hits, asked] for a share."""
     found = []
     for key, value in scores.items():
         of = key if isinstance(key, tuple) else (task, key)
@@ -46,7 +46,7 @@ def scored(
 
 
 class Column(NamedTuple):
-    """A column of a table: one score, of one task."""
+    """A column of a table: one score of one task."""
 
     score: str
     task: str = ""
@@ -55,14 +55,14 @@ class Column(NamedTuple):
 class Results(NamedTuple):
     """What an experiment's file holds."""
 
-    records: pd.DataFrame  # a column a field of `Record`; `value` is filled in for shares
+    records: pd.DataFrame  # a column for each field of `Record`; `value` is filled in for shares
     runs: dict[str, dict]  # "row/seed-N" -> {"run": settings, "given": fingerprints, and what else its work keeps}
-    shown: list[Column]  # of its table
-    told: dict  # "provenance", and what else stands beside them
+    shown: list[Column]  # its table's
+    told: dict  # "provenance", and whatever else the file holds
 
 
 def frame(records: Iterable[Record]) -> pd.DataFrame:
-    """Records as a table, in their order."""
+    """Records as a DataFrame, in order."""
     found = pd.DataFrame(list(records), columns=Record._fields)
     share = found["asked"].notna()
     found["value"] = found["value"].astype(float).mask(share, found["hits"].astype(float) / found["asked"].astype(float))
@@ -70,7 +70,7 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def records_of(found: pd.DataFrame) -> list[Record]:
-    """The records that `frame` made a table of."""
+    """The inverse of `frame`."""
     lines = found.assign(value=found["value"].mask(found["asked"].notna())).to_dict("records")
     whole = ("seed", "steps", "hits", "asked")
     return [Record(**{key: None if pd.isna(x) else int(x) if key in whole else x for key, x in line.items()}) for line in lines]
@@ -80,10 +80,10 @@ def save_results(
     path: Path, command: str, records: Iterable[Record], runs: Mapping[str, Mapping], shown: Sequence[Column], *,
     told: Mapping | None = None, pictures: dict[str, Tensor] | None = None, seed: int | None = None,
 ) -> None:  # fmt: skip
-    """Write an experiment's file: `told`, and what all records have in common once, and a line for all scores of one network at
-    one task; the settings that most runs have, and of each run those that differ. For the rest see `write_result`.
+    """Write an experiment's file. It holds `told`; once, what all records share, and a line for all scores of one network at
+    one task, which ends with each score's name and its value, or its hits and asked; the usual settings of a run, and what
+    differs in each run. For the rest see `write_result`.
 
-    A line ends in each score's name, with its value or its hits and asked.
     shown  the columns of its table
     """
     records, names = list(records), Record._fields[:-4]
@@ -109,7 +109,7 @@ def save_results(
 
 
 def load_results(path: Path) -> Results:
-    """Read what `save_results` wrote. UsageError for any other file, and for one of before there were records."""
+    """Read what `save_results` wrote. UsageError for any other file, including those from before there were records."""
     told = read_json(path)
     try:
         shown, usual, runs, same, fields, lines = map(told.pop, ("shown", "run", "runs", "same", "fields", "records"))
@@ -130,7 +130,7 @@ def load_results(path: Path) -> Results:
 
 
 def select(records: pd.DataFrame, **where) -> pd.DataFrame:
-    """The records with these values; several may be given as a list. KeyError, saying which, where there is none."""
+    """The records with these values (a list means any of several). KeyError, saying which, if there are none."""
     found = records
     for column, value in where.items():
         of = found[column]
@@ -142,28 +142,28 @@ def select(records: pd.DataFrame, **where) -> pd.DataFrame:
 
 
 def over_seeds(records: pd.DataFrame, **where) -> Interval:
-    """One score over its seeds, with its 95% interval.
+    """One score over its seeds, with a 95% interval.
 
-    Of one seed: Wilson's over what was counted, and none for other scores. Of several: Student's over trainings, cut off at 0,
-    and for shares at 1; where all have the same share, Wilson's over all that was counted: how trainings spread is not known
-    then, and surely not nothing. ValueError where `where` leaves more than one record a seed.
+    With one seed: Wilson's for shares, none for other scores. With several: Student's over trainings, cut off at 0, and for
+    shares at 1. If all seeds have the same share, Wilson's over everything that was counted: the spread over trainings is then
+    unknown, but surely not 0. ValueError if `where` leaves more than one record for a seed.
     """
     found = _one_a_seed(records, where)
     mean, share = mean_interval(found["value"].tolist()), found["asked"].notna().all()
     if share and not mean.high - mean.low > 1e-12:
         return _counted(found)
-    return mean._replace(low=max(mean.low, 0.0), high=min(mean.high, 1.0) if share else mean.high)  # NaN, of one, stays NaN
+    return mean._replace(low=max(mean.low, 0.0), high=min(mean.high, 1.0) if share else mean.high)  # with one seed, NaN
 
 
 def difference(records: pd.DataFrame, one: Mapping, other: Mapping, *, ratio: bool = False, **where) -> Interval:
-    """`one` minus `other`, seed by seed, so that what a seed does to both cancels: the mean and its 95% interval.
+    """`one` minus `other`, seed by seed, so that a seed's effect on both cancels: the mean and its 95% interval.
 
-    one, other  what distinguishes the two, {"row": "B"} and {"row": "A"} say, beside `where`, which both have
-    ratio       one as a multiple of the other instead
+    one, other  what distinguishes the two, such as {"row": "B"} and {"row": "A"}; `where` holds for both
+    ratio       one divided by the other instead
 
-    Of two shares it is cut off at -1 and 1; where they differ by as much in every seed it is Newcombe's, of all that was
-    counted, as in `over_seeds`.
-    ValueError where the two do not have the same seeds.
+    For two shares it is cut off at -1 and 1; if they differ by the same in every seed, it is Newcombe's over everything that
+    was counted, as in `over_seeds`.
+    ValueError if the two do not have the same seeds.
     """
     found = [_one_a_seed(records, {**where, **these}).set_index("seed") for these in (one, other)]
     first, second = (of["value"] for of in found)
@@ -185,31 +185,31 @@ def _counted(found: pd.DataFrame) -> Interval:
 def _one_a_seed(records: pd.DataFrame, where: Mapping) -> pd.DataFrame:
     found = select(records, **where)
     if found["seed"].duplicated().any():
-        keys = ("row", "network", "steps", "w", "task", "score")  # with the seed, they name a record
+        keys = ("row", "network", "steps", "w", "task", "score")  # with the seed, they identify a record
         varies = [key for key in keys if found[key].nunique(dropna=False) > 1]
-        raise ValueError(f"{where} leaves more than one record a seed; say which {', '.join(varies)}")
+        raise ValueError(f"{where} leaves more than one record for a seed; say which {', '.join(varies)}")
     return found
 
 
-TITLES = {  # of scores, where they are not called by their name
+TITLES = {  # of scores, if not their names
     "fid": "FID", "is": "IS", "clip": "CLIP", "all": "all four", "word": "the word", "nfe": "evaluations", "seconds": "ms",
     "edited": "edited as asked", "kept": "the rest kept", "change": "change outside the edit", "error": "relative error",
 }  # fmt: skip
-DIGITS = {  # decimals, where it is not one
+DIGITS = {  # decimals, if not one
     "parameters": 0, "is": 2, "clip": 2, "nfe": 0, "change": 3, "diversity": 2, "error of a pixel": 3, "error": 3,
 }  # fmt: skip
-RECORD = tuple(kind | int if kind == float | None else kind for kind in get_type_hints(Record).values())  # its shape as JSON
-SCALES = {"seconds": 1000}  # of scores that are shown in another unit
+RECORD = tuple(kind | int if kind == float | None else kind for kind in get_type_hints(Record).values())  # a record in JSON
+SCALES = {"seconds": 1000}  # for scores that are shown in another unit
 
 
 def title(column: Column, share: bool, unit: str = "%") -> str:
-    """What a reader sees above a column; shares are in `unit`."""
+    """A column's title; shares are in `unit`."""
     of, name = column.task and f"{column.task}: ", TITLES.get(column.score, column.score)
     return f"{of}{name}{f', {unit}' if share else ''}"
 
 
 def is_share(records: pd.DataFrame, column: Column) -> bool:
-    """Whether its score counts hits."""
+    """Whether a column's score is a share."""
     return bool(records.loc[records["score"] == column.score, "asked"].notna().any())
 
 
@@ -223,13 +223,14 @@ def table(
     against: Mapping | None = None,
     digits: int | None = None,
 ) -> str:
-    """Markdown: a line for every combination of the `by` columns, in the order of the records; a cell that has none is empty.
+    """A Markdown table with a line for every combination of the `by` columns, in the order of the records; cells without
+    records are empty.
 
     by       column of the records -> its title; default the row
-    names    what readers call a value of theirs, where that is another name
-    also     further columns between: title -> a function of a line's {column: value, ...}
-    against  {column: value, ...}: the differences from these records, paired by seed, instead of the scores
-    digits   decimals; default those of each score
+    names    value in the `by` columns -> its name for readers
+    also     further columns in between: title -> a function of a line's {column: value, ...}
+    against  {column: value, ...}: show differences from these records, paired by seed, instead of scores
+    digits   decimals; default each score's own
     """
     by, names, also, lines = by or {"row": "model"}, names or {}, also or {}, []
     for values, _ in records.groupby(list(by), sort=False, dropna=False):
@@ -253,6 +254,6 @@ def _cell(records: pd.DataFrame, these: Mapping, against: Mapping | None, column
         return ""
     scale = 100 if is_share(records, column) else SCALES.get(column.score, 1)
     digits = DIGITS.get(column.score, 1) if digits is None else digits
-    if not interval.low < interval.high:  # what no seed changes, such as the number of parameters, or is of one seed
+    if not interval.low < interval.high:  # independent of the seed, like a number of parameters, or from one seed
         return f"{scale * interval.value:,.{digits}f}"
     return format_interval(interval, scale, digits)

@@ -1,4 +1,4 @@
-"""Scores of pictures: read as asked, FID, spread, inception and CLIP score. Intervals over seeds are made of records."""
+"""Scores of pictures: read as asked, FID, spread, inception and CLIP score. Intervals over seeds are made from records."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -21,13 +21,13 @@ from rcedu.system.usage import UsageError
 
 
 def asked_digit_accuracy(judge: DigitClassifier, images: Tensor, asked: Tensor) -> Interval:
-    """How often the judge reads the digit that was asked for. images (N, 1, 28, 28) uint8, asked (N,)."""
+    """How often the judge reads the digit that was asked for; images (N, 1, 28, 28) uint8, asked (N,)."""
     read = judge.probabilities(images).argmax(dim=1)
     return proportion(int((read == asked).sum()), len(asked))
 
 
 class _Features(torch.nn.Module):
-    """The judge's 128 features in the form torchmetrics wants an extractor: on the CPU, wherever a judge just trained is."""
+    """The judge's 128 features as torchmetrics' extractor: on the CPU, whatever the judge's device."""
 
     def __init__(self, judge: Judge):
         super().__init__()
@@ -43,10 +43,10 @@ REAL_SUMS = ("real_features_sum", "real_features_cov_sum", "real_features_num_sa
 class FeatureFID:
     """Frechet distance to a fixed set of real pictures, in a judge's features instead of Inception's.
 
-    real   (N, C, H, W) uint8, as that judge takes them; its statistics are computed once
+    real   (N, C, H, W) uint8, the judge's input; its statistics are computed once
 
-    Values are not comparable with Inception FIDs, and only comparable with one another at equal sample counts
-    (small samples raise them).
+    Values are not comparable with Inception FIDs, and comparable with one another only for equal numbers of samples
+    (small numbers raise them).
     """
 
     def __init__(self, judge: Judge, real: Tensor, batch_size: int = 1000):
@@ -58,14 +58,14 @@ class FeatureFID:
 
     @torch.no_grad()
     def _sums(self, real: Tensor) -> dict[str, Tensor]:
-        """Of the real pictures' features, as torchmetrics adds them up."""
+        """torchmetrics' sums over the real pictures' features."""
         for part in real.split(self.batch_size):
             self.fid.update(part, real=True)
         return {name: getattr(self.fid, name) for name in REAL_SUMS}
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> float:
-        """images (N, C, H, W) uint8, N >= 2."""
+        """The distance of images (N, C, H, W) uint8, N >= 2."""
         self.fid.reset()
         for part in images.split(self.batch_size):
             self.fid.update(part, real=False)
@@ -73,11 +73,11 @@ class FeatureFID:
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
-        """The judge's, (N, d), in 64 bits."""
+        """The judge's features (N, d), in 64 bits."""
         return torch.cat([self.fid.inception(part) for part in images.split(self.batch_size)]).double()
 
     def at_infinity(self, features: Tensor) -> float:
-        """The same of infinitely many pictures, which does not depend on their number (`frechet_at_infinity`).
+        """The distance extrapolated to infinitely many pictures (`frechet_at_infinity`).
 
         features (N, d), N >= 1,000
         """
@@ -85,9 +85,10 @@ class FeatureFID:
         return frechet_at_infinity(features, mean, cov)
 
     def scores(self, images: Tensor, real: Callable[[], Tensor]) -> dict[str, float]:
-        """fid, and of ENOUGH pictures or more what does not depend so much on their number: fid at infinity, precision, recall.
+        """fid; and for ENOUGH pictures or more, scores that depend less on their number: fid at infinity, precision, recall.
 
-        images (N, C, H, W) uint8;  real  makes as many real ones of what was asked for
+        images  (N, C, H, W) uint8
+        real    makes as many real pictures of what was asked for
         """
         found = {"fid": self(images)}
         if len(images) >= ENOUGH:
@@ -99,24 +100,24 @@ class FeatureFID:
 
 @torch.no_grad()
 def spread(judge: DigitClassifier, images: Tensor, labels: Tensor) -> float:
-    """How different the pictures of one label are: the variance of the judge's features, summed, averaged over labels.
+    """How much pictures of one label differ: the total variance of the judge's features, averaged over labels.
 
-    images (N, 1, 28, 28) uint8, labels (N,), at least two of each that occurs. Compare with that of real pictures.
+    images (N, 1, 28, 28) uint8, labels (N,), each of them at least twice. Compare it with that of real pictures.
     """
     features = torch.cat([_Features(judge)(part) for part in images.split(1000)])
     return float(torch.stack([features[labels == label].var(dim=0).sum() for label in labels.unique()]).mean())
 
 
 def real_spread(judge: DigitClassifier, images: Tensor, labels: Tensor) -> float:
-    """The `spread` of real pictures, remembered: it is always the same."""
+    """The `spread` of real pictures, computed once and remembered."""
     of = {**judge.state_dict(), "pictures": images, "labels": labels}
     return remembered("spread", of, lambda: {"mean": torch.tensor(spread(judge, images, labels)).double()})["mean"].item()
 
 
 def inception_score(judge: AttributeJudge, images: Tensor) -> float:
-    """exp E KL(p(digit | x) || p(digit)) in the judge's eyes.
+    """exp E KL(p(digit | x) || p(digit)), with the judge's probabilities.
 
-    1: all alike, or none readable; 10: each digit clear and all equally often.  images (N, 3, 32, 32) uint8
+    1: all the same, or none legible; 10: every digit clear, and all equally often.  images (N, 3, 32, 32) uint8
     """
     digits = torch.nn.Module()
     digits.num_features, digits.forward = 10, lambda x: judge(x.to(next(judge.parameters()).device))[0].cpu()
@@ -129,8 +130,8 @@ def inception_score(judge: AttributeJudge, images: Tensor) -> float:
 
 @contextmanager
 def expected_warnings() -> Iterator[None]:
-    """Around torchmetrics' InceptionScore, without what it warns of each time: it keeps all features, as it must, and over one
-    split its scores have no spread.
+    """A context without the two warnings that torchmetrics' InceptionScore always gives: that it keeps all features, as it
+    must, and that a single split has no spread.
     """
     with warnings.catch_warnings():
         for told in ("Metric `InceptionScore` will save all extracted features", r"std\(\): degrees of freedom is <= 0"):
@@ -139,7 +140,7 @@ def expected_warnings() -> Iterator[None]:
 
 
 def clip_score(model: Path | str, images: Tensor, texts: list[str]) -> float:
-    """Mean of the `clip_scores` of pictures (N, 3, H, W) uint8 and their sentences."""
+    """The mean of `clip_scores` over pictures (N, 3, H, W) uint8 and their sentences."""
     scores, parts = clip_scores(model), range(0, len(images), 100)
     return torch.cat([scores(images[i : i + 100], texts[i : i + 100]) for i in parts]).mean().item()
 
@@ -150,12 +151,12 @@ OPEN_CLIP = "open_clip:"
 def clip_scores(model: Path | str, device: torch.device | str = "cpu") -> Callable[[Tensor, Sequence[str]], Tensor]:
     """(pictures (B, 3, H, W) uint8, their sentences) -> (B,) 100 cos(picture, sentence), negative ones 0 (Hessel et al. 2021).
 
-    model  a CLIP's folder, or its name on the hub, in transformers' form and safetensors only; or one of the library
-           open_clip: open_clip:NAME/WEIGHTS, its own names or a file of weights, or open_clip:FOLDER. (BK-SDM's and random
-           conditioning's figures are the cosine itself, of open_clip:ViT-g-14/laion2b_s34b_b88k)
+    model  a CLIP's folder or its name on the hub, in transformers' format, safetensors only; or a model of the library
+           open_clip: open_clip:NAME/WEIGHTS, with its names or a file of weights, or open_clip:FOLDER. (BK-SDM and random
+           conditioning report the cosine itself, with open_clip:ViT-g-14/laion2b_s34b_b88k.)
 
-    UsageError where it cannot be read. Not torchmetrics' CLIPScore: with transformers 5 it fails (version 1.9), and it admits
-    only a few names of models.
+    UsageError if it cannot be read. torchmetrics' CLIPScore is not used: it fails with transformers 5 (version 1.9), and
+    accepts only a few models.
     """
     named = str(model)
     try:

@@ -1,4 +1,4 @@
-"""Claims and their verdicts: held, did not hold, open, as the records' intervals have it and no stronger."""
+"""Claims and their verdicts: held, did not hold, or open, exactly as the records' intervals say."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,18 +14,18 @@ HELD, FAILED, OPEN = "held", "did not hold", "open"
 
 
 class Claim(NamedTuple):
-    """What somebody says of a score, so that records can decide it: it lies above, or below, a bound.
+    """A statement about a score that records can decide: it lies above, or below, a bound.
 
     The score is one network's mean over trainings or, with `other`, the mean difference of two, paired by seed.
     """
 
     says: str  # in a dozen words
-    paper: str  # what the paper has for it
-    tables: tuple[str, ...]  # of records, "digits/unseen-arms"
+    paper: str  # what the paper reports
+    tables: tuple[str, ...]  # files of records, "digits/unseen-arms"
     column: Column
     one: Mapping  # {column of the records: value}
-    other: Mapping | None = None  # what is subtracted, beside what it shares with `one`
-    above: float | None = None  # as the records have it: shares from 0 to 1
+    other: Mapping | None = None  # what to subtract: where it differs from `one`
+    above: float | None = None  # in the records' units: shares from 0 to 1
     below: float | None = None
     headline: bool = False
 
@@ -35,26 +35,26 @@ class Claim(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What the records say of a claim."""
+    """What the records say about a claim."""
 
     claim: Claim
     interval: Interval  # 95%, over trainings
     seeds: int
-    p: float  # two-sided, of Student's t against the claim's bound; NaN of fewer than two trainings
+    p: float  # two-sided, Student's t against the claim's bound; NaN with fewer than two trainings
     verdict: str
 
     @property
     def in_points(self) -> str:
-        """The number as tables have it: "+83.3 points [71.2, 95.5]"."""
+        """The number in a table's format: "+83.3 points [71.2, 95.5]"."""
         value, low, high = (100 * x for x in self.interval)
         sign, unit = ("+", " points") if self.claim.other is not None else ("", "%")
         return f"{value:{sign}.1f}{unit} [{low:.1f}, {high:.1f}]".replace("-", "−")
 
 
 def judged(claim: Claim, records: pd.DataFrame) -> Verdict:
-    """The verdict on a claim by its interval alone: all of it on the claimed side of the bound, all on the other, or neither.
+    """The verdict on a claim from its interval alone: all on the claimed side of the bound, all on the other, or neither.
 
-    KeyError where the records lack what it is about; ValueError where the two do not have the same seeds.
+    KeyError if the records lack what it is about; ValueError if the two do not have the same seeds.
     """
     of, one = claim.column._asdict(), dict(claim.one)
     if claim.other is None:
@@ -75,7 +75,7 @@ def _verdict(interval: Interval, claim: Claim) -> str:
 
 
 def _p_value(interval: Interval, seeds: int, bound: float) -> float:
-    """Of a mean over trainings: t(0.975) standard errors are half the interval, where it was not cut off at 0 or 1."""
+    """From the interval of a mean over trainings: t(0.975) standard errors are half of it, unless it was cut off at 0 or 1."""
     half = max(interval.high - interval.value, interval.value - interval.low)
     if half == 0:
         return float(interval.value == bound)
@@ -84,7 +84,7 @@ def _p_value(interval: Interval, seeds: int, bound: float) -> float:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """p-values corrected for their number, as Holm (1979): one of all that are then below 0.05 is wrong in 5% of such sets."""
+    """p-values corrected for their number (Holm 1979): only 5% of such sets have a wrong one below 0.05."""
     order, corrected, worst = sorted(range(len(p)), key=lambda i: p[i]), [0.0] * len(p), 0.0
     for rank, i in enumerate(order):
         worst = max(worst, min(1.0, (len(p) - rank) * p[i]))
@@ -93,6 +93,6 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def corrected(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """The same verdicts with `holm`'s p-values: what is no longer below 0.05 is open."""
+    """The same verdicts with `holm`'s p-values: those no longer below 0.05 are open."""
     p = holm([verdict.p for verdict in verdicts])
     return [of._replace(p=x, verdict=of.verdict if x < 0.05 else OPEN) for of, x in zip(verdicts, p, strict=True)]

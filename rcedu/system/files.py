@@ -1,4 +1,4 @@
-"""Whole files and folders or none."""
+"""Files and folders that are written completely or not at all; and JSON."""
 
 import errno
 import hashlib
@@ -28,13 +28,12 @@ def sha256(path: Path) -> str:
     return checksum(path, "sha256")
 
 
-_TICK = 2 * 10**9  # nanoseconds: within a file system's tick, a file written twice may show one time and one size
+_TICK = 2 * 10**9  # nanoseconds: a file written twice within a file system's tick may show the same time and size
 
 
 def has_sha256(path: Path, digest: str) -> bool:
-    """Whether a file has this hex SHA-256. That it has is kept in the cache folder, for all processes, until it is touched.
-
-    Touched: its size, or its time of writing or of change, is another. What was written a moment ago is read again each time.
+    """Whether a file has this hex SHA-256. A success is remembered in the cache folder, for all processes, until the file's
+    size or times change. A file that was written a moment ago is read again each time.
     """
     path = Path(path).resolve()
     state = path.stat()
@@ -45,16 +44,16 @@ def has_sha256(path: Path, digest: str) -> bool:
     if sha256(path) != digest:
         return False
     if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) > _TICK:
-        with suppress(OSError):  # a cache that cannot be written is none
+        with suppress(OSError):  # do without a cache that cannot be written
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.touch()
     return True
 
 
 def _settle(path: Path) -> None:
-    """What was written reaches the disk; a file gets the umask's mode: safetensors lets nobody but the owner read its own."""
+    """Flush to disk; and give a file the umask's mode, since safetensors lets only the owner read its files."""
     if path.is_file():
-        os.umask(mask := os.umask(0o077))  # it is told only to who sets it
+        os.umask(mask := os.umask(0o077))  # the only way to read it is to set it
         path.chmod(0o666 & ~mask)
     try:
         descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
@@ -63,7 +62,7 @@ def _settle(path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError:
-        if not path.is_dir():  # some network drives refuse it for a folder, whose new name is there all the same
+        if not path.is_dir():  # some network drives refuse it for a folder; the new name is there all the same
             raise
     finally:
         os.close(descriptor)
@@ -71,10 +70,10 @@ def _settle(path: Path) -> None:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write a file to; it takes the name only when the block succeeds.
+    """A temporary path beside `path` to write a file to; it takes that name only if the block succeeds.
 
-    Write, fsync, rename, fsync the folder: after a crash at any point the old file or the new one is
-    there, whole. A link is followed. Raises OSError, naming `path`, when the disk refuses (full, read-only).
+    Write, fsync, rename, fsync the folder: after a crash at any point, either the old file or the new one is
+    there, complete. A link is followed. Raises OSError, naming `path`, if the disk refuses (full, read-only).
     """
     with _temporary(path := _followed(path)) as (temporary, left):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,21 +86,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[tuple[Path, SimpleNamespace]]:
-    """A hidden name beside `path` for a file or folder, gone in the end; in `.say`, what an OSError tells of `path` itself."""
+    """A hidden name beside `path` for a file or folder, removed at the end; `.say` is what an OSError says about `path`."""
     temporary, left = path.with_name(f".{path.name}.{secrets.token_hex(4)}.rcedu.tmp"), SimpleNamespace(say=_UNCHANGED)
     try:
         yield temporary, left
     except (OSError, SafetensorError) as error:
-        while isinstance(error.__cause__, (OSError, SafetensorError)):  # a file in the folder
+        while isinstance(error.__cause__, (OSError, SafetensorError)):  # about a file in the folder
             error = error.__cause__
         raise OSError(f"could not write {path}: {what_and_what_to_do(error)}; {left.say}") from error
     finally:
-        with suppress(OSError):  # renamed, never written, or no folder to be in
+        with suppress(OSError):  # renamed, never written, or its folder does not exist
             shutil.rmtree(temporary, ignore_errors=True) if temporary.is_dir() else temporary.unlink()
 
 
 _ELSEWHERE = "choose a place where you may write"
-_TO_DO = {  # by an error's number
+_TO_DO = {  # error number -> advice
     errno.ENOSPC: "free some and run the same command again",
     errno.EDQUOT: "free some and run the same command again",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f) and run the same command again",
@@ -112,7 +111,7 @@ _TO_DO = {  # by an error's number
 
 
 def what_failed(error: OSError) -> str:
-    """What to tell a user of an error, in one line; one of `atomic_path` says it already."""
+    """What to tell the user about an error, in one line; those of `atomic_path` say it already."""
     where = f"{error.filename}: " if error.filename else "writing failed: " if error.errno else ""
     return where + what_and_what_to_do(error)
 
@@ -120,7 +119,7 @@ def what_failed(error: OSError) -> str:
 def what_and_what_to_do(error: Exception) -> str:
     """What the system said and what helps, in half a line: "No space left on device; free some and ...".
 
-    error  an OSError; or one of a library that ends in "(os error 28)", as safetensors' do
+    error  an OSError; or a library's error that ends in "(os error 28)", like safetensors'
     """
     told = str(error).strip() or type(error).__name__
     number = getattr(error, "errno", None) or int((re.findall(r"\(os error (\d+)\)", told) or [0])[0])
@@ -129,9 +128,9 @@ def what_and_what_to_do(error: Exception) -> str:
 
 
 def sweep(folder: Path, older_than: float = 60.0) -> None:
-    """Remove what killed writes left under hidden names in a folder and beside it, or beside a file; for who is `alone_in` it.
+    """Remove what killed writes left under hidden names in a folder and beside it, or beside a file. Call it inside `alone_in`.
 
-    older_than  seconds; younger ones may be another rank's that is writing
+    older_than  seconds; newer ones may belong to another rank that is writing
     """
     folder = Path(folder)
     found = [(path, TEMPORARY.fullmatch(path.name)) for at in (folder, folder.parent) for path in at.glob(".*.rcedu.tmp")]
@@ -145,16 +144,16 @@ def sweep(folder: Path, older_than: float = 60.0) -> None:
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """Like `atomic_path` for a whole folder: it appears complete, replacing an older one of ours, or not at all.
 
-    UsageError, before anything is written, where `folder_to_replace` refuses it. Its MANIFEST names every file in it.
+    UsageError, before anything is written, if `folder_to_replace` refuses. A MANIFEST lists every file in it.
 
-    Folders cannot be exchanged in one step: killed between its two renames, it leaves the old one and the new one beside
-    `folder`, both whole, under hidden names (`.<name>.*.rcedu.tmp`, the old one `.old.tmp`).
+    Folders cannot be exchanged in one step: if killed between its two renames, the old and the new one stay beside `folder`,
+    both complete, under hidden names (`.<name>.*.rcedu.tmp`, the old one `.old.tmp`).
     """
     with _temporary(folder := folder_to_replace(_followed(folder))) as (temporary, left):
         temporary.mkdir(parents=True)
         yield temporary
         write_manifest(temporary)
-        folder_to_replace(folder)  # again: something may have come into it while we wrote
+        folder_to_replace(folder)  # again: something may have been added while we wrote
         for path in [*temporary.rglob("*"), temporary]:
             _settle(path)
         if folder.exists():
@@ -176,7 +175,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 
 def remove_folder(folder: Path) -> None:
-    """Delete a folder of ours, at once: what is left of a kill has a hidden name, for `sweep`. UsageError where it is not."""
+    """Delete a folder of ours in one step; if killed, the rest has a hidden name, for `sweep`. UsageError if it is not ours."""
     hidden = folder_to_replace(folder).with_name(f".{Path(folder).name}.{secrets.token_hex(4)}.rcedu.tmp")
     os.replace(folder, hidden)
     shutil.rmtree(hidden)
@@ -184,7 +183,7 @@ def remove_folder(folder: Path) -> None:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder for what is needed for a moment, gone in the end. OSError, naming it, where there is no space for that."""
+    """A temporary folder, removed at the end. OSError, naming it, if there is no space."""
     with tempfile.TemporaryDirectory(prefix="rcedu-", ignore_cleanup_errors=True) as name:
         try:
             yield Path(name)
@@ -195,27 +194,27 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def _followed(path: Path) -> Path:
-    """Where a link leads, so that the link stays; any other path as it is."""
+    """The target of a link, so that the link itself stays; any other path as it is."""
     return Path(path).resolve() if Path(path).is_symlink() else Path(path)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text in UTF-8, atomically."""
+    """Write text in UTF-8, atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value) -> None:
-    """Write JSON, atomically, what holds no list or dict on one line; NaN (an interval of a single run) as null."""
-    # NaN is no JSON: other languages' readers refuse a file that has one
+    """Write JSON, atomically; innermost lists and objects on one line; NaN (the interval of a single run) as null."""
+    # NaN is not JSON: readers in other languages refuse it
     value = json.loads(json.dumps(value), parse_constant=lambda name: None if name == "NaN" else float(name))
     text = json.dumps(value, indent=2, allow_nan=False) + "\n"
     text = re.sub(r"([\[{])\n\s+([^\[\]{}]*?)\n\s+([\]}])", lambda at: at[1] + re.sub(r"\n +", " ", at[2]) + at[3], text)
     write_text(path, text)
 
 
-def read_json(path: Path, shape: object = object, again: str = "get or make it anew"):
-    """Read JSON of a shape (`has_shape`); UsageError when the file is missing, is not JSON or of another shape.
+def read_json(path: Path, shape: object = object, again: str = "download or remake it"):
+    """Read JSON of a shape (`has_shape`). UsageError if the file is missing, is not JSON, or has another shape.
 
     again  what to do about another shape, in words
     """
@@ -226,15 +225,15 @@ def read_json(path: Path, shape: object = object, again: str = "get or make it a
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not valid JSON ({error})") from error
     if not has_shape(found, shape):
-        raise UsageError(f"{path} is JSON, but not of what it should hold; {again}")
+        raise UsageError(f"{path} is JSON, but does not hold what it should; {again}")
     return found
 
 
 def has_shape(value: object, shape: object) -> bool:
     """Whether a JSON value has a shape.
 
-    shape  a type, `int | None` say; [shape], a list of such; (shape, shape), a list of these two; {key: shape}, an object
-           that has at least these; {str: shape}, an object all of whose values are such
+    shape  a type, such as `int | None`; [shape], a list of such values; (shape, shape), a list of these two; {key: shape}, an
+           object with at least these keys; {str: shape}, an object with such values
     """
     if isinstance(shape, list):
         return isinstance(value, list) and all(has_shape(part, shape[0]) for part in value)

@@ -1,4 +1,4 @@
-"""What asks a process to stop: Ctrl-C, and SIGTERM."""
+"""Requests to stop: Ctrl-C and SIGTERM."""
 
 import signal
 import threading
@@ -9,14 +9,14 @@ _came = []
 
 
 class Interrupted(KeyboardInterrupt):
-    """A Ctrl-C, or a notebook's stop button, after which the work was left as it should be. A notebook shows no traceback."""
+    """A Ctrl-C, or a notebook's stop button, after which work was left in a good state. Notebooks show no traceback for it."""
 
-    def _render_traceback_(self) -> list[str]:  # what IPython asks an exception for
+    def _render_traceback_(self) -> list[str]:  # IPython calls this
         return [str(self) or "interrupted; run the cell again to go on"]
 
 
 def note_interrupts() -> None:
-    """From now on, a Ctrl-C that comes as KeyboardInterrupt is remembered as well (`was_interrupted`)."""
+    """From now on, remember every Ctrl-C that arrives as KeyboardInterrupt (`was_interrupted`)."""
 
     def interrupt(*_: object) -> None:
         _came.append(True)
@@ -27,16 +27,16 @@ def note_interrupts() -> None:
 
 
 def was_interrupted() -> bool:
-    """Whether one came: a library may take it for an error of its own, a file that it could not read, say."""
+    """Whether there was a Ctrl-C: a library may report it as an error of its own, such as a file it could not read."""
     return bool(_came)
 
 
 @contextmanager
 def asked_to_stop() -> Iterator[list[int]]:
-    """A list to which SIGTERM or a Ctrl-C is added, instead of ending us in the middle of a step; a second Ctrl-C does end us.
+    """A list that collects SIGTERM and Ctrl-C, so that they do not end the process in mid-step; a second Ctrl-C does end it.
 
-    What is left in it in the end, because nobody took it out, is heeded then. Only the main thread can listen; who ignores
-    Ctrl-C, as what a shell runs in the background, goes on ignoring it.
+    A signal that is still in the list at the end is raised then. Only the main thread can listen; a process that ignores
+    Ctrl-C, like one that a shell runs in the background, keeps ignoring it.
     """
     asked, before = [], {}
 
@@ -60,12 +60,12 @@ def asked_to_stop() -> Iterator[list[int]]:
 
 @contextmanager
 def no_interrupt() -> Iterator[None]:
-    """A Ctrl-C comes after the block; and never to the processes that are started in it."""
+    """A context that delays a Ctrl-C until its end, and keeps it from processes that are started inside."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     came, heeded = [], threading.current_thread() is threading.main_thread() and callable(signal.getsignal(signal.SIGINT))
-    if heeded:  # also if it reaches another thread: only this one's mask is set below, which processes inherit
+    if heeded:  # in case another thread gets it: the mask below, which new processes inherit, is this thread's
         handler = signal.signal(signal.SIGINT, lambda *_: came.append(True))
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

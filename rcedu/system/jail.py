@@ -1,4 +1,4 @@
-"""Programs that are not trusted: a folder of their own, limits of time and memory, files locked away, nothing left running."""
+"""Run untrusted programs in a folder of their own: limits on time and memory, other files locked, nothing left running."""
 
 import ctypes
 import math
@@ -19,36 +19,35 @@ from rcedu.system.usage import UsageError
 
 SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc", "/opt", "/nix", "/proc", "/sys", "/dev")
 LARGEST_FILE = 2**30  # bytes that a program may write to one file
-_WHEN_PARENT_DIES, _DROP_CAPABILITY, _SUBREAPER, _NO_NEW_PRIVILEGES = 1, 24, 36, 38  # of prctl
-_CREATE, _ADD, _RESTRICT = 444, 445, 446  # Landlock's system calls, the same numbers on every architecture
-_READ, _LIST, _FILE = 0b1101, 0b1000, 0b1100000000000111  # of rights: to execute, read and list; to list; all of a single file
+_WHEN_PARENT_DIES, _DROP_CAPABILITY, _SUBREAPER, _NO_NEW_PRIVILEGES = 1, 24, 36, 38  # options of prctl
+_CREATE, _ADD, _RESTRICT = 444, 445, 446  # Landlock's system calls, with the same numbers on every architecture
+_READ, _LIST, _FILE = 0b1101, 0b1000, 0b1100000000000111  # rights: execute, read and list; list; everything for a single file
 
 
 class Ended(NamedTuple):
     """How a program ended."""
 
-    said: str  # the last of what it printed
-    stopped: str | None  # why it was stopped, in words; None when it ended by itself
+    said: str  # the end of what it printed
+    stopped: str | None  # why it was stopped, in words; None if it ended by itself
 
 
 def run_jailed(
     command: Sequence[str], folder: Path, *, seconds: float, gigabytes: float, environment: dict[str, str],
     readable: Sequence[Path] = (), given: str = "", user: str | None = None,
 ) -> Ended:  # fmt: skip
-    """Run a program in a folder until it ends or passes a limit; then end everything that it started, daemons too.
+    """Run a program in a folder until it ends or passes a limit; then kill everything that it started, daemons too.
 
-    folder       its working and its home folder, the only place where it may write, where the system can lock (`can_lock`)
-    seconds      by the clock
-    gigabytes    of 2^30 bytes, resident, of all its processes together; looked at five times a second
-    environment  all that it gets of it, beside HOME and TMPDIR
-    readable     what it may read beside the folder, the interpreter's libraries and the system's (`SYSTEM`)
+    folder       its working and home folder; the only place where it may write, if the system can enforce it (`can_lock`)
+    seconds      limit on wall-clock time
+    gigabytes    limit on resident memory, in 2^30 bytes, for all its processes together; checked five times a second
+    environment  its environment variables, besides HOME and TMPDIR
+    readable     what it may read besides the folder, the interpreter's libraries and the system's (`SYSTEM`)
     given        its standard input
-    user         a name: run as that user, which only root can; the folder becomes theirs
+    user         run as this user, which only root can; the folder becomes theirs
 
-    On Linux a process that outlives its parent is found too; elsewhere it is lost from sight, and goes on. Where the process
-    that called this is killed, the program dies with it (Linux), and what it started when it has used up its share of CPU:
-    `seconds` on every core.
-    UsageError for a user who is not there, or may not run this Python, or where we are not root.
+    On Linux, processes that outlive their parent are found, too; elsewhere they escape. If the calling process is killed, the
+    program dies with it (Linux), and what it started dies when it has used up its share of CPU: `seconds` on every core.
+    UsageError if the user does not exist or may not run this Python, or if we are not root.
     """
     as_user = {} if user is None else _given_to(user, folder)
     may_read = [sys.prefix, sys.base_prefix, Path(__file__).parents[1], *readable]
@@ -77,7 +76,7 @@ def run_jailed(
 
 
 def _given_to(user: str, folder: Path) -> dict:
-    """Make a folder a user's; what `Popen` takes to run as that user."""
+    """Give a folder to a user; returns the arguments with which `Popen` runs as that user."""
     import pwd
 
     try:
@@ -91,7 +90,7 @@ def _given_to(user: str, folder: Path) -> dict:
 
 @contextmanager
 def _all_that_it_starts() -> Iterator:
-    """Inside, a function that lists the processes started since, and theirs; in the end all of them are killed."""
+    """A context that gives a function listing the processes started since, and theirs; at the end all of them are killed."""
     me = psutil.Process()
     before = set(me.children())
 
@@ -122,14 +121,14 @@ def _resident(process: psutil.Process) -> int:
 
 
 def can_lock() -> int:
-    """The version of the kernel's Landlock, which locks files away (Linux 5.13 or later); 0 where there is none."""
+    """The version of the kernel's Landlock, which restricts access to files (Linux 5.13 or later); 0 if there is none."""
     return max(0, ctypes.CDLL(None).syscall(_CREATE, None, 0, 1)) if sys.platform == "linux" else 0
 
 
 def _lock(folder: str, readable: Sequence[str]) -> None:
-    """From here on this process, and what it starts, writes in a folder only, and reads nothing else but what is named.
+    """From now on this process, and what it starts, can write only in `folder`, and read only that and `readable`.
 
-    With a newer kernel it cannot send signals to processes outside either (Landlock's version 6).
+    With a newer kernel it also cannot send signals to processes outside (Landlock's version 6).
     """
     if not (version := can_lock()):
         return
@@ -138,7 +137,7 @@ def _lock(folder: str, readable: Sequence[str]) -> None:
     words = [rights, 0, 0b11] if version >= 6 else [rights]
     ruleset = libc.syscall(_CREATE, (ctypes.c_uint64 * len(words))(*words), 8 * len(words), 0)
     allowed = [(path, _READ) for path in (*SYSTEM, *readable)] + [(folder, rights), ("/dev/null", rights)]
-    allowed += [(Path(__file__).parents[2], _LIST)]  # or Python does not find this package there
+    allowed += [(Path(__file__).parents[2], _LIST)]  # without it, Python does not find this package
     for path, right in allowed:
         if os.path.exists(path):
             at = os.open(path, os.O_PATH)
@@ -150,7 +149,7 @@ def _lock(folder: str, readable: Sequence[str]) -> None:
     os.close(ruleset)
 
 
-if __name__ == "__main__":  # within the new process, before the program takes its place
+if __name__ == "__main__":  # in the new process, before the program replaces it
     if sys.platform != "win32":
         import resource
 
@@ -160,6 +159,6 @@ if __name__ == "__main__":  # within the new process, before the program takes i
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_WHEN_PARENT_DIES, signal.SIGKILL, 0, 0, 0)
     for capability in range(64) if sys.platform == "linux" else ():
-        ctypes.CDLL(None).prctl(_DROP_CAPABILITY, capability, 0, 0, 0)  # root's, for good; anybody else has none to drop
+        ctypes.CDLL(None).prctl(_DROP_CAPABILITY, capability, 0, 0, 0)  # root's, permanently; other users have none
     _lock(sys.argv[1], sys.argv[2].split(os.pathsep))
     os.execvp(sys.argv[4], sys.argv[4:])

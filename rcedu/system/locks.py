@@ -1,4 +1,4 @@
-"""One process at a time in a folder of results. Held by the system, so that no death leaves a folder locked."""
+"""One process at a time in a folder of results. The system holds the locks, so that a killed process leaves none behind."""
 
 import functools
 import hashlib
@@ -15,17 +15,17 @@ from rcedu.system.manifests import check_path
 from rcedu.system.settings import cache_folder
 from rcedu.system.usage import UsageError
 
-PATIENCE = 5.0  # seconds: the workers of a command that was killed need a moment to end
-_held: set[Path] = set()  # by this process, which may ask again for what it has
+PATIENCE = 5.0  # seconds: the workers of a killed command need a moment to end
+_held: set[Path] = set()  # locked by this process, which may ask again
 
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Inside, no other process of this user that asks for the same folder or file gets it; it need not exist yet. It is swept.
+    """A context in which no other process of this user gets the same folder or file, which need not exist yet. Sweeps it.
 
-    UsageError, naming the holder, when another process has it and keeps it for `PATIENCE` seconds. The locks are files in the
-    cache folder; where that cannot be written there are none. Processes on another machine are not seen. Of several ranks
-    (torchrun, accelerate launch) the first holds it for all.
+    UsageError, naming the holder, if another process keeps it for `PATIENCE` seconds. The locks are files in the cache
+    folder; if that cannot be written, there are none. Processes on other machines are not seen. Of several ranks (torchrun,
+    accelerate launch) the first holds the lock for all.
     """
     folder = check_path(folder).resolve()
     path = cache_folder() / "locks" / hashlib.sha256(str(folder).encode()).hexdigest()[:32]
@@ -56,7 +56,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def alone_in_its_folder(work: Callable[..., Iterator]) -> Callable[..., Iterator]:
-    """A generator that has the folder it is given by `folder=`, if any, to itself for as long as it runs."""
+    """Make a generator hold `alone_in` its argument `folder`, if there is one, for as long as it runs."""
 
     @functools.wraps(work)
     def alone(*args, folder: Path | None = None, **settings) -> Iterator:

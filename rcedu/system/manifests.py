@@ -1,4 +1,4 @@
-"""What is ours: a folder's manifest, verified when the folder is read; and what may be replaced, nothing but what we wrote."""
+"""What we wrote: a folder's manifest, verified when the folder is read; and checks that nothing else is ever replaced."""
 
 import gzip
 import hashlib
@@ -19,33 +19,33 @@ from safetensors import SafetensorError, safe_open
 from rcedu.system.usage import UsageError
 
 MANIFEST = "rcedu-manifest.json"  # {"files": {path in its folder: checksum}}
-IN_PNG = "rcedu"  # the text in a PNG that says that we wrote it
-TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.rcedu\.tmp")  # the hidden name beside [1] under which a file of ours is written
-_BROKEN = (OSError, ValueError, AttributeError, KeyError, TypeError)  # what reading a damaged manifest may end in
+IN_PNG = "rcedu"  # the key of the text that marks a PNG as ours
+TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.rcedu\.tmp")  # the hidden name under which we write the file [1] beside it
+_BROKEN = (OSError, ValueError, AttributeError, KeyError, TypeError)  # what reading a damaged manifest may raise
 
 
 def checksum(path: Path, kind=xxhash.xxh3_128) -> str:
-    """Hex XXH3 (128 bits) of a file, several GB a second: a guard against damage, not against a forger. Or another `kind`."""
+    """Hex XXH3 (128 bits) of a file, at several GB a second: a guard against damage, not forgery. Or another `kind` of hash."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, kind).hexdigest()
 
 
 def _is_as_written(path: Path, digest: str) -> bool:
-    """Manifests of until 2026-11-30 have SHA-256."""
+    """Whether a file has this checksum; manifests from before 2026-11-30 hold SHA-256."""
     return digest == checksum(path, "sha256" if len(digest) == 64 else xxhash.xxh3_128)
 
 
 def write_manifest(folder: Path) -> None:
-    """Write folder/MANIFEST, which names all files there: from then on the folder is ours."""
+    """Write folder/MANIFEST, which lists all its files: from then on the folder counts as ours."""
     files = sorted(path for path in Path(folder).rglob("*") if path.is_file() and path.name != MANIFEST)
     sums = {path.relative_to(folder).as_posix(): checksum(path) for path in files}
     (Path(folder) / MANIFEST).write_text(json.dumps({"files": sums}, indent=2) + "\n", encoding="utf-8")
 
 
 def _named(folder: Path) -> dict[Path, str]:
-    """path -> checksum of all in a folder that a manifest names; one above it (of a model, of which this is a part) or within.
+    """path -> checksum of everything in a folder that a manifest lists: one inside it or above (of a model it belongs to).
 
-    The innermost knows best; one that is damaged names nothing.
+    The innermost manifest wins; a damaged one lists nothing.
     """
     named = {}
     above = [parent / MANIFEST for parent in reversed(folder.parents) if (parent / MANIFEST).is_file()]
@@ -58,7 +58,7 @@ def _named(folder: Path) -> dict[Path, str]:
 
 
 def _not_ours(folder: Path) -> str | None:
-    """The first thing in a folder that no manifest names or that has changed since, a path in it; None: all is ours."""
+    """The first path in a folder that no manifest lists, or that has changed since; None if all of it is ours."""
     named = _named(folder)
     parents = {parent for path in named for parent in path.parents}
     for path in sorted(folder.rglob("*")):
@@ -70,10 +70,10 @@ def _not_ours(folder: Path) -> str | None:
 
 @contextmanager
 def verified(folder: Path) -> Iterator[None]:
-    """Around what reads a folder: meanwhile, on another thread, its files are compared with its manifest.
+    """A context for reading a folder: on another thread, its files are compared with its manifest meanwhile.
 
-    UsageError for the first that is missing or not as it was written, in the place of what reading it may have raised. Of a
-    folder without a manifest it is said, once, that nobody can tell.
+    UsageError for the first file that is missing or changed, in place of whatever reading it may have raised. For a folder
+    without a manifest, one message says that it is not verified.
     """
     with ThreadPoolExecutor(1) as thread:
         damaged = thread.submit(_damaged, Path(folder))
@@ -88,7 +88,7 @@ def verified(folder: Path) -> Iterator[None]:
 
 
 def verify_file(path: Path) -> None:
-    """UsageError unless a file is as the manifest of its folder, or of one above, says. If none names it, it says so."""
+    """UsageError unless a file matches the manifest of its folder or one above. If none lists it, a message says so."""
     digest = _named(path.parent).get(path)
     if digest is None:
         say_unverified(path)
@@ -98,8 +98,8 @@ def verify_file(path: Path) -> None:
 
 @cache
 def say_unverified(path: Path) -> None:
-    """Once a path, on stderr."""
-    print(f"{path} has no checksum: it is read as it is", file=sys.stderr)
+    """Print it on stderr, once for each path."""
+    print(f"{path} has no checksum: it is read unverified", file=sys.stderr)
 
 
 def _damaged(folder: Path) -> str | None:
@@ -110,21 +110,21 @@ def _damaged(folder: Path) -> str | None:
         say_unverified(folder)
     for path, digest in named.items():
         if not path.is_file():
-            return f"{path} is missing; get or make its folder anew"
+            return f"{path} is missing; download or remake its folder"
         if not _is_as_written(path, digest):
             return _not_as_written(path)
     return None
 
 
 def _not_as_written(path: Path) -> str:
-    meant = f"if you changed it on purpose, delete the {MANIFEST} that names it"
-    return f"{path} is damaged, or was changed after it was written; get or make it anew ({meant})"
+    meant = f"if you changed it on purpose, delete the {MANIFEST} that lists it"
+    return f"{path} is damaged, or was changed after it was written; download or remake it ({meant})"
 
 
 def check_path(path: Path) -> Path:
-    """The same path, when there can be such a one. UsageError for a NUL in it, and for a file where a folder should be."""
+    """The same path, if it is a possible one. UsageError for a NUL in it, or a file where a folder should be."""
     if "\0" in str(path):
-        raise UsageError(f"{str(path)!r} is no path: it has a NUL in it")
+        raise UsageError(f"{str(path)!r} is not a path: it has a NUL in it")
     for parent in Path(path).parents:
         if parent.exists() and not parent.is_dir():
             raise UsageError(f"{path} cannot be written: {parent} is a file, not a folder")
@@ -132,19 +132,19 @@ def check_path(path: Path) -> Path:
 
 
 def folder_to_replace(folder: Path) -> Path:
-    """The same path, when a whole new folder may take its place.
+    """The same path, if a whole new folder may take its place.
 
     UsageError unless it is missing, empty, or one of ours (`MANIFEST`) with nothing else in it and nothing changed by hand;
-    and for a file, a mount point, and the folder one is in or any above it.
+    also for a file, a mount point, and the current folder or one above it.
     """
     folder = check_path(folder)
     whole = "a whole folder is written here"
     if folder.resolve() in (Path.cwd(), *Path.cwd().parents):
-        raise UsageError(f"{whole}, and {folder} is the one you are in or holds it; name a new folder")
+        raise UsageError(f"{whole}, and {folder} is the current folder or contains it; name a new folder")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{whole}, and {folder} is a file; name another folder, or move the file away")
     if folder.is_dir() and folder.is_mount():
-        raise UsageError(f"{whole}, and {folder} is a mount point, which cannot be exchanged; name a folder in it")
+        raise UsageError(f"{whole}, and {folder} is a mount point, which cannot be replaced; name a folder in it")
     if folder.is_dir() and (foreign := _not_ours(folder)) is not None:
         raise UsageError(
             f"{whole}, and {folder} holds {foreign}, which is not as rcedu wrote it; name another folder, or move that away"
@@ -153,23 +153,23 @@ def folder_to_replace(folder: Path) -> Path:
 
 
 def folder_to_fill(folder: Path, marker: str) -> Path:
-    """The same path, when files may be added to it: it is missing, empty, or has our `marker` file. Else UsageError."""
+    """The same path, if files may be added to it: it is missing, empty, or has our `marker` file. Otherwise UsageError."""
     folder = check_path(folder)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; name a folder")
     if not folder.is_dir() or (folder / marker).is_file():
         return folder
     for there in folder.iterdir():
-        if (ours := TEMPORARY.fullmatch(there.name)) and ours[1] == marker:  # of one that was killed while it wrote the first
+        if (ours := TEMPORARY.fullmatch(there.name)) and ours[1] == marker:  # of a command killed while writing it
             continue
         raise UsageError(f"{folder} holds other files, {there.name} for one, and no {marker} of ours; name another folder")
     return folder
 
 
 def file_to_write(path: Path) -> Path:
-    """The same path, when a result, a file of tensors or a picture may take its place: nothing is there, or one that we wrote.
+    """The same path, if a result, a file of tensors or a picture may be written there: nothing is there, or one that we wrote.
 
-    Ours are JSON with its "provenance", safetensors with our header and PNGs with our text. UsageError for anything else.
+    Ours are JSON with a "provenance", safetensors with our header and PNGs with our text. UsageError for anything else.
     """
     path = check_path(path)
     if path.is_dir():
@@ -188,8 +188,8 @@ def _is_our_file(path: Path) -> bool:
 
 
 def _text_in_png(path: Path) -> str | None:
-    """What we wrote into a picture; None for any other file."""
-    from PIL import Image  # here, so that a command's help does not wait for it
+    """Our text in a picture; None for any other file."""
+    from PIL import Image  # imported here, so that --help does not wait for it
 
     with suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError), Image.open(path) as image:
         return image.info.get(IN_PNG)
@@ -197,7 +197,7 @@ def _text_in_png(path: Path) -> str | None:
 
 
 def _tensors_header(path: Path) -> dict[str, str]:
-    """The metadata of a safetensors file, packed or not, without its tensors; {} for one that has none."""
+    """The metadata of a safetensors file, compressed or not, without its tensors; {} if it has none."""
     if path.suffix not in (".gz", ".xz"):
         with safe_open(path, framework="pt") as f:
             return f.metadata() or {}

@@ -1,4 +1,4 @@
-"""Where a number comes from: result files say which command made them, in which preset, on which machine and day."""
+"""Where a number comes from: result files record the command that made them, the preset, the machine and the date."""
 
 import datetime
 import os
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def machine() -> str:
-    """This machine in a few words: the GPU where there is one, and CPU and cores, on which some figures are timed anyway."""
-    import torch  # here, so that a command's help does not wait for it
+    """This machine in a few words: the GPU, if there is one, and CPU and cores, on which some figures are timed anyway."""
+    import torch  # imported here, so that --help does not wait for it
 
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
@@ -29,7 +29,7 @@ def machine() -> str:
 
 
 def provenance(command: str) -> dict[str, str]:
-    """What stands in every result file."""
+    """The provenance in every result file."""
     import torch
 
     return {
@@ -42,9 +42,9 @@ def provenance(command: str) -> dict[str, str]:
 
 
 def command_line(*words: str, **options) -> str:
-    """The command as one types it, its preset in front: `RCEDU_PRESET=cpu rcedu unseen arms --seeds 0 1 --digit 3`.
+    """The command as typed, preceded by its preset: `RCEDU_PRESET=cpu rcedu unseen arms --seeds 0 1 --digit 3`.
 
-    options  None, False and () are left out, True is its flag alone; of several values each is a word
+    options  None, False and () are left out; True gives the flag alone; of several values, each is a word
     """
     line = [f"RCEDU_PRESET={preset()} rcedu", shlex.join(words)]
     for name, value in options.items():
@@ -60,11 +60,11 @@ def command_line(*words: str, **options) -> str:
 def write_result(
     path: Path, command: str, result: dict, *, pictures: "dict[str, torch.Tensor] | None" = None, seed: int | None = None
 ) -> None:
-    """Write a result as JSON with its provenance, and what was drawn beside it.
+    """Write a result as JSON with its provenance, and pictures beside it.
 
     pictures  go to <path's stem>-pictures.safetensors.gz, with the command and the `seed` that drew them
 
-    UsageError where a file is there that is not ours (`rcedu.system.files.file_to_write`).
+    UsageError if a file that is not ours is in the way (`rcedu.system.manifests.file_to_write`).
     """
     from rcedu.system.tensors import save_tensors
 
@@ -77,7 +77,7 @@ def write_result(
 
 
 def result_file(path: Path) -> Path:
-    """The same path, when a result, and what is drawn beside it, may be written there: UsageError before any work."""
+    """The same path, if a result, and pictures beside it, may be written there. Otherwise UsageError, before any work."""
     file_to_write(path)
     for ending in ("-pictures.safetensors.gz", "-frames.safetensors.gz"):
         file_to_write(beside(path, ending))
@@ -85,5 +85,5 @@ def result_file(path: Path) -> Path:
 
 
 def beside(path: Path, ending: str) -> Path:
-    """A file beside a result's, of the same name but for its ending."""
+    """A file beside a result's, with the same name and another ending."""
     return path.with_name(path.stem + ending)

@@ -1,4 +1,4 @@
-"""Which process this is among those that were started together, which device is its own, and its share of work."""
+"""A process's place among those that were started together: its rank, its device, its share of the work."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,19 +8,19 @@ from accelerate.utils import gather_object, parse_flag_from_env
 
 
 def place_among_ranks() -> PartialState:
-    """Which of the processes that torchrun or accelerate started this is, and on which device it computes.
+    """This process's rank among those that torchrun or accelerate started, and the device it computes on.
 
-    That is a GPU of NVIDIA's (or AMD's) where torch sees one, and else the CPU: Apple's has no 64-bit numbers, and nobody has
-    tried it here. ACCELERATE_USE_CPU=false or true decides otherwise.
+    The device is an NVIDIA (or AMD) GPU if torch sees one, otherwise the CPU: Apple's GPUs have no 64-bit numbers, and have not
+    been tried here. ACCELERATE_USE_CPU=false or true overrides it.
     """
     return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU", default=not torch.cuda.is_available()))
 
 
 def share_of_the_rest(work: Sequence[int], done: Callable[[int], bool]) -> list[int]:
-    """This rank's share of the work that is not done, in ascending order; as many as each other rank's, or one more.
+    """This rank's share of the work that is not done, in ascending order; shares differ by at most one.
 
-    All ranks call it with the same work, and each asks `done` of a part of it. From then on nobody need wait for another: a
-    collective in which a GPU's rank waits for ten minutes, because others still draw, ends them all.
+    All ranks call it with the same work, and each checks `done` for a part of it. Afterwards no rank waits for another: a
+    collective operation in which a rank waits ten minutes for others that still draw would end them all.
     """
     ranks = place_among_ranks()
     mine = slice(ranks.process_index, None, ranks.num_processes)

@@ -1,4 +1,4 @@
-"""Which folders and which preset: what a user sets by environment variables."""
+"""Folders and the preset, which users set by environment variables."""
 
 import os
 from pathlib import Path
@@ -7,13 +7,13 @@ from platformdirs import user_cache_dir
 
 from rcedu.system.usage import UsageError
 
-_HERE = Path(__file__).resolve().parents[2]  # the checkout, where the package is imported from one
+_HERE = Path(__file__).resolve().parents[2]  # the checkout, if the package is imported from one
 _OF_A_CHECKOUT = _HERE / "pyproject.toml"
 HOW_TO_GET_DATA = "clone the repository, or set RCEDU_DATA to a copy of its data/ folder"
 
 
 def _folder(variable: str) -> Path | None:
-    """The folder that an environment variable names, None where it is empty. UsageError for the home of somebody unknown."""
+    """The folder named by an environment variable, None if it is empty. UsageError for the home of an unknown user."""
     try:
         return Path(os.environ[variable]).expanduser() if os.environ.get(variable) else None
     except RuntimeError:
@@ -21,9 +21,9 @@ def _folder(variable: str) -> Path | None:
 
 
 def data_folder() -> Path:
-    """The data/ folder: $RCEDU_DATA, or where that is empty the one of the checkout this package is imported from.
+    """The data/ folder: $RCEDU_DATA, or the one in the checkout from which this package is imported.
 
-    Raises UsageError, saying how to get it, when there is none.
+    UsageError, saying how to get it, if there is none.
     """
     if folder := _folder("RCEDU_DATA"):
         if not folder.is_dir():
@@ -36,7 +36,7 @@ def data_folder() -> Path:
 
 
 def checkout() -> Path:
-    """The checkout this package is imported from, or that $RCEDU_DATA is in. UsageError where there are no notebooks in it."""
+    """The checkout from which this package is imported, or that $RCEDU_DATA is in. UsageError if it has no notebooks."""
     folder = _HERE if _OF_A_CHECKOUT.is_file() else data_folder().parent
     if not (folder / "notebooks").is_dir():
         raise UsageError("rcedu's notebooks are not installed with the package; clone the repository")
@@ -44,12 +44,12 @@ def checkout() -> Path:
 
 
 def cache_folder() -> Path:
-    """Where unpacked files go: $RCEDU_CACHE, or the user's cache folder of this system."""
+    """Where unpacked files go: $RCEDU_CACHE, or the user's cache folder on this system."""
     return _folder("RCEDU_CACHE") or Path(user_cache_dir("rcedu", appauthor=False))
 
 
 def runs_folder() -> Path:
-    """Where trainings, checkpoints and results go: runs/ of $RCEDU_HOME, or of the checkout, or of this folder without one."""
+    """Where trainings, checkpoints and results go: runs/ in $RCEDU_HOME, or in the checkout, or in the current folder."""
     home = _HERE if _OF_A_CHECKOUT.is_file() else Path.cwd()
     return (_folder("RCEDU_HOME") or home) / "runs"
 
@@ -58,10 +58,10 @@ PRESETS = ("smoke", "cpu", "gpu")
 
 
 def preset() -> str:
-    """smoke, cpu or gpu: $RCEDU_PRESET, else gpu where torch sees one, else cpu. UsageError for anything else."""
+    """smoke, cpu or gpu: $RCEDU_PRESET, or gpu if torch sees one, or cpu. UsageError for anything else."""
     chosen = os.environ.get("RCEDU_PRESET")
     if not chosen:
-        import torch  # here, because the command line's help can do without it
+        import torch  # imported here, because --help can do without it
 
         chosen = "gpu" if torch.cuda.is_available() else "cpu"
     if chosen not in PRESETS:

@@ -1,4 +1,4 @@
-"""Tensors on disk: safetensors with what made them in the header, and weights in 8 bits."""
+"""Tensors on disk: safetensors files with metadata and a checksum in their header, and weights in 8 bits."""
 
 import gzip
 import hashlib
@@ -23,7 +23,7 @@ from rcedu.system.usage import UsageError
 
 
 def hash_tensors(tensors: dict[str, Tensor]) -> str:
-    """Hex SHA-256 over names, shapes, types and bytes, whatever order the dict is in."""
+    """Hex SHA-256 over names, shapes, types and bytes, independent of the dict's order."""
     return _with_tensors(hashlib.sha256(), tensors)
 
 
@@ -36,29 +36,29 @@ def _with_tensors(digest, tensors: dict[str, Tensor]) -> str:
 
 
 def hash_json(value) -> str:
-    """Hex SHA-256 of a JSON value, whatever order its objects are in."""
+    """Hex SHA-256 of a JSON value, independent of the order of keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def remembered(
     name: str, of: dict[str, Tensor], make: Callable[[], dict[str, Tensor]], everywhere: Callable[[bool], bool] = bool
 ) -> dict[str, Tensor]:
-    """What `make` gives, which takes a while and is always the same: read from the cache folder if it was made before.
+    """The result of `make`, which takes a while and is always the same: read from the cache folder if it was made before.
 
-    of          all that it is made of, on the device that makes it first
-    everywhere  whether it is here -> whether it is, of ranks that make it together, with all of them
+    of          everything it is made from; the device of the first tensor is part of the key
+    everywhere  maps "found on this rank" to "found on every rank", if several ranks make it together
 
-    Another version of this package or of torch, and another number of threads, which may round differently, make it anew.
+    It is made again for another version of this package or of torch, or another number of threads, which may round differently.
     """
     where = f"{next(iter(of.values())).device.type}-{torch.get_num_threads()}"
     path = cache_folder() / "remembered" / _this_code() / f"{name}-{where}-{hash_tensors(of)[:16]}.safetensors"
     found, told = {}, {}
-    with suppress(UsageError):  # not there, or damaged
+    with suppress(UsageError):  # missing or damaged
         found, told = load_tensors(path)
-    if everywhere(told.get("called") == path.stem):  # else it is another's, under this name
+    if everywhere(told.get("called") == path.stem):  # otherwise another file has this name
         return found
     made = make()
-    with suppress(OSError, UsageError):  # a cache that cannot be written is none
+    with suppress(OSError, UsageError):  # do without a cache that cannot be written
         sweep(path.parent)
         path.unlink(missing_ok=True)
         save_tensors(path, made, {"called": path.stem})
@@ -67,25 +67,25 @@ def remembered(
 
 @cache
 def _this_code() -> str:
-    """A name for all of this package's code and torch's version."""
+    """A hash of this package's code and torch's version."""
     package = Path(__file__).parents[1]
     files = {path.relative_to(package).as_posix(): sha256(path) for path in sorted(package.rglob("*.py"))}
     return hashlib.sha256(f"{torch.__version__} {files}".encode()).hexdigest()[:16]
 
 
 def save_pretrained(network, folder: Path) -> None:
-    """What diffusers and transformers write of a network, in safetensors; without the path of this machine it was read from."""
+    """`save_pretrained` of diffusers and transformers, in safetensors, without the path from which the network was read."""
     with without_bars():
         network.save_pretrained(folder, safe_serialization=True)
     config = read_json(Path(folder) / "config.json", dict)
     if config.pop("_name_or_path", None) is not None:
-        # as both libraries write it, so that one that was read is written like one that was made
+        # in the libraries' own format, so that a network gives the same file whether it was read or made
         write_text(Path(folder) / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 @contextmanager
 def without_bars() -> Iterator[None]:
-    """Around what reads or writes a folder of weights: transformers 5 shows a bar for it, amid those of a training."""
+    """A context without the progress bars that transformers 5 shows when weights are read or written."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
@@ -97,7 +97,7 @@ def without_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-CHECKSUM = "xxh3-128"  # in the metadata of a file of tensors: of all of them, and of the rest of the metadata
+CHECKSUM = "xxh3-128"  # its key in a file's metadata: the checksum of all tensors and of the rest of the metadata
 
 
 def _checksum(tensors: dict[str, Tensor], metadata: dict) -> str:
@@ -105,15 +105,15 @@ def _checksum(tensors: dict[str, Tensor], metadata: dict) -> str:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict | None = None) -> None:
-    """Write a safetensors file, atomically; one that ends in .gz or .xz is compressed, which pays for pictures in 8 bits.
+    """Write a safetensors file, atomically; compressed if its name ends in .gz or .xz, which pays off for pictures in 8 bits.
 
-    `metadata` is stored in its header as one JSON text. UsageError where the file is there and not ours (`file_to_write`).
+    `metadata` is stored in the header as JSON. UsageError if the file exists and is not ours (`file_to_write`).
     """
     file_to_write(path)
-    # .clone() where a tensor is a view: a view would drag its whole base along, and safetensors refuses shared memory
+    # .clone(), because a view would bring its whole base along, and safetensors refuses shared memory
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    metadata = json.loads(json.dumps(metadata or {}))  # as it will be read: tuples are lists
-    # one entry: the library writes several in any order, another one each time
+    metadata = json.loads(json.dumps(metadata or {}))  # as it will be read: tuples become lists
+    # a single entry: the library writes several in a random order
     header = {"json": json.dumps(metadata | {CHECKSUM: _checksum(tensors, metadata)})}
     with atomic_path(path) as temporary:
         if Path(path).suffix == ".gz":
@@ -124,14 +124,14 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict | None =
             safetensors.torch.save_file(tensors, temporary, metadata=header)
 
 
-SCALE = ".scale"  # ends the name of an 8-bit tensor's scales
+SCALE = ".scale"  # suffix of the name of an 8-bit tensor's scales
 
 
 def to_8_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights in a quarter of the bytes: every matrix and kernel as int8, with one 16-bit scale an output channel.
+    """Weights in a quarter of the bytes: every matrix and kernel as int8, with a 16-bit scale for each output channel.
 
-    x ~ scale int8, scale = max |x| / 127 over the channel, so that no weight is off by more than half a scale (and what the
-    scale's own rounding adds); vectors (biases, norms) become 16-bit floats. `from_8_bits` reads them.
+    x ~ scale int8, scale = max |x| / 127 over the channel, so that no weight is off by more than half a scale (plus the
+    rounding of the scale itself); vectors (biases, norms) become 16-bit floats. `from_8_bits` reads them.
     """
     packed = {}
     for name, x in tensors.items():
@@ -145,7 +145,7 @@ def to_8_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def from_8_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What `to_8_bits` packed, as 32-bit floats."""
+    """Unpack what `to_8_bits` packed, as 32-bit floats."""
     scales = {name.removesuffix(SCALE): x.float() for name, x in tensors.items() if name.endswith(SCALE)}
     return {
         name: x.float() * scales[name].view(-1, *[1] * (x.ndim - 1)) if name in scales else x.float()
@@ -157,7 +157,7 @@ def from_8_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     """Read a safetensors file written by `save_tensors`: (tensors by name, metadata).
 
-    UsageError when it is not one, or not as it was written: its header has a checksum, or else a manifest names it.
+    UsageError if it is not one, or does not match the checksum in its header or, without one, the manifest that lists it.
     """
     path = _there(Path(path))
     tensors, metadata = map_tensors(path)
@@ -165,27 +165,27 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     if digest is None:
         verify_file(path)
     elif digest != _checksum(tensors, metadata):
-        raise UsageError(f"{path} is damaged: its tensors are not those that were written; get or make it anew")
+        raise UsageError(f"{path} is damaged: its tensors are not those that were written; download or remake it")
     return tensors, metadata
 
 
 def _there(path: Path) -> Path:
-    """Itself; where it is missing, the same file packed by xz, as many of data/ ship."""
+    """The path itself; if it is missing, the same file compressed by xz, like many in data/."""
     packed = path.with_name(f"{path.name}.xz")
     return packed if packed.exists() and not path.exists() else path
 
 
 def map_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
-    """As `load_tensors`, for who verifies the file in another way: here only its header is read, and its size compared.
+    """Like `load_tensors`, for callers that verify the file in another way: reads only the header, and checks the size.
 
-    The tensors are the file itself, mapped into memory: pages are read when they are used, and all processes share them (a
-    compressed file is read whole). The metadata still have their CHECKSUM. UsageError when it is no such file.
+    The tensors are the file, mapped into memory: pages are read when they are used, and all processes share them (a
+    compressed file is read whole). The metadata still hold their CHECKSUM. UsageError if it is not such a file.
     """
     path = _there(Path(path))
     try:
         if path.suffix in (".gz", ".xz"):
             data = (gzip if path.suffix == ".gz" else lzma).decompress(path.read_bytes())
-            # From bytes the library gives a hash map's order, another one each time; from a file the names', in order.
+            # from bytes, the library returns tensors in a random order; from a file, sorted by name
             tensors, size = dict(sorted(safetensors.torch.load(data).items())), int.from_bytes(data[:8], "little")
             header = json.loads(data[8 : 8 + size]).get("__metadata__", {})
         else:

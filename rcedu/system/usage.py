@@ -1,7 +1,7 @@
-"""What the user gave: the error for what is wrong with it, and the range of every number, which its annotation states.
+"""User input: the error for bad input, and annotations that state what a value may be.
 
-A command's options and a run's fields are annotated with the ranges below: `steps: AtLeast1`. They are checked before any
-work: a command's in `rcedu.commands.cli`, a run's wherever one is made (`Checked`).
+A command's options and a run's fields are annotated with the types below: `steps: AtLeast1`. They are checked before any
+work: a command's in `rcedu.commands.cli`, a run's whenever one is made (`Checked`).
 """
 
 import re
@@ -10,29 +10,29 @@ from typing import Annotated, NamedTuple, get_args, get_type_hints
 
 
 class UsageError(ValueError):
-    """Something the user gave is wrong; the message is one line: what, where, what to do. Exit code 2."""
+    """Something the user gave is wrong. The message is one line: what, where, what to do. Exit code 2."""
 
 
 def visible(text: str) -> str:
-    """What somebody gave may have newlines and escape codes in it, which a terminal must not obey: they are spelled out."""
+    """A user's text with newlines and escape codes spelled out, so that a terminal does not obey them."""
     return "".join(x if x.isprintable() else x.encode("unicode_escape").decode() for x in text)
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: Python's, torch's on a CPU or on a GPU."""
+    """Whether an error means that memory ran out: Python's, or torch's on a CPU or GPU."""
     without = r"out of memory|(can't|cannot) allocate memory|not enough memory"
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(re.search(without, str(error), re.I)))
 
 
 class Range(NamedTuple):
-    """low <= number <= high, or low < number. NaN is in no range; where no upper end is natural, one says what is sane."""
+    """low <= number <= high, or low < number. NaN is in no range; if there is no natural upper end, a sane one is given."""
 
     low: float
     high: float
     above: bool = False  # whether `low` itself is left out
 
     def complaint(self, value: float) -> str | None:
-        """What is wrong with a number, None where nothing is."""
+        """What is wrong with a number, None if nothing is."""
         if value < self.low or (self.above and value == self.low):
             return f"must be {'above' if self.above else 'at least'} {self.low}; got {value}"
         if value > self.high:
@@ -41,7 +41,7 @@ class Range(NamedTuple):
 
 
 class OneOf:
-    """One of a few words, as the user types them."""
+    """One of a few words."""
 
     def __init__(self, *choices: str):
         self.choices = choices
@@ -68,7 +68,7 @@ SamplingSteps = Annotated[int, Range(1, 1000)]  # no more than there are timeste
 Seconds = Annotated[float, Range(0, 10**6, above=True)]
 Seed = Annotated[int, Range(0, 2**63 - 1)]
 Share = Annotated[float, Range(0, 1)]
-Shift = Annotated[int, Range(0, 28)]  # pixels; further, and nothing of a digit is left
+Shift = Annotated[int, Range(0, 28)]  # pixels; any further, and nothing of a digit is left
 
 
 def limits(annotation: object) -> list[Range | OneOf]:
@@ -87,19 +87,19 @@ def check_limits(annotations: Mapping[str, object], values: Mapping[str, object]
 
 
 class Checked:
-    """A dataclass whose fields lie in the ranges that their annotations state: UsageError where one is made that does not."""
+    """A dataclass that checks its fields against their annotations: UsageError if a value is not allowed."""
 
     def __post_init__(self):
         check_limits(get_type_hints(type(self), include_extras=True), vars(self))
 
 
 def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
-    """UsageError unless a value of the user's is one of the choices."""
+    """UsageError unless the user's value is one of the choices."""
     if value not in choices:
         raise UsageError(f"unknown {what} {value!r}; choose from {', '.join(choices)}")
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
-    """UsageError unless there is one, and none is given twice (it would count twice in an interval)."""
+    """UsageError unless there is at least one seed and none is given twice (it would count twice in an interval)."""
     if not seeds or len(set(seeds)) < len(seeds):
         raise UsageError(f"--seeds must be one or more different numbers; got {' '.join(map(str, seeds)) or 'none'}")

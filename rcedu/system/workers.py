@@ -1,4 +1,4 @@
-"""Processes for trainings side by side. Nothing heavy is imported here, so that it can be called first."""
+"""Worker processes for trainings side by side. Imports nothing heavy, so that workers can be started first."""
 
 import multiprocessing
 import os
@@ -18,12 +18,12 @@ from rcedu.system.usage import out_of_memory
 
 
 def worker_context(module: str | None = None) -> BaseContext:
-    """How worker processes start: from a fork server that has imported a module once, or on Windows afresh.
+    """How worker processes start: from a fork server that has imported a module once; on Windows, from scratch.
 
-    module  its dotted name; only the first call of a process decides, since that starts the server
+    module  its dotted name; only a process's first call decides, since that starts the server
 
-    Never by a plain fork: a torch that has used threads deadlocks in the child. No worker hears of a Ctrl-C, which a terminal
-    sends to all: who started it stops it.
+    Never by a plain fork: torch deadlocks in the child if it has used threads. Workers ignore Ctrl-C, which a terminal sends
+    to all processes: the parent stops them.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -32,8 +32,8 @@ def worker_context(module: str | None = None) -> BaseContext:
         context.set_forkserver_preload(["rcedu.system.fork_server", module])
     from multiprocessing import forkserver, resource_tracker
 
-    sys.warnoptions.append("ignore:resource_tracker")  # it takes away what killed workers leave, and need not tell
-    resource_tracker.ensure_running()  # it changes the signals that are blocked
+    sys.warnoptions.append("ignore:resource_tracker")  # it cleans up after killed workers, and warns about it
+    resource_tracker.ensure_running()  # it changes which signals are blocked
     os.environ["RCEDU_FORKS_FOR"] = str(os.getpid())  # for `rcedu.system.fork_server`
     with no_interrupt():
         forkserver.ensure_running()
@@ -41,21 +41,21 @@ def worker_context(module: str | None = None) -> BaseContext:
 
 
 def side_by_side(work: Callable, arguments: Mapping[str, tuple], jobs: int, module: str) -> Iterator[tuple[str, object, bool]]:
-    """work(say, name, *arguments[name]) for every name, each in a process of its own, `jobs` at a time.
+    """work(say, name, *arguments[name]) for every name, each in its own process, `jobs` at a time.
 
-    Yields (name, what it said by say(x), False), and (name, what it returned, True), as they come.
+    Yields (name, x, False) when a worker calls say(x), and (name, result, True) when it returns, as they come.
 
-    work    at the top level of a module, or a partial of that
-    module  that workers import before they are many
+    work    a module-level function, or a partial of one
+    module  imported once, before workers are forked
 
-    What a worker raises is raised here, at once; MemoryError and ChildProcessError name the one that had no memory left or was
-    killed. Then, and when this is closed, the others are asked to stop, and waited for.
+    What a worker raises is raised here at once; MemoryError and ChildProcessError name the worker that ran out of memory or was
+    killed. Then, and when this generator is closed, the other workers are asked to stop, and waited for.
     """
     context, workers, queue = worker_context(module), {}, list(arguments)
     try:
         while queue or workers:
             while queue and len(workers) < jobs:
-                ours, theirs = context.Pipe(duplex=False)  # one each: a worker that is killed holds no lock that others want
+                ours, theirs = context.Pipe(duplex=False)  # a pipe for each: a killed worker holds no lock that others need
                 task = (theirs, work, queue[0], arguments[queue[0]])
                 process = context.Process(target=_work_and_tell, args=task, daemon=True)
                 with no_interrupt():
@@ -77,7 +77,7 @@ def side_by_side(work: Callable, arguments: Mapping[str, tuple], jobs: int, modu
 
 
 def _told(ours: Connection, name: str, process: BaseProcess) -> tuple[object, bool]:
-    """What a worker says next, and whether that is the last. What it raised is raised, and what it died of."""
+    """(a worker's next message, whether it is the last). Raises what the worker raised, or ChildProcessError if it died."""
     try:
         told, done = ours.recv()
     except EOFError:
@@ -92,7 +92,7 @@ def _told(ours: Connection, name: str, process: BaseProcess) -> tuple[object, bo
 
 def _work_and_tell(parent: Connection, work: Callable, name: str, arguments: tuple) -> None:
     def tell(told: object, done: bool = False) -> None:
-        with suppress(BrokenPipeError):  # the parent is gone: the SIGTERM that says so is on its way
+        with suppress(BrokenPipeError):  # the parent is gone: SIGTERM is on its way
             parent.send((told, done))
 
     stop_with_parent()
@@ -107,14 +107,14 @@ def _work_and_tell(parent: Connection, work: Callable, name: str, arguments: tup
 def _that_can_be_sent(error: Exception) -> Exception:
     try:
         return pickle.loads(pickle.dumps(error))
-    except Exception:  # of libraries, some can be pickled and not read again
+    except Exception:  # some libraries' errors can be pickled but not unpickled
         return RuntimeError(f"{type(error).__name__}: {error}")
 
 
 def stop_with_parent() -> None:
-    """In a worker: when the process that started it is gone, however it went, end as by SIGTERM (`fit` keeps a checkpoint).
+    """In a worker: when the parent process is gone, for whatever reason, stop as by SIGTERM (`fit` keeps a checkpoint).
 
-    And hear of no Ctrl-C, where the way it was started (`worker_context`) did not see to that.
+    Also ignore Ctrl-C, if `worker_context` could not arrange for that.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

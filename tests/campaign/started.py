@@ -17,7 +17,7 @@ import torch
 ROOT = Path(__file__).parents[2]
 PATIENCE = 600.0  # seconds, on a busy machine, until a command is taken to hang
 ENDS = 60.0  # seconds until the workers of a command that is gone are taken to stay
-BAR = re.compile(r"\d%\||\d+(it|img|batch)\b|\b(it|img|batch)/s|no checksum: it is read as it is|stopped by SIGTERM")
+BAR = re.compile(r"\d%\||\d+(it|img|batch)\b|\b(it|img|batch)/s|no checksum: it is read unverified|stopped by SIGTERM")
 
 
 class Failed(AssertionError):

@@ -331,13 +331,13 @@ def test_from_real_pictures(own, pictures, tmp_path, capsys):
         ("--first 6", "halving 6 never gives 1; start from 4"),
         ("--first 8 --last 3", "halving 8 never gives 3; start from 12"),
         ("--samplers consistency", "--samplers must be one of deterministic, stochastic; got 'consistency'"),
-        ("--samples {tmp}/a --images {tmp}/b", "not from both"),
+        ("--samples {tmp}/a --images {tmp}/b", "--samples or --images, not both"),
         ("--teacher {tmp}/nowhere", "another teacher needs its own --samples (or --images) and --prompts"),
         ("--p never", "--p must be one of none, exponential"),
         ("--p none --pool {pool}", "--p none never uses a pool"),
         ("--pool {bad}", "is not UTF-8"),
         ("--prompts {bad}", "is not UTF-8"),
-        ("--prompts {strange}", "'a cat' is not a caption of ours"),  # which mini-SD's judge could not judge
+        ("--prompts {strange}", "'a cat' is not a sentence of mini-SD's grammar"),  # which mini-SD's judge could not judge
         ("--mixed-precision fp32", "--mixed-precision must be one of no, bf16, fp16; got 'fp32'"),
         ("--scored-w 14", "--scored-w 14 is above what the network is taught: w up to 13"),
         ("--eight-bit", "bitsandbytes"),
@@ -399,7 +399,7 @@ def test_every_command_compiles_and_what_it_writes_is_as_without(own, tmp_path, 
     rcedu("draw", *teacher, *prompts_, "--steps", 1, "--compile", "--tf32", "--out", tmp_path / "samples")
     assert len(compiled) == 1 + blocks and compiled[0] == "high"
     assert all((tmp_path / "samples" / x.name).read_bytes() == x.read_bytes() for x in (folder / "samples").iterdir())
-    assert "is of another precision (None there, bf16 here)" in refused(
+    assert "has another precision (None there, bf16 here)" in refused(
         capsys, "draw", *teacher, *prompts_, "--steps", 1, "--mixed-precision", "bf16", "--out", tmp_path / "samples"
     )
     compiled.clear()

@@ -237,7 +237,7 @@ def test_real_images(tmp_path, capsys):
     assert set(losses) == {"out", "feat", "task"} and len(losses["task"]) == 2
     with pytest.raises(SystemExit):
         main(f"{encode} --skip-bad --fit squash --out {tmp_path / 'whole'}".split())
-    assert "is of another images" in capsys.readouterr().err
+    assert "has another images" in capsys.readouterr().err
 
 
 def test_pictures_that_are_left_out_are_named_as_far_as_one_reads(capsys):
@@ -355,7 +355,7 @@ def test_samplers_of_diffusers(tmp_path, capsys):
     for other in ("ddim", "euler"):
         with pytest.raises(SystemExit):
             main(f"{draw} --sampler {other}".split())
-        assert "is of another sampler (unipc there" in capsys.readouterr().err
+        assert "has another sampler (unipc there" in capsys.readouterr().err
 
 
 def test_p_measured_on_a_teacher_of_ones_own(tmp_path, capsys):

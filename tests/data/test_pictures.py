@@ -156,6 +156,6 @@ def test_encoded_they_are_the_teachers_latents(sources, tmp_path):
     assert max_error(cache.x0(torch.arange(6)), expected) < 2e-3 * expected.abs().max().item()  # 16 bits
     assert torch.equal(cache.c, teacher.conditions.tokenize(TEXTS * 2))
     other = CaptionedSource(sources / "folder", 32, fit="squash", mirrored=True)
-    with pytest.raises(UsageError, match="is of another images"):
+    with pytest.raises(UsageError, match="has another images"):
         encode_pictures(teacher, other, tmp_path / "latents", shard_size=4)
     assert torch.equal(Cache(tmp_path / "latents", teacher).x0(torch.arange(6)), cache.x0(torch.arange(6)))

@@ -239,8 +239,8 @@ def test_a_cache_that_cannot_be_written_is_none(tmp_path, monkeypatch):
         ("a.csv", "", "a.csv is empty"),
         ("a.csv", "text\n", "a.csv is empty"),
         ("a.parquet", "", "a.parquet cannot be read"),
-        ("a.json", "[]", "a.json is no prompt pool; give a .txt, .csv, .parquet file"),
-        ("cats", "a cat", "cats is no prompt pool"),
+        ("a.json", "[]", "a.json is not a prompt pool; give a .txt, .csv, .parquet file"),
+        ("cats", "a cat", "cats is not a prompt pool"),
         ("a.txt", "\n", "row 1 of a.txt is empty; remove it"),
         ("a.txt", "a cat\n\na dog\n", "row 2 of a.txt is empty"),
         ("a.txt", "a cat\n \t\u3000\n", "row 2 of a.txt is empty"),
@@ -259,7 +259,7 @@ def test_a_cache_that_cannot_be_written_is_none(tmp_path, monkeypatch):
         ("a.csv", 'text\n"a" cat\n', "line 2 of a.csv is broken"),
         ("a.csv", "id,text\n1,a cat\n2,\n", "row 2 of a.csv is empty"),
         ("a.csv", 'id,text\n1,a cat\n2,"  "\n', "row 2 of a.csv is empty"),
-        ("a.csv", "id,text\n1,7\n2,8\n", "row 1 of a.csv is the number 7, not text; put it in words, or choose"),
+        ("a.csv", "id,text\n1,7\n2,8\n", "row 1 of a.csv is the number 7, not text; write it in words, or choose"),
         ("a.csv", "text\na cat\n-1.5e3\n", "row 2 of a.csv is the number -1.5e3"),
         ("a.parquet", "no parquet", "a.parquet cannot be read"),
     ],
@@ -385,7 +385,7 @@ def test_strangers_come_from_the_pool(tmp_path, encoder):
         (["a cat", " \n"], "prompt 1 of the pool"),
         (["a cat", 7], "prompt 1 of the pool is 7"),
         ([None], "prompt 0 of the pool is None"),
-        ("a red cat", "'a red cat' is no pool of prompts"),
+        ("a red cat", "'a red cat' is not a pool of prompts"),
     ],
 )
 def test_what_is_no_pool(prompts, message):

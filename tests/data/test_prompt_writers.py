@@ -45,7 +45,7 @@ def test_prompts_are_written_once_and_read_after_that(tmp_path):
 def test_all_of_the_grammar_can_be_written_and_no_more(tmp_path):
     path = tmp_path / "all.txt"
     assert set(write_prompts(grammar_writer(), 1080, path, on_topic=is_caption)) == set(prompts())
-    with pytest.raises(UsageError, match=r"no more to say: 1080 of 1081 prompts are in .*200 repeated"):
+    with pytest.raises(UsageError, match=r"the writer has nothing new: 1080 of 1081 prompts are in .*200 repeated"):
         write_prompts(grammar_writer(), 1081, path)
     assert len(path.read_text().splitlines()) == 1080
 

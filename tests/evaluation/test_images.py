@@ -101,12 +101,12 @@ def ask_for(text: str, path) -> None:
     "spoil, says",
     [
         (lambda folder: Image.new("1", (20_000, 20_000)).save(folder / "000001.png"), r"000001\.png is damaged \(Image size"),
-        (lambda folder: Image.new("RGB", (16, 16)).save(folder / "000001.png"), r"000001\.png has another size than 000000"),
+        (lambda folder: Image.new("RGB", (16, 16)).save(folder / "000001.png"), r"000001\.png and 000000\.png differ in size"),
         (lambda folder: (folder / "000001.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0"), r"000001\.png is damaged"),
         (lambda folder: ask_for(TEXTS[2], folder / "prompts.json"), "was not drawn as prompts.json says: one of the two"),
-        (lambda folder: (folder / "prompts.json").write_text("[1, 2]"), "is not of rcedu generate: it has no list of prompts"),
+        (lambda folder: (folder / "prompts.json").write_text("[1, 2]"), "it has no list of prompts, so rcedu generate did not"),
         (lambda folder: (folder / "prompts.json").write_text('{"prompts": [1, 2]}'), "it has no list of prompts"),
-        (lambda folder: (folder / "prompts.json").write_text('{"prompts": ["a cat"]}'), "compares two pictures or more"),
+        (lambda folder: (folder / "prompts.json").write_text('{"prompts": ["a cat"]}'), "a score needs at least two pictures"),
     ],
 )
 def test_what_cannot_be_scored_is_one_line(model, tmp_path, spoil, says):

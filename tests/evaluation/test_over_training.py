@@ -73,7 +73,7 @@ def test_what_does_not_belong_there_is_refused(what, students, tmp_path):
         says = r"scores\.csv is not a table of scores over a training"
     else:
         (students[1000] / "rcedu-manifest.json").unlink()
-        says = "step-00001000 is no student that rcedu kept"
+        says = "step-00001000 is not a student that rcedu exported"
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(UsageError, match=says):
         score_all(students, tmp_path, scored := [], given)

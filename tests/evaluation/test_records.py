@@ -86,7 +86,7 @@ def test_a_difference_of_shares_ends_at_one():
 
 def test_what_is_not_one_score_a_seed_is_refused():
     records = frame(two_rows())
-    with pytest.raises(ValueError, match="more than one record a seed; say which row"):
+    with pytest.raises(ValueError, match="more than one record for a seed; say which row"):
         over_seeds(records, score="fid")
     with pytest.raises(KeyError, match=r"no record has row = 'C'.*there are A, B"):
         select(records, row="C")

@@ -63,7 +63,7 @@ def test_a_judge_of_the_other_data_is_refused(tmp_path):
 def test_a_cache_of_the_other_teacher_is_refused():
     mixed = Fashion()
     mixed.teacher = Shipped().teacher
-    with pytest.raises(UsageError, match="is of another teacher"):
+    with pytest.raises(UsageError, match="has another teacher"):
         mixed.cache  # noqa: B018
 
 

@@ -46,7 +46,7 @@ def test_a_missing_file_is_named(tmp_path):
         DiffusionModel.load(tmp_path / "model")
     save_student(small_digit_model(), tmp_path / "student")
     (tmp_path / "student" / FACTS).unlink()
-    with pytest.raises(UsageError, match=f"{FACTS} is missing; get or make its folder anew"):
+    with pytest.raises(UsageError, match=f"{FACTS} is missing; download or remake its folder"):
         load_student(small_digit_model(), tmp_path / "student")
 
 
@@ -69,7 +69,7 @@ def test_others_folders_are_read_and_it_is_said_once(tmp_path, capsys):
     (tmp_path / "model" / MANIFEST).unlink()
     for _ in range(2):
         DiffusionModel.load(tmp_path / "model")
-    assert capsys.readouterr().err.count("model has no checksum: it is read as it is") == 1
+    assert capsys.readouterr().err.count("model has no checksum: it is read unverified") == 1
 
 
 def test_what_is_remembered_and_damaged_is_made_again(tmp_path, monkeypatch):

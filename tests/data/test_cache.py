@@ -327,7 +327,7 @@ def test_kill_and_resume(small_model, small_cache_folder, launcher, tmp_path, wh
     process.kill()
     assert wait(process) != 0
     assert [(folder / shard).exists() for shard in SHARDS] == [index not in left for index in range(3)]
-    with pytest.raises(UsageError, match=rf"unfinished: {3 - len(left)} of 3 shards; .*goes on where it stopped"):
+    with pytest.raises(UsageError, match=rf"unfinished: {3 - len(left)} of 3 shards; .*draws it again, and it continues"):
         Cache(folder, small_model)
     drawn = []
     draw_samples(small_model, torch.arange(10), folder, **SETTINGS, bar=lambda shards: drawn.extend(shards) or shards)

@@ -1,6 +1,6 @@
 """The options that every command with a table over several seeds takes, and how it makes the table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,12 +40,12 @@ class Series(Checked):
 
     def table(
         self, experiment: "Experiment", domain, runs: dict, folder: Path, path: Path, command: str, *,
-        also: Path | None = None, show: "Callable[[pd.DataFrame, Mapping], str] | None" = None,
+        also: Sequence[Path] = (), show: "Callable[[pd.DataFrame, Mapping], str] | None" = None,
         told: Callable[[], Mapping] = dict, pictures: "Callable[[], dict[str, Tensor]] | None" = None,
     ) -> "Done":  # fmt: skip
         """Run what is missing, write the records, print the table.
 
-        also  a table made elsewhere, whose runs are reused
+        also  tables made elsewhere, whose runs are reused
         show  makes Markdown from the records and what else the file holds; default the experiment's columns
         told, pictures  called after the runs: what else the file holds, and pictures by the first seed's networks
         """
@@ -68,7 +68,8 @@ class Series(Checked):
 class LongSeries(Series):
     """Options of a table whose runs may be shared between machines."""
 
-    also: File = None  # a table made elsewhere: its runs with these seeds are reused, and only the others are run
+    # tables made elsewhere: their runs with these seeds are reused, and only the others are run
+    also: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="[PATH ...]", help_behavior_hint="")] = ()
 
     def first(self, runs: dict, ship: Path | None) -> tuple:
         """The run whose networks ship and whose pictures are kept: (name, run, whether it was run here).
@@ -82,7 +83,7 @@ class LongSeries(Series):
             raise UsageError(f"{ship} is a file; name a folder")
         for path in () if ship is None else ship.glob("*.safetensors"):
             file_to_write(path)
-        here = self.also is None or name not in load_results(self.also).runs
+        here = not any(name in load_results(path).runs for path in self.also)
         if ship is not None and not here:
             raise UsageError(f"the networks of {name} are where its table was made, not here; run --ship there")
         return name, run, here

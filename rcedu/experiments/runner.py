@@ -67,18 +67,22 @@ class Done(NamedTuple):
 
 def run_experiment(
     experiment: Experiment, domain, runs: Mapping[str, object], folder: Path, *,
-    jobs: int | None = None, progress: bool = True, also: Path | None = None,
+    jobs: int | None = None, progress: bool = True, also: Sequence[Path] = (),
 ) -> Done:  # fmt: skip
     """Work the runs of an experiment that are not done yet, side by side (`run_all`), and gather the records of all.
 
     domain  passed to every worker, which opens it there
     runs    "row/seed-N" -> run, as `Experiment.runs` names them
-    also    a file of records made elsewhere, whose runs are taken over instead of worked (`adopted`)
+    also    files of records made elsewhere, whose runs are taken over instead of worked (`adopted`)
 
     UsageError if a result in `folder`, or one to be taken over, has other settings, or another teacher, data ...
     """
     given = {name: experiment.identity(run, domain) for name, run in runs.items()}
-    taken = adopted(runs, given, also, shared=experiment.kept_in is not None) if also else {}
+    taken, told = {}, []
+    for path in also:
+        found = adopted(runs, given, path, shared=experiment.kept_in is not None)
+        told += [{"runs": list(found), **load_results(path).told["provenance"]}] if found else []
+        taken |= found
     kept_in = {name: experiment.kept_in(run) if experiment.kept_in else name for name, run in runs.items()}
     left = {kept_in[name]: run for name, run in runs.items() if name not in taken}
     given = {kept_in[name]: of for name, of in given.items()}
@@ -90,8 +94,7 @@ def run_experiment(
     rows = {name: name.rpartition("/seed-")[0] for name in runs}  # another table may call the same training by another name
     records = [Record(*line)._replace(row=rows[name]) for name in runs for line in results[name]["records"]]
     kept = {name: {key: value for key, value in results[name].items() if key != "records"} for name in runs}
-    told = {"taken over": {"runs": list(taken), **load_results(also).told["provenance"]}} if taken else {}
-    return Done(records, kept, told)
+    return Done(records, kept, {"taken over": told} if told else {})
 
 
 def _worked_off(work: Callable, domain, given: Mapping, name: str, run, folder: Path, report: Callable | None) -> dict:

@@ -155,8 +155,8 @@ def test_a_run_of_another_teacher_is_none_of_ours(tiny, tmp_path, monkeypatch):
     done = run_experiment(EDITING, StrokeEdits(), runs, tmp_path / "editing")
     assert [list(record) for record in done.records] == [line]
     save_results(tmp_path / "table.json", "a test", done.records, done.runs, EDITING.columns)
-    taken = run_experiment(EDITING, StrokeEdits(), runs, tmp_path / "elsewhere", also=tmp_path / "table.json")
-    assert taken.records == done.records and taken.told["taken over"]["runs"] == ["strokes/seed-0"]
+    taken = run_experiment(EDITING, StrokeEdits(), runs, tmp_path / "elsewhere", also=[tmp_path / "table.json"])
+    assert taken.records == done.records and taken.told["taken over"][0]["runs"] == ["strokes/seed-0"]
 
     write_json(path, {"run": asdict(tiny), "given": given["strokes/seed-0"] | {"teacher": "?"}, "records": [line]})
     with pytest.raises(UsageError, match="made from another teacher than what is there now; move it away"):

@@ -503,10 +503,10 @@ def test_the_command_writes_the_table_and_the_networks(tmp_path, monkeypatch, ca
     monkeypatch.setenv("RCEDU_HOME", str(tmp_path / "elsewhere"))
     main(f"few-steps digits --seeds 0 --samplers deterministic --also {out} --out {again}".split())
     assert read_json(again)["records"] == read_json(out)["records"] and not (tmp_path / "elsewhere").exists()
-    assert read_json(again)["taken over"]["runs"] == ["digits/seed-0"]
+    assert read_json(again)["taken over"][0]["runs"] == ["digits/seed-0"]
     with pytest.raises(SystemExit) as refused:
         main(f"few-steps digits --seeds 0 --samplers deterministic --also {out} --ship {tmp_path / 'no'}".split())
-    assert refused.value.code == 2 and "are not here" in capsys.readouterr().err
+    assert refused.value.code == 2 and "not here; run --ship there" in capsys.readouterr().err
 
 
 def test_presets_are_runs():

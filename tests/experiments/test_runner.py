@@ -122,22 +122,29 @@ def test_runs_of_another_file_are_adopted_if_they_are_the_same(finished_runs, tm
     elsewhere = tmp_path / "elsewhere.json"
     some = {name: kept for name, kept in done.runs.items() if name.endswith("0")}
     save_results(elsewhere, "rcedu toy", [record for record in done.records if record.seed == 0], some, TOY.columns)
-    again = run_experiment(TOY, DOMAIN, RUNS, tmp_path / "runs", progress=False, also=elsewhere)
-    assert again.records == done.records and again.told["taken over"]["runs"] == ["a/seed-0", "b/seed-0"]
+    again = run_experiment(TOY, DOMAIN, RUNS, tmp_path / "runs", progress=False, also=[elsewhere])
+    assert again.records == done.records and again.told["taken over"][0]["runs"] == ["a/seed-0", "b/seed-0"]
     assert not (tmp_path / "runs" / "a" / "seed-0").exists()
+    others = {name: kept for name, kept in done.runs.items() if name not in some}
+    save_results(two := tmp_path / "two.json", "rcedu toy", [of for of in done.records if of.seed != 0], others, TOY.columns)
+    again = run_experiment(TOY, DOMAIN, RUNS, tmp_path / "none", progress=False, also=[elsewhere, two])
+    assert again.records == done.records and [of["runs"] for of in again.told["taken over"]] == [list(some), list(others)]
+    assert not (tmp_path / "none").exists()
     with pytest.raises(UsageError, match="was made from another data"):
-        run_experiment(TOY, DOMAIN | {"data": "other"}, RUNS, tmp_path / "runs", progress=False, also=elsewhere)
+        run_experiment(TOY, DOMAIN | {"data": "other"}, RUNS, tmp_path / "runs", progress=False, also=[elsewhere])
     with pytest.raises(UsageError, match="has a/seed-0 with another steps"):
-        run_experiment(TOY, DOMAIN, {"a/seed-0": Drawn(0, steps=2)}, tmp_path / "runs", progress=False, also=elsewhere)
+        run_experiment(TOY, DOMAIN, {"a/seed-0": Drawn(0, steps=2)}, tmp_path / "runs", progress=False, also=[elsewhere])
 
 
 def test_a_training_that_two_tables_share_is_adopted_under_its_name_in_each(finished_runs, tmp_path):
     _, done = finished_runs
     save_results(path := tmp_path / "elsewhere.json", "rcedu toy", done.records, done.runs, TOY.columns)
     renamed = {name.replace("b/", "the second/"): run for name, run in RUNS.items() if name.startswith("b/")}
-    assert not run_experiment(TOY, DOMAIN, renamed, tmp_path / "apart", jobs=0, progress=False, also=path).told
-    again = run_experiment(replace(TOY, kept_in=repr), DOMAIN, renamed, tmp_path / "shared", jobs=0, progress=False, also=path)
-    assert again.told["taken over"]["runs"] == list(renamed) and not (tmp_path / "shared").exists()
+    assert not run_experiment(TOY, DOMAIN, renamed, tmp_path / "apart", jobs=0, progress=False, also=[path]).told
+    again = run_experiment(
+        replace(TOY, kept_in=repr), DOMAIN, renamed, tmp_path / "shared", jobs=0, progress=False, also=[path]
+    )
+    assert again.told["taken over"][0]["runs"] == list(renamed) and not (tmp_path / "shared").exists()
     theirs = [record._replace(row="the second") for record in done.records if record.row == "b"]
     assert sorted(again.records) == sorted(theirs)
 

@@ -408,7 +408,7 @@ def test_what_another_table_has_trained_is_taken_over(tmp_path, monkeypatch):
     words = ["students", "table-1-without-three", "--seeds", "2", "3", "--steps", "3000", "--jobs", "0", "--only"]
     main([*words, *rows, "--also", str(trained), "--out", str(out)])
     taken, there = load_results(out), load_results(trained)
-    assert len(taken.told["taken over"]["runs"]) == 1 + 2 * 2  # with the teacher
+    assert len(taken.told["taken over"][0]["runs"]) == 1 + 2 * 2  # with the teacher
     for row, theirs in rows.items():
         for seed in (2, 3):
             found = records_of(select(taken.records, row=row, seed=seed))

@@ -1,1 +1,1 @@
-"""Notebooks executed and timed; assignments made, checked and graded. Imports nothing below models."""
+"""Notebooks: execute and time them; assignments: build, check and grade them. Imports nothing below models."""

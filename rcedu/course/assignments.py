@@ -1,7 +1,7 @@
-"""From the instructors' assignments to what is handed out and what grades it, by Otter (`rcedu assignments`); and a table of
-what was graded (`python -m rcedu.course.assignments graded/1 handed_in/1`).
+"""Build student versions and autograders from the instructors' assignments with Otter (`rcedu assignments`); and tabulate what
+was graded (`python -m rcedu.course.assignments graded/1 handed_in/1`).
 
-A source in notebooks/assignments is a notebook as text (jupytext) in Otter's format: solutions and hidden tests are marked.
+A source in notebooks/assignments is a notebook as text (jupytext) in Otter's format, with marked solutions and hidden tests.
 """
 
 import contextlib
@@ -30,20 +30,20 @@ def sources() -> list[Path]:
 def build(out: Path, paths: list[Path] | None = None) -> list[str]:
     """Write out/student/<name>.ipynb and out/autograder/<name>.ipynb (the solution) and <name>.zip; returns the names.
 
-    An archive also says how Gradescope's container gets this package, from the release in pyproject.toml. While nobody owns
-    that, a line is printed: such an archive grades here, and not there.
+    An archive also tells Gradescope's container how to get this package, from the release in pyproject.toml. If that names no
+    owner, a message says that the archive grades here, but not there.
 
-    out    is made anew, whole or not at all: what was in student/ and autograder/ is gone
+    out    is replaced atomically: what was in student/ and autograder/ is gone
     paths  sources; default all
 
-    UsageError without Otter, which only teachers need, and for an `out` that holds anything that this did not write.
-    Nothing is written when one of the sources is faulty.
+    UsageError without Otter, which only teachers need, or if `out` holds anything that this did not write.
+    Nothing is written if one of the sources is faulty.
     """
     folder_to_replace(out)
     try:
         from otter.assign import main as assign
     except ImportError as error:
-        raise UsageError('assignments are made by Otter: pip install -e ".[course]"') from error
+        raise UsageError('assignments need Otter: pip install -e ".[course]"') from error
     paths, at = sources() if paths is None else paths, release()
     with scratch_folder() as folder:
         made = folder / "out"
@@ -68,8 +68,8 @@ def build(out: Path, paths: list[Path] | None = None) -> list[str]:
 
 
 def _for_gradescope(source: Path, target: Path, at: Release) -> None:
-    """An archive of Otter's that also installs this package and its data, and keeps trainings short."""
-    inserted = {  # file -> (before which line, what)
+    """Extend an archive of Otter's: it then installs this package and its data, and keeps trainings short."""
+    inserted = {  # file -> (the line before which text is inserted, the text)
         "setup.sh": ("\n# set mamba shell\n", f"""
 # the package with its data, into otter's environment
 apt-get install -y git
@@ -94,13 +94,13 @@ mamba run -n otter-env python -c "from rcedu.experiments.domains import Digits; 
 
 
 def collect(folder: Path, notebooks: Path | None = None) -> str:
-    """What was graded, as a table with tabs, a line a notebook: name, points, questions that lost points; or NOT GRADED.
+    """A tab-separated table of graded notebooks, a line for each: name, points, questions that lost points; or NOT GRADED.
 
-    folder     of `rcedu grade`'s or `otter run`'s: a folder a notebook, with its results.json
-    notebooks  folder of the notebooks that were handed in, <name>.ipynb; with it a column says each one's STUDENT
+    folder     written by `rcedu grade` or `otter run`: a folder for each notebook, with its results.json
+    notebooks  the folder of notebooks that were handed in, <name>.ipynb; adds a column with each one's STUDENT
 
-    The last column says what a person has to look at. Questions that a person reads are not in it.
-    UsageError where there is nothing, or no notebook of those graded.
+    The last column says what a person should look at. Questions that a person grades are not included.
+    UsageError if there is nothing, or none of the graded notebooks.
     """
     graded = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if not graded:
@@ -121,12 +121,12 @@ def collect(folder: Path, notebooks: Path | None = None) -> str:
 
 
 def student_number(notebook: Path) -> int | str:
-    """What STUDENT is set to in a notebook, which is read and never run; or in words why that is not known."""
+    """The STUDENT set in a notebook, which is read but never run; or words that say why it is not known."""
     if not notebook.is_file():
         return "no notebook"
     try:
         code = [cell.source for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
-    except Exception:  # for what is no notebook nbformat has errors of many kinds
+    except Exception:  # nbformat raises all kinds of errors for files that are not notebooks
         return "no notebook that can be read"
     found = {value.strip() for cell in code for value in re.findall(r"^STUDENT[ \t]*=(?!=)([^#;\n]*)", cell, flags=re.M)}
     if not found:
@@ -138,7 +138,7 @@ def student_number(notebook: Path) -> int | str:
 
 
 def _numbers(of: dict[str, int | str]) -> dict[str, str]:
-    """name -> its number, and what is odd about it: nobody put one in, or others have the same."""
+    """name -> its number, with a remark if it was not set or others have the same."""
     said = {}
     for name, number in of.items():
         others = [other for other, same in of.items() if same == number and other != name]
@@ -150,17 +150,17 @@ def _numbers(of: dict[str, int | str]) -> dict[str, str]:
     return said
 
 
-_QUESTION = {"name": str, "score": int | float, "max_score": int | float}  # of results.json
+_QUESTION = {"name": str, "score": int | float, "max_score": int | float}  # in results.json
 
 
 def _graded(results: Path) -> tuple[str, str]:
-    """Two columns of the table, points and the questions that lost some; and what is flagged."""
+    """Two columns of the table, points and the questions that lost some; and the remarks."""
     try:
         found = read_json(results, {"tests": [dict]})
-        tests = [test for test in found["tests"] if "max_score" in test]  # the others are Otter's remarks
+        tests = [test for test in found["tests"] if "max_score" in test]  # others are Otter's messages
         flagged = found.get("flagged", ["no second pass"] if tests else [])
         if not has_shape(tests, [_QUESTION]) or not has_shape(flagged, [str]):
-            raise UsageError(f"{results} is not as `rcedu grade` writes it; grade again")
+            raise UsageError(f"{results} is not in the format of `rcedu grade`; grade again")
     except UsageError as error:
         tests, flagged = [], [str(error)] if results.exists() else []
     flagged = "; ".join(flagged)
@@ -172,9 +172,9 @@ def _graded(results: Path) -> tuple[str, str]:
 
 
 def _tidy(source: Path, target: Path) -> None:
-    """Without what jupytext and Otter noted for themselves; which tests belong to a cell stays.
+    """Copy a notebook without the notes of jupytext and Otter, except for which tests belong to a cell.
 
-    (A notebook that says it is paired with a .py, which is not there, does not open in a JupyterLab that has jupytext.)
+    (JupyterLab with jupytext does not open a notebook that claims to be paired with a missing .py.)
     """
     notebook = nbformat.read(source, as_version=4)
     notebook.metadata.pop("jupytext", None)

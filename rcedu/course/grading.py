@@ -1,4 +1,4 @@
-"""What students hand in, graded twice in a jail (`rcedu grade`): by Otter, and the answers alone by `second_pass`."""
+"""Grade what students hand in, twice, in a jail (`rcedu grade`): with Otter, and the answers alone with `second_pass`."""
 
 import ast
 import json
@@ -22,14 +22,14 @@ from rcedu.system.usage import UsageError, visible
 def grade(
     archive: Path, handed_in: Path, out: Path, *, seconds: float = 600, gigabytes: float = 4, user: str | None = None
 ) -> None:
-    """Grade every notebook of a folder: out/<name>/results.json, as Otter writes it, with "flagged", a list of remarks.
+    """Grade every notebook in a folder: out/<name>/results.json, in Otter's format, with "flagged", a list of remarks.
 
-    A question has the points that both passes find; a remark says where they differ, where an answer reaches outside of what
-    an answer needs, and why there is no result.
+    A question gets the points that both passes give; remarks say where they differ, where an answer uses things that no answer
+    needs, and why there is no result.
 
     The arguments are those of the command; `seconds` and `gigabytes` limit one pass over one notebook.
 
-    UsageError where one of them is missing, or a folder in `out` is not as this wrote it: before any work.
+    UsageError, before any work, if one of them is missing, or if a folder in `out` is not as this wrote it.
     """
     solved, notebooks = archive.parent / f"{archive.stem}.ipynb", sorted(handed_in.glob("*.ipynb"))
     for needed in (archive, solved):
@@ -56,7 +56,7 @@ def grade(
 
 
 def _by_otter(jailed: partial, archive: Path, notebook: Path) -> tuple[dict[str, tuple[float, str]], str]:
-    """question -> (share, output) by Otter, the whole notebook run; or {} and why."""
+    """question -> (share, output) from Otter, which runs the whole notebook; or {} and the reason."""
     with scratch_folder() as folder:
         for source, target in ((notebook, "handed_in.ipynb"), (archive, "archive.zip")):
             shutil.copy(source, folder / target)
@@ -64,7 +64,7 @@ def _by_otter(jailed: partial, archive: Path, notebook: Path) -> tuple[dict[str,
         command = [sys.executable, "-m", "otter", "run", "--no-logo", "-a", "archive.zip", "-o", "out", "handed_in.ipynb"]
         ended = jailed(command, folder)
         results = folder / "out" / "results.json"
-        # whoever wrote that may not be Otter
+        # the notebook may have written this, not Otter
         with suppress(OSError, UsageError, RecursionError, LookupError, TypeError, AttributeError, ArithmeticError):
             if ended.stopped is None and stat.S_ISREG(results.lstat().st_mode) and results.stat().st_size < 10**7:
                 graded = [test for test in read_json(results)["tests"] if "max_score" in test]
@@ -73,7 +73,7 @@ def _by_otter(jailed: partial, archive: Path, notebook: Path) -> tuple[dict[str,
 
 
 def _alone(jailed: partial, solved: Path, tests: dict, notebook: Path) -> tuple[dict[str, tuple[float, str, bool]], str]:
-    """question -> (share, complaint, whether it reaches outside), only the answers run; or {} and why."""
+    """question -> (share, complaint, whether it reaches outside), with only the answers run; or {} and the reason."""
     number, secret = student_number(notebook), secrets.token_hex()
     if not isinstance(number, int):
         return {}, f"no second pass: {number}"
@@ -84,7 +84,7 @@ def _alone(jailed: partial, solved: Path, tests: dict, notebook: Path) -> tuple[
         ended = jailed(command, folder, given=task)
     _, found, results = ended.said.rpartition(secret)
     if found:
-        return json.JSONDecoder().raw_decode(results)[0], ""  # libraries may say more at their end
+        return json.JSONDecoder().raw_decode(results)[0], ""  # libraries may print more when they exit
     return {}, f"no second pass: {ended.stopped or _last_line(ended.said)}"
 
 
@@ -93,11 +93,11 @@ def _last_line(said: str) -> str:
 
 
 def verdict(tests: dict[str, str], by_otter: dict, alone: dict, why: str) -> dict:
-    """What is written of a notebook: a question's points as far as both passes bear them out, and in words what is odd.
+    """A notebook's result: the points of each question that both passes confirm, and remarks.
 
     tests     question -> source of its test file, which has its points
     by_otter  question -> (share of the points, output); {}: not graded
-    alone     question -> (share, complaint, whether it reaches outside), of `second_pass`; {}: there was none
+    alone     question -> (share, complaint, whether it reaches outside) from `second_pass`; {}: there was none
     why       why one of the two is missing
     """
     results, flagged = [], [why] if why else []

@@ -1,4 +1,4 @@
-"""What `rcedu lab` opens: a copy of the notebooks to work in, so that whatever is saved there, the committed ones stay."""
+"""The copy of the notebooks that `rcedu lab` opens, so that readers' changes do not touch the committed ones."""
 
 from pathlib import Path
 
@@ -8,14 +8,14 @@ from nbformat.sign import NotebookNotary
 from rcedu.colab import CHECKOUT
 from rcedu.system.files import atomic_path, read_json, sha256, write_json, write_text
 
-COPIED = ".copied.json"  # name -> SHA-256 of what was put there
+COPIED = ".copied.json"  # name -> SHA-256 of the copied file
 
 
 def working_copy(folder: Path, source: Path = CHECKOUT / "notebooks") -> list[str]:
-    """Copy the notebooks and the pages they link to, without their .py; what its reader has changed in `folder` is kept.
+    """Copy the notebooks and the pages they link to, without their .py; keep what the reader has changed in `folder`.
 
-    The rest follows the checkout. Jupyter is told to trust what is copied: so the explorers move before anything was run.
-    Returns what was kept although the checkout has a newer one.
+    Everything else follows the checkout. Jupyter is told to trust the copies, so that explorers work before anything is run.
+    Returns the files that were kept although the checkout has newer ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
     copied = read_json(folder / COPIED, {str: str}) if (folder / COPIED).exists() else {}
@@ -34,5 +34,5 @@ def working_copy(folder: Path, source: Path = CHECKOUT / "notebooks") -> list[st
                 NotebookNotary().sign(read(mine, as_version=4))
     write_json(folder / COPIED, copied)
     if not (settings := folder / ".jupytext.toml").exists():
-        write_text(settings, 'formats = "ipynb"\n')  # else jupytext, where it is there, writes a .py beside each
+        write_text(settings, 'formats = "ipynb"\n')  # or jupytext, if installed, writes a .py beside each
     return older

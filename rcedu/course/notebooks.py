@@ -1,4 +1,4 @@
-"""Notebooks from their py:percent sources: execute, clean, pair, and print as a web page."""
+"""Notebooks from their py:percent sources: execute, clean, pair, and convert to a web page."""
 
 import base64
 import copy
@@ -26,7 +26,7 @@ from rcedu.system.usage import UsageError
 
 
 class Kernels(AsyncKernelManager):
-    """Kernels that are talked to by files, where the system can, not by ports: two that start at once may want the same."""
+    """Kernels that communicate by files where possible, not by ports, which two kernels may pick at the same time."""
 
     @default("transport")
     def _transport(self) -> str:
@@ -34,20 +34,20 @@ class Kernels(AsyncKernelManager):
 
     @default("ip")
     def _ip(self) -> str:
-        """Of files, what their names begin with: not in the folder in which the kernel runs, and no other kernel's."""
+        """The prefix of the files' names: outside the kernel's working folder, and unique."""
         return str(Path(tempfile.gettempdir()) / f"rcedu-{uuid.uuid4().hex}") if self.transport == "ipc" else "127.0.0.1"
 
 
 def execute(source: Path) -> nbformat.NotebookNode:
     """Run a py:percent notebook from top to bottom in its own folder.
 
-    UsageError, naming it, where a cell fails or the kernel dies; KeyboardInterrupt for a Ctrl-C, which ends the kernel.
+    UsageError, naming the notebook, if a cell fails or the kernel dies; KeyboardInterrupt for a Ctrl-C, which ends the kernel.
     """
     if not Path(source).exists():
         raise UsageError(f"{source} does not exist; notebooks are in the notebooks/ folder of a checkout")
     notebook = jupytext.read(source)
     resources = {"metadata": {"path": str(Path(source).parent)}}
-    quiet = ["--log-level=CRITICAL"]  # newer kernels warn of plain TCP, on this very machine; and of how they are ended
+    quiet = ["--log-level=CRITICAL"]  # newer kernels warn about local plain TCP, and about how they are ended
     settings = {"timeout": 1800, "kernel_name": "python3", "kernel_manager_class": Kernels, "extra_arguments": quiet}
     preprocessor = ExecutePreprocessor(**settings)
     try:
@@ -56,19 +56,19 @@ def execute(source: Path) -> nbformat.NotebookNode:
         says = f"{error.ename}: {(error.evalue.splitlines() or [''])[0]}"
         raise UsageError(f"a cell of {source} fails ({says}); run it in JupyterLab to see where") from error
     except DeadKernelError as error:
-        if hasattr(preprocessor, "_async_cleanup_kernel_future"):  # nbclient has heard a signal
+        if hasattr(preprocessor, "_async_cleanup_kernel_future"):  # nbclient got a signal
             raise KeyboardInterrupt from error
         raise UsageError(f"the kernel of {source} died, as it does when memory runs out; run the same command again") from error
     return clean(notebook)
 
 
-WIDGET, STILL = "application/vnd.jupyter.widget-view+json", {"text/html", "image/png"}  # needs its kernel; what needs none
+WIDGET, STILL = "application/vnd.jupyter.widget-view+json", {"text/html", "image/png"}  # needs a kernel; need none
 
 
 def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Drop what changes from run to run and teaches nothing: progress bars, timestamps, machine-specific metadata.
+    """Remove what changes from run to run and teaches nothing: progress bars, timestamps, machine-specific metadata.
 
-    Of a widget stays what it is where no kernel runs, if it says so.
+    A widget keeps only what it shows without a kernel, if anything.
     """
     for cell in notebook.cells:
         if cell.cell_type != "code":
@@ -83,7 +83,7 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
-    # cell ids as counts, not chances: a rerun that changes nothing changes no line
+    # cell ids are numbers, not random: a rerun that changes nothing changes no line
     for index, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{index}"
     return notebook
@@ -95,7 +95,7 @@ def _pictures(*cells: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
 
 
 def _describe(notebook: nbformat.NotebookNode) -> None:
-    """Give every picture the caption that follows it, '*Figure: ...*', as its alt text: web pages and screen readers use it."""
+    """Give every picture the caption that follows it, '*Figure: ...*', as its alt text, for web pages and screen readers."""
     for cell, following in pairwise(notebook.cells):
         caption = re.search(r"^\*Figures?[^:*]*:\s*(.*?)\*(?=\s|$)", following.source, flags=re.DOTALL | re.MULTILINE)
         for output in _pictures(cell) if caption else ():
@@ -104,17 +104,17 @@ def _describe(notebook: nbformat.NotebookNode) -> None:
 
 
 def _pack_pictures(notebook: nbformat.NotebookNode) -> None:
-    """Every still PNG once more, on white and with few colours of its own: a quarter of the bytes, and nobody sees it."""
+    """Convert every still PNG to few colours on white: a quarter of the bytes, without a visible difference."""
     for output in _pictures(*notebook.cells):
         image = Image.open(io.BytesIO(base64.b64decode(output["data"]["image/png"])))
-        if getattr(image, "n_frames", 1) == 1 and image.mode != "P":  # else it moves, or is packed already
+        if getattr(image, "n_frames", 1) == 1 and image.mode != "P":  # otherwise it is animated, or converted already
             buffer = io.BytesIO()
             _with_few_colours(image.convert("RGB")).save(buffer, format="PNG", optimize=True)
             output["data"]["image/png"] = base64.b64encode(buffer.getvalue()).decode()
 
 
 def _with_few_colours(image: Image.Image, unseen: int = 12) -> Image.Image:
-    """An RGB picture with the fewest colours of which none is further than `unseen` of 255 from what was there; 256 at most."""
+    """An RGB picture with as few colours as possible (at most 256), none more than `unseen` of 255 away from the original."""
     for colours in (64, 128, 256):
         few = image.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
         largest = max(high for _, high in ImageChops.difference(image, few.convert("RGB")).getextrema())
@@ -134,9 +134,9 @@ _CODE_OR_MATH = re.compile(r"(?P<code>```.*?```|`[^`]*`)|\$\$(?P<block>.+?)\$\$|
 
 
 def write_html(notebook: nbformat.NotebookNode, target: Path) -> Path:
-    """The executed notebook as one self-contained web page: pictures inside, nothing fetched.
+    """Write the executed notebook as a self-contained web page: with its pictures inside, loading nothing.
 
-    Formulas become MathML; MathJax, nbconvert's way, comes over the network.
+    Formulas become MathML; nbconvert's MathJax would need the network.
     """
     formulas = []
 
@@ -144,22 +144,22 @@ def write_html(notebook: nbformat.NotebookNode, target: Path) -> Path:
         if match["code"]:
             return match["code"]
         formulas.append(mathml(match["block"] or match["inline"], "block" if match["block"] else "inline"))
-        return f"formula-{len(formulas) - 1}-here"  # nbconvert strips tags it does not know from markdown
+        return f"formula-{len(formulas) - 1}-here"  # nbconvert strips unknown tags from Markdown
 
     title = notebook.cells[0].source.splitlines()[0].strip("# ").replace("$", "")
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = _CODE_OR_MATH.sub(take_out, without_badge(cell.source))
-    # embed_images would close each <details> before what it folds in
+    # embed_images would close each <details> before its content
     html, _ = HTMLExporter().from_notebook_node(notebook, resources={"metadata": {"name": title}})
     pictures = _pictures(*notebook.cells)
     captions = iter(output.metadata.get("image/png", {}).get("alt", "a figure of this notebook") for output in pictures)
-    # nbconvert's template does not read the pictures' alt texts; its newer versions say so in each picture
+    # nbconvert's template ignores the pictures' alt texts; newer versions say so in each picture
     html = re.sub('<img alt="No description[^"]*"', "<img", html)
-    bare = r'<img(?![^>]*\balt=)(?=[^>]*src="data:image/png)'  # an explorer at rest has its own
+    bare = r'<img(?![^>]*\balt=)(?=[^>]*src="data:image/png)'  # a still explorer has its own
     html = re.sub(bare, lambda _: f'<img alt="{escape(next(captions), quote=True)}"', html)
-    # a heading's formula stands in its id and its link as well
+    # a heading's formula is also in its id and its link
     html = re.sub(r"<[^>]*>", lambda tag: re.sub(r"formula-\d+-here", "", tag[0]), html)
     html = re.sub(r"formula-(\d+)-here", lambda match: formulas[int(match[1])], html)
     html = html.replace("</head>", "<style>.highlight pre { white-space: pre-wrap !important; }</style></head>", 1)
@@ -168,7 +168,7 @@ def write_html(notebook: nbformat.NotebookNode, target: Path) -> Path:
 
 
 def rewrite(path: Path, text: str) -> bool:
-    """Write a text where another is; whether it was another."""
+    """Replace a file's text; returns whether it changed."""
     changed = path.read_text(encoding="utf-8") != text
     if changed:
         write_text(path, text)
@@ -176,9 +176,9 @@ def rewrite(path: Path, text: str) -> bool:
 
 
 def rewrite_notebook(source: Path, text: str) -> bool:
-    """Write the text of a .py, and take it into its .ipynb, if it has one; whether anything changed.
+    """Replace the text of a .py, and of its .ipynb if there is one; returns whether anything changed.
 
-    In the .ipynb outputs stay. UsageError where the two have different cells.
+    Outputs in the .ipynb stay. UsageError if the two have different cells.
     """
     rewritten, pair = rewrite(source, text), source.with_suffix(".ipynb")
     if not pair.exists():
@@ -197,5 +197,5 @@ _LINK = re.compile(r"^(# )?\[!\[Open in Colab\][^\n]*\n(#?\n)?", flags=re.MULTIL
 
 
 def without_badge(text: str) -> str:
-    """Markdown without the link to Colab, whose picture would be fetched."""
+    """Markdown without the link to Colab, whose badge would be loaded from the network."""
     return _LINK.sub("", text)

@@ -1,6 +1,6 @@
-"""The answers of a handed-in notebook once more, apart from all else in it: a fresh process, and checks that it cannot reach.
+"""Check the answers of a handed-in notebook again, without the rest of it: in a fresh process, with checks it cannot reach.
 
-A program of its own (`grading.grade` runs it in a jail): the task as JSON on its standard input, a line of JSON at its end.
+A separate program (`grading.grade` runs it in a jail): the task as JSON on standard input, a line of JSON at the end.
 """
 
 import ast
@@ -15,21 +15,21 @@ from types import ModuleType
 
 IMPORTS = {"torch", "numpy", "math", "random", "itertools", "functools", "copy", "collections", "typing", "dataclasses",
            "diffusers", "rcedu", "matplotlib", "warnings", "time"}  # fmt: skip
-# names that no answer needs, and that lead to files, to other processes or to the checks
+# names that no answer needs, and that give access to files, to other processes or to the checks
 OUTSIDE = {"exec", "eval", "compile", "open", "globals", "locals", "vars", "breakpoint", "get_ipython", "getattr", "setattr",
            "delattr", "attrgetter", "methodcaller", "operator", "os", "sys", "builtins", "importlib", "inspect", "gc", "ctypes",
            "ctypeslib", "subprocess", "socket", "shutil", "pathlib", "pickle", "dill", "cpp_extension", "load_library",
            "f_back", "f_globals", "f_locals", "tb_frame", "gi_frame", "cr_frame", "course", "checks", "REFERENCE"}  # fmt: skip
-# names with an underscore in front that may be used; others lead inside Python
+# names with a leading underscore that may be used; others give access to Python's internals
 SPECIAL = {"__init__", "__call__", "__len__", "__getitem__", "__setitem__", "__iter__", "__name__", "__version__", "_modules",
            "_parameters", "_forward_hooks", "_forward_pre_hooks"}  # fmt: skip
 KEPT = (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.AugAssign)
 
 
 def second_pass(task: Mapping) -> dict:
-    """question -> (share of its hidden tests that the answer passes, what is to be said of it, whether it reaches outside).
+    """question -> (share of its hidden tests that the answer passes, a complaint, whether it reaches outside).
 
-    task  "handed_in" and "solved", notebooks as text; "tests", question -> source of its test file, as Otter has it;
+    task  "handed_in" and "solved", notebooks as text; "tests", question -> source of its test file, in Otter's format;
           "student", their number
     """
     solved, handed_in = (_code(json.loads(task[which])) for which in ("solved", "handed_in"))
@@ -45,17 +45,17 @@ def second_pass(task: Mapping) -> dict:
     before, said = _inventory(), {}
     for nodes, questions in _answers(handed_in, {ast.dump(node) for cell in given for node in ast.parse(cell).body}):
         reaching = _run(nodes, names)
-        names |= {question: ... for question in questions if question not in names}  # as one who has not begun leaves it
+        names |= {question: ... for question in questions if question not in names}  # as if it had not been started
         for question in questions:
             if question in tests:
                 said[question] = _grade(question, tests, names, trusted, before, reaching)
-    for question in tests.keys() - said.keys():  # its cell is not there, or lost its mark
+    for question in tests.keys() - said.keys():  # its cell is missing, or lost its tag
         said[question] = _grade(question, tests, names, trusted, before, [])
     return said
 
 
 def _code(notebook: dict) -> list[tuple[str, list[str]]]:
-    """The code cells that can be read, without commands of IPython's: (source, the questions it answers)."""
+    """The code cells that can be parsed, without IPython commands: (source, the questions it answers)."""
     cells = []
     for cell in notebook["cells"]:  # by hand: importing nbformat takes seconds
         if cell["cell_type"] == "code":
@@ -69,7 +69,7 @@ def _code(notebook: dict) -> list[tuple[str, list[str]]]:
 
 
 def _answers(cells: Sequence[tuple[str, list[str]]], given: set[str]) -> Iterator[tuple[list[ast.stmt], list[str]]]:
-    """Of each cell what answers are made of: definitions; outside the answers' cells only those that others need."""
+    """The definitions in each cell: all in the answers' cells, and those in other cells that they need."""
     found = [
         ([node for node in ast.parse(source).body if isinstance(node, KEPT) and ast.dump(node) not in given], questions)
         for source, questions in cells
@@ -96,7 +96,7 @@ def _binds(node: ast.stmt) -> set[str]:
 
 
 def reaches(node: ast.stmt) -> list[str]:
-    """The names in a piece of an answer that lead outside: to files, processes, the checks, the inside of Python."""
+    """The names in a piece of an answer that give access to files, processes, the checks, or Python's internals."""
     found = []
     for part in ast.walk(node):
         if isinstance(part, ast.Import):
@@ -115,7 +115,7 @@ def reaches(node: ast.stmt) -> list[str]:
 
 
 def _run(nodes: Sequence[ast.stmt], names: dict) -> list[str]:
-    """Run the definitions of a cell that stay inside, up to the first that fails; the words by which others reach outside."""
+    """Run a cell's definitions that stay inside, up to the first that fails; returns the names by which others reach out."""
     outside = list(dict.fromkeys(word for node in nodes for word in reaches(node)))
     inside = [node for node in nodes if not reaches(node)]
     with contextlib.suppress(BaseException), contextlib.redirect_stdout(io.StringIO()):
@@ -133,7 +133,7 @@ def _grade(question: str, tests: Mapping, names: dict, trusted: dict, before: li
             with contextlib.redirect_stdout(io.StringIO()):
                 test(*given)
             passed += 1
-        except BaseException as error:  # SystemExit, too: it is the answer that raises
+        except BaseException as error:  # even SystemExit, which the answer may raise
             complaint = f"{type(error).__name__}: {error}"
     if changed := _changed(before):
         passed, complaint = 0, f"it changes {', '.join(changed)}"
@@ -143,7 +143,7 @@ def _grade(question: str, tests: Mapping, names: dict, trusted: dict, before: li
 
 
 def _test_functions(source: str) -> list:
-    """Of a test file of Otter's, whose decorator is not needed here: importing Otter takes seconds."""
+    """The tests in one of Otter's test files, without importing Otter, which takes seconds, for its decorator."""
     found = []
     space = {"test_case": lambda **_: found.append}
     for node in ast.parse(source).body:
@@ -153,7 +153,7 @@ def _test_functions(source: str) -> list:
 
 
 def _inventory() -> list[tuple[object, dict]]:
-    """What checks are made of: (module or class, its functions and classes by name)."""
+    """Everything that checks are made of: (module or class, its functions and classes by name)."""
     roots = [module for name, module in sys.modules.items() if name.split(".")[0] == "rcedu"]
     roots += [sys.modules[name] for name in ("torch", "torch.nn", "torch.nn.functional", "builtins", "math", "inspect")]
     classes = {id(value): value for root in roots for value in vars(root).values() if isinstance(value, type)}
@@ -165,7 +165,7 @@ def _callables(owner) -> dict:
 
 
 def _changed(before: list[tuple[object, dict]]) -> list[str]:
-    """The names of what is no longer as it was, or hides what a class inherits; it is put back."""
+    """The names of whatever has changed, or hides what a class inherits; puts it back."""
     changed = []
     for owner, parts in before:
         for name, value in parts.items():
@@ -180,4 +180,4 @@ def _changed(before: list[tuple[object, dict]]) -> list[str]:
 
 if __name__ == "__main__":
     work = json.load(sys.stdin)
-    print(work.pop("secret") + json.dumps(second_pass(work)))  # without the secret nothing that answers print counts
+    print(work.pop("secret") + json.dumps(second_pass(work)))  # the secret tells this line from what answers print

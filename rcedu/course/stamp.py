@@ -1,4 +1,4 @@
-"""Badges and first cells of notebooks, and where the pages say to clone from: what `rcedu stamp` writes."""
+"""Write the repository's address into notebooks (badge and first cell) and pages (how to clone): `rcedu stamp`."""
 
 import re
 import subprocess
@@ -12,20 +12,20 @@ _GITHUB = re.compile(r"(?:https://(?:[^@/]+@)?|(?:ssh://)?git@)github\.com[:/]([
 
 
 def of_origin(at: Release, folder: Path = CHECKOUT) -> Release:
-    """The release with owner and repository of `git remote get-url origin`; UsageError where that is not one of GitHub's."""
+    """The release with owner and repository from `git remote get-url origin`. UsageError if that is not on GitHub."""
     asked = ["git", "remote", "get-url", "origin"]
     try:
         address = subprocess.run(asked, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError) as error:
-        raise UsageError(f"{folder} has no remote called origin; git remote add origin ADDRESS, and ask again") from error
+        raise UsageError(f"{folder} has no remote called origin; add one with git remote add origin ADDRESS") from error
     found = _GITHUB.fullmatch(address)
     if not found:
-        raise UsageError("origin is no repository on GitHub, which Colab opens; owner and repository stand in pyproject.toml")
+        raise UsageError("origin is not on GitHub, as Colab needs; set owner and repository in pyproject.toml")
     return at._replace(owner=found[1], repository=found[2])
 
 
 def write_release(project: Path, at: Release) -> None:
-    """Write a release into pyproject.toml, where `release` reads it."""
+    """Write a release to pyproject.toml, where `release` reads it."""
     text = project.read_text(encoding="utf-8")
     for name, value in at._asdict().items():
         text = re.sub(rf'^{name} = ".*"$', f'{name} = "{value}"', text, flags=re.MULTILINE)
@@ -33,7 +33,7 @@ def write_release(project: Path, at: Release) -> None:
 
 
 def badge(at: Release, path: str) -> str:
-    """Markdown of the link that opens a notebook on Colab; path within the repository."""
+    """The Markdown link that opens a notebook on Colab; path within the repository."""
     colab = "https://colab.research.google.com"
     notebook = f"{colab}/github/{at.owner}/{at.repository}/blob/{at.tag}/{path}"
     return f"[![Open in Colab]({colab}/assets/colab-badge.svg)]({notebook})"
@@ -44,7 +44,7 @@ def _hint(at: Release) -> str:
 
 
 def first_cell(at: Release) -> str:
-    """The code with which every notebook begins."""
+    """The first code cell of every notebook."""
     return f'''\
 # On Google Colab this fetches the package, its data and its checkpoints; elsewhere it does nothing. It may be run twice.
 import os, subprocess, sys
@@ -65,7 +65,7 @@ _CLONE = re.compile(r"^git clone \S+ \S+(?: +#.*)?\ncd \S+$", flags=re.MULTILINE
 
 
 def stamp_page(page: Path, at: Release) -> bool:
-    """Write into a page where to clone from; whether anything changed. ValueError for a page that does not say."""
+    """Write the address to clone into a page; returns whether it changed. ValueError if the page has no lines for it."""
     clone = f"git clone {at.url} {at.repository}{_hint(at)}\ncd {at.repository}"
     text, count = _CLONE.subn(clone, page.read_text(encoding="utf-8"))
     if not count:
@@ -74,10 +74,10 @@ def stamp_page(page: Path, at: Release) -> bool:
 
 
 def stamp(source: Path, at: Release) -> bool:
-    """Write badge and first cell into a notebook's .py, and into the .ipynb where it has one. Whether anything changed.
+    """Write badge and first cell into a notebook's .py, and into its .ipynb if there is one; returns whether anything changed.
 
-    The badge stands below the title, the first cell below the first text. Outputs stay: off Colab that cell has none.
-    No badge without an owner, whose address it needs; nor in an assignment: what students open is not in the repository.
+    The badge goes below the title, the first cell below the first text. Outputs stay: off Colab that cell has none.
+    There is no badge without an owner, whose address it needs, or in an assignment, which students open elsewhere.
     ValueError for a notebook without a title.
     """
     text = without_badge(_CELL.sub("", source.read_text(encoding="utf-8")))

@@ -1,6 +1,6 @@
 """How long each notebook takes: measured, kept in notebooks/times.json, and written where readers look for it.
 
-That is the box at the top of each notebook, the time that an assignment promises, and the table on the teacher's page.
+These places are the box at the top of each notebook, the time that an assignment promises, and the table for teachers.
 """
 
 import re
@@ -27,7 +27,7 @@ def walk() -> list[Path]:
 
 
 def seconds_of(source: Path) -> float:
-    """Seconds that a notebook takes from top to bottom, its kernel's start included; of an assignment, the solved one."""
+    """Seconds that a notebook takes from top to bottom, including the kernel's start; for an assignment, its solution."""
     with scratch_folder() as folder:
         if source in assignments():
             build(folder / "course", [source])
@@ -38,13 +38,13 @@ def seconds_of(source: Path) -> float:
 
 
 def read_times(file: Path = FILE) -> Times:
-    """What was measured so far. UsageError for a file of another shape."""
+    """The measurements so far. UsageError for a file of another shape."""
     measured = {"seconds": int | float, "machine": str, "date": str}
-    return read_json(file, {str: {str: measured}}, "git checkout it, or delete it: rcedu times makes it anew")
+    return read_json(file, {str: {str: measured}}, "restore it with git checkout, or delete it: rcedu times makes it again")
 
 
 def record(name: str, preset: str, seconds: float, file: Path = FILE) -> None:
-    """Keep a measurement of this machine, today."""
+    """Store a measurement, made on this machine today."""
     told = provenance("rcedu times")
     times = read_times(file) if file.exists() else {}
     times.setdefault(name, {})[preset] = {"seconds": round(seconds), "machine": told["machine"], "date": told["date"]}
@@ -52,7 +52,7 @@ def record(name: str, preset: str, seconds: float, file: Path = FILE) -> None:
 
 
 def duration(seconds: float) -> str:
-    """As a table has it: 70 s, 3.4 min."""
+    """A time for a table: 70 s, 3.4 min."""
     return f"{seconds:.0f} s" if seconds < 99.5 else f"{seconds / 60:.1f} min"
 
 
@@ -62,7 +62,7 @@ def cell(times: Times, name: str, preset: str) -> str:
 
 
 def measured_where(of: Mapping[str, Mapping]) -> str:
-    """In a sentence, where and when: preset -> {seconds, machine, date}."""
+    """A sentence about machine and date, from preset -> {seconds, machine, date}."""
     by = {}
     for preset, one in of.items():
         by.setdefault((one["machine"], one["date"]), []).append(f"`{preset}`")
@@ -74,7 +74,7 @@ _TIME = re.compile(r"^# > Time: .*$", flags=re.MULTILINE)
 
 
 def time_of(of: Mapping[str, Mapping]) -> str:
-    """What a notebook's box says: how long each preset takes, and on what machine; the same one is named once."""
+    """The line in a notebook's box: how long each preset takes, and on which machine, named once if it is the same."""
     parts = []
     for preset in ("cpu", "smoke", "gpu"):
         if one := of.get(preset):
@@ -89,9 +89,9 @@ def time_of(of: Mapping[str, Mapping]) -> str:
 
 
 def write_time(source: Path, times: Times) -> bool:
-    """The box that ends a notebook's introduction, in the .py and the .ipynb; whether anything changed.
+    """Write the time into the box at the end of a notebook's introduction; returns whether anything changed.
 
-    ValueError where there is no line '> Time: ...'.
+    ValueError if there is no line '> Time: ...'.
     """
     text, count = _TIME.subn(lambda _: f"# > {time_of(times.get(source.stem, {}))}", source.read_text(encoding="utf-8"))
     if count != 1:
@@ -103,7 +103,7 @@ _PROMISE = re.compile(r"(minutes of yours, )[^.]*?( of two cores)")
 
 
 def write_promise(source: Path, times: Times) -> bool:
-    """The time that an assignment promises its students; whether it changed."""
+    """Write the time that an assignment promises its students; returns whether it changed."""
     measured = times.get(source.stem, {}).get("cpu")
     minutes = max(1, round(measured["seconds"] / 60)) if measured else None
     words = {None: "minutes", 1: "a minute"}.get(minutes, f"{minutes} minutes")
@@ -115,7 +115,7 @@ _TEACHERS_WHERE = re.compile(r"^Times: .*$", flags=re.MULTILINE)
 
 
 def write_teachers_table(page: Path, times: Times) -> bool:
-    """The table on the teacher's page, its last two columns: smoke and cpu; whether it changed."""
+    """Write the last two columns, smoke and cpu, of the table for teachers; returns whether it changed."""
     text = page.read_text(encoding="utf-8")
     text = _TEACHERS_ROW.sub(lambda row: f"{row[1]}{cell(times, row[2], 'smoke')} | {cell(times, row[2], 'cpu')} |", text)
     first = next((times[path.stem] for path in assignments() if path.stem in times), None)
@@ -125,7 +125,7 @@ def write_teachers_table(page: Path, times: Times) -> bool:
 
 
 def write_all() -> list[str]:
-    """Every place that says a time, from notebooks/times.json; names of what changed."""
+    """Write all times from notebooks/times.json to their places; returns the names of changed files."""
     times = read_times()
     page = NOTEBOOKS / "assignments" / "README.md"
     changed = [path.name for path in walk() if write_time(path, times)]
@@ -134,7 +134,7 @@ def write_all() -> list[str]:
 
 
 def find(names: tuple[str, ...] = ()) -> list[Path]:
-    """The notebooks and assignments of these names, all without names. UsageError for one that is not there."""
+    """The notebooks and assignments of these names; all, if there are none. UsageError for an unknown name."""
     every = {path.stem: path for path in (*walk(), *assignments())}
     unknown = [name for name in names if name not in every]
     if unknown:

@@ -1,6 +1,6 @@
-"""Everything that is drawn, from records and tensors that are already there.
+"""Figures, drawn from records and tensors that exist already.
 
 plots      curves, points with intervals, grids of pictures: for any experiment
-diagrams   UNets;  panels  explorers at rest;  explorers  pictures with sliders, and explorers.js, what they do
-*_figures  what one experiment alone draws: a new figure goes here, unless `plots` can serve others with it
+diagrams   UNets;  panels  explorers as still pictures;  explorers  pictures with sliders, with their code in explorers.js
+*_figures  figures of a single experiment: a new figure goes here, unless others can use it from `plots`
 """

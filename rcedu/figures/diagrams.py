@@ -1,4 +1,4 @@
-"""Pictures of a UNet drawn from its module tree: what a student keeps, where its features are compared, what it costs."""
+"""Diagrams of a UNet, drawn from its modules: what a student keeps, where features are compared, and costs."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from rcedu.models.surgery import parameter_count, teacher_name
 
 LIGHT = "#cccccc"
 KINDS = {"resnets": ("R", SKY), "attentions": ("A", ORANGE), "downsamplers": ("D", LIGHT), "upsamplers": ("U", LIGHT)}
-GAP, STEP = 4, 1.9  # between the two ways, and from one row to the next, in boxes
+GAP, STEP = 4, 1.9  # between the way down and the way up, and between rows, in boxes
 
 GONE = {"facecolor": "#eeeeee", "edgecolor": "#999999", "linewidth": 0.8}
 TAP = {"marker": "v", "markersize": 6, "color": GREEN, "markeredgecolor": "black", "markeredgewidth": 0.5, "linestyle": "none"}
@@ -30,7 +30,7 @@ class Box(NamedTuple):
 
 
 def boxes(unet: UNet2DConditionModel) -> dict[str, list[Box]]:
-    """The modules of every stage, in the order in which the signal meets them: stage name -> boxes."""
+    """The modules of every stage, in the order of the signal: stage name -> boxes."""
     levels = len(unet.config.block_out_channels)
     stages = [(f"down_blocks.{i}", i) for i in range(levels)]
     stages += [("mid_block", levels - 1)] if unet.mid_block is not None else []
@@ -47,7 +47,7 @@ def boxes(unet: UNet2DConditionModel) -> dict[str, list[Box]]:
 
 
 def kept_boxes(student: UNet2DConditionModel, teacher: UNet2DConditionModel) -> dict[str, str]:
-    """{teacher module: student module} for every module that the student has."""
+    """{teacher's module: student's module} for every module that the student has."""
     return {teacher_name(box.name, student, teacher): box.name for stage in boxes(student).values() for box in stage}
 
 
@@ -58,11 +58,12 @@ def _millions(count: int) -> str:
 def unet_diagram(
     teacher: UNet2DConditionModel, student: UNet2DConditionModel | None = None, title: str = "", *, taps: bool = True
 ) -> Figure:
-    """The teacher's modules as a U: down on the left, up on the right, a row a resolution; grey, hatched: not in the student.
+    """The teacher's modules as a U: down on the left, up on the right, a row for each resolution; grey and hatched: not in the
+    student.
 
-    A narrowed student fills only its share of each box's height. Triangles: where the teacher's features are taken
-    for comparison (taps=False leaves them out). Under each stage stand its parameters, on the arrow to a stage on the way up
-    the skip connections that it takes in; the student's after the teacher's.
+    A narrower student fills only its share of each box's height. Triangles: where the teacher's features are compared
+    (taps=False leaves them out). Below each stage are its parameters, and on the arrow to a stage on the way up its number of
+    skip connections; first the teacher's, then the student's.
     """
     stages = boxes(teacher)
     kept = kept_boxes(student, teacher) if student is not None else {box.name: box.name for s in stages.values() for box in s}
@@ -115,7 +116,7 @@ def _widest(stages: Mapping[str, Sequence[Box]], way: str) -> int:
 
 
 def _draw_box(axes, x: float, y: float, box: Box, share: float) -> None:
-    """One module at (x, y): filled to `share` of its height, hatched where that is 0."""
+    """One module at (x, y): filled to `share` of its height, hatched if that is 0."""
     letter, colour = KINDS[box.kind]
     axes.add_patch(Rectangle((x, y), 0.9, 1, hatch=None if share else "////", **GONE))
     if share:
@@ -135,7 +136,7 @@ def _draw_skips(axes, start: float, end: float, y: float, counts: str) -> None:
 
 
 def _is_tap(layer: str, box: Box, modules: Sequence[Box]) -> bool:
-    """Is this box where the teacher's `layer` is tapped? A whole stage is tapped at its end."""
+    """Whether the teacher's `layer` is compared at this box; a whole stage is compared at its end."""
     return layer == box.name or layer.startswith(box.name + ".") or (box is modules[-1] and layer == box.name.rsplit(".", 2)[0])
 
 

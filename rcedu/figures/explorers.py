@@ -1,7 +1,7 @@
-"""The explorers: pictures with sliders that need no kernel. explorers.js, beside this file, is what they do.
+"""Explorers: pictures with sliders that need no kernel. Their code is in explorers.js, beside this file.
 
-Each function here gathers what one of them shows, and returns an `Explorer`, which a notebook displays: a page of its own
-inside the output, with a still picture for whoever runs no scripts (GitHub, a printout, a notebook that is not trusted).
+Each function here gathers the data of one explorer and returns an `Explorer`, which a notebook displays, with a still picture
+where scripts do not run (on GitHub, on paper, in an untrusted notebook).
 """
 
 import base64
@@ -34,14 +34,14 @@ from rcedu.figures.plots import digit_grid
 from rcedu.system.files import read_json
 from rcedu.training.swap_schedules import FAMILIES, MEASURED, measured_file
 
-COLUMNS = 40  # of a sprite
+COLUMNS = 40  # in a sprite
 
 
 @dataclass(frozen=True)
 class Explorer:
-    """What is displayed. kind: a key of EXPLORERS in explorers.js; data, sprite: as it wants them.
+    """What is displayed. kind: a key of EXPLORERS in explorers.js; data, sprite: its input.
 
-    still     a PNG for whoever runs no scripts
+    still     a PNG for where scripts do not run
     sentence  that picture in words
     """
 
@@ -55,9 +55,9 @@ class Explorer:
         return f"an explorer: {self.kind}"
 
     def _repr_html_(self) -> str:
-        """The still picture, and a script that puts the explorer into its place."""
+        """The still picture, and a script that replaces it with the explorer."""
         traits = json.dumps({"kind": self.kind, "data": self.data, "module": module(self.kind)}, separators=(",", ":"))
-        named = hashlib.sha256((traits + self.sprite).encode()).hexdigest()[:8]  # the same whenever it is made
+        named = hashlib.sha256((traits + self.sprite).encode()).hexdigest()[:8]  # always the same
         return STANDING.format(
             name=f"rcedu-{self.kind}-{named}", picture=base64.b64encode(self.still).decode(), sprite=self.sprite,
             packed=base64.b64encode(gzip.compress(traits.encode(), mtime=0)).decode(),
@@ -65,7 +65,7 @@ class Explorer:
         )  # fmt: skip
 
 
-# A host without a kernel: explorers.js comes packed, and the model that its render asks for is one line.
+# A host without a kernel: explorers.js comes compressed, and the model that its render needs is one line.
 STANDING = """<div id="{name}">
 <figure style="margin: 0"><img src="data:image/png;base64,{picture}" alt="{alt}" style="max-width: 100%">
 <figcaption>{words}
@@ -87,7 +87,7 @@ for (const el of document.querySelectorAll("#{name}:not(.alive)")) {{
 
 
 def module(*parts: str) -> str:
-    """explorers.js for a page that shows one explorer: without the parts of others, comments and indents."""
+    """explorers.js for a page with one explorer: without the parts for others, comments and indents."""
     text = files("rcedu.figures").joinpath("explorers.js").read_text(encoding="utf-8")
     part = r"^// begin ([\w-]+)\n.*?^// end \1\n"
     text = re.sub(part, lambda found: found[0] if found[1] in parts else "", text, flags=re.MULTILINE | re.DOTALL)
@@ -95,9 +95,9 @@ def module(*parts: str) -> str:
 
 
 def sprite(*images: Tensor, greys: int = GREYS) -> tuple[str, dict]:
-    """Pictures (..., 1, N, N) uint8 one after the other as one WebP in few greys: an `Explorer`'s sprite, and its data."""
+    """Pictures (..., 1, N, N) uint8 in one WebP with few greys: an `Explorer`'s sprite, and its data."""
     every = in_few_greys(torch.cat([part.flatten(0, -4) for part in images]), greys).squeeze(1)  # (count, N, N)
-    flat, places = every.unique(dim=0, return_inverse=True)  # none twice; and neighbours are alike, which packs well
+    flat, places = every.unique(dim=0, return_inverse=True)  # no duplicates; and similar neighbours, which compress well
     side, rows = flat.shape[-1], -(-len(flat) // COLUMNS)
     whole = torch.zeros(rows * COLUMNS, side, side, dtype=torch.uint8)
     whole[: len(flat)] = flat
@@ -125,14 +125,14 @@ def packed(figure: Figure, dpi: int = 62) -> bytes:
 
 
 def schedule_laboratory(batch: Batch, trained: Sequence[Outcome]) -> Explorer:
-    """Choose a p(t) and see the curve, a swapped batch, and what the nearest schedule that was trained led to.
+    """Choose a p(t), and see the curve, a swapped batch, and what the nearest trained schedule led to.
 
     batch  the pictures whose conditions are swapped;  trained  the ablation's outcomes
     """
     chances, strangers = swap_chances(batch)
     tables = read_json(measured_file("digits"))
     knobs = {name: family.parameter for name, family in FAMILIES.items()}
-    foreign = float((batch.pool[:, None] != batch.pool).float().mean())  # the pool holds the own condition too
+    foreign = float((batch.pool[:, None] != batch.pool).float().mean())  # the pool also holds the sample's own condition
     data = {
         "T": batch.T,
         "unseen": DIGIT,
@@ -159,7 +159,7 @@ def schedule_laboratory(batch: Batch, trained: Sequence[Outcome]) -> Explorer:
 
 
 def denoising(frames: DenoisingFrames) -> Explorer:
-    """Drag t, choose a source and a condition, and see what comes out, and what the judge reads."""
+    """Drag t, choose a source and a condition, and see the result and what the judge reads."""
     own = frames.probabilities.gather(3, frames.c.view(1, -1, 1, 1).expand(*frames.probabilities.shape[:3], 1))
     asked = frames.probabilities.diagonal(dim1=2, dim2=3).unsqueeze(3)
     percent = (100 * torch.cat([own, asked], dim=3)).round().long()
@@ -209,7 +209,7 @@ def edits(frames: EditFrames) -> Explorer:
 
 
 def small_and_fast(results: Results, pictures: Mapping[str, Tensor], count: int = 10) -> Explorer:
-    """Choose what is inside, a way of drawing and its number of steps; see what it draws, what it costs and how good it is.
+    """Choose what is inside, a network and its number of steps; see its pictures, its cost and its scores.
 
     results   of `rcedu small-and-fast`
     pictures  those beside it: "inside, way, steps" -> (B, channels, H, W) uint8, of which `count` are shown
@@ -240,7 +240,7 @@ def small_and_fast(results: Results, pictures: Mapping[str, Tensor], count: int 
 
 
 def mixture() -> Explorer:
-    """Pictures of c and of a stranger's condition on a line, noised: densities, the mean of x0, and ways down in few steps."""
+    """Data of c and of a stranger's condition on a line, with noise: densities, the mean of x0, and DDIM in few steps."""
     data = {"own": [-1.8, 0.2], "stranger": [1.2, 2.2], "spread": 0.25, "T": 1000}  # equal Gaussians; the digits' schedule
     still, sentence = mixture_rows(**data)
     return _explorer("mixture", data | {"x0": -1.8, "eps": 0.6}, ("", {}), still, sentence)

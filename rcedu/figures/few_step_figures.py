@@ -23,7 +23,7 @@ from rcedu.figures.plots import (
     save_png,
 )
 
-WAYS = {  # how pictures are drawn: title, colour, marker; everywhere the same
+WAYS = {  # way -> title, colour, marker, the same in all figures
     "teacher": ("teacher, two evaluations a step", GREY, "o"),
     "stage 1": ("stage 1, plain DDIM", VERMILLION, "s"),
     "deterministic": ("stage 2, deterministic", BLUE, "D"),
@@ -33,9 +33,9 @@ WAYS = {  # how pictures are drawn: title, colour, marker; everywhere the same
 
 
 def step_curves(records: pd.DataFrame, columns: Sequence[Column]) -> Figure:
-    """Scores against the number of sampling steps, a line a network, with 95% intervals where there are several seeds.
+    """Scores against the number of sampling steps, a line for each network, with 95% intervals if there are several seeds.
 
-    Shares in per cent; what of an interval is far below all values is cut off.
+    Shares are in per cent; parts of intervals far below all values are cut off.
 
     records  of one row and one w
     """
@@ -51,11 +51,11 @@ def step_curves(records: pd.DataFrame, columns: Sequence[Column]) -> Figure:
         axes = plain_axes(figure, xlabel="sampling steps $N$", ylabel=title(column, share), position=place)
         for line, (name, of) in enumerate(lines.items()):
             label, colour, marker, style = looks[name]
-            beside = 1.05 ** (line - (len(lines) - 1) / 2)  # beside each other, so that none hides another
+            beside = 1.05 ** (line - (len(lines) - 1) / 2)  # side by side, so that none hides another
             look = {"color": colour, "marker": marker, "markersize": 5, "linestyle": style, "label": label}
             curve(axes, [steps * beside for steps in of], list(of.values()), 100 if share else 1, **look)
         ticks = sorted({steps for of in lines.values() for steps in of})
-        axes.set_xscale("log", base=2)  # numbers of steps halve: at equal distances, each named, and nothing between them
+        axes.set_xscale("log", base=2)  # numbers of steps halve: ticks at equal distances, and none in between
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.minorticks_off()
         lowest = min(min(container.lines[0].get_ydata()) for container in axes.containers)
@@ -72,7 +72,7 @@ def step_curves(records: pd.DataFrame, columns: Sequence[Column]) -> Figure:
 
 
 def quality_diversity(records: pd.DataFrame, steps: Sequence[int]) -> Figure:
-    """Accuracy against diversity, a curve a number of steps, a point a w (named on the first curve): one network's choices."""
+    """Accuracy against diversity: a curve for each number of steps, a point for each w (labelled on the first curve)."""
     figure = Figure(figsize=(7.5, 4), layout="constrained")
     axes = plain_axes(figure, xlabel="diversity: spread within a digit, share of real digits'", ylabel="as asked, %")
     for i, N in enumerate(steps):
@@ -90,7 +90,7 @@ def quality_diversity(records: pd.DataFrame, steps: Sequence[int]) -> Figure:
 
 
 def nested_grids(steps: Sequence[int], T: int) -> Figure:
-    """Where each number of steps evaluates the network: a row a number, a dot a time; every row is a half of the one above."""
+    """The times at which the network is evaluated: a row for each number of steps, with half of the dots of the row above."""
     figure = Figure(figsize=(8, 0.3 * len(steps) + 0.8), layout="constrained")
     axes = plain_axes(figure, xlabel="timestep $t$", ylabel="$N$")
     for row, N in enumerate(steps):
@@ -103,7 +103,7 @@ def nested_grids(steps: Sequence[int], T: int) -> Figure:
 
 
 def two_steps_diagram(picture: JumpPicture) -> Figure:
-    """Two steps of the teacher, and the one of the student that ends where they end; each aims at its x0 on the left edge."""
+    """Two steps of the teacher, and the student's one step to the same end; each points to its x0 on the left edge."""
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = plain_axes(figure, xlabel=r"noise level $\sigma/\alpha$", ylabel=r"$x/\alpha$ along $\hat x_2 - \hat x_1$")
     (s_t, s_mid, s_next), (_, y_mid, y_next) = picture.s.tolist(), picture.height.tolist()
@@ -129,9 +129,11 @@ def two_steps_diagram(picture: JumpPicture) -> Figure:
 
 
 def plot_scores(records: pd.DataFrame, path: Path, scored: int, columns: Sequence[Column] | None = None) -> None:
-    """Scores against the number of sampling steps, as a picture in a file, which is replaced only if it is ours.
+    """Write `step_curves` to a file, which is replaced only if it is ours.
 
-    records  of one row and one w;  scored  pictures behind each;  columns  default the first, of the first task, and FID
+    records  of one row and one w
+    scored   number of pictures behind each score
+    columns  default the first score of the first task, and FID
     """
     columns = columns or (Column(records["score"].iloc[0], records["task"].iloc[0]), Column("fid"))
     (w,) = records["w"].unique()
@@ -141,7 +143,7 @@ def plot_scores(records: pd.DataFrame, path: Path, scored: int, columns: Sequenc
 
 
 def line_panels(panels: Sequence[tuple[str, str, Sequence[float], Mapping[str, Sequence[float]]]]) -> Figure:
-    """Panels of named curves, (xlabel, ylabel, x, name -> y) each. A name looks the same in all of them."""
+    """Panels of named curves, each (xlabel, ylabel, x, name -> y). A name looks the same in all panels."""
     figure, looks = Figure(figsize=(1.8 * (len(panels) + 2), 3.2), layout="constrained"), {}  # three are narrower than two
     for place, (xlabel, ylabel, x, curves) in enumerate(panels, start=1):
         axes = plain_axes(figure, xlabel=xlabel, ylabel=ylabel, position=(1, len(panels), place))

@@ -1,4 +1,4 @@
-"""Intervals as pictures: of claims, with the bound each is held against and the verdict; and over a number that was counted."""
+"""Intervals as pictures: claims with their bounds and verdicts; and scores over a number that was counted."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ LINE = {"marker": "|", "color": "black", "markersize": 12, "markeredgewidth": 1.
 
 
 def forest(verdicts: Sequence[Verdict]) -> Figure:
-    """A line a claim, in percentage points: a dot with its 95% interval, and a mark where the claim draws the line."""
+    """A line for each claim, in percentage points: a dot with its 95% interval, and a mark at the claim's bound."""
     names = [textwrap.fill(of.claim.says, 46) for of in verdicts]
     tallest = 1 + max(name.count("\n") for name in names)  # lines of a claim
     figure = Figure(figsize=(9, 1.0 + (0.1 + 0.16 * tallest) * len(names)), layout="constrained")

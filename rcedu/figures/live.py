@@ -1,7 +1,7 @@
-"""Explorers with a button that asks Python, where a kernel runs: explorers.js once more, with anywidget as its host.
+"""Explorers with a button that runs Python if there is a kernel: explorers.js again, with anywidget as its host.
 
-What the button starts is computed by a function that the notebook gives: a generator of `InView`, in a thread of its own.
-Where no kernel runs, the explorer or a picture stands there, and one line says what is missing.
+The button starts a function that the notebook provides, a generator of `InView`, in its own thread. Without a kernel, the
+explorer or a picture is shown, with a line that says what is missing.
 """
 
 import base64
@@ -24,19 +24,19 @@ Work = Callable[..., Iterator[InView]]
 class Live(anywidget.AnyWidget):
     """An explorer and its button.
 
-    work     called with the setting, by name; it is left where the reader presses Stop
-    button   what stands on it
-    at_rest  for where no kernel runs: MIME type -> what is shown
+    work     called with the settings by name; it is abandoned if the reader presses Stop
+    button   its text
+    at_rest  what is shown without a kernel: MIME type -> content
     """
 
     kind, sprite, button, _esm = (Unicode().tag(sync=True) for _ in range(4))
-    data, setting = Dict().tag(sync=True), Dict().tag(sync=True)  # as explorers.js wants and sets them
+    data, setting = Dict().tag(sync=True), Dict().tag(sync=True)  # read and set by explorers.js
     progress = Dict({"running": False, "share": 0.0, "says": ""}).tag(sync=True)
     rows = List().tag(sync=True)
-    _ipython_display_ = None  # of ipywidgets 7, which would show the widget alone
+    _ipython_display_ = None  # ipywidgets 7's own would show the widget alone
 
     def __init__(self, explorer: Explorer, work: Work, button: str, at_rest: dict[str, str]):
-        self._lock, self._stop, self._thread = RLock(), Event(), None  # of what the kernel's thread and ours both set
+        self._lock, self._stop, self._thread = RLock(), Event(), None  # the lock is for traits that both threads set
         self.work, self.at_rest = work, at_rest
         told = {"kind": explorer.kind, "data": explorer.data, "sprite": explorer.sprite}
         super().__init__(_esm=module(explorer.kind, "python"), button=button, **told)
@@ -47,7 +47,7 @@ class Live(anywidget.AnyWidget):
         return bundle | self.at_rest | {"text/plain": f"an explorer with a button: {self.button}"}, metadata
 
     def set_state(self, sync_data: dict) -> None:
-        """What the page says; not while the work says something."""
+        """Take over the page's state, but not while the work is updating ours."""
         with self._lock:
             super().set_state(sync_data)
 
@@ -69,12 +69,12 @@ class Live(anywidget.AnyWidget):
                     if stop.is_set():
                         last = last._replace(says=f"Stopped. {last.says}")
                         break
-        except Exception as error:  # there is no cell below which it could be printed
+        except Exception as error:  # there is no cell in which it could be printed
             last = last._replace(says=f"{type(error).__name__}: {error}")
         self.show(last, running=False)
 
     def show(self, view: InView, running: bool = False) -> None:
-        """Bring the page up to it."""
+        """Show a view on the page."""
         with self._lock:
             self.rows = [
                 {"name": name, "count": len(images), "greys": base64.b64encode(images.numpy().tobytes()).decode()}
@@ -84,14 +84,14 @@ class Live(anywidget.AnyWidget):
 
 
 def laboratory(batch: Batch, trained: Sequence[Outcome], train: Work) -> Live:
-    """`schedule_laboratory`, where a p(t) can also be trained with: train(family, parameter)."""
+    """`schedule_laboratory` with a button that trains with the chosen p(t): train(family, parameter)."""
     explorer = schedule_laboratory(batch, trained)
     line = "<p><em>(Where this notebook runs, a button here trains with the p(t) that you chose.)</em></p>"
     return Live(explorer, train, "Train 150 steps with this p(t)", {"text/html": explorer._repr_html_() + line})
 
 
 def drawing(draw: Work, asked: int = 3, w: float = 1.0, seed: int = 1) -> Live:
-    """Choose what is asked for, w and the noise, and let networks draw: draw(asked, w, seed). The first time at once."""
+    """Choose what to ask for, w and the noise, and let networks draw: draw(asked, w, seed). Draws once at the start."""
     first = {"asked": asked, "w": w, "seed": seed}
     *_, view = draw(**first)
     still = packed(digit_grid(torch.stack([*view.rows.values()]), row_labels=[*view.rows], size=0.6), dpi=90)

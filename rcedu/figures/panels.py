@@ -1,4 +1,4 @@
-"""Explorers at rest, as rows of settings, for paper and for pages that run no scripts."""
+"""Explorers as still pictures with a few settings each, for paper and for pages without scripts."""
 
 import math
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from rcedu.training.swap_schedules import label
 
 
 def schedule_row(batch: Batch, trained: Sequence[Outcome], foreign: float) -> tuple[Figure, str]:
-    """The usual p(t), the swapped batch, and what training with it led to; and the same in words.
+    """The usual p(t), a swapped batch, and what training with it led to; and the same in words.
 
-    foreign  the share of the swaps that bring another condition
+    foreign  the share of swaps that change the condition
     """
     view = view_schedule("exponential", 5.0, batch, trained)
     figure = Figure(figsize=(10, 3.3))
@@ -37,7 +37,7 @@ def schedule_row(batch: Batch, trained: Sequence[Outcome], foreign: float) -> tu
 
 
 def _draw_batch(axes, batch: Batch, view: ScheduleView) -> None:
-    columns, rows = tiles(axes, batch.x_t.unflatten(0, (2, -1)), gap=(3, 11))  # room for a line of text above and below
+    columns, rows = tiles(axes, batch.x_t.unflatten(0, (2, -1)), gap=(3, 11))  # with room for a line of text above and below
     half = batch.x_t.shape[-1] / 2
     each = zip(batch.t, batch.c, view.c_hat, view.replaced, product(rows, columns), strict=True)
     for t, c, c_hat, replaced, (y, x) in each:
@@ -56,7 +56,7 @@ def _draw_batch(axes, batch: Batch, view: ScheduleView) -> None:
 
 
 def denoising_rows(frames: DenoisingFrames, settings: Sequence[tuple[int, int, int]]) -> Figure:
-    """Source, noisy picture and what it was denoised to, with the judge's reading: a row a (time, source, asked digit)."""
+    """Source, noisy picture, result and the judge's reading: a row for each (time, source, digit asked for)."""
     rows, height = len(settings), 2.5 * len(settings)
     figure = Figure(figsize=(9.6, height))
     margins = {"left": 0.01, "right": 0.99, "top": 1 - 0.34 / height, "bottom": 0.5 / height}
@@ -84,7 +84,7 @@ def denoising_rows(frames: DenoisingFrames, settings: Sequence[tuple[int, int, i
 def mixture_rows(own: Sequence[float], stranger: Sequence[float], spread: float, T: int) -> tuple[Figure, str]:
     """Two mixtures on a line, noised to four times in closed form, and the same in words.
 
-    own, stranger  means of equal Gaussians, of this spread;  T  of the cosine schedule (diffusers' squaredcos_cap_v2)
+    own, stranger  means of equal Gaussians with this spread;  T  of the cosine schedule (diffusers' squaredcos_cap_v2)
     """
     x, times = torch.linspace(-4, 4, 801, dtype=torch.float64), [0, 400, 600, 800]
     cosines = [math.cos((share + 0.008) / 1.008 * math.pi / 2) for share in (0, *((t + 1) / T for t in times))]
@@ -101,7 +101,7 @@ def mixture_rows(own: Sequence[float], stranger: Sequence[float], spread: float,
 
 
 def density_strip(x: Tensor, pairs: Sequence[tuple[Tensor, Tensor]], titles: Sequence[str], names: Sequence[str]) -> Figure:
-    """Two densities over a line at several times, their common area shaded: x (X,), pairs of (X,)."""
+    """Two densities on a line at several times, with their common area shaded: x (X,), pairs of (X,)."""
     figure = Figure(figsize=(2.1 * len(pairs), 2.3), layout="constrained")
     for i, ((own, stranger), title) in enumerate(zip(pairs, titles, strict=True)):
         axes = figure.add_subplot(1, len(pairs), i + 1, xlabel="$x_t$", title=title, xticks=(-4, 0, 4), yticks=[])

@@ -1,6 +1,6 @@
-"""Figures for the notebooks. Every function returns a matplotlib Figure and draws nothing by itself.
+"""Figures for the notebooks. Every function returns a matplotlib Figure and displays nothing.
 
-Colours are Okabe and Ito's, which colour-blind readers can tell apart; an arm has one colour everywhere.
+Colours are Okabe and Ito's, which colour-blind readers can tell apart; an arm has the same colour everywhere.
 """
 
 import math
@@ -25,16 +25,16 @@ ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, GREY = (
 )  # fmt: skip
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, GREY)
 ARM_COLOURS = {"teacher": GREY, "A": VERMILLION, "B": BLUE, "C": GREEN}
-STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))  # a second cue beside colour
+STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))  # a second cue besides colour
 
 
 def arm_colour(name: str) -> str:
-    """The colour of the teacher or of an arm, by the first word of its label ('A: no random conditioning')."""
+    """The colour of the teacher or of an arm, from the first word of its label ('A: no random conditioning')."""
     return ARM_COLOURS.get(name.split(":")[0].split(",")[0], GREY)
 
 
 def plain_axes(figure: Figure, *, xlabel: str, ylabel: str, position=(1, 1, 1)):
-    """Axes as all figures here have them: labelled, open above and to the right, with a faint grid."""
+    """Axes in the common style: labelled, without top and right spines, with a faint grid."""
     axes = figure.add_subplot(*position, xlabel=xlabel, ylabel=ylabel)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
@@ -42,22 +42,22 @@ def plain_axes(figure: Figure, *, xlabel: str, ylabel: str, position=(1, 1, 1)):
 
 
 def save_png(figure: Figure, path: Path) -> None:
-    """Write a figure to a file, whole or not at all. UsageError where a file is there that is not ours."""
+    """Write a figure to a file, atomically. UsageError if a file that is not ours is in the way."""
     with atomic_path(file_to_write(path)) as unfinished:
         figure.savefig(unfinished, format="png", dpi=120, metadata={IN_PNG: "a figure"})
 
 
 def plain_log_ticks(axes) -> None:
-    """0.2, 0.5, 1, 2 instead of 2x10^-1: a loss falls over one decade or two."""
+    """Ticks like 0.2, 0.5, 1, 2 instead of 2x10^-1, for losses that span a decade or two."""
     axes.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5, 7)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("{x:g}")
 
 
 def whiskers(intervals: Sequence[Sequence[float | None]], scale: float = 1) -> list[list[float]] | None:
-    """How far (value, low, high) reach down and up, as matplotlib's error bars want it: [[...], [...]], times `scale`.
+    """matplotlib's error bars for (value, low, high): how far they reach down and up, [[...], [...]], times `scale`.
 
-    None where there are no intervals, which one training leaves unknown (None or NaN).
+    None if an interval is unknown (None or NaN), as with a single training.
     """
     if any(end is None or math.isnan(end) for interval in intervals for end in interval):
         return None
@@ -65,16 +65,16 @@ def whiskers(intervals: Sequence[Sequence[float | None]], scale: float = 1) -> l
 
 
 def curve(axes, x: Sequence[float], y: Sequence, scale: float = 1, **look) -> None:
-    """A line through numbers, or through the values of (value, low, high) with whiskers where they are known; times `scale`."""
+    """A line through numbers, or through (value, low, high) with whiskers if they are known; times `scale`."""
     intervals = [point if isinstance(point, Sequence) else (point, None, None) for point in y]
     values = [scale * value for value, _, _ in intervals]
     axes.errorbar(x, values, yerr=whiskers(intervals, scale), **{"capsize": 3, **look})
 
 
 def tiles(axes, images: Tensor, *, gap=(2, 2), columns=None, rows=None, borders=None, **settings) -> tuple[list, list]:
-    """Pictures (R, C, 1 or 3, H, W) uint8 as one, which draws fast; returns where the middles of columns and rows are.
+    """Draw pictures (R, C, 1 or 3, H, W) uint8 as a single image, which is fast; returns the centres of columns and rows.
 
-    gap            white pixels beside each (left, and right), and above and below
+    gap            white pixels (left and right of each picture, above and below)
     columns, rows  their labels;  borders  as for `digit_grid`;  settings  of `imshow`
     """
     R, C, channels, H, W = images.shape
@@ -108,7 +108,7 @@ def digit_grid(
 ) -> Figure:
     """A grid of pictures, (R, C, 1 or 3, H, W) uint8.
 
-    borders  (R, C) colours, None for none;  size  inches a picture
+    borders  (R, C) colours, None for none;  size  of a picture, in inches
     """
     R, C = images.shape[:2]
     left = max((0.085 * len(label) for label in row_labels or []), default=0) + 0.1
@@ -132,9 +132,9 @@ def lines(
     colours: Mapping[str, str] | None = None,
     band: tuple[float, float] | None = None,
 ) -> Figure:
-    """Named curves over x: of numbers, or of (value, low, high), whose 95% intervals are drawn as whiskers.
+    """Named curves over x: numbers, or (value, low, high) with 95% intervals as whiskers.
 
-    band  shade this stretch of x
+    band  a range of x to shade
     """
     figure = Figure(figsize=(7.5, 3.6), layout="constrained")
     axes = plain_axes(figure, xlabel=xlabel, ylabel=ylabel)
@@ -151,7 +151,7 @@ def lines(
 
 
 def loss_curves(histories: Mapping[str, Sequence[float]], *, ylabel: str = r"$\mathcal{L}_\mathrm{out}$") -> Figure:
-    """Loss against training step, one curve an arm, each smoothed over a thirtieth of its length."""
+    """Loss against training step, a curve for each arm, smoothed over a thirtieth of its length."""
     figure = Figure(figsize=(7.5, 3.6), layout="constrained")
     axes = plain_axes(figure, xlabel="training step", ylabel=ylabel)
     for i, (name, values) in enumerate(histories.items()):
@@ -166,7 +166,7 @@ def loss_curves(histories: Mapping[str, Sequence[float]], *, ylabel: str = r"$\m
 
 
 def score_curves(records: pd.DataFrame, told: str) -> Figure:
-    """Each score against the training step that stands in `row`, a panel a score, shares in per cent; `told` stands below."""
+    """Each score against the training step, which is in `row`: a panel for each score, shares in per cent; `told` below."""
     names = list(records["score"].unique())
     down, across = -(-len(names) // 4), min(4, len(names))
     figure = Figure(figsize=(3 * across, 2.6 * down + 0.3), layout="constrained")
@@ -186,7 +186,7 @@ def p_curves(functions: Mapping, T: int) -> Figure:
     labelled = {f"{name}, mean {float(y.mean()):.2f}": y.tolist() for name, y in curves.items()}
     figure = lines(t.tolist(), labelled, xlabel="timestep $t$", ylabel="$p(t)$, probability of a swap")
     (axes,) = figure.axes
-    axes.get_legend().remove()  # curves of every shape leave it no room inside
+    axes.get_legend().remove()  # there is no room inside, whatever the curves
     figure.legend(loc="outside right center", frameon=False)
     return figure
 
@@ -199,10 +199,10 @@ def interval_dots(
     groups: Sequence[str] | None = None,
     colours: Mapping[str, str] | None = None,
 ) -> Figure:
-    """A table as a picture: a row a name, a panel a column; title -> [(value, low, high), ...] in the order of names.
+    """A table as a picture: a row for each name, a panel for each column, title -> [(value, low, high), ...] in that order.
 
     zero     draw a line at 0, for differences
-    groups   what each row belongs to;  colours  of the groups, in the legend's order
+    groups   the group of each row;  colours  of the groups, in the legend's order
     """
     groups, colours = groups or [""] * len(names), colours or {"": BLUE}
     figure = Figure(figsize=(10, 0.28 * len(names) + 0.9), layout="constrained")
@@ -224,7 +224,7 @@ def interval_dots(
 
 
 def score_dots(records: pd.DataFrame, columns: Sequence[Column], **settings) -> Figure:
-    """`interval_dots` of records over their seeds, shares in per cent; a row a row of theirs."""
+    """`interval_dots` of records over their seeds: a line for each of their rows, shares in per cent."""
     rows, panels = list(records["row"].unique()), {}
     for column in columns:
         share = is_share(records, column)

@@ -26,9 +26,9 @@ ORDERS = {  # title -> (a network of `costs`, its steps, what was done to get th
 
 
 def two_orders(costs: Mapping[str, Mapping[str, Mapping]]) -> Figure:
-    """Both orders, as rectangles: as wide as a picture takes evaluations, as high as one of them costs; the area is its cost.
+    """Both orders as rectangles: the width is a picture's number of evaluations, the height the cost of one, the area the cost.
 
-    costs  of `rcedu.experiments.small_and_fast.costs`
+    costs  from `rcedu.experiments.small_and_fast.costs`
     """
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     axes, gap = figure.add_subplot(), 34
@@ -54,9 +54,9 @@ def two_orders(costs: Mapping[str, Mapping[str, Mapping]]) -> Figure:
 
 
 def consistency_picture(times: Sequence[int], paths: Tensor, x_T: Tensor, answers: Mapping[str, Tensor]) -> Figure:
-    """On a line: where paths lead from noise to data, and what networks answer to pure noise x_T (X,).
+    """On a line: paths from noise to data, and what networks answer to pure noise x_T (X,).
 
-    paths    (len(times), P) x_t along P paths; from points of one of them, arrows lead to its end
+    paths    (len(times), P) x_t along P paths; on one of them, arrows lead from some points to its end
     answers  name -> (X,)
     """
     figure = Figure(figsize=(10, 3.6), layout="constrained")
@@ -78,8 +78,8 @@ def consistency_picture(times: Sequence[int], paths: Tensor, x_T: Tensor, answer
 
 
 def survival_dots(results: Mapping[str, Results], steps: int = 4) -> Figure:
-    """How often what no picture shows is drawn as asked, with random conditioning inside and without: a panel a domain, a row
-    a way of drawing, means over trainings with 95% intervals; dotted, the teacher with as many guided steps.
+    """How often something unseen is drawn as asked, with random conditioning inside and without: a panel for each domain, a
+    row for each network, means over trainings with 95% intervals; dotted: the teacher in as many guided steps.
 
     results  name of the domain -> a file of `rcedu small-and-fast`
     """
@@ -102,7 +102,7 @@ def survival_dots(results: Mapping[str, Results], steps: int = 4) -> Figure:
 
 
 def looks(student: str) -> dict[str, tuple[str, str, str]]:
-    """Way of drawing -> title, colour, marker; where notebooks 07 and 08 have it, colour and marker are theirs."""
+    """Way -> title, colour, marker; colour and marker are those of notebooks 07 and 08 if they have that way."""
     own = {
         student: ("black", "o"), f"{student}, stage 1": (ORANGE, "s"),
         f"{student}, deterministic": (SKY, "D"), f"deterministic, {student}": (GREEN, "P"),
@@ -113,7 +113,7 @@ def looks(student: str) -> dict[str, tuple[str, str, str]]:
 def pareto_picture(
     points: Mapping[str, Sequence[tuple[str, int, float, float]]], student: str, *, ylabel: str, top: float | None = None
 ) -> Figure:
-    """Quality against cost, both better when smaller, on log scales; a panel a cost.
+    """Quality against cost on log scales, smaller being better for both; a panel for each cost.
 
     points  label of the cost -> (way, steps, cost, loss) a point; a thin line joins those of a way. Those that no other one
             beats (`rcedu.experiments.small_and_fast.pareto`) are filled, named by their steps, and joined by the dotted line

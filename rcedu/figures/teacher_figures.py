@@ -11,7 +11,7 @@ from rcedu.figures.plots import BLUE, GREY, ORANGE, SKY, VERMILLION, plain_axes,
 
 
 def forward_strip(images: Tensor, t: Sequence[int], alpha_t: Tensor, sigma_t: Tensor) -> Figure:
-    """x_t along t, each column over its time on the axis of alpha_t and sigma_t.
+    """x_t along t, with each column above its time on the axis of alpha_t and sigma_t.
 
     images (R, C, 1, H, W) uint8: R samples at C evenly spaced times `t`;  alpha_t, sigma_t (T,) at every t
     """
@@ -40,9 +40,11 @@ def best_answers(
     strips: Mapping[int, tuple[Tensor, Tensor]],
     curves: Mapping[int, tuple[Tensor, Tensor]],
 ) -> Figure:
-    """Data on a line against what became of them, a panel a time t: each t -> (x_t, x0), as dots, as dots and as a line.
+    """Data on a line against their noisy versions, a panel for each time: all arguments are t -> (x_t, x0).
 
-    pairs  as drawn;  strips  the mean x0 of narrow strips of x_t;  curves  E[x0 | x_t]
+    pairs   samples, as dots
+    strips  the mean x0 in narrow strips of x_t, as dots
+    curves  E[x0 | x_t], as a line
     """
     figure = Figure(figsize=(10, 3.3), layout="constrained")
     for i, t in enumerate(pairs):
@@ -59,9 +61,9 @@ def best_answers(
 
 
 def guidance_arrows(points: Mapping[str, tuple[float, float]], pictures: Tensor) -> Figure:
-    """Two predictions as arrows from one noisy picture, and what lies beyond them, in the plane of the three.
+    """Two predictions as arrows from one noisy picture, and guided ones beyond them, in the plane of the three.
 
-    points    name -> where it is: the noisy picture; the prediction under null, and under c; guided ones, w growing
+    points    name -> position: the noisy picture; the predictions under null and under c; guided ones, with growing w
     pictures  (len(points), 1, H, W) uint8, in this order
     """
     figure = Figure(figsize=(8.2, 5.2), layout="constrained")
@@ -88,11 +90,11 @@ def guidance_arrows(points: Mapping[str, tuple[float, float]], pictures: Tensor)
 
 
 def crowds(ways: Mapping[int, tuple[Sequence[int], Tensor]], x: Tensor, density: Tensor, shown: int = 36) -> Figure:
-    """Points on a line that all go from noise to data, in so many steps, a panel each; beside it where they end.
+    """Points on a line that go from noise to data, a panel for each number of steps; beside it, where they end.
 
     ways        steps -> (times, positions (len(times), points))
-    x, density  (X,) what the data are: their density over the line
-    shown       points whose ways are drawn; all are counted at the end
+    x, density  (X,) the density of the data on the line
+    shown       the number of points whose paths are drawn; all are counted at the end
     """
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     grid = figure.add_gridspec(1, 2 * len(ways), width_ratios=[3.2, 1] * len(ways))

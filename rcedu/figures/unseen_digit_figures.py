@@ -14,7 +14,7 @@ from rcedu.system.tensors import load_tensors
 
 
 def arms_diagram(arms: Mapping[str, StudentRun]) -> Figure:
-    """What flows where when an arm is trained, a lane an arm: pictures and conditions, teacher, student and loss."""
+    """How an arm is trained, a lane for each arm: pictures and conditions, teacher, student and loss."""
     figure = Figure(figsize=(10, 1.55 * len(arms)))
     axes = figure.add_axes([0, 0, 1, 1], xlim=(0, 10), ylim=(-1.55 * len(arms), 0))
     axes.set_axis_off()
@@ -46,16 +46,16 @@ def arms_diagram(arms: Mapping[str, StudentRun]) -> Figure:
 
 
 def _box(axes, corner: tuple[float, float], width: float, text: str, *, colour: str = "white", edge: str = "black") -> None:
-    """A box 0.4 high whose left side has its middle at `corner`."""
+    """A box of height 0.4, with the middle of its left side at `corner`."""
     x, y = corner
     axes.add_patch(Rectangle((x, y - 0.2), width, 0.4, facecolor=colour, edgecolor=edge, linewidth=1.2))
     axes.text(x + width / 2, y, text, ha="center", va="center", fontsize=9.5)
 
 
 def answers_along_t(images: Tensor, rows: Sequence[str], t: Tensor, p_t: Tensor) -> Figure:
-    """Pictures at several t, and below each column, as a bar, how often a condition is swapped there.
+    """Pictures at several t, and below each column a bar for how often a condition is swapped there.
 
-    images (R, K, 1, H, W) uint8;  rows  what stands beside each;  t, p_t (K,)
+    images (R, K, 1, H, W) uint8;  rows  their labels;  t, p_t (K,)
     """
     R, K = images.shape[:2]
     figure = Figure(figsize=(1.9 + 0.85 * K, 0.92 * R + 1.6), layout="constrained")
@@ -69,7 +69,7 @@ def answers_along_t(images: Tensor, rows: Sequence[str], t: Tensor, p_t: Tensor)
 
 
 def confusion_bars(read_as: Mapping[str, Sequence[int]], asked: int) -> Figure:
-    """What the judge reads when `asked` was asked for: arm -> ten counts; one panel an arm."""
+    """What the judge reads when `asked` was asked for: arm -> ten counts, a panel for each arm."""
     figure = Figure(figsize=(3.4 * len(read_as), 2.7), layout="constrained")
     for i, (name, counts) in enumerate(read_as.items()):
         axes = plain_axes(figure, xlabel="read as", ylabel="samples, %" if i == 0 else "", position=(1, len(read_as), i + 1))
@@ -83,9 +83,9 @@ def confusion_bars(read_as: Mapping[str, Sequence[int]], asked: int) -> Figure:
 
 
 def comparison_grid(images_by_arm: Mapping[str, Tensor], asked: Tensor, wrong: Mapping[str, Tensor]) -> Figure:
-    """Models in rows, samples from the same noise in columns, the digit asked for above.
+    """Models in rows, samples from the same noise in columns, with the digit asked for above.
 
-    images_by_arm  name -> (N, 1, H, W) uint8;  wrong  name -> (N,) bool: framed as read as another digit
+    images_by_arm  name -> (N, 1, H, W) uint8;  wrong  name -> (N,) bool, read as another digit: these get a frame
     """
     borders = [[VERMILLION if bad else None for bad in wrong[name].tolist()] for name in images_by_arm]
     images = torch.stack(list(images_by_arm.values()))
@@ -95,9 +95,9 @@ def comparison_grid(images_by_arm: Mapping[str, Tensor], asked: Tensor, wrong: M
 
 
 def swap_panel(images: Tensor, c: Tensor, c_hat: Tensor, replaced: Tensor, *, t: Tensor, across: int = 6) -> Figure:
-    """Noisy samples with t and their own label c above, and the label they were given below; swapped ones in orange.
+    """Noisy samples with t and their own label c above, and the label they are given below; swapped ones in orange.
 
-    images (N, 1, H, W) uint8; c, c_hat, t (N,) ints; replaced (N,) bool;  across  so many in a row
+    images (N, 1, H, W) uint8; c, c_hat, t (N,) ints; replaced (N,) bool;  across  pictures in a row
     """
     rows = range(0, len(images), across)
     figure = Figure(figsize=(1.1 * across, 1.8 * len(rows)), layout="constrained")
@@ -114,9 +114,9 @@ def swap_panel(images: Tensor, c: Tensor, c_hat: Tensor, replaced: Tensor, *, t:
 
 
 def strip(path: Path) -> Figure:
-    """What the teacher and arms A, B and C draw of what A and B never saw: a row each, a column a noise.
+    """What A and B never saw, drawn by the teacher and arms A, B and C: a row for each, a column for each noise.
 
-    path  of the pictures that `rcedu unseen` writes beside its table
+    path  the pictures that `rcedu unseen` writes beside its table
     """
     drawn, _ = load_tensors(path)
     rows = {row: row if row == "teacher" else f"student {row}" for row in ("teacher", "A", "B", "C")}

@@ -18,7 +18,7 @@ import pytest
 import torch
 from notebook_kernels import look_up
 
-pytest.importorskip("otter", reason='assignments are made by Otter: pip install -e ".[course]"')
+pytest.importorskip("otter", reason='assignments need Otter: pip install -e ".[course]"')
 
 from rcedu.course.assignments import build, sources
 from rcedu.course.checks import CheckFailed
@@ -286,7 +286,7 @@ def test_what_a_student_wrote_for_other_questions_is_used_where_it_works(capsys)
     exec(code, space)
     noise.ddim_step(space["ddim_step"])
     assert capsys.readouterr().out.startswith(
-        "ddim_step: right, with right answers to the other questions in the place of yours; with yours: ddim_step stopped with"
+        "ddim_step: right, with right answers to the other questions instead of yours; with yours: ddim_step stopped with"
     )
 
 
@@ -360,7 +360,7 @@ def test_an_answer_whose_cell_does_not_run_stops_nobody():
     from rcedu.course.checks import noise, own_or_given
 
     guided = noise.REFERENCE["guided"]
-    with pytest.raises(CheckFailed, match="velocity is not there: run its cell first"):
+    with pytest.raises(CheckFailed, match="velocity is missing: run its cell first"):
         own_or_given(noise, ["guided", "velocity"], {"guided": guided}, given=False, variant=0)
     assert own_or_given(noise, ["guided"], {"guided": guided}, given=False, variant=0).guided is guided
     assert own_or_given(noise, ["velocity"], {}, given=True, variant=0).velocity is noise.REFERENCE["velocity"]

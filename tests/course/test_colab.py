@@ -90,7 +90,7 @@ def test_an_origin_that_colab_cannot_open(tmp_path, address):
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     if address:
         subprocess.run(["git", "remote", "add", "origin", address], cwd=tmp_path, check=True)
-    with pytest.raises(UsageError, match="no repository on GitHub" if address else "has no remote called origin"):
+    with pytest.raises(UsageError, match="is not on GitHub" if address else "has no remote called origin"):
         of_origin(NOBODY, tmp_path)
 
 

@@ -1,10 +1,10 @@
-"""Checks of what readers write: they say what is off and by how much, and not how to mend it.
+"""Checks of what readers write: they say what is wrong and by how much, but not how to fix it.
 
-A room per assignment (1 noise, 2 random_conditioning, 3 surgery, 4 stage_1, 5 stage_2), a function per question. Each takes
-what a student wrote, and a number `variant` that decides with which schedule, shapes and pictures it is tried. A new question
-is its cells in notebooks/assignments, a check here with the right answer in REFERENCE, and tests/wrong_answers.
+A module for each assignment (1 noise, 2 random_conditioning, 3 surgery, 4 stage_1, 5 stage_2), a function for each question.
+It takes what a student wrote, and a number `variant` that decides which schedule, shapes and pictures it is tried with. To add
+a question, write its cells in notebooks/assignments, a check here, its right answer in REFERENCE, and tests/wrong_answers.
 
-A room per notebook of the walk as well (notebook_01, ...), a function per cell that is to be filled in: an `exercise`.
+Also a module for each notebook of the walk (notebook_01, ...), with a function, an `exercise`, for each cell to fill in.
 """
 
 import functools
@@ -19,14 +19,14 @@ from torch import Tensor, nn
 
 
 class CheckFailed(AssertionError):
-    """What is off, in a line or two. A notebook shows that, and no traceback."""
+    """What is wrong, in a line or two. Notebooks show this without a traceback."""
 
-    def _render_traceback_(self) -> list[str]:  # what IPython asks an exception for
+    def _render_traceback_(self) -> list[str]:  # IPython calls this
         return [f"Not yet: {self}"]
 
 
 def fail_if(wrong: object, say: str) -> None:
-    """CheckFailed, with what there is to say, where something is wrong."""
+    """CheckFailed with the message `say`, if something is wrong."""
     if wrong:
         raise CheckFailed(say)
 
@@ -34,14 +34,14 @@ def fail_if(wrong: object, say: str) -> None:
 def question(
     reference: Mapping[str, Callable], *, returns: bool = True
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a check of a function that raises CheckFailed: it says when all is right, and what an answer itself raises.
+    """Turn a function that raises CheckFailed into a check, which also says if all is right, and what the answer raises.
 
-    reference  right answers to an assignment's questions, by name. An answer that calls the student's other ones is tried
-               with them; where that fails, with right ones in their places, so that an early mistake costs no later question.
+    reference  right answers to an assignment's questions, by name. An answer that calls the student's other answers is tried
+               with those first, and if that fails, with right ones, so that an early mistake does not cost later questions.
     returns    whether an answer has to return something
 
-    A check's argument is the student's answer, whose parameters are given by their places; they may be renamed. It gets
-    copies of tensors, and may not change them.
+    A check's argument is the student's answer. Its arguments are passed by position, so that it may rename its parameters.
+    It gets copies of tensors, and may not change them.
     """
 
     def as_check(check: Callable[..., None]) -> Callable[..., None]:
@@ -65,7 +65,7 @@ def question(
             complaint, told = tried({}), ""
             if complaint and right_ones:
                 own, complaint = complaint, tried(right_ones)
-                told = f", with right answers to the other questions in the place of yours; with yours: {own}"
+                told = f", with right answers to the other questions instead of yours; with yours: {own}"
             if complaint:
                 raise complaint
             print(f"{name}: right{told}")
@@ -76,9 +76,9 @@ def question(
 
 
 def exercise(check: Callable[..., None]) -> Callable[..., None]:
-    """Make a check of a function that raises CheckFailed, for a notebook of the walk: it says what is off, and stops nobody.
+    """Turn a function that raises CheckFailed into a check for a notebook of the walk, which says what is wrong and goes on.
 
-    A check's argument is what the reader wrote, a function or a value. Cells that follow do not need it.
+    A check's argument is what the reader wrote, a function or a value. Later cells do not need it.
     """
     name = check.__name__
 
@@ -97,7 +97,7 @@ def exercise(check: Callable[..., None]) -> Callable[..., None]:
     return told
 
 
-_not_yet = print  # the tests, which fill in the solutions, take it for a failure
+_not_yet = print  # tests, which fill in the solutions, make this a failure
 
 
 def _fail_if_dots(name: str, answer: object) -> None:
@@ -105,7 +105,7 @@ def _fail_if_dots(name: str, answer: object) -> None:
 
 
 def _watched(name: str, answer: Callable, returns: bool) -> Callable:
-    """The answer, on copies of the tensors it is given. CheckFailed when it changes one, or returns nothing where it should."""
+    """The answer, run on copies of its tensors. CheckFailed if it changes one, or returns nothing although it should."""
 
     @functools.wraps(answer)
     def watched(*given, **named):
@@ -122,7 +122,7 @@ def _watched(name: str, answer: Callable, returns: bool) -> Callable:
 
 
 def _parameter(answer: Callable, place: int) -> str:
-    """What a student calls a parameter."""
+    """The student's name for a parameter."""
     try:
         return [*inspect.signature(answer).parameters][place]
     except (IndexError, TypeError, ValueError):
@@ -130,7 +130,7 @@ def _parameter(answer: Callable, place: int) -> str:
 
 
 def _line_of(answer: Callable, error: Exception) -> str:
-    """The line of the student's cell in which it stopped, where that can be known."""
+    """The line of the student's cell that raised the error, if known."""
     code = getattr(answer, "__code__", None)
     lines = [frame.line for frame in traceback.extract_tb(error.__traceback__) if code and frame.filename == code.co_filename]
     return f"; in the line: {lines[-1]}" if lines and lines[-1] else ""
@@ -138,7 +138,7 @@ def _line_of(answer: Callable, error: Exception) -> str:
 
 @contextmanager
 def _stand_in(names: dict, instead: Mapping[str, Callable]) -> Iterator[None]:
-    """Inside, those of `instead` that are among the names at all take their places."""
+    """A context in which the functions in `instead` replace those of the same name, if there are any."""
     before = {key: names[key] for key in instead if key in names}
     names.update({key: instead[key] for key in before})
     try:
@@ -150,19 +150,19 @@ def _stand_in(names: dict, instead: Mapping[str, Callable]) -> Iterator[None]:
 def own_or_given(
     checks: ModuleType, names: Sequence[str], notebook: Mapping[str, Callable], *, given: bool, variant: int
 ) -> SimpleNamespace:
-    """What a notebook goes on with after its questions, as attributes: a student's own answers; or right ones, given.
+    """The answers that a notebook continues with after its questions, as attributes: the student's own, or right ones.
 
     checks    an assignment's checks, with their REFERENCE
     names     the questions whose answers are needed from here on
-    notebook  globals() of the notebook. It stays as it is; where answers are given it is not even looked at, so that a cell
-              which does not run stops nobody
+    notebook  globals() of the notebook, which stay unchanged. With `given` they are not used at all, so that a cell that does
+              not run stops nobody
 
-    CheckFailed for the first of their own answers that is not right, or not there.
+    CheckFailed for the first of their own answers that is wrong or missing.
     """
     if given:
         return SimpleNamespace(**{name: checks.REFERENCE[name] for name in names})
     for name in names:
-        fail_if(name not in notebook, f"{name} is not there: run its cell first")
+        fail_if(name not in notebook, f"{name} is missing: run its cell first")
         getattr(checks, name)(notebook[name], variant=variant)
     return SimpleNamespace(**{name: notebook[name] for name in names})
 
@@ -176,10 +176,10 @@ def same(
     tolerance: float = 1e-4,
     shape_hint: str = "",
 ) -> None:
-    """CheckFailed unless `got` is the expected tensor; a typical mistake is told by what it gives.
+    """CheckFailed unless `got` is the expected tensor; typical mistakes are recognised by their result.
 
-    mistakes    (what it gives, what to say), the first that fits is said
-    tolerance   largest difference that still counts as equal, in units of the largest expected value, if that is above 1
+    mistakes    (the mistake's result, what to say); the first that fits is reported
+    tolerance   largest difference that still counts as equal, relative to the largest expected value if that is above 1
     """
     if got is None or got is ...:
         raise CheckFailed(f"{name} is {'missing: nothing is returned for it' if got is None else 'still to be written'}")
@@ -202,13 +202,13 @@ def same(
 
 
 def fits(got, gives: Tensor, tolerance: float = 1e-5) -> bool:
-    """Whether an answer is what a mistake gives."""
+    """Whether an answer equals a mistake's result."""
     same_shape = isinstance(got, Tensor) and got.shape == gives.shape
     return same_shape and torch.allclose(got.detach().double(), gives.detach().double(), tolerance, tolerance)
 
 
 def unpacked(name: str, got, count: int) -> tuple:
-    """What should be `count` things. CheckFailed otherwise."""
+    """The `count` things that an answer should return. CheckFailed otherwise."""
     if not isinstance(got, tuple | list) or len(got) != count:
         have = f"{len(got)} things" if isinstance(got, tuple | list) else f"one {type(got).__name__}"
         raise CheckFailed(f"{name} has to return {count} things, and returned {have}")
@@ -216,7 +216,7 @@ def unpacked(name: str, got, count: int) -> tuple:
 
 
 class Toy(nn.Module):
-    """out = a x_t + b c + d w + t / 1000, so that it shows what it was asked."""
+    """out = a x_t + b c + d w + t / 1000, a network whose output shows its inputs."""
 
     def __init__(self, a: float, b: float, d: float = 0.0):
         super().__init__()
@@ -228,7 +228,7 @@ class Toy(nn.Module):
 
 
 def only_the_student_learns(loss: Tensor, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> None:
-    """CheckFailed unless the loss has a gradient in each of the student's weights, and in none of the teacher's."""
+    """CheckFailed unless the loss has a gradient for each of the student's weights, and for none of the teacher's."""
     fail_if(not loss.requires_grad, "the loss has no gradient: the student cannot learn from it")
     loss.backward()
     taught = any(weight.grad is not None for weight in teacher)
@@ -241,7 +241,7 @@ def _far(a: Tensor, b: Tensor) -> float:
 
 
 def _where(wrong: Tensor) -> str:
-    """Of a batch, which members; nothing where all of them are wrong."""
+    """Which members of a batch are right; nothing if none are."""
     if wrong.ndim == 0 or len(wrong) == 1:
         return ""
     members = wrong.flatten(1).any(dim=1) if wrong.ndim > 1 else wrong

@@ -1,4 +1,4 @@
-"""Checks of the cell to fill in of notebook 00."""
+"""Checks for notebook 00's cell: the first one to fill in."""
 
 import torch
 

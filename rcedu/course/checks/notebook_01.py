@@ -1,4 +1,4 @@
-"""Checks of the cells to fill in of notebook 01: back to x0, Bayes' rule on a line, a step of DDIM."""
+"""Checks for notebook 01's cells to fill in: back to x0, Bayes' rule on a line, a step of DDIM."""
 
 import torch
 

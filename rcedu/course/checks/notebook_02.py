@@ -1,4 +1,4 @@
-"""Checks of notebook 02's cells: the two losses of distillation, and the swap."""
+"""Checks for notebook 02's cells: the two losses of distillation, and the swap."""
 
 import torch
 

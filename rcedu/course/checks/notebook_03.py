@@ -1,4 +1,4 @@
-"""What readers fill in in notebook 03: how much two densities share, and a p(t) from what a teacher says."""
+"""Checks for notebook 03's cells: the area that two densities share, and a p(t) measured on a teacher."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""What readers fill in in notebook 04: attention's work, the pairs that B-Base keeps, and what a block hands on."""
+"""Checks for notebook 04's cells: attention's cost, the pairs that B-Base keeps, and what a block passes on."""
 
 import torch
 from diffusers.models.resnet import ResnetBlock2D

@@ -1,4 +1,4 @@
-"""Notebook 05: cross-attention, and the loss of distillation."""
+"""Checks for notebook 05's cells: cross-attention, and the loss of distillation."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Notebook 06: data without a word, and how often a pool names it."""
+"""Checks for notebook 06's cells: data without a word, and how often a pool names it."""
 
 import torch
 

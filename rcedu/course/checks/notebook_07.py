@@ -1,4 +1,4 @@
-"""Notebook 07: what is to be filled in about guidance in one network."""
+"""Checks for notebook 07's cells: guidance in one network."""
 
 import torch
 

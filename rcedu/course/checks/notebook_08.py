@@ -1,4 +1,4 @@
-"""Notebook 08: what is to be filled in about two steps in one."""
+"""Checks for notebook 08's cells: two steps in one."""
 
 import torch
 from torch import Tensor

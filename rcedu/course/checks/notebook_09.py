@@ -1,4 +1,4 @@
-"""Notebook 09: where image to image starts, DDIM upwards, and the known part put back."""
+"""Checks for notebook 09's cells: where image to image starts, DDIM upwards, and putting the known part back."""
 
 from itertools import pairwise
 

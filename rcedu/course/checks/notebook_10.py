@@ -1,4 +1,4 @@
-"""Notebook 10: what a picture costs, what consistency distillation learns, and which points no other one beats."""
+"""Checks for notebook 10's cells: a picture's cost, what consistency distillation learns, and points that nothing beats."""
 
 import torch
 

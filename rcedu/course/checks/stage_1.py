@@ -17,7 +17,7 @@ def _four(w: Tensor) -> Tensor:
 
 
 def _right_but(got, right: Tensor, where: Tensor) -> Tensor:
-    """A mistake that spoils some places only, and is told by them: the answer there, the right one elsewhere."""
+    """For a mistake that affects only some places: the answer there, the right one elsewhere."""
     return torch.where(where, got, right) if isinstance(got, Tensor) and got.shape == right.shape else right
 
 

@@ -1,4 +1,4 @@
-"""What assignment 5 is checked against: two functions that it gives, right answers to its questions, data that are known."""
+"""What assignment 5 is checked against: two functions that it provides, right answers to its questions, and known data."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -18,7 +18,7 @@ def factors(alphas_cumprod: Tensor, t: int) -> tuple[Tensor, Tensor]:
 
 
 def ddim_step(z_t: Tensor, x0: Tensor, t: int, t_next: int, alphas_cumprod: Tensor) -> Tensor:
-    """One step of DDIM from t to t_next that takes x0 at its word."""
+    """One step of DDIM from t to t_next with the given x0."""
     (alpha_t, sigma_t), (alpha, sigma) = (factors(alphas_cumprod, at) for at in (t, t_next))
     return alpha * x0 + sigma * (z_t - alpha_t * x0) / sigma_t
 
@@ -69,7 +69,7 @@ REFERENCE = {answer.__name__: answer for answer in (jumps, two_steps, x_tilde, a
 
 
 class Setting(NamedTuple):
-    """Data that are one Gaussian, N(mu, spread^2), so that the ideal network is known."""
+    """Data from a single Gaussian, N(mu, spread^2), so that the ideal network is known."""
 
     alphas_cumprod: Tensor
     mu: float
@@ -86,7 +86,7 @@ class Setting(NamedTuple):
         return self.mu + alpha * self.spread**2 / (alpha**2 * self.spread**2 + sigma**2) * (z_t - alpha * self.mu)
 
     def to(self, t: int, steps: int = 200) -> Tensor:
-        """Where many steps of the ideal network lead from z_T, at time t."""
+        """Where many steps of the ideal network lead from z_T by time t."""
         grid, z = [self.T - 1, *(now for now in time_grid(steps, self.T) if t < now < self.T - 1), t], self.z_T
         for now, then in pairwise(grid):
             z = ddim_step(z, self.predict(z, now), now, then, self.alphas_cumprod) if now != then else z
@@ -94,7 +94,7 @@ class Setting(NamedTuple):
 
 
 def setting(variant: int, T: int = 1000) -> Setting:
-    """A student's own. mu is beyond 1, so that whatever is cut off at 1 shows, whoever asks."""
+    """A student's own data. mu is above 1, so that any clipping at 1 shows."""
     generator = torch.Generator().manual_seed(variant)
     alphas_cumprod = variant_of(variant).scheduler(T).alphas_cumprod.double()
     z_T = torch.randn(5, 2, 3, 3, generator=generator, dtype=torch.float64)

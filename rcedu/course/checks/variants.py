@@ -1,4 +1,4 @@
-"""What differs from student to student, by one number; so no two hand in the same table."""
+"""What differs from student to student, decided by one number, so that no two hand in the same table."""
 
 import random
 from typing import NamedTuple
@@ -11,7 +11,7 @@ SCHEDULES = ("squaredcos_cap_v2", "linear", "scaled_linear")
 
 
 class Variant(NamedTuple):
-    """One student's."""
+    """One student's variant."""
 
     digit: int  # held out
     lam: float  # of p(t) = exp(-lam (1 - t / T))
@@ -24,7 +24,7 @@ class Variant(NamedTuple):
 
 
 def variant(number: int) -> Variant:
-    """What a student of this number has. UsageError unless it is a whole number of 12 digits at most."""
+    """The variant of the student with this number. UsageError unless it is a whole number of at most 12 digits."""
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 10**12:
         raise UsageError(f"STUDENT has to be a whole number, without quotes, of 12 digits at most; got {number!r}")
     dice = random.Random(f"rcedu {number}")

@@ -16,7 +16,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or it would fail again, with another message, when Python exits
         if isinstance(error, BrokenPipeError):  # the reader has seen enough
             raise SystemExit(128 + 13) from None
-        print(f"rcedu: could not print: {error.strerror}; free some and run the same command again", file=sys.stderr)
+        print(f"rcedu: could not print: {error.strerror}; free some space and run the same command again", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt as stopped:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends it at once
@@ -30,7 +30,7 @@ def _main() -> None:
 
     note_interrupts()
     if sys.argv[1:2] in (["demo"], ["unseen"]) and not {"--help", "-h"} & set(sys.argv):
-        worker_context("rcedu.experiments.unseen_digit")  # imports take seconds: workers do them in parallel
+        worker_context("rcedu.experiments.unseen_digit")  # its imports take seconds: side by side with those of this process
     from rcedu.commands.cli import main as command_line
 
     command_line()

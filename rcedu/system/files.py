@@ -101,8 +101,8 @@ def _temporary(path: Path) -> Iterator[tuple[Path, SimpleNamespace]]:
 
 _ELSEWHERE = "choose a place where you may write"
 _TO_DO = {  # error number -> advice
-    errno.ENOSPC: "free some and run the same command again",
-    errno.EDQUOT: "free some and run the same command again",
+    errno.ENOSPC: "free some space and run the same command again",
+    errno.EDQUOT: "free some space and run the same command again",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f) and run the same command again",
     errno.EROFS: _ELSEWHERE,
     errno.EACCES: _ELSEWHERE,
@@ -117,7 +117,7 @@ def what_failed(error: OSError) -> str:
 
 
 def what_and_what_to_do(error: Exception) -> str:
-    """What the system said and what helps, in half a line: "No space left on device; free some and ...".
+    """What the system said and what helps, in half a line: "No space left on device; free some space and ...".
 
     error  an OSError; or a library's error that ends in "(os error 28)", like safetensors'
     """
@@ -159,14 +159,14 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         if folder.exists():
             old = temporary.with_suffix(".old.tmp")
             os.replace(folder, old)
-            left.say = f"what was there before is {old}"
+            left.say = f"what was there before is now {old}"
             try:
                 os.replace(temporary, folder)
             except OSError:
                 os.replace(old, folder)
                 left.say = _UNCHANGED
                 raise
-            left.say = f"{_NEW}; what was there before is {old}, as far as it could not be removed"
+            left.say = f"{_NEW}; what was there before is now {old} (not all of it could be removed)"
             shutil.rmtree(old)
         else:
             os.replace(temporary, folder)

@@ -1,5 +1,5 @@
 """Imported first in the fork server (`rcedu.system.workers`), so that it ends with the process that started it, even during
-seconds of imports, when it would not notice by itself. On Linux only; elsewhere it ends after its imports.
+its seconds of imports, when it would not notice by itself. On Linux only; elsewhere it ends after its imports.
 """
 
 import ctypes

@@ -84,7 +84,7 @@ def _given_to(user: str, folder: Path) -> dict:
         for path in [folder, *folder.rglob("*")]:
             os.chown(path, of.pw_uid, of.pw_gid)
     except (KeyError, PermissionError) as error:
-        raise UsageError(f"cannot run as {user}: there has to be a user of that name, and you have to be root") from error
+        raise UsageError(f"cannot run as {user}: a user of that name must exist, and you must be root") from error
     return {"user": of.pw_uid, "group": of.pw_gid, "extra_groups": []}
 
 

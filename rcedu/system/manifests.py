@@ -124,10 +124,10 @@ def _not_as_written(path: Path) -> str:
 def check_path(path: Path) -> Path:
     """The same path, if it is a possible one. UsageError for a NUL in it, or a file where a folder should be."""
     if "\0" in str(path):
-        raise UsageError(f"{str(path)!r} is not a path: it has a NUL in it")
+        raise UsageError(f"{str(path)!r} is not a valid path: it has a NUL in it; name another")
     for parent in Path(path).parents:
         if parent.exists() and not parent.is_dir():
-            raise UsageError(f"{path} cannot be written: {parent} is a file, not a folder")
+            raise UsageError(f"{path} cannot be written: {parent} is a file, not a folder; name another path")
     return Path(path)
 
 
@@ -140,14 +140,14 @@ def folder_to_replace(folder: Path) -> Path:
     folder = check_path(folder)
     whole = "a whole folder is written here"
     if folder.resolve() in (Path.cwd(), *Path.cwd().parents):
-        raise UsageError(f"{whole}, and {folder} is the current folder or contains it; name a new folder")
+        raise UsageError(f"{whole}, but {folder} is the current folder or contains it; name a new folder")
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{whole}, and {folder} is a file; name another folder, or move the file away")
+        raise UsageError(f"{whole}, but {folder} is a file; name another folder, or move the file away")
     if folder.is_dir() and folder.is_mount():
-        raise UsageError(f"{whole}, and {folder} is a mount point, which cannot be replaced; name a folder in it")
+        raise UsageError(f"{whole}, but {folder} is a mount point, which cannot be replaced; name a folder in it")
     if folder.is_dir() and (foreign := _not_ours(folder)) is not None:
         raise UsageError(
-            f"{whole}, and {folder} holds {foreign}, which is not as rcedu wrote it; name another folder, or move that away"
+            f"{whole}, but {folder} holds {foreign}, which is not as rcedu wrote it; name another folder, or move that away"
         )
     return folder
 
@@ -162,7 +162,7 @@ def folder_to_fill(folder: Path, marker: str) -> Path:
     for there in folder.iterdir():
         if (ours := TEMPORARY.fullmatch(there.name)) and ours[1] == marker:  # of a command killed while writing it
             continue
-        raise UsageError(f"{folder} holds other files, {there.name} for one, and no {marker} of ours; name another folder")
+        raise UsageError(f"{folder} holds other files ({there.name}, for example) and no {marker} of ours; name another folder")
     return folder
 
 

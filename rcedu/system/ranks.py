@@ -10,7 +10,7 @@ from accelerate.utils import gather_object, parse_flag_from_env
 def place_among_ranks() -> PartialState:
     """This process's rank among those that torchrun or accelerate started, and the device it computes on.
 
-    The device is an NVIDIA (or AMD) GPU if torch sees one, otherwise the CPU: Apple's GPUs have no 64-bit numbers, and have not
+    The device is an NVIDIA (or AMD) GPU if torch sees one, otherwise the CPU: Apple's GPUs have no 64-bit floats, and have not
     been tried here. ACCELERATE_USE_CPU=false or true overrides it.
     """
     return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU", default=not torch.cuda.is_available()))

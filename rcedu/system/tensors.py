@@ -179,7 +179,7 @@ def map_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     """Like `load_tensors`, for callers that verify the file in another way: reads only the header, and checks the size.
 
     The tensors are the file, mapped into memory: pages are read when they are used, and all processes share them (a
-    compressed file is read whole). The metadata still hold their CHECKSUM. UsageError if it is not such a file.
+    compressed file is read whole). The metadata still holds its CHECKSUM. UsageError if it is not such a file.
     """
     path = _there(Path(path))
     try:
@@ -193,9 +193,9 @@ def map_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
                 tensors, header = {name: f.get_tensor(name) for name in f.keys()}, f.metadata() or {}  # noqa: SIM118
         metadata = json.loads(header.get("json", "{}"))
         if not isinstance(metadata, dict):
-            raise ValueError("its metadata are no object")
+            raise ValueError("its metadata is not a JSON object")
         return tensors, metadata
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist") from error
     except (SafetensorError, ValueError, AttributeError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise UsageError(f"{path} is not a safetensors file ({error})") from error
+        raise UsageError(f"{path} is not a safetensors file ({error}); download or remake it") from error

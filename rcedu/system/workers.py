@@ -82,8 +82,8 @@ def _told(ours: Connection, name: str, process: BaseProcess) -> tuple[object, bo
         told, done = ours.recv()
     except EOFError:
         process.join()
-        killed = "was killed (9), as the system does when memory runs out: fewer --jobs need less"
-        why = killed if process.exitcode == -9 else f"ended ({process.exitcode})"
+        killed = "was killed (9), as the system does when memory runs out (fewer --jobs need less)"
+        why = killed if process.exitcode == -9 else f"ended early (exit code {process.exitcode})"
         raise ChildProcessError(f"{name}: its process {why}; run the same command again to go on") from None
     if done and isinstance(told, Exception):
         raise told

@@ -122,11 +122,11 @@ def test_what_cannot_be_parsed_is_one_line_too(arguments, says, capsys):
         ),
         ("students", MemoryError("B/seed-0: std::bad_alloc"), "(B/seed-0: std::bad_alloc); a smaller --jobs needs less"),
         ("judge", MemoryError(), "out of memory (Python); end other programs, and run the same command again"),
-        ("judge", OSError(28, "No space", "/a/b"), "rcedu: /a/b: No space left on device; free some and run the same"),
+        ("judge", OSError(28, "No space", "/a/b"), "rcedu: /a/b: No space left on device; free some space and run the"),
         (
             "judge",
             OSError(28, "No space"),
-            "rcedu: writing failed: No space left on device; free some and run the same command",
+            "rcedu: writing failed: No space left on device; free some space and run the same command",
         ),
         ("judge", PermissionError(13, "No", "/a/b"), "rcedu: /a/b: Permission denied; choose a place where you may write"),
         ("judge", OSError("could not write /a; b is unchanged"), "rcedu: could not write /a; b is unchanged"),
@@ -162,7 +162,7 @@ def test_what_cannot_be_printed(to, code, unbuffered):
     done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment)
     os.close(stdout)
     assert done.returncode == code and len(done.stderr.splitlines()) == (code == 2)
-    assert ("No space left on device; free some" in done.stderr) == (code == 2)
+    assert ("No space left on device; free some space" in done.stderr) == (code == 2)
 
 
 def test_unknown_preset(capsys, monkeypatch):

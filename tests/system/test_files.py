@@ -219,7 +219,7 @@ def test_an_old_folder_that_cannot_be_removed_is_said_to_be_there(old_folder, mo
     """The exchange is done by then: the new folder has the name."""
     real = shutil.rmtree
     monkeypatch.setattr(shutil, "rmtree", lambda path, ignore_errors=False: real(path, True) if ignore_errors else no_space())
-    told = r"No space left on device; .*; what is there is new and whole; what was there before is (.*), as far as it could not"
+    told = r"No space left on device; .*; what is there is new and whole; what was there before is now (.*) \(not all of it"
     with pytest.raises(OSError, match=told) as raised, atomic_folder(old_folder) as temporary:
         (temporary / "a").write_text("new")
     assert tree(old_folder) == {"a": "new"} and tree(Path(re.search(told, str(raised.value))[1])) == WITHIN
@@ -233,7 +233,7 @@ def test_an_old_folder_that_cannot_come_back_is_said_where_it_is(old_folder, mon
         return real(*args) if len(calls) == 1 else no_space()
 
     monkeypatch.setattr(os, "replace", first_only)
-    told = r"No space left on device; free some and run the same command again; what was there before is (.*\.tmp)$"
+    told = r"No space left on device; free some space and run the same command again; what was there before is now (.*\.tmp)$"
     with pytest.raises(OSError, match=told) as raised, atomic_folder(old_folder) as temporary:
         (temporary / "a").write_text("new")
     assert not old_folder.exists() and tree(Path(re.search(told, str(raised.value))[1])) == WITHIN

@@ -30,7 +30,7 @@ from rcedu.system.tensors import remembered
 from rcedu.training.fit import fit
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a full disk is played by /dev/full and by tmpfs")
-SAYS = "No space left on device; free some and run the same command again"
+SAYS = "No space left on device; free some space and run the same command again"
 
 
 class FullDisk:

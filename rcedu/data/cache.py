@@ -97,7 +97,7 @@ def store_samples(
             _check_origin(found, dict.fromkeys(found["origin"]) | made_from, folder)
             for key in ("conditions", "count", "shard_size"):
                 if found[key] != manifest[key]:
-                    raise UsageError(f"{folder} holds samples of other {key}; choose another folder or delete it")
+                    raise UsageError(f"{folder} holds samples with different {key}; choose another folder or delete it")
             manifest = found
         elif ranks.is_main_process:
             folder_to_fill(folder, MANIFEST)

@@ -100,9 +100,9 @@ class CaptionedSource(Dataset):
     def _picture(self, row: int) -> Tensor:
         found, where = self.table[row][self.pictures], self._name(row)
         if found["bytes"] is None and found["path"] is None:
-            raise UsageError(f"{where}, is missing; --skip-bad goes on without")
+            raise UsageError(f"{where}, is missing; add it, or leave it out with --skip-bad")
         file = found["path"] if found["bytes"] is None else io.BytesIO(found["bytes"])
-        return read_picture(file, "repair it, or --skip-bad", f"{where},")
+        return read_picture(file, "repair it, or leave it out with --skip-bad", f"{where},")
 
     def _name(self, row: int) -> str:
         return f"{self.table[row][self.pictures]['path'] or self.source}, picture {row + 1}"
@@ -153,7 +153,9 @@ def _read(source: Path) -> tuple["datasets.Dataset", str]:
     if not suffixes & SUFFIXES and (tars or tables):
         kind, where = ("webdataset", {"data_files": tars}) if tars else ("parquet", {"data_files": tables})
     elif source.is_file() or not suffixes & SUFFIXES:
-        raise UsageError(f"no pictures in {source}: it has no {', '.join(sorted(SUFFIXES))}, .tar or .parquet file")
+        raise UsageError(
+            f"no pictures in {source}: it has no {', '.join(sorted(SUFFIXES))}, .tar or .parquet file; name another folder"
+        )
     try:
         table = datasets.load_dataset(kind, split="train", cache_dir=str(cache_folder() / "pictures"), **where)
     except Exception as error:  # damaged tables raise all kinds of errors in the library

@@ -188,7 +188,7 @@ def _check(texts: pa.Array, path: Path, rows_before: int) -> None:
     empty = pc.fill_null(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0), True)
     complaints = [
         (empty, "is empty; remove it (an empty prompt is the null condition)"),
-        (pc.greater(pc.utf8_length(texts), LONGEST), f"has more than {LONGEST:,} characters; is that one prompt?"),
+        (pc.greater(pc.utf8_length(texts), LONGEST), f"has more than {LONGEST:,} characters; is that one prompt? split it"),
         (pc.match_substring_regex(texts, CONTROL), "has control characters in it; save the file as plain text"),
     ]
     if path.suffix.lower() == ".csv":

@@ -20,7 +20,7 @@ from rcedu.system.files import write_text
 from rcedu.system.usage import UsageError
 
 Writer = Callable[[int], list[str]]
-PATIENCE = 20  # a writer that returns nothing new in so many calls in a row is considered exhausted
+PATIENCE = 20  # a writer that returns nothing new in this many calls in a row is considered exhausted
 
 
 def grammar_writer(seed: int = 0) -> Writer:
@@ -77,7 +77,8 @@ def write_prompts(
         if idle == PATIENCE:
             what = ", ".join(f"{n} {why}" for why, n in dropped.items()) or "none at all"
             raise UsageError(
-                f"the writer has nothing new: {len(kept)} of {count} prompts are in {path}; its last {batch} were {what}"
+                f"the writer has nothing new: {len(kept)} of {count} prompts are in {path}; "
+                f"its last {batch} were {what}; ask for fewer"
             )
         if new:
             kept += new

@@ -95,7 +95,7 @@ def test_the_fingerprint_sees_what_is_there_and_how_it_is_read(sources, tmp_path
 def test_a_damaged_picture_is_named_or_left_out(sources, tmp_path):
     broken = shutil.copytree(sources / "folder", tmp_path / "broken")
     (broken / "1.png").write_bytes((broken / "1.png").read_bytes()[:60])
-    with pytest.raises(UsageError, match=r"1\.png, picture 2, is damaged \(.*\); repair it, or --skip-bad"):
+    with pytest.raises(UsageError, match=r"1\.png, picture 2, is damaged \(.*\); repair it, or leave it out with --skip-bad"):
         CaptionedSource(broken, 4)[1]
     (broken / "more" / "2.png").rename(tmp_path / "2.png")
     with pytest.raises(UsageError, match=r"2\.png, picture 3, is damaged \(.*No such file"):

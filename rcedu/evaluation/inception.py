@@ -39,7 +39,7 @@ class RealPictures(Dataset):
         self.size, self.fit = size, fit
         self.paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
         if not self.paths:
-            raise UsageError(f"no pictures in {folder}: it has no {', '.join(sorted(SUFFIXES))} file")
+            raise UsageError(f"no pictures in {folder}: it has no {', '.join(sorted(SUFFIXES))} file; name another folder")
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -73,7 +73,9 @@ def inception_networks() -> tuple[nn.Module, nn.Module]:
     except ModuleNotFoundError as error:
         raise UsageError('FID in Inception\'s features needs torch-fidelity: pip install -e ".[score]"') from error
     except Exception as error:  # a download can fail in many ways
-        raise UsageError(f"Inception's weights could not be fetched ({str(error).splitlines()[0]})") from error
+        raise UsageError(
+            f"Inception's weights could not be downloaded ({str(error).splitlines()[0]}); check the network"
+        ) from error
 
 
 @torch.no_grad()
@@ -235,6 +237,8 @@ def _sums_of_file(path: Path, features: int, count: int = 10_000) -> Sums:
             if mu.shape != (features,) or sigma.shape != (features, features) or not (mu @ sigma).isfinite().all():
                 raise ValueError(f"mu and sigma are not finite, or not of {features} features")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} does not hold pytorch-fid's statistics ({error}); give a folder of pictures") from error
+        raise UsageError(
+            f"{path} does not hold pytorch-fid's statistics ({error}); give another .npz file, or a folder of pictures"
+        ) from error
     total = (count - 1) * sigma + count * torch.outer(mu, mu)
     return dict(zip(REAL_SUMS, (count * mu, total, torch.tensor(count).double()), strict=True))

@@ -56,5 +56,5 @@ def nearest_is_training(features: Tensor, training: Tensor, fresh: Tensor) -> Te
     all copies. ValueError if training and fresh differ in number, since the larger set would be nearer for that alone.
     """
     if len(training) != len(fresh):
-        raise ValueError(f"{len(training)} training pictures and {len(fresh)} fresh ones: take as many of each")
+        raise ValueError(f"{len(training)} training pictures and {len(fresh)} fresh ones: take equally many of both")
     return torch.cdist(features, training).amin(dim=1) < torch.cdist(features, fresh).amin(dim=1)

@@ -19,7 +19,7 @@ LATE = 300.0  # seconds after which a silent process counts as failed
 
 @contextmanager
 def on_threads(count: int) -> Iterator[None]:
-    """A context in which torch uses so many CPU threads."""
+    """A context in which torch uses this many CPU threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -168,7 +168,7 @@ def difference(records: pd.DataFrame, one: Mapping, other: Mapping, *, ratio: bo
     found = [_one_a_seed(records, {**where, **these}).set_index("seed") for these in (one, other)]
     first, second = (of["value"] for of in found)
     if set(first.index) != set(second.index):
-        raise ValueError(f"{one} has seeds {sorted(first.index)} and {other} has {sorted(second.index)}; pair equal ones")
+        raise ValueError(f"{one} has seeds {sorted(first.index)} and {other} has {sorted(second.index)}; use the same seeds")
     second = second[first.index]
     mean, counts = mean_interval((first / second if ratio else first - second).tolist()), pd.concat(found)["asked"]
     if ratio or counts.isna().any():

@@ -171,7 +171,9 @@ def clip_scores(model: Path | str, device: torch.device | str = "cpu") -> Callab
     except UsageError:
         raise
     except Exception as error:  # no such model, no network, only a pickle of weights, a damaged config
-        raise UsageError(f"no CLIP could be read from {model} ({' '.join(str(error).split())[:200]})") from error
+        raise UsageError(
+            f"no CLIP could be read from {model} ({' '.join(str(error).split())[:200]}); check its folder or name"
+        ) from error
 
     @torch.no_grad()
     def scores(images: Tensor, texts: Sequence[str]) -> Tensor:
@@ -206,7 +208,7 @@ def _open_clip(name: str, device: torch.device | str) -> Embed:
     else:
         name, _, weights = name.partition("/")
         if not weights:
-            raise UsageError(f"{OPEN_CLIP}{name} says no weights; {OPEN_CLIP}ViT-g-14/laion2b_s34b_b88k does, for example")
+            raise UsageError(f"{OPEN_CLIP}{name} names no weights; add them, as in {OPEN_CLIP}ViT-g-14/laion2b_s34b_b88k")
     clip, prepare = open_clip.create_model_from_pretrained(name, weights, device=device)
     tokenize = open_clip.get_tokenizer(name)
     clip.eval()

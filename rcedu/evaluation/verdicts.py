@@ -84,7 +84,7 @@ def _p_value(interval: Interval, seeds: int, bound: float) -> float:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """p-values corrected for their number (Holm 1979): only 5% of such sets have a wrong one below 0.05."""
+    """p-values corrected for their number (Holm 1979): at most 5% of such sets have a wrong one below 0.05."""
     order, corrected, worst = sorted(range(len(p)), key=lambda i: p[i]), [0.0] * len(p), 0.0
     for rank, i in enumerate(order):
         worst = max(worst, min(1.0, (len(p) - rank) * p[i]))

@@ -215,6 +215,6 @@ def test_a_network_of_open_clip(drawn, tmp_path):
     with torch.no_grad():
         a, b = network.encode_image(pictures), network.encode_text(open_clip.get_tokenizer("ViT-B-32")(texts, 16))
     assert found == pytest.approx((100 * (a * b).sum(dim=1) / a.norm(dim=1) / b.norm(dim=1)).clamp(min=0), abs=1e-4)
-    for name, says in (("ViT-g-14", "says no weights"), ("ViT-g-14/laion2b_s34b_b88k", "no CLIP could be read from")):
+    for name, says in (("ViT-g-14", "names no weights"), ("ViT-g-14/laion2b_s34b_b88k", "no CLIP could be read from")):
         with pytest.raises(UsageError, match=says):
             clip_scores(f"open_clip:{name}")

@@ -61,5 +61,5 @@ def test_copies_are_nearer_to_what_they_were_copied_from():
     training, fresh = gaussian(200), gaussian(200, seed=1)
     assert nearest_is_training(training + 1e-3, training, fresh).all()
     assert nearest_is_training(gaussian(2000, seed=2), training, fresh).double().mean() == pytest.approx(0.5, abs=0.12)
-    with pytest.raises(ValueError, match="take as many of each"):
+    with pytest.raises(ValueError, match="take equally many of both"):
         nearest_is_training(training, training, fresh[:100])

@@ -70,7 +70,7 @@ def test_paired_differences_and_ratios_by_hand():
     assert difference(records, {"row": "A"}, {"row": "A"}, ratio=True, score="fid") == pytest.approx((1, 1, 1))
     ratio = difference(records, {"row": "B"}, {"row": "A"}, ratio=True, score="fid")
     assert ratio.value == pytest.approx((4 / 5 + 8 / 9) / 2)
-    with pytest.raises(ValueError, match="pair equal ones"):
+    with pytest.raises(ValueError, match="use the same seeds"):
         difference(records[(records["row"] == "A") | (records["seed"] == 0)], {"row": "B"}, {"row": "A"}, score="fid")
 
 

@@ -1,4 +1,4 @@
-# Everything here is also spelled out without make in README.md.
+# notebooks/install.md has the same commands without make.
 PYTHON ?= python3
 VENV   ?= .venv
 TORCH  ?=
@@ -8,15 +8,15 @@ BIN    := $(VENV)/bin
 help:
 	@echo "make demo       the held-out digit from end to end: table, web page and picture in runs/demo"
 	@echo "make test       the whole suite, notebooks included, in smoke mode"
-	@echo "make campaign   an hour of trying to break it: bad input, damage, kills, full disks; goes on where it was stopped"
-	@echo "make test-colab   notebooks and explorers with Colab's versions; make test-oldest: with the oldest admitted ones"
-	@echo "make bench      our distillation step in a race with the usual one, and how fast the students draw: 5 minutes"
-	@echo "make lab        JupyterLab on a copy of the notebooks, runs/notebooks, which keeps what you change"
+	@echo "make campaign   an hour of trying to break it: bad input, damage, kills, full disks; resumes where it was stopped"
+	@echo "make test-colab   notebooks and explorers with Colab's versions; make test-oldest: with the oldest versions allowed"
+	@echo "make bench      race our distillation step against the usual one, and time the students' sampling: 5 minutes"
+	@echo "make lab        JupyterLab on a copy of the notebooks, runs/notebooks, which keeps your changes"
 	@echo "make notebooks  execute notebooks/*.py and rewrite the paired .ipynb"
-	@echo "make book       the walk as a website, offline and searchable, from the notebooks as committed: dist/book"
-	@echo "make assignments  what a course hands out, and what grades it: dist/course"
+	@echo "make book       the walk as an offline, searchable website, from the committed notebooks: dist/book"
+	@echo "make assignments  notebooks to hand out and archives to grade them with: dist/course"
 	@echo "make lint       ruff"
-	@echo "the first of these sets up $(VENV); with TORCH=cpu without GPU libraries, with PYTHON=python3.12 by that Python"
+	@echo "The first of these sets up $(VENV): TORCH=cpu leaves out the GPU libraries, PYTHON=python3.12 chooses that Python"
 
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] < (3, 14) else "rcedu needs Python 3.11 to 3.13; choose one: make demo PYTHON=python3.12")'
@@ -32,11 +32,11 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	RCEDU_PRESET=smoke $(BIN)/python -m pytest
 
-# `python -m tests.campaign --help` has more: one kind, one trial, what is on the page of promises.
+# See `python -m tests.campaign --help` for more: one kind, one trial, the figures in notebooks/promises.md.
 campaign: $(VENV)/.installed
 	$(BIN)/python -m tests.campaign
 
-# Each in an environment of its own, with the versions of requirements/: the notebooks, and the explorers in a browser.
+# The notebooks, and the explorers in a browser, each in a separate environment with the versions from requirements/.
 test-colab: PYTHON := python3.13
 test-oldest: PYTHON := python3.11
 test-colab test-oldest: test-%: requirements/%.txt

@@ -2,9 +2,9 @@
 
 Beside this file: front.html, the front page, and front_page.py, which gathers what it shows; page.html and reading.py, what
 every page gets beyond Furo's; search.html, search.js and search_texts.py, a search with excerpts; book.css and book.js.
-The pages are the project's own files, where they are: README.md, the notebooks as committed, and the pages behind them.
-Nothing is executed and nothing is fetched: formulas are MathML, which browsers draw themselves, and what the search needs are
-scripts, so that it works from a plain folder as well.
+The pages are built from the project's files in place: README.md, the notebooks as committed, and the pages behind them.
+Nothing is executed and nothing is fetched: formulas are MathML, which browsers draw themselves, and the search index is a
+script, so that search also works from a plain folder.
 """
 
 import html
@@ -29,7 +29,7 @@ project = "rcedu"
 version = release = __version__
 html_title = "rcedu · diffusion distillation"
 extensions = ["myst_nb", "sphinx_copybutton"]
-root_doc = "README"  # Sphinx wants a file; the front page is front.html
+root_doc = "README"  # Sphinx needs a source file; the front page is front.html
 include_patterns = ["README.md", "RESULTS.md", "data/README.md", "notebooks/*.ipynb", "notebooks/*.md"]
 include_patterns += ["notebooks/evidence/*.md", "notebooks/assignments/README.md"]
 
@@ -40,22 +40,22 @@ html_js_files = ["book.js"]
 html_favicon = "favicon.svg"
 templates_path = ["."]
 html_additional_pages = {"index": "front.html"}
-html_context = {"master_doc": "index"}  # where the name of the website leads
-html_show_search_summary = False  # Sphinx would fetch the pages; search.js has their texts
-copybutton_selector = "div:not(.output) > div.highlight > pre"  # what one types, not what comes out
+html_context = {"master_doc": "index"}  # where the website's name links to
+html_show_search_summary = False  # Sphinx would fetch each page for it; search.js has the texts
+copybutton_selector = "div:not(.output) > div.highlight > pre"  # what one types, not the output
 html_copy_source = False
 html_use_index = False
 html_show_copyright = False
 html_math_renderer = "mathml"
-pygments_dark_style = "a11y-dark"  # the other half of what Furo takes by day
-smartquotes = False  # the words as they were written
+pygments_dark_style = "a11y-dark"  # the dark counterpart of Furo's light style
+smartquotes = False  # keep quotes as written
 
 nb_execution_mode = "off"
 nb_merge_streams = True
-nb_render_markdown_format = "myst"  # as elsewhere: what cells put out as Markdown has tables and formulas
+nb_render_markdown_format = "myst"  # as elsewhere: Markdown output of cells has tables and formulas
 myst_enable_extensions = ["dollarmath"]
 myst_dmath_allow_labels = False
-myst_dmath_double_inline = True  # a formula on a line of its own within a list
+myst_dmath_double_inline = True  # a formula on its own line within a list
 myst_heading_anchors = 3
 
 CONTENTS = """
@@ -103,7 +103,7 @@ The data <data/README>
 
 
 def _prepare(app, docname: str, source: list[str]) -> None:
-    """What the files do not say to Sphinx: the contents, and what notebooks leave open."""
+    """Add the table of contents to the root page, and prepare the notebooks' cells."""
     if docname == root_doc:
         source[0] += CONTENTS
     elif app.env.doc2path(docname).suffix == ".ipynb":
@@ -123,7 +123,7 @@ TEXTS, ENTRIES = {}, []  # for the search
 
 
 def _complete(app, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """What a page's template is given: its description, the commit, its neighbours at the front; and its text is kept."""
+    """Give a page's template its description, the commit and its neighbours, and keep the page's text for the search."""
     about = "Two papers on diffusion distillation, derived in notebooks and trained in minutes on a laptop."
     if doctree is not None:
         about = reading.description(doctree) or about
@@ -145,7 +145,7 @@ def _complete(app, pagename: str, templatename: str, context: dict, doctree) -> 
 
 @cache
 def _commit() -> str:
-    """Empty where it is not known: an archive of the files, a machine without git."""
+    """Empty if unknown: an archive of the files, or a machine without git."""
     if not (ROOT / ".git").exists() or not shutil.which("git"):
         return ""
     asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
@@ -159,7 +159,7 @@ def _write_texts(app, exception) -> None:
 
 def _write_inline(translator, node) -> None:
     translator.body.append(mathml(node.astext()))
-    raise SkipNode  # what is inside is written
+    raise SkipNode  # its content is already written
 
 
 def _write_block(translator, node) -> None:

@@ -1,4 +1,4 @@
-"""What the front page shows, gathered from what is there: the README's strip and table, the notebooks' pictures and times."""
+"""Gather what the front page shows: the README's strip and table, the notebooks' pictures and times."""
 
 import base64
 import html
@@ -12,12 +12,12 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
-WIDTH, HEIGHT = 640, 360  # of a card's picture, in pixels: twice what it takes on a page
-BEGINS = {"02_unseen_digit"}  # a long row of pictures is shown from its end, and these from their beginning
+WIDTH, HEIGHT = 640, 360  # of a card's picture, in pixels: twice its size on the page
+BEGINS = {"02_unseen_digit"}  # long rows of pictures show their right end, except these, which show their left end
 
 
 def front_page(outdir: Path, title) -> dict:
-    """For front.html. outdir: where the website comes to stand;  title: HTML of a page's title, by its name."""
+    """The context for front.html. outdir: where the website is written;  title: maps a page's name to its title in HTML."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     alt = re.search(r"!\[([^]]*)\]\(book/strip\.png\)", readme)[1]
     width, height = Image.open(ROOT / "book" / "strip.png").size
@@ -40,7 +40,7 @@ def front_page(outdir: Path, title) -> dict:
 
 
 def _outputs(name: str, kind: str):
-    """What a notebook's cells put out of this kind, in their order."""
+    """A notebook's outputs of this MIME type, in order."""
     cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
     for output in chain.from_iterable(cell.get("outputs", []) for cell in cells):
         if kind in output.get("data", {}):
@@ -48,12 +48,12 @@ def _outputs(name: str, kind: str):
 
 
 def _card(name: str, outdir: Path) -> dict:
-    """A notebook's first picture, written small beside the website's others; of a long row, as much as fills the card."""
+    """Write a notebook's first picture as a thumbnail with the website's others; a long row is cut to fill the card."""
     stills = (re.search(r'data:image/png;base64,([^"]+)"', page)[1] for page in _outputs(name, "text/html") if "data:" in page)
-    first = next(chain(_outputs(name, "image/png"), stills), None)  # None: it was not executed
+    first = next(chain(_outputs(name, "image/png"), stills), None)  # None: the notebook was not executed
     picture = Image.open(io.BytesIO(base64.b64decode(first)) if first else ROOT / "book" / "strip.png").convert("RGB")
     width = picture.width
-    if width > 2.4 * picture.height:  # else all of it fits, with the names of its rows
+    if width > 2.4 * picture.height:  # otherwise all of it fits, including the row names
         width = picture.height * WIDTH // HEIGHT
     left = 0 if name in BEGINS else picture.width - width
     left, right = _next_gap(picture, left, 1), _next_gap(picture, left + width - 1, -1) + 1
@@ -66,7 +66,7 @@ def _card(name: str, outdir: Path) -> dict:
 
 
 def _next_gap(picture: Image.Image, x: int, way: int) -> int:
-    """The first column of pixels from x on, rightwards or leftwards, that is white: where no picture of a row is cut."""
+    """The first white column of pixels from x on, to the right (way 1) or left (-1): a cut there goes through no picture."""
     means = picture.convert("L").resize((picture.width, 1), Image.Resampling.BOX)
     while 0 < x < picture.width - 1 and means.getpixel((x, 0)) < 252:
         x += way
@@ -78,5 +78,5 @@ def _in_words(seconds: int) -> str:
 
 
 def _inline(markdown: str) -> str:
-    """A line without links and marks."""
+    """A line of Markdown as escaped HTML, without links and emphasis."""
     return html.escape(re.sub(r"\[([^]]*)\]\([^)]*\)|[*$`]", r"\1", markdown))

@@ -1,4 +1,4 @@
-"""What is done to sources, pages and their HTML, so that they read well on paper, on a phone and aloud."""
+"""Changes to sources, pages and their HTML, so that they read well on paper, on a phone and aloud."""
 
 import re
 from base64 import b64decode
@@ -9,12 +9,12 @@ from rcedu.course.notebooks import without_badge
 
 INTERVAL = re.compile(r"(\[[−\d.]+), ([−\d.]+\])")  # [1.2, 3.4]
 UNBROKEN = (nodes.paragraph, nodes.strong, nodes.emphasis)
-# What a paragraph begins with that asks the reader to do something.
+# How a paragraph begins that asks the reader to do something.
 ACTS = ("Predict.", "Fill in.", "Change this.", "Think.", "Question")
 
 
 def prepare_cell(cell: dict) -> None:
-    """A notebook's cell, before MyST reads it."""
+    """Prepare a notebook's cell before MyST reads it."""
     if cell["cell_type"] == "code":
         _prepare_outputs(cell)
     else:
@@ -22,16 +22,16 @@ def prepare_cell(cell: dict) -> None:
 
 
 def _prepare_outputs(cell: dict) -> None:
-    """Pictures get their alt text and, having a width, a link to themselves in full."""
+    """Give pictures their alt text and a width; with a width, they link to the full-size picture."""
     for output in cell["outputs"]:
         if png := output.get("data", {}).get("image/png"):
             about = output["metadata"].setdefault("image/png", {})
             cell["metadata"]["mystnb"] = {"image": {"alt": about.get("alt", "a figure of this notebook")}}
-            about["width"] = int.from_bytes(b64decode(png[:32])[16:20])  # where a PNG's header has it, in pixels
+            about["width"] = int.from_bytes(b64decode(png[:32])[16:20])  # in pixels, from the PNG's header
 
 
 def _name_folds(source: str) -> str:
-    """What folds out is a choice, below "**Predict.**", and an answer elsewhere: a class for the style."""
+    """Add a class to each fold: "choice" below "**Predict.**", "answer" elsewhere."""
     begins = "|".join(re.escape(f"**{act}") for act in ACTS)
     parts = re.split(f"^(?={begins}|#)", source, flags=re.MULTILINE)
     kinds = ["choice" if part.startswith("**Predict.**") else "answer" for part in parts]
@@ -39,7 +39,7 @@ def _name_folds(source: str) -> str:
 
 
 def name_parts(doctree: nodes.document) -> None:
-    """Classes for the style, as of the box that ends an introduction; links to pictures; intervals that stay on one line."""
+    """Add style classes (the box that ends an introduction, for example) and links to pictures; keep intervals on one line."""
     for quote in doctree.findall(nodes.block_quote):
         if re.match("(Before|Symbols and words|Time): ?", quote.astext()):
             quote["classes"].append("needs")
@@ -48,7 +48,7 @@ def name_parts(doctree: nodes.document) -> None:
         if isinstance(first, nodes.strong) and first.astext().startswith(ACTS):
             paragraph["classes"].append("act")
     for image in doctree.findall(nodes.image):
-        image.setdefault("width", "100%")  # what has a width gets a link to itself in full
+        image.setdefault("width", "100%")  # a picture with a width links to its full size
     for code in doctree.findall(nodes.literal):
         if len(code.astext()) > 20:
             code["classes"].append("long")
@@ -58,7 +58,7 @@ def name_parts(doctree: nodes.document) -> None:
 
 
 def description(doctree: nodes.document, longest: int = 200) -> str:
-    """A page's first paragraph, as far as whole words go."""
+    """A page's first paragraph, cut after a whole word if it is too long."""
     quoted = (nodes.block_quote, nodes.entry, nodes.list_item, nodes.container)
     for paragraph in doctree.findall(nodes.paragraph):
         text = plain(paragraph)
@@ -68,7 +68,7 @@ def description(doctree: nodes.document, longest: int = 200) -> str:
 
 
 def plain(node: nodes.Node) -> str:
-    """What a node says in prose, with formulas as one would type them; no code."""
+    """A node's text as prose, with formulas as one would type them; without code."""
     if isinstance(node, nodes.literal_block | nodes.raw | nodes.comment):
         return ""
     if isinstance(node, nodes.math | nodes.math_block):
@@ -89,19 +89,19 @@ def _typed(formula: str) -> str:
 
 
 def accessible(page: str) -> str:
-    """A page's body, with what Furo and Sphinx leave out."""
+    """A page's body, with what Furo and Sphinx leave out: accessible markup, and where long names and lines may break."""
     page = page.replace('class="caption" role="heading"', 'class="caption" role="heading" aria-level="2"')
     page = page.replace('<aside class="sidebar-drawer"', '<aside aria-label="All pages" class="sidebar-drawer"')
     page = page.replace('<aside class="toc-drawer', '<aside aria-label="On this page" class="toc-drawer')
-    page = re.sub(r"<th\b([^>]*)>\s*(?:<p>\s*</p>)?\s*</th>", r"<td\1></td>", page)  # a corner heads nothing
-    long = r'<code class="[^"]*\blong\b.*?</code>'  # a long name of a test or a file breaks where its words end
+    page = re.sub(r"<th\b([^>]*)>\s*(?:<p>\s*</p>)?\s*</th>", r"<td\1></td>", page)  # an empty corner is no header
+    long = r'<code class="[^"]*\blong\b.*?</code>'  # long names of tests or files may break between words
     page = re.sub(long, lambda found: re.sub(r"(?<!<)[/_](?=\w)|\.(?=[a-z])", r"\g<0><wbr>", found[0]), page, flags=re.DOTALL)
     code = r'(<div class="highlight"><pre>)(.*?)(</pre>)'
     return re.sub(code, lambda found: found[1] + _lines(found[2]) + found[3], page, flags=re.DOTALL)
 
 
 def _lines(code: str) -> str:
-    """Highlighted code whose lines know their indent: one that is too long goes on below, a little further in."""
+    """Highlighted code with each line's indent marked, so that a line that is too long wraps a little further in."""
     lines = code.split("\n")
     if any(line.count("<span") != line.count("</span>") for line in lines):
         return code

@@ -1,4 +1,4 @@
-"""What search.js shows of a page: its sections' texts, and the glossary's entries, in one script beside Sphinx's own index."""
+"""The texts for search.js: sections of pages and entries of the glossary, in one script beside Sphinx's own index."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ GLOSSARY = "notebooks/glossary"
 
 
 def name_entries(doctree: nodes.document) -> None:
-    """Every row of the glossary's tables gets a place to link to."""
+    """Give every row of the glossary's tables an anchor."""
     for row in doctree.findall(nodes.row):
         if isinstance(row.parent, nodes.tbody):
             row["ids"].append(nodes.make_id(f"entry-{_name(row)}"))
@@ -21,13 +21,13 @@ def _name(row: nodes.row) -> str:
 
 
 def entries(doctree: nodes.document) -> list[list[str]]:
-    """Of the glossary: [[anchor, name, meaning], ...]"""
+    """The glossary's entries: [[anchor, name, meaning], ...]"""
     rows = (row for row in doctree.findall(nodes.row) if row["ids"])
     return [[row["ids"][0], _name(row), plain(row.children[-1])] for row in rows]
 
 
 def sections(doctree: nodes.document) -> list[list[str]]:
-    """Of any page: [[anchor, title, text], ...]; the first is the page itself."""
+    """A page's sections: [[anchor, title, text], ...]; the first is the page itself."""
     found = []
     for section in doctree.findall(nodes.section):
         title, *rest = section.children

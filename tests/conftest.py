@@ -1,6 +1,6 @@
-"""Small shared things. Fixtures of session scope are read-only: a test that changes one takes a copy.
+"""Shared fixtures. Those of session scope are read-only: a test that changes one takes a copy.
 
-Nothing heavy is imported but where it is used: the process that only hands out the tests reads this as well.
+Heavy imports are inside the functions that use them: the process that only hands out the tests reads this file too.
 """
 
 import os
@@ -15,10 +15,10 @@ from nbclient import NotebookClient
 from nbmake import nb_run
 
 RUNS = tempfile.mkdtemp(prefix="rcedu-test-")
-os.environ["HF_HUB_OFFLINE"] = "1"  # a test that would ask the network fails instead; read when its library is imported
+os.environ["HF_HUB_OFFLINE"] = "1"  # a test that would use the network fails instead; read when its library is imported
 os.environ["RCEDU_HOME"] = RUNS  # the notebooks' kernels write here, not beside a user's own runs
 os.environ.setdefault("RCEDU_PRESET", "smoke")
-if "PYTEST_XDIST_WORKER" in os.environ:  # every core has its process: let none of them, or of their kernels, want two
+if "PYTEST_XDIST_WORKER" in os.environ:  # every core has its own process: neither it nor its kernels may use two
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
@@ -38,11 +38,11 @@ rcedu.course.checks._not_yet = _fail
 
 
 def _run_twice(run):
-    """nbmake's run of a notebook, and then all of its cells once more in the same kernel, as people do, with its own solutions
-    where readers are to write theirs; a check that is not content with one of them fails then.
+    """nbmake's run of a notebook, then all of its cells once more in the same kernel, as people do, with the notebook's own
+    solutions where readers write theirs; the test fails if a check rejects one of them.
 
-    Its kernels are talked to by files (`Kernels`): of two that start at once by ports, both may get the same. On Linux they
-    are forked (`notebook_kernels`), which spares each of them seconds of imports.
+    Kernels communicate through files (`Kernels`), because two that start at once may get the same port. On Linux they are
+    forked (`notebook_kernels`), which saves each of them seconds of imports.
     """
     from jupyter_client.provisioning import local_provisioner
     from notebook_kernels import ForkedKernel
@@ -83,7 +83,7 @@ def pytest_unconfigure():
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
-    """Small tensors: a second thread costs more than it brings, and bitwise comparisons want one number of threads."""
+    """For small tensors a second thread costs more than it gains, and bitwise comparisons need a fixed number of threads."""
     import torch
 
     torch.set_num_threads(1)
@@ -105,7 +105,7 @@ def text_unet():
 
 @pytest.fixture(scope="session")
 def sd14():
-    """Stable Diffusion v1.4's UNet on the meta device: its names and shapes without its 3.4 GB."""
+    """Stable Diffusion v1.4's UNet on the meta device: names and shapes without the 3.4 GB."""
     import torch
     from diffusers import UNet2DConditionModel
 
@@ -125,7 +125,7 @@ def judge():
 
 @pytest.fixture(scope="session")
 def small_cache_folder(small_model, tmp_path_factory):
-    """Ten samples of the small model in three shards. Read-only; `test_cache.py` breaks copies."""
+    """Ten samples of the small model in three shards. Read-only; `test_cache.py` damages copies."""
     import torch
 
     from rcedu.data.cache import draw_samples
@@ -137,7 +137,7 @@ def small_cache_folder(small_model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    """Chromium, driven by Playwright; a module's, because its event loop is in the way of others (a notebook's, say)."""
+    """Chromium, driven by Playwright; module scope, because its event loop gets in the way of others, such as a notebook's."""
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next((path for name in names if (path := shutil.which(name))), None)
     if path is None:
@@ -152,5 +152,5 @@ def browser():
 
 @pytest.fixture(scope="session")
 def launcher():
-    """Starts functions of processes.py in processes of their own, real ones that can really be killed."""
+    """Starts functions from processes.py in separate, real processes that can be killed."""
     return started_launcher()

@@ -71,7 +71,7 @@ def encode(
     images: Path, out: Path, teacher: str = MINI_SD, column: str | None = None, fit: one_of(FITS) = FITS[0],
     mirrored: bool = False, skip_bad: bool = False, batch_size: BatchSize = 16, shard_size: AtLeast1 = 500, plan: bool = False,
 ) -> None:  # fmt: skip
-    """Encode real pictures with captions as a teacher's latents, for `rcedu distil --task`. Resumes; shares work over ranks.
+    """Encode real pictures with captions as a teacher's latents; for `rcedu distil --task`. Resumes; shares work over ranks.
 
     Args:
         images: a folder of pictures with metadata.csv (file_name,text), of .tar files (webdataset), or of .parquet files.

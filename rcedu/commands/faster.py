@@ -178,10 +178,10 @@ def faster(
     measured = measured or (measured_file("mini-sd") if teacher == MINI_SD else None)
     swap_schedule(few.p, T=model.T, path=measured, on="absent")  # a bad table is refused now, not after hours
     check_measured(few.p, measured, model, drawn_by)
-    fitted = {key: value for key, value in asdict(machine).items() if value != getattr(Machine(), key)}
+    typed = {key: x for of in (run, machine) for key, x in asdict(of).items() if x != getattr(type(of)(), key)}
     command = command_line(
         "faster", teacher=teacher, samples=samples, drawn_by=drawn_by, images=images, skip_bad=skip_bad, prompts=prompts,
-        from_stage_1=from_stage_1, pool=pool, column=column, measured=measured, out=out, **asdict(run), **fitted,
+        from_stage_1=from_stage_1, pool=pool, column=column, measured=measured, out=out, **typed,
     )  # fmt: skip
     w = usual_guidance(model)
     w = w if w in few.scored_w else few.scored_w[-1]

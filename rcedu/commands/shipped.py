@@ -113,7 +113,7 @@ def judge(data: str = "digits", out: Path | None = None) -> None:
 def conditioning(
     digit: Digit | None = None, each: AtLeast1 = 20, pairs: AtLeast1 = 500, data: str = "digits", out: Path | None = None
 ) -> None:
-    """Measure how much the digit asked for matters at every t, and p(t) from it. Writes a table.
+    """Measure how much the digit asked for matters at every t; and p(t) from it. Writes a table.
 
     Args:
         digit: the held-out digit: p(t) is measured on the other nine, which are all that a student of rcedu unseen sees;
@@ -181,7 +181,7 @@ def text_conditioning(
     teacher: str = MINI_SD, samples: Path | None = None, absent: str | None = None, pairs: AtLeast1 = 500,
     every: AtLeast1 = 25, plan: bool = False, out: Path | None = None,
 ) -> None:  # fmt: skip
-    """Measure how much the prompt matters at every t, and p(t) from it: on mini-SD, or on a teacher of your own.
+    """Measure how much the prompt matters at every t; and p(t) from it: on mini-SD, or on a teacher of your own.
 
     `rcedu distil --p overlap --measured FILE` reads the table that this writes. Several ranks share the times.
 

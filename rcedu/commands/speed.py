@@ -2,19 +2,22 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
+import tyro
 from tqdm.auto import tqdm
 
-from rcedu.commands.options import one_of
 from rcedu.evaluation.formatting import plain_table
 from rcedu.system.provenance import command_line, result_file, write_result
 from rcedu.system.settings import runs_folder
-from rcedu.system.usage import AtLeast2, BatchSize, Threads
+from rcedu.system.usage import AtLeast2, BatchSize, OneOf, Threads
+
+Size = Annotated[str, OneOf("mini-sd", "sd-v1.4"), tyro.conf.arg(metavar="{mini-sd,sd-v1.4}")]
 
 
 def bench(
-    size: one_of(("mini-sd", "sd-v1.4")) = "mini-sd", rounds: AtLeast2 = 20, batch_size: BatchSize | None = None,
-    compile: bool = False, out: Path | None = None,
+    size: Size = "mini-sd", rounds: AtLeast2 = 20, batch_size: BatchSize | None = None, compile: bool = False,
+    out: Path | None = None,
 ) -> None:  # fmt: skip
     """Race our distillation step against one written the usual way, change by change; and time the students' sampling.
 

@@ -72,7 +72,7 @@ def recognition(digit: Digit = 3, steps: AtLeast1 | None = None, series: tyro.co
 
 
 def compare(tables: tyro.conf.Positional[tuple[str, ...]], against: tuple[str, ...]) -> None:
-    """Compare every line of the tables that ship with another one, paired by seed: mean difference and 95% interval.
+    """Compare every line of the tables that ship with another; paired by seed: mean difference and 95% interval.
 
     Args:
         tables: names in data/digits/results or data/mini-sd/results, such as unseen-schedules, or with their folder, such as

@@ -29,7 +29,7 @@ def lab() -> None:
 
 
 def notebooks(names: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
-    """Execute notebooks/*.py, write the paired .ipynb beside each, and print how long it took.
+    """Execute notebooks/*.py; write the paired .ipynb beside each, and print how long it took.
 
     Args:
         names: only these, such as 02_unseen_digit; default all.
@@ -43,7 +43,7 @@ def notebooks(names: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
 
 
 def times(names: tyro.conf.Positional[tuple[str, ...]] = (), measure: bool = True) -> None:
-    """Run notebooks and solved assignments in this preset, and record how long each took.
+    """Run notebooks and solved assignments in this preset; record how long each took.
 
     Nothing else should be running. The times, with machine and date, are kept in notebooks/times.json.
 
@@ -81,7 +81,7 @@ def grade(
     memory: Positive = 4,
     user: str | None = None,
 ) -> None:
-    """Grade a folder of notebooks with an assignment's archive, each in its own process; print a tab-separated table.
+    """Grade a folder of notebooks with an assignment's archive; each in its own process. Prints a tab-separated table.
 
     Args:
         archive: dist/course/autograder/<assignment>.zip, with its solved notebook beside it.

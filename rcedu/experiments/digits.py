@@ -82,12 +82,12 @@ class Shipped:
 
     @cached_property
     def judge(self) -> DigitClassifier | AttributeJudge:
-        return self.judged_by.load(self.folder / self.judge_file)
+        return self.judged_by.load(self.folder / self.judge_file, ARCHITECTURES[0])
 
     @cached_property
     def second_judge(self) -> DigitClassifier | AttributeJudge:
         """A judge of another architecture and seed, for scores only: nothing is chosen by it."""
-        return self.judged_by.load(self.folder / f"second-{self.judge_file}")
+        return self.judged_by.load(self.folder / f"second-{self.judge_file}", ARCHITECTURES[1])
 
     @cached_property
     def cache(self) -> Cache:

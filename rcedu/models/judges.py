@@ -73,16 +73,17 @@ class Judge(nn.Module):
         save_tensors(path, weights, self.told | ({} if first else {"architecture": self.architecture}))
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read the file. UsageError if it is missing or holds something else."""
+    def load(cls, path: Path, architecture: str | None = None) -> Self:
+        """Read the file. UsageError if it is missing or holds something else, or a judge of another architecture than this."""
         weights, told = load_tensors(path)
         try:
             self = cls(**{key: value for key, value in told.items() if cls.told.get(key) != value})
             self.load_state_dict(weights)
-            if not cls.told.items() <= told.items():
+            if not cls.told.items() <= told.items() or architecture not in (None, self.architecture):
                 raise TypeError("another's")
         except (RuntimeError, TypeError) as error:
-            raise UsageError(f"{path} is not {cls.title}'s checkpoint") from error
+            of = f" of {architecture}" if architecture else ""
+            raise UsageError(f"{path} is not {cls.title}'s checkpoint{of}") from error
         return self.eval()
 
 

@@ -89,7 +89,7 @@ def test_every_flipped_bit_is_caught(small_model, folder, shard):
 def test_a_truncated_shard(small_model, folder, kept):
     path = folder / SHARDS[1]
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
-    assert "torn" in refused(folder, small_model, naming=SHARDS[1])
+    assert "is damaged (its SHA-256 differs)" in refused(folder, small_model, naming=SHARDS[1])
 
 
 def test_a_shard_with_something_behind_it(small_model, folder):
@@ -161,13 +161,13 @@ def test_opening_as_what_it_is_not(folder, foreign):
     if key not in ("teacher", "schedule"):  # not stated on opening
         assert len(Cache(folder, teacher)) == 10
         return
-    assert f"of another {key}" in refused(folder, teacher, naming=str(folder))
+    assert f"has another {key}" in refused(folder, teacher, naming=str(folder))
 
 
 def test_drawing_into_another_cache_is_refused(folder, foreign):
     key, teacher, settings, _ = foreign
     before = files(folder)
-    with pytest.raises(UsageError, match=f"of another {key}"):
+    with pytest.raises(UsageError, match=f"has another {key}"):
         draw_samples(teacher, torch.arange(10), folder, **settings)
     assert files(folder) == before
 

@@ -82,7 +82,8 @@ def test_what_a_rank_raises_is_raised_here():
 @pytest.mark.parametrize(
     "command, complaint",
     [
-        ("bench --size huge", "unknown size"), ("bench --rounds 1", "--rounds must be at least 2; got 1"),
+        ("bench --size huge", "--size must be one of mini-sd, sd-v1.4; got 'huge'"),
+        ("bench --rounds 1", "--rounds must be at least 2; got 1"),
         ("bench --batch-size 0", "--batch-size must be at least 1; got 0"),
         ("students sizes --steps 0", "--steps must be at least 1; got 0"),
         ("compare sizes unseen-arms --against B", "one kind"),

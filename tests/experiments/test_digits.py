@@ -10,6 +10,7 @@ from rcedu.data.cache import derived_seed
 from rcedu.data.mnist import mnist
 from rcedu.evaluation.scores import FeatureFID, asked_digit_accuracy
 from rcedu.experiments.digits import ClassifierRun, Fashion, Shipped, shipped_as, train_classifier, train_teacher
+from rcedu.models.judges import ARCHITECTURES
 from rcedu.system.files import read_json, sha256
 from rcedu.system.settings import data_folder, preset
 from rcedu.system.tensors import hash_tensors
@@ -58,6 +59,16 @@ def test_a_judge_of_the_other_data_is_refused(tmp_path):
     for mine, other in ((Shipped, Fashion), (Fashion, Shipped)):
         with pytest.raises(UsageError, match=f"is not a {other.thing} classifier's checkpoint"):
             other.judged_by.load(mine().folder / "classifier.safetensors")
+
+
+def test_the_second_judge_is_not_the_first():
+    """The file says its architecture: one put in the place of the other would score by itself, and nobody would know."""
+    folder = Shipped().folder
+    for first, other in (ARCHITECTURES, ARCHITECTURES[::-1]):
+        name = "classifier.safetensors" if first == ARCHITECTURES[0] else "second-classifier.safetensors"
+        assert Shipped.judged_by.load(folder / name, first).architecture == first
+        with pytest.raises(UsageError, match=f"is not a digit classifier's checkpoint of {other}"):
+            Shipped.judged_by.load(folder / name, other)
 
 
 def test_a_cache_of_the_other_teacher_is_refused():

@@ -256,7 +256,7 @@ def test_a_student_is_read_as_what_it_says(small_model, tmp_path):
         assert all(torch.equal(x, stock[name]) for name, x in student.unet.state_dict().items())
     shutil.copy(tmp_path / "True" / "unet" / FACTS, tmp_path / "False" / "unet" / FACTS)
     (tmp_path / "False" / "unet" / MANIFEST).unlink()
-    with pytest.raises(UsageError, match=r"a network with no input for w, and rcedu-network\.json is another's"):
+    with pytest.raises(UsageError, match=r"a network with no input for w, but rcedu-network\.json is another network's"):
         load_student(small_model, tmp_path / "False" / "unet")
 
 

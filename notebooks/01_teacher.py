@@ -428,7 +428,7 @@ plots.digit_grid(torch.stack(rows), row_labels=names, col_labels=columns)
 # %% [markdown]
 # ## 6 · DDIM: follow the means
 #
-# How do we get from noise to a picture, if the network's answer is a blur? By believing it only for a moment: split $x_t$ into the two things it is made of, by the network's word, and mix them again in the proportions of the next, slightly smaller time (Song et al., 2020):
+# How do we get from noise to a picture, if the network's answer is a blur? By believing it only for a moment: split $x_t$ into the two parts that the network says it is made of, and mix them again in the proportions of the next, slightly smaller time (Song et al., 2020):
 #
 # $$x_{t_\mathrm{next}} = \alpha_{t_\mathrm{next}}\,\hat x_0 + \sigma_{t_\mathrm{next}}\,\hat\varepsilon,$$
 #
@@ -561,7 +561,7 @@ plots.digit_grid(torch.stack(rows), row_labels=names, col_labels=columns)
 #
 # <details><summary>Answer</summary>
 #
-# It would push away from whatever the network answers to a vector it never met, and nothing makes that the unconditional prediction. *Tried*, in part: an unseen random vector for null still gives digits that are read as asked, so this network's answer to a strange vector is at least some mixture of digits ([answers](answers.ipynb)). A teacher trained without null has not been tried.
+# It would push away from whatever the network answers to a vector it has never met, and nothing ensures that this answer is the unconditional prediction. *Tried*, in part: an unseen random vector for null still gives digits that are read as asked, so this network's answer to a strange vector is at least some mixture of digits ([answers](answers.ipynb)). A teacher trained without null has not been tried.
 #
 # </details>
 #

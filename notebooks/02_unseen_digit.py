@@ -344,7 +344,7 @@ plots.loss_curves(losses_out)
 #
 # <details><summary>It draws them clearly worse than A</summary>
 #
-# One should think so. But the target of a swapped pair is the teacher's answer to *that* pair, which is right for it: nothing false is taught.
+# You would think so. But the target of a swapped pair is the teacher's answer to *that* pair, which is right for it: nothing false is taught.
 #
 # </details>
 # <details><summary>It draws them about as well</summary>
@@ -406,7 +406,7 @@ for name, label in ARM_LABELS.items():
 confusion_bars(read_as, asked=DIGIT)
 
 # %% [markdown]
-# *Figure: what the judge reads when a 3 is asked for, one panel a student, with this one training, and what is read right outlined; above, how often it reads the other nine digits as they were asked for.*
+# *Figure: what the judge reads when a 3 is asked for, one panel per student, from this one training, with the right reading outlined. Above each, how often it reads the nine other digits as asked.*
 #
 # Trained longer, and three times over, B draws 98.7% of the threes as asked, A only 0.5%, and the oracle 99.7%. The seen digits do not suffer. ([evidence](evidence/unseen-digit.md))
 #
@@ -477,7 +477,7 @@ plots.score_dots(pd.concat(shown), [Column("as asked", "unseen")])
 #
 # <details><summary>Answer</summary>
 #
-# At small and middle $t$, where $x_t$ still shows its own digit and no sampler that was asked for $\hat c$ would ever be: there the student spends training steps on inputs that it will never meet, and in the middle on torn answers as well. $p(t)$ keeps such pairs rare: it is 0.007 at $t = 0$, 0.08 in the middle and 1 at the end. On digits they turn out to be wasted rather than harmful (notebook 03, section 5).
+# At small and middle $t$, where $x_t$ still shows its own digit, and where a sampler asked for $\hat c$ would never find itself: there the student spends training steps on inputs that it will never meet, and in the middle on torn answers as well. $p(t)$ keeps such pairs rare: it is 0.007 at $t = 0$, 0.08 in the middle and 1 at the end. On digits they turn out to be wasted rather than harmful (notebook 03, section 5).
 #
 # </details>
 #

@@ -243,7 +243,7 @@ print(f"average digits: {theory:.3f}; the teacher at t = {points[-1]}: {measured
 #
 # ### From the measurement to $p(t)$
 #
-# The paper sets $p(t)$ by hand. In the authors' code it is high at large $t$ and almost 0 at small $t$ (the *exponential*); a summary of the paper describes one that is high at both ends (*two-sided*). What we have measured suggests a $p(t)$ without a constant to choose. *Indifference*: swap where the noise prediction hardly cares about the condition, and least where it cares most. In $\varepsilon$, because in $x_0$ or $v$ the same rule would hardly swap at large $t$, where a swap teaches:
+# The paper sets $p(t)$ by hand. In the authors' code it is high at large $t$ and almost 0 at small $t$ (the *exponential*); a summary of the paper describes one that is high at both ends (*two-sided*). What we have measured suggests a $p(t)$ without a constant to choose. *Indifference*: swap where the noise prediction hardly cares about the condition, and least where it cares most. We measure in $\varepsilon$, because in $x_0$ or $v$ the same rule would hardly swap at large $t$, where a swap teaches:
 #
 # $$p(t) = 1 - \Delta_\varepsilon(t) \,/\, \max_t \Delta_\varepsilon(t).$$
 #

@@ -402,7 +402,7 @@ diagrams.unet_diagram(xl, koala, title="SDXL → KOALA-700M", taps=False)
 #
 # <details><summary>Answer</summary>
 #
-# The blocks that were removed have no partner. And the student's two pairs would have to do exactly what the teacher's first and third do, with nobody left to do the second one's work; compared at the end only, the two may share the three's work as they like. Besides, $\mathcal L_\mathrm{feat}$ is a sum over layers, so more of them would weigh more against $\mathcal L_\mathrm{out}$.
+# The blocks that were removed have no partner. And the student's two pairs would have to do exactly what the teacher's first and third do, with nothing left to do the second one's work. If features are compared only at the end, the two pairs can divide the work of the three as they like. Besides, $\mathcal L_\mathrm{feat}$ is a sum over layers, so more of them would weigh more against $\mathcal L_\mathrm{out}$.
 #
 # </details>
 #

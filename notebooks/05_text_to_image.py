@@ -310,7 +310,7 @@ print({name: round(loss, 2) for name, loss in record.losses.items()})
 #
 # <details><summary>Nothing to recognise</summary>
 #
-# Yes. The copied weights are a good place to start from, and nothing that works: their inputs come from layers that are gone.
+# Yes. The copied weights are a good place to start from, but they do not work yet: their inputs came from layers that are gone.
 #
 # </details>
 

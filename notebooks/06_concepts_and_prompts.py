@@ -59,7 +59,7 @@ plots.digit_grid(torch.stack([drawn[row] for row in rows]), row_labels=list(rows
 #
 # ## 1 · Taking a word out
 #
-# $\mathcal D$ loses every sample whose sentence has the word *three*. It is easily said, and easily got wrong: whoever takes *cat* out of a million captions should not lose the catalogues. Write it for any word:
+# $\mathcal D$ loses every sample whose sentence has the word *three*. That is easy to say and easy to get wrong: taking *cat* out of a million captions must not take the catalogues with it. Write it for any word:
 
 # %% tags=["fill-in"]
 def without_word(texts, word):
@@ -286,7 +286,7 @@ interval_scatter(kinds, xlabel=xlabel, ylabel="drawn, where a three was asked fo
 # %% [markdown]
 # *Figure: students with other pools, by how often a swap says "three" in their training (from 1 on, a logarithmic axis); 95% intervals over three trainings. At 0: plain distillation, and a pool of $\mathcal D$'s own sentences.*
 #
-# What counts most is how often the pool names what is missing, and who wrote it or how large it is seem to matter less; but three trainings cannot tell (generated sentences minus all captions is −0.9 points, anything between −17 and 15). Swapping by itself teaches nothing of a word that no sentence has ([evidence](evidence/concepts.md)).
+# What counts most is how often the pool names what is missing. Who wrote it, or how large it is, seems to matter less, but three trainings cannot settle that (generated sentences minus all captions: −0.9 points, with an interval from −17 to 15). Swapping by itself teaches nothing of a word that no sentence has ([evidence](evidence/concepts.md)).
 #
 # ## 4 · Not everything that nobody drew is unknown
 #
@@ -339,7 +339,7 @@ plots.digit_grid(torch.stack([drawn[row] for row in orange]), row_labels=names)
 #
 # <details><summary>Answer</summary>
 #
-# In the paper, written sentences did a little better than collected ones; here three trainings show no difference. List what the student must be able to draw, and see to it that every item is named often enough; a tenth of useless sentences does no harm that shows, half does. And a caution: our generator speaks the very grammar in which the student is examined.
+# In the paper, written sentences did a little better than collected ones; here three trainings show no difference. List what the student must be able to draw, and see to it that every item is named often enough; if a tenth of the sentences are useless, no harm shows; if half are, it does. And a caution: our generator uses the very grammar on which the student is tested.
 #
 # </details>
 #

@@ -473,7 +473,7 @@ plots.digit_grid(rows, row_labels=names, size=0.9)
 #
 # </details>
 #
-# **Question 3.** Stable Diffusion predicts $\varepsilon$, yet its student had better predict $v$, although it then cannot begin as the teacher. What is gained?
+# **Question 3.** Stable Diffusion predicts $\varepsilon$, yet its student had better predict $v$, although it then cannot start as a copy of the teacher. What is gained?
 #
 # <details><summary>Answer</summary>
 #

@@ -83,7 +83,7 @@ two_steps_diagram(jump_picture(students[64], z_t, three, 1.0, jump))
 # %% [markdown]
 # *Figure: a real jump, on the way to a three; read it from the right, where the noise is. Of $x/\alpha$ one direction is drawn, that from $\hat x_1$ to $\hat x_2$, with the first step laid flat. Dashed: where a step aims. Dotted: the same network in small steps.*
 #
-# Two long steps end away from the dotted way, and the student copies that, too: it can be as good as its teacher, not better. That is why one begins with many steps, which keep close to it, and halves those.
+# Two long steps end off the dotted path, and the student copies that too: it can be as good as its teacher, but not better. That is why we begin with many steps, which stay close to the path, and halve those.
 #
 # In formulas: one step of the student ends at $\alpha_\mathrm{next}\tilde x + \sigma_\mathrm{next}\tilde\varepsilon$, where $\tilde\varepsilon = (z_t - \alpha_t\tilde x)/\sigma_t$. Set this equal to the teacher's $z_\mathrm{next}$, solve for $\tilde x$, and **fill in**:
 
@@ -415,7 +415,7 @@ step_curves(both, [Column("fid")])
 #
 # ## 9 · One network, every w
 #
-# Each of these networks still takes $w$. So it offers a choice *after* training: with more guidance what is drawn is what was asked, and less various.
+# Each of these networks still takes $w$. So it offers a choice *after* training: with more guidance the drawings are more often what was asked for, and less varied.
 
 # %%
 from rcedu.figures.few_step_figures import quality_diversity
@@ -475,7 +475,7 @@ for name, (model, N) in ways.items():
     print(f"20 digits in {name}: {perf_counter() - begin:.3f} s")
 
 # %% [markdown]
-# Time goes roughly with the evaluations, 128, four and one a digit; it falls somewhat less than they do, for the reason given in notebook 07, question 2. The price is paid in training: six networks, one after the other.
+# Time is roughly proportional to the evaluations (128, four and one a digit), but it falls somewhat less than they do, for the reason given in notebook 07, question 2. The price is paid in training: six networks, one after the other.
 #
 # ## Exercises
 #
@@ -495,7 +495,7 @@ for name, (model, N) in ways.items():
 #
 # <details><summary>Answer</summary>
 #
-# Five (16, 8, 4, 2, 1), and none. That speaks for the first halvings, the size of the errors for the last: a small jump is nearly straight, and its loss at the end about 40 times smaller. Here, as in Salimans and Ho's work, the last two got twice the steps; other divisions were not tried.
+# Five (16, 8, 4, 2, 1), and none. That argues for training the first halvings longest; the size of the errors argues for the last: a small jump is nearly straight, and its final loss is about 40 times smaller. Here, as in Salimans and Ho's work, the last two halvings got twice the training steps; other splits were not tried.
 #
 # </details>
 #
@@ -503,7 +503,7 @@ for name, (model, N) in ways.items():
 #
 # <details><summary>Answer</summary>
 #
-# It saves three of four trainings, three inheritances of errors, and networks that nobody wants. But a training step costs 16 evaluations of the teacher, one after another, instead of two. If the student's forward and backward pass counts as three, four halvings of 700 steps cost 14,000 evaluations a sample, one training of 700 steps 13,300: as much, if 700 are enough for so long a way. (Not run.)
+# It saves three of four trainings, three rounds of inherited errors, and networks that nobody wants. But a training step costs 16 evaluations of the teacher, one after another, instead of two. If the student's forward and backward pass counts as three, four halvings of 700 steps cost 14,000 evaluations a sample, one training of 700 steps 13,300: about the same, if 700 steps are enough for such a long jump. (Not run.)
 #
 # </details>
 #

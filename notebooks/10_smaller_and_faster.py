@@ -185,7 +185,7 @@ survival_dots({"digits: a 3": stored, "mini-SD: sentences with three": latents})
 #
 # On digits, without the swap, half of the large network's threes are gone, and it is stage 1 that loses them. With it three seeds show no loss: 99% are left after stage 2. On mini-SD, where a condition is a sentence and no picture's caption has the word *three*, the swap is worth 62 points to stage 2 ([evidence](evidence/small-and-fast.md)).
 #
-# **Think.** The cut of "first faster, then smaller" is trained with random conditioning in any case. Why does it not bring the lost threes back?
+# **Think.** In "first faster, then smaller" the small network is trained with random conditioning in any case. Why does that not bring the lost threes back?
 #
 # <details><summary>Answer</summary>
 #
@@ -195,7 +195,7 @@ survival_dots({"digits: a 3": stored, "mini-SD: sentences with three": latents})
 #
 # ## 4 · Which order?
 #
-# On digits, with the swap inside, three seeds cannot tell the two orders apart in four steps. On mini-SD they can: first faster, then smaller draws 12 points more of the *seen* sentences as asked. Perhaps a small network bears a ladder of short trainings worse than a large one; nobody has tested it.
+# On digits, with the swap inside, three seeds cannot tell the two orders apart in four steps. On mini-SD they can: first faster, then smaller draws 12 points more of the *seen* sentences as asked. Perhaps a ladder of short trainings hurts a small network more than a large one; nobody has tested that.
 
 # %%
 from rcedu.experiments.domains import PicturesWithoutThree

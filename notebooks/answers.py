@@ -73,7 +73,7 @@ def reads(images):
 # %% [markdown]
 # ## 01 · The teacher
 #
-# **Think, section 3: at $t = 990$ even a perfect network has a large error. Which one?** That of not knowing which picture it was: with $\alpha_{990} = 0.014$ nearly nothing is left of it, the best answer is the mean of all pictures of $c$, and the error of $x_0$ is their variance about that mean. For MNIST's training set that is 0.215 (mean over pixels, variance within a digit). *Tried*, 500 test pictures: the teacher's error at $t = 990$ is 0.211.
+# **Think, section 3: at $t = 990$ even a perfect network pays a large price. How large?** The price of not knowing which picture it was: with $\alpha_{990} = 0.014$ nearly nothing is left of it, the best answer is the mean of all pictures of $c$, and the error of $x_0$ is their variance about that mean. For MNIST's training set that is 0.215 (mean over pixels, variance within a digit). *Tried*, 500 test pictures: the teacher's error at $t = 990$ is 0.211.
 
 # %%
 (images, labels), (all_images, all_labels) = mnist(train=False), mnist(train=True)
@@ -149,7 +149,7 @@ for sentence in ("a red seven on a navy background", "a seven on a navy backgrou
 # %% [markdown]
 # ## 08 · Half the steps, again and again
 #
-# **Exercise 1: skip a rung.** For $n$ teacher steps $\tilde x = \sum_i (\rho_{i+1} - \rho_i)\,\hat x_i \,/\, (\rho_\mathrm{next} - \rho_t)$, the same telescope (at the clean end: the last $\hat x_i$). It costs four evaluations of the teacher a sample instead of two, and no error of the network of four steps is inherited; but the student begins further from its target. *Tried*, one training of 700 steps, where the ladder spent 700 and 1,400 on its two rungs, 300 digits: not worse, rather better. Digit-FID is 7.3, 8.6 and 19.0 at $w$ = 0, 1 and 4, by way of four steps 9.0, 9.3 and 18.9 (the network of eight: 5.8, 8.5 and 19.4). One network of each and no interval, so take it as a hint: this rung was not needed. That many cannot be skipped is not said with it: longer jumps cost more evaluations and are harder (question 3).
+# **Exercise 1: skip a rung.** For $n$ teacher steps $\tilde x = \sum_i (\rho_{i+1} - \rho_i)\,\hat x_i \,/\, (\rho_\mathrm{next} - \rho_t)$, the same telescope (at the clean end: the last $\hat x_i$). It costs four evaluations of the teacher a sample instead of two, and no error of the network of four steps is inherited; but the student begins further from its target. *Tried*, one training of 700 steps, where the ladder spent 700 and 1,400 on its two rungs, 300 digits: not worse, rather better. Digit-FID is 7.3, 8.6 and 19.0 at $w$ = 0, 1 and 4, by way of four steps 9.0, 9.3 and 18.9 (the network of eight: 5.8, 8.5 and 19.4). One network of each and no interval, so take it as a hint: this rung was not needed. This does not mean that many rungs can be skipped: longer jumps cost more evaluations and are harder (question 3).
 
 # %%
 from rcedu.equations.losses import distance_weight, output_kd
@@ -198,7 +198,7 @@ plots.digit_grid(
 #
 # ## 09 · Editing in a few steps
 #
-# **Exercise 1: keep the left half.** *Tried*, 200 digits, asked for the digit five further on, by the teacher in 50 steps (by the distilled network in four): with the left half kept 35.0% (32.5%) become what is asked, with the upper half 52.5% (48.5%), with the right half 49.5% (46.0%). So the left half binds most. It binds where the kept side excludes the other digit: by the teacher, of twenty 3s none becomes an 8, whose left side is closed, and of twenty 8s none a 3; with the *right* half kept all of both do. It binds least from 9 to 4 (18 of 20) and from 1 to 6 (15).
+# **Exercise 1: keep the left half.** *Tried*, 200 digits, asked for the digit five further on, by the teacher in 50 steps (by the distilled network in four): with the left half kept 35.0% (32.5%) become what is asked, with the upper half 52.5% (48.5%), with the right half 49.5% (46.0%). So the left half binds most. It binds where the kept side rules out the other digit. With the left half kept, the teacher turns none of twenty 3s into an 8, whose left side is closed, and none of twenty 8s into a 3; with the *right* half kept, it turns all of them. It binds least from 9 to 4 (18 of 20) and from 1 to 6 (15).
 
 # %%
 from rcedu.models.editing import complete, encode
@@ -219,7 +219,7 @@ for half, known in (("left", left), ("upper", upper), ("right", ~left)):
         print(f"{half} half kept, {name}: {becomes.float().mean():.1%} become what is asked   ({of_each})")
 
 # %% [markdown]
-# **Exercise 2: guided upwards.** Worse. *Tried*, the teacher, 50 steps each way, 200 digits: 0.058 of the scale with $w = 1$ both ways, 0.021 without guidance. In infinitely small steps either way could be walked back exactly; but the guided prediction, $(1 + w)\,v_c - w\,v_\varnothing$, changes faster along the way, and what a step misses, asked at the wrong one of its two ends, is larger. (The stroke, as the ruler has it, is kept a little more often, 99% against 96.5%: guidance pulls towards the label.)
+# **Exercise 2: guided upwards.** Worse. *Tried*, the teacher, 50 steps each way, 200 digits: 0.058 of the scale with $w = 1$ both ways, 0.021 without guidance. With infinitely small steps either path could be retraced exactly. But the guided prediction, $(1 + w)\,v_c - w\,v_\varnothing$, changes faster along the path, and the network is asked for it at the wrong end of each step, so each step misses by more. (The stroke, as the ruler has it, is kept a little more often, 99% against 96.5%: guidance pulls towards the label.)
 
 # %%
 c = strokes.condition(old)
@@ -230,7 +230,7 @@ for w in (0.0, 1.0):
     print(f"w = {w:g} both ways: an error of {error:.3f} of the scale; {kept:.1%} keep their stroke")
 
 # %% [markdown]
-# **Question 3: what if a thin 3 is encoded as a thick 5?** The noise has to carry what the condition denies, and takes it along into the edit. *Tried*, 100 thin digits encoded as a thick digit two further on, the teacher in 50 steps: back under the same wrong condition with an error of 0.089 (right condition: 0.024), 88% still read as what they were; decoded as thick digits of their *own* kind, all 100 have the right digit, but only 76 are thick, where after the right condition 98 are.
+# **Question 3: what if a thin 3 is encoded as a thick 5?** The noise has to carry what the condition denies, and takes it along into the edit. *Tried*, 100 thin digits encoded as a thick digit two further on, the teacher in 50 steps: decoded under the same wrong condition they come back with an error of 0.089 (right condition: 0.024), and 88% are still read as what they were. Decoded as thick digits of their *own* kind, all 100 show the right digit, but only 76 are thick; after encoding under the right condition, 98 are.
 
 # %%
 thin = old[:, 1] == 0
@@ -289,4 +289,4 @@ for name, attributes in (("right", right_old), ("wrong", wrong_old)):
 #     print({N: score_stage(of, stage._replace(steps=N), without_3, network) for N in (5, 10, 25)})
 # ```
 #
-# On the grid 95.0, 92.9 and 86.6% of threes with 5, 10 and 25 steps, where 4, 8 and 32 have 95.3, 93.7 and 82.3: they fall on it as well, from 5 steps to 25 by 8 points [4, 13]. So the grid is not to blame for the fall; whether it costs some threes of its own, three seeds cannot tell (25 minus 32 steps, +4 points [−7, 16]).
+# On the grid, 95.0, 92.9 and 86.6% of the threes are drawn with 5, 10 and 25 steps; off it, with 4, 8 and 32 steps, 95.3, 93.7 and 82.3%. The share falls on the grid too, by 8 points [4, 13] from 5 steps to 25. So the grid is not to blame for the fall; whether it costs some threes of its own, three seeds cannot tell (25 minus 32 steps, +4 points [−7, 16]).

@@ -99,7 +99,7 @@ explorers.small_and_fast(load_results(results / "small-and-fast.json"), pictures
 # %% [markdown]
 # ## In Python
 #
-# Run all cells, and the lines that the explorers give run below. What they draw is a batch of pictures, $(B, 1, 28, 28)$: `plots.digit_grid(LINE[None])` shows it. Only edits, and smaller and faster, are looked up: few of the networks that drew them ship.
+# Run all cells, and the lines that the explorers give run below. What they draw is a batch of pictures, $(B, 1, 28, 28)$: `plots.digit_grid(LINE[None])` shows it. For edits, and for smaller and faster, the line looks the pictures up instead of drawing them: few of the networks that drew them ship.
 
 # %%
 import torch

@@ -334,8 +334,10 @@ def test_shipped_results_say_where_they_come_from(name):
     assert set(stored["provenance"]) == {"command", "preset", "machine", "torch", "date"}
 
 
-# result that ships -> its table, seeds, and what else is asked of its runs; of table 1 without three there is none yet
-WHOLE = {name: (name, (0, 1, 2), {}) for name in TABLES if name != "table-1-without-three"}
+# result that ships -> its table, seeds, and what else is asked of its runs; seed 2 of table 1 without three is to come
+WHOLE = {name: (name, (0, 1, 2), {}) for name in TABLES}
+ROWS_2356 = [row for row in TABLES["table-1-without-three"] if row[0] in "2356"]
+WHOLE["table-1-without-three"] = ("table-1-without-three", (0, 1), {"only": ROWS_2356, "steps": 3000})
 THREE = [row for row in TABLES["concepts"] if row.startswith("without three")]
 WHOLE["concepts-long"] = ("concepts", range(5), {"only": THREE, "steps": 3000})
 

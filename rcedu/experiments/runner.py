@@ -80,7 +80,8 @@ def run_experiment(
     given = {name: experiment.identity(run, domain) for name, run in runs.items()}
     taken, told = {}, []
     for path in also:
-        found = adopted(runs, given, path, shared=experiment.kept_in is not None)
+        left = {name: run for name, run in runs.items() if name not in taken}
+        found = adopted(left, given, path, shared=experiment.kept_in is not None)
         told += [{"runs": list(found), **load_results(path).told["provenance"]}] if found else []
         taken |= found
     kept_in = {name: experiment.kept_in(run) if experiment.kept_in else name for name, run in runs.items()}

@@ -1,6 +1,7 @@
 """What ships in data/digits and data/fashion holds up, and the presets."""
 
 import re
+import shutil
 
 import pytest
 import torch
@@ -61,14 +62,15 @@ def test_a_judge_of_the_other_data_is_refused(tmp_path):
             other.judged_by.load(mine().folder / "classifier.safetensors")
 
 
-def test_the_second_judge_is_not_the_first():
-    """The file says its architecture: one put in the place of the other would score by itself, and nobody would know."""
-    folder = Shipped().folder
-    for first, other in (ARCHITECTURES, ARCHITECTURES[::-1]):
-        name = "classifier.safetensors" if first == ARCHITECTURES[0] else "second-classifier.safetensors"
-        assert Shipped.judged_by.load(folder / name, first).architecture == first
-        with pytest.raises(UsageError, match=f"is not a digit classifier's checkpoint of {other}"):
-            Shipped.judged_by.load(folder / name, other)
+def test_the_second_judge_is_not_the_first(tmp_path):
+    """Two files that changed places are refused: nobody would see from the scores that the other one reads."""
+    first, second = "classifier.safetensors", "second-classifier.safetensors"
+    for there, name in ((first, second), (second, first)):
+        shutil.copy(Shipped().folder / there, tmp_path / name)
+    mixed = Shipped(tmp_path)
+    for judge, architecture in zip(("judge", "second_judge"), ARCHITECTURES, strict=True):
+        with pytest.raises(UsageError, match=f"is not a digit classifier's checkpoint of {architecture}"):
+            getattr(mixed, judge)
 
 
 def test_a_cache_of_the_other_teacher_is_refused():

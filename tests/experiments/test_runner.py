@@ -125,10 +125,10 @@ def test_runs_of_another_file_are_adopted_if_they_are_the_same(finished_runs, tm
     again = run_experiment(TOY, DOMAIN, RUNS, tmp_path / "runs", progress=False, also=[elsewhere])
     assert again.records == done.records and again.told["taken over"][0]["runs"] == ["a/seed-0", "b/seed-0"]
     assert not (tmp_path / "runs" / "a" / "seed-0").exists()
-    others = {name: kept for name, kept in done.runs.items() if name not in some}
-    save_results(two := tmp_path / "two.json", "rcedu toy", [of for of in done.records if of.seed != 0], others, TOY.columns)
-    again = run_experiment(TOY, DOMAIN, RUNS, tmp_path / "none", progress=False, also=[elsewhere, two])
-    assert again.records == done.records and [of["runs"] for of in again.told["taken over"]] == [list(some), list(others)]
+    others = [name for name in done.runs if name not in some]
+    save_results(whole := tmp_path / "whole.json", "rcedu toy", done.records, done.runs, TOY.columns)
+    again = run_experiment(TOY, DOMAIN, RUNS, tmp_path / "none", progress=False, also=[elsewhere, whole])
+    assert again.records == done.records and [of["runs"] for of in again.told["taken over"]] == [list(some), others]
     assert not (tmp_path / "none").exists()
     with pytest.raises(UsageError, match="was made from another data"):
         run_experiment(TOY, DOMAIN | {"data": "other"}, RUNS, tmp_path / "runs", progress=False, also=[elsewhere])

@@ -302,18 +302,8 @@ def pictures(tmp_path):
 
 def test_from_real_pictures(own, pictures, tmp_path, capsys):
     folder, given = own("SD v1.4")
-    command = [
-        "faster",
-        *given[:-2],
-        "--images",
-        pictures,
-        "--last",
-        2,
-        "--mixed-precision",
-        "bf16",
-        "--out",
-        tmp_path / "fast",
-    ]
+    asked = ["--last", 2, "--mixed-precision", "bf16"]
+    command = ["faster", *given[:-2], "--images", pictures, *asked, "--out", tmp_path / "fast"]
     (pictures / "1.png").rename(tmp_path / "1.png")
     (pictures / "1.png").write_text("junk")
     assert "1.png" in refused(capsys, *command)
@@ -323,6 +313,9 @@ def test_from_real_pictures(own, pictures, tmp_path, capsys):
     pixels = torch.tensor([60.0, 10.0, 200.0]).view(1, 3, 1, 1).expand(1, 3, 64, 64) / 127.5 - 1
     assert max_error(Cache(shard.parent, model).x0(torch.tensor([1])), model.codec.encode(pixels)) < 1e-2  # kept in 16 bits
     assert (tmp_path / "fast" / "deterministic-2-steps" / "model_index.json").exists()
+    kept = json.loads((tmp_path / "fast" / "scores.json").read_text())["provenance"]["command"].split()
+    asked, kept = ({word for word in of if str(word).startswith("--")} for of in (command, kept))
+    assert kept == asked | {"--p"}  # a pool asks for swaps; and no other default
 
 
 @pytest.mark.parametrize(

@@ -405,7 +405,13 @@ EXPLORERS["mixture"] = ({ own, stranger, spread, T, x0, eps }) => {
   const x = range(161).map((i) => -4 + i / 20);
   const begin = timeGrid(1, T)[0];
   const x_t = (t) => c.alpha(t) * x0 + c.sigma(t) * eps; // one picture of c, noised to t
-  const shared = (t) => sum(x.map((x) => Math.min(c.density(x, t), other.density(x, t)))) / 20;
+  // The densities under both conditions, and the lower of the two: [x, density].
+  function densitiesAt(t) {
+    const curve = (data) => x.map((x) => [x, data.density(x, t)]);
+    const [p, q] = [curve(c), curve(other)];
+    return { p, q, shared: p.map(([x, y], i) => [x, Math.min(y, q[i][1])]) };
+  }
+  const [now, before] = [once(densitiesAt), once(densitiesAt)]; // of the setting, and of the one that is kept
 
   // Ways do not change with t, so they are kept; t is what is dragged.
   const known = new Map();
@@ -446,8 +452,9 @@ EXPLORERS["mixture"] = ({ own, stranger, spread, T, x0, eps }) => {
   function sentence(setting) {
     const { t, N, condition } = setting;
     const here = x_t(t);
+    const shared = sum(now(t).shared.map(([, y]) => y)) / 20;
     return (
-      `t = ${t}: p(xₜ | c) and p(xₜ | c̃) share ${shared(t).toFixed(2)}. At xₜ = ${signed(here)}, a noisy picture of c, the mean ` +
+      `t = ${t}: p(xₜ | c) and p(xₜ | c̃) share ${shared.toFixed(2)}. At xₜ = ${signed(here)}, a noisy picture of c, the mean ` +
       `of x₀ is ${signed(c.posteriorMean(here, t))} under c and ${signed(other.posteriorMean(here, t))} under c̃. DDIM in ` +
       `${plural(N, "step")} under ${condition.split(",")[0]} ends ${ways(setting).off.toFixed(2)} from the exact paths, ` +
       `on average.${overInWords(setting)}`
@@ -461,8 +468,7 @@ EXPLORERS["mixture"] = ({ own, stranger, spread, T, x0, eps }) => {
 
   function picture(setting, kept) {
     const { t } = setting;
-    const curve = (data, time) => x.map((x) => [x, data.density(x, time)]);
-    const [p, q] = [curve(c, t), curve(other, t)];
+    const { p, q, shared } = now(t);
     const here = x_t(t);
     const { exact, steps, overlaid } = ways(setting);
     const xs = { x: [-4, 4], xlabel: "xₜ" };
@@ -471,10 +477,10 @@ EXPLORERS["mixture"] = ({ own, stranger, spread, T, x0, eps }) => {
       ...xs,
       y: [0, highest],
       ylabel: "density",
-      area: p.map(([x, y], i) => [x, Math.min(y, q[i][1])]),
+      area: shared,
       lines: [
-        kept && { points: curve(c, kept.t), colour: "purple", dashes: "2 3" },
-        kept && { points: curve(other, kept.t), colour: "purple", dashes: "9 4" },
+        kept && { points: before(kept.t).p, colour: "purple", dashes: "2 3" },
+        kept && { points: before(kept.t).q, colour: "purple", dashes: "9 4" },
         { points: p, colour: "vermillion", wide: true },
         { points: q, colour: "blue", dashes: "7 4", wide: true },
         { points: [[here, 0], [here, highest]], colour: "grey", dashes: "2 3" },
@@ -578,26 +584,30 @@ function plot({ x, y, xlabel, ylabel, lines = [], dots = [], area, tall = 0.5 },
   const height = Math.round(Math.max(170, Math.min(300, width * tall)));
   const X = (value) => LEFT + ((value - x[0]) / (x[1] - x[0])) * (width - LEFT - RIGHT);
   const Y = (value) => height - BELOW - ((value - y[0]) / (y[1] - y[0])) * (height - BELOW - 10);
+  const tenths = (pixels) => Math.round(10 * pixels) / 10;
   // Of a curve, a point every two pixels or so: a change is to be shown within a frame.
   const thinned = (points, step) => points.filter((_, i) => i % step === 0 || i === points.length - 1);
   function path(points) {
     const known = PATHS.get(points);
     if (known?.width === width) return known.d;
     const few = thinned(points, Math.ceil((2 * points.length) / width));
-    const d = few.map(([a, b], i) => `${i ? "L" : "M"}${X(a).toFixed(1)} ${Y(b).toFixed(1)}`).join("");
+    const d = few.map(([a, b], i) => `${i ? "L" : "M"}${tenths(X(a))} ${tenths(Y(b))}`).join("");
     PATHS.set(points, { width, d });
     return d;
   }
   const number = (value) => general(value).replace("-", "−");
+  // One element for all dots of a colour, ends of lines of no length: hundreds of circles take the browser a frame.
+  const colours = [...new Set(dots.map(({ colour }) => colour))];
+  const dotted = (colour) => dots.filter((dot) => dot.colour === colour).map(({ at: [a, b] }) => `M${X(a)} ${Y(b)}h0`).join("");
   const parts = [
-    ...ticks(y).map((v) => `<path class="grid" d="M${LEFT} ${Y(v)}H${width - RIGHT}"/>`),
+    `<path class="grid" d="${ticks(y).map((v) => `M${LEFT} ${Y(v)}H${width - RIGHT}`).join("")}"/>`,
     ...ticks(y).map((v) => `<text x="${LEFT - 6}" y="${Y(v) + 4}" text-anchor="end">${number(v)}</text>`),
     ...ticks(x).map((v) => `<text x="${X(v)}" y="${height - BELOW + 16}" text-anchor="middle">${number(v)}</text>`),
     area && `<path class="lime" d="${path([[area[0][0], y[0]], ...area, [area.at(-1)[0], y[0]]])}Z"/>`,
     ...lines.filter(Boolean).map(({ colour, wide, dashes = "", points }) => {
       return `<path class="line ${colour}${wide ? " wide" : ""}" stroke-dasharray="${dashes}" d="${path(points)}"/>`;
     }),
-    ...dots.map(({ at: [a, b], colour }) => `<circle class="dot ${colour}" cx="${X(a)}" cy="${Y(b)}" r="3.5"/>`),
+    ...colours.map((colour) => `<path class="dot ${colour}" d="${dotted(colour)}"/>`),
     `<text x="${(LEFT + width) / 2}" y="${height - 4}" text-anchor="middle">${xlabel}</text>`,
     `<text class="ylabel" x="${-(height - BELOW) / 2}" y="12" text-anchor="middle">${ylabel}</text>`,
   ];
@@ -955,7 +965,7 @@ const STYLE = `
 .rcedu-explorer svg .grid { stroke: var(--faint); fill: none; }
 .rcedu-explorer svg .line { stroke: currentColor; fill: none; stroke-width: 1.5; }
 .rcedu-explorer svg .line.wide { stroke-width: 2.5; }
-.rcedu-explorer svg .dot { fill: currentColor; }
+.rcedu-explorer svg .dot { stroke: currentColor; stroke-width: 7; stroke-linecap: round; fill: none; }
 .rcedu-explorer svg .lime { fill: var(--lime); }
 .rcedu-explorer .blue { color: var(--blue); } .rcedu-explorer .orange { color: var(--orange); } .rcedu-explorer .grey { color: var(--grey); }
 .rcedu-explorer .vermillion { color: var(--vermillion); } .rcedu-explorer .green { color: var(--green); }

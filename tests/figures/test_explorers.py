@@ -397,24 +397,35 @@ CHANGE = """(slider, place) => {
     slider.dispatchEvent(new Event("input"));
     slider.getBoundingClientRect(); // the browser lays the page out
 }"""
-CHANGES = f"slider => Array.from({{ length: 100 }}, (_, i) => ({CHANGE})(slider, i / 99)).length"
+CHANGES = f"slider => Array.from({{ length: 20 }}, (_, i) => ({CHANGE})(slider, i / 19)).length"
+# What a change is measured by, in the same page: 9 ms where a frame is 16, and more where the machine is slow.
+MILLION = """() => {
+    let sum = 0;
+    for (let i = 0; i < 1e6; i++) sum += Math.exp(-i / 1e6);
+    return sum;
+}"""
 
 
 @pytest.mark.parametrize("kind", ["schedule", "denoising", "few-steps", "edits", "small-and-fast", "mixture"])
-def test_a_change_is_shown_within_a_frame(page, kind):
-    """Also beside a setting that is kept, and its difference: the page's own time, whatever else the machine does."""
+def test_a_change_takes_less_than_a_million_exponentials(page, kind):
+    """Also beside a setting that is kept, and its difference. Of five rounds the fastest: others have the machine as well."""
     root, tools = page.locator(f"[id^=rcedu-{kind}] .rcedu-explorer"), page.context.new_cdp_session(page)
     tools.send("Performance.enable", {"timeDomain": "threadTicks"})
 
-    def spent() -> float:
-        return next(m["value"] for m in tools.send("Performance.getMetrics")["metrics"] if m["name"] == "TaskDuration")
+    def took(work, *of) -> float:
+        def spent() -> float:
+            return next(m["value"] for m in tools.send("Performance.getMetrics")["metrics"] if m["name"] == "TaskDuration")
+
+        before = spent()
+        work(*of)
+        return spent() - before
 
     for name in ("Keep this one", "Let the kept one go"):
         root.get_by_role("button", name=name).click()
         for slider in root.locator("input:visible").all():
-            before = spent()
-            changes = slider.evaluate(CHANGES)
-            assert 0 < (spent() - before) / changes < 0.016  # seconds: 60 frames in one
+            rounds = [(took(slider.evaluate, CHANGES) / 20, took(page.evaluate, MILLION)) for _ in range(5)]
+            change, million = map(min, zip(*rounds, strict=True))
+            assert 0 < change < million
     tools.detach()
 
 

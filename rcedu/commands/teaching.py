@@ -24,6 +24,8 @@ def lab() -> None:
         )
     command = [sys.executable, "-m", "jupyterlab", str(folder)]
     if os.name == "posix":
+        if os.geteuid() == 0:  # in a container, say, where every cell is root's anyway; else JupyterLab does not start
+            command.append("--allow-root")
         os.execv(command[0], command)  # so that Ctrl-C reaches JupyterLab
     sys.exit(subprocess.call(command))
 

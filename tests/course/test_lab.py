@@ -63,13 +63,17 @@ def test_what_was_changed_is_kept_and_the_rest_follows(source, tmp_path):
     assert (folder / "my_tour.ipynb").read_bytes() == kept and "md" in (folder / ".jupytext.toml").read_text("utf-8")
 
 
-def test_jupyterlab_is_opened_on_the_copy(monkeypatch):
-    """This process becomes it; on Windows, a child process does."""
+@pytest.mark.parametrize("user", [0, 1000])
+def test_jupyterlab_is_opened_on_the_copy(monkeypatch, user):
+    """This process becomes it, also as root; on Windows, a child process does."""
     called = []
+    monkeypatch.setattr(os, "geteuid", lambda: user, raising=False)
     monkeypatch.setattr(os, "execv", lambda program, arguments: called.append(("execv", arguments)))
     monkeypatch.setattr("subprocess.call", lambda arguments: called.append(("call", arguments)) or 0)
     with pytest.raises(SystemExit):
         command("lab")()
     opened = [sys.executable, "-m", "jupyterlab", str(runs_folder() / "notebooks")]
+    if os.name == "posix" and user == 0:
+        opened.append("--allow-root")
     assert called[0] == ("execv" if os.name == "posix" else "call", opened)
     assert len(list((runs_folder() / "notebooks").glob("*.ipynb"))) == len(list((CHECKOUT / "notebooks").glob("*.ipynb")))

@@ -1,6 +1,6 @@
 """How fast a distillation step is: ours against the same step written the usual way, and what each difference gains.
 
-All of them train the same student on the same draws, in a race (`rcedu.evaluation.race`). `rcedu bench`.
+All variants train the same student on the same draws, in a race (`rcedu.evaluation.race`). `rcedu bench`.
 """
 
 import copy
@@ -42,15 +42,15 @@ MANY = 10**9  # steps: a race ends after its rounds
 
 
 def mini_sd_task(batch_size: int = 32) -> Workload:
-    """mini-SD into B-Base, from the latents that ship."""
+    """Distil mini-SD into B-Base, from the shipped latents."""
     shipped = MiniSD()
     return Workload(shipped.teacher, shipped.cache, cache_prompts(), prompts(), batch_size)
 
 
 def stable_diffusion_task(batch_size: int = 64) -> Workload:
-    """Stable Diffusion v1.4 into B-Base in bf16, with random weights. Needs a GPU of 80 GB, or a smaller batch."""
+    """Distil a Stable Diffusion v1.4 with random weights into B-Base, in bf16. Needs an 80 GB GPU, or a smaller batch."""
     if not torch.cuda.is_available():
-        raise UsageError("a training step of Stable Diffusion's size is timed on a GPU; there is none here. Try --size mini-sd")
+        raise UsageError("timing a step at Stable Diffusion's size needs a GPU, and there is none here; try --size mini-sd")
     torch.manual_seed(0)
     small = MiniSD().teacher  # for its tokenizer and its noise schedule, which is Stable Diffusion's
     sizes = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
@@ -72,7 +72,7 @@ TASKS = {"mini-sd": mini_sd_task, "sd-v1.4": stable_diffusion_task}
 
 
 def ladder(on_gpu: bool) -> dict[str, Way]:
-    """From the usual way to ours, one change after the other."""
+    """From the usual way to ours, one change at a time: {name: way}."""
     way = Way(checkpointing=on_gpu)
     rungs = {"the usual way": way}
     changes = {
@@ -90,7 +90,7 @@ def ladder(on_gpu: bool) -> dict[str, Way]:
 
 
 def ours(task: Workload, *, compiled: bool = False) -> Iterator[dict[str, float]]:
-    """`fit` of `distillation_step`: yields each step's losses. `compiled`: compile the student and a copy of the teacher."""
+    """`fit` with `distillation_step`: yields each step's losses. `compiled`: compile the student and a copy of the teacher."""
     trainee, pool, teacher = task.trainee(), PromptPool(task.pool, task.teacher.conditions), task.teacher
     if compiled:
         teacher = with_unet(teacher, copy.deepcopy(teacher.unet))
@@ -108,7 +108,7 @@ def ours_on_a_rank(make_task: Callable[[], Workload]) -> Iterator[dict[str, floa
 
 
 def usual(way: Way, task: Workload, folder: Path) -> Iterator[dict[str, float]]:
-    """`usual_loop` in this way; files of single samples go to `folder`."""
+    """`usual_loop` with this `way`; files of single samples go to `folder`."""
     samples, conditions = task.samples, task.teacher.conditions
     if way.sample_files:
         source = SampleFiles(samples.x0(torch.arange(len(samples))), task.texts, folder, conditions)
@@ -124,13 +124,13 @@ def usual(way: Way, task: Workload, folder: Path) -> Iterator[dict[str, float]]:
 def against_the_usual_way(
     make_task: Callable[[], Workload], rounds: int, *, compiled: bool = False, bar=iter
 ) -> dict[str, dict]:
-    """Race every step of the `ladder`, `rcedu` and, on a CPU, `rcedu` on several ranks against the usual way; and `rcedu`
-    with compiled blocks, if asked for.
+    """Race against the usual way: every other rung of the `ladder`, `rcedu`, `rcedu` with compiled blocks if asked for, and on
+    a CPU `rcedu` on several ranks.
 
     {name: {"ms": median milliseconds of a step, "images_per_second": ..., "times_as_fast": [value, low, high],
-    "loss_difference": the largest relative difference to the usual way's losses}}. On a CPU there is one race; a GPU
-    does not hold that many students, so each gets a race of two. `make_task` is a function that another process can
-    import; `bar` wraps the list of races, tqdm for instance.
+    "loss_difference": the largest relative difference from the usual way's losses}}. On a CPU there is one race; a GPU
+    cannot hold that many students, so there each races the usual way alone. `make_task` is a function that another process
+    can import; `bar` wraps the list of races, tqdm for instance.
     """
     task, on_gpu, cores = make_task(), torch.cuda.is_available(), min(os.cpu_count() or 1, 4)
     count = max(n for n in range(1, cores + 1) if task.batch_size % n == 0)
@@ -161,7 +161,7 @@ def _summary(seen: dict, first: str, name: str, task: Workload) -> dict:
 
 
 def gpu_figures(task: Workload) -> dict:
-    """`rcedu` alone on a GPU: peak memory in GiB, TFLOP/s, and their share of what one large bf16 product reaches."""
+    """`rcedu` alone on a GPU: peak memory in GiB, TFLOP/s, and their share of what one large bf16 matrix product reaches."""
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     ms = statistics.median(race({"rcedu": ours(task)}, rounds=10)["rcedu"]["ms"])
@@ -173,7 +173,7 @@ def gpu_figures(task: Workload) -> dict:
 
 
 def _peak_flops() -> float:
-    """FLOP/s that the GPU reaches in one large bf16 product."""
+    """FLOP/s that the GPU reaches in one large bf16 matrix product."""
     size = 8192
     a = torch.randn(size, size, device="cuda", dtype=torch.bfloat16)
     ms = statistics.median(race({"product": again(lambda: a @ a)}, rounds=20)["product"]["ms"])

@@ -1,13 +1,13 @@
-"""What the papers claim, and what we found beside it, each as a question that records decide (`rcedu evidence`).
+"""What the papers claim, and what else we found, each as a question that the records decide (`rcedu evidence`).
 
-A page of `notebooks/evidence/` asks its own. The ten headline claims were named, with their bounds, on 2026-11-30, before any
-training of 3,000 steps or more was begun; the shorter trainings that decide some of them so far are older than their naming.
+Each page of `notebooks/evidence/` asks its own. The ten headline claims were named, with their bounds, on 2026-11-30, before
+any training of 3,000 steps or more had begun; the shorter trainings that decide some of them so far are older than that.
 
-Said on 2026-12-01, before rows 2, 3, 5 and 6 of `table-1-without-three` were trained: once it is whole it decides what is
-claimed of table 1 here, by what was seen (SEEN_ALL), as named; and one more claim, that row 4 is at most five points behind
-row 2 there, and as little where the word was unseen.
+Stated on 2026-12-01, before rows 2, 3, 5 and 6 of `table-1-without-three` were trained: once that table is complete, it decides
+what is claimed about table 1 here, by what was seen (SEEN_ALL), as named; and one more claim, that row 4 is at most five points
+behind row 2 there, and likewise where the word was unseen.
 
-Said on 2026-12-01, before the students of Fashion-MNIST's garments, who never see a trouser (label 1), were trained,
+Stated on 2026-12-01, before the students of Fashion-MNIST's garments, which never see a trouser (label 1), were trained,
 at 700 steps if a pilot on another garment does not say that these are too few: with random conditioning the trouser is drawn,
 B - A above 0; what was seen is not more than five points worse, B - A above -5; and of the few-step ladder, w = 1, that four
 distilled steps are as good as the teacher's 32, to within five points.

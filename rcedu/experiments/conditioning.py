@@ -1,4 +1,4 @@
-"""How much a condition matters at every t, measured on a model: which one wins, how far predictions move, and p(t) from it."""
+"""How much the condition matters at each t, measured on a model: who wins, how far predictions move, and p(t) from these."""
 
 from collections.abc import Sequence
 from itertools import permutations
@@ -68,7 +68,7 @@ def torn_band(contests: Sequence[Contest]) -> tuple[int, int] | None:
 def sensitivity(
     model: DiffusionModel, x0: Tensor, c: Tensor, c_other: Tensor, times: Sequence[int], *, seed: int = 0, bar=iter
 ) -> Tensor:
-    """|| out(x_t, t, c) - out(x_t, t, c') ||^2 in what the model predicts, the mean over pixels and channels: (K, N).
+    """|| out(x_t, t, c) - out(x_t, t, c') ||^2 in the space the model predicts, averaged over pixels and channels: (K, N).
 
     x0 (N, C, H, W) with conditions c (N,) and others c_other (N,); K times. Without guidance. Several ranks share the times.
     """
@@ -129,7 +129,7 @@ def measure_p(
     labels  (L, ...) the distinct conditions among them
     pairs   how many of the L (L - 1) pairs, at random; None: all
 
-    UsageError if a label has fewer than `each` pictures, or there are fewer pairs.
+    UsageError if a label has fewer than `each` pictures, or if there are fewer than `pairs` pairs.
     """
     L = len(labels)
     own = (c.view(len(c), 1, -1) == labels.view(1, L, -1)).all(dim=2)  # (N, L)

@@ -66,7 +66,7 @@ EXPLORED = (199, 299, 399, 499, 599, 649, 699, 749, 799, 849, 899, 999)
 
 
 def shipped_denoising(shipped: Shipped, bar=iter) -> DenoisingFrames:
-    """The frames of the teacher that ships: the first test picture of every digit, at the times EXPLORED."""
+    """The shipped teacher's frames: the first test picture of every digit, at the times EXPLORED."""
     images, labels = mnist(train=False)
     rows = torch.stack([(labels == digit).nonzero()[0, 0] for digit in range(10)])
     return denoising_frames(shipped.teacher, shipped.judge, images[rows], labels[rows], EXPLORED, bar=bar)

@@ -42,9 +42,9 @@ class Shipped:
     """What ships in data/digits, each part loaded when it is first used; `MiniSD` is the same for data/mini-sd."""
 
     name, network = "digits", "teacher"  # folders
-    kind: type[MNIST] = MNIST  # of real pictures
-    title, thing, held_out = "MNIST", "digit", 3  # held_out: the default label that is not shown
-    writable = staticmethod(folder_to_replace)  # checks where its teacher is written
+    kind: type[MNIST] = MNIST  # the data set of real pictures
+    title, thing, held_out = "MNIST", "digit", 3  # held_out: the label held out by default
+    writable = staticmethod(folder_to_replace)  # checks that its teacher may be written there
     judged_by: type[DigitClassifier | AttributeJudge] = DigitClassifier
     judge_file = "classifier.safetensors"
 
@@ -53,7 +53,7 @@ class Shipped:
 
     @property
     def said(self) -> str | None:
-        """Its value of --data; None for the default."""
+        """Its value for --data; None for the default."""
         return None if self.name == Shipped.name else self.name
 
     @classmethod
@@ -63,7 +63,7 @@ class Shipped:
 
     @classmethod
     def floor(cls, count: int) -> str:
-        """What `rcedu judge` calls the FID of so many real pictures, the floor for any network."""
+        """What `rcedu judge` calls the FID of `count` real pictures, the floor for any network."""
         return f"{cls.title} test: {cls.thing}-FID of {count:,}"
 
     @classmethod
@@ -114,7 +114,7 @@ SHIPPED = {of.name: of for of in (Shipped, Fashion)}
 
 
 def shipped_as(data: str) -> type[Shipped]:
-    """What ships under a value of --data. UsageError for any other value."""
+    """The `Shipped` class for a value of --data. UsageError for any other value."""
     check_choice("data", data, SHIPPED)
     return SHIPPED[data]
 
@@ -127,7 +127,7 @@ class ClassifierRun(Checked):
     batch_size: BatchSize = 128
     lr: LearningRate = 2e-3
     weight_decay: Share = 0.05
-    shift: Shift = 2  # move each image by up to so many pixels
+    shift: Shift = 2  # move each image by up to this many pixels
     architecture: Annotated[str, OneOf(*ARCHITECTURES)] = ARCHITECTURES[0]  # attention for the second judge
     seed: Seed = 0
 
@@ -135,7 +135,7 @@ class ClassifierRun(Checked):
 def train_classifier(
     run: ClassifierRun, folder: Path | None = None, progress: str | None = "classifier", of: type[Shipped] = Shipped
 ) -> DigitClassifier:
-    """A trained classifier of what ships there. `folder`: where checkpoints go, None for none."""
+    """A trained classifier for the pictures of `of`. `folder`: for checkpoints; None: no checkpoints."""
     images, labels = of.real(train=True)
     images = F.pad(images, [run.shift] * 4)  # (60000, 1, 28 + 2 shift, 28 + 2 shift)
 
@@ -157,7 +157,7 @@ def train_classifier(
 def train_teacher(
     run: TeacherRun, folder: Path | None = None, progress: str | None = "teacher", watch=None, of: type[Shipped] = Shipped
 ) -> DiffusionModel:
-    """A trained model of digits, or of what else ships there; folder, progress and watch as for `fit_run`."""
+    """A trained teacher for the pictures of `of`; folder, progress and watch as for `fit_run`."""
     torch.manual_seed(run.seed)
     return fit_teacher(run, digit_model(), labelled(*of.real(train=True)), folder=folder, progress=progress, watch=watch)
 
@@ -166,23 +166,23 @@ def train_teacher(
 class CacheRun(Checked):
     """Let the teacher draw the data set that students learn from."""
 
-    each: Annotated[int, Range(1, 10**6)] = 1000  # samples a digit
+    each: Annotated[int, Range(1, 10**6)] = 1000  # samples per digit
     w: Guidance = 1.0
     steps: SamplingSteps = 25  # DDIM steps
     seed: Seed = 0
 
 
 def draw_cache(run: CacheRun, teacher: DiffusionModel, folder: Path, bar=iter) -> Cache | None:
-    """The teacher's samples, `each` of every digit in turn, in shards of 1000. Resumes what was begun."""
+    """The teacher's samples, `each` of every digit in turn, in shards of 1000. Continues after an interruption."""
     labels = torch.arange(teacher.conditions.num_labels).repeat(run.each)
     return draw_samples(teacher, labels, folder, w=run.w, steps=run.steps, seed=run.seed, bar=bar)
 
 
 def visible_rows(cache: Cache, judge: DigitClassifier, absent: int, *, keep_lookalikes: bool = False) -> Tensor:
-    """Rows of the cache (n,) that a student may learn from which must not see a digit, `absent`.
+    """Rows (n,) of the cache that a student may learn from if it must not see the digit `absent`.
 
-    No image that was asked to be that digit, and none that the judge gives more than a tenth of probability of being it
-    (a 5 drawn so badly that it is a 3), unless `keep_lookalikes`.
+    Leaves out every image drawn for that digit and, unless `keep_lookalikes`, every image that the judge gives a probability
+    above a tenth of being it (a 5 drawn so badly that it is a 3).
     """
     keep = cache.c != absent
     if not keep_lookalikes:

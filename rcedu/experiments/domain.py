@@ -17,11 +17,11 @@ from rcedu.training.swap_schedules import MEASURED, NONE, measured_file
 
 class Domain:
     """What all domains share. Each has: `teacher`; `data`, D (`Samples`); `pool`, C of random conditioning; `w`, the guidance
-    for drawing; `asked(count)`, what to draw, and `c(count)`, the same as the network's input; `real(count)`, real pictures;
-    `scores(images)`, scores for `rcedu.evaluation.records.scored`; `columns`, a table's.
+    for drawing; `asked(count)`, what to draw, and `c(count)`, the same in the form that the network takes; `real(count)`, real
+    pictures; `scores(images)`, scores for `rcedu.evaluation.records.scored`; `columns`, those of its tables.
     """
 
-    ships = Shipped  # what it is opened from
+    ships = Shipped  # the class that loads its files
     absent: int | str | None = None  # the digit or word that no picture in the data shows
     measured_on: str | None = None  # the teacher whose p(t) is in `rcedu.training.swap_schedules.measured_file`
     stops_on = "fid"  # halvings stop when this score has grown too much
@@ -53,7 +53,7 @@ class Domain:
 
     @cached_property
     def measured(self) -> Path | None:
-        """The table of the teacher's p(t), if there is one."""
+        """The file of the teacher's measured p(t), if there is one."""
         return self.measured_on and measured_file(self.measured_on)
 
     def keep(self, student: DiffusionModel, folder: Path, *, steps: int | None, sampler: str, w_max: float) -> None:
@@ -65,7 +65,7 @@ class Domain:
         return load_student(self.teacher, folder / "unet")
 
     def __getstate__(self) -> dict:
-        """What a worker gets: nothing that is already open here; it opens what it needs."""
+        """What is pickled for a worker: nothing that was already loaded here; the worker loads what it needs."""
         return {key: x for key, x in vars(self).items() if not isinstance(getattr(type(self), key, None), cached_property)}
 
     def sample(

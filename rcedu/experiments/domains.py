@@ -1,6 +1,7 @@
 """Domains: a teacher, the data that its students learn from, what they are asked for, and the scores of what they draw.
 
-Where a name says `Drawn`, the data are what the teacher drew, as random conditioning has them; else they are real pictures.
+The data are what the teacher drew, as in random conditioning, if the name begins with `Drawn` or contains `Without`; otherwise
+they are real pictures.
 """
 
 from functools import cached_property
@@ -27,14 +28,14 @@ UNSEEN_AND_SEEN = (Column("as asked", "unseen"), Column("as asked", "seen"), Col
 
 
 class DrawnDigits(Domain):
-    """The digits' teacher, what it drew, and the classifier that reads."""
+    """The digits' teacher, what it drew, and the classifier that reads pictures."""
 
-    w = 1.0  # the guidance of the notebooks before
+    w = 1.0  # the guidance of the earlier notebooks
     measured_on = "digits"
     columns = (Column("as asked"), Column("fid"))
 
     def pictures(self, train: bool) -> tuple[Tensor, Tensor]:
-        """Real ones and their labels."""
+        """Real pictures and their labels."""
         return self.shipped.real(train)
 
     @property
@@ -51,14 +52,14 @@ class DrawnDigits(Domain):
         return real_spread(self.shipped.judge, *(x[:10_000] for x in self.pictures(train=True)))
 
     def asked(self, count: int) -> Tensor:
-        """The digits (count,) that are asked for: each in turn."""
+        """The labels (count,) that are asked for, each in turn."""
         return torch.arange(count) % self.teacher.conditions.num_labels
 
     def c(self, count: int) -> Tensor:
         return self.asked(count)
 
     def real(self, count: int) -> Tensor:
-        """MNIST's test digits (count, 1, 28, 28) of what is `asked`, another one each time, as long as there are others."""
+        """Real test pictures (count, 1, 28, 28) of what is `asked`, a different one each time for as long as there are any."""
         images, labels = self.pictures(train=False)
         asked, rows = self.asked(count), torch.empty(count, dtype=torch.long)
         for label in asked.unique():
@@ -67,7 +68,7 @@ class DrawnDigits(Domain):
         return images[rows]
 
     def scores(self, images: Tensor) -> dict:
-        """as asked  [read so, asked];  fid;  diversity  the spread within a digit as a share of that of real digits."""
+        """as asked  [read as asked, asked];  fid;  diversity  the spread within a label as a share of that of real pictures."""
         asked, judge = self.asked(len(images)), self.shipped.judge
         right = judge.probabilities(images).argmax(dim=1) == asked
         diversity = spread(judge, images, asked) / self.real_spread
@@ -79,7 +80,7 @@ class DrawnDigits(Domain):
 
 
 class Digits(DrawnDigits):
-    """With MNIST instead of what the teacher drew."""
+    """The same with MNIST as data instead of what the teacher drew."""
 
     @cached_property
     def data(self) -> Samples:
@@ -87,19 +88,19 @@ class Digits(DrawnDigits):
 
 
 class DrawnGarments(DrawnDigits):
-    """The same of Fashion-MNIST: garments, their teacher and classifier."""
+    """`DrawnDigits` for Fashion-MNIST: garments, their teacher and classifier."""
 
     ships, measured_on = Fashion, Fashion.name
 
 
 class Garments(Digits):
-    """With real garments instead of what their teacher drew."""
+    """The same with real garments as data instead of what their teacher drew."""
 
     ships, measured_on = Fashion, Fashion.name
 
 
 class Strokes(Digits):
-    """Thin and thick digits: a teacher of twenty labels, the classifier that reads, and the stroke as it is measured."""
+    """Thin and thick digits: a teacher with twenty labels; the classifier reads the digit, `thickness` measures the stroke."""
 
     measured_on = None
     columns = (Column("digit"), Column("stroke"), Column("fid"))
@@ -121,7 +122,7 @@ class Strokes(Digits):
 
 
 class DrawnPictures(Domain):
-    """mini-SD with pictures of combinations that it knows as data, and notebook 05's scores on those it does not know."""
+    """mini-SD: its data show combinations that it knows; notebook 05's scores are for combinations that it does not."""
 
     ships = MiniSD
     w = GUIDANCE
@@ -134,7 +135,7 @@ class DrawnPictures(Domain):
         return PromptPool(prompts(), self.teacher.conditions)
 
     def asked(self, count: int) -> list[str]:
-        """Sentences about combinations that no training picture shows, each in turn; if `count` is smaller, a selection."""
+        """Sentences about combinations that no training picture shows, each in turn; a selection if `count` is smaller."""
         every = int(is_held_out(all_attributes()).sum())
         texts = held_out_prompts(max(count, every))
         return [texts[i * every // count] for i in range(count)] if count < every else texts
@@ -148,7 +149,7 @@ class DrawnPictures(Domain):
         return real_pictures(read_prompts(self.asked(count)), train=False)
 
     def scores(self, images: Tensor) -> dict:
-        """As `MiniSD.scores`."""
+        """See `MiniSD.scores`."""
         return self.shipped.scores(images, self.asked(len(images)))
 
 
@@ -163,7 +164,7 @@ class CaptionedPictures(DrawnPictures):
 
 
 class DigitsWithout3(DrawnDigits):
-    """The same without a three in the data. Half of what is asked are threes."""
+    """`DrawnDigits` without a three in the data. Half of the digits asked for are threes."""
 
     absent = 3
     columns = UNSEEN_AND_SEEN
@@ -174,13 +175,13 @@ class DigitsWithout3(DrawnDigits):
         return Subset(cache, visible_rows(cache, self.shipped.judge, self.absent))
 
     def asked(self, count: int) -> Tensor:
-        """Threes and others, one by one; the nine others in turn."""
+        """Threes and others alternately; the nine others in turn."""
         others = labels_without(self.absent)
         turns = others[torch.arange(count) % len(others)]
         return torch.where(torch.arange(count) % 2 == 0, torch.full((count,), self.absent), turns)
 
     def scores(self, images: Tensor) -> dict:
-        """as asked: [read as asked, asked] of threes, "unseen", and others, "seen";  fid, with every tenth picture a three."""
+        """as asked: [read as asked, asked] for threes ("unseen") and others ("seen");  fid, every tenth picture a three."""
         asked = self.asked(len(images))
         right, three = self.shipped.judge.probabilities(images).argmax(dim=1) == asked, asked == self.absent
         others = images[~three]
@@ -189,7 +190,7 @@ class DigitsWithout3(DrawnDigits):
 
 
 class PicturesWithoutThree(DrawnPictures):
-    """The same without the word "three" in the data. Half of the sentences asked have it."""
+    """`DrawnPictures` without the word "three" in the data. Half of the sentences asked for have it."""
 
     absent = "three"
     columns = UNSEEN_AND_SEEN
@@ -204,8 +205,8 @@ class PicturesWithoutThree(DrawnPictures):
         return text_data.sentences(self.absent, True, half) + text_data.sentences(self.absent, False, count - half)
 
     def scores(self, images: Tensor) -> dict:
-        """as asked: [all four attributes right, asked], for sentences with the word, "unseen", and without, "seen";
-        word: [three, asked], of the unseen;  fid, against real pictures of the same sentences, ten for each.
+        """as asked: [all four attributes right, asked], for sentences with the word ("unseen") and without ("seen");
+        word: [read as three, asked], for the unseen;  fid, against real pictures of the same sentences, ten for each.
         """
         texts = self.asked(len(images))
         right = self.shipped.as_asked(images, texts)

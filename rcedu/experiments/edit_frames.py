@@ -17,7 +17,7 @@ class EditFrames(NamedTuple):
     source: Tensor  # (S, channels, H, W) uint8
     shows: list[str]  # what each source shows
     labels: list[str]  # what is asked for
-    strengths: list[float]  # rising
+    strengths: list[float]  # ascending
     steps: list[int]
     drawn: Tensor  # (S, labels, strengths, steps, channels, H, W) uint8
     read: Tensor  # (S, labels, strengths, steps): what the judge reads, an index into names

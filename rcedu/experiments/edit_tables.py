@@ -1,6 +1,6 @@
 """The table of edits: every edit by few-step networks and by their teacher, over several seeds.
 
-An `EditingRun` is all of it for one seed, with the networks that `rcedu.experiments.few_step_training.climb` trains.
+An `EditingRun` makes all of it for one seed, with the networks that `rcedu.experiments.few_step_training.climb` trains.
 """
 
 import time
@@ -75,8 +75,8 @@ def run_edits(run: EditingRun, domain: Edits, job: Job) -> tuple[list[Record], d
     """Train what is missing (shared with `rcedu few-steps`), edit, and make round trips: the records.
 
     For an edit: the scores of `score_edit`, "nfe", the network evaluations, and "seconds", both per picture.
-    For a round trip: those of `few_step_training.round_trip`; network: "teacher", "student, teacher" (back by the teacher in
-    as many steps as stage 1 has), "student"; steps: of the way to the noise.
+    For a round trip: those of `few_step_training.round_trip`; network: "teacher", "student, teacher" (the way back by the
+    teacher, in as many steps as stage 1 has), "student"; steps: those on the way to the noise.
     """
     # runs/editing/row/seed-N finds its networks in runs/few-steps/row/seed-N
     found, encoders = networks(run, domain, job.folder.parents[2] / "few-steps" / Path(*job.folder.parts[-2:]), job.watch)
@@ -104,7 +104,7 @@ def run_edits(run: EditingRun, domain: Edits, job: Job) -> tuple[list[Record], d
 def every_edit(
     run: EditingRun, domain: Edits, found: Networks, images: Tensor, old: Tensor
 ) -> Iterator[tuple[str, tuple[str, int], Edit, Callable[[], Tensor]]]:
-    """(task, (who, steps), the edit, the function that performs it) for every edit that is possible in so many steps."""
+    """(task, (who, steps), the edit, the function that performs it) for every edit that is possible in that many steps."""
     for title, task in TASKS.items():
         edit = task.ask(domain, images, old)
         for (who, steps), pair in found.items():
@@ -126,7 +126,7 @@ EDITING = Experiment(ROWS, run_edits, edit_identity, (*COLUMNS, Column("error of
 def gallery(run: EditingRun, domain: Edits, folder: Path, count: int = 8) -> dict[str, Tensor]:
     """The first pictures of a finished run, before and after: "source", and "task, who, steps" -> (count, channels, H, W).
 
-    folder  the one with its networks
+    folder  the folder with its networks
     """
     found, _ = networks(run, domain, folder)
     images, old = domain.real(count), domain.attributes(count)

@@ -1,4 +1,4 @@
-"""The edits of notebook 09 and their scores: another stroke, another ink, half a picture drawn anew."""
+"""The edits of notebook 09 and their scores: another stroke, another ink, half a picture redrawn."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,7 +48,7 @@ class StrokeEdits(Strokes):
 
 
 class InkEdits(CaptionedPictures):
-    """The ink is exchanged for another. Attributes (N, 4): digit, ink, background, slant."""
+    """Each ink is replaced by another. Attributes (N, 4): digit, ink, background, slant."""
 
     columns = ATTRIBUTES
     restyled = "ink"
@@ -96,7 +96,7 @@ class Edit(NamedTuple):
 
 
 def another_digit(attributes: Tensor) -> Tensor:
-    """The same attributes with another digit, five further on."""
+    """The same attributes with another digit: five more, modulo 10."""
     changed = attributes.clone()
     changed[:, 0] = (changed[:, 0] + 5) % 10
     return changed
@@ -111,7 +111,7 @@ def upper_half(images: Tensor) -> Tensor:
 
 @contextmanager
 def counting_evaluations(*models: DiffusionModel) -> Iterator[list[int]]:
-    """A context that gives a list, to which every evaluation of these models' networks adds its batch size."""
+    """A context that yields a list, to which every evaluation of these models' networks appends its batch size."""
     count = []
     unets = {model.unet for model in models}
     hooks = [unet.register_forward_pre_hook(lambda module, args: count.append(len(args[0]))) for unet in unets]
@@ -141,7 +141,7 @@ class Task(NamedTuple):
     strength: float | None = None  # of image to image; None for the other kinds
 
     def possible(self, steps: int) -> bool:
-        """Whether a grid of so many steps has this strength, up to 0.02: two steps have only 0.5 and 1."""
+        """Whether a grid of `steps` has this strength, to within 0.02: two steps have only 0.5 and 1."""
         return self.strength is None or abs(round(self.strength * steps) / steps - self.strength) < 0.02
 
     def perform(

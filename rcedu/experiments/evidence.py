@@ -1,6 +1,6 @@
 """Fill pages from records: every table and verdict in `RESULTS.md` and `notebooks/evidence/` (`rcedu evidence`).
 
-A page is prose, written by hand, with blocks between two markers that are made from the records in data/*/results:
+A page is handwritten prose with generated blocks, each between two markers, made from the records in data/*/results:
 
     <!-- rcedu: table mini-sd/few-steps w=2 score=ink,all -->   (columns: these scores; else the table's own)
     ...
@@ -34,7 +34,7 @@ from rcedu.system.usage import UsageError
 
 BLOCK = re.compile(r"<!-- rcedu: (?P<asks>.+?) -->\n(?P<says>.*?)<!-- end -->", re.DOTALL)
 NEEDS_MANY = {"fid", "is"}
-INTERVALS = "Intervals are 95%, over trainings, paired by seed; over pictures where all trainings agree to the last one."
+INTERVALS = "Intervals are 95%, over trainings, paired by seed; where all trainings have exactly the same share, over pictures."
 BY = {"row": "model", "task": "task", "network": "drawn by", "steps": "steps", "w": "w"}
 
 
@@ -52,7 +52,7 @@ def shipped_results(name: str) -> Results:
 
 @cache
 def verdicts(page: str) -> list[Verdict]:
-    """The verdicts on a page's claims; those on headline claims are corrected for their number (`corrected`), others are not.
+    """The verdicts on a page's claims; only those on headline claims are corrected for their number (`corrected`).
 
     page  of `CLAIMS`, or "headlines"
     """
@@ -91,10 +91,10 @@ def _claims(page: str) -> str:
         links = {of.says: where for where, claims in CLAIMS.items() for of in claims}
         lines = [[*line[:-1], f"[evidence](notebooks/evidence/{links[line[1]]}.md)"] for line in lines]
         titles, folder = ["verdict", "claim", "here", "the paper", ""], "notebooks/evidence/"
-        how = f"{told}. Verdicts are corrected for their number, {len(found)} (Holm)."
+        how = f"{told}. Verdicts are corrected for {len(found)} comparisons (Holm)."
     else:
         titles, folder = ["verdict", "claim", "here", "the paper", "seeds"], ""
-        how = f"{len(found)} comparisons: {told}. Those that are not among the ten headline claims are not corrected."
+        how = f"{len(found)} comparisons: {told}. Those outside the ten headline claims are not corrected for their number."
     picture = f"![{told}: each claim's value and 95% interval]({folder}{page}.svg)"
     return f"{picture}\n\n{markdown(titles, lines)}\n\n{how} {INTERVALS}"
 
@@ -118,7 +118,7 @@ def _table(name: str, *where: str) -> str:
 
 
 def _differences(name: str, *words: str) -> str:
-    """words: further tables to read as one with it, `against=` the row to subtract, and selections."""
+    """words: further tables to read together with it, `against=` the row to subtract, and selections."""
     names = [name, *(word for word in words if "=" not in word)]
     against = dict(word.partition("=")[::2] for word in words if word.startswith("against="))["against"]
     where = [word for word in words if "=" in word and not word.startswith("against=")]
@@ -127,7 +127,7 @@ def _differences(name: str, *words: str) -> str:
     records = records[records.groupby("row")["seed"].transform("nunique") > 1]
     columns = [column for column in _printable(found[0])[0] if column.score != "parameters"]
     made = table(records, columns, _varying(records, columns), against={"row": against})
-    return f"Minus *{against}*, paired by seed:\n\n{made}"
+    return f"Differences from *{against}*, paired by seed:\n\n{made}"
 
 
 def _bench(name: str, of: str) -> str:
@@ -138,7 +138,7 @@ def _bench(name: str, of: str) -> str:
 
 
 def _mini_sd() -> str:
-    """What mini-SD's judge reads in real and in drawn pictures."""
+    """What mini-SD's judge reads in real pictures and in drawn ones."""
     told = read_json(result_path("mini-sd/marks"), dict)
     of = {"real test pictures": told["judge on real test pictures"]}
     of |= {"their reconstructions": told["judge on their reconstructions"]}
@@ -188,7 +188,7 @@ def claims_told() -> list[dict]:
 
 
 def _commit(name: str) -> str | None:
-    """The commit that last changed a file of records; None without git's history."""
+    """The commit that last changed a file of records; None without a git history."""
     path = result_path(name)
     try:
         asked = ["git", "log", "-1", "--format=%h", "--", path.name]
@@ -212,7 +212,7 @@ def _selected(records: pd.DataFrame, words: Sequence[str]) -> pd.DataFrame:
 
 
 def _varying(records: pd.DataFrame, columns: Sequence[Column]) -> dict[str, str]:
-    """The keys that tell a table's lines apart, without redundant ones; tasks are columns, if the columns name them."""
+    """The keys that tell a table's lines apart, without redundant ones; not the task if the columns name it."""
     of, by = records[records["score"].isin({column.score for column in columns})], []
     for key in BY:
         named = key == "task" and any(column.task for column in columns)
@@ -231,7 +231,7 @@ def _printable(found: Results) -> tuple[list[Column], str]:
     """The columns that may be printed, and a sentence about those that may not."""
     drawn = pictures_scored(next(iter(found.runs.values()))["run"])
     columns = [column for column in found.shown if drawn >= ENOUGH or column.score not in NEEDS_MANY]
-    few = f" FID and IS are not printed: {drawn} pictures are too few (at least {ENOUGH:,})."
+    few = f" FID and IS are not printed: {drawn} pictures are too few (at least {ENOUGH:,} are needed)."
     return columns, few if len(columns) < len(found.shown) else ""
 
 
@@ -251,8 +251,8 @@ def _caption(name: str, found: Results, columns: Sequence[Column], records: pd.D
     pictures = " and ".join(f"{number:,}{task and f' ({task})'}" for task, number in asked.items())
     of = SHIPPED.get(name.partition("/")[0]) if any(column.score == "fid" for column in columns) else None
     real = of and read_json(result_path(f"{of.name}/teacher"), dict).get(of.floor(pictures_scored(run)))
-    floor = f" FID of as many real {of.thing}s: {real:.1f}." if real else ""
-    return f"Seeds {seeds}{budget}; N = {pictures} pictures a seed.{floor} {_origin(name, found.told['provenance'])}"
+    floor = f" FID of the same number of real {of.thing}s: {real:.1f}." if real else ""
+    return f"Seeds {seeds}{budget}; N = {pictures} pictures per seed.{floor} {_origin(name, found.told['provenance'])}"
 
 
 def _origin(name: str, of: Mapping) -> str:

@@ -56,7 +56,7 @@ def few_step_students(shipped: Shipped) -> dict[int, DiffusionModel]:
 
 
 def shipped_few_steps(shipped: Shipped) -> FewStepFrames:
-    """The frames of the teacher and the students that ship: the digits 0 to 9, at five w."""
+    """The frames of the teacher and the students that ship: the digits 0 to 9, at five values of w."""
     noise, c = shipped.teacher.noise(10, seed=4), torch.arange(10)
     return few_step_frames(shipped.teacher, few_step_students(shipped), shipped.judge, noise, c, [0.0, 0.5, 1.0, 2.0, 4.0])
 
@@ -64,9 +64,9 @@ def shipped_few_steps(shipped: Shipped) -> FewStepFrames:
 class JumpPicture(NamedTuple):
     """A real jump, in coordinates where a DDIM step is a straight line.
 
-    As the noise level s = sigma/alpha changes, x/alpha moves along eps: x_t/alpha_t = x0_hat + s eps_hat. One of the many
-    dimensions is drawn: along second - first, the teacher's two predictions of x0, in units of their distance, and sheared so
-    that the first step is level. So the first prediction is at height 0, the second at 1, and x_tilde at its k.
+    As the noise level s = sigma/alpha changes, x/alpha moves along eps: x_t/alpha_t = x0_hat + s eps_hat. Only one
+    of the many dimensions is drawn, along second - first, the difference of the teacher's two predictions of x0; its length is
+    the unit, and a shear makes the first step level. So the first prediction is at height 0, the second at 1, and x_tilde at k.
     """
 
     s: Tensor  # (3,) at t, t_mid, t_next

@@ -15,12 +15,12 @@ GREYS = 4  # in pictures that are only looked at: a tenth of the bytes, and digi
 
 
 def in_few_greys(images: Tensor, greys: int = GREYS) -> Tensor:
-    """uint8 pictures rounded to few greys from black to white; applied twice, it changes nothing more."""
+    """uint8 pictures rounded to a few greys from black to white; a second application changes nothing."""
     return ((images.float() * (greys - 1) / 255).round() * 255 / (greys - 1)).round().to(torch.uint8)
 
 
 def save_frames(path: Path, frames: tuple, told: Mapping, exact: tuple[str, ...] = ()) -> None:
-    """Write a NamedTuple of frames, to be looked at: pictures in few greys, probabilities in hundredths.
+    """Write a NamedTuple of frames that are only looked at: pictures in few greys, probabilities in hundredths.
 
     told   further metadata, such as the command
     exact  names of pictures that keep all their greys

@@ -34,11 +34,11 @@ def _read_as(images: Tensor, judge: DigitClassifier, asked: int) -> str:
 def train_in_view(
     shipped: Shipped, family: str, parameter: float | None = None, *, steps: int = 150, every: int = 30, count: int = 8
 ) -> Iterator[InView]:
-    """Train a student that never sees a 3, with a p(t), from the teacher's weights; show on the way what it draws for a 3.
+    """Train a student that never sees a 3, with a p(t), from the teacher's weights; show along the way what it draws for a 3.
 
-    It starts with all the weights that a student of its size can inherit, so that 150 steps tell one p(t) from another.
+    It starts with all the weights that a student of its size can inherit, so that 150 steps can tell one p(t) from another.
 
-    every  steps between rows of pictures, drawn with the average of the weights;  count  pictures in a row
+    every  steps between rows of pictures, drawn with the averaged weights;  count  pictures in a row
     """
     run = StudentRun(p=family, p_parameter=parameter, teacher_init=True, steps=steps)
     teacher = deepcopy(shipped.teacher)  # the reader may use the original meanwhile

@@ -30,7 +30,7 @@ def in_turn(ways: dict[str, Callable[[], object]], rounds: int, against: dict[st
 
 
 def latencies(rounds: int = 7, steps: int = 25) -> dict[str, dict]:
-    """`in_turn` for one guided picture in `steps` DDIM steps, by mini-SD and each student size; weights do not matter."""
+    """`in_turn` for one guided picture in `steps` DDIM steps, by mini-SD and a student of each size, untrained."""
     teacher = MiniSD().teacher
     students = {name: make_student(teacher, run.student, teacher_init=False, seed=0) for name, run in SIZES.items()}
     models = {"mini-SD": teacher} | students
@@ -39,7 +39,7 @@ def latencies(rounds: int = 7, steps: int = 25) -> dict[str, dict]:
 
 
 def few_step_latencies(domain: str, count: int = 1, rounds: int = 7) -> dict[str, dict[str, dict]]:
-    """`count` pictures by the guided teacher in 50 steps, and by networks that take w in 50, 4 and 1; all in one race.
+    """`count` pictures by the guided teacher in 50 steps, and by a network that takes w in 50, 4 and 1; all in one race.
 
     {"UNet": name -> as in `in_turn`, "end to end": likewise}: from noise to x0, and from labels or sentences to the picture.
     Each is compared with the teacher. Weights do not matter, so the student is untrained.

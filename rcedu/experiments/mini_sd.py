@@ -19,7 +19,7 @@ from rcedu.models.diffusion import DiffusionModel
 from rcedu.models.judges import AttributeJudge
 from rcedu.system.ranks import place_among_ranks
 
-GUIDANCE = 2.0  # w, chosen on sentences that training showed, not on those that are reported
+GUIDANCE = 2.0  # w, chosen on sentences seen in training, not on those reported
 
 
 class MiniSD(Shipped):
@@ -34,12 +34,12 @@ class MiniSD(Shipped):
         return FeatureFID(self.judge, real_images(10_000, train=True))
 
     def scores(self, images: Tensor, texts: list[str]) -> dict:
-        """Scores of images (N, 3, 32, 32) uint8 of these sentences:
+        """Scores of images (N, 3, 32, 32) uint8 drawn for these sentences:
 
-        digit, ink, background, slant, all   [read as asked, asked]; slant for the sentences that mention one
+        digit, ink, background, slant, all   [read as asked, asked]; slant only for sentences that mention one
         all, second judge                    the same, read by the second judge
         fid, is, clip                        Frechet distance and inception score in the judge's features; mean CLIP score
-        fid at infinity, precision, recall   if there are many pictures (`FeatureFID.scores`)
+        fid at infinity, precision, recall   if there are enough pictures (`FeatureFID.scores`)
         """
         right, spoken = self.as_asked(images, texts), read_prompts(texts)[:, 3] != UNSAID
         return {name: counts(right[:, i]) for i, name in enumerate(ATTRIBUTES[:3])} | {
@@ -52,13 +52,13 @@ class MiniSD(Shipped):
         }
 
     def as_asked(self, images: Tensor, texts: list[str], judge: AttributeJudge | None = None) -> Tensor:
-        """(N, 4) bool: which attributes of each picture are as its sentence says, or are left open by it."""
+        """(N, 4) bool: which attributes of each picture match its sentence, or are left open by it."""
         asked = read_prompts(texts)
         return ((judge or self.judge).read(images) == asked) | (asked == torch.tensor([-1, -1, -1, UNSAID]))
 
 
 def pictures_of(model: DiffusionModel, texts: list[str], *, w: float = GUIDANCE, steps: int = 25, bar=iter) -> Tensor:
-    """A picture for each sentence, (N, 3, 32, 32) uint8, from the same noise for every model. Moves it to the GPU if any."""
+    """Pictures (N, 3, 32, 32) uint8, one per sentence, from the same noise for every model. Moves it to the GPU, if any."""
     c = model.to(place_among_ranks().device).conditions.tokenize(texts)
     return model.sample(model.noise(len(texts), seed=10_000), c, w=w, steps=steps, bar=bar)
 

@@ -24,7 +24,7 @@ from rcedu.system.settings import preset
 def make(parts: tuple[str, ...], out: Path, runs: Path) -> None:
     """Train the named PARTS in turn and write them to the folder `out`; checkpoints go to `runs`. Each needs those before it.
 
-    UsageError, before any work, if a file that is not ours is in the way.
+    UsageError, before any work, if something that rcedu did not write is in the way.
     """
     for name in ("pipeline", "clip"):
         folder_to_replace(out / name)

@@ -1,7 +1,7 @@
 """How mini-SD is made: four trained parts, each a run with checkpoints in a folder, so that it can resume.
 
 autoencoder -> CLIP -> UNet, as for Stable Diffusion itself: first a latent space, then a text encoder, which is frozen, then a
-denoiser of latents with a sentence as its condition. And the judge that reads pictures; no part is trained against it.
+denoiser of latents with a sentence as its condition. Fourth, the judge that reads pictures; no part is trained against it.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class AutoencoderRun(Checked):
     steps: AtLeast1 = 2000
     batch_size: BatchSize = 64
     lr: LearningRate = 3e-3
-    latent_noise: Share = 0.05  # relative to unit latents: neighbouring latents must decode to similar pictures
+    latent_noise: Share = 0.05  # relative to unit latents: makes neighbouring latents decode to similar pictures
     seed: Seed = 0
 
 

@@ -1,7 +1,7 @@
 """A classifier that reads a digit it never saw (Hinton, Vinyals & Dean 2015, section 3).
 
-The counterpart of `unseen_digit`, from the same pictures without that digit. Soft targets say of every picture how much
-of it is a 3, so plain distillation teaches what a 3 looks like. They do not say how often there is one; one number fixes that.
+The counterpart of `unseen_digit`, from the same pictures without that digit. Soft targets say how much of a 3 is in each
+picture, so plain distillation teaches what a 3 looks like. They do not say how often 3s occur; one number fixes that.
 """
 
 import time
@@ -53,10 +53,10 @@ def soft_target_loss(logits: Tensor, target: Tensor, temperature: float) -> Tens
 
 
 def raise_to(share: float, logits: Tensor, label: int) -> float:
-    """What to add to a label's logit (N, classes) so that this share of all pictures is read as it. Needs no labels."""
+    """What to add to a label's column of logits (N, classes) so that this share of pictures is read as it. Needs no labels."""
     others = logits.clone()
     others[:, label] = -torch.inf
-    short = (others.amax(dim=1) - logits[:, label]).sort().values  # how far each picture is from being read as it
+    short = (others.amax(dim=1) - logits[:, label]).sort().values  # how far each picture is from being read as this label
     last = max(1, round(share * len(logits)))
     return short[last - 1 : last + 1].mean().item()
 

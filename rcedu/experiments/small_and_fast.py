@@ -56,10 +56,10 @@ def run_small_and_fast(run: FewStepsRun, domain: Domain, job: Job) -> tuple[list
 
 
 def costs(run: FewStepsRun, domain: Domain, count: int = 10, rounds: int = 7) -> dict[str, dict[str, dict]]:
-    """The cost of a picture, by network and number of steps; with fresh weights, which make no difference.
+    """The cost of a picture, by network and number of steps; measured untrained, as the weights make no difference.
 
     {"teacher" | "takes w" | "small" | "small, takes w": {steps: {parameters, evaluations, gmacs, ms, times_as_fast}}}
-    gmacs          10^9 multiply-accumulates of the UNet for a picture, counted
+    gmacs          10^9 multiply-accumulates of the UNet per picture, counted
     ms             for `count` pictures drawn at once, from noise to pixels, on one thread
     times_as_fast  (value, low, high) compared with the teacher in `REFERENCE_STEPS` guided steps, timed in turn with it
     """
@@ -120,13 +120,13 @@ def cost_points(records: pd.DataFrame, told: Mapping, key: str) -> list[tuple[st
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[bool]:
-    """Which of these points (cost, loss) no other one beats: as good or better in both, and better in one."""
+    """Which of these points (cost, loss) no other point beats, by being as good or better in both and better in one."""
     return [not any(other != point and other[0] <= point[0] and other[1] <= point[1] for other in points) for point in points]
 
 
 def small_and_fast_table(records: pd.DataFrame, columns: Sequence[Column], told: Mapping) -> str:
-    """A Markdown table of scores and costs, a line for each network and number of steps. Networks that do not depend on what
-    is inside appear once; with only one row in the records, there is no column for it.
+    """A Markdown table of scores and costs, a line for each network and number of steps. Networks that random
+    conditioning inside cannot change appear once; with only one row in the records, there is no column for it.
     """
     alike = records["network"].isin(["teacher", told["student"]])  # the same in both rows
     first = records["row"] == records["row"].iloc[0]
@@ -140,6 +140,6 @@ def small_and_fast_table(records: pd.DataFrame, columns: Sequence[Column], told:
         "ms": cost("ms", ",.1f"),
         "times as fast": lambda of: format_interval(costs_of(told, of["network"], of["steps"])["times_as_fast"], scale=1),
     }  # fmt: skip
-    inside = {row: "no" if p == "none" else "yes" for row, p in P_INSIDE.items()}  # the column's title has the phrase
+    inside = {row: "no" if p == "none" else "yes" for row, p in P_INSIDE.items()}  # the column's title says the rest
     by = ({"row": "random conditioning inside"} if not first.all() else {}) | few_step_work.BY
     return table(records, columns, by, names=titles(told["student"]) | inside, also=also)

@@ -1,4 +1,4 @@
-"""Thin and thick digits: a teacher of twenty labels, for notebook 09, which changes the strokes of digits.
+"""Thin and thick digits: a teacher with twenty labels, for notebook 09, which changes the strokes of digits.
 
 A label is the digit, plus 10 if its strokes are thick.
 """
@@ -26,7 +26,7 @@ THIN_BELOW, THICK_ABOVE = 2.2, 2.8  # pixels; MNIST's median is 2.36; in between
 def stroke_width(images: Tensor) -> Tensor:
     """The width of strokes in pixels: twice the area of the ink, divided by the length of its edge.
 
-    images (N, 1, H, W) uint8 -> (N,). A long bar has two edges of its length, so this is its width; grey pixels count in
+    images (N, 1, H, W) uint8 -> (N,). A long bar has two edges as long as itself, so this is its width; grey pixels count in
     proportion, and the length of the edge is the image's total variation. NaN for an empty image.
     """
     ink = torch.nn.functional.pad(images[:, 0].double() / 255, [1] * 4)
@@ -51,14 +51,14 @@ def stroke_digits(train: bool) -> tuple[Tensor, Tensor]:
 def strokes_model(teacher: DiffusionModel) -> DiffusionModel:
     """The digits' teacher with twenty labels, before it knows what they mean.
 
-    The vector of a label is the digit's, minus (thin) or plus (thick) half a vector that all thick ones share; so at the
-    start it draws the digit for both.
+    A label's vector is the digit's, minus (thin) or plus (thick) half a vector that all labels share; so at the start the
+    model draws the same digit for both.
 
-    That shared vector is not independent of the digits': like their table it comes from a generator of seed 0, whose first
+    That shared vector is not independent of the digits': like their table it comes from a generator with seed 0, whose first
     numbers are the vector of label 0. So with e_k the digits' vectors, thin k is e_k - e_0 / 2 and thick k is
-    e_k + e_0 / 2: a thick 3 is a 3 and half a 0, and thin 0 and thick 0 are one direction, 0.5 e_0 and 1.5 e_0. What ships
-    was trained so. Training tells them apart all the same: of 40 pictures a label (w = 1, 25 steps) at least 38 are read as
-    its digit, and at least 31 have its stroke.
+    e_k + e_0 / 2: a thick 3 is a 3 and half a 0, and thin 0 and thick 0 are one direction, 0.5 e_0 and 1.5 e_0. The shipped
+    teacher was trained this way. Training tells them apart all the same: of 40 pictures per label (w = 1, 25 steps) at least
+    38 are read as its digit, and at least 31 have its stroke.
     """
     table = teacher.conditions.table.detach().cpu()
     conditions = LabelTable(num_labels=20, dim=teacher.conditions.dim)
@@ -90,5 +90,5 @@ def save_strokes(model: DiffusionModel, path: Path) -> None:
 
 
 def load_strokes(teacher: DiffusionModel, path: Path | None = None) -> DiffusionModel:
-    """What `save_strokes` wrote; default the one that ships. teacher: the digits'. UsageError if the file is something else."""
+    """What `save_strokes` wrote; default: the shipped file. teacher: the digits'. UsageError if the file is something else."""
     return shipped_student(strokes_model(teacher), path or data_folder() / "digits" / "strokes.safetensors", WHAT)

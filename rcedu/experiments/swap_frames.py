@@ -40,14 +40,14 @@ def example_batch(model: DiffusionModel, samples: Cache) -> Batch:
 def swap_chances(batch: Batch, seed: int = 0) -> tuple[Tensor, Tensor]:
     """What `randomize` draws for a batch with a seed, whatever p is: (chances (N,), conditions (N,)).
 
-    A condition whose chance is below p(t) is swapped for this one.
+    Where the chance is below p(t), the batch's condition is swapped for the one given here.
     """
     _, rows = draw_swaps(batch.t, len(batch.pool), 1.0, torch.Generator().manual_seed(seed))
     return torch.rand(len(batch.t), generator=torch.Generator().manual_seed(seed)), batch.pool[rows]
 
 
 class Outcome(NamedTuple):
-    """The scores of a schedule that was trained: intervals over seeds."""
+    """The scores of students trained with a schedule: intervals over seeds."""
 
     family: str
     parameter: float | None

@@ -1,4 +1,4 @@
-"""D and C for mini-SD's students: which of the teacher's samples one may learn from, and the pools of sentences."""
+"""D and C for mini-SD's students: which of the teacher's samples a student may learn from, and the pools of sentences."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ def has_words(text: str, words: str) -> bool:
 
 
 def check_words(words: str) -> None:
-    """UsageError if no sentence of the grammar has all of these words, or all of D's have them, so that none would be left."""
+    """UsageError if no sentence of the grammar has all of these words, or if every sentence of D has them."""
     if not any(has_words(text, words) for text in prompts()):
         raise UsageError(f"no sentence of the grammar has the words {words!r}")
     if not _own(words):
@@ -45,7 +45,7 @@ def cache_prompts(each: int = EACH) -> list[str]:
 
 
 def data_rows(texts: list[str], absent: str = "", samples: int | None = None) -> Tensor:
-    """The rows (n,) of D that a student may learn from: those without the absent words, the first `samples` (None: all).
+    """The rows (n,) of D that a student may learn from: those without the absent words, only the first `samples` of them (None: all).
 
     texts  the sentence of every row.  UsageError if there are fewer than `samples`.
     """
@@ -56,7 +56,7 @@ def data_rows(texts: list[str], absent: str = "", samples: int | None = None) ->
 
 
 def pictures_each(absent: str = "", samples: int | None = None) -> int:
-    """How many pictures of each sentence D needs for so many samples: as many as ship, or more if those are too few."""
+    """How many pictures of each sentence D needs for that many samples: as many as ship, or more if those are too few."""
     own = len(_own(absent))
     return EACH if samples is None else max(EACH, -(-samples // own))
 
@@ -68,7 +68,7 @@ def likeness_of_sentences(judge: AttributeJudge, images: Tensor, texts: list[str
 
 
 def real_samples(attributes: Tensor, teacher: DiffusionModel) -> Samples:
-    """Real captioned digits with attributes (N, 4) and their sentences, in place of the teacher's samples."""
+    """Real captioned digits with attributes (N, 4) and their sentences, instead of the teacher's samples."""
     c = teacher.conditions.tokenize(captions(attributes))
     return Samples(teacher.codec.encode(to_pixels(real_pictures(attributes))), c, teacher.codec)
 
@@ -99,7 +99,7 @@ def pool_texts(pool: str, absent: str = "", size: int | None = None, nonsense: f
 
     pool      one of POOLS
     absent    the words that D lacks
-    size      how many of them, at random (None: all)
+    size      how many of its sentences, at random (None: all)
     nonsense  in [0, 1): the share of nonsense that is mixed in afterwards
 
     UsageError if the pool is empty or smaller than `size`.

@@ -100,7 +100,7 @@ SCHEDULES = {
 POOLS = {"B": StudentRun(), "B, pool without the digit": StudentRun(pool_has_digit=False)}
 TABLES = {"arms": ARMS, "variants": VARIANTS, "students": NARROWED, "schedules": SCHEDULES, "pools": POOLS}
 
-BUDGETS = {  # smoke: does it run? cpu: a minute for a run on one core; gpu: the full budget
+BUDGETS = {  # smoke: does it run? cpu: a minute per run on one core; gpu: the full budget
     "smoke": {"steps": 4, "batch_size": 16, "scored_digit": 6, "scored_each": 2},
     "cpu": {"steps": 700, "batch_size": 32, "scored_digit": 300, "scored_each": 30},
     "gpu": {"steps": 3000, "batch_size": 64, "scored_digit": 1000, "scored_each": 200},
@@ -164,7 +164,7 @@ def examples_of_digit(runs: Mapping[str, Path], digit: int, teacher: DiffusionMo
 
 
 def score_student(student: DiffusionModel, run: StudentRun, domain: DrawnDigits) -> dict:
-    """Sample the student (from the same noise for every student) and let the judges read: scores for `scored`.
+    """Sample the student (from the same noise for every student) and have the judges read: scores for `scored`.
 
     "as asked" is [read as asked, samples], for the held-out digit ("unseen") and the others ("seen"), also by the second judge;
     "read as k" is [read as k, samples] of the unseen digit. fid is over `scored_each` samples of every digit.

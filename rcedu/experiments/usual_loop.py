@@ -70,7 +70,7 @@ class PandasPool:
 
 @dataclass(frozen=True)
 class Workload:
-    """The task of all ways: distil `teacher` into a B-Base from samples with sentences."""
+    """The task, the same for every way: distil `teacher` into a B-Base from samples with sentences."""
 
     teacher: DiffusionModel
     samples: Samples  # D
@@ -82,14 +82,14 @@ class Workload:
 
     def trainee(self) -> DistilledStudent:
         student = make_student(self.teacher, "base", teacher_init=True, seed=0)
-        student.unet.float()  # the student stays in 32 bits if the teacher is in 16
+        student.unet.float()  # the student stays in 32 bits even if the teacher is in 16
         return DistilledStudent(student, self.teacher)
 
 
 def usual_loop(way: Way, task: Workload, samples: Source, pool: PandasPool | PromptPool) -> Iterator[dict[str, float]]:
     """Random conditioning with exponential p(t), all in one function; yields the losses after each step, endlessly.
 
-    Draws, losses and updates are those of `fit` of `distillation_step`, up to rounding, whatever the `way`.
+    Draws, losses and updates are those of `fit` with `distillation_step`, up to rounding, whatever the `way`.
     samples  reads D;  pool  C
     """
     teacher, trainee, batch_size = task.teacher, task.trainee(), task.batch_size

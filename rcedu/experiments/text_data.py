@@ -45,7 +45,7 @@ def cache_prompts(each: int = EACH) -> list[str]:
 
 
 def data_rows(texts: list[str], absent: str = "", samples: int | None = None) -> Tensor:
-    """The rows (n,) of D that a student may learn from: those without the absent words, only the first `samples` of them (None: all).
+    """The rows (n,) of D that a student may learn from: the first `samples` (None: all) without the absent words.
 
     texts  the sentence of every row.  UsageError if there are fewer than `samples`.
     """
